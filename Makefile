@@ -1,0 +1,53 @@
+# Everything that is run by hand or by .ci/run. `make` alone lists it.
+PY := .venv/bin/python
+FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli)
+
+.PHONY: help install test e2e lint format bench proof demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## make ./.venv with the locked packages and this project
+
+.venv/.installed: requirements.lock pyproject.toml
+	@if command -v uv >/dev/null; then \
+		{ [ -x $(PY) ] || uv venv --quiet .venv; } && \
+		uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock && \
+		uv pip install --quiet --python $(PY) --no-deps -e . ; \
+	else \
+		{ [ -x $(PY) ] || python3 -m venv .venv; } && \
+		{ $(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; } && \
+		$(PY) -m pip install --quiet --require-hashes -r requirements.lock && \
+		$(PY) -m pip install --quiet --no-deps -e . ; \
+	fi
+	@touch $@
+
+test: install ## all tests that need no cluster
+	$(PY) -m pytest -n 2 $(FAST) $(EXTRA)
+
+e2e: install ## tests on a real Kubernetes on this machine (root; INPLACE_E2E_INSTANCE=dev uses one that runs)
+	$(PY) -m tests.cluster build
+	$(PY) -m pytest -m e2e -n 4 --dist=worksteal -o timeout=600 tests/e2e $(EXTRA)
+
+lint: install ## style, types and layers
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: install ## put the code into shape
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: install ## measure
+	$(PY) -m tests.bench
+
+proof: install ## long runs
+	$(PY) -m pytest -m proof $(EXTRA)
+
+demo: install ## show it without a cluster
+	@echo "make demo comes with the embedded cluster; it is not there yet"
+
+clean: ## remove what tools left behind, but keep ./.venv
+	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,105 @@
+"""How many more pods may be taken out of service now: maxUnavailable, PodDisruptionBudgets and the order of work.
+
+A pod that is already not Ready costs neither budget; those go first. Closes that are not yet visible count at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine.drain import is_back
+from inplace.engine.observed import PodFacts
+from inplace.engine.stages import IN_FLIGHT, Judged
+from inplace.model.policy import PodDisruptionBudget
+from inplace.model.record import Record
+
+
+class Room(msgspec.Struct, frozen=True):
+    """`ready`: how many Ready pods may be closed now; `unready`: how many pods that serve nobody may be worked on besides."""
+
+    ready: int
+    unready: int
+
+
+def is_available(facts: PodFacts, closing: frozenset[str], ignored: frozenset[str]) -> bool:
+    """Serves, as far as we see, slices included, and is not about to be taken out by us."""
+    pod = facts.pod
+    ours = pod.uid in closing or isinstance(facts.record, Record)
+    return pod.is_ready and not pod.is_terminating and not ours and is_back(facts, ignored)
+
+
+def room_of(
+    judged: Iterable[Judged], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
+) -> Room:
+    """Unavailable := desired less the available: not Ready, terminating, missing or ours."""
+    available = in_flight = 0
+    for j in judged:
+        available += is_available(j.facts, closing, ignored)
+        in_flight += j.uid in closing or (j.stage in IN_FLIGHT and isinstance(j.facts.record, Record))
+    return Room(max(0, max_unavailable - max(0, desired - available)), max(0, max_unavailable - in_flight))
+
+
+class DisruptionRoom:
+    """What the PodDisruptionBudgets still allow within one plan; `take` counts a pod against every budget that covers it.
+
+    Matched pods that are Ready in our caches, less our closes not visible there, less `desiredHealthy`. In-place restarts
+    bypass the Eviction API, so we hold the budget ourselves.
+    """
+
+    def __init__(
+        self, budgets: Iterable[PodDisruptionBudget], pods: Iterable[PodFacts], closing: frozenset[str], ignored: frozenset[str]
+    ) -> None:
+        self._budgets = tuple(budgets)
+        known = tuple(pods) if self._budgets else ()
+        self._room = {budget.metadata.name: _disruptions_left(budget, known, closing, ignored) for budget in self._budgets}
+
+    def blocker(self, facts: PodFacts) -> str | None:
+        """The budget that does not allow closing this pod now."""
+        for budget in self._budgets:
+            if self._room[budget.metadata.name] <= 0 and budget.covers(facts.pod.metadata.labels):
+                return budget.metadata.name
+        return None
+
+    def take(self, facts: PodFacts) -> None:
+        for budget in self._budgets:
+            if budget.covers(facts.pod.metadata.labels):
+                self._room[budget.metadata.name] -= 1
+
+
+def _disruptions_left(
+    budget: PodDisruptionBudget, known: tuple[PodFacts, ...], closing: frozenset[str], ignored: frozenset[str]
+) -> int:
+    covered = [facts for facts in known if budget.covers(facts.pod.metadata.labels)]
+    available = sum(is_available(facts, closing, ignored) for facts in covered)
+    status = budget.status
+    if status.expected_pods <= len(covered):
+        return available - status.desired_healthy
+    # It covers pods that we do not watch: only its status knows those, and may still count ours in flight as healthy.
+    ours = sum(facts.pod.uid in closing or isinstance(facts.record, Record) for facts in covered)
+    return status.current_healthy - ours - status.desired_healthy
+
+
+def never_allows(budget: PodDisruptionBudget) -> bool:
+    """It expects pods, and wants all of them healthy for ever."""
+    status = budget.status
+    return status.expected_pods > 0 and status.desired_healthy >= status.expected_pods
+
+
+def order_of(judged: Iterable[Judged]) -> list[Judged]:
+    """Pods that serve nobody first, then a stable order that takes the nodes in turn."""
+    everyone = list(judged)
+    rank = _rank_within_node(everyone)
+    return sorted(everyone, key=lambda x: (x.facts.pod.is_ready, rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
+
+
+def _rank_within_node(judged: list[Judged]) -> dict[str, int]:
+    seen: dict[str, int] = defaultdict(int)
+    ranks = {}
+    for j in sorted(judged, key=lambda x: x.facts.pod.name):
+        node = j.facts.pod.spec.node_name
+        ranks[j.uid] = seen[node]
+        seen[node] += 1
+    return ranks

@@ -1,0 +1,232 @@
+"""Makes the workload end consistent, after its pods: the template-last commit (design, section 5).
+
+Each call looks at everything and names the one next act or wait, so that a commit cut off anywhere is finished by the same
+function. The order is the safety: neither template of a Deployment is ever patched unpaused, and the user's `paused` is given
+back only after the controller has shown, by the revision, that it takes the upgraded ReplicaSet for the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from inplace.engine.actions import (
+    Action,
+    CreateTombstone,
+    DeleteTwin,
+    PatchReplicaSetTemplate,
+    PatchTemplate,
+    PauseTarget,
+    ReturnFields,
+)
+from inplace.engine.observed import DeploymentTarget, Observed, PodsTarget, ReplicaSetTarget
+from inplace.engine.templates import differences, images_of, is_tombstone_done, same_template, tombstone, with_images
+from inplace.model.run import Commit, Run
+from inplace.model.workloads import Deployment, ReplicaSet
+
+
+class Act(msgspec.Struct, frozen=True):
+    """Do this next."""
+
+    action: Action
+    reason: str
+
+
+class Await(msgspec.Struct, frozen=True):
+    """The cluster's controllers are to move."""
+
+    reason: str
+
+
+class FreshList(msgspec.Struct, frozen=True):
+    """Go on when a list of the pods, made after this moment, shows every one updated; `moment` names the timer of it."""
+
+    moment: str
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """Somebody else changed the workload: stop and report."""
+
+    reason: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The workload is as a classic rollout would have left it."""
+
+
+Next = Act | Await | FreshList | Broken | Done
+
+
+def begin(observed: Observed, run: Run) -> Commit | None:
+    """What must be saved before the first write of a commit; None where nothing is to be committed."""
+    match observed.target:
+        case PodsTarget():
+            return None
+        case ReplicaSetTarget(replica_set=rs) if rs is not None:
+            return None if _holds(rs.spec.template, run.images) else Commit(live_uid=rs.metadata.uid)
+        case DeploymentTarget(deployment=deployment) if deployment is not None:
+            live = live_of(observed.target)
+            if live is None or (_holds(deployment.spec.template, run.images) and _holds(live.spec.template, run.images)):
+                return None
+            return Commit(paused=deployment.spec.paused, live_uid=live.metadata.uid, revision=live.revision)
+        case _:
+            return None
+
+
+def live_of(target: DeploymentTarget) -> ReplicaSet | None:
+    """The one ReplicaSet that has pods; at 0 replicas, the newest."""
+    active = [rs for rs in target.replica_sets if rs.is_active]
+    if active:
+        return active[0] if len(active) == 1 else None
+    return max(target.replica_sets, key=lambda rs: rs.revision, default=None)
+
+
+def next_act(observed: Observed, run: Run, commit: Commit, listed_fresh: Mapping[str, bool]) -> Next:
+    """`listed_fresh`: for each moment asked for before, whether a list made after it shows every pod updated."""
+    match observed.target:
+        case DeploymentTarget(deployment=deployment) if deployment is not None:
+            return _next_for_deployment(observed, deployment, run, commit, listed_fresh)
+        case ReplicaSetTarget(replica_set=rs) if rs is not None:
+            return _next_for_replica_set(observed, rs, run, listed_fresh)
+        case _:
+            return Broken("the target is gone")
+
+
+def _next_for_replica_set(observed: Observed, rs: ReplicaSet, run: Run, listed_fresh: Mapping[str, bool]) -> Next:
+    if not _holds(rs.spec.template, run.images):
+        return Act(PatchReplicaSetTemplate(*_judged(rs), images=run.images), "patching the template")
+    if not rs.is_observed:
+        return Await("waiting for the ReplicaSet controller to see the new template")
+    if not listed_fresh.get("replicaset"):
+        return FreshList("replicaset")
+    return _give_back(observed, run, rs, "ReplicaSet")
+
+
+def _next_for_deployment(
+    observed: Observed, deployment: Deployment, run: Run, commit: Commit, listed_fresh: Mapping[str, bool]
+) -> Next:
+    assert isinstance(observed.target, DeploymentTarget)
+    replica_sets = observed.target.replica_sets
+    live = next((rs for rs in replica_sets if rs.metadata.uid == commit.live_uid), None)
+    if live is None:
+        return Broken(f"the ReplicaSet that deploy/{deployment.metadata.name} had at the start is gone")
+    history_wanted = run.from_images != run.images
+    if not _holds(deployment.spec.template, run.images) or (history_wanted and not is_tombstone_done(live, commit.revision)):
+        return _behind_pause(deployment, live, replica_sets, run, listed_fresh)
+    if deployment.spec.paused != commit.paused:
+        return Act(PauseTarget(*_judged(deployment), paused=commit.paused), "giving `paused` back")
+    if not deployment.is_observed:
+        return Await("waiting for the Deployment controller to see that it may go on")
+    return _give_back(observed, run, deployment, "Deployment")
+
+
+def _behind_pause(
+    deployment: Deployment,
+    live: ReplicaSet,
+    replica_sets: tuple[ReplicaSet, ...],
+    run: Run,
+    listed_fresh: Mapping[str, bool],
+) -> Next:
+    """The acts that are safe only while the Deployment is paused, in their order."""
+    if not deployment.spec.paused:
+        return Act(PauseTarget(*_judged(deployment), paused=True), "pausing the Deployment while its templates change")
+    if not deployment.is_observed:
+        return Await("waiting for the Deployment controller to see the pause")
+    if not _holds(deployment.spec.template, run.images):
+        twin = _older_twin(live, replica_sets, run)
+        if twin is not None:
+            return twin
+        if not _holds(live.spec.template, run.images):
+            return Act(PatchReplicaSetTemplate(*_judged(live), images=run.images), "patching the ReplicaSet's template")
+        if not live.is_observed:
+            return Await("waiting for the ReplicaSet controller to see the new template")
+        if not listed_fresh.get("replicaset"):
+            return FreshList("replicaset")
+        return Act(PatchTemplate(*_judged(deployment), images=run.images), "patching the Deployment's template")
+    if not _controller_follows(deployment):
+        return Await("waiting for the Deployment controller to take the ReplicaSet for the new one")
+    manifest = tombstone(deployment, live, run.from_images)
+    if any(rs.metadata.name == manifest["metadata"]["name"] for rs in replica_sets):
+        return Await("waiting for the Deployment controller to number the new revision")
+    return Act(CreateTombstone(manifest["metadata"]["name"], manifest), "keeping the old template in the history")
+
+
+def _controller_follows(deployment: Deployment) -> bool:
+    """`updatedReplicas == replicas` proves that the controller has seen the ReplicaSet; vacuous at 0, where the templates,
+    compared before, must do."""
+    status = deployment.status
+    if not deployment.is_observed:
+        return False
+    if deployment.spec.replicas == 0:
+        return True
+    return status.replicas > 0 and status.updated_replicas == status.replicas
+
+
+def _older_twin(live: ReplicaSet, replica_sets: tuple[ReplicaSet, ...], run: Run) -> Next | None:
+    """Another owned ReplicaSet that holds the new template already: the controller picks the *oldest* match, so that
+    `updatedReplicas` would stay 0 and unpausing would recreate every pod."""
+    wanted = with_images(live.spec.template, run.images)
+    for rs in replica_sets:
+        if rs.metadata.uid != live.metadata.uid and same_template(rs.spec.template, wanted):
+            return Act(DeleteTwin(*_judged(rs)), "removing an older ReplicaSet with the same template")
+    return None
+
+
+def disturbed(observed: Observed, run: Run) -> Broken | None:
+    """Somebody else changed the workload under the run: a rollout begun, a template edited, another image set."""
+    match observed.target:
+        case DeploymentTarget(deployment=deployment, replica_sets=replica_sets) if deployment is not None:
+            live = live_of(observed.target)
+            if run.commit is not None:
+                live = next((rs for rs in replica_sets if rs.metadata.uid == run.commit.live_uid), None)
+            name = f"deploy/{deployment.metadata.name}"
+            active = [rs.metadata.name for rs in replica_sets if rs is not live and rs.is_active]
+            if active or live is None:
+                return Broken(f"{name} has other active ReplicaSets ({', '.join(active)}): somebody started a rollout")
+            changed = differences(deployment.spec.template, live.spec.template)
+            if changed:
+                return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
+            return _foreign_images(deployment.spec.template, run, name)
+        case ReplicaSetTarget(replica_set=rs) if rs is not None:
+            return _foreign_images(rs.spec.template, run, f"rs/{rs.metadata.name}")
+        case _:
+            return None
+
+
+def _foreign_images(template: Mapping[str, object], run: Run, name: str) -> Broken | None:
+    """Images in the template that are neither the run's old nor its new ones."""
+    have = images_of(template)
+    for container, image in run.images.items():
+        expected = {image, run.from_images.get(container), run.asked_images.get(container)}
+        if have.get(container) not in expected:
+            return Broken(f"somebody set container {container} of {name} to {have.get(container)} in the middle")
+    return None
+
+
+def _give_back(observed: Observed, run: Run, workload: Deployment | ReplicaSet, kind: str) -> Next:
+    if run.owners and workload.metadata.uid not in observed.fields_returned:
+        return Act(ReturnFields(*_judged(workload), kind=kind, owners=run.owners), "giving image fields back to their owner")
+    return Done()
+
+
+def after_pods(observed: Observed, run: Run) -> Next:
+    """Where no commit is needed. Bare pods that were applied server-side get their image fields back, too."""
+    if isinstance(observed.target, PodsTarget):
+        for facts in observed.pods:
+            owners = tuple(owner for owner in run.owners if owner.pod == facts.pod.name)
+            if owners and facts.pod.uid not in observed.fields_returned:
+                ref = facts.ref
+                action = ReturnFields(ref.name, ref.uid, ref.resource_version, kind="Pod", owners=owners)
+                return Act(action, "giving image fields back to their owner")
+    return Done()
+
+
+def _holds(template: Mapping[str, object], images: Mapping[str, str]) -> bool:
+    have = images_of(template)
+    return all(have.get(name) == image for name, image in images.items())
+
+
+def _judged(workload: Deployment | ReplicaSet) -> tuple[str, str, str]:
+    meta = workload.metadata
+    return meta.name, meta.uid, meta.resource_version

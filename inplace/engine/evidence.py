@@ -1,0 +1,81 @@
+"""Folds what is seen of a pod into evidence: called once for each version of a pod, and of its slice entries, in order.
+
+Watches are ordered, and a quorum read is newer than everything seen before it was sent; so "seen turning" and "confirmed by a
+read" are the two proofs that no slice sends to a pod, and neither rests on a clock of the cluster.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine.drain import sending
+from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
+from inplace.model.meta import version_of
+from inplace.model.record import Record
+
+
+def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], now: float) -> Evidence:
+    """The evidence after seeing `facts` at `now`. `ignored`: Services that are not waited for."""
+    old = before or NOTHING_SEEN
+    ready = facts.pod.is_ready
+    sends = bool(sending(facts, ignored))
+    quiet = not ready and not sends
+    ours = isinstance(facts.record, Record)
+    quiet_since = _since(old.quiet_since, quiet, now)
+    saw_ready = ours and (sends or old.saw_ready)
+    ready_false_version = 0 if ready else old.ready_false_version or version_of(facts.pod.metadata.resource_version)
+    running, unstarted, started = _starts(old, facts, now)
+    return Evidence(
+        agrees_since=_since(old.agrees_since, _agrees(facts, ready, ignored), now),
+        ready_false_since=_since(old.ready_false_since, not ready, now),
+        ready_false_version=ready_false_version,
+        quiet_since=quiet_since,
+        saw_ready=saw_ready,
+        turned=quiet and saw_ready and _turned_after(ready_false_version, facts, ignored),
+        quiet_confirmed_at=old.quiet_confirmed_at if quiet and ours else None,
+        containers_ready_since=_since(old.containers_ready_since, facts.pod.is_true("ContainersReady"), now),
+        running_since=running,
+        unstarted=unstarted,
+        started_at=started,
+    )
+
+
+def confirm(before: Evidence | None, sent_at: float, still_sending: bool) -> Evidence:
+    """The evidence after a quorum read of the slices that was sent at `sent_at`. Only proves what was quiet before it."""
+    old = before or NOTHING_SEEN
+    if still_sending or old.quiet_since is None or old.quiet_since > sent_at:
+        return old
+    return msgspec.structs.replace(old, quiet_confirmed_at=sent_at)
+
+
+def _since(since: float | None, holds: bool, now: float) -> float | None:
+    if not holds:
+        return None
+    return now if since is None else since
+
+
+def _agrees(facts: PodFacts, ready: bool, ignored: frozenset[str]) -> bool:
+    return all(entry.ready == ready for entry in facts.entries if entry.service not in ignored)
+
+
+def _turned_after(version: int, facts: PodFacts, ignored: frozenset[str]) -> bool:
+    """Slices and pods share one sequence of resourceVersions: a slice that answers Ready False is newer than it. A lagging
+    watch may still bring an older turn of the same entries; comparing arrival times would believe it."""
+    versions = [entry.version for entry in facts.entries if entry.service not in ignored]
+    return bool(versions) and min(versions) > version
+
+
+def _starts(old: Evidence, facts: PodFacts, now: float) -> tuple[dict[str, float], frozenset[str], dict[str, float]]:
+    running: dict[str, float] = {}
+    unstarted: set[str] = set()
+    started: dict[str, float] = {}
+    for status in (facts.pod.status.container_statuses or ()) + (facts.pod.status.init_container_statuses or ()):
+        key = status.container_id
+        if not key or status.state.running is None:
+            continue
+        running[key] = old.running_since.get(key, now)
+        if status.started is not True or key in old.unstarted:
+            unstarted.add(key)
+        if status.started is True and key in old.unstarted:
+            started[key] = old.started_at.get(key, now)
+    return running, frozenset(unstarted), started

@@ -1,0 +1,88 @@
+"""When a pod has failed, and when the run must therefore stop or go back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine.clocks import Clocks
+from inplace.engine.commit import disturbed
+from inplace.engine.observed import Observed
+from inplace.engine.plan import Spec
+from inplace.engine.stages import Judged, gate_of
+from inplace.model.pods import Pod
+from inplace.model.quantity import format_duration
+from inplace.model.run import Failure, Run, Stop
+
+
+def new_failures(judged: Iterable[Judged], run: Run, clocks: Clocks) -> tuple[Failure, ...]:
+    """Failures that the run does not know yet. Also starts the pods' deadline clocks."""
+    known = {failure.uid for failure in run.failures}
+    found = []
+    for j in judged:
+        if j.uid in known:
+            continue
+        failure = _failure_of(j, run, clocks)
+        if failure is not None:
+            found.append(failure)
+    return tuple(found)
+
+
+def _failure_of(j: Judged, run: Run, clocks: Clocks) -> Failure | None:
+    pod = j.facts.pod
+    if j.stage == "Failed" and j.trouble is not None:
+        return _failure(pod, j.trouble.reason, j.trouble.message)
+    if j.stage == "Pending" and gate_of(pod, run.options.gate) == "Absent":
+        return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
+    if not j.timer:
+        return None
+    if j.trouble is not None:
+        # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
+        # the new image. Then the deadline decides.
+        seen_since, began = clocks.since(f"{pod.uid}/trouble/{j.trouble.identity}"), clocks.since(j.timer)
+        if seen_since > began and pod.status.observed_generation >= pod.metadata.generation:
+            return _failure(pod, j.trouble.reason, j.trouble.message)
+    if clocks.expired(j.timer, j.deadline_seconds):
+        return _failure(pod, _TIMEOUT_REASONS[j.stage], f"{j.reason or 'nothing'} (for {format_duration(j.deadline_seconds)})")
+    return None
+
+
+_TIMEOUT_REASONS = {
+    "Closing": "DrainTimeout",
+    "Settling": "RestartTimeout",
+    "Restarting": "RestartTimeout",
+    "Returning": "RestartTimeout",
+}
+
+
+def _failure(pod: Pod, reason: str, message: str) -> Failure:
+    return Failure(pod=pod.name, uid=pod.uid, reason=reason, message=message)
+
+
+def stop_of(observed: Observed, spec: Spec, run: Run) -> Stop | None:
+    """Why no more pods are to be started; None: go on. A commit that has begun is finished before anybody's stop."""
+    broken = disturbed(observed, run)
+    if broken is not None:
+        return Stop("Failed", broken.reason)
+    if run.failures and (run.options.on_failure != "continue" or run.rolling_back):
+        return Stop("Failed", _told(run.failures))
+    return spec.stop if run.commit is None else None
+
+
+def should_roll_back(run: Run, spec: Spec) -> bool:
+    """Once a commit has begun it is finished; before, `--on-failure rollback` goes back to the images before."""
+    return run.options.on_failure == "rollback" and not run.rolling_back and run.commit is None and spec.stop is None
+
+
+def roll_back(run: Run) -> Run:
+    """The same run, going the other way; only images that the run itself recorded are ever restored."""
+    message = f"rolled back, because {_told(run.failures)}"
+    back = {name: run.from_images[name] for name in run.images if name in run.from_images}
+    return msgspec.structs.replace(run, rolling_back=True, wanted=run.images, images=back, failures=(), message=message)
+
+
+def _told(failures: tuple[Failure, ...]) -> str:
+    first = failures[0]
+    more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+    return f"pod/{first.pod} failed with {first.reason}: {first.message}{more}"

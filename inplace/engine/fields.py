@@ -1,0 +1,116 @@
+"""Ownership of image fields under server-side apply (`metadata.managedFields`), as pure functions over plain JSON.
+
+Our PATCH of a template image makes our field manager the owner, and the user's next `kubectl apply --server-side` (or Helm 4,
+Flux, Argo CD) fails with a conflict. So who owned each image field is remembered, and given back after the commit: measured, no
+new generation, and the next apply is clean. Client-side apply keeps its own annotation and needs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from inplace.model.run import FieldOwner
+
+TEMPLATE_PATH = ("f:spec", "f:template", "f:spec")
+POD_PATH = ("f:spec",)
+_GROUPS = ("f:containers", "f:initContainers")
+
+Entry = Mapping[str, Any]
+
+
+def image_owners(managed: Iterable[Entry], containers: Iterable[str], path: Sequence[str], ours: str) -> tuple[FieldOwner, ...]:
+    """The appliers, other than `ours`, that own the image of any of these containers."""
+    wanted = sorted(containers)
+    owners = []
+    for entry in managed:
+        if entry.get("operation") != "Apply" or entry.get("manager") == ours:
+            continue
+        owned = tuple(name for name in wanted if _owns(entry, name, path))
+        if owned:
+            owners.append(
+                FieldOwner(
+                    manager=entry.get("manager", ""),
+                    operation="Apply",
+                    api_version=entry.get("apiVersion", ""),
+                    subresource=entry.get("subresource", ""),
+                    containers=owned,
+                )
+            )
+    return tuple(owners)
+
+
+def give_back(managed: Sequence[Entry], owners: Iterable[FieldOwner], path: Sequence[str], ours: str) -> list[dict[str, Any]]:
+    """managedFields in which the owners own their image fields again, and `ours` owns none of those."""
+    result = [_copy(entry) for entry in managed]
+    for owner in owners:
+        entry = next((e for e in result if _is(e, owner)), None)
+        if entry is None:
+            entry = {
+                "manager": owner.manager,
+                "operation": owner.operation,
+                "apiVersion": owner.api_version,
+                "fieldsType": "FieldsV1",
+                "fieldsV1": {},
+                **({"subresource": owner.subresource} if owner.subresource else {}),
+            }
+            result.append(entry)
+        for name in owner.containers:
+            _add(entry, name, path)
+        for mine in result:
+            if mine.get("manager") == ours:
+                for name in owner.containers:
+                    _remove(mine, name, path)
+    return [entry for entry in result if entry.get("manager") != ours or entry.get("fieldsV1")]
+
+
+def _is(entry: Entry, owner: FieldOwner) -> bool:
+    return (entry.get("manager"), entry.get("operation"), entry.get("apiVersion"), entry.get("subresource", "")) == (
+        owner.manager,
+        owner.operation,
+        owner.api_version,
+        owner.subresource,
+    )
+
+
+def _key(name: str) -> str:
+    return f'k:{{"name":"{name}"}}'
+
+
+def _owns(entry: Entry, name: str, path: Sequence[str]) -> bool:
+    spec = _at(entry.get("fieldsV1") or {}, path)
+    return any("f:image" in ((spec.get(group) or {}).get(_key(name)) or {}) for group in _GROUPS)
+
+
+def _at(fields: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
+    for step in path:
+        fields = fields.get(step) or {}
+    return fields
+
+
+def _add(entry: dict[str, Any], name: str, path: Sequence[str]) -> None:
+    spec = entry["fieldsV1"]
+    for step in path:
+        spec = spec.setdefault(step, {})
+    group = next((g for g in _GROUPS if _key(name) in (spec.get(g) or {})), _GROUPS[0])
+    spec.setdefault(group, {}).setdefault(_key(name), {})["f:image"] = {}
+
+
+def _remove(entry: dict[str, Any], name: str, path: Sequence[str]) -> None:
+    for group in _GROUPS:
+        steps = [*path, group, _key(name), "f:image"]
+        trail = [entry.get("fieldsV1") or {}]
+        for step in steps[:-1]:
+            trail.append(trail[-1].get(step) or {})
+        trail[-1].pop(steps[-1], None)
+        for parent, step in zip(reversed(trail[:-1]), reversed(steps[:-1]), strict=True):
+            if step in parent and (not parent[step] or set(parent[step]) == {"."}):
+                del parent[step]
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _copy(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_copy(v) for v in value]
+    return value

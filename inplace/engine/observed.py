@@ -1,0 +1,117 @@
+"""What a plan is judged on: a snapshot of the target and its pods, and the evidence this process has gathered.
+
+Evidence dies with the process: a resume gathers it anew, so that a cluster timestamp never shortens a safety interval. All
+instants here are monotonic seconds of this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from inplace.model.names import PodRef
+from inplace.model.network import Service
+from inplace.model.pods import Pod
+from inplace.model.policy import PodDisruptionBudget
+from inplace.model.record import BadRecord, Record, record_of
+from inplace.model.workloads import Deployment, ReplicaSet
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One endpoint of one EndpointSlice that stands for a pod."""
+
+    service: str
+    ready: bool
+    version: int = 0
+    """resourceVersion of the slice."""
+    by_ip: bool = False
+    """Matched by address, because the endpoint has no targetRef."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What this process has witnessed of one pod."""
+
+    agrees_since: float | None = None
+    """Since when its Ready condition and its slices say the same (the settled view)."""
+    ready_false_since: float | None = None
+    ready_false_version: int = 0
+    """resourceVersion of the first pod version seen with Ready False."""
+    quiet_since: float | None = None
+    """Since when Ready is False and no slice sends to it, in our caches."""
+    saw_ready: bool = False
+    """While recorded as ours, a slice entry was seen ready."""
+    turned: bool = False
+    """It is quiet, was seen ready, and every slice version that says so is newer than the pod's Ready False: we saw it turn."""
+    quiet_confirmed_at: float | None = None
+    """When a quorum read, sent after Ready False was seen, showed no slice sending to it."""
+    containers_ready_since: float | None = None
+    running_since: Mapping[str, float] = {}
+    """Container id to when it was first seen running."""
+    unstarted: frozenset[str] = frozenset()
+    """Container ids for which `started: false` was seen."""
+    started_at: Mapping[str, float] = {}
+    """Container id to when `started: true` was seen after `started: false`."""
+
+
+NOTHING_SEEN = Evidence()
+
+
+class PodFacts(msgspec.Struct, frozen=True):
+    """A pod with everything that is cheap to judge once per version of the pod and of its slice entries."""
+
+    pod: Pod
+    record: Record | BadRecord | None
+    entries: tuple[Entry, ...]
+
+    @property
+    def ref(self) -> PodRef:
+        meta = self.pod.metadata
+        return PodRef(meta.namespace, meta.name, meta.uid, meta.resource_version)
+
+
+def facts_of(pod: Pod, entries: tuple[Entry, ...]) -> PodFacts:
+    return PodFacts(pod, record_of(pod), entries)
+
+
+class DeploymentTarget(msgspec.Struct, frozen=True, tag=True):
+    """`deployment` is None once it is deleted or another object has its name. `replica_sets`: those it owns."""
+
+    deployment: Deployment | None
+    replica_sets: tuple[ReplicaSet, ...]
+
+
+class ReplicaSetTarget(msgspec.Struct, frozen=True, tag=True):
+    replica_set: ReplicaSet | None
+
+
+class PodsTarget(msgspec.Struct, frozen=True, tag=True):
+    """Bare pods. `missing`: names that were asked for and do not exist."""
+
+    missing: tuple[str, ...] = ()
+
+
+Target = DeploymentTarget | ReplicaSetTarget | PodsTarget
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """The snapshot. `pods` holds every live pod of the target, none that has finished."""
+
+    target: Target
+    pods: tuple[PodFacts, ...]
+    services: tuple[Service, ...] = ()
+    budgets: tuple[PodDisruptionBudget, ...] = ()
+    evidence: Mapping[str, Evidence] = {}
+    """By pod uid."""
+    timers: Mapping[str, float] = {}
+    """Timer name to when it began: the runtime keeps every timer that the last plan named, and forgets the others."""
+    busy: frozenset[str] = frozenset()
+    """Keys of actions under way."""
+    closing: frozenset[str] = frozenset()
+    """Uids of pods whose CloseGate is under way or not yet visible here."""
+    pods_listed_at: float | None = None
+    """When the newest quorum read of the target's pods that is part of this snapshot was sent."""
+    slices_listed_at: float | None = None
+    """When the newest quorum read of slices was sent, whatever it showed."""
+    fields_returned: frozenset[str] = frozenset()
+    """Uids of objects whose image fields this process has given back."""

@@ -1,0 +1,66 @@
+"""What a plan is: actions to do now, the run as it is to be stored before them, and what to wait for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine.actions import Action
+from inplace.engine.stages import Stage
+from inplace.model.run import Outcome, Run, Stop
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """What this process asks of the run, apart from what the run itself says."""
+
+    lease: str
+    stop: Stop | None = None
+    since: str = ""
+    """Wall time for the record, for people."""
+
+
+class PodView(msgspec.Struct, frozen=True):
+    """One pod for the eyes of a person."""
+
+    name: str
+    uid: str
+    node: str
+    stage: Stage
+    reason: str
+    image: str
+
+    @property
+    def timer(self) -> str:
+        """The timer that runs while the pod is in this stage."""
+        return f"{self.uid}/stage/{self.stage}"
+
+
+class Progress(msgspec.Struct, frozen=True):
+    desired: int
+    updated: int
+    in_flight: int
+    unavailable: int
+    failed: int
+    step: str = ""
+    waiting: str = ""
+    """What the whole run waits for, if not for its pods."""
+
+
+class Finished(msgspec.Struct, frozen=True):
+    outcome: Outcome
+    message: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """`requeue_after`: seconds after which time alone may change the plan; None: only an event can.
+
+    `timers`: the clocks that this plan reads. The runtime starts those that are new, keeps the others going, and forgets
+    those no longer named. `finished` comes with no actions, and with `run` carrying the outcome.
+    """
+
+    run: Run
+    actions: tuple[Action, ...] = ()
+    pods: tuple[PodView, ...] = ()
+    progress: Progress = Progress(0, 0, 0, 0, 0)
+    requeue_after: float | None = None
+    timers: frozenset[str] = frozenset()
+    finished: Finished | None = None

@@ -1,0 +1,266 @@
+"""The heart: one pure function from what is seen to what is to be done, used by the command, the controller and every
+simulation.
+
+Order of a plan: judge every pod; record failures; say whether the run is to stop; finish what is in flight; start more pods
+within step and budgets; when every pod is updated, commit the workload. Given the same view it says the same, and at the goal
+it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine import commit as committing
+from inplace.engine import target as workload
+from inplace.engine.actions import Action, ListPods, ListSlices
+from inplace.engine.budget import is_available
+from inplace.engine.clocks import Clocks
+from inplace.engine.drain import ignored_services
+from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
+from inplace.engine.observed import Observed
+from inplace.engine.plan import Finished, Plan, PodView, Progress, Spec
+from inplace.engine.stages import IN_FLIGHT, Judged, Rules, judge, reopen
+from inplace.engine.starts import Starts, choose
+from inplace.engine.steps import Barrier, describe, position
+from inplace.model.record import Record
+from inplace.model.run import Run, Stop
+
+CONTROLLER_PATIENCE_SECONDS = 300.0
+"""Deadline of every wait without an option of its own: commit, budgets."""
+
+
+def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
+    """See the module. `run` must be stored, if it differs, before the first action is done."""
+    clocks = Clocks(observed.timers, now)
+    if workload.is_gone(observed):
+        return _finish(run, Finished("Failed", f"{run.target} was deleted"))
+    stop = stop_of(observed, spec, run)
+    rules = rules_of(observed, spec, run, stop)
+    judged = [judge(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
+    failures = new_failures(judged, run, clocks)
+    if failures:
+        failed = msgspec.structs.replace(run, failures=run.failures + failures)
+        return plan(observed, spec, roll_back(failed) if should_roll_back(failed, spec) else failed, now)
+    view = _View(observed, spec, run, rules, judged, clocks, stop)
+    return _go_on(view)
+
+
+def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rules:
+    options = run.options
+    return Rules(
+        run=run.id,
+        lease=spec.lease,
+        gate=options.gate,
+        images=run.images,
+        settle_seconds=options.settle_seconds,
+        drain_timeout_seconds=options.drain_timeout_seconds,
+        restart_timeout_seconds=options.restart_timeout_seconds,
+        min_ready_seconds=workload.min_ready_seconds(observed, options),
+        ignored=ignored_services(observed.services, options.accept_undrainable),
+        stopping=stop is not None,
+    )
+
+
+class _View(msgspec.Struct):
+    """One plan in the making."""
+
+    observed: Observed
+    spec: Spec
+    run: Run
+    rules: Rules
+    judged: list[Judged]
+    clocks: Clocks
+    stop: Stop | None
+
+    @property
+    def failed(self) -> frozenset[str]:
+        return frozenset(failure.uid for failure in self.run.failures)
+
+    @property
+    def in_flight(self) -> list[Judged]:
+        return [j for j in self.judged if j.uid not in self.failed and _is_ours(j)]
+
+    @property
+    def all_updated(self) -> bool:
+        desired = workload.desired(self.observed)
+        live = [j for j in self.judged if j.stage != "Gone"]
+        return len(live) == desired and len(live) == len(self.judged) and all(j.stage == "Updated" for j in live)
+
+    def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
+        """Adds what the pods in flight need, and leaves out whatever is under way already."""
+        todo: dict[str, Action] = {}
+        for action in (*self._pod_actions(), *actions):
+            if action.key not in self.observed.busy:
+                todo.setdefault(action.key, action)
+        closing = started | self.observed.closing
+        pods = tuple(_shown(j, self.failed, closing, self.run.images) for j in self.judged)
+        for pod in pods:
+            if pod.stage in IN_FLIGHT:
+                self.clocks.since(pod.timer)
+        return Plan(
+            run=self.run,
+            actions=tuple(todo.values()),
+            pods=pods,
+            progress=self._progress(waiting, step, closing),
+            requeue_after=self.clocks.requeue_after(),
+            timers=self.clocks.named,
+        )
+
+    def _pod_actions(self) -> list[Action]:
+        actions: list[Action] = []
+        needs_slices = False
+        for j in self.judged:
+            if j.uid in self.failed:
+                freeing = reopen(j, self.rules)
+                if freeing is not None:
+                    actions.append(freeing)
+                continue
+            if j.action is not None:
+                actions.append(j.action)
+            if j.look_again_at is not None:
+                self.clocks.at(j.look_again_at)
+            needs_slices = needs_slices or j.needs_slices
+        if needs_slices:
+            actions.extend(self._list_slices())
+        return actions
+
+    def _list_slices(self) -> list[Action]:
+        """At most one read a second: one that still shows a pod as ready is asked again."""
+        last = self.observed.slices_listed_at
+        if last is None or self.clocks.now >= last + 1.0:
+            return [ListSlices()]
+        self.clocks.at(last + 1.0)
+        return []
+
+    def _progress(self, waiting: str, step: str, closing: frozenset[str]) -> Progress:
+        desired = workload.desired(self.observed)
+        available = sum(is_available(f, closing, self.rules.ignored) for f in self.observed.pods)
+        starting = sum(j.uid in closing and j.stage == "Pending" for j in self.judged)
+        return Progress(
+            desired=desired,
+            updated=sum(j.stage == "Updated" and j.uid not in self.failed for j in self.judged),
+            in_flight=len(self.in_flight) + starting,
+            unavailable=max(0, desired - available),
+            failed=len(self.failed),
+            step=step,
+            waiting=waiting,
+        )
+
+
+def _go_on(view: _View) -> Plan:
+    run, observed = view.run, view.observed
+    if view.stop is not None:
+        if view.in_flight or observed.busy:
+            return view.plan((), f"{view.stop.message}; finishing the pods in flight")
+        return _finish_if_quiet(view, Finished(view.stop.outcome, view.stop.message))
+    where = position(run, view.judged, view.failed, workload.desired(observed), view.clocks)
+    if isinstance(where, Barrier):
+        if where.steps_passed != run.steps_passed:
+            return plan(observed, view.spec, msgspec.structs.replace(run, steps_passed=where.steps_passed), view.clocks.now)
+        if where.manual and not view.in_flight:
+            return _finish_if_quiet(view, Finished("Paused", "paused by its steps"))
+        gates = _starts(view, 0)
+        return view.plan(gates.actions, where.reason, describe(run))
+    if view.all_updated:
+        return _commit(view)
+    starts = _starts(view, where.target)
+    if not view.in_flight and not starts.actions and not observed.busy:
+        ended = _stuck(view, starts.waiting)
+        if ended is not None:
+            return ended
+    return view.plan(starts.actions, starts.waiting, describe(run), starts.uids)
+
+
+def _starts(view: _View, target: int) -> Starts:
+    starts = choose(view.observed, view.run, view.judged, view.rules, view.failed, target, view.clocks, view.spec)
+    if starts.actions or starts.waiting or target == 0:
+        return starts
+    live, desired = sum(j.stage != "Gone" for j in view.judged), workload.desired(view.observed)
+    return starts if live == desired else Starts((), frozenset(), f"waiting for {desired} pods to exist ({live} do)")
+
+
+def _stuck(view: _View, waiting: str) -> Plan | None:
+    """Nothing moves and nothing may be started."""
+    rest = [j for j in view.judged if j.uid not in view.failed and j.stage not in ("Updated", "Gone")]
+    if not rest and view.failed:
+        return _finish_if_quiet(view, Finished("Failed", "some pods could not be upgraded"))
+    if waiting and view.clocks.expired("run/blocked", CONTROLLER_PATIENCE_SECONDS):
+        return _finish_if_quiet(view, Finished("Failed", f"gave up after 5 minutes: {waiting}"))
+    return None
+
+
+def _commit(view: _View) -> Plan:
+    """Every pod is updated: one act or wait at a time until the workload is consistent."""
+    run, observed, clocks = view.run, view.observed, view.clocks
+    if run.commit is None:
+        begun = committing.begin(observed, run)
+        if begun is not None:
+            return plan(observed, view.spec, msgspec.structs.replace(run, commit=begun), clocks.now)
+    fresh = {moment: _listed_since(view, moment) for moment in _MOMENTS if f"commit/{moment}" in observed.timers}
+    after_pods = committing.after_pods(observed, run)
+    step = after_pods if run.commit is None else committing.next_act(observed, run, run.commit, fresh)
+    if observed.busy:
+        return view.plan((), "finishing what is under way", describe(run))
+    match step:
+        case committing.Act(action=action, reason=reason):
+            return view.plan([action], reason, describe(run))
+        case committing.Await(reason=reason):
+            if clocks.expired(f"commit/wait/{reason}", CONTROLLER_PATIENCE_SECONDS):
+                return _finish(run, Finished("Failed", f"gave up after 5 minutes: {reason}"))
+            return view.plan((), reason, describe(run))
+        case committing.FreshList(moment=moment):
+            return _list_pods(view, moment)
+        case committing.Broken(reason=reason):
+            return _finish(run, Finished("Failed", reason))
+        case committing.Done():
+            return _finish_if_quiet(view, _verdict(run)) if fresh.get("end") else _list_pods(view, "end")
+
+
+_MOMENTS = ("replicaset", "end")
+
+
+def _list_pods(view: _View, moment: str) -> Plan:
+    view.clocks.since(f"commit/{moment}")
+    return view.plan([ListPods()], "listing the pods afresh", describe(view.run))
+
+
+def _listed_since(view: _View, moment: str) -> bool:
+    listed_at = view.observed.pods_listed_at
+    return listed_at is not None and listed_at >= view.clocks.since(f"commit/{moment}")
+
+
+def _verdict(run: Run) -> Finished:
+    if run.rolling_back:
+        return Finished("Failed", run.message)
+    return Finished("Succeeded")
+
+
+def _finish_if_quiet(view: _View, finished: Finished) -> Plan:
+    """Reopens what can be reopened first."""
+    last = view.plan(())
+    if view.observed.busy or any(not isinstance(a, ListSlices) for a in last.actions):
+        return last
+    return msgspec.structs.replace(_finish(view.run, finished), pods=last.pods, progress=last.progress)
+
+
+def _finish(run: Run, finished: Finished) -> Plan:
+    ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message)
+    return Plan(run=ended, finished=finished)
+
+
+def _is_ours(judged: Judged) -> bool:
+    """In flight: carries our record, or has the new image and is not back yet."""
+    if isinstance(judged.facts.record, Record):
+        return judged.stage not in ("Gone", "Failed")
+    return judged.stage == "Returning"
+
+
+def _shown(judged: Judged, failed: frozenset[str], closing: frozenset[str], images: dict[str, str]) -> PodView:
+    pod = judged.facts.pod
+    is_closing = judged.uid in closing and judged.stage == "Pending"
+    stage = "Failed" if judged.uid in failed else "Closing" if is_closing else judged.stage
+    have = pod.spec.images()
+    image = ", ".join(have.get(name, "") for name in images)
+    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, judged.reason, image)

@@ -1,0 +1,228 @@
+"""What is said before the first write: refusals, each with the object, why, and what to do; and warnings.
+
+Pure, over the same snapshot that the planner sees: `plan` prints it, `upgrade` obeys it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine import target as workload
+from inplace.engine.budget import never_allows
+from inplace.engine.commit import live_of
+from inplace.engine.drain import ignored_services, undrainable
+from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, PodsTarget, ReplicaSetTarget
+from inplace.engine.stages import gate_of
+from inplace.engine.templates import differences, spec_of
+from inplace.model.pods import PodSpec
+from inplace.model.quantity import is_mutable
+from inplace.model.record import BadRecord, Record
+from inplace.model.run import Run
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Nothing is written. One line: what, which object, why; and what to do next."""
+
+    message: str
+
+
+class NoChange(msgspec.Struct, frozen=True):
+    """Pods and template run these images already."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    warnings: tuple[str, ...]
+    waited_for: tuple[str, ...]
+    """The Services whose EndpointSlices must let go of a pod."""
+
+
+Verdict = Refusal | NoChange | Ready
+
+
+def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdict:
+    """`resuming`: the run has begun before; then a half-done commit is no reason to refuse."""
+    problem = _target_problem(observed, run, resuming) or _pods_problem(observed, run, lease)
+    if problem is None and not resuming and not _changes(observed, run):
+        return NoChange()
+    problem = problem or _budget_problem(observed, run) or _service_problem(observed, run)
+    if problem is not None:
+        return Refusal(problem)
+    ignored = ignored_services(observed.services, run.options.accept_undrainable)
+    services = sorted({e.service for f in observed.pods for e in f.entries if e.service and e.service not in ignored})
+    return Ready(_warnings(observed, run), tuple(services))
+
+
+def template_spec(observed: Observed) -> PodSpec | None:
+    """The workload's pod template; for bare pods, the first pod's spec."""
+    match observed.target:
+        case DeploymentTarget(deployment=deployment) if deployment is not None:
+            return spec_of(deployment.spec.template)
+        case ReplicaSetTarget(replica_set=rs) if rs is not None:
+            return spec_of(rs.spec.template)
+        case _:
+            return observed.pods[0].pod.spec if observed.pods else None
+
+
+def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
+    match observed.target:
+        case DeploymentTarget(deployment=None) | ReplicaSetTarget(replica_set=None):
+            return f"{run.target} does not exist in namespace {run.target.namespace}"
+        case PodsTarget(missing=missing) if missing:
+            return f"pod/{missing[0]} does not exist in namespace {run.target.namespace}"
+        case PodsTarget() if not observed.pods:
+            return f"no pods match {run.target.selector!r} in namespace {run.target.namespace}"
+        case DeploymentTarget() if not resuming:
+            return _two_templates(observed.target, run)
+        case _:
+            return None
+
+
+def _two_templates(target: DeploymentTarget, run: Run) -> str | None:
+    active = [rs.metadata.name for rs in target.replica_sets if rs.is_active]
+    if len(active) > 1:
+        names = ", ".join(active)
+        return f"{run.target} has {len(active)} active ReplicaSets ({names}): a rollout is under way; let it end, or undo it"
+    live = live_of(target)
+    if live is None or target.deployment is None:
+        return f"{run.target} has no ReplicaSet yet: wait until its controller has made one"
+    changed = differences(target.deployment.spec.template, live.spec.template)
+    if changed:
+        return (
+            f"the template of {run.target} differs from its pods' ReplicaSet in more than images ({', '.join(changed[:5])}):"
+            " roll that out first (kubectl rollout resume), then upgrade images in place"
+        )
+    return None
+
+
+def _pods_problem(observed: Observed, run: Run, lease: str) -> str | None:
+    spec, gate = template_spec(observed), run.options.gate
+    if spec is None:
+        return None
+    unknown = sorted(name for name in run.images if spec.container(name) is None)
+    if unknown:
+        known = ", ".join(c.name for c in spec.all_containers())
+        return f"{run.target} has no container {unknown[0]!r}; it has: {known}"
+    for name in run.images:
+        container = spec.container(name)
+        if container in (spec.init_containers or ()) and container.restart_policy != "Always":
+            return f"container {name!r} of {run.target} is an init container: its new image would take effect only in new pods"
+    if not spec.has_gate(gate):
+        return f"{run.target} has no readiness gate {gate}, so its pods cannot be drained: {how_to_add(gate)}"
+    for facts in observed.pods:
+        problem = _pod_problem(facts, run, lease, isinstance(observed.target, PodsTarget))
+        if problem is not None:
+            return problem
+    return None
+
+
+def how_to_add(gate: str) -> str:
+    return (
+        f"add `readinessGates: [{{conditionType: {gate}}}]` to the pod template's spec (gates cannot be added to living"
+        " pods, so this recreates them once), and keep `inplace gate run` running to open it on new pods"
+    )
+
+
+def _pod_problem(facts: PodFacts, run: Run, lease: str, bare: bool) -> str | None:
+    pod, record = facts.pod, facts.record
+    owner = pod.metadata.controller()
+    if bare and owner is not None:
+        return owned_by(f"pod/{pod.name}", owner.kind, owner.name)
+    if bare and "kubernetes.io/config.mirror" in (pod.metadata.annotations or {}):
+        return f"pod/{pod.name} is a mirror of a static pod: change its manifest on node {pod.spec.node_name}"
+    if gate_of(pod, run.options.gate) == "Absent":
+        return (
+            f"pod/{pod.name} has no readiness gate {run.options.gate}: it was created before the template had it; recreate it"
+        )
+    missing = sorted(name for name in run.images if pod.spec.container(name) is None)
+    if missing:
+        return f"pod/{pod.name} has no container {missing[0]!r}"
+    match record:
+        case BadRecord(problem=problem):
+            return f"pod/{pod.name}: {problem}; remove it by hand if nothing upgrades this pod"
+        case Record(lease=other) if other != lease and bare:
+            return f"pod/{pod.name} is being upgraded by another run (Lease {other}): finish that one first (`inplace list`)"
+        case _:
+            return None
+
+
+def owned_by(what: str, kind: str, name: str) -> str:
+    """Why an object with a controller is not upgraded by itself, and what is the right tool."""
+    return f"{what} is managed by {kind}/{name}, which would undo or repeat the change: {_tool(kind, name)}"
+
+
+def _tool(kind: str, name: str) -> str:
+    match kind:
+        case "ReplicaSet":
+            return f"upgrade its Deployment, or rs/{name} if it has none"
+        case "Deployment":
+            return f"upgrade deploy/{name}"
+        case "Job" | "CronJob":
+            return "a Job's pods run once; change the Job"
+        case "CloneSet" | "AdvancedStatefulSet":
+            return "OpenKruise upgrades it in place itself; change the image there"
+        case "StatefulSet" | "DaemonSet":
+            return f"this version of inplace upgrades Deployments, ReplicaSets and bare pods; change the image of {kind}/{name}"
+        case "Rollout":
+            return "Argo Rollouts manages it; change the image there"
+        case _:
+            return f"change the image in {kind}/{name}"
+
+
+def _changes(observed: Observed, run: Run) -> bool:
+    spec = template_spec(observed)
+    have = spec.images() if spec is not None else {}
+    if any(have.get(name) != image for name, image in run.images.items()):
+        return True
+    if any(isinstance(facts.record, Record) for facts in observed.pods):
+        return True
+    return any(not facts.pod.runs_images(run.images) for facts in observed.pods)
+
+
+def _budget_problem(observed: Observed, run: Run) -> str | None:
+    if run.options.max_unavailable is None and workload.own_max_unavailable(observed) in (0, "0%"):
+        return (
+            f"{run.target} has maxUnavailable 0, but an in-place restart takes a pod out: say how many with --max-unavailable"
+        )
+    for budget in observed.budgets:
+        if never_allows(budget) and any(budget.covers(f.pod.metadata.labels) for f in observed.pods):
+            name = budget.metadata.name
+            return f"PodDisruptionBudget {name} never allows a pod of {run.target} to be unavailable: relax it first"
+    return None
+
+
+def _service_problem(observed: Observed, run: Run) -> str | None:
+    ignored = ignored_services(observed.services, run.options.accept_undrainable)
+    found = undrainable(observed.pods, observed.services, ignored)
+    if not found:
+        return None
+    bad = found[0]
+    return (
+        f"Service {bad.service} {bad.why}: {run.target} cannot be drained from it."
+        f" If its clients can bear that, say --accept-undrainable {bad.service}"
+    )
+
+
+def _warnings(observed: Observed, run: Run) -> tuple[str, ...]:
+    spec = template_spec(observed)
+    found = []
+    if workload.desired(observed) == 1:
+        found.append("there is one replica: its Service will have no endpoint while it restarts")
+    for name in sorted(run.images):
+        container = spec.container(name) if spec is not None else None
+        if container is not None and container.readiness_probe is None and container.startup_probe is None:
+            found.append(f"container {name} has no readiness probe: running counts as ready, and its gate opens at once")
+    for name, image in sorted(run.images.items()):
+        if is_mutable(image):
+            found.append(
+                f"{image} ({name}) is a mutable tag: pods that start later may get other bytes; prefer a version or a digest"
+            )
+    accepted = set(run.options.accept_undrainable)
+    selected = [f.pod.metadata.labels or {} for f in observed.pods]
+    for service in observed.services:
+        selector = service.spec.selector or {}
+        if not service.spec.publish_not_ready_addresses or not selector:
+            continue
+        if any(selector.items() <= labels.items() for labels in selected):
+            how = "accepted" if service.metadata.name in accepted else "headless, for peer discovery"
+            found.append(f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for")
+    return tuple(found)

@@ -1,0 +1,130 @@
+"""When a restart is proven, when the gate may open, and when an image is known to be bad.
+
+Proven: the kubelet has seen the pod's generation, and every changed container has another containerID than the image patch
+recorded, and runs. `observedGeneration` alone proves nothing: it moves before the old container stops; `imageID` alone
+neither: another tag of the same digest restarts without changing it (both measured: design, section 4).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine.observed import Evidence, PodFacts
+from inplace.model.pods import Container, ContainerStatus, Pod
+from inplace.model.record import ContainerBefore, Record
+
+AMBIGUOUS_SECONDS = 5.0
+"""How long a container of unclear origin must have run, as we saw it, before it counts as the new one."""
+STARTUP_SLACK_SECONDS = 2.0
+IMAGE_REASONS = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError"})
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Not yet, and why; `until`: the instant at which time alone changes it."""
+
+    reason: str
+    until: float | None = None
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """The restart happened."""
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """The kubelet says that this will not work."""
+
+    reason: str
+    message: str
+
+    @property
+    def identity(self) -> str:
+        """Tells one trouble from the next: the kubelet names the image in the message, and counts crashes up in it."""
+        return self.message if self.reason in IMAGE_REASONS else self.reason
+
+
+def restart_proof(facts: PodFacts, record: Record, evidence: Evidence, now: float) -> Proven | Waiting:
+    pod = facts.pod
+    if pod.status.observed_generation < pod.metadata.generation:
+        return Waiting("waiting for the kubelet to see the new image")
+    for name, before in sorted((record.before or {}).items()):
+        status = pod.container_status(name)
+        if status is None or not status.container_id or status.container_id == before.container_id:
+            return Waiting(f"waiting for {name} to be restarted{_says(status)}")
+        if status.state.running is None:
+            return Waiting(f"waiting for {name} to run{_says(status)}")
+        unclear_until = _unclear_until(status, before, record.to_images.get(name, ""), evidence, now)
+        if unclear_until > now:
+            return Waiting(f"making sure that {name} runs the new image", unclear_until)
+    return Proven()
+
+
+def _unclear_until(status: ContainerStatus, before: ContainerBefore, image: str, evidence: Evidence, now: float) -> float:
+    """A container that crashed while we patched may have been replaced by the kubelet from the old image first: its
+    containerID is new, its image is not. Only where neither the image name nor the digest tells, time must."""
+    if _same_image(status.image, image) or status.image_id != before.image_id:
+        return now
+    return evidence.running_since.get(status.container_id, now) + AMBIGUOUS_SECONDS
+
+
+def _same_image(shown: str, wanted: str) -> bool:
+    """The runtime shows `docker.io/library/app:1` for `app:1`."""
+    return shown == wanted or shown.endswith("/" + wanted)
+
+
+def may_open(facts: PodFacts, record: Record, evidence: Evidence, min_ready_seconds: float, now: float) -> Proven | Waiting:
+    """Whether the kubelet's readiness can be trusted for the new containers, after `restart_proof`.
+
+    A readinessProbe starts from no result, so the gate may open at once. A startupProbe alone does not: the kubelet carries
+    `started: true` over by container name, for 3.3 s measured (kubernetes#141155).
+    """
+    pod = facts.pod
+    believed_at = 0.0
+    for name in sorted(record.before or {}):
+        container, status = pod.spec.container(name), pod.container_status(name)
+        if container is None or status is None:
+            return Waiting(f"waiting for {name}")
+        started = _started_believed_at(container, status, evidence, now)
+        if isinstance(started, Waiting):
+            return started
+        believed_at = max(believed_at, started)
+    if min_ready_seconds <= 0:
+        return Proven()
+    if evidence.containers_ready_since is None:
+        return Waiting("waiting for the containers to be ready")
+    until = max(evidence.containers_ready_since, believed_at) + min_ready_seconds
+    return Proven() if now >= until else Waiting("containers are ready, waiting for minReadySeconds", until)
+
+
+def _started_believed_at(container: Container, status: ContainerStatus, evidence: Evidence, now: float) -> float | Waiting:
+    probe = container.startup_probe
+    if probe is None or container.readiness_probe is not None:
+        return 0.0
+    waiting = Waiting(f"waiting for {container.name} to pass its startupProbe")
+    if status.started is not True:
+        return waiting
+    seen = evidence.started_at.get(status.container_id)
+    if seen is not None:
+        return seen
+    ran_since = evidence.running_since.get(status.container_id, now)
+    until = ran_since + probe.initial_delay_seconds + probe.period_seconds + STARTUP_SLACK_SECONDS
+    return until if now >= until else msgspec.structs.replace(waiting, until=until)
+
+
+def trouble_of(pod: Pod, names: frozenset[str], before: dict[str, ContainerBefore]) -> Trouble | None:
+    """A bad image as the kubelet tells it. CrashLoopBackOff counts only once a new container ran: before that it is the
+    back-off that the kubelet keeps per image string, and ends by itself."""
+    for name in sorted(names):
+        status = pod.container_status(name)
+        waiting = status.state.waiting if status is not None else None
+        if status is None or waiting is None:
+            continue
+        old = before.get(name)
+        crashed = waiting.reason == "CrashLoopBackOff" and (old is None or status.container_id not in ("", old.container_id))
+        if waiting.reason in IMAGE_REASONS or crashed:
+            return Trouble(waiting.reason, f"container {name}: {waiting.message or waiting.reason}")
+    return None
+
+
+def _says(status: ContainerStatus | None) -> str:
+    waiting = status.state.waiting if status is not None else None
+    return f" ({waiting.reason})" if waiting is not None and waiting.reason else ""

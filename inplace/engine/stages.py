@@ -1,0 +1,221 @@
+"""Where a pod stands, derived from what is observed and never stored, and what to do about it next.
+
+Pending > Closing > Settling > Restarting > Returning > Updated      and from anywhere: Failed, Released, Gone
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from inplace.engine.actions import Action, CloseGate, DropRecord, OpenGate, PatchImages
+from inplace.engine.drain import drained_at, is_back, sending
+from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
+from inplace.engine.proof import Trouble, Waiting, may_open, restart_proof, trouble_of
+from inplace.model.pods import Pod
+from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of
+
+Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone"]
+GateState = Literal["Open", "Closed", "Missing", "Absent"]
+
+IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "Returning"})
+SETTLED_VIEW_SECONDS = 2.0
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One pod's stage, why, what to do now (nothing: wait), and until when it may take.
+
+    `timer` names the clock of the current deadline; it goes on as long as consecutive plans name it.
+    """
+
+    facts: PodFacts
+    stage: Stage
+    reason: str = ""
+    action: Action | None = None
+    look_again_at: float | None = None
+    timer: str = ""
+    deadline_seconds: float = 0.0
+    trouble: Trouble | None = None
+    needs_slices: bool = False
+    """Only a quorum read of the slices, sent after now, can decide."""
+
+    @property
+    def uid(self) -> str:
+        return self.facts.pod.uid
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What the run asks of every pod."""
+
+    run: str
+    lease: str
+    gate: str
+    images: dict[str, str]
+    settle_seconds: float
+    drain_timeout_seconds: float
+    restart_timeout_seconds: float
+    min_ready_seconds: float
+    ignored: frozenset[str] = frozenset()
+    stopping: bool = False
+    """Pods whose image was not patched are reopened."""
+
+
+def gate_of(pod: Pod, gate: str) -> GateState:
+    if not pod.spec.has_gate(gate):
+        return "Absent"
+    condition = pod.condition(gate)
+    if condition is None:
+        return "Missing"
+    return "Open" if condition.status == "True" else "Closed"
+
+
+def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) -> Judged:
+    pod, record = facts.pod, facts.record
+    seen = evidence or NOTHING_SEEN
+    if pod.is_terminating:
+        return Judged(facts, "Gone", "is being deleted")
+    current = pod.runs_images(rules.images)
+    match record:
+        case BadRecord(problem=problem):
+            return Judged(facts, "Failed", problem, trouble=Trouble("BadRecord", problem))
+        case None if current:
+            return _unrecorded(facts, rules)
+        case None:
+            return Judged(facts, "Pending")
+        case Record() if not current:
+            return _on_the_way_down(facts, record, rules, seen, now)
+        case Record(before=None):
+            return _release(facts, rules, "the image needs no change")
+        case _:
+            return _on_the_way_up(facts, record, rules, seen, now)
+
+
+def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
+    """Runs the images and nothing of ours is on it: opened by us before, or created from the new template."""
+    pod = facts.pod
+    timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
+    if gate_of(pod, rules.gate) == "Missing":
+        return Judged(
+            facts, "Returning", "its gate has no condition yet", _open(facts, rules, "GateAdded"), None, timer, patience
+        )
+    if pod.status.observed_generation < pod.metadata.generation:
+        return Judged(facts, "Returning", "waiting for the kubelet to see the image", None, None, timer, patience)
+    if pod.is_ready:
+        if is_back(facts, rules.ignored):
+            return Judged(facts, "Updated")
+        return Judged(facts, "Returning", "waiting for its EndpointSlices to list it as ready", None, None, timer, patience)
+    if gate_of(pod, rules.gate) == "Closed" and pod.is_true("ContainersReady"):
+        return Judged(facts, "Updated", _held(pod))
+    trouble = trouble_of(pod, frozenset(rules.images), {})
+    return Judged(facts, "Returning", "waiting to be Ready", None, None, timer, patience, trouble)
+
+
+def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
+    """Closed by us, image still to be patched."""
+    pod = facts.pod
+    if rules.stopping and record.before is None:
+        return _release(facts, rules, "stopped before its image was patched")
+    timer = f"{pod.uid}/drain"
+    if gate_of(pod, rules.gate) != "Closed":
+        # Somebody opened it under us: closing again is the same act, and idempotent.
+        again = CloseGate(facts.ref, rules.gate, record)
+        return Judged(facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds)
+    since = drained_at(seen)
+    if since is None:
+        reason, needs_slices = _why_not_drained(facts, rules, seen)
+        return Judged(facts, "Closing", reason, None, None, timer, rules.drain_timeout_seconds, needs_slices=needs_slices)
+    until = since + rules.settle_seconds
+    if now < until:
+        return Judged(facts, "Settling", "drained, letting proxies and open connections go", look_again_at=until)
+    unclear = _restart_under_way(facts, record, seen, now)
+    if unclear is not None:
+        return Judged(facts, "Settling", unclear, None, now + 1.0, timer, rules.restart_timeout_seconds)
+    return Judged(facts, "Settling", "patching the image", _patch(facts, record, rules))
+
+
+def _why_not_drained(facts: PodFacts, rules: Rules, seen: Evidence) -> tuple[str, bool]:
+    if facts.pod.is_ready:
+        return "waiting for the kubelet to report it not ready", False
+    services = sending(facts, rules.ignored)
+    if services:
+        return f"waiting for the EndpointSlices of {', '.join(services)}", False
+    return "asking the API server for its EndpointSlices", seen.quiet_since is not None
+
+
+def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: float) -> str | None:
+    """Another image is wanted while an earlier patch of ours may still be restarting the container: its new container
+    would pass for ours. Wait until it runs, or until the kubelet has given up on it."""
+    if record.before is None:
+        return None
+    if isinstance(restart_proof(facts, record, seen, now), Waiting) and not trouble_of(
+        facts.pod, frozenset(record.before), record.before
+    ):
+        return "waiting for an earlier restart to end"
+    return None
+
+
+def _patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
+    """All containers that differ in one patch; those of an earlier patch stay recorded, with ids of now."""
+    pod, have = facts.pod, facts.pod.spec.images()
+    changed = {name: image for name, image in rules.images.items() if have.get(name) != image}
+    before: dict[str, ContainerBefore] = {}
+    for name in sorted(changed):
+        status = pod.container_status(name)
+        before[name] = ContainerBefore(
+            container_id=status.container_id if status else "", image_id=status.image_id if status else ""
+        )
+    written = msgspec.structs.replace(
+        record,
+        run=rules.run,
+        lease=rules.lease,
+        to_images=rules.images,
+        from_images={**{name: have[name] for name in changed}, **record.from_images},
+        before=before,
+    )
+    return PatchImages(facts.ref, changed, written)
+
+
+def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
+    """Image patched by us, gate still closed by us."""
+    pod = facts.pod
+    timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
+    trouble = trouble_of(pod, frozenset(record.before or {}), record.before or {})
+    proof = restart_proof(facts, record, seen, now)
+    if isinstance(proof, Waiting):
+        return Judged(facts, "Restarting", proof.reason, None, proof.until, timer, patience, trouble)
+    opening = may_open(facts, record, seen, rules.min_ready_seconds, now)
+    if isinstance(opening, Waiting):
+        return Judged(facts, "Returning", opening.reason, None, opening.until, timer, patience, trouble)
+    if record.gate_before != "False" and not holds_of(pod):
+        return Judged(facts, "Returning", "opening the gate", _open(facts, rules, "Upgraded"), None, timer, patience, trouble)
+    if pod.is_true("ContainersReady"):
+        return Judged(facts, "Returning", _held(pod), DropRecord(facts.ref), None, timer, patience, trouble)
+    return Judged(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, trouble)
+
+
+def _release(facts: PodFacts, rules: Rules, why: str) -> Judged:
+    record = facts.record
+    if isinstance(record, Record) and (record.gate_before == "False" or holds_of(facts.pod)):
+        return Judged(facts, "Released", why, DropRecord(facts.ref))
+    return Judged(facts, "Released", why, _open(facts, rules, "Released"))
+
+
+def reopen(judged: Judged, rules: Rules) -> Action | None:
+    """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven (the
+    probe guards it). Otherwise it stays closed, owned by its record, and is named."""
+    record = judged.facts.record
+    if not isinstance(record, Record):
+        return None
+    if record.before is None or judged.stage == "Returning":
+        return _release(judged.facts, rules, "failed").action
+    return None
+
+
+def _open(facts: PodFacts, rules: Rules, reason: str) -> Action:
+    return OpenGate(facts.ref, rules.gate, reason)
+
+
+def _held(pod: Pod) -> str:
+    holds = holds_of(pod)
+    return f"kept closed by {', '.join(sorted(holds))}" if holds else "was closed before the upgrade, and stays so"

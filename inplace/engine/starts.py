@@ -1,0 +1,111 @@
+"""Which pods to start now: within the step, maxUnavailable and the PodDisruptionBudgets, from a settled view only."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine import target as workload
+from inplace.engine.actions import Action, CloseGate, OpenGate
+from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
+from inplace.engine.clocks import Clocks
+from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts, PodsTarget
+from inplace.engine.plan import Spec
+from inplace.engine.stages import SETTLED_VIEW_SECONDS, Judged, Rules, gate_of
+from inplace.model.record import GateBefore, Record, holds_of
+from inplace.model.run import Run
+
+
+class Starts(msgspec.Struct, frozen=True):
+    """`waiting`: why nothing more is started, in words; empty if nothing is left to start."""
+
+    actions: tuple[Action, ...]
+    uids: frozenset[str]
+    waiting: str
+
+
+def choose(
+    observed: Observed,
+    run: Run,
+    judged: list[Judged],
+    rules: Rules,
+    failed: frozenset[str],
+    target: int,
+    clocks: Clocks,
+    spec: Spec,
+) -> Starts:
+    pending = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
+    under_way = sum(j.stage not in ("Pending", "Gone") and j.uid not in failed for j in judged)
+    allowed = max(0, target - under_way - sum(j.uid in observed.closing for j in pending))
+    limit = workload.max_unavailable(observed, run.options)
+    room = room_of(judged, workload.desired(observed), limit, observed.closing, rules.ignored)
+    disruptions = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
+    started: list[Judged] = []
+    waiting = ""
+    for j in order_of(pending):
+        if len(started) >= allowed:
+            break
+        if j.uid in observed.busy or j.uid in observed.closing:
+            continue
+        why_not = _why_not(j, room, limit, disruptions, observed, clocks)
+        if why_not:
+            waiting = waiting or why_not
+            continue
+        started.append(j)
+        if j.facts.pod.is_ready:
+            disruptions.take(j.facts)
+            room = Room(room.ready - 1, room.unready - 1)
+        else:
+            room = Room(room.ready, room.unready - 1)
+    bare = isinstance(observed.target, PodsTarget)
+    closes = tuple(_close(j.facts, run, rules, spec, bare) for j in started)
+    uids = frozenset(j.uid for j in started)
+    return Starts(closes + _missing_gates(pending, uids, rules), uids, waiting)
+
+
+def _why_not(j: Judged, room: Room, limit: int, disruptions: DisruptionRoom, observed: Observed, clocks: Clocks) -> str:
+    """Empty: it may be started."""
+    ready = j.facts.pod.is_ready
+    if room.unready <= 0 or (ready and room.ready <= 0):
+        return f"waiting for room: {limit} pods may be unavailable at once"
+    if ready and (blocker := disruptions.blocker(j.facts)) is not None:
+        return f"waiting for PodDisruptionBudget {blocker}"
+    agrees_since = observed.evidence.get(j.uid, NOTHING_SEEN).agrees_since
+    if agrees_since is None:
+        return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to say the same"
+    if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
+        clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
+        return "looking at the pods for 2 seconds before the first is touched"
+    return ""
+
+
+def _close(facts: PodFacts, run: Run, rules: Rules, spec: Spec, bare: bool) -> Action:
+    have = facts.pod.spec.images()
+    record = Record(
+        run=run.id,
+        lease=rules.lease,
+        gate_before=gate_before(facts, rules.gate),
+        from_images={name: have[name] for name in run.images if name in have and have[name] != run.images[name]},
+        to_images=run.images,
+        since=spec.since,
+    )
+    return CloseGate(facts.ref, rules.gate, record, judged_version=bare)
+
+
+def gate_before(facts: PodFacts, gate: str) -> GateBefore:
+    """A gate closed by a hold that is written down opens when the last hold goes; one closed by hand stays closed."""
+    match gate_of(facts.pod, gate):
+        case "Closed":
+            return "True" if holds_of(facts.pod) else "False"
+        case "Missing":
+            return "Missing"
+        case _:
+            return "True"
+
+
+def _missing_gates(pending: list[Judged], started: frozenset[str], rules: Rules) -> tuple[Action, ...]:
+    """A gate without a condition keeps a new pod out of service: opened while the pod waits for its turn."""
+    return tuple(
+        OpenGate(j.facts.ref, rules.gate, "GateAdded")
+        for j in pending
+        if j.uid not in started and gate_of(j.facts.pod, rules.gate) == "Missing" and not holds_of(j.facts.pod)
+    )

@@ -1,0 +1,70 @@
+"""The user's steps: the only barriers. Between them a slot is refilled the moment it frees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine.clocks import Clocks
+from inplace.engine.stages import Judged
+from inplace.model.quantity import format_duration, share_of
+from inplace.model.run import Pause, Run, Share, Step
+
+
+class UpTo(msgspec.Struct, frozen=True):
+    """Work until so many pods are updated."""
+
+    target: int
+
+
+class Barrier(msgspec.Struct, frozen=True):
+    """Start nothing. `steps_passed` beyond the run's: a step is over, store that and look again."""
+
+    steps_passed: int
+    reason: str = ""
+    manual: bool = False
+
+
+def position(run: Run, judged: Iterable[Judged], failed: frozenset[str], desired: int, clocks: Clocks) -> UpTo | Barrier:
+    if run.rolling_back or run.commit is not None or run.steps_passed >= len(run.options.steps):
+        return UpTo(desired)
+    here, step = run.steps_passed, run.options.steps[run.steps_passed]
+    match step:
+        case Share(amount=amount):
+            target = target_of(amount, desired)
+            updated = sum(j.stage == "Updated" and j.uid not in failed for j in judged)
+            last = here == len(run.options.steps) - 1
+            return Barrier(here + 1) if updated >= target and not last else UpTo(target)
+        case Pause(seconds=None):
+            return Barrier(here, "paused by its steps", manual=True)
+        case Pause(seconds=float() as seconds):
+            timer = f"pause/{here}"
+            if clocks.expired(timer, seconds):
+                return Barrier(here + 1)
+            left = clocks.since(timer) + seconds - clocks.now
+            return Barrier(here, f"pausing for {format_duration(seconds)}, {format_duration(left)} left")
+        case _:
+            return UpTo(desired)
+
+
+def target_of(amount: int | str, desired: int) -> int:
+    return min(desired, amount) if isinstance(amount, int) else share_of(int(amount[:-1]), desired)
+
+
+def describe(run: Run) -> str:
+    """`step 2 of 4: up to 50%`; empty for a run of one step."""
+    steps = run.options.steps
+    if len(steps) == 1 or run.rolling_back or run.steps_passed >= len(steps):
+        return ""
+    return f"step {run.steps_passed + 1} of {len(steps)}: {name_of(steps[run.steps_passed])}"
+
+
+def name_of(step: Step) -> str:
+    match step:
+        case Share(amount=amount):
+            return f"up to {amount}"
+        case Pause(seconds=None):
+            return "pause"
+        case Pause(seconds=seconds):
+            return f"pause {format_duration(seconds or 0.0)}"

@@ -1,0 +1,170 @@
+"""What we know of one kind of object, by uid, with our own writes visible at once.
+
+Always holds: an object never goes back to an older resourceVersion, whichever of the watch, a list and the answers of our
+own writes comes first; an object that was deleted stays deleted; at most one object has a name, and one recreated under the
+same name is another object (the old one is seen to go first). Listeners are called in that order, under the cache's lock: they
+must be short and must not wait. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from inplace.kube.lists import Listing
+from inplace.model.meta import Object
+
+T = TypeVar("T", bound=Object)
+
+Listener = Callable[[T | None, T | None], None]
+
+TOMBSTONES = 10_000
+
+
+def version_of(resource_version: str) -> int:
+    """resourceVersions of one kind are ordered integers (Kubernetes 1.35). 0 for anything else."""
+    return int(resource_version) if resource_version.isdecimal() else 0
+
+
+class Cache(Generic[T]):
+    """Fed by a `Reflector` and by `upsert`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._objects: dict[str, T] = {}
+        self._is_shared = False
+        self._uids: dict[tuple[str, str], str] = {}
+        self._tombstones: dict[str, int] = {}
+        self._listeners: tuple[Listener[T], ...] = ()
+        self._resource_version = 0
+        self._has_synced = False
+        self._version = 0
+
+    @property
+    def has_synced(self) -> bool:
+        """A complete list has been taken in, now or earlier."""
+        return self._has_synced
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of an object."""
+        return self._version
+
+    @property
+    def resource_version(self) -> int:
+        """How far the server has told us everything (lists, watch events and bookmarks; not our own writes)."""
+        return self._resource_version
+
+    def snapshot(self) -> Mapping[str, T]:
+        """All objects by uid, now; never changes. Costs a copy only at the next change."""
+        with self._lock:
+            self._is_shared = True
+            return MappingProxyType(self._objects)
+
+    def get(self, uid: str) -> T | None:
+        with self._lock:
+            return self._objects.get(uid)
+
+    def named(self, namespace: str, name: str) -> T | None:
+        with self._lock:
+            uid = self._uids.get((namespace, name))
+            return self._objects.get(uid) if uid else None
+
+    def subscribe(self, listener: Listener[T]) -> Callable[[], None]:
+        """`listener(old, new)`: old None is an addition, new None a deletion. The result ends the subscription."""
+        with self._lock:
+            self._listeners += (listener,)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._listeners = tuple(known for known in self._listeners if known is not listener)
+
+        return unsubscribe
+
+    def upsert(self, obj: T) -> None:
+        """The answer of our own write. Ignored where something newer, or its deletion, is known already."""
+        with self._lock:
+            self._put(obj)
+
+    def changed(self, obj: T) -> None:
+        """The watch says it is like this."""
+        with self._lock:
+            self._put(obj)
+            self._advance(obj.metadata.resource_version)
+
+    def deleted(self, obj: T) -> None:
+        """The watch says it is gone, or out of the selection. `obj` is its last state, with the resourceVersion of the end."""
+        with self._lock:
+            version = version_of(obj.metadata.resource_version)
+            known = self._objects.get(obj.metadata.uid)
+            if known is None or version_of(known.metadata.resource_version) <= version:
+                self._drop(obj.metadata.uid, version)
+            self._advance(obj.metadata.resource_version)
+
+    def bookmarked(self, resource_version: str) -> None:
+        """The watch says that nothing else happened up to here."""
+        with self._lock:
+            self._advance(resource_version)
+
+    def replaced(self, listing: Listing[T]) -> None:
+        """A complete list: what it lacks is gone, unless we know something newer."""
+        with self._lock:
+            version = version_of(listing.resource_version)
+            # A quorum read from the past: the server was restored from a backup, so only the list counts.
+            is_restored = version < self._resource_version
+            if is_restored:
+                self._tombstones.clear()
+            listed = {obj.metadata.uid for obj in listing.items}
+            for uid, known in list(self._objects.items()):
+                if uid not in listed and (is_restored or version_of(known.metadata.resource_version) <= version):
+                    self._drop(uid, version)
+            for obj in listing.items:
+                self._put(obj, is_forced=is_restored)
+            self._resource_version = version
+            self._has_synced = True
+
+    def _put(self, obj: T, *, is_forced: bool = False) -> None:
+        uid, version = obj.metadata.uid, version_of(obj.metadata.resource_version)
+        name = (obj.metadata.namespace, obj.metadata.name)
+        old = self._objects.get(uid)
+        namesake = self._objects.get(self._uids.get(name, ""))
+        known = (old, namesake) if not is_forced else ()
+        if any(other is not None and version_of(other.metadata.resource_version) >= version for other in known):
+            return
+        if self._tombstones.get(uid, -1) >= version:
+            return
+        if namesake is not None and namesake is not old:
+            self._drop(namesake.metadata.uid, version)
+        self._tombstones.pop(uid, None)
+        self._writable()[uid] = obj
+        self._uids[name] = uid
+        self._tell(old, obj)
+
+    def _drop(self, uid: str, version: int) -> None:
+        self._tombstones.pop(uid, None)
+        self._tombstones[uid] = version
+        if len(self._tombstones) > TOMBSTONES:
+            del self._tombstones[next(iter(self._tombstones))]
+        if uid not in self._objects:
+            return
+        old = self._writable().pop(uid)
+        name = (old.metadata.namespace, old.metadata.name)
+        if self._uids.get(name) == uid:
+            del self._uids[name]
+        self._tell(old, None)
+
+    def _writable(self) -> dict[str, T]:
+        if self._is_shared:
+            self._objects = dict(self._objects)
+            self._is_shared = False
+        return self._objects
+
+    def _advance(self, resource_version: str) -> None:
+        self._resource_version = max(self._resource_version, version_of(resource_version))
+
+    def _tell(self, old: T | None, new: T | None) -> None:
+        self._version += 1
+        for listener in self._listeners:
+            listener(old, new)

@@ -1,0 +1,120 @@
+"""The kinds of object that we speak about, each with its place in the API and the struct it is decoded into.
+
+Kinds that we only refuse or name are decoded into `Named`: their metadata.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from inplace.model.meta import Object, ObjectMeta, Wire
+from inplace.model.network import EndpointSlice, Service
+from inplace.model.pods import Pod
+from inplace.model.policy import Lease, PodDisruptionBudget
+from inplace.model.workloads import Deployment, ReplicaSet
+
+T = TypeVar("T", bound=Object)
+
+
+class Named(Wire, frozen=True):
+    """Any object, of which we read the metadata only."""
+
+    metadata: ObjectMeta
+
+
+class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """`version` is that of the API group; `type` is what objects are decoded into."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    singular: str
+    type: type[T]
+    short_names: tuple[str, ...] = ()
+    is_namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
+        """The percent-encoded URL path. Without a namespace: of all namespaces."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = ["namespaces", namespace] if self.is_namespaced and namespace else []
+        parts = [*scope, self.plural, *([name] if name else []), *([subresource] if subresource else [])]
+        return "/".join([root, *(quote(part, safe="") for part in parts)])
+
+    def is_called(self, word: str) -> bool:
+        """Whether a person means this kind by `word`: `deploy`, `Deployment`, `deployments.apps`."""
+        name, _, group = word.lower().partition(".")
+        words = (self.plural, self.singular, self.kind.lower(), *self.short_names)
+        return name in words and group in ("", self.group, f"{self.version}.{self.group}")
+
+
+PODS = Resource(group="", version="v1", plural="pods", kind="Pod", singular="pod", short_names=("po",), type=Pod)
+SERVICES = Resource(
+    group="", version="v1", plural="services", kind="Service", singular="service", short_names=("svc",), type=Service
+)
+NAMESPACES = Resource(
+    group="",
+    version="v1",
+    plural="namespaces",
+    kind="Namespace",
+    singular="namespace",
+    short_names=("ns",),
+    type=Named,
+    is_namespaced=False,
+)
+ENDPOINT_SLICES = Resource(
+    group="discovery.k8s.io",
+    version="v1",
+    plural="endpointslices",
+    kind="EndpointSlice",
+    singular="endpointslice",
+    type=EndpointSlice,
+)
+POD_DISRUPTION_BUDGETS = Resource(
+    group="policy",
+    version="v1",
+    plural="poddisruptionbudgets",
+    kind="PodDisruptionBudget",
+    singular="poddisruptionbudget",
+    short_names=("pdb",),
+    type=PodDisruptionBudget,
+)
+LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", singular="lease", type=Lease)
+DEPLOYMENTS = Resource(
+    group="apps",
+    version="v1",
+    plural="deployments",
+    kind="Deployment",
+    singular="deployment",
+    short_names=("deploy",),
+    type=Deployment,
+)
+REPLICA_SETS = Resource(
+    group="apps",
+    version="v1",
+    plural="replicasets",
+    kind="ReplicaSet",
+    singular="replicaset",
+    short_names=("rs",),
+    type=ReplicaSet,
+)
+STATEFUL_SETS = Resource(
+    group="apps",
+    version="v1",
+    plural="statefulsets",
+    kind="StatefulSet",
+    singular="statefulset",
+    short_names=("sts",),
+    type=Named,
+)
+DAEMON_SETS = Resource(
+    group="apps", version="v1", plural="daemonsets", kind="DaemonSet", singular="daemonset", short_names=("ds",), type=Named
+)
+JOBS = Resource(group="batch", version="v1", plural="jobs", kind="Job", singular="job", type=Named)

@@ -1,0 +1,77 @@
+"""The one seam for transport and clock: everything outside the process goes through these three protocols.
+
+Real ones are in `transport.py` and `clock.py`; tests and the embedded cluster bring their own, on virtual time and one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+JSON = "application/json"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request to the API server. `path` starts with a slash and is percent-encoded already."""
+
+    method: Method
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    content_type: str = JSON
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer with any status: the transport raises only when there is none."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = {}
+    """Names in lower case."""
+
+
+class Transport(Protocol):
+    """Raises `ConnectionFailed` where no complete answer came; never for a status."""
+
+    def call(self, request: Request, timeout_seconds: float) -> Response: ...
+
+    def stream(self, request: Request, read_timeout_seconds: float) -> AbstractContextManager[Stream]: ...
+
+
+class Stream(Protocol):
+    """A watch. Iterating yields one line of JSON at a time; ends when the server closes; `ConnectionFailed` on a reset or
+    after `read_timeout_seconds` of silence. `close` may come from another thread and ends the iteration."""
+
+    @property
+    def status(self) -> int: ...
+
+    def read(self) -> bytes:
+        """The whole body, of an answer that is not 200."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Monotonic seconds decide; wall time is only written down for people."""
+
+    def monotonic(self) -> float: ...
+
+    def utcnow(self) -> datetime: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+    def jitter(self) -> float:
+        """A random number in [0, 1)."""
+        ...

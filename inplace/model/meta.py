@@ -1,0 +1,127 @@
+"""Object metadata and selectors: what every Kubernetes object has in common.
+
+Unknown fields are dropped on decode, so a struct costs only what is declared here (design, section 3: 12x less memory than
+the typed models). `None` for a list on the wire means empty, as in Kubernetes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Wire(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Base of everything that travels: frozen, camelCase on the wire, unknown fields ignored."""
+
+
+class OwnerReference(Wire, frozen=True):
+    """`metadata.ownerReferences[]`."""
+
+    kind: str
+    name: str
+    uid: str
+    api_version: str = ""
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class ManagedFieldsEntry(Wire, frozen=True):
+    """`metadata.managedFields[]`, kept raw where we rewrite it."""
+
+    manager: str = ""
+    operation: str = ""
+    api_version: str = ""
+    subresource: str = ""
+    fields_v1: Any = msgspec.field(name="fieldsV1", default=None)
+
+
+class ObjectMeta(Wire, frozen=True):
+    """`metadata` without managedFields: those are read live, only where fields are given back."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+
+    def label(self, key: str) -> str | None:
+        return (self.labels or {}).get(key)
+
+    def annotation(self, key: str) -> str | None:
+        return (self.annotations or {}).get(key)
+
+    def controller(self) -> OwnerReference | None:
+        """The owner that manages this object, if any."""
+        return next((owner for owner in self.owner_references or () if owner.controller), None)
+
+    def owned_by(self, uid: str) -> bool:
+        owner = self.controller()
+        return owner is not None and owner.uid == uid
+
+
+def version_of(resource_version: str) -> int:
+    """A resourceVersion as a number that grows (comparable since Kubernetes 1.35, KEP-5504; in fact always); 0 for none."""
+    return int(resource_version) if resource_version.isdigit() else 0
+
+
+class Object(Protocol):
+    """Anything with metadata: what caches and references need to know."""
+
+    @property
+    def metadata(self) -> ObjectMeta: ...
+
+
+class LabelSelectorRequirement(Wire, frozen=True):
+    key: str
+    operator: str
+    values: tuple[str, ...] | None = None
+
+
+class LabelSelector(Wire, frozen=True):
+    """`matchLabels` and `matchExpressions`, all of which must hold; an empty selector matches everything."""
+
+    match_labels: dict[str, str] | None = None
+    match_expressions: tuple[LabelSelectorRequirement, ...] | None = None
+
+    def matches(self, labels: Mapping[str, str] | None) -> bool:
+        have = labels or {}
+        return all(have.get(k) == v for k, v in (self.match_labels or {}).items()) and all(
+            _holds(requirement, have) for requirement in self.match_expressions or ()
+        )
+
+    def text(self) -> str:
+        """The selector in the form of the `labelSelector` query parameter."""
+        parts = [f"{k}={v}" for k, v in sorted((self.match_labels or {}).items())]
+        for r in self.match_expressions or ():
+            values = ",".join(r.values or ())
+            match r.operator:
+                case "In":
+                    parts.append(f"{r.key} in ({values})")
+                case "NotIn":
+                    parts.append(f"{r.key} notin ({values})")
+                case "Exists":
+                    parts.append(r.key)
+                case _:
+                    parts.append(f"!{r.key}")
+        return ",".join(parts)
+
+
+def _holds(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    match requirement.operator:
+        case "In":
+            return labels.get(requirement.key) in (requirement.values or ())
+        case "NotIn":
+            return requirement.key not in labels or labels[requirement.key] not in (requirement.values or ())
+        case "Exists":
+            return requirement.key in labels
+        case "DoesNotExist":
+            return requirement.key not in labels
+        case _:
+            return False

@@ -1,0 +1,58 @@
+"""EndpointSlices and Services: who still sends traffic to a pod, and who cannot be told to stop."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.model.meta import ObjectMeta, Wire
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+class EndpointConditions(Wire, frozen=True):
+    """nil `ready` means true (discovery/v1)."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class TargetRef(Wire, frozen=True):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class Endpoint(Wire, frozen=True):
+    addresses: tuple[str, ...] | None = None
+    conditions: EndpointConditions = EndpointConditions()
+    target_ref: TargetRef | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.conditions.ready is not False
+
+
+class EndpointSlice(Wire, frozen=True):
+    metadata: ObjectMeta
+    endpoints: tuple[Endpoint, ...] | None = None
+
+    @property
+    def service(self) -> str:
+        return self.metadata.label(SERVICE_NAME) or ""
+
+
+class ServiceSpec(Wire, frozen=True):
+    cluster_ip: str = msgspec.field(name="clusterIP", default="")
+    type: str = "ClusterIP"
+    selector: dict[str, str] | None = None
+    publish_not_ready_addresses: bool = False
+
+
+class Service(Wire, frozen=True):
+    metadata: ObjectMeta
+    spec: ServiceSpec = ServiceSpec()
+
+    @property
+    def is_headless(self) -> bool:
+        return self.spec.cluster_ip == "None"

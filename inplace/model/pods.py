@@ -1,0 +1,161 @@
+"""Pods: the fields that decide whether one may be restarted, and whether it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from inplace.model.meta import ObjectMeta, Wire
+
+
+class ReadinessGate(Wire, frozen=True):
+    condition_type: str
+
+
+class Probe(Wire, frozen=True):
+    """Presence and pace of a probe; what it asks is the kubelet's business."""
+
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    failure_threshold: int = 3
+
+
+class Container(Wire, frozen=True):
+    """`spec.containers[]` and `spec.initContainers[]`."""
+
+    name: str
+    image: str = ""
+    image_pull_policy: str = ""
+    readiness_probe: Probe | None = None
+    startup_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+    restart_policy: str | None = None
+
+
+class PodSpec(Wire, frozen=True):
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] | None = None
+    readiness_gates: tuple[ReadinessGate, ...] | None = None
+    node_name: str = ""
+    host_network: bool = False
+    termination_grace_period_seconds: int | None = None
+
+    def container(self, name: str) -> Container | None:
+        return next((c for c in self.all_containers() if c.name == name), None)
+
+    def all_containers(self) -> tuple[Container, ...]:
+        return (self.init_containers or ()) + self.containers
+
+    def images(self) -> dict[str, str]:
+        return {c.name: c.image for c in self.all_containers()}
+
+    def has_gate(self, condition_type: str) -> bool:
+        return any(gate.condition_type == condition_type for gate in self.readiness_gates or ())
+
+
+class PodCondition(Wire, frozen=True):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str | None = None
+    observed_generation: int = 0
+
+
+class StateWaiting(Wire, frozen=True):
+    reason: str = ""
+    message: str = ""
+
+
+class StateRunning(Wire, frozen=True):
+    started_at: str | None = None
+
+
+class StateTerminated(Wire, frozen=True):
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerState(Wire, frozen=True):
+    waiting: StateWaiting | None = None
+    running: StateRunning | None = None
+    terminated: StateTerminated | None = None
+
+
+class ContainerStatus(Wire, frozen=True):
+    name: str
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    image: str = ""
+    image_id: str = msgspec.field(name="imageID", default="")
+    container_id: str = msgspec.field(name="containerID", default="")
+    state: ContainerState = ContainerState()
+
+
+class PodIP(Wire, frozen=True):
+    ip: str = ""
+
+
+class PodStatus(Wire, frozen=True):
+    phase: str = ""
+    observed_generation: int = 0
+    pod_ip: str = msgspec.field(name="podIP", default="")
+    pod_ips: tuple[PodIP, ...] | None = msgspec.field(name="podIPs", default=None)
+    conditions: tuple[PodCondition, ...] | None = None
+    container_statuses: tuple[ContainerStatus, ...] | None = None
+    init_container_statuses: tuple[ContainerStatus, ...] | None = None
+
+
+class Pod(Wire, frozen=True):
+    """A pod as we see it. Live objects only: `metadata.uid` is never empty."""
+
+    metadata: ObjectMeta
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def uid(self) -> str:
+        return self.metadata.uid
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    def condition(self, condition_type: str) -> PodCondition | None:
+        return next((c for c in self.status.conditions or () if c.type == condition_type), None)
+
+    def is_true(self, condition_type: str) -> bool:
+        condition = self.condition(condition_type)
+        return condition is not None and condition.status == "True"
+
+    @property
+    def is_ready(self) -> bool:
+        return self.is_true("Ready")
+
+    @property
+    def is_terminating(self) -> bool:
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def is_finished(self) -> bool:
+        """Succeeded or Failed (an evicted pod, say): it never runs again."""
+        return self.status.phase in ("Succeeded", "Failed")
+
+    def container_status(self, name: str) -> ContainerStatus | None:
+        statuses = (self.status.container_statuses or ()) + (self.status.init_container_statuses or ())
+        return next((s for s in statuses if s.name == name), None)
+
+    def container_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Container name to containerID; empty where the container has none yet."""
+        return {name: status.container_id if (status := self.container_status(name)) else "" for name in names}
+
+    def runs_images(self, images: Mapping[str, str]) -> bool:
+        """The spec asks for these images. Says nothing about what runs."""
+        have = self.spec.images()
+        return all(have.get(name) == image for name, image in images.items())
+
+    def ips(self) -> frozenset[str]:
+        return frozenset(filter(None, (self.status.pod_ip, *(ip.ip for ip in self.status.pod_ips or ()))))

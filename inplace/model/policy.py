@@ -1,0 +1,41 @@
+"""PodDisruptionBudgets and Leases."""
+
+from __future__ import annotations
+
+from inplace.model.meta import LabelSelector, ObjectMeta, Wire
+
+
+class DisruptionSpec(Wire, frozen=True):
+    selector: LabelSelector | None = None
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
+
+
+class DisruptionStatus(Wire, frozen=True):
+    observed_generation: int = 0
+    desired_healthy: int = 0
+    expected_pods: int = 0
+    current_healthy: int = 0
+
+
+class PodDisruptionBudget(Wire, frozen=True):
+    metadata: ObjectMeta
+    spec: DisruptionSpec = DisruptionSpec()
+    status: DisruptionStatus = DisruptionStatus()
+
+    def covers(self, labels: dict[str, str] | None) -> bool:
+        """A nil selector matches nothing (policy/v1)."""
+        return self.spec.selector is not None and self.spec.selector.matches(labels)
+
+
+class LeaseSpec(Wire, frozen=True):
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int | None = None
+
+
+class Lease(Wire, frozen=True):
+    metadata: ObjectMeta
+    spec: LeaseSpec = LeaseSpec()

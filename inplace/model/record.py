@@ -1,0 +1,81 @@
+"""What a pod carries while it is worked on: the record (the upgrade's hold) and the other holds on its gate.
+
+The record is written no later than the act it describes and holds only what cannot be observed. The first from-images and
+the first gate-before of a run win; container ids are written afresh by each image patch, at the resourceVersion it judged.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from inplace.model.meta import Wire
+from inplace.model.names import HOLDS, RECORD
+from inplace.model.pods import Pod
+
+GateBefore = Literal["True", "False", "Missing"]
+
+
+class ContainerBefore(Wire, frozen=True, kw_only=True):
+    """A container as it was in the pod version that the image patch judged."""
+
+    container_id: str = msgspec.field(name="containerID", default="")
+    image_id: str = msgspec.field(name="imageID", default="")
+
+
+class Record(Wire, frozen=True, kw_only=True):
+    """Annotation `inplace.dev/upgrade`."""
+
+    v: int = 1
+    run: str
+    lease: str
+    gate_before: GateBefore = "True"
+    """`False` only where somebody closed the gate without a hold of ours; it then stays closed after us."""
+    from_images: dict[str, str]
+    to_images: dict[str, str]
+    since: str = ""
+    before: dict[str, ContainerBefore] | None = None
+    """Set by the image patch: the containers it changed."""
+
+
+class BadRecord(Wire, frozen=True):
+    """An annotation that is not ours to read: refuse the pod, touch nothing."""
+
+    problem: str
+
+
+_DECODER = msgspec.json.Decoder(Record)
+
+
+def record_of(pod: Pod) -> Record | BadRecord | None:
+    text = pod.metadata.annotation(RECORD)
+    if text is None:
+        return None
+    try:
+        record = _DECODER.decode(text)
+    except msgspec.MsgspecError as error:
+        return BadRecord(problem=f"annotation {RECORD} cannot be read ({error})")
+    if record.v != 1:
+        return BadRecord(problem=f"annotation {RECORD} has version {record.v}; this inplace knows version 1")
+    return record
+
+
+def encode_record(record: Record) -> str:
+    return msgspec.json.encode(record).decode()
+
+
+def holds_of(pod: Pod) -> dict[str, str]:
+    """Hold name to its reason, from annotation `inplace.dev/holds`. What cannot be read holds: safe is closed."""
+    text = pod.metadata.annotation(HOLDS)
+    if not text:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.MsgspecError:
+        return {"unreadable": f"annotation {HOLDS} cannot be read"}
+
+
+def encode_holds(holds: dict[str, str]) -> str | None:
+    """The annotation's value; None, which removes it, where nothing holds."""
+    return msgspec.json.encode(holds, order="sorted").decode() if holds else None

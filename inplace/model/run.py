@@ -1,0 +1,168 @@
+"""One upgrade of one target to one set of images: what was asked for, and what must survive the process.
+
+The run is JSON in annotation `inplace.dev/run` of the target's Lease. Only the holder of the Lease writes it, and always before
+the first action of the plan that changed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+from inplace.model.meta import Wire
+from inplace.model.names import DEFAULT_GATE, TargetRef
+from inplace.model.quantity import parse_count_or_percent, parse_duration
+
+OnFailure = Literal["pause", "rollback", "continue"]
+Outcome = Literal["Succeeded", "Failed", "TimedOut", "Paused", "Interrupted"]
+
+
+class Share(Wire, frozen=True, tag_field="step", tag="share"):
+    """Go on until this many pods (or this share of them, rounded up) are updated."""
+
+    amount: int | str
+
+
+class Pause(Wire, frozen=True, tag_field="step", tag="pause"):
+    """Wait so many seconds; None: until a person says `resume`."""
+
+    seconds: float | None = None
+
+
+Step = Share | Pause
+
+
+def parse_steps(text: str) -> tuple[Step, ...]:
+    """`10%,pause,50%,pause:10m,100%`. Raises ValueError with a line for a person; the last step must be 100%."""
+    steps = tuple(_parse_step(part.strip()) for part in text.split(","))
+    if steps[-1] != Share(amount="100%"):
+        raise ValueError(f"the last step must be 100%, not {text.rsplit(',', 1)[-1].strip()!r}: to stop halfway use a pause")
+    percents = [int(step.amount[:-1]) for step in steps if isinstance(step, Share) and isinstance(step.amount, str)]
+    if percents != sorted(set(percents)):
+        raise ValueError(f"steps must grow: {text}")
+    return steps
+
+
+def _parse_step(part: str) -> Step:
+    if part == "pause":
+        return Pause()
+    if part.startswith("pause:"):
+        return Pause(seconds=parse_duration(part.removeprefix("pause:")))
+    amount = parse_count_or_percent(part)
+    if amount in (0, "0%"):
+        raise ValueError("a step of 0 does nothing: leave it out")
+    return Share(amount=amount)
+
+
+class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
+    """How to go about it. None means the workload's own value."""
+
+    gate: str = DEFAULT_GATE
+    max_unavailable: int | str | None = None
+    steps: tuple[Step, ...] = (Share(amount="100%"),)
+    settle_seconds: float = 5.0
+    drain_timeout_seconds: float = 60.0
+    restart_timeout_seconds: float = 300.0
+    min_ready_seconds: float | None = None
+    on_failure: OnFailure = "pause"
+    accept_undrainable: tuple[str, ...] = ()
+
+
+class FieldOwner(Wire, frozen=True, kw_only=True):
+    """A server-side-apply manager that owned image fields before us: they are given back to it after the commit."""
+
+    manager: str
+    operation: str
+    api_version: str
+    subresource: str = ""
+    containers: tuple[str, ...] = ()
+    pod: str = ""
+    """For bare pods: which."""
+
+
+class Commit(Wire, frozen=True, kw_only=True):
+    """Saved before the first write of a commit; its presence means that the commit has begun and must be finished."""
+
+    paused: bool = False
+    """The user's `spec.paused`."""
+    live_uid: str = ""
+    """The ReplicaSet whose pods are upgraded."""
+    revision: int = 0
+    """That ReplicaSet's revision before the commit."""
+
+
+class Failure(Wire, frozen=True, kw_only=True):
+    """A pod that could not be upgraded, and why; kept until the next start of the run."""
+
+    pod: str
+    uid: str
+    reason: str
+    message: str
+
+
+class Run(Wire, frozen=True, kw_only=True):
+    """The run as it is stored."""
+
+    v: int = 1
+    id: str
+    target: TargetRef
+    target_uid: str = ""
+    images: dict[str, str]
+    """Container name to the image it is to run; during a rollback, the image it goes back to."""
+    from_images: dict[str, str] = {}
+    """The template's (for bare pods: the first pod's) images before the run."""
+    options: Options = Options()
+    by: str = ""
+    started_at: str = ""
+    ended_at: str = ""
+    steps_passed: int = 0
+    owners: tuple[FieldOwner, ...] = ()
+    commit: Commit | None = None
+    failures: tuple[Failure, ...] = ()
+    rolling_back: bool = False
+    wanted: dict[str, str] | None = None
+    """While rolling back: the images that were asked for."""
+    outcome: Outcome | None = None
+    message: str = ""
+
+    @property
+    def asked_images(self) -> dict[str, str]:
+        return self.wanted if self.wanted is not None else self.images
+
+    @property
+    def is_open(self) -> bool:
+        """Has work left, whether or not anybody does it now."""
+        return self.outcome != "Succeeded" and not (self.outcome == "Failed" and self.rolling_back)
+
+
+def decode_run(text: str) -> Run:
+    """Raises ValueError with a line for a person."""
+    try:
+        run = msgspec.json.decode(text, type=Run)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"the stored run cannot be read: {error}") from None
+    if run.v != 1:
+        raise ValueError(f"the stored run has version {run.v}; this inplace knows version 1")
+    return run
+
+
+def encode_run(run: Run) -> str:
+    return msgspec.json.encode(run).decode()
+
+
+def lease_name(target: TargetRef) -> str:
+    """`inplace-<kind>-<name>`, or `inplace-pods-<hash of the selection>`. Too long a name ends in a hash of the whole."""
+    if target.kind == "Pods":
+        selection: Any = target.selector or ",".join(sorted(target.pod_names))
+        return f"inplace-pods-{hashlib.sha256(selection.encode()).hexdigest()[:16]}"
+    name = f"inplace-{target.kind.lower()}-{target.name}"
+    return name if len(name) <= 253 else f"{name[:236]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Somebody asked the run to end early: pods in flight are finished or reopened, no more are started."""
+
+    outcome: Outcome
+    message: str

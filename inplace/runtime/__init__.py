@@ -1,0 +1,1 @@
+"""Carries out: watches, writes, locks and the loop between them. Decides nothing."""

@@ -1,0 +1,209 @@
+"""Drives one run: takes in what happened, plans, stores the run if it changed, and hands the actions to workers.
+
+One pass is `step`; between passes the driver waits for an event or for the plan's own instant, so no thread waits for a pod and
+a slot is refilled the moment it frees. Nothing is written without the lock, and one object has one action at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from inplace.engine.actions import Action, CloseGate, ListPods, ListSlices, ReturnFields
+from inplace.engine.plan import Finished, Plan, Spec
+from inplace.engine.planner import plan
+from inplace.engine.resume import pass_pause
+from inplace.kube.errors import ApiError, ConnectionFailed, Forbidden, Invalid, NotFound
+from inplace.kube.seam import Clock
+from inplace.model.run import Run, Stop
+from inplace.runtime.inbox import (
+    Crashed,
+    Event,
+    Inbox,
+    OtherChanged,
+    Performed,
+    PodChanged,
+    SliceChanged,
+    StopAsked,
+)
+from inplace.runtime.lock import Lock, request_of
+from inplace.runtime.observer import Observer
+from inplace.runtime.watches import Watches
+
+REFUSALS = 5
+"""After so many refusals in a row of one object's action, other than conflicts, the run gives up."""
+TICK_SECONDS = 1.0
+"""The longest wait while something is wrong: no events may come then."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What a person may be shown after a pass. `since`: pod uid to the monotonic instant at which its stage began."""
+
+    plan: Plan
+    since: Mapping[str, float]
+    now: float
+    trouble: str
+
+
+class Abandoned(Exception):
+    """The run cannot go on now and is left as it is; `str()` is one line for a person. The same command resumes it."""
+
+
+class Left(Exception):
+    """The person asked twice: leave now."""
+
+
+class Workers(Protocol):
+    """Runs actions in the background; `done` may be called on any thread."""
+
+    def submit(self, action: Action, done: Callable[[Event], None]) -> None: ...
+
+
+class Driver:
+    """`run` must be stored in the lock already. `told` gets every frame."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        watches: Watches,
+        workers: Workers,
+        lock: Lock,
+        inbox: Inbox,
+        clock: Clock,
+        run: Run,
+        told: Callable[[Frame], None],
+    ) -> None:
+        self.run = run
+        self._observer = observer
+        self._watches = watches
+        self._workers = workers
+        self._lock = lock
+        self._inbox = inbox
+        self._clock = clock
+        self._told = told
+        self._stop: Stop | None = None
+        self._timers: dict[str, float] = {}
+        self._busy: dict[str, Action] = {}
+        self._cooling: dict[str, tuple[float, int]] = {}
+        self._fields_returned: frozenset[str] = frozenset()
+        self._trouble = ""
+
+    def drive(self) -> Finished:
+        """To the end. Raises `LostLock`, `Left`, `Abandoned`, or what a thread of ours died of."""
+        while True:
+            finished, wait_seconds = self.step()
+            if finished is not None:
+                return finished
+            self._inbox.wait(wait_seconds)
+
+    def step(self) -> tuple[Finished | None, float | None]:
+        """One pass: the end, or how long to wait at most for the next event."""
+        for at, event in self._inbox.take():
+            self._take_in(event, at)
+        if not self._watches.is_synced:
+            self._trouble = str(self._watches.error or "")
+            return None, TICK_SECONDS
+        self._obey_request()
+        now = self._clock.monotonic()
+        closing = [key for key, action in self._busy.items() if isinstance(action, CloseGate)]
+        cooling = {key for key, (until, _) in self._cooling.items() if until > now}
+        observed = self._observer.observe(now, self._timers, cooling.union(self._busy), closing, self._fields_returned)
+        spec = Spec(self._lock.name, self._stop, self._clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        planned = plan(observed, spec, self.run, now)
+        self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
+        if not self._lock.is_safe:
+            self._trouble = "the API server cannot be reached, or is slow: nothing is written until the lock is renewed"
+            self._tell(planned, now)
+            return None, TICK_SECONDS
+        if planned.run != self.run:
+            self._save(planned.run)
+        self._tell(planned, now)
+        if planned.finished is not None:
+            return planned.finished, None
+        for action in planned.actions:
+            self._busy[action.key] = action
+            self._workers.submit(action, self._inbox.put)
+        return None, self._wait_seconds(planned, now)
+
+    def _wait_seconds(self, planned: Plan, now: float) -> float | None:
+        waits = [until - now for until, _ in self._cooling.values() if until > now]
+        if planned.requeue_after is not None:
+            waits.append(planned.requeue_after)
+        if self._watches.error is not None:
+            waits.append(TICK_SECONDS)
+        return max(0.0, min(waits)) if waits else None
+
+    def _take_in(self, event: Event, at: float) -> None:
+        match event:
+            case PodChanged() | SliceChanged():
+                self._observer.absorb(event, at)
+            case Performed():
+                self._performed(event)
+            case StopAsked(stop=stop):
+                if self._stop is not None:
+                    raise Left
+                self._stop = stop
+            case Crashed(error=error):
+                raise error
+            case OtherChanged():
+                pass
+
+    def _performed(self, event: Performed) -> None:
+        key = event.action.key
+        self._busy.pop(key, None)
+        if event.error is not None:
+            self._refused(event.action, event.error)
+            return
+        self._cooling.pop(key, None)
+        self._trouble = ""
+        match event.action:
+            case ListSlices():
+                self._observer.listed_slices(event.result, event.sent_at)
+            case ListPods():
+                self._observer.listed_pods(event.result, event.sent_at)
+                for at, other in self._inbox.take():
+                    self._take_in(other, at)
+            case ReturnFields():
+                self._fields_returned |= {key}
+
+    def _refused(self, action: Action, error: ApiError) -> None:
+        """Forget the plan, look again: after a moment that doubles, since the cache may be behind what refused us."""
+        _, times = self._cooling.get(action.key, (0.0, 0))
+        wait = min(5.0, 0.1 * 2.0**times) * (1.0 + self._clock.jitter())
+        self._cooling[action.key] = (self._clock.monotonic() + wait, times + 1)
+        if isinstance(error, NotFound) or _is_stale(error):
+            return
+        self._trouble = str(error)
+        if isinstance(error, Forbidden) or (times + 1 >= REFUSALS and not isinstance(error, ConnectionFailed)):
+            raise Abandoned(f"the API server refuses: {error}")
+
+    def _obey_request(self) -> None:
+        """A verb's request on the Lease; it goes in the write that stores its effect."""
+        lease = self._watches.leases.named(self.run.target.namespace, self._lock.name)
+        asked = request_of(lease)
+        match asked:
+            case "pause" if self._stop is None:
+                self._stop = Stop("Paused", "paused by `inplace pause`")
+                self._save(self.run, clear_request=True)
+            case "resume":
+                self._save(pass_pause(self.run), clear_request=True)
+            case _:
+                pass
+
+    def _save(self, run: Run, *, clear_request: bool = False) -> None:
+        """The run is stored before any action of its plan."""
+        self._lock.save(run, clear_request=clear_request)
+        if self._lock.lease is not None:
+            self._watches.leases.upsert(self._lock.lease)
+        self.run = run
+
+    def _tell(self, planned: Plan, now: float) -> None:
+        since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}
+        self._told(Frame(planned, since, now, self._trouble))
+
+
+def _is_stale(error: ApiError) -> bool:
+    """409; or 422 on the uid, which is what another pod under the same name gives (design, section 4)."""
+    return error.status == 409 or (isinstance(error, Invalid) and "metadata.uid" in str(error))

@@ -1,0 +1,185 @@
+"""Performs actions: each is one request, with the preconditions that its plan was judged on.
+
+The gate and the record go in one status write, since a PATCH on `pods/status` also persists metadata; conditions are merged by
+type (strategic merge), so the kubelet's are left alone (both measured: design, section 4). The answer of a write goes into the
+cache before anybody hears of it, so that no plan is judged on anything older.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from inplace.engine.actions import (
+    Action,
+    CloseGate,
+    CreateTombstone,
+    DeleteTwin,
+    DropRecord,
+    ListPods,
+    ListSlices,
+    OpenGate,
+    PatchImages,
+    PatchReplicaSetTemplate,
+    PatchTemplate,
+    PauseTarget,
+    ReturnFields,
+)
+from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back
+from inplace.kube.api import Api
+from inplace.kube.cache import Cache
+from inplace.kube.errors import AlreadyExists, NotFound
+from inplace.kube.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, REPLICA_SETS, Resource
+from inplace.kube.seam import JSON_PATCH, STRATEGIC_MERGE
+from inplace.model.names import FIELD_MANAGER, RECORD, PodRef
+from inplace.model.record import encode_record
+from inplace.runtime.watches import Watches
+
+Json = dict[str, Any]
+
+
+class Executor:
+    """`perform` raises `ApiError`; it returns what a quorum read showed, else None. Thread-safe.
+
+    `dry_run`: every write is sent with dryRun=All, and no answer enters a cache.
+    """
+
+    def __init__(self, api: Api, namespace: str, watches: Watches, *, dry_run: bool = False) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._watches = watches
+        self._dry_run = dry_run
+
+    def perform(self, action: Action) -> Any:
+        match action:
+            case CloseGate(pod=pod, gate=gate, record=record, judged_version=judged_version):
+                body = gate_body(gate, False, "Upgrading", {RECORD: encode_record(record)}, self._utcnow())
+                self._patch_pod(pod, body, "status", version=judged_version)
+            case PatchImages(pod=pod, images=images, record=record):
+                self._patch_pod(pod, images_body(images, {RECORD: encode_record(record)}), "", version=True)
+            case OpenGate(pod=pod, gate=gate, reason=reason):
+                body = gate_body(gate, True, reason, {RECORD: None}, self._utcnow())
+                self._patch_pod(pod, body, "status", version=True, retries=False)
+            case DropRecord(pod=pod):
+                self._patch_pod(pod, {"metadata": {"annotations": {RECORD: None}}}, "", version=True)
+            case PauseTarget(paused=paused):
+                self._patch_deployment(action, {"spec": {"paused": True if paused else None}})
+            case PatchTemplate(images=images):
+                self._patch_deployment(action, {"spec": {"template": images_body(images)}})
+            case PatchReplicaSetTemplate(images=images):
+                body = {"spec": {"template": images_body(images)}}
+                self._store(self._watches.replica_sets, self._patch_target(REPLICA_SETS, action, body, STRATEGIC_MERGE))
+            case DeleteTwin(name=name, uid=uid, resource_version=version):
+                self._delete_twin(name, uid, version)
+            case CreateTombstone(manifest=manifest):
+                self._create_tombstone(manifest)
+            case ReturnFields():
+                self._return_fields(action)
+            case ListSlices():
+                return self._api.list(ENDPOINT_SLICES, self._namespace)
+            case ListPods():
+                scope = self._watches.pod_scope
+                return self._api.list(
+                    PODS, self._namespace, label_selector=scope.label_selector, field_selector=scope.field_selector
+                )
+            case _:
+                raise AssertionError(f"no such action: {action}")
+        return None
+
+    def _utcnow(self) -> datetime:
+        return self._api.clock.utcnow()
+
+    def _patch_pod(self, pod: PodRef, body: Json, subresource: str, *, version: bool, retries: bool = True) -> None:
+        meta = {"uid": pod.uid, **({"resourceVersion": pod.resource_version} if version else {})}
+        whole = {**body, "metadata": {**body.get("metadata", {}), **meta}}
+        answer = self._api.patch(
+            PODS,
+            pod.namespace,
+            pod.name,
+            whole,
+            STRATEGIC_MERGE,
+            subresource=subresource,
+            dry_run=self._dry_run,
+            retries=retries,
+        )
+        self._store(self._watches.pods, answer)
+
+    def _patch_deployment(self, action: PauseTarget | PatchTemplate, body: Json) -> None:
+        self._store(self._watches.deployments, self._patch_target(DEPLOYMENTS, action, body, STRATEGIC_MERGE))
+
+    def _patch_target(self, resource: Resource[Any], action: Any, body: Json, content_type: str) -> Any:
+        whole = {"metadata": {"uid": action.uid, "resourceVersion": action.resource_version}, **body}
+        return self._api.patch(resource, self._namespace, action.name, whole, content_type, dry_run=self._dry_run)
+
+    def _delete_twin(self, name: str, uid: str, version: str) -> None:
+        try:
+            self._api.delete(
+                REPLICA_SETS,
+                self._namespace,
+                name,
+                uid=uid,
+                resource_version=version,
+                propagation="Orphan",
+                dry_run=self._dry_run,
+            )
+        except NotFound:
+            return
+
+    def _create_tombstone(self, manifest: Json) -> None:
+        try:
+            self._store(
+                self._watches.replica_sets,
+                self._api.create(REPLICA_SETS, self._namespace, manifest, dry_run=self._dry_run),
+            )
+        except AlreadyExists:
+            return
+
+    def _return_fields(self, action: ReturnFields) -> None:
+        """Judged on what it reads itself: managedFields are in no cache."""
+        resource: Resource[Any] = DEPLOYMENTS if action.kind == "Deployment" else REPLICA_SETS
+        path: tuple[str, ...] = TEMPLATE_PATH
+        if action.kind == "Pod":
+            resource, path = PODS, POD_PATH
+        meta = self._api.get_raw(resource, self._namespace, action.name)["metadata"]
+        if meta["uid"] != action.uid:
+            return
+        before = meta.get("managedFields") or []
+        after = give_back(before, action.owners, path, FIELD_MANAGER)
+        if after == before:
+            return
+        body = [
+            {"op": "test", "path": "/metadata/uid", "value": action.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": after},
+        ]
+        self._api.patch(resource, self._namespace, action.name, body, JSON_PATCH, dry_run=self._dry_run)
+
+    def _store(self, cache: Cache[Any] | None, answer: Any) -> None:
+        if cache is not None and not self._dry_run:
+            cache.upsert(answer)
+
+
+def gate_body(gate: str, is_open: bool, reason: str, annotations: dict[str, str | None], at: datetime) -> Json:
+    """One condition and our annotations, for a strategic merge on `pods/status`."""
+    condition = {
+        "type": gate,
+        "status": "True" if is_open else "False",
+        "reason": reason,
+        "message": _MESSAGES.get(reason, ""),
+        "lastTransitionTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return {"metadata": {"annotations": annotations}, "status": {"conditions": [condition]}}
+
+
+_MESSAGES = {
+    "Upgrading": "closed while inplace upgrades the pod's images",
+    "Upgraded": "the restart of the upgraded containers is proven",
+    "Released": "the upgrade was cancelled before the pod's images were changed",
+    "GateAdded": "the pod had the gate, but no condition for it",
+}
+
+
+def images_body(images: dict[str, str], annotations: dict[str, str | None] | dict[str, str] | None = None) -> Json:
+    """Images by container name, for a strategic merge on a pod or a template."""
+    body: Json = {"spec": {"containers": [{"name": name, "image": image} for name, image in sorted(images.items())]}}
+    return {**body, "metadata": {"annotations": annotations}} if annotations else body

@@ -1,0 +1,200 @@
+"""The Lease of a target: who works on it, and the run.
+
+Always holds: nothing is written while the last successful renewal is over 10 s old by our own monotonic clock, so that a
+newcomer, who watches an unrenewed Lease for 15 s before it takes over, never overlaps with us; the wall clock decides nothing.
+Only the holder writes the run, each time with the Lease's resourceVersion; verbs put a request beside it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from inplace.kube.api import Api
+from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from inplace.kube.resources import LEASES
+from inplace.kube.seam import MERGE
+from inplace.model.names import REQUEST, RUN, TargetRef
+from inplace.model.policy import Lease
+from inplace.model.run import Run, decode_run, encode_run, lease_name
+
+LEASE_SECONDS = 15
+RENEW_SECONDS = 5.0
+FENCE_SECONDS = 10.0
+SAVE_TRIES = 5
+
+
+class Held(Exception):
+    """Somebody else works on the target. `str()` is one line for a person."""
+
+
+class LostLock(Exception):
+    """The Lease is not ours any more: stop at once, write nothing."""
+
+
+class Lock:
+    """One target's Lease, from acquiring to releasing. Thread-safe: the renewer and the driver share it."""
+
+    def __init__(self, api: Api, target: TargetRef, owner: dict[str, Any] | None, identity: str) -> None:
+        self._api = api
+        self._target = target
+        self._owner = owner
+        self.identity = identity
+        self.name = lease_name(target)
+        self._mutex = threading.Lock()
+        self._renewed_at = float("-inf")
+        self._version = ""
+        self.lease: Lease | None = None
+        """As our own last write left it."""
+
+    def read(self) -> Lease | None:
+        """Raises `ApiError`."""
+        try:
+            return self._api.get(LEASES, self._target.namespace, self.name)
+        except NotFound:
+            return None
+
+    def wait_until_free(self, told: Callable[[str], None]) -> Lease | None:
+        """The Lease when nobody holds it, or when its holder has not renewed it for 15 s. Raises `Held`.
+
+        A newcomer never compares renewTime with its own clock: it looks whether the Lease changes.
+        """
+        first = self.read()
+        if first is None or not first.spec.holder_identity:
+            return first
+        told(f"{self._target} is locked by {first.spec.holder_identity}; watching for {LEASE_SECONDS}s whether that is alive")
+        ends_at = self._api.clock.monotonic() + LEASE_SECONDS
+        while self._api.clock.monotonic() < ends_at:
+            self._api.clock.sleep(0.5)
+            now = self.read()
+            if now is None or not now.spec.holder_identity:
+                return now
+            if now.spec.renew_time != first.spec.renew_time or now.spec.holder_identity != first.spec.holder_identity:
+                raise Held(
+                    f"{self._target} is being upgraded by {now.spec.holder_identity}: wait for it, or `inplace pause` it"
+                )
+        return first
+
+    def acquire(self, seen: Lease | None, run: Run) -> None:
+        """Takes the Lease as it was seen, and stores the run in the same write. Raises `Held` if another was faster."""
+        body = self._body(run)
+        sent_at = self._api.clock.monotonic()
+        try:
+            if seen is None:
+                lease = self._api.create(LEASES, self._target.namespace, body)
+            else:
+                body["metadata"]["resourceVersion"] = seen.metadata.resource_version
+                body["metadata"]["annotations"][REQUEST] = None
+                body["spec"]["leaseTransitions"] = (seen.spec.lease_transitions or 0) + 1
+                lease = self._api.patch(LEASES, self._target.namespace, self.name, body, MERGE)
+        except (AlreadyExists, Conflict):
+            taken = self.read()
+            if taken is None or taken.spec.holder_identity != self.identity:
+                raise Held(f"{self._target} was taken by another run at this moment: try again") from None
+            lease = taken
+        self._accept(lease, sent_at)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether writes are allowed now."""
+        return self._api.clock.monotonic() - self._renewed_at < FENCE_SECONDS
+
+    def renew(self) -> None:
+        """Raises `LostLock`, or `ApiError` where the API server cannot be asked: then try again."""
+        self._write(lambda: {"spec": {"renewTime": self._now()}})
+
+    def save(self, run: Run, *, clear_request: bool = False) -> None:
+        """Raises `LostLock` or `ApiError`."""
+        annotations: dict[str, Any] = {RUN: encode_run(run), **({REQUEST: None} if clear_request else {})}
+        self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"renewTime": self._now()}})
+
+    def release(self, run: Run, *, delete: bool = False) -> None:
+        """A clean end: the run as it ended, and no holder; or no Lease at all. Raises `LostLock` or `ApiError`."""
+        if delete:
+            self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version)
+            return
+        self._write(lambda: {"metadata": {"annotations": {RUN: encode_run(run)}}, "spec": {"holderIdentity": None}})
+
+    def _write(self, body: Callable[[], dict[str, Any]]) -> None:
+        with self._mutex:
+            for _ in range(SAVE_TRIES):
+                whole = body()
+                whole["metadata"] = {**whole.get("metadata", {}), "resourceVersion": self._version}
+                sent_at = self._api.clock.monotonic()
+                try:
+                    self._accept(self._api.patch(LEASES, self._target.namespace, self.name, whole, MERGE), sent_at)
+                    return
+                except Conflict:
+                    self._look_again()
+                except NotFound:
+                    raise LostLock(f"the Lease {self.name} was deleted") from None
+            raise ApiError(f"the Lease {self.name} keeps changing under us")
+
+    def _look_again(self) -> None:
+        """A verb's request changes the Lease too: that is no loss."""
+        lease = self.read()
+        if lease is None or lease.spec.holder_identity != self.identity:
+            holder = lease.spec.holder_identity if lease is not None else None
+            raise LostLock(f"the Lease {self.name} was taken over by {holder or 'somebody'}")
+        self._version = lease.metadata.resource_version
+
+    def _accept(self, lease: Lease, sent_at: float) -> None:
+        self.lease = lease
+        self._version = lease.metadata.resource_version
+        self._renewed_at = sent_at
+
+    def _body(self, run: Run) -> dict[str, Any]:
+        owners = {"ownerReferences": [self._owner]} if self._owner else {}
+        labels = {"labels": {"app.kubernetes.io/managed-by": "inplace"}}
+        return {
+            "metadata": {"name": self.name, "annotations": {RUN: encode_run(run)}, **labels, **owners},
+            "spec": {
+                "holderIdentity": self.identity,
+                "leaseDurationSeconds": LEASE_SECONDS,
+                "acquireTime": self._now(),
+                "renewTime": self._now(),
+            },
+        }
+
+    def _now(self) -> str:
+        return self._api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Renewer:
+    """Renews a Lock every 5 s on a thread of its own, so that a slow plan or a busy pool never loses it."""
+
+    def __init__(self, lock: Lock, on_lost: Callable[[BaseException], None]) -> None:
+        self._lock = lock
+        self._on_lost = on_lost
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        wait = RENEW_SECONDS
+        while not self._stopped.wait(wait):
+            try:
+                self._lock.renew()
+                wait = RENEW_SECONDS
+            except ApiError:
+                wait = 1.0
+            except BaseException as lost:
+                self._on_lost(lost)
+                return
+
+
+def run_of(lease: Lease | None) -> Run | None:
+    """The run stored in a Lease. Raises ValueError with a line for a person."""
+    text = lease.metadata.annotation(RUN) if lease is not None else None
+    return decode_run(text) if text else None
+
+
+def request_of(lease: Lease | None) -> str:
+    return (lease.metadata.annotation(REQUEST) or "") if lease is not None else ""

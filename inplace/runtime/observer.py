@@ -1,0 +1,203 @@
+"""Turns what arrives into the snapshot that a plan is judged on: facts, evidence, timers.
+
+Works on the driver's thread alone. Facts are made once per version of a pod or of its slice entries, so that a pass over many
+pods that did not change costs nothing here; evidence is folded event by event, so that a flicker between two plans is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from inplace.engine.drain import entries_by_pod, ignored_services, index_of
+from inplace.engine.evidence import confirm, witness
+from inplace.engine.observed import (
+    DeploymentTarget,
+    Entry,
+    Evidence,
+    Observed,
+    PodFacts,
+    PodsTarget,
+    ReplicaSetTarget,
+    Target,
+    facts_of,
+)
+from inplace.kube.lists import Listing
+from inplace.model.meta import version_of
+from inplace.model.names import TargetRef
+from inplace.model.network import EndpointSlice
+from inplace.model.pods import Pod
+from inplace.runtime.inbox import Event, PodChanged, SliceChanged
+from inplace.runtime.watches import Watches
+
+
+class Observer:
+    """Call `accept` before the first snapshot where the person accepts Services as undrainable."""
+
+    def __init__(self, watches: Watches, target: TargetRef, target_uid: str) -> None:
+        self._watches = watches
+        self._target = target
+        self._target_uid = target_uid
+        self._accepted: tuple[str, ...] = ()
+        self._facts: dict[str, PodFacts] = {}
+        self._evidence: dict[str, Evidence] = {}
+        self._by_uid: dict[str, dict[str, tuple[Entry, ...]]] = {}
+        self._by_ip: dict[str, dict[str, tuple[Entry, ...]]] = {}
+        self._pods_by_ip: dict[str, set[str]] = {}
+        self._ignored: frozenset[str] = frozenset()
+        self._pods_listed_at: float | None = None
+        self._slices_listed_at: float | None = None
+
+    def accept(self, services: Iterable[str]) -> None:
+        self._accepted = tuple(services)
+
+    def absorb(self, event: Event, at: float) -> None:
+        """Takes in what a watch brought; anything else is not ours."""
+        match event:
+            case PodChanged(old=old, new=new):
+                self._saw_pod(old, new, at)
+            case SliceChanged(old=old_slice, new=new_slice):
+                self._saw_slice(old_slice, new_slice, at)
+            case _:
+                pass
+
+    def _saw_pod(self, old: Pod | None, new: Pod | None, at: float) -> None:
+        if old is not None:
+            for ip in old.ips():
+                self._pods_by_ip.get(ip, set()).discard(old.uid)
+        if new is None:
+            if old is not None:
+                self._facts.pop(old.uid, None)
+                self._evidence.pop(old.uid, None)
+            return
+        for ip in new.ips():
+            self._pods_by_ip.setdefault(ip, set()).add(new.uid)
+        self._judge(new, at)
+
+    def _saw_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, at: float) -> None:
+        key = (new or old).metadata.uid  # type: ignore[union-attr]
+        before, after = index_of([old] if old else []), index_of([new] if new else [])
+        touched: set[str] = set()
+        for uid in {**before.by_uid, **after.by_uid}:
+            _replace(self._by_uid, uid, key, after.by_uid.get(uid))
+            touched.add(uid)
+        for ip in {**before.by_ip, **after.by_ip}:
+            _replace(self._by_ip, ip, key, after.by_ip.get(ip))
+            touched |= self._pods_by_ip.get(ip, set())
+        for uid in touched:
+            facts = self._facts.get(uid)
+            if facts is not None:
+                self._judge(facts.pod, at)
+
+    @property
+    def facts(self) -> Mapping[str, PodFacts]:
+        """Of every pod that is watched, by uid."""
+        return self._facts
+
+    def listed_slices(self, listing: Listing[EndpointSlice], sent_at: float) -> None:
+        """What a quorum read of the slices proves about the pods that were quiet before it was sent."""
+        self._slices_listed_at = sent_at
+        index, ignored = index_of(listing.items), self._ignored
+        for uid, facts in self._facts.items():
+            if facts.record is not None:
+                sends = any(e.ready and e.service not in ignored for e in index.entries_of(facts.pod))
+                self._evidence[uid] = confirm(self._evidence.get(uid), sent_at, sends)
+        for item in listing.items:
+            self._watches.slices.upsert(item)
+
+    def listed_pods(self, listing: Listing[Pod], sent_at: float) -> None:
+        """Takes a quorum read into the cache. What it lacks, and we do not know newer, is gone."""
+        self._pods_listed_at = sent_at
+        cache, version = self._watches.pods, version_of(listing.resource_version)
+        listed = {pod.uid for pod in listing.items}
+        for uid, pod in cache.snapshot().items():
+            if uid not in listed and version_of(pod.metadata.resource_version) <= version:
+                meta = msgspec.structs.replace(pod.metadata, resource_version=listing.resource_version)
+                cache.deleted(msgspec.structs.replace(pod, metadata=meta))
+        for pod in listing.items:
+            cache.upsert(pod)
+
+    def observe(
+        self,
+        at: float,
+        timers: Mapping[str, float],
+        busy: Iterable[str] = (),
+        closing: Iterable[str] = (),
+        fields_returned: frozenset[str] = frozenset(),
+    ) -> Observed:
+        self._look_at_services(at)
+        target = self._target_now()
+        return Observed(
+            target=target,
+            pods=tuple(self._facts[uid] for uid in self._own_pods(target)),
+            services=tuple(self._watches.services.snapshot().values()),
+            budgets=tuple(self._watches.budgets.snapshot().values()),
+            evidence=self._evidence,
+            timers=timers,
+            busy=frozenset(busy),
+            closing=frozenset(closing),
+            pods_listed_at=self._pods_listed_at,
+            slices_listed_at=self._slices_listed_at,
+            fields_returned=fields_returned,
+        )
+
+    def _judge(self, pod: Pod, at: float) -> None:
+        entries = entries_by_pod(pod, self._by_uid, self._by_ip)
+        facts = facts_of(pod, entries)
+        self._facts[pod.uid] = facts
+        self._evidence[pod.uid] = witness(self._evidence.get(pod.uid), facts, self._ignored, at)
+
+    def _look_at_services(self, at: float) -> None:
+        """A Service that is no longer waited for, or is again, changes what every pod's slices mean."""
+        ignored = ignored_services(self._watches.services.snapshot().values(), self._accepted)
+        if ignored != self._ignored:
+            self._ignored = ignored
+            for facts in list(self._facts.values()):
+                self._judge(facts.pod, at)
+
+    def _target_now(self) -> Target:
+        watches, name = self._watches, (self._target.namespace, self._target.name)
+        match self._target.kind:
+            case "Deployment":
+                assert watches.deployments is not None
+                assert watches.replica_sets is not None
+                deployment = watches.deployments.named(*name)
+                if deployment is not None and deployment.metadata.uid != self._target_uid:
+                    deployment = None
+                owned = [rs for rs in watches.replica_sets.snapshot().values() if rs.metadata.owned_by(self._target_uid)]
+                return DeploymentTarget(deployment, tuple(owned))
+            case "ReplicaSet":
+                assert watches.replica_sets is not None
+                replica_set = watches.replica_sets.named(*name)
+                if replica_set is not None and replica_set.metadata.uid != self._target_uid:
+                    replica_set = None
+                return ReplicaSetTarget(replica_set)
+            case "Pods":
+                there = {facts.pod.name for facts in self._facts.values()}
+                return PodsTarget(tuple(name for name in self._target.pod_names if name not in there))
+
+    def _own_pods(self, target: Target) -> list[str]:
+        """Uids of the live pods that belong to the target, in the order of their names."""
+        match target:
+            case DeploymentTarget(replica_sets=replica_sets):
+                owners = {rs.metadata.uid for rs in replica_sets}
+                mine = [f for f in self._facts.values() if (o := f.pod.metadata.controller()) is not None and o.uid in owners]
+            case ReplicaSetTarget():
+                mine = [f for f in self._facts.values() if f.pod.metadata.owned_by(self._target_uid)]
+            case PodsTarget():
+                names = self._target.pod_names
+                mine = [f for f in self._facts.values() if not names or f.pod.name in names]
+        return [f.pod.uid for f in sorted(mine, key=lambda f: f.pod.name) if not f.pod.is_finished]
+
+
+def _replace(
+    index: dict[str, dict[str, tuple[Entry, ...]]], pod: str, slice_uid: str, entries: tuple[Entry, ...] | None
+) -> None:
+    of_pod = index.setdefault(pod, {})
+    if entries:
+        of_pod[slice_uid] = entries
+        return
+    of_pod.pop(slice_uid, None)
+    if not of_pod:
+        del index[pod]

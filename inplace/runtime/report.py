@@ -1,0 +1,123 @@
+"""What a run did, gathered from its frames: for the summary at the end. Timings are for people and decide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+
+import msgspec
+
+from inplace.engine.observed import PodFacts
+from inplace.engine.stages import Stage
+from inplace.model.record import Record
+from inplace.model.run import Failure, Outcome, Run
+from inplace.runtime.driver import Frame
+
+PHASES: Mapping[str, Stage] = {"drain": "Closing", "settle": "Settling", "restart": "Restarting", "return": "Returning"}
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Seconds over all pods."""
+
+    median: float
+    worst: float
+    worst_pod: str
+
+
+class Summary(msgspec.Struct, frozen=True, rename="camel"):
+    """`phases`: drain, settle, restart, return and `out` (all of them together) to their spread. Schema version 1."""
+
+    v: int
+    target: str
+    namespace: str
+    images: dict[str, str]
+    outcome: Outcome
+    message: str
+    desired: int
+    updated: int
+    touched: int
+    same_uids: int
+    same_ips: int
+    restarts: int
+    seconds: float
+    phases: dict[str, Spread]
+    failures: tuple[Failure, ...]
+    left: tuple[str, ...]
+    """Pods that are still closed by us, with why."""
+
+
+class Tracker:
+    """Fed with every frame and the facts it was planned on."""
+
+    def __init__(self, started_at: float) -> None:
+        self._started_at = started_at
+        self._stages: dict[str, tuple[Stage, float]] = {}
+        self._spent: dict[str, dict[Stage, float]] = {}
+        self._names: dict[str, str] = {}
+        self._ips: dict[str, frozenset[str]] = {}
+        self._restarts: dict[str, int] = {}
+        self._touched: set[str] = set()
+
+    def saw(self, frame: Frame, facts: Mapping[str, PodFacts]) -> None:
+        for pod in frame.plan.pods:
+            stage, since = self._stages.get(pod.uid, (pod.stage, frame.now))
+            spent = self._spent.setdefault(pod.uid, {})
+            spent[stage] = spent.get(stage, 0.0) + frame.now - since
+            self._stages[pod.uid] = (pod.stage, frame.now)
+            self._names[pod.uid] = pod.name
+            seen = facts.get(pod.uid)
+            if seen is None:
+                continue
+            self._ips.setdefault(pod.uid, seen.pod.ips())
+            self._restarts.setdefault(pod.uid, _restarts(seen))
+            if isinstance(seen.record, Record):
+                self._touched.add(pod.uid)
+
+    def summary(self, run: Run, outcome: Outcome, message: str, last: Frame, facts: Mapping[str, PodFacts]) -> Summary:
+        still = [uid for uid in self._touched if uid in facts]
+        restarts = sum(_restarts(facts[uid]) - self._restarts.get(uid, 0) for uid in still)
+        return Summary(
+            v=1,
+            target=str(run.target),
+            namespace=run.target.namespace,
+            images=run.asked_images,
+            outcome=outcome,
+            message=message,
+            desired=last.plan.progress.desired,
+            updated=last.plan.progress.updated,
+            touched=len(self._touched),
+            same_uids=len(still),
+            same_ips=sum(facts[uid].pod.ips() == self._ips.get(uid) for uid in still),
+            restarts=restarts,
+            seconds=last.now - self._started_at,
+            phases=self._phases(),
+            failures=run.failures,
+            left=tuple(_left(f, run) for f in facts.values() if isinstance(f.record, Record)),
+        )
+
+    def _phases(self) -> dict[str, Spread]:
+        result = {}
+        for phase, stage in PHASES.items():
+            times = {self._names[uid]: self._spent[uid][stage] for uid in self._touched if stage in self._spent.get(uid, {})}
+            if times:
+                result[phase] = _spread(times)
+        totals = {
+            self._names[uid]: sum(self._spent.get(uid, {}).get(stage, 0.0) for stage in PHASES.values())
+            for uid in self._touched
+        }
+        return {**result, "out": _spread(totals)} if totals else result
+
+
+def _spread(times: Mapping[str, float]) -> Spread:
+    worst = max(times, key=lambda name: times[name])
+    return Spread(round(median(times.values()), 2), round(times[worst], 2), worst)
+
+
+def _restarts(facts: PodFacts) -> int:
+    status = facts.pod.status
+    return sum(s.restart_count for s in (status.container_statuses or ()) + (status.init_container_statuses or ()))
+
+
+def _left(facts: PodFacts, run: Run) -> str:
+    failure = next((f for f in run.failures if f.uid == facts.pod.uid), None)
+    return f"pod/{facts.pod.name} is still closed" + (f" ({failure.reason})" if failure else "")

@@ -1,0 +1,91 @@
+"""May we, and is the cluster new enough? Asked before the first write, so that a run never stops halfway for a missing verb."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import msgspec
+
+from inplace.kube.api import Api
+from inplace.kube.seam import Request
+from inplace.model.names import Kind
+
+OLDEST_MINOR = 34
+"""Kubernetes 1.34 is the first that reports a pod's observedGeneration by default (KEP-5067)."""
+
+Purpose = Literal["look", "upgrade"]
+
+
+class Right(msgspec.Struct, frozen=True):
+    verb: str
+    group: str
+    resource: str
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        whole = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        return f"{self.verb} {whole}"
+
+
+def rights_for(kind: Kind, purpose: Purpose) -> tuple[Right, ...]:
+    """Everything that one run of a target of this kind may need."""
+    reads = [("", "pods"), ("", "services"), ("discovery.k8s.io", "endpointslices"), ("policy", "poddisruptionbudgets")]
+    reads.append(("coordination.k8s.io", "leases"))
+    writes = [Right("patch", "", "pods"), Right("patch", "", "pods", "status")]
+    writes += [Right(verb, "coordination.k8s.io", "leases") for verb in ("get", "create", "patch")]
+    match kind:
+        case "Deployment":
+            reads += [("apps", "deployments"), ("apps", "replicasets")]
+            writes += [Right("get", "apps", "deployments"), Right("patch", "apps", "deployments")]
+            writes += [Right(verb, "apps", "replicasets") for verb in ("patch", "create", "delete")]
+        case "ReplicaSet":
+            reads.append(("apps", "replicasets"))
+            writes += [Right("get", "apps", "replicasets"), Right("patch", "apps", "replicasets")]
+        case "Pods":
+            writes.append(Right("delete", "coordination.k8s.io", "leases"))
+    looks = [Right(verb, group, resource) for group, resource in reads for verb in ("list", "watch")]
+    return tuple(looks + writes) if purpose == "upgrade" else tuple(looks)
+
+
+def missing_rights(api: Api, namespace: str, rights: tuple[Right, ...]) -> tuple[Right, ...]:
+    """Those that the API server would refuse us (SelfSubjectAccessReview; it persists nothing). Raises `ApiError`."""
+    with ThreadPoolExecutor(8) as pool:
+        allowed = pool.map(lambda right: _is_allowed(api, namespace, right), rights)
+        return tuple(right for right, yes in zip(rights, allowed, strict=True) if not yes)
+
+
+class _Status(msgspec.Struct):
+    allowed: bool = False
+
+
+class _Review(msgspec.Struct):
+    status: _Status
+
+
+def _is_allowed(api: Api, namespace: str, right: Right) -> bool:
+    attributes = {"namespace": namespace, **msgspec.to_builtins(right)}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = api.raw(Request(method="POST", path=path, body=msgspec.json.encode(body)))
+    return msgspec.json.decode(answer.body, type=_Review).status.allowed
+
+
+class _Version(msgspec.Struct, rename={"git_version": "gitVersion"}):
+    major: str = ""
+    minor: str = ""
+    git_version: str = ""
+
+
+def too_old(api: Api) -> str | None:
+    """A line for a person where the API server is older than 1.34. Raises `ApiError`."""
+    version = msgspec.json.decode(api.raw(Request(method="GET", path="/version")).body, type=_Version)
+    minor = "".join(c for c in version.minor if c.isdigit())
+    if version.major == "1" and minor and int(minor) < OLDEST_MINOR:
+        why = "which tells the generation that a kubelet has seen of a pod"
+        return f"the cluster runs Kubernetes {version.git_version}; inplace needs 1.{OLDEST_MINOR} or newer, {why}"
+    return None

@@ -1,0 +1,311 @@
+"""From a command to a driven run: find the target, look, decide whether it may begin, take the lock, drive, let go.
+
+Everything up to the lock only reads; a refusal there has changed nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from inplace.engine import preflight as checking
+from inplace.engine import resume as resuming
+from inplace.engine.fields import TEMPLATE_PATH, image_owners
+from inplace.engine.observed import Observed
+from inplace.engine.plan import Finished
+from inplace.engine.target import uid_of
+from inplace.kube.api import Api
+from inplace.kube.errors import ApiError, NotFound
+from inplace.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
+from inplace.kube.retry import RetryPolicy
+from inplace.model.names import FIELD_MANAGER, TargetRef
+from inplace.model.run import FieldOwner, Run, Stop, lease_name
+from inplace.runtime.driver import Abandoned, Driver, Frame, Left
+from inplace.runtime.executor import Executor
+from inplace.runtime.inbox import Crashed, StopAsked, ThreadInbox
+from inplace.runtime.lock import Lock, LostLock, Renewer, run_of
+from inplace.runtime.observer import Observer
+from inplace.runtime.report import Summary, Tracker
+from inplace.runtime.rights import Purpose, missing_rights, rights_for, too_old
+from inplace.runtime.watches import Watches
+from inplace.runtime.workers import ThreadWorkers
+
+SYNC_SECONDS = 60.0
+
+
+class Refused(Exception):
+    """Nothing was written. `str()` is one line: what, which object, why, what to do next."""
+
+
+class NothingToDo(msgspec.Struct, frozen=True):
+    """Pods and template are there already."""
+
+    message: str
+
+
+class StillPaused(msgspec.Struct, frozen=True):
+    run: Run
+
+
+Result = Summary | NothingToDo | StillPaused
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What an upgrade would be judged on now."""
+
+    observed: Observed
+    run: Run
+    resuming: bool
+    verdict: checking.Verdict
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The target as it was found: `selector` picks its pods, `owner` is for the Lease."""
+
+    uid: str
+    selector: str
+    owner: dict[str, Any] | None
+    managed: tuple[tuple[str, tuple[Any, ...]], ...]
+    """Pod name (empty: the workload) to its managedFields."""
+
+
+class Session:
+    """One target, watched. Use as a context manager; opening only reads and raises `Refused` or `ApiError`.
+
+    `said`: gets lines for a person, such as that a lock is being watched.
+    """
+
+    def __init__(self, api: Api, target: TargetRef, identity: str, purpose: Purpose, said: Callable[[str], None]) -> None:
+        self.api = api
+        self.target = target
+        self._identity = identity
+        self._said = said
+        self.inbox = ThreadInbox(api.clock)
+        old = too_old(api)
+        if old is not None:
+            raise Refused(old)
+        self._require_rights(purpose)
+        self.found = find(api, target)
+        self.watches = Watches(api, self.inbox, target, self.found.selector, lease_name(target))
+        self.observer = Observer(self.watches, target, self.found.uid)
+        self.watches.start()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.watches.stop()
+
+    def ask_to_stop(self, stop: Stop) -> None:
+        """From a signal handler or another thread; the second time means: leave now."""
+        self.inbox.put(StopAsked(stop))
+
+    def preview(self, asked: Run, given: Mapping[str, Any]) -> Preview:
+        """Judges, and changes nothing. Raises `Refused` where a stored run cannot be read."""
+        asked = self._completed(asked)
+        match resuming.decide(self._stored(), asked, given):
+            case resuming.Begin(run=run, resuming=is_resumed):
+                pass
+            case resuming.FinishFirst(run=run) | resuming.StillPaused(run=run):
+                is_resumed = True
+            case resuming.NothingToDo():
+                run, is_resumed = asked, False
+        observed = self._look(run)
+        return Preview(observed, run, is_resumed, checking.preflight(observed, run, lease_name(self.target), is_resumed))
+
+    def upgrade(self, asked: Run, given: Mapping[str, Any], told: Callable[[Frame], None]) -> Result:
+        """To the end. Raises `Refused`, `Held`, `ApiError` before the first write; `LostLock`, `Left`, `Abandoned` after."""
+        lock = self._lock()
+        while True:
+            lease = lock.wait_until_free(self._said)
+            asked = self._completed(asked)
+            match resuming.decide(_readable(lease), asked, given):
+                case resuming.StillPaused(run=run):
+                    return StillPaused(run)
+                case resuming.NothingToDo():
+                    return NothingToDo(f"{self.target} has no run")
+                case resuming.FinishFirst(run=run):
+                    self._said(f"finishing the commit of {_images(run)} first")
+                    ended = self._drive(lock, lease, run, told)
+                    if ended.outcome != "Succeeded":
+                        return ended
+                case resuming.Begin(run=run, resuming=is_resumed):
+                    observed = self._look(run)
+                    match checking.preflight(observed, run, lock.name, is_resumed):
+                        case checking.Refusal(message=message):
+                            raise Refused(message)
+                        case checking.NoChange():
+                            return NothingToDo(f"{self.target} runs {_images(run)} already")
+                        case checking.Ready(warnings=warnings):
+                            for warning in warnings:
+                                self._said(f"warning: {warning}")
+                    return self._drive(lock, lease, run, told)
+
+    def resume(self, told: Callable[[Frame], None]) -> Result:
+        """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
+        lock = self._lock()
+        lease = lock.wait_until_free(self._said)
+        match resuming.resume(_readable(lease)):
+            case resuming.Begin(run=run):
+                return self._drive(lock, lease, run, told)
+            case _:
+                return NothingToDo(f"{self.target} has no run to resume")
+
+    def pause(self, told: Callable[[Frame], None]) -> Result:
+        """Finishes the pods in flight of a run whose holder died, and leaves it paused."""
+        lock = self._lock()
+        lease = lock.wait_until_free(self._said)
+        stored = _readable(lease)
+        if stored is None or not stored.is_open:
+            return NothingToDo(f"{self.target} has no run to pause")
+        if stored.outcome == "Paused":
+            return StillPaused(stored)
+        self.ask_to_stop(Stop("Paused", "paused by `inplace pause`"))
+        return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=()), told)
+
+    def _lock(self) -> Lock:
+        """Its own flow: not limited, and quick to say that the API server does not answer."""
+        flow = self.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
+        return Lock(flow, self.target, self.found.owner, self._identity)
+
+    def _drive(self, lock: Lock, lease: Any, run: Run, told: Callable[[Frame], None]) -> Summary:
+        tracker = Tracker(self.api.clock.monotonic())
+        frames: list[Frame] = []
+
+        def saw(frame: Frame) -> None:
+            frames[:] = [frame]
+            tracker.saw(frame, self.observer.facts)
+            told(frame)
+
+        lock.acquire(lease, run)
+        writes = self.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
+        executor = Executor(writes, self.target.namespace, self.watches)
+        workers = ThreadWorkers(executor, lock, self.api.clock)
+        renewer = Renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
+        driver = Driver(self.observer, self.watches, workers, lock, self.inbox, self.api.clock, run, saw)
+        renewer.start()
+        try:
+            finished = driver.drive()
+        except Left:
+            self._let_go(lock, driver.run, Finished("Interrupted", "left in the middle"))
+            raise
+        except Abandoned as why:
+            finished = Finished("Failed", str(why))
+        finally:
+            renewer.stop()
+            workers.stop()
+        ended = self._let_go(lock, driver.run, finished)
+        return tracker.summary(ended, finished.outcome, finished.message, frames[-1], self._own_facts(frames[-1]))
+
+    def _own_facts(self, last: Frame) -> dict[str, Any]:
+        uids = {pod.uid for pod in last.plan.pods}
+        return {uid: facts for uid, facts in self.observer.facts.items() if uid in uids}
+
+    def _let_go(self, lock: Lock, run: Run, finished: Finished) -> Run:
+        """A clean end. If the API server cannot be reached the Lease just expires."""
+        ended_at = self.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)
+        with suppress(ApiError, LostLock):
+            lock.release(ended, delete=self.target.kind == "Pods" and finished.outcome == "Succeeded")
+        return ended
+
+    def _stored(self) -> Run | None:
+        return _readable(self._lock().read())
+
+    def _look(self, run: Run) -> Observed:
+        """The snapshot, once every cache is complete. Raises `Refused`."""
+        self.observer.accept(run.options.accept_undrainable)
+        ends_at = self.api.clock.monotonic() + SYNC_SECONDS
+        while True:
+            for at, event in self.inbox.take():
+                self.observer.absorb(event, at)
+            if self.watches.is_synced:
+                return self.observer.observe(self.api.clock.monotonic(), {})
+            if self.api.clock.monotonic() > ends_at:
+                raise Refused(
+                    f"the API server did not list everything in {SYNC_SECONDS:.0f}s: {self.watches.error or 'no answer'}"
+                )
+            self.inbox.wait(1.0)
+
+    def _completed(self, asked: Run) -> Run:
+        """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
+        observed = self._look(asked)
+        spec = checking.template_spec(observed)
+        have = spec.images() if spec is not None else {}
+        return msgspec.structs.replace(
+            asked,
+            target_uid=uid_of(observed),
+            from_images={name: have[name] for name in asked.images if name in have},
+            owners=self._owners(tuple(asked.images)),
+        )
+
+    def _owners(self, containers: tuple[str, ...]) -> tuple[FieldOwner, ...]:
+        found: list[FieldOwner] = []
+        for pod, managed in self.found.managed:
+            path = ("f:spec",) if pod else TEMPLATE_PATH
+            owners = image_owners(managed, containers, path, FIELD_MANAGER)
+            found += [msgspec.structs.replace(owner, pod=pod) for owner in owners]
+        return tuple(found)
+
+    def _require_rights(self, purpose: Purpose) -> None:
+        missing = missing_rights(self.api.replace(limiter=None), self.target.namespace, rights_for(self.target.kind, purpose))
+        if missing:
+            verbs = ", ".join(str(right) for right in missing[:6])
+            more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+            raise Refused(f"you may not {verbs}{more} in namespace {self.target.namespace}: ask for a Role that allows it")
+
+
+def find(api: Api, target: TargetRef) -> Found:
+    """Reads the target by name. Raises `Refused` or `ApiError`."""
+    try:
+        match target.kind:
+            case "Deployment":
+                return _workload(api, target, DEPLOYMENTS, "apps/v1")
+            case "ReplicaSet":
+                return _workload(api, target, REPLICA_SETS, "apps/v1")
+            case "Pods":
+                return _bare_pods(api, target)
+    except NotFound:
+        raise Refused(f"{target} does not exist in namespace {target.namespace}") from None
+
+
+def _workload(api: Api, target: TargetRef, resource: Any, api_version: str) -> Found:
+    workload = api.get(resource, target.namespace, target.name)
+    meta = workload.metadata
+    managed = api.get_raw(resource, target.namespace, target.name)["metadata"].get("managedFields") or []
+    controller = meta.controller()
+    if controller is not None:
+        raise Refused(checking.owned_by(str(target), controller.kind, controller.name))
+    owner = {"apiVersion": api_version, "kind": resource.kind, "name": meta.name, "uid": meta.uid}
+    return Found(meta.uid, workload.spec.selector.text(), owner, (("", tuple(managed)),))
+
+
+def _bare_pods(api: Api, target: TargetRef) -> Found:
+    managed = []
+    for name in target.pod_names:
+        with suppress(NotFound):
+            raw = api.get_raw(PODS, target.namespace, name)
+            managed.append((name, tuple(raw["metadata"].get("managedFields") or ())))
+    return Found("", target.selector, None, tuple(managed))
+
+
+def identity() -> str:
+    """Who holds a lock, for people and for itself: never the same twice."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+
+
+def _readable(lease: Any) -> Run | None:
+    try:
+        return run_of(lease)
+    except ValueError as error:
+        raise Refused(f"{error}; if nothing upgrades this target, delete Lease {lease.metadata.name}") from None
+
+
+def _images(run: Run) -> str:
+    return ", ".join(f"{name}={image}" for name, image in run.asked_images.items())

@@ -1,0 +1,86 @@
+"""The caches that one run looks at: its target, its pods, and everything in the namespace that sends to them.
+
+Starting means listing; `is_synced` says when every cache is complete. Only what the target needs is watched: pods by the
+workload's selector, the workload and its Lease by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from inplace.kube.api import Api
+from inplace.kube.cache import Cache
+from inplace.kube.errors import ApiError
+from inplace.kube.lists import Scope
+from inplace.kube.pump import Pump
+from inplace.kube.reflector import Reflector
+from inplace.kube.resources import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    LEASES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    Resource,
+)
+from inplace.model.meta import Object
+from inplace.model.names import TargetRef
+from inplace.runtime.inbox import Crashed, Inbox, OtherChanged, PodChanged, SliceChanged
+
+T = TypeVar("T", bound=Object)
+
+
+class Watches:
+    """`selector`: that of the workload, or of the selection of bare pods; empty for pods by name."""
+
+    def __init__(self, api: Api, inbox: Inbox, target: TargetRef, selector: str, lease: str) -> None:
+        self._api = api
+        self._inbox = inbox
+        self._reflectors: list[Reflector[Any]] = []
+        namespace = target.namespace
+        only = f"metadata.name={target.pod_names[0]}" if len(target.pod_names) == 1 else ""
+        self.pod_scope = Scope(namespace=namespace, label_selector=selector, field_selector=only)
+        everything = Scope(namespace=namespace)
+        self.pods = self._watch(PODS, self.pod_scope, lambda old, new: inbox.put(PodChanged(old, new)))
+        self.slices = self._watch(ENDPOINT_SLICES, everything, lambda old, new: inbox.put(SliceChanged(old, new)))
+        self.services = self._watch(SERVICES, everything)
+        self.budgets = self._watch(POD_DISRUPTION_BUDGETS, everything)
+        self.leases = self._watch(LEASES, Scope(namespace=namespace, field_selector=f"metadata.name={lease}"))
+        named = Scope(namespace=namespace, field_selector=f"metadata.name={target.name}")
+        self.deployments = self._watch(DEPLOYMENTS, named) if target.kind == "Deployment" else None
+        self.replica_sets = None
+        if target.kind == "Deployment":
+            self.replica_sets = self._watch(REPLICA_SETS, Scope(namespace=namespace, label_selector=selector))
+        elif target.kind == "ReplicaSet":
+            self.replica_sets = self._watch(REPLICA_SETS, named)
+        self.reflectors: tuple[Reflector[Any], ...] = tuple(self._reflectors)
+        self._pumps = [Pump(r, api.transport, lambda error: inbox.put(Crashed(error))) for r in self.reflectors]
+
+    def start(self) -> None:
+        """On threads of their own; a simulation drives `reflectors` itself instead."""
+        for pump in self._pumps:
+            pump.start()
+
+    def stop(self) -> None:
+        for pump in self._pumps:
+            pump.stop(0.5)
+
+    @property
+    def is_synced(self) -> bool:
+        return all(r.cache.has_synced for r in self.reflectors)
+
+    @property
+    def error(self) -> ApiError | None:
+        """The last trouble of a watch that is not over."""
+        return next((r.error for r in self.reflectors if r.error is not None), None)
+
+    def _watch(
+        self, resource: Resource[T], scope: Scope, listener: Callable[[T | None, T | None], None] | None = None
+    ) -> Cache[T]:
+        cache: Cache[T] = Cache()
+        cache.subscribe(listener or (lambda _old, _new: self._inbox.put(OtherChanged())))
+        poke = lambda: self._inbox.put(OtherChanged())  # noqa: E731
+        self._reflectors.append(Reflector(resource, cache, self._api.clock, scope=scope, on_state=poke))
+        return cache

@@ -1,0 +1,44 @@
+"""A few threads that perform actions, so that a slow answer holds up nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from inplace.engine.actions import Action, ListPods, ListSlices
+from inplace.kube.errors import ApiError, ConnectionFailed
+from inplace.kube.seam import Clock
+from inplace.runtime.executor import Executor
+from inplace.runtime.inbox import Crashed, Event, Performed
+from inplace.runtime.lock import Lock
+
+
+def perform(executor: Executor, lock: Lock, clock: Clock, action: Action) -> Event:
+    """Performs one action; the lock is looked at right before. Never raises: a bug comes back as `Crashed`."""
+    sent_at = clock.monotonic()
+    try:
+        if not isinstance(action, (ListPods, ListSlices)) and not lock.is_safe:
+            raise ConnectionFailed("the lock was not renewed in time")
+        result = executor.perform(action)
+    except ApiError as error:
+        return Performed(action, error, sent_at)
+    except BaseException as bug:
+        return Crashed(bug)
+    return Performed(action, None, sent_at, result)
+
+
+class ThreadWorkers:
+    """`size` actions at a time."""
+
+    def __init__(self, executor: Executor, lock: Lock, clock: Clock, size: int = 8) -> None:
+        self._executor = executor
+        self._lock = lock
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(size, thread_name_prefix="action")
+
+    def submit(self, action: Action, done: Callable[[Event], None]) -> None:
+        self._pool.submit(lambda: done(perform(self._executor, self._lock, self._clock, action)))
+
+    def stop(self) -> None:
+        """Actions not begun are dropped; those on their way are not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
