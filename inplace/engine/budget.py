@@ -26,9 +26,9 @@ class Room(msgspec.Struct, frozen=True):
 
 def is_available(facts: PodFacts, closing: frozenset[str], ignored: frozenset[str]) -> bool:
     """Serves, as far as we see, slices included, and is not about to be taken out by us."""
-    pod = facts.pod
-    ours = pod.uid in closing or isinstance(facts.record, Record)
-    return pod.is_ready and not pod.is_terminating and not ours and is_back(facts, ignored)
+    if not facts.is_ready or facts.pod.is_terminating or facts.uid in closing:
+        return False
+    return not isinstance(facts.record, Record) and is_back(facts, ignored)
 
 
 def room_of(
@@ -78,7 +78,7 @@ def _disruptions_left(
     if status.expected_pods <= len(covered):
         return available - status.desired_healthy
     # It covers pods that we do not watch: only its status knows those, and may still count ours in flight as healthy.
-    ours = sum(facts.pod.uid in closing or isinstance(facts.record, Record) for facts in covered)
+    ours = sum(facts.uid in closing or isinstance(facts.record, Record) for facts in covered)
     return status.current_healthy - ours - status.desired_healthy
 
 
@@ -92,7 +92,7 @@ def order_of(judged: Iterable[Judged]) -> list[Judged]:
     """Pods that serve nobody first, then a stable order that takes the nodes in turn."""
     everyone = list(judged)
     rank = _rank_within_node(everyone)
-    return sorted(everyone, key=lambda x: (x.facts.pod.is_ready, rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
+    return sorted(everyone, key=lambda x: (x.facts.is_ready, rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
 
 
 def _rank_within_node(judged: list[Judged]) -> dict[str, int]:

@@ -132,7 +132,7 @@ def _behind_pause(
     if not deployment.spec.paused:
         return Act(PauseTarget(*_judged(deployment), paused=True), "pausing the Deployment while its templates change")
     if not deployment.is_observed:
-        return Await("waiting for the Deployment controller to see the pause")
+        return Await("waiting for the Deployment controller to see the change")
     if not _holds(deployment.spec.template, run.images):
         twin = _older_twin(live, replica_sets, run)
         if twin is not None:

@@ -64,7 +64,10 @@ def sending(facts: PodFacts, ignored: frozenset[str]) -> tuple[str, ...]:
 
 def is_back(facts: PodFacts, ignored: frozenset[str]) -> bool:
     """Every slice that lists the pod sends to it again."""
-    return all(entry.ready for entry in facts.entries if entry.service not in ignored)
+    for entry in facts.entries:
+        if not entry.ready and entry.service not in ignored:
+            return False
+    return True
 
 
 def ignored_services(services: Iterable[Service], accepted: Iterable[str]) -> frozenset[str]:

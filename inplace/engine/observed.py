@@ -63,6 +63,18 @@ class PodFacts(msgspec.Struct, frozen=True):
     pod: Pod
     record: Record | BadRecord | None
     entries: tuple[Entry, ...]
+    uid: str
+    is_ready: bool
+    images: Mapping[str, str]
+    """Container name to the image that the spec asks for."""
+
+    def runs(self, images: Mapping[str, str]) -> bool:
+        """The spec asks for these images. Says nothing about what runs."""
+        have = self.images
+        for name, image in images.items():
+            if have.get(name) != image:
+                return False
+        return True
 
     @property
     def ref(self) -> PodRef:
@@ -71,7 +83,7 @@ class PodFacts(msgspec.Struct, frozen=True):
 
 
 def facts_of(pod: Pod, entries: tuple[Entry, ...]) -> PodFacts:
-    return PodFacts(pod, record_of(pod), entries)
+    return PodFacts(pod, record_of(pod), entries, pod.metadata.uid, pod.is_ready, pod.spec.images())
 
 
 class DeploymentTarget(msgspec.Struct, frozen=True, tag=True):

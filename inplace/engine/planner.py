@@ -41,10 +41,11 @@ def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
     judged = [judge(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
     failures = new_failures(judged, run, clocks)
     if failures:
-        failed = msgspec.structs.replace(run, failures=run.failures + failures)
-        return plan(observed, spec, roll_back(failed) if should_roll_back(failed, spec) else failed, now)
-    view = _View(observed, spec, run, rules, judged, clocks, stop)
-    return _go_on(view)
+        worse = msgspec.structs.replace(run, failures=run.failures + failures)
+        return plan(observed, spec, roll_back(worse) if should_roll_back(worse, spec) else worse, now)
+    failed = frozenset(failure.uid for failure in run.failures)
+    in_flight = [j for j in judged if j.uid not in failed and _is_ours(j)]
+    return _go_on(_View(observed, spec, run, rules, judged, clocks, stop, failed, in_flight))
 
 
 def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rules:
@@ -73,14 +74,8 @@ class _View(msgspec.Struct):
     judged: list[Judged]
     clocks: Clocks
     stop: Stop | None
-
-    @property
-    def failed(self) -> frozenset[str]:
-        return frozenset(failure.uid for failure in self.run.failures)
-
-    @property
-    def in_flight(self) -> list[Judged]:
-        return [j for j in self.judged if j.uid not in self.failed and _is_ours(j)]
+    failed: frozenset[str]
+    in_flight: list[Judged]
 
     @property
     def all_updated(self) -> bool:
@@ -261,6 +256,5 @@ def _shown(judged: Judged, failed: frozenset[str], closing: frozenset[str], imag
     pod = judged.facts.pod
     is_closing = judged.uid in closing and judged.stage == "Pending"
     stage = "Failed" if judged.uid in failed else "Closing" if is_closing else judged.stage
-    have = pod.spec.images()
-    image = ", ".join(have.get(name, "") for name in images)
+    image = ", ".join([judged.facts.images.get(name, "") for name in images])
     return PodView(pod.name, pod.uid, pod.spec.node_name, stage, judged.reason, image)

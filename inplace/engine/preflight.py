@@ -175,7 +175,7 @@ def _changes(observed: Observed, run: Run) -> bool:
         return True
     if any(isinstance(facts.record, Record) for facts in observed.pods):
         return True
-    return any(not facts.pod.runs_images(run.images) for facts in observed.pods)
+    return any(not facts.runs(run.images) for facts in observed.pods)
 
 
 def _budget_problem(observed: Observed, run: Run) -> str | None:

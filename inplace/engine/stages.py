@@ -42,7 +42,7 @@ class Judged(msgspec.Struct, frozen=True):
 
     @property
     def uid(self) -> str:
-        return self.facts.pod.uid
+        return self.facts.uid
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
     seen = evidence or NOTHING_SEEN
     if pod.is_terminating:
         return Judged(facts, "Gone", "is being deleted")
-    current = pod.runs_images(rules.images)
+    current = facts.runs(rules.images)
     match record:
         case BadRecord(problem=problem):
             return Judged(facts, "Failed", problem, trouble=Trouble("BadRecord", problem))
@@ -157,7 +157,7 @@ def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: flo
 
 def _patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
     """All containers that differ in one patch; those of an earlier patch stay recorded, with ids of now."""
-    pod, have = facts.pod, facts.pod.spec.images()
+    pod, have = facts.pod, facts.images
     changed = {name: image for name, image in rules.images.items() if have.get(name) != image}
     before: dict[str, ContainerBefore] = {}
     for name in sorted(changed):

@@ -41,7 +41,9 @@ def choose(
     disruptions = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
     started: list[Judged] = []
     waiting = ""
-    for j in order_of(pending):
+    if pending and allowed and room.unready <= 0:
+        waiting = _no_room(limit)
+    for j in order_of(pending) if allowed and room.unready > 0 else ():
         if len(started) >= allowed:
             break
         if j.uid in observed.busy or j.uid in observed.closing:
@@ -51,7 +53,7 @@ def choose(
             waiting = waiting or why_not
             continue
         started.append(j)
-        if j.facts.pod.is_ready:
+        if j.facts.is_ready:
             disruptions.take(j.facts)
             room = Room(room.ready - 1, room.unready - 1)
         else:
@@ -64,9 +66,9 @@ def choose(
 
 def _why_not(j: Judged, room: Room, limit: int, disruptions: DisruptionRoom, observed: Observed, clocks: Clocks) -> str:
     """Empty: it may be started."""
-    ready = j.facts.pod.is_ready
+    ready = j.facts.is_ready
     if room.unready <= 0 or (ready and room.ready <= 0):
-        return f"waiting for room: {limit} pods may be unavailable at once"
+        return _no_room(limit)
     if ready and (blocker := disruptions.blocker(j.facts)) is not None:
         return f"waiting for PodDisruptionBudget {blocker}"
     agrees_since = observed.evidence.get(j.uid, NOTHING_SEEN).agrees_since
@@ -78,8 +80,12 @@ def _why_not(j: Judged, room: Room, limit: int, disruptions: DisruptionRoom, obs
     return ""
 
 
+def _no_room(limit: int) -> str:
+    return f"waiting for room: {limit} pods may be unavailable at once"
+
+
 def _close(facts: PodFacts, run: Run, rules: Rules, spec: Spec, bare: bool) -> Action:
-    have = facts.pod.spec.images()
+    have = facts.images
     record = Record(
         run=run.id,
         lease=rules.lease,
@@ -107,5 +113,5 @@ def _missing_gates(pending: list[Judged], started: frozenset[str], rules: Rules)
     return tuple(
         OpenGate(j.facts.ref, rules.gate, "GateAdded")
         for j in pending
-        if j.uid not in started and gate_of(j.facts.pod, rules.gate) == "Missing" and not holds_of(j.facts.pod)
+        if not j.facts.is_ready and j.uid not in started and gate_of(j.facts.pod, rules.gate) == "Missing" and not holds_of(j.facts.pod)
     )

@@ -152,10 +152,5 @@ class Pod(Wire, frozen=True):
         """Container name to containerID; empty where the container has none yet."""
         return {name: status.container_id if (status := self.container_status(name)) else "" for name in names}
 
-    def runs_images(self, images: Mapping[str, str]) -> bool:
-        """The spec asks for these images. Says nothing about what runs."""
-        have = self.spec.images()
-        return all(have.get(name) == image for name, image in images.items())
-
     def ips(self) -> frozenset[str]:
         return frozenset(filter(None, (self.status.pod_ip, *(ip.ip for ip in self.status.pod_ips or ()))))

@@ -1,0 +1,1 @@
+"""Click commands, output and the live view: the only importer of `click` and `rich`."""

@@ -1,0 +1,79 @@
+"""Exit codes, and the one place that turns what may go wrong into one line for a person and a code (design, section 7)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import click
+
+from inplace.model.run import Outcome
+
+
+class Code(IntEnum):
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    TIMED_OUT = 3
+    STOPPED = 4
+    """Paused, or aborted."""
+    REFUSED = 5
+    """Before any write; an unreachable cluster included."""
+    INTERRUPTED = 130
+
+
+OF_OUTCOME: dict[Outcome, Code] = {
+    "Succeeded": Code.DONE,
+    "Failed": Code.FAILED,
+    "TimedOut": Code.TIMED_OUT,
+    "Paused": Code.STOPPED,
+    "Interrupted": Code.INTERRUPTED,
+}
+
+
+class Ended(Exception):
+    """A command's own end: the line for a person, empty for none, and the code."""
+
+    def __init__(self, line: str, code: Code) -> None:
+        super().__init__(line)
+        self.code = code
+
+
+def explain(error: BaseException, prog: str) -> tuple[str, Code] | None:
+    """The line, without `error: `, and the code; None for a bug. Whoever has begun to write says so by raising `Ended`."""
+    match error:
+        case Ended(code=code):
+            return str(error), code
+        case click.exceptions.NoSuchCommand() | click.UsageError():
+            return _usage(error, prog), Code.USAGE
+        case click.ClickException():
+            return error.format_message(), Code.USAGE
+        case click.Abort() | KeyboardInterrupt():
+            return "interrupted; nothing was changed", Code.INTERRUPTED
+        case _:
+            return _of_runtime(error)
+
+
+def _of_runtime(error: BaseException) -> tuple[str, Code] | None:
+    """Loaded only once something has gone wrong."""
+    from inplace.kube.errors import ApiError, ConfigError
+    from inplace.runtime.driver import Abandoned, Left
+    from inplace.runtime.lock import Held, LostLock
+    from inplace.runtime.session import Refused
+
+    match error:
+        case Refused() | Held() | ConfigError() | ApiError():
+            return str(error), Code.REFUSED
+        case LostLock():
+            return f"{error}: this run stopped at once and writes nothing more", Code.FAILED
+        case Abandoned():
+            return str(error), Code.FAILED
+        case Left():
+            return "left in the middle", Code.INTERRUPTED
+        case _:
+            return None
+
+
+def _usage(error: click.UsageError, prog: str) -> str:
+    path = error.ctx.command_path if error.ctx is not None else prog
+    text = " ".join(error.format_message().split()).rstrip(".")
+    return f"{text[:1].lower()}{text[1:]} (see `{path} --help`)"

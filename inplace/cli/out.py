@@ -1,0 +1,50 @@
+"""Where output goes: data on stdout, notes on stderr, every line through the sanitiser.
+
+Writing never raises: a reader that went away (`| head`, a closed terminal) must not stop an upgrade in the middle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import click
+import msgspec
+
+from inplace.cli.text import safe
+
+
+def data(line: str = "") -> None:
+    """The answer to the command."""
+    _write(line, err=False)
+
+
+def note(line: str) -> None:
+    """Anything about the answer: warnings, progress beside JSON, what to do next."""
+    _write(line, err=True)
+
+
+def lines(texts: Iterable[str], *, err: bool = False) -> None:
+    for text in texts:
+        _write(text, err=err)
+
+
+def as_json(value: Any) -> None:
+    """ASCII only, so that no terminal is told anything by what a pod says."""
+    text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
+    with suppress(OSError):
+        click.echo(text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """kubectl's kind of table: columns as wide as their widest cell, three spaces between."""
+    cells = [tuple(head), *(tuple(safe(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _write(line: str, *, err: bool) -> None:
+    with suppress(OSError):
+        click.echo(safe(line), err=err)

@@ -1,0 +1,31 @@
+"""Text from the cluster, made safe to show: the one sanitiser.
+
+A pod's reason or an image name is written by whoever may write the object, and a terminal obeys what it is sent: titles,
+hyperlinks and the clipboard (OSC 0, 8, 52), the cursor (CSI, CR), the order of letters (bidi). Whatever does not print, C0, C1
+and every format character included, is shown escaped instead; what prints is left alone.
+"""
+
+from __future__ import annotations
+
+
+def safe(text: str) -> str:
+    """One line, with nothing in it that a terminal would obey: `\\x1b` is shown as those four letters."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` characters; the end, which tells pods of one workload apart, is kept."""
+    if len(text) <= width:
+        return text
+    return "…" + text[len(text) - width + 1 :] if width > 1 else text[:width]
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 pod`, `3 pods`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def images_text(images: dict[str, str]) -> str:
+    return " ".join(f"{name}={image}" for name, image in sorted(images.items()))

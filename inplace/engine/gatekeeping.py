@@ -1,0 +1,132 @@
+"""A gate that follows a label: what one pod's condition and holds should be, and the single write that makes them so.
+
+Always holds: a gate is opened only when nothing holds it, neither an upgrade (its record, readable or not) nor any hold; our
+own hold comes and goes with the label also meanwhile, so whoever removes the last hold opens. What is right already is not
+touched, so the same pod judged after the write asks for nothing: any number of controllers with the same rule agree.
+
+A hold's name may end in `@GATE`: then it concerns that gate only, as ours does, so that rules for two gates of one pod do not
+take each other's hold for their own. A hold without it keeps every gate of the pod closed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from inplace.engine.stages import gate_of
+from inplace.model.names import RECORD, PodRef
+from inplace.model.pods import Pod
+from inplace.model.record import holds_of
+
+Default = Literal["open", "closed"]
+
+KUBELETS = frozenset(
+    {
+        "ContainersReady",
+        "DisruptionTarget",
+        "Initialized",
+        "PodReadyToStartContainers",
+        "PodResizeInProgress",
+        "PodResizePending",
+        "PodScheduled",
+        "Ready",
+    }
+)
+"""Conditions that have an owner in Kubernetes: it writes its own value again, so that ours would flap."""
+
+_QUALIFIED = re.compile(r"(?:(?P<prefix>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
+
+
+def qualified_name(text: str) -> str:
+    """A label key or a condition type. Raises ValueError with a line for a person."""
+    match = _QUALIFIED.match(text)
+    if match is None or len(match["prefix"] or "") > 253 or ".." in (match["prefix"] or ""):
+        raise ValueError(f"{text!r} is not a name like example or www.example.com/feature-1")
+    return text
+
+
+def condition_type(text: str) -> str:
+    """A condition that may be a gate of ours. Raises ValueError with a line for a person."""
+    if text in KUBELETS:
+        raise ValueError(f"{text} belongs to Kubernetes itself, which would write it back: use a type of your own")
+    return qualified_name(text)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Label `true` opens, `false` closes; absent or anything else means `default`."""
+
+    condition: str
+    label: str
+    default: Default = "open"
+
+    @property
+    def hold(self) -> str:
+        """What our hold is called. By the gate, not by the label: a controller started with another label takes it over."""
+        return f"label@{self.condition}"
+
+
+class SetGate(msgspec.Struct, frozen=True):
+    """One status write. Preconditions: uid and resourceVersion, since the holds are read, changed and written back."""
+
+    pod: PodRef
+    gate: str
+    status: bool | None
+    """None: the condition is left as it is."""
+    holds: dict[str, str] | None
+    """All holds of the pod from now on; None: they are left as they are."""
+    reason: str
+    why: str
+    """For people."""
+
+
+def decide(pod: Pod, rule: Rule) -> SetGate | None:
+    """None: nothing to do, or not ours (no such gate in its spec, terminating, finished)."""
+    state = gate_of(pod, rule.condition)
+    if state == "Absent" or pod.is_terminating or pod.is_finished:
+        return None
+    opens, reason, why = _wanted(pod, rule)
+    before = holds_of(pod)
+    holds = _with_ours(before, rule, None if opens else why)
+    holders = _holders(holds, rule.condition)
+    is_recorded = pod.metadata.annotation(RECORD) is not None
+    if is_recorded and state == "Open" and not holders:
+        status = None  # The record may be for another gate of the pod; where it is for this one, the upgrade closes it.
+    else:
+        is_open = not holders and not is_recorded
+        status = None if state == ("Open" if is_open else "Closed") else is_open
+    if status is None and holds == before:
+        return None
+    if opens and status is not True:
+        by = [*holders, *(["an upgrade"] if is_recorded else [])]
+        reason, why = "Held", f"{why}, but held by {', '.join(by)}" if by else why
+    meta = pod.metadata
+    ref = PodRef(meta.namespace, meta.name, meta.uid, meta.resource_version)
+    return SetGate(ref, rule.condition, status, None if holds == before else holds, reason, why)
+
+
+def _wanted(pod: Pod, rule: Rule) -> tuple[bool, str, str]:
+    """What the label asks for, the condition's reason, and why in words."""
+    match pod.metadata.label(rule.label):
+        case "true":
+            return True, "LabelTrue", f"label {rule.label} is true"
+        case "false":
+            return False, "LabelFalse", f"label {rule.label} is false"
+        case None:
+            return rule.default == "open", "LabelAbsent", f"label {rule.label} is absent: {rule.default} by default"
+        case other:
+            why = f"label {rule.label} is {other!r}, neither true nor false: {rule.default} by default"
+            return rule.default == "open", "LabelUnknown", why
+
+
+def _with_ours(before: dict[str, str], rule: Rule, reason: str | None) -> dict[str, str]:
+    """With or without our hold. Holds that cannot be read are never written over, and an older reason of ours is kept."""
+    if "unreadable" in before:
+        return before
+    others = {name: text for name, text in before.items() if name != rule.hold}
+    return others if reason is None else {**others, rule.hold: before.get(rule.hold, reason)}
+
+
+def _holders(holds: dict[str, str], gate: str) -> list[str]:
+    return sorted(name for name in holds if name.partition("@")[2] in ("", gate))
