@@ -15,7 +15,6 @@ from typing import Literal
 
 import msgspec
 
-from inplace.engine.stages import gate_of
 from inplace.model.names import RECORD, PodRef
 from inplace.model.pods import Pod
 from inplace.model.record import holds_of
@@ -36,13 +35,15 @@ KUBELETS = frozenset(
 )
 """Conditions that have an owner in Kubernetes: it writes its own value again, so that ours would flap."""
 
-_QUALIFIED = re.compile(r"(?:(?P<prefix>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
+_PART = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_PREFIX = re.compile(rf"{_PART}(?:\.{_PART})*\Z")
+_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
 
 
 def qualified_name(text: str) -> str:
     """A label key or a condition type. Raises ValueError with a line for a person."""
-    match = _QUALIFIED.match(text)
-    if match is None or len(match["prefix"] or "") > 253 or ".." in (match["prefix"] or ""):
+    prefix, slash, name = text.rpartition("/")
+    if not _NAME.match(name) or (slash and (len(prefix) > 253 or not _PREFIX.match(prefix))):
         raise ValueError(f"{text!r} is not a name like example or www.example.com/feature-1")
     return text
 
@@ -83,19 +84,14 @@ class SetGate(msgspec.Struct, frozen=True):
 
 def decide(pod: Pod, rule: Rule) -> SetGate | None:
     """None: nothing to do, or not ours (no such gate in its spec, terminating, finished)."""
-    state = gate_of(pod, rule.condition)
-    if state == "Absent" or pod.is_terminating or pod.is_finished:
+    if not pod.spec.has_gate(rule.condition) or pod.is_terminating or pod.is_finished:
         return None
     opens, reason, why = _wanted(pod, rule)
     before = holds_of(pod)
     holds = _with_ours(before, rule, None if opens else why)
     holders = _holders(holds, rule.condition)
     is_recorded = pod.metadata.annotation(RECORD) is not None
-    if is_recorded and state == "Open" and not holders:
-        status = None  # The record may be for another gate of the pod; where it is for this one, the upgrade closes it.
-    else:
-        is_open = not holders and not is_recorded
-        status = None if state == ("Open" if is_open else "Closed") else is_open
+    status = _right_status(pod, rule.condition, is_held=bool(holders), is_recorded=is_recorded)
     if status is None and holds == before:
         return None
     if opens and status is not True:
@@ -118,6 +114,16 @@ def _wanted(pod: Pod, rule: Rule) -> tuple[bool, str, str]:
         case other:
             why = f"label {rule.label} is {other!r}, neither true nor false: {rule.default} by default"
             return rule.default == "open", "LabelUnknown", why
+
+
+def _right_status(pod: Pod, gate: str, *, is_held: bool, is_recorded: bool) -> bool | None:
+    """None where the condition is right. An open gate under a record is left to the upgrade: the record may be for another
+    gate of the pod, and where it is for this one, the upgrade closes it."""
+    condition = pod.condition(gate)
+    have = condition.status if condition is not None else ""
+    if is_held or is_recorded:
+        return None if have == "False" or (have == "True" and not is_held) else False
+    return None if have == "True" else True
 
 
 def _with_ours(before: dict[str, str], rule: Rule, reason: str | None) -> dict[str, str]:

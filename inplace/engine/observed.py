@@ -18,7 +18,7 @@ from inplace.model.record import BadRecord, Record, record_of
 from inplace.model.workloads import Deployment, ReplicaSet
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One endpoint of one EndpointSlice that stands for a pod."""
 
     service: str
@@ -29,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True):
     """Matched by address, because the endpoint has no targetRef."""
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """What this process has witnessed of one pod."""
 
     agrees_since: float | None = None
@@ -57,7 +57,7 @@ class Evidence(msgspec.Struct, frozen=True):
 NOTHING_SEEN = Evidence()
 
 
-class PodFacts(msgspec.Struct, frozen=True):
+class PodFacts(msgspec.Struct, frozen=True, gc=False):
     """A pod with everything that is cheap to judge once per version of the pod and of its slice entries."""
 
     pod: Pod

@@ -18,7 +18,7 @@ class Spec(msgspec.Struct, frozen=True):
     """Wall time for the record, for people."""
 
 
-class PodView(msgspec.Struct, frozen=True):
+class PodView(msgspec.Struct, frozen=True, gc=False):
     """One pod for the eyes of a person."""
 
     name: str

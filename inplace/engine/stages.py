@@ -23,7 +23,7 @@ IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "R
 SETTLED_VIEW_SECONDS = 2.0
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """One pod's stage, why, what to do now (nothing: wait), and until when it may take.
 
     `timer` names the clock of the current deadline; it goes on as long as consecutive plans name it.

@@ -113,5 +113,8 @@ def _missing_gates(pending: list[Judged], started: frozenset[str], rules: Rules)
     return tuple(
         OpenGate(j.facts.ref, rules.gate, "GateAdded")
         for j in pending
-        if not j.facts.is_ready and j.uid not in started and gate_of(j.facts.pod, rules.gate) == "Missing" and not holds_of(j.facts.pod)
+        if not j.facts.is_ready
+        and j.uid not in started
+        and gate_of(j.facts.pod, rules.gate) == "Missing"
+        and not holds_of(j.facts.pod)
     )

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 
-class Wire(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Wire(msgspec.Struct, gc=False, frozen=True, rename="camel", omit_defaults=True):
     """Base of everything that travels: frozen, camelCase on the wire, unknown fields ignored."""
 
 
