@@ -1,1 +1,112 @@
-def main() -> None: ...
+"""The command `inplace`, also as `kubectl inplace`: finds the command asked for, and says in one line what went wrong.
+
+Commands are imported when they are called, so that `inplace --help` stays instant. Each command returns its exit code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import PurePath
+from typing import Any
+
+import click
+
+from inplace import __version__
+from inplace.cli.exits import Code, explain
+from inplace.cli.out import note
+from inplace.cli.world import World
+
+COMMANDS = {
+    "upgrade": ("inplace.cli.upgrade:upgrade", "Upgrade the images of running pods in place."),
+    "plan": ("inplace.cli.plan:plan", "Show what an upgrade would do, and change nothing."),
+    "status": ("inplace.cli.status:status", "Show a target's run and its pods."),
+    "list": ("inplace.cli.listing:list_runs", "List runs."),
+    "pause": ("inplace.cli.verbs:pause", "Let a run finish its pods in flight, and start no more."),
+    "resume": ("inplace.cli.verbs:resume", "Go on with a paused or broken-off run."),
+    "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
+    "version": ("inplace.cli.version:version", "Print the version."),
+    "completion": ("inplace.cli.completion:completion", "Print the completion script of a shell."),
+}
+
+
+class Lazy(click.Group):
+    """Knows its commands' names and one-line helps; imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="inplace", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Upgrade the images of running Kubernetes pods without recreating them.
+
+    Each pod is taken out of its Services, restarted with the new image, proven, and put back: same pod, same name, same IP.
+
+    \b
+      inplace plan deploy/web app=registry/app:1.5
+      inplace upgrade deploy/web app=registry/app:1.5
+    """
+
+
+def main(args: Sequence[str] | None = None, world: World | None = None) -> None:
+    """Ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    world = world or World(prog_of(sys.argv[0]), tuple(sys.argv[1:] if args is None else args))
+    code = run(world)
+    _flush()
+    sys.exit(code)
+
+
+def prog_of(path: str) -> str:
+    """kubectl calls its plugin by the name `kubectl-inplace`, and so should its help say."""
+    name = PurePath(path).name
+    return name.replace("-", " ", 1) if name.startswith("kubectl-") else "inplace"
+
+
+def run(world: World) -> int:
+    """The exit code; whatever went wrong has been said."""
+    complete = f"_{world.prog.replace(' ', '_').upper()}_COMPLETE"
+    try:
+        code: Any = cli.main(list(world.args), world.prog, complete, standalone_mode=False, obj=world)
+        return int(code or Code.DONE)
+    except (Exception, KeyboardInterrupt) as error:
+        if world.is_debugging:
+            import traceback
+
+            traceback.print_exc()
+        line, ended = explain(error, world.prog) or _bug(error)
+        if line:
+            note(f"error: {line}")
+        return int(ended)
+
+
+def _bug(error: BaseException) -> tuple[str, Code]:
+    return f"this is a bug in inplace: {type(error).__name__}: {error} (--debug shows where)", Code.FAILED
+
+
+def _flush() -> None:
+    """A reader that has gone away is no error, and Python need not mention it at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -112,7 +112,9 @@ def _next_for_deployment(
     if live is None:
         return Broken(f"the ReplicaSet that deploy/{deployment.metadata.name} had at the start is gone")
     history_wanted = run.from_images != run.images
-    if not _holds(deployment.spec.template, run.images) or (history_wanted and not is_tombstone_done(live, commit.revision)):
+    templates = (deployment.spec.template, live.spec.template)
+    held = all(_holds(template, run.images) for template in templates)
+    if not held or (history_wanted and not is_tombstone_done(live, commit.revision)):
         return _behind_pause(deployment, live, replica_sets, run, listed_fresh)
     if deployment.spec.paused != commit.paused:
         return Act(PauseTarget(*_judged(deployment), paused=commit.paused), "giving `paused` back")
@@ -133,14 +135,15 @@ def _behind_pause(
         return Act(PauseTarget(*_judged(deployment), paused=True), "pausing the Deployment while its templates change")
     if not deployment.is_observed:
         return Await("waiting for the Deployment controller to see the change")
-    if not _holds(deployment.spec.template, run.images):
-        twin = _older_twin(live, replica_sets, run)
-        if twin is not None:
-            return twin
-        if not _holds(live.spec.template, run.images):
-            return Act(PatchReplicaSetTemplate(*_judged(live), images=run.images), "patching the ReplicaSet's template")
-        if not live.is_observed:
-            return Await("waiting for the ReplicaSet controller to see the new template")
+    is_new, live_is_new = _holds(deployment.spec.template, run.images), _holds(live.spec.template, run.images)
+    twin = None if is_new and live_is_new else _older_twin(live, replica_sets, run)
+    if twin is not None:
+        return twin
+    if not live_is_new:
+        return Act(PatchReplicaSetTemplate(*_judged(live), images=run.images), "patching the ReplicaSet's template")
+    if not live.is_observed:
+        return Await("waiting for the ReplicaSet controller to see the new template")
+    if not is_new:
         if not listed_fresh.get("replicaset"):
             return FreshList("replicaset")
         return Act(PatchTemplate(*_judged(deployment), images=run.images), "patching the Deployment's template")

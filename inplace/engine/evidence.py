@@ -21,9 +21,11 @@ def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], n
     sends = bool(sending(facts, ignored))
     quiet = not ready and not sends
     ours = isinstance(facts.record, Record)
-    quiet_since = _since(old.quiet_since, quiet, now)
     saw_ready = ours and (sends or old.saw_ready)
     ready_false_version = 0 if ready else old.ready_false_version or version_of(facts.pod.metadata.resource_version)
+    turned = quiet and saw_ready and _turned_after(ready_false_version, facts, ignored)
+    # A turn that we did not believe does not start the settle time: the one that we do believe does.
+    quiet_since = now if turned and not old.turned else _since(old.quiet_since, quiet, now)
     running, unstarted, started = _starts(old, facts, now)
     return Evidence(
         agrees_since=_since(old.agrees_since, _agrees(facts, ready, ignored), now),
@@ -31,7 +33,7 @@ def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], n
         ready_false_version=ready_false_version,
         quiet_since=quiet_since,
         saw_ready=saw_ready,
-        turned=quiet and saw_ready and _turned_after(ready_false_version, facts, ignored),
+        turned=turned,
         quiet_confirmed_at=old.quiet_confirmed_at if quiet and ours else None,
         containers_ready_since=_since(old.containers_ready_since, facts.pod.is_true("ContainersReady"), now),
         running_since=running,

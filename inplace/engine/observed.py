@@ -125,5 +125,7 @@ class Observed(msgspec.Struct, frozen=True):
     """When the newest quorum read of the target's pods that is part of this snapshot was sent."""
     slices_listed_at: float | None = None
     """When the newest quorum read of slices was sent, whatever it showed."""
+    blind: str = ""
+    """Why these views may be old (a watch that has failed for a while): nothing new is started on them."""
     fields_returned: frozenset[str] = frozenset()
     """Uids of objects whose image fields this process has given back."""

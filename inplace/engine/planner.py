@@ -19,7 +19,7 @@ from inplace.engine.budget import is_available
 from inplace.engine.clocks import Clocks
 from inplace.engine.drain import ignored_services
 from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
-from inplace.engine.observed import Observed
+from inplace.engine.observed import Observed, PodsTarget
 from inplace.engine.plan import Finished, Plan, PodView, Progress, Spec
 from inplace.engine.stages import IN_FLIGHT, Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
@@ -61,6 +61,7 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         min_ready_seconds=workload.min_ready_seconds(observed, options),
         ignored=ignored_services(observed.services, options.accept_undrainable),
         stopping=stop is not None,
+        bare=isinstance(observed.target, PodsTarget),
     )
 
 
@@ -147,7 +148,7 @@ class _View(msgspec.Struct):
 def _go_on(view: _View) -> Plan:
     run, observed = view.run, view.observed
     if view.stop is not None:
-        if view.in_flight or observed.busy:
+        if view.in_flight or observed.busy or observed.closing:
             return view.plan((), f"{view.stop.message}; finishing the pods in flight")
         return _finish_if_quiet(view, Finished(view.stop.outcome, view.stop.message))
     where = position(run, view.judged, view.failed, workload.desired(observed), view.clocks)
@@ -161,7 +162,7 @@ def _go_on(view: _View) -> Plan:
     if view.all_updated:
         return _commit(view)
     starts = _starts(view, where.target)
-    if not view.in_flight and not starts.actions and not observed.busy:
+    if not view.in_flight and not starts.actions and not observed.busy and not observed.closing:
         ended = _stuck(view, starts.waiting)
         if ended is not None:
             return ended
@@ -173,7 +174,10 @@ def _starts(view: _View, target: int) -> Starts:
     if starts.actions or starts.waiting or target == 0:
         return starts
     live, desired = sum(j.stage != "Gone" for j in view.judged), workload.desired(view.observed)
-    return starts if live == desired else Starts((), frozenset(), f"waiting for {desired} pods to exist ({live} do)")
+    if live != desired:
+        return Starts((), frozenset(), f"waiting for {desired} pods to exist ({live} do)")
+    leaving = len(view.judged) - live
+    return Starts((), frozenset(), f"waiting for {leaving} pods to be deleted") if leaving else starts
 
 
 def _stuck(view: _View, waiting: str) -> Plan | None:
@@ -203,12 +207,12 @@ def _commit(view: _View) -> Plan:
             return view.plan([action], reason, describe(run))
         case committing.Await(reason=reason):
             if clocks.expired(f"commit/wait/{reason}", CONTROLLER_PATIENCE_SECONDS):
-                return _finish(run, Finished("Failed", f"gave up after 5 minutes: {reason}"))
+                return _end(view, Finished("Failed", f"gave up after 5 minutes: {reason}"))
             return view.plan((), reason, describe(run))
         case committing.FreshList(moment=moment):
             return _list_pods(view, moment)
         case committing.Broken(reason=reason):
-            return _finish(run, Finished("Failed", reason))
+            return _end(view, Finished("Failed", reason))
         case committing.Done():
             return _finish_if_quiet(view, _verdict(run)) if fresh.get("end") else _list_pods(view, "end")
 
@@ -229,14 +233,21 @@ def _listed_since(view: _View, moment: str) -> bool:
 def _verdict(run: Run) -> Finished:
     if run.rolling_back:
         return Finished("Failed", run.message)
+    if run.failures:
+        return Finished("Failed", "some pods could not be upgraded in time")
     return Finished("Succeeded")
 
 
 def _finish_if_quiet(view: _View, finished: Finished) -> Plan:
     """Reopens what can be reopened first."""
     last = view.plan(())
-    if view.observed.busy or any(not isinstance(a, ListSlices) for a in last.actions):
+    if view.observed.busy or view.observed.closing or any(not isinstance(action, ListSlices) for action in last.actions):
         return last
+    return _end(view, finished)
+
+
+def _end(view: _View, finished: Finished) -> Plan:
+    last = view.plan(())
     return msgspec.structs.replace(_finish(view.run, finished), pods=last.pods, progress=last.progress)
 
 

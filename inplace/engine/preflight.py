@@ -107,7 +107,9 @@ def _pods_problem(observed: Observed, run: Run, lease: str) -> str | None:
         if container in (spec.init_containers or ()) and container.restart_policy != "Always":
             return f"container {name!r} of {run.target} is an init container: its new image would take effect only in new pods"
     if not spec.has_gate(gate):
-        return f"{run.target} has no readiness gate {gate}, so its pods cannot be drained: {how_to_add(gate)}"
+        others = ", ".join(g.condition_type for g in spec.readiness_gates or ())
+        hint = f"name the one it has with --gate ({others})" if others else how_to_add(gate)
+        return f"{run.target} has no readiness gate {gate}, so its pods cannot be drained: {hint}"
     for facts in observed.pods:
         problem = _pod_problem(facts, run, lease, isinstance(observed.target, PodsTarget))
         if problem is not None:
@@ -125,10 +127,10 @@ def how_to_add(gate: str) -> str:
 def _pod_problem(facts: PodFacts, run: Run, lease: str, bare: bool) -> str | None:
     pod, record = facts.pod, facts.record
     owner = pod.metadata.controller()
-    if bare and owner is not None:
-        return owned_by(f"pod/{pod.name}", owner.kind, owner.name)
     if bare and "kubernetes.io/config.mirror" in (pod.metadata.annotations or {}):
         return f"pod/{pod.name} is a mirror of a static pod: change its manifest on node {pod.spec.node_name}"
+    if bare and owner is not None:
+        return owned_by(f"pod/{pod.name}", owner.kind, owner.name)
     if gate_of(pod, run.options.gate) == "Absent":
         return (
             f"pod/{pod.name} has no readiness gate {run.options.gate}: it was created before the template had it; recreate it"

@@ -86,7 +86,8 @@ def may_open(facts: PodFacts, record: Record, evidence: Evidence, min_ready_seco
         started = _started_believed_at(container, status, evidence, now)
         if isinstance(started, Waiting):
             return started
-        believed_at = max(believed_at, started)
+        # Where a quick restart was never seen not ready, the old container's readiness counts for nothing.
+        believed_at = max(believed_at, started, evidence.running_since.get(status.container_id, now))
     if min_ready_seconds <= 0:
         return Proven()
     if evidence.containers_ready_since is None:

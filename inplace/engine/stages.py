@@ -59,6 +59,8 @@ class Rules(msgspec.Struct, frozen=True):
     ignored: frozenset[str] = frozenset()
     stopping: bool = False
     """Pods whose image was not patched are reopened."""
+    bare: bool = False
+    """Bare pods: another run's selection may hold them, too."""
 
 
 def gate_of(pod: Pod, gate: str) -> GateState:
@@ -79,6 +81,9 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
     match record:
         case BadRecord(problem=problem):
             return Judged(facts, "Failed", problem, trouble=Trouble("BadRecord", problem))
+        case Record(lease=other) if rules.bare and other != rules.lease:
+            problem = f"is being upgraded by another run (Lease {other})"
+            return Judged(facts, "Failed", problem, trouble=Trouble("OtherRun", problem))
         case None if current:
             return _unrecorded(facts, rules)
         case None:
@@ -95,7 +100,8 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
     """Runs the images and nothing of ours is on it: opened by us before, or created from the new template."""
     pod = facts.pod
     timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
-    if gate_of(pod, rules.gate) == "Missing":
+    gate = gate_of(pod, rules.gate)
+    if gate == "Missing" and not holds_of(pod):
         return Judged(
             facts, "Returning", "its gate has no condition yet", _open(facts, rules, "GateAdded"), None, timer, patience
         )
@@ -105,7 +111,7 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
         if is_back(facts, rules.ignored):
             return Judged(facts, "Updated")
         return Judged(facts, "Returning", "waiting for its EndpointSlices to list it as ready", None, None, timer, patience)
-    if gate_of(pod, rules.gate) == "Closed" and pod.is_true("ContainersReady"):
+    if gate in ("Closed", "Missing") and pod.is_true("ContainersReady"):
         return Judged(facts, "Updated", _held(pod))
     trouble = trouble_of(pod, frozenset(rules.images), {})
     return Judged(facts, "Returning", "waiting to be Ready", None, None, timer, patience, trouble)
@@ -119,13 +125,14 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
     timer = f"{pod.uid}/drain"
     if gate_of(pod, rules.gate) != "Closed":
         # Somebody opened it under us: closing again is the same act, and idempotent.
-        again = CloseGate(facts.ref, rules.gate, record)
+        again = CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare)
         return Judged(facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds)
     since = drained_at(seen)
     if since is None:
         reason, needs_slices = _why_not_drained(facts, rules, seen)
         return Judged(facts, "Closing", reason, None, None, timer, rules.drain_timeout_seconds, needs_slices=needs_slices)
-    until = since + rules.settle_seconds
+    # A pod that was not Ready before our close may still become so until the kubelet has seen the gate: give it time to show.
+    until = since + (rules.settle_seconds if seen.turned else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
     if now < until:
         return Judged(facts, "Settling", "drained, letting proxies and open connections go", look_again_at=until)
     unclear = _restart_under_way(facts, record, seen, now)
@@ -205,7 +212,7 @@ def reopen(judged: Judged, rules: Rules) -> Action | None:
     """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven (the
     probe guards it). Otherwise it stays closed, owned by its record, and is named."""
     record = judged.facts.record
-    if not isinstance(record, Record):
+    if not isinstance(record, Record) or judged.stage == "Failed":
         return None
     if record.before is None or judged.stage == "Returning":
         return _release(judged.facts, rules, "failed").action

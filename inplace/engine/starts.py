@@ -33,6 +33,8 @@ def choose(
     clocks: Clocks,
     spec: Spec,
 ) -> Starts:
+    if observed.blind:
+        return Starts((), frozenset(), f"waiting for the API server: {observed.blind}")
     pending = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
     under_way = sum(j.stage not in ("Pending", "Gone") and j.uid not in failed for j in judged)
     allowed = max(0, target - under_way - sum(j.uid in observed.closing for j in pending))

@@ -14,6 +14,8 @@ def is_gone(observed: Observed) -> bool:
     match observed.target:
         case DeploymentTarget(deployment=None) | ReplicaSetTarget(replica_set=None):
             return True
+        case PodsTarget():
+            return not observed.pods
         case _:
             return False
 

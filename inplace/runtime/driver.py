@@ -34,6 +34,10 @@ from inplace.runtime.watches import Watches
 
 REFUSALS = 5
 """After so many refusals in a row of one object's action, other than conflicts, the run gives up."""
+BLIND_SECONDS = 10.0
+"""How long a watch may be failing before its cache is called old."""
+PATIENCE_SECONDS = 300.0
+"""How long the lock may go unrenewed, and nothing be written, before the run is left as it is."""
 TICK_SECONDS = 1.0
 """The longest wait while something is wrong: no events may come then."""
 
@@ -89,6 +93,8 @@ class Driver:
         self._cooling: dict[str, tuple[float, int]] = {}
         self._fields_returned: frozenset[str] = frozenset()
         self._trouble = ""
+        self._blind_since: float | None = None
+        self._unsafe_since: float | None = None
 
     def drive(self) -> Finished:
         """To the end. Raises `LostLock`, `Left`, `Abandoned`, or what a thread of ours died of."""
@@ -109,12 +115,12 @@ class Driver:
         now = self._clock.monotonic()
         closing = [key for key, action in self._busy.items() if isinstance(action, CloseGate)]
         cooling = {key for key, (until, _) in self._cooling.items() if until > now}
-        observed = self._observer.observe(now, self._timers, cooling.union(self._busy), closing, self._fields_returned)
+        busy = cooling.union(self._busy)
+        observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
         spec = Spec(self._lock.name, self._stop, self._clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"))
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
-        if not self._lock.is_safe:
-            self._trouble = "the API server cannot be reached, or is slow: nothing is written until the lock is renewed"
+        if not self._may_write(now):
             self._tell(planned, now)
             return None, TICK_SECONDS
         if planned.run != self.run:
@@ -126,6 +132,25 @@ class Driver:
             self._busy[action.key] = action
             self._workers.submit(action, self._inbox.put)
         return None, self._wait_seconds(planned, now)
+
+    def _may_write(self, now: float) -> bool:
+        if self._lock.is_safe:
+            self._unsafe_since = None
+            return True
+        self._trouble = "the API server cannot be reached, or is slow: nothing is written until the lock is renewed"
+        self._unsafe_since = now if self._unsafe_since is None else self._unsafe_since
+        if now - self._unsafe_since > PATIENCE_SECONDS:
+            raise Abandoned(f"the lock could not be renewed for {PATIENCE_SECONDS:.0f}s")
+        return False
+
+    def _blind(self, now: float) -> str:
+        """Why the caches may be old."""
+        error = self._watches.error
+        if error is None:
+            self._blind_since = None
+            return ""
+        self._blind_since = now if self._blind_since is None else self._blind_since
+        return str(error) if now - self._blind_since > BLIND_SECONDS else ""
 
     def _wait_seconds(self, planned: Plan, now: float) -> float | None:
         waits = [until - now for until, _ in self._cooling.values() if until > now]

@@ -125,6 +125,7 @@ class Observer:
         busy: Iterable[str] = (),
         closing: Iterable[str] = (),
         fields_returned: frozenset[str] = frozenset(),
+        blind: str = "",
     ) -> Observed:
         self._look_at_services(at)
         target = self._target_now()
@@ -139,6 +140,7 @@ class Observer:
             closing=frozenset(closing),
             pods_listed_at=self._pods_listed_at,
             slices_listed_at=self._slices_listed_at,
+            blind=blind,
             fields_returned=fields_returned,
         )
 

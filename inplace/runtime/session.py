@@ -86,6 +86,9 @@ class Session:
         self.target = target
         self._identity = identity
         self._said = said
+        self._asked_to_stop: Stop | None = None
+        self.is_driving = False
+        """Whether `ask_to_stop` is heard; before and after, an interrupt may simply end the process."""
         self.inbox = ThreadInbox(api.clock)
         old = too_old(api)
         if old is not None:
@@ -104,6 +107,7 @@ class Session:
 
     def ask_to_stop(self, stop: Stop) -> None:
         """From a signal handler or another thread; the second time means: leave now."""
+        self._asked_to_stop = stop
         self.inbox.put(StopAsked(stop))
 
     def preview(self, asked: Run, given: Mapping[str, Any]) -> Preview:
@@ -135,6 +139,8 @@ class Session:
                     ended = self._drive(lock, lease, run, told)
                     if ended.outcome != "Succeeded":
                         return ended
+                    if self._asked_to_stop is not None:
+                        return msgspec.structs.replace(ended, outcome=self._asked_to_stop.outcome)
                 case resuming.Begin(run=run, resuming=is_resumed):
                     observed = self._look(run)
                     match checking.preflight(observed, run, lock.name, is_resumed):
@@ -183,6 +189,7 @@ class Session:
             tracker.saw(frame, self.observer.facts)
             told(frame)
 
+        self.is_driving = True
         lock.acquire(lease, run)
         writes = self.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
         executor = Executor(writes, self.target.namespace, self.watches)
@@ -201,6 +208,7 @@ class Session:
             renewer.stop()
             workers.stop()
         ended = self._let_go(lock, driver.run, finished)
+        self.is_driving = False
         return tracker.summary(ended, finished.outcome, finished.message, frames[-1], self._own_facts(frames[-1]))
 
     def _own_facts(self, last: Frame) -> dict[str, Any]:

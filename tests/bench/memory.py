@@ -12,7 +12,7 @@ from inplace.engine.observed import Evidence, PodFacts, facts_of
 from inplace.kube.cache import Cache
 from inplace.kube.clock import SystemClock
 from inplace.kube.pump import perform
-from inplace.kube.reflector import Reflector, Watch
+from inplace.kube.reflector import List, Reflector
 from inplace.kube.resources import PODS
 from inplace.kube.seam import Request, Response, Stream
 from inplace.model.pods import Pod
@@ -86,8 +86,8 @@ def main() -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def commands(reflector: Reflector[Pod]) -> Iterator[object]:
-    while not isinstance(command := reflector.next(), Watch):
+def commands(reflector: Reflector[Pod]) -> Iterator[List]:
+    while isinstance(command := reflector.next(), List):
         yield command
 
 

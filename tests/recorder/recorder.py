@@ -47,11 +47,15 @@ class Recorder:
         for watch in self._watches:
             watch.stop()
 
+    def so_far(self) -> list[Event]:
+        """What has arrived; cheap, for waiting on it."""
+        with self._lock:
+            return list(self._log)
+
     def log(self) -> list[Event]:
         """All that happened up to now, in the order of arrival."""
         self._catch_up()
-        with self._lock:
-            return list(self._log)
+        return self.so_far()
 
     def version(self) -> int:
         """The cluster's current resource version."""

@@ -1,0 +1,24 @@
+"""`inplace completion`: the script that a shell sources."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from inplace.cli.exits import Code, Ended
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+      source <(inplace completion bash)
+      inplace completion fish > ~/.config/fish/completions/inplace.fish
+    """
+    made = get_completion_class(shell)
+    if made is None:
+        raise Ended(f"there is no completion for {shell}", Code.USAGE)
+    root = click.get_current_context().find_root().command
+    click.echo(made(root, {}, "inplace", "_INPLACE_COMPLETE").source())

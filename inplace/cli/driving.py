@@ -1,0 +1,121 @@
+"""Drives a run in the foreground: signals, the view, the summary, and the exit code that belongs to the end.
+
+Shared by `upgrade`, and by `pause` and `resume` where no living holder can be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from inplace.cli import out
+from inplace.cli.exits import OF_OUTCOME, Code, Ended
+from inplace.cli.signals import Stopper, TimedOut
+from inplace.cli.summary import advice, json_of, summary_lines
+from inplace.cli.views import View, choose
+from inplace.cli.world import Cluster
+from inplace.kube.errors import ApiError
+from inplace.model.names import TargetRef
+from inplace.model.quantity import format_duration
+from inplace.runtime.driver import Frame, Left
+from inplace.runtime.report import Summary
+from inplace.runtime.session import NothingToDo, Result, Session, StillPaused, identity
+
+Act = Callable[[Session, Callable[[Frame], None]], Result]
+
+
+class Showing(msgspec.Struct, frozen=True):
+    """How a foreground command speaks. `again`: the command line that goes on after a break."""
+
+    is_json: bool
+    is_quiet: bool
+    timeout_seconds: float | None
+    again: str
+
+
+class _Watched:
+    """The view behind a guard that never raises, and the last frame."""
+
+    def __init__(self, view: View, stopper: Stopper) -> None:
+        self.view = view
+        self.last: Frame | None = None
+        self._stopper = stopper
+        self._said_stop = False
+
+    def saw(self, frame: Frame) -> None:
+        self.last = frame
+        with suppress(Exception):
+            self.view.saw(frame)
+        if self._stopper.asked is not None and not self._said_stop:
+            self._said_stop = True
+            self.note(f"{self._stopper.asked.message}: ending with the pods in flight; Ctrl-C leaves at once")
+
+    def note(self, line: str) -> None:
+        with suppress(Exception):
+            self.view.note(line)
+
+
+def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
+    """Raises what is expected before the first write as it comes; later, `Ended`."""
+    with Stopper(how.timeout_seconds) as stopper:
+        watched = _Watched(choose(target, quiet=how.is_quiet, beside_json=how.is_json), stopper)
+        try:
+            with Session(cluster.api, target, identity(), "upgrade", watched.note) as session:
+                stopper.attach(session)
+                result = act(session, watched.saw)
+        except TimedOut:
+            text = format_duration(how.timeout_seconds or 0.0)
+            raise Ended(f"timed out after {text}, before anything was changed", Code.TIMED_OUT) from None
+        except BaseException as error:
+            _tell_break(error, watched, how)
+            raise
+        finally:
+            with suppress(Exception):
+                watched.view.close()
+    return _end(result, watched, cluster, target, how)
+
+
+def _tell_break(error: BaseException, watched: _Watched, how: Showing) -> None:
+    """Raises `Ended` for what is expected once the run has begun."""
+    if watched.last is None:
+        return
+    with suppress(Exception):
+        watched.view.close()
+    again = f"go on with: {how.again}"
+    match error:
+        case Left() | KeyboardInterrupt():
+            raise Ended(f"left in the middle: pods in flight stay closed; {again}", Code.INTERRUPTED) from None
+        case ApiError():
+            raise Ended(f"{error}; the run is left as it is; {again}", Code.FAILED) from None
+        case _:
+            return
+
+
+def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef, how: Showing) -> Code:
+    resume = cluster.command("resume", target)
+    match result:
+        case Summary(outcome=outcome):
+            if how.is_json:
+                out.as_json(json_of(result))
+            else:
+                out.lines(summary_lines(result))
+            run = watched.last.plan.run if watched.last is not None else None
+            for line in advice(result, run, cluster, target, how.again):
+                out.note(line)
+            return OF_OUTCOME[outcome]
+        case NothingToDo(message=message):
+            _say(message, "NothingToDo", target, how)
+            return Code.DONE
+        case StillPaused(run=run):
+            _say(f"{target} is {run.message or 'paused'}", "Paused", target, how)
+            out.note(f"go on with: {resume}")
+            return Code.STOPPED
+
+
+def _say(message: str, outcome: str, target: TargetRef, how: Showing) -> None:
+    if how.is_json:
+        out.as_json({"v": 1, "target": str(target), "namespace": target.namespace, "outcome": outcome, "message": message})
+    else:
+        out.data(message)

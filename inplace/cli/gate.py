@@ -1,0 +1,122 @@
+"""`inplace gate`: readiness gates by themselves. `run` is the controller that keeps one condition true to a label."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from inplace.cli.exits import Code
+from inplace.cli.options import Parsed, connected, selector_option, understood
+from inplace.cli.out import data
+from inplace.cli.targets import parse_target
+from inplace.cli.world import Cluster
+from inplace.engine.gatekeeping import Default, Rule, condition_type, qualified_name
+from inplace.model.names import DEFAULT_GATE
+from inplace.model.quantity import parse_duration
+
+DEFAULT_LABEL = "inplace.dev/serve"
+
+
+def _resync(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError("changes are seen at once anyway: resync at most every second")
+    return seconds
+
+
+@click.group()
+def gate() -> None:
+    """Work with the readiness gate by hand, or keep it open on new pods."""
+
+
+@gate.command()
+@click.option("--condition", metavar="TYPE", type=Parsed("type", condition_type), default=DEFAULT_GATE, show_default=True)
+@click.option("--label", metavar="KEY", type=Parsed("key", qualified_name), default=DEFAULT_LABEL, show_default=True)
+@click.option(
+    "--default",
+    type=click.Choice(("open", "closed")),
+    default="open",
+    show_default=True,
+    help="What a pod without the label gets, or with any other value.",
+)
+@click.option("--resync", type=Parsed("duration", _resync), default="30s", show_default=True, help="Look at all pods again.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="The pods of every namespace.")
+@click.option("--log-format", type=click.Choice(("console", "json")), help="console on a terminal, else json.")
+@selector_option
+@connected
+def run(
+    connect: Callable[[], Cluster],
+    condition: str,
+    label: str,
+    default: Default,
+    resync: float,
+    all_namespaces: bool,
+    log_format: str | None,
+    selector: str,
+) -> Code:
+    """Keep one condition of pods true to a label, until told to stop.
+
+    Of every pod with TYPE among its readinessGates: label KEY `true` sets the condition True, `false` sets it False, and
+    anything else means --default. While an upgrade or another hold keeps a gate closed it is not opened.
+
+    \b
+      inplace gate run
+      inplace gate run --condition www.example.com/feature-1 --label example
+    """
+    if selector:
+        understood(parse_target, ["pods"], selector)
+    cluster = connect()
+
+    from inplace.kube.lists import Scope
+    from inplace.runtime.gates import GateController, check_access
+
+    scope = Scope(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
+    check_access(cluster.api, scope)
+    _log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
+    controller = GateController(cluster.api, Rule(condition, label, default), scope, resync_seconds=resync)
+    _on_signals(controller.stop)
+    controller.run()
+    return Code.DONE
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    """The first ends well, the second at once. What was ignored when we were started (nohup, say) stays ignored."""
+    numbers = [n for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+
+    def told(_number: int, _frame: Any) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    for number in numbers:
+        signal.signal(number, told)
+
+
+class _Lines:
+    """A structlog logger that writes as everything else here does: through the sanitiser, never raising."""
+
+    def msg(self, line: str) -> None:
+        data(line)
+
+    debug = info = warning = error = critical = msg
+
+
+def _log_lines(log_format: str) -> None:
+    import structlog
+
+    processors: dict[str, list[Any]] = {
+        "console": [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=False, sort_keys=False, pad_event_to=14),
+        ],
+        "json": [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()],
+    }
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, *processors[log_format]],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        logger_factory=lambda *_: _Lines(),
+    )

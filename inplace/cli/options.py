@@ -1,0 +1,197 @@
+"""Options that several commands share, and the types that turn what a person wrote into values of the model.
+
+Everything wrong is a usage error in the model's own words (exit code 2), before any cluster is asked.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from inplace.cli.targets import check_namespace
+from inplace.cli.world import Cluster, World
+from inplace.kube.config import ConnectOptions
+from inplace.model.quantity import parse_count_or_percent, parse_duration
+from inplace.model.run import Options, parse_steps
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+class Parsed(click.ParamType[Any]):
+    """A value that a function of the model understands: its ValueError is the usage error."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _budget(text: str) -> int | str:
+    value = parse_count_or_percent(text)
+    if value in (0, "0%"):
+        raise ValueError("with 0 no pod could ever be restarted: allow at least 1")
+    return value
+
+
+def _gate(text: str) -> str:
+    prefix, _, name = text.rpartition("/")
+    if not name or not text.isascii() or not all(c.isalnum() or c in "-_./" for c in text) or "/" in prefix:
+        raise ValueError(f"{text!r} is no condition type: write it like inplace.dev/ready")
+    return text
+
+
+def _timeout(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError("must be more than 0: leave it out to wait as long as it takes")
+    return seconds
+
+
+DURATION = Parsed("duration", parse_duration)
+POSITIVE_DURATION = Parsed("duration", _timeout)
+STEPS = Parsed("steps", parse_steps)
+BUDGET = Parsed("pods", _budget)
+GATE = Parsed("type", _gate)
+NAMESPACE = Parsed("namespace", check_namespace)
+
+CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
+    ("namespace", ("-n", "--namespace"), {"type": NAMESPACE, "help": "The namespace; else the context's own."}),
+    ("context", ("--context",), {"help": "The kubeconfig context to use."}),
+    ("kubeconfig", ("--kubeconfig",), {"metavar": "FILE", "help": "The kubeconfig file; else $KUBECONFIG or ~/.kube/config."}),
+    ("cluster", ("--cluster",), {"help": "The kubeconfig cluster to use."}),
+    ("user", ("--user",), {"help": "The kubeconfig user to use."}),
+    ("server", ("-s", "--server"), {"metavar": "URL", "help": "The API server's address."}),
+    ("token", ("--token",), {"help": "A bearer token (others on this machine can see it; prefer a kubeconfig)."}),
+    ("as_user", ("--as",), {"metavar": "USER", "help": "Impersonate this user."}),
+    ("as_groups", ("--as-group",), {"metavar": "GROUP", "multiple": True, "help": "Impersonate this group; may be repeated."}),
+    ("request_timeout_seconds", ("--request-timeout",), {"type": POSITIVE_DURATION, "help": "For one request (30s)."}),
+    ("insecure_skip_tls_verify", ("--insecure-skip-tls-verify",), {"is_flag": True, "help": "Trust any certificate."}),
+    ("certificate_authority", ("--certificate-authority",), {"metavar": "FILE", "help": "Trust certificates signed by this."}),
+    ("qps", ("--qps",), {"type": click.FloatRange(min=0, min_open=True), "help": "Requests per second, at most (20)."}),
+    ("burst", ("--burst",), {"type": click.IntRange(min=1), "help": "Requests at once, at most (40)."}),
+)
+
+
+def connected(command: F) -> F:
+    """Adds the connection flags; the command is called with `connect`, which opens a `Cluster` and sends nothing yet."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> Any:
+        named = {field: given.pop(field) for field, _, _ in CONNECTION}
+        named = {field: value for field, value in named.items() if value not in (None, (), False)}
+        world = click.get_current_context().find_object(World)
+        assert world is not None
+        return command(connect=functools.partial(_open, world, ConnectOptions(**named), _flags_of(named)), **given)
+
+    for field, flags, settings in reversed(CONNECTION):
+        click.option(*flags, field, **settings)(wrapped)
+    click.option("--debug", is_flag=True, expose_value=False, is_eager=True, callback=_debug, help="Show tracebacks.")(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def _debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    world = ctx.find_object(World)
+    if world is not None and value:
+        world.is_debugging = True
+
+
+def _open(world: World, options: ConnectOptions, flags: tuple[str, ...]) -> Cluster:
+    """Raises `ConfigError`."""
+    from inplace.kube.api import Api
+    from inplace.kube.limiter import Limiter
+
+    connection, clock = world.connect(options), world.make_clock()
+    limiter = Limiter(clock, options.qps, options.burst)
+    api = Api(transport=connection.transport, clock=clock, limiter=limiter, timeout_seconds=options.request_timeout_seconds)
+    return Cluster(api, connection.namespace, connection.host, flags, world)
+
+
+def _flags_of(named: dict[str, Any]) -> tuple[str, ...]:
+    """The flags that say which cluster and as whom, to be repeated in commands that we propose; never the token."""
+    shown: list[str] = []
+    for field, flags, settings in CONNECTION:
+        if field not in named or field in ("namespace", "token", "request_timeout_seconds", "qps", "burst"):
+            continue
+        values = named[field] if settings.get("multiple") else (named[field],)
+        for value in values:
+            shown += [flags[-1]] if settings.get("is_flag") else [flags[-1], str(value)]
+    return tuple(shown)
+
+
+def selector_option(command: F) -> F:
+    return click.option("-l", "--selector", default="", help="Pods with these labels: pods -l app=web.")(command)
+
+
+def output_option(*formats: str) -> Callable[[F], F]:
+    return click.option("-o", "--output", type=click.Choice(formats), help=f"Print {' or '.join(formats)}.")
+
+
+_UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "steps",
+        "--steps",
+        {"type": STEPS, "metavar": "LIST", "help": "Go by steps, such as 10%,pause,50%,pause:10m,100% (100%)."},
+    ),
+    (
+        "max_unavailable",
+        "--max-unavailable",
+        {"type": BUDGET, "metavar": "N|N%", "help": "Pods out of service at once (the workload's own, else 25%)."},
+    ),
+    ("settle_seconds", "--settle", {"type": DURATION, "help": "Wait between drained and restarted (5s)."}),
+    (
+        "drain_timeout_seconds",
+        "--drain-timeout",
+        {"type": POSITIVE_DURATION, "help": "For the slices to let go of a pod (60s)."},
+    ),
+    ("restart_timeout_seconds", "--restart-timeout", {"type": POSITIVE_DURATION, "help": "From new image to Ready (5m)."}),
+    ("min_ready_seconds", "--min-ready", {"type": DURATION, "help": "Ready for so long counts (the workload's own)."}),
+    ("gate", "--gate", {"type": GATE, "help": "The readiness gate to close and open (inplace.dev/ready)."}),
+    (
+        "on_failure",
+        "--on-failure",
+        {"type": click.Choice(("pause", "rollback", "continue")), "help": "What to do when a pod fails (pause)."},
+    ),
+    (
+        "accept_undrainable",
+        "--accept-undrainable",
+        {"multiple": True, "metavar": "SERVICE", "help": "Do not wait for this Service; may be repeated."},
+    ),
+)
+
+
+def run_options(command: F) -> F:
+    """Adds how to go about a run; the command is called with `given`, exactly the fields of `Options` that were named."""
+
+    @functools.wraps(command)
+    def wrapped(**named: Any) -> Any:
+        values = {field: named.pop(field) for field, _, _ in _UPGRADE}
+        given = {field: value for field, value in values.items() if value not in (None, ())}
+        return command(given=given, **named)
+
+    for field, flag, settings in reversed(_UPGRADE):
+        click.option(flag, field, **settings)(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def understood(call: Callable[..., T], *args: Any) -> T:
+    """What `call` makes of what the person wrote; its ValueError is a usage error."""
+    try:
+        return call(*args)
+    except ValueError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
+
+
+def with_defaults(given: dict[str, Any]) -> Options:
+    return msgspec.structs.replace(Options(), **given)

@@ -1,0 +1,165 @@
+"""What an upgrade would do, pod by pod, in the order of work; and why not, where it would not. Pure, on a `Preview`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from inplace.cli.text import images_text, plural
+from inplace.engine import target as workload
+from inplace.engine.budget import DisruptionRoom, order_of
+from inplace.engine.observed import Observed
+from inplace.engine.plan import Spec
+from inplace.engine.planner import rules_of
+from inplace.engine.preflight import NoChange, Ready
+from inplace.engine.stages import Judged, judge
+from inplace.engine.steps import name_of, target_of
+from inplace.model.run import Run, Share, lease_name
+from inplace.runtime.session import Preview
+
+
+class PodOutline(msgspec.Struct, frozen=True, rename="camel"):
+    """`does`: `upgrade`, `go on` (it was begun before) or `nothing`. `step` counts from 1; 0: none."""
+
+    name: str
+    uid: str
+    node: str
+    does: str
+    step: int
+    why: str
+
+
+class Change(msgspec.Struct, frozen=True, rename="camel"):
+    container: str
+    before: str
+    after: str
+
+
+class Outline(msgspec.Struct, frozen=True, rename="camel"):
+    """Schema version 1. `first`: what comes before, in words; empty for nothing."""
+
+    v: int
+    target: str
+    namespace: str
+    changes: bool
+    first: str
+    images: tuple[Change, ...]
+    gate: str
+    steps: tuple[str, ...]
+    max_unavailable: int
+    budget: str
+    services: tuple[str, ...]
+    pods: tuple[PodOutline, ...]
+    warnings: tuple[str, ...]
+
+
+def outline(
+    preview: Preview, asked: Run, verdict: Ready | NoChange, now: float, more_warnings: tuple[str, ...] = ()
+) -> Outline:
+    run, observed = preview.run, preview.observed
+    desired = workload.desired(observed)
+    return Outline(
+        v=1,
+        target=str(run.target),
+        namespace=run.target.namespace,
+        changes=isinstance(verdict, Ready),
+        first=_first(preview, asked),
+        images=tuple(Change(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
+        gate=run.options.gate,
+        steps=tuple(_step(step, desired) for step in run.options.steps),
+        max_unavailable=workload.max_unavailable(observed, run.options),
+        budget=_budget(observed, run, desired),
+        services=verdict.waited_for if isinstance(verdict, Ready) else (),
+        pods=_pods(observed, run, desired, now),
+        warnings=(*(verdict.warnings if isinstance(verdict, Ready) else ()), *more_warnings),
+    )
+
+
+def _first(preview: Preview, asked: Run) -> str:
+    run = preview.run
+    if not preview.resuming:
+        return ""
+    if run.asked_images != asked.images:
+        return f"first finishes the commit of {images_text(run.asked_images)}, as shown here"
+    if run.outcome == "Paused":
+        return "its run is paused: only `inplace resume` goes on"
+    begun = f" begun at {run.started_at}" if run.started_at else ""
+    return f"goes on with the run{begun}{f' by {run.by}' if run.by else ''}"
+
+
+def _step(step: object, desired: int) -> str:
+    match step:
+        case Share(amount=amount):
+            return f"up to {amount} ({plural(target_of(amount, desired), 'pod')})"
+        case _:
+            return name_of(step)  # type: ignore[arg-type]
+
+
+def _budget(observed: Observed, run: Run, desired: int) -> str:
+    limit, asked = workload.max_unavailable(observed, run.options), run.options.max_unavailable
+    source = "--max-unavailable" if asked is not None else "maxUnavailable of the workload"
+    value = asked if asked is not None else workload.own_max_unavailable(observed)
+    return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}: {value})"
+
+
+def _pods(observed: Observed, run: Run, desired: int, now: float) -> tuple[PodOutline, ...]:
+    rules = rules_of(observed, Spec(lease_name(run.target)), run, None)
+    judged = [judge(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
+    rest = [j for j in judged if j.stage in ("Updated", "Gone")]
+    begun = [j for j in judged if j.stage not in ("Updated", "Gone", "Pending")]
+    pending = order_of(j for j in judged if j.stage == "Pending")
+    room = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
+    shown = []
+    for position, j in enumerate((*begun, *pending), start=1 + sum(j.stage == "Updated" for j in rest)):
+        does = "upgrade" if j.stage == "Pending" else "go on"
+        why = _why(j, room) if j.stage == "Pending" else f"{j.stage}: {j.reason}" if j.reason else j.stage
+        shown.append(_outlined(j, does, _step_at(position, run, desired), why))
+    for j in rest:
+        shown.append(_outlined(j, "nothing", 0, j.reason or "runs the images already"))
+    return tuple(shown)
+
+
+def _outlined(j: Judged, does: str, step: int, why: str) -> PodOutline:
+    pod = j.facts.pod
+    return PodOutline(pod.name, pod.uid, pod.spec.node_name, does, step, why)
+
+
+def _step_at(position: int, run: Run, desired: int) -> int:
+    """The step in which the so-many-th pod has its turn."""
+    for number, step in enumerate(run.options.steps, start=1):
+        if isinstance(step, Share) and target_of(step.amount, desired) >= position:
+            return number
+    return len(run.options.steps)
+
+
+def _why(j: Judged, room: DisruptionRoom) -> str:
+    if not j.facts.pod.is_ready:
+        return "not Ready: goes first and costs no budget"
+    blocker = room.blocker(j.facts)
+    if blocker is not None:
+        return f"waits for PodDisruptionBudget {blocker}, which allows none now"
+    return ""
+
+
+def headline(o: Outline, suffix: str = "") -> str:
+    end = f" ({suffix})" if suffix else ""
+    if not o.changes:
+        images = images_text({change.container: change.after for change in o.images})
+        return f"{o.target} in {o.namespace} runs {images} already: nothing to do{end}"
+    todo = sum(pod.does != "nothing" for pod in o.pods)
+    return f"{o.target} in {o.namespace}: {todo} of {plural(len(o.pods), 'pod')} would be restarted in place{end}"
+
+
+def details(o: Outline) -> Iterator[str]:
+    for change in o.images:
+        before = f"{change.before} -> " if change.before and change.before != change.after else ""
+        yield f"  {change.container:<10} {before}{change.after}"
+    if o.first:
+        yield f"  {o.first}"
+    if len(o.steps) > 1:
+        yield f"  steps      {', '.join(o.steps)}"
+    yield f"  budget     {o.budget}"
+    services = ", ".join(o.services) if o.services else "none: no EndpointSlice lists these pods"
+    yield f"  waits for  {'Services ' if o.services else ''}{services}"
+    yield f"  gate       {o.gate}"

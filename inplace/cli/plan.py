@@ -1,0 +1,100 @@
+"""`inplace plan`: what `upgrade` would do with the same words, changing nothing; and `upgrade --dry-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from inplace.cli import out
+from inplace.cli.exits import Code
+from inplace.cli.options import connected, output_option, run_options, selector_option, understood
+from inplace.cli.outline import Outline, details, headline, outline
+from inplace.cli.targets import parse_words
+from inplace.cli.upgrade import asked_run
+from inplace.cli.world import Cluster
+from inplace.engine.preflight import Refusal
+from inplace.model.run import Run
+from inplace.runtime.rights import missing_rights, rights_for
+from inplace.runtime.session import Refused, Session, identity
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="TARGET CONTAINER=IMAGE...")
+@selector_option
+@run_options
+@click.option("--exit-code", is_flag=True, help="Exit with 1 where there is something to do.")
+@output_option("json")
+@connected
+def plan(
+    connect: Callable[[], Cluster],
+    words: tuple[str, ...],
+    selector: str,
+    given: dict[str, Any],
+    exit_code: bool,
+    output: str | None,
+) -> int:
+    """Show what an upgrade would do, and change nothing.
+
+    Takes the words of `upgrade`. Lists every pod in the order of work, with what would happen to it and why not.
+
+    Exit codes: 0 shown (with --exit-code: 1 where there is something to do), 2 usage, 5 the upgrade would be refused.
+    """
+    target, images = understood(parse_words, words, selector)
+    if not images:
+        raise click.UsageError("say which images: CONTAINER=IMAGE (taking over a changed template comes later)")
+    cluster = connect()
+    asked = asked_run(cluster, target, images, given)
+    return show(cluster, asked, given, output, wants_exit_code=exit_code)
+
+
+def show(
+    cluster: Cluster,
+    asked: Run,
+    given: dict[str, Any],
+    output: str | None,
+    *,
+    is_dry: bool = False,
+    on_server: bool = False,
+    wants_exit_code: bool = False,
+) -> Code:
+    """Raises what is expected; `Refused` where the upgrade would be."""
+    with Session(cluster.api, asked.target, identity(), "upgrade" if on_server else "look", out.note) as session:
+        preview = session.preview(asked, given)
+        if isinstance(preview.verdict, Refusal):
+            raise Refused(preview.verdict.message)
+        warnings = () if on_server else _rights_warning(cluster, asked)
+        found = outline(preview, asked, preview.verdict, cluster.api.clock.monotonic(), warnings)
+        if on_server and found.changes:
+            from inplace.cli.dryrun import send
+
+            send(session, preview, asked, given)
+    if output == "json":
+        out.as_json(found)
+    else:
+        _print(found, "server dry run" if on_server else "dry run" if is_dry else "")
+    return Code.FAILED if wants_exit_code and found.changes else Code.DONE
+
+
+def _rights_warning(cluster: Cluster, asked: Run) -> tuple[str, ...]:
+    """Whoever may look need not be allowed to upgrade."""
+    api, namespace = cluster.api.replace(limiter=None), asked.target.namespace
+    missing = missing_rights(api, namespace, rights_for(asked.target.kind, "upgrade"))
+    if not missing:
+        return ()
+    verbs = ", ".join(str(right) for right in missing[:4])
+    more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+    return (f"you may not {verbs}{more} in namespace {namespace}, so the upgrade itself would be refused to you",)
+
+
+def _print(found: Outline, suffix: str) -> None:
+    out.data(headline(found, suffix))
+    if found.changes:
+        out.lines(details(found))
+        has_steps = len(found.steps) > 1
+        head = ("POD", "NODE", *(("STEP",) if has_steps else ()), "ACTION", "WHY")
+        rows = [(pod.name, pod.node, *((str(pod.step or "-"),) if has_steps else ()), pod.does, pod.why) for pod in found.pods]
+        out.lines(["", *out.table(head, rows)])
+    for warning in found.warnings:
+        out.note(f"warning: {warning}")

@@ -1,0 +1,83 @@
+"""Ctrl-C and its kin while a run is driven: once, the run ends well; twice, it is left; before it began, the command just ends.
+
+SIGINT, SIGTERM, SIGHUP and the end of `--timeout` (SIGALRM) are one and the same. A handler only writes a byte to a pipe, since
+it may have interrupted a thread that holds any lock; a thread of ours reads it. Signals that were ignored when we were started
+(nohup, a shell's background job) stay ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from inplace.model.quantity import format_duration
+from inplace.model.run import Stop
+from inplace.runtime.session import Session
+
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+class TimedOut(Exception):
+    """`--timeout` was over before the run began."""
+
+
+class Stopper:
+    """Context manager; from `attach` on, signals are the session's while that drives. Main thread only."""
+
+    def __init__(self, timeout_seconds: float | None = None) -> None:
+        self._timeout = timeout_seconds
+        self._session: Session | None = None
+        self._before: dict[int, Any] = {}
+        self._asked: list[Stop] = []
+        self._read, self._write = os.pipe()
+        self._thread = threading.Thread(target=self._pass_on, name="stopper", daemon=True)
+
+    @property
+    def asked(self) -> Stop | None:
+        """The first reason to stop."""
+        return self._asked[0] if self._asked else None
+
+    def attach(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> Stopper:
+        self._thread.start()
+        for number in (*NAMES, signal.SIGALRM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._on_signal)
+        if self._timeout is not None:
+            signal.setitimer(signal.ITIMER_REAL, self._timeout)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._write)
+        self._thread.join(1.0)
+        os.close(self._read)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._session is None or not self._session.is_driving:
+            raise TimedOut if number == signal.SIGALRM else KeyboardInterrupt
+        if number == signal.SIGALRM and self._asked:
+            return
+        self._asked.append(self._stop_of(number))
+        if len(self._asked) > 2:
+            raise KeyboardInterrupt
+        os.write(self._write, b"!")
+
+    def _stop_of(self, number: int) -> Stop:
+        if number == signal.SIGALRM:
+            return Stop("TimedOut", f"timed out after {format_duration(self._timeout or 0.0)}")
+        return Stop("Interrupted", f"interrupted by {NAMES[signal.Signals(number)]}")
+
+    def _pass_on(self) -> None:
+        passed = 0
+        while os.read(self._read, 1):
+            if self._session is not None:
+                self._session.ask_to_stop(self._asked[passed])
+            passed += 1

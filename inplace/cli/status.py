@@ -1,0 +1,116 @@
+"""`inplace status`: how a target's run stands, what is closed and by whom, and how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import click
+import msgspec
+
+from inplace.cli import out
+from inplace.cli.options import connected, output_option, selector_option, understood
+from inplace.cli.summary import upgrade_command
+from inplace.cli.targets import parse_target
+from inplace.cli.text import images_text, plural
+from inplace.cli.world import Cluster
+from inplace.model.names import TargetRef
+from inplace.model.quantity import format_duration
+from inplace.model.run import Run
+from inplace.runtime.overview import Overview, PodState, RunState, overview
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="TARGET")
+@selector_option
+@output_option("json")
+@connected
+def status(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, output: str | None) -> None:
+    """Show a target's run and its pods.
+
+    Whether the holder of a run is alive is judged by the age of its last renewal, on this machine's clock.
+    """
+    target = understood(parse_target, words, selector)
+    cluster = connect()
+    target = msgspec.structs.replace(target, namespace=cluster.namespace)
+    found = overview(cluster.api, target)
+    if output == "json":
+        out.as_json(found)
+        return
+    out.lines([*run_lines(found), "", *pod_lines(found.pods)])
+    for line in next_lines(found.state, cluster, target):
+        out.note(line)
+
+
+def run_lines(found: Overview) -> Iterator[str]:
+    where, state = f"{found.target} in {found.namespace}", found.state
+    if state is None:
+        yield f"{where} has no run"
+    elif state.run is None:
+        yield f"{where}: {state.problem or 'the Lease holds no run'} (Lease {state.lease})"
+    else:
+        yield f"{where}: {outcome_of(state)}{f': {state.run.message}' if state.run.message else ''}"
+        yield from _about(state, state.run)
+    closed = [pod for pod in found.pods if pod.closed_by]
+    if closed:
+        yield f"  closed     {plural(len(closed), 'pod')}"
+
+
+def _about(state: RunState, run: Run) -> Iterator[str]:
+    went = " (rolling back)" if run.rolling_back else ""
+    yield f"  images     {images_text(run.images)}{went}"
+    if run.from_images:
+        yield f"  before     {images_text(run.from_images)}"
+    yield f"  run        {run.id}{f', by {run.by}' if run.by else ''}{f', since {run.started_at}' if run.started_at else ''}"
+    if state.step:
+        yield f"  step       {state.step}"
+    if state.holder:
+        yield f"  holder     {state.holder}, {_renewed(state)}"
+    if state.request:
+        yield f"  request    {state.request} (not obeyed yet)"
+    for failure in run.failures:
+        yield f"  failed     pod/{failure.pod} {failure.reason}: {failure.message}"
+
+
+def _renewed(state: RunState) -> str:
+    if state.renewed_seconds_ago is None:
+        return "which never renewed its Lease"
+    age = format_duration(round(state.renewed_seconds_ago))
+    return f"renewed {age} ago" if state.seems_alive else f"which seems dead: last renewed {age} ago"
+
+
+def outcome_of(state: RunState) -> str:
+    """One word for people: how the run ended, or that it goes on, or that it broke off."""
+    if state.run is None:
+        return "Unreadable" if state.problem else "Empty"
+    if state.holder:
+        return "Running" if state.seems_alive else "BrokenOff"
+    return state.run.outcome or "BrokenOff"
+
+
+def pod_lines(pods: tuple[PodState, ...]) -> list[str]:
+    if not pods:
+        return ["no pods"]
+    has_run = any(pod.stage for pod in pods)
+    head = ("POD", "NODE", *(("STAGE",) if has_run else ()), "READY", "GATE", "IMAGES", "NOTE")
+    return out.table(head, [_row(pod, has_run) for pod in pods])
+
+
+def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:
+    stage = (pod.stage,) if has_run else ()
+    notes = [pod.reason, f"closed by {pod.closed_by}" if pod.closed_by else ""]
+    ready = "yes" if pod.ready else "no"
+    return (pod.name, pod.node, *stage, ready, pod.gate, images_text(pod.images), "; ".join(filter(None, notes)))
+
+
+def next_lines(state: RunState | None, cluster: Cluster, target: TargetRef) -> Iterator[str]:
+    """How to go on, as commands."""
+    if state is None or state.run is None:
+        return
+    run = state.run
+    if state.holder and state.seems_alive:
+        yield f"let it finish its pods in flight and stop:  {cluster.command('pause', target)}"
+    elif run.is_open:
+        yield f"go on:    {cluster.command('resume', target)}"
+        if run.from_images and not run.rolling_back:
+            back = [f"{name}={image}" for name, image in sorted(run.from_images.items())]
+            yield f"go back:  {upgrade_command(cluster, target, back)}"

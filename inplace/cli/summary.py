@@ -1,0 +1,100 @@
+"""The end of a run for a person: what became of the pods, what it took, and what to do next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from inplace.cli.targets import words_of
+from inplace.cli.text import images_text, plural
+from inplace.cli.world import Cluster
+from inplace.model.names import TargetRef
+from inplace.model.quantity import format_duration
+from inplace.model.run import Run
+from inplace.runtime.report import Summary
+
+PHASES = {
+    "drain": "drain",
+    "settle": "settle",
+    "restart": "restart",
+    "return": "return",
+    "out": "out of service",
+}
+MOST_FAILURES = 10
+
+
+def json_of(summary: Summary) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(summary)
+    return found
+
+
+def summary_lines(s: Summary) -> list[str]:
+    return [_headline(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
+
+
+def _headline(s: Summary) -> str:
+    where, took = f"{s.target} in {s.namespace}", format_duration(s.seconds)
+    count = f"{s.updated} of {plural(s.desired, 'pod')} updated"
+    match s.outcome:
+        case "Succeeded":
+            return f"{where} runs {images_text(s.images)}: {plural(s.touched, 'pod')} upgraded in {took}"
+        case "Failed":
+            return f"{where} failed after {took}, {count}: {s.message}"
+        case "Paused":
+            return f"{where} is {s.message or 'paused'}, {count}"
+        case "TimedOut" | "Interrupted":
+            return f"{where} was {s.message or s.outcome.lower()}, {count}"
+
+
+def _proof(s: Summary) -> Iterator[str]:
+    if s.touched:
+        same = f"same pods {s.same_uids} of {s.touched}, same IPs {s.same_ips} of {s.touched}"
+        yield f"  {same}, {plural(s.restarts, 'container restart')}"
+
+
+def _timeline(s: Summary) -> Iterator[str]:
+    if not s.phases:
+        return
+    yield f"  {'':<16}{'median':>8}{'worst':>8}"
+    for phase, name in PHASES.items():
+        spread = s.phases.get(phase)
+        if spread is not None:
+            median, worst = format_duration(spread.median), format_duration(spread.worst)
+            yield f"  {name:<16}{median:>8}{worst:>8}  {spread.worst_pod}"
+
+
+def _failures(s: Summary) -> Iterator[str]:
+    for failure in s.failures[:MOST_FAILURES]:
+        yield f"  pod/{failure.pod} {failure.reason}: {failure.message}"
+    if len(s.failures) > MOST_FAILURES:
+        yield f"  and {plural(len(s.failures) - MOST_FAILURES, 'more failed pod')}"
+
+
+def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[str]:
+    """What to do next, as commands."""
+    match s.outcome:
+        case "Succeeded":
+            return []
+        case "Paused":
+            return [f"go on with:  {cluster.command('resume', target)}"]
+        case "TimedOut" | "Interrupted":
+            return [f"go on with:  {again}"]
+        case "Failed":
+            return _after_failure(s, run, cluster, target, again)
+
+
+def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[str]:
+    if run is None or not s.failures:
+        return [f"try again with:  {again}"]
+    placeholders = [f"{name}=IMAGE" for name in sorted(s.images)]
+    lines = [f"go on with a good image:  {upgrade_command(cluster, target, placeholders)}"]
+    if run.from_images and not run.rolling_back:
+        back = [f"{name}={image}" for name, image in sorted(run.from_images.items())]
+        lines.append(f"go back:                  {upgrade_command(cluster, target, back)}")
+    return lines
+
+
+def upgrade_command(cluster: Cluster, target: TargetRef, images: list[str]) -> str:
+    return cluster.world.command("upgrade", *words_of(target), *images, "-n", target.namespace, *cluster.flags)

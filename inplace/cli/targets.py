@@ -1,0 +1,128 @@
+"""What to upgrade and to what, as kubectl's users write it: `deploy/web app=repo/app:1.5`. Judged without the cluster.
+
+Pure: everything wrong is a ValueError with a line for a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from inplace.kube.resources import DAEMON_SETS, DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, STATEFUL_SETS, Resource
+from inplace.model.names import Kind, TargetRef
+from inplace.model.quantity import valid_image
+
+SUPPORTED: dict[Kind, Resource[Any]] = {"Deployment": DEPLOYMENTS, "ReplicaSet": REPLICA_SETS, "Pods": PODS}
+NOT_YET: tuple[Resource[Any], ...] = (STATEFUL_SETS, DAEMON_SETS)
+UPGRADABLE = "inplace upgrades Deployments (deploy/NAME), ReplicaSets (rs/NAME) and pods (pod/NAME, or pods -l SELECTOR)"
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_KEY = r"([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_VALUE = r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+_REQUIREMENT = re.compile(
+    rf"\s*(!\s*{_KEY}|{_KEY}|{_KEY}\s*(=|==|!=)\s*{_VALUE}|{_KEY}\s+(in|notin)\s*\(\s*{_VALUE}(\s*,\s*{_VALUE})*\s*\))\s*\Z"
+)
+
+
+def parse_words(words: Sequence[str], selector: str = "") -> tuple[TargetRef, dict[str, str]]:
+    """The target, its namespace still to be filled in, and the images by container."""
+    first_image = next((i for i, word in enumerate(words) if "=" in word), len(words))
+    for word in words[first_image:]:
+        if "=" not in word:
+            raise ValueError(f"{word!r} stands among the images: name the target first, then CONTAINER=IMAGE")
+    return parse_target(words[:first_image], selector), parse_images(words[first_image:])
+
+
+def parse_images(words: Sequence[str]) -> dict[str, str]:
+    images: dict[str, str] = {}
+    for word in words:
+        container, _, image = word.partition("=")
+        if not _LABEL.match(container):
+            raise ValueError(f"{word!r}: {container!r} is no container name: write CONTAINER=IMAGE")
+        if not valid_image(image):
+            raise ValueError(f"{word!r}: {image!r} is no image reference")
+        if container in images:
+            raise ValueError(f"container {container!r} is given two images")
+        images[container] = image
+    return images
+
+
+def parse_target(words: Sequence[str], selector: str = "") -> TargetRef:
+    """`deploy/web`, `deployment web`, `pod/a pod/b`, `pods a b`, `pods -l app=x`."""
+    if not words:
+        raise ValueError(f"name what to upgrade: {UPGRADABLE}")
+    if "/" in words[0]:
+        pairs = [_pair(word) for word in words]
+    else:
+        kind = kind_of(words[0], is_alone=len(words) == 1 and not selector)
+        pairs = [(kind, name) for name in words[1:]]
+        for name in words[1:]:
+            if "/" in name:
+                raise ValueError(f"{name!r}: either TYPE NAME or TYPE/NAME, not both")
+        if not pairs:
+            return _selected(kind, words[0], selector)
+    kinds = {kind for kind, _ in pairs}
+    if selector:
+        raise ValueError("a selector and names exclude each other: use one of the two")
+    if len(kinds) > 1 or (len(pairs) > 1 and "Pods" not in kinds):
+        raise ValueError(f"one target at a time: {' '.join(words)!r} names several")
+    return _named(pairs)
+
+
+def check_namespace(name: str) -> str:
+    if not _LABEL.match(name):
+        raise ValueError(f"{name!r} is no name of a namespace")
+    return name
+
+
+def words_of(target: TargetRef) -> tuple[str, ...]:
+    """The words that mean this target, for a command line."""
+    if target.kind == "Pods":
+        return ("pods", "-l", target.selector) if target.selector else tuple(f"pod/{name}" for name in target.pod_names)
+    return (str(target),)
+
+
+def kind_of(word: str, *, is_alone: bool = False) -> Kind:
+    for kind, resource in SUPPORTED.items():
+        if resource.is_called(word):
+            return kind
+    for resource in NOT_YET:
+        if resource.is_called(word):
+            raise ValueError(f"{resource.kind}s are not supported yet: {UPGRADABLE}")
+    if JOBS.is_called(word) or word.lower() in ("cronjob", "cronjobs", "cj"):
+        raise ValueError(f"a Job's pods run once and are not upgraded: {UPGRADABLE}")
+    if is_alone:
+        raise ValueError(f"say which kind {word!r} is, such as deploy/{word}: {UPGRADABLE}")
+    raise ValueError(f"there is nothing to upgrade in kind {word!r}: {UPGRADABLE}")
+
+
+def _pair(word: str) -> tuple[Kind, str]:
+    if "/" not in word:
+        raise ValueError(f"{word!r}: write TYPE/NAME, as for the others")
+    kind, _, name = word.partition("/")
+    return kind_of(kind), name
+
+
+def _named(pairs: list[tuple[Kind, str]]) -> TargetRef:
+    names = [name for _, name in pairs]
+    for name in names:
+        if not _NAME.match(name):
+            raise ValueError(f"{name!r} is no name of a Kubernetes object")
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is named twice")
+    kind = pairs[0][0]
+    if kind == "Pods":
+        return TargetRef("Pods", "", pod_names=tuple(names))
+    return TargetRef(kind, "", names[0])
+
+
+def _selected(kind: Kind, word: str, selector: str) -> TargetRef:
+    if kind != "Pods":
+        raise ValueError(f"name the one {SUPPORTED[kind].kind} to upgrade, as {word}/NAME")
+    if not selector:
+        raise ValueError("say which pods: by name, or by label with -l")
+    if not all(_REQUIREMENT.match(part) for part in re.split(r",(?![^(]*\))", selector)):
+        raise ValueError(f"{selector!r} is no label selector: write it like app=web,tier!=test")
+    return TargetRef("Pods", "", selector=selector)

@@ -1,0 +1,101 @@
+"""`inplace upgrade`: the images of running pods, one target at a time, to the end."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import click
+import msgspec
+
+from inplace.cli.driving import Showing, drive
+from inplace.cli.options import (
+    POSITIVE_DURATION,
+    connected,
+    output_option,
+    run_options,
+    selector_option,
+    understood,
+    with_defaults,
+)
+from inplace.cli.targets import parse_words
+from inplace.cli.world import Cluster, World
+from inplace.model.names import TargetRef
+from inplace.model.run import Run
+
+EXAMPLES = """\
+\b
+  inplace upgrade deploy/web app=registry/app:1.5
+  inplace upgrade deploy/web app=registry/app:1.5 --steps 10%,pause,100%
+  inplace upgrade pods -l app=game app=registry/game:7 --max-unavailable 1
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("words", nargs=-1, metavar="TARGET CONTAINER=IMAGE...")
+@selector_option
+@run_options
+@click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
+@click.option(
+    "--dry-run",
+    type=click.Choice(("none", "client", "server")),
+    default="none",
+    help="client: as `plan`; server: let the API server judge each kind of write, too.",
+)
+@output_option("json")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@connected
+@click.pass_obj
+def upgrade(
+    world: World,
+    connect: Callable[[], Cluster],
+    words: tuple[str, ...],
+    selector: str,
+    given: dict[str, Any],
+    timeout: float | None,
+    dry_run: str,
+    output: str | None,
+    quiet: bool,
+) -> int:
+    """Upgrade the images of running pods without recreating them.
+
+    TARGET is deploy/NAME, rs/NAME, pod/NAME..., or pods -l SELECTOR. Ctrl-C once lets the pods in flight end well, twice
+    leaves at once; the same command goes on where it was left.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 paused, 5 refused before any write, 130 interrupted.
+    """
+    target, images = understood(parse_words, words, selector)
+    if not images:
+        raise click.UsageError("say which images: CONTAINER=IMAGE (taking over a changed template comes later)")
+    cluster = connect()
+    asked = asked_run(cluster, target, images, given)
+    if dry_run != "none":
+        from inplace.cli.plan import show
+
+        return show(cluster, asked, given, output, is_dry=True, on_server=dry_run == "server")
+    how = Showing(output == "json", quiet, timeout, world.same_command())
+    return drive(cluster, asked.target, lambda session, told: session.upgrade(asked, given, told), how)
+
+
+def asked_run(cluster: Cluster, target: TargetRef, images: dict[str, str], given: dict[str, Any]) -> Run:
+    """The run as a new one would be."""
+    return Run(
+        id=uuid.uuid4().hex[:12],
+        target=msgspec.structs.replace(target, namespace=cluster.namespace),
+        images=images,
+        options=with_defaults(given),
+        by=_who(),
+        started_at=cluster.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _who() -> str:
+    """For people: who started it, and where."""
+    user = "unknown"
+    with suppress(OSError, KeyError):
+        user = getpass.getuser()
+    return f"{user}@{socket.gethostname()}"

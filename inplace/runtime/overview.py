@@ -1,0 +1,190 @@
+"""How a target and its run stand, for people who only look: a few reads, no watch, no lock, no write.
+
+A stage here is judged on one glance, without the evidence that only a running process gathers; whether a holder lives is told
+by the age of its last renewal on this machine's clock, which is a hint and decides nothing (design, section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import msgspec
+
+from inplace.engine.drain import index_of
+from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, PodsTarget, ReplicaSetTarget, Target, facts_of
+from inplace.engine.plan import Spec
+from inplace.engine.planner import rules_of
+from inplace.engine.stages import GateState, gate_of, judge
+from inplace.engine.steps import describe
+from inplace.kube.api import Api
+from inplace.kube.errors import NotFound
+from inplace.kube.resources import DEPLOYMENTS, ENDPOINT_SLICES, LEASES, PODS, REPLICA_SETS, SERVICES
+from inplace.model.names import DEFAULT_GATE, TargetRef
+from inplace.model.pods import Pod
+from inplace.model.policy import Lease
+from inplace.model.record import BadRecord, Record, holds_of
+from inplace.model.run import Run, lease_name
+from inplace.runtime.lock import LEASE_SECONDS, request_of, run_of
+from inplace.runtime.session import Found, find
+
+MANAGED_BY = "app.kubernetes.io/managed-by=inplace"
+
+
+class PodState(msgspec.Struct, frozen=True, rename="camel"):
+    """`stage` is empty where there is no run; `closed_by` is empty where the gate is not closed."""
+
+    name: str
+    uid: str
+    node: str
+    ready: bool
+    gate: GateState
+    stage: str
+    reason: str
+    images: dict[str, str]
+    closed_by: str
+
+
+class RunState(msgspec.Struct, frozen=True, rename="camel"):
+    """A Lease of ours. `problem`: its run cannot be read. `renewed_seconds_ago`: None where nobody holds it."""
+
+    namespace: str
+    lease: str
+    holder: str
+    renewed_seconds_ago: float | None
+    request: str
+    run: Run | None
+    step: str = ""
+    problem: str = ""
+
+    @property
+    def seems_alive(self) -> bool:
+        return self.renewed_seconds_ago is not None and self.renewed_seconds_ago < LEASE_SECONDS
+
+
+class Overview(msgspec.Struct, frozen=True, rename="camel"):
+    """Schema version 1."""
+
+    v: int
+    target: str
+    namespace: str
+    state: RunState | None
+    pods: tuple[PodState, ...]
+
+
+def overview(api: Api, target: TargetRef) -> Overview:
+    """Raises `Refused` where the target does not exist, and `ApiError`."""
+    found = find(api, target)
+    state = state_of(api, target)
+    run = state.run if state is not None else None
+    return Overview(1, str(target), target.namespace, state, _pods(api, target, found, run))
+
+
+def state_of(api: Api, target: TargetRef) -> RunState | None:
+    """The target's Lease; None where it never had a run. Raises `ApiError`."""
+    try:
+        return _state(api.get(LEASES, target.namespace, lease_name(target)), api.clock.utcnow())
+    except NotFound:
+        return None
+
+
+def runs(api: Api, namespace: str | None) -> list[RunState]:
+    """Every Lease of ours, in one namespace or in all. Raises `ApiError`."""
+    now = api.clock.utcnow()
+    found = [_state(lease, now) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY).items]
+    return sorted(found, key=lambda state: (state.namespace, state.lease))
+
+
+def _state(lease: Lease, now: datetime) -> RunState:
+    meta, holder = lease.metadata, lease.spec.holder_identity or ""
+    run, problem = None, ""
+    try:
+        run = run_of(lease)
+    except ValueError as error:
+        problem = str(error)
+    renewed = seconds_since(lease.spec.renew_time or "", now) if holder else None
+    step = describe(run) if run is not None else ""
+    return RunState(meta.namespace, meta.name, holder, renewed, request_of(lease), run, step, problem)
+
+
+def seconds_since(timestamp: str, now: datetime) -> float | None:
+    """How old a timestamp is by this machine's clock; None for what is no timestamp."""
+    with suppress(ValueError):
+        at = datetime.fromisoformat(timestamp)
+        return max(0.0, (now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds())
+    return None
+
+
+def _pods(api: Api, target: TargetRef, found: Found, run: Run | None) -> tuple[PodState, ...]:
+    observed = _observed(api, target, found)
+    if run is None:
+        return tuple(_pod(facts, DEFAULT_GATE, "", "") for facts in observed.pods)
+    rules = rules_of(observed, Spec(lease_name(target)), run, None)
+    failures = {failure.uid: failure for failure in run.failures}
+    shown = []
+    for facts in observed.pods:
+        judged = judge(facts, rules, None, api.clock.monotonic())
+        failure = failures.get(facts.pod.uid)
+        stage, reason = ("Failed", f"{failure.reason}: {failure.message}") if failure else (judged.stage, judged.reason)
+        shown.append(_pod(facts, run.options.gate, stage, reason))
+    return tuple(shown)
+
+
+def _pod(facts: PodFacts, gate: str, stage: str, reason: str) -> PodState:
+    pod = facts.pod
+    state = gate_of(pod, gate)
+    closed_by = _closed_by(facts) if state == "Closed" else ""
+    return PodState(pod.name, pod.uid, pod.spec.node_name, pod.is_ready, state, stage, reason, pod.spec.images(), closed_by)
+
+
+def _closed_by(facts: PodFacts) -> str:
+    """Who keeps the gate closed, as far as it is written down."""
+    holds = [f"hold {name}" for name in sorted(holds_of(facts.pod))]
+    match facts.record:
+        case Record(run=run):
+            holds.insert(0, f"upgrade {run}")
+        case BadRecord():
+            holds.insert(0, "an unreadable record")
+        case None:
+            pass
+    return ", ".join(holds) or "somebody who left no note"
+
+
+def _observed(api: Api, target: TargetRef, found: Found) -> Observed:
+    workload, pods = _target(api, target, found)
+    index = index_of(api.list(ENDPOINT_SLICES, target.namespace).items)
+    services = api.list(SERVICES, target.namespace).items
+    facts = [facts_of(pod, index.entries_of(pod)) for pod in sorted(pods, key=lambda pod: pod.name) if not pod.is_finished]
+    return Observed(workload, tuple(facts), services=services)
+
+
+def _target(api: Api, target: TargetRef, found: Found) -> tuple[Target, Iterable[Pod]]:
+    namespace = target.namespace
+    match target.kind:
+        case "Deployment":
+            deployment = api.get(DEPLOYMENTS, namespace, target.name)
+            listed = api.list(REPLICA_SETS, namespace, label_selector=found.selector).items
+            owned = tuple(rs for rs in listed if rs.metadata.owned_by(found.uid))
+            owners = {rs.metadata.uid for rs in owned}
+            return DeploymentTarget(deployment, owned), _owned_pods(api, target, found, owners)
+        case "ReplicaSet":
+            replica_set = api.get(REPLICA_SETS, namespace, target.name)
+            return ReplicaSetTarget(replica_set), _owned_pods(api, target, found, {found.uid})
+        case "Pods":
+            if not target.pod_names:
+                return PodsTarget(), api.list(PODS, namespace, label_selector=found.selector).items
+            there = {pod.name: pod for name in target.pod_names if (pod := _named(api, namespace, name)) is not None}
+            return PodsTarget(tuple(name for name in target.pod_names if name not in there)), there.values()
+
+
+def _owned_pods(api: Api, target: TargetRef, found: Found, owners: set[str]) -> list[Pod]:
+    listed = api.list(PODS, target.namespace, label_selector=found.selector).items
+    return [pod for pod in listed if (owner := pod.metadata.controller()) is not None and owner.uid in owners]
+
+
+def _named(api: Api, namespace: str, name: str) -> Pod | None:
+    try:
+        return api.get(PODS, namespace, name)
+    except NotFound:
+        return None

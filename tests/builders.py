@@ -1,0 +1,328 @@
+"""Small builders of what the API server would show: no product logic, every default the dullest healthy thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from inplace.engine.drain import index_of
+from inplace.engine.observed import (
+    DeploymentTarget,
+    Evidence,
+    Observed,
+    PodFacts,
+    PodsTarget,
+    ReplicaSetTarget,
+    Target,
+    facts_of,
+)
+from inplace.engine.plan import Spec
+from inplace.engine.stages import Rules
+from inplace.model.meta import LabelSelector, ObjectMeta, OwnerReference
+from inplace.model.names import DEFAULT_GATE, HOLDS, RECORD, TargetRef
+from inplace.model.network import SERVICE_NAME, Endpoint, EndpointConditions, EndpointSlice, Service, ServiceSpec
+from inplace.model.network import TargetRef as EndpointRef
+from inplace.model.pods import (
+    Container,
+    ContainerState,
+    ContainerStatus,
+    Pod,
+    PodCondition,
+    PodSpec,
+    PodStatus,
+    Probe,
+    ReadinessGate,
+    StateRunning,
+    StateTerminated,
+    StateWaiting,
+)
+from inplace.model.policy import DisruptionSpec, DisruptionStatus, PodDisruptionBudget
+from inplace.model.record import ContainerBefore, Record, encode_record
+from inplace.model.run import Options, Run
+from inplace.model.workloads import (
+    POD_TEMPLATE_HASH,
+    REVISION,
+    Deployment,
+    DeploymentSpec,
+    DeploymentStrategy,
+    ReplicaSet,
+    ReplicaSetSpec,
+    RollingUpdate,
+    WorkloadStatus,
+)
+
+NS = "default"
+GATE = DEFAULT_GATE
+LEASE = "inplace-deployment-web"
+OLD = {"app": "repo/app:1"}
+NEW = {"app": "repo/app:2"}
+SPEC = Spec(lease=LEASE, since="2026-01-01T00:00:00Z")
+DEPLOYMENT_UID = "uid-deploy-web"
+LIVE_UID = "uid-rs-web-1"
+PROBE = Probe(period_seconds=1)
+
+
+def container(name: str = "app", image: str = OLD["app"], **fields: Any) -> Container:
+    return Container(name=name, image=image, **{"readiness_probe": PROBE, **fields})
+
+
+def status(
+    name: str = "app",
+    id_: str = "c1",
+    image: str = OLD["app"],
+    image_id: str = "sha-1",
+    waiting: str = "",
+    terminated: bool = False,
+    **fields: Any,
+) -> ContainerStatus:
+    if waiting:
+        state = ContainerState(waiting=StateWaiting(waiting, f"{waiting} of {name}"))
+    else:
+        state = ContainerState(terminated=StateTerminated(1)) if terminated else ContainerState(running=StateRunning())
+    up = not waiting and not terminated
+    base: dict[str, Any] = {"ready": up, "started": up}
+    return ContainerStatus(name=name, container_id=id_, image=image, image_id=image_id, state=state, **{**base, **fields})
+
+
+def pod(
+    name: str = "web-a",
+    *,
+    images: Mapping[str, str] = OLD,
+    ready: bool = True,
+    gate: str | None = "True",
+    containers_ready: bool | None = None,
+    record: Record | str | None = None,
+    holds: str | None = None,
+    version: int = 10,
+    generation: int = 1,
+    observed: int | None = None,
+    node: str = "node-1",
+    deleting: bool = False,
+    containers: Iterable[Container] | None = None,
+    statuses: Iterable[ContainerStatus] | None = None,
+    sidecars: Iterable[Container] = (),
+    gates: Iterable[str] = (GATE,),
+    labels: Mapping[str, str] = {"app": "web"},  # noqa: B006 (never written)
+    annotations: Mapping[str, str] = {},  # noqa: B006
+    owner: OwnerReference | None = OwnerReference("ReplicaSet", "web-1", LIVE_UID, controller=True),
+    host_network: bool = False,
+    ip: str = "",
+    uid: str = "",
+    phase: str = "Running",
+    grace: int | None = 30,
+) -> Pod:
+    """`gate=None`: the gate has no condition yet."""
+    notes = dict(annotations)
+    if record is not None:
+        notes[RECORD] = record if isinstance(record, str) else encode_record(record)
+    if holds is not None:
+        notes[HOLDS] = holds
+    conditions = {"Ready": ready, "ContainersReady": ready if containers_ready is None else containers_ready}
+    shown = [PodCondition(type=t, status=str(value)) for t, value in conditions.items()]
+    if gate is not None:
+        shown.append(PodCondition(type=GATE, status=gate))
+    return Pod(
+        metadata=ObjectMeta(
+            name=name,
+            namespace=NS,
+            uid=uid or f"uid-{name}",
+            resource_version=str(version),
+            generation=generation,
+            labels=dict(labels),
+            annotations=notes or None,
+            deletion_timestamp="2026-01-01T00:00:00Z" if deleting else None,
+            owner_references=(owner,) if owner else None,
+        ),
+        spec=PodSpec(
+            containers=tuple(containers) if containers is not None else tuple(container(n, i) for n, i in images.items()),
+            init_containers=tuple(sidecars) or None,
+            readiness_gates=tuple(ReadinessGate(g) for g in gates) or None,
+            node_name=node,
+            host_network=host_network,
+            termination_grace_period_seconds=grace,
+        ),
+        status=PodStatus(
+            phase=phase,
+            observed_generation=generation if observed is None else observed,
+            pod_ip=ip,
+            conditions=tuple(shown),
+            container_statuses=tuple(statuses)
+            if statuses is not None
+            else tuple(status(n, image=i) for n, i in images.items()),
+        ),
+    )
+
+
+def endpoint(uid: str = "", ready: bool | None = True, ip: str = "10.0.0.1", **conditions: bool) -> Endpoint:
+    ref = EndpointRef(kind="Pod", name=uid.removeprefix("uid-"), uid=uid) if uid else None
+    return Endpoint(addresses=(ip,), conditions=EndpointConditions(ready=ready, **conditions), target_ref=ref)
+
+
+def slice_of(*endpoints: Endpoint, service: str = "web", version: int = 1) -> EndpointSlice:
+    labels = {SERVICE_NAME: service} if service else {}
+    meta = ObjectMeta(name=f"{service}-x", namespace=NS, resource_version=str(version), labels=labels)
+    return EndpointSlice(metadata=meta, endpoints=endpoints)
+
+
+def facts(pod_: Pod, *slices: EndpointSlice) -> PodFacts:
+    return facts_of(pod_, index_of(slices).entries_of(pod_))
+
+
+def in_service(pod_: Pod, ready: bool | None = None, version: int = 5) -> PodFacts:
+    """The pod, and one Service whose slice says the same as its Ready condition unless told."""
+    says = pod_.is_ready if ready is None else ready
+    return facts(pod_, slice_of(endpoint(pod_.uid, says), version=version))
+
+
+def service(name: str = "web", *, headless: bool = False, publish: bool = False, selector: bool = True) -> Service:
+    spec = ServiceSpec(
+        cluster_ip="None" if headless else "10.96.0.1",
+        selector={"app": "web"} if selector else None,
+        publish_not_ready_addresses=publish,
+    )
+    return Service(metadata=ObjectMeta(name=name, namespace=NS), spec=spec)
+
+
+def budget(
+    name: str = "pdb", desired_healthy: int = 1, expected: int = 3, healthy: int = 3, app: str = "web"
+) -> PodDisruptionBudget:
+    return PodDisruptionBudget(
+        metadata=ObjectMeta(name=name, namespace=NS),
+        spec=DisruptionSpec(selector=LabelSelector(match_labels={"app": app})),
+        status=DisruptionStatus(desired_healthy=desired_healthy, expected_pods=expected, current_healthy=healthy),
+    )
+
+
+def template(images: Mapping[str, str] = OLD, hash_: str = "", **pod_spec: Any) -> dict[str, Any]:
+    labels = {"app": "web"} | ({POD_TEMPLATE_HASH: hash_} if hash_ else {})
+    probe = {"periodSeconds": 1}
+    spec = {
+        "containers": [{"name": n, "image": i, "readinessProbe": probe} for n, i in images.items()],
+        "readinessGates": [{"conditionType": GATE}],
+        "terminationGracePeriodSeconds": 30,
+    }
+    return {"metadata": {"labels": labels, "creationTimestamp": None}, "spec": {**spec, **pod_spec}}
+
+
+def deployment(
+    images: Mapping[str, str] = OLD,
+    *,
+    replicas: int = 3,
+    paused: bool = False,
+    generation: int = 1,
+    observed: int | None = None,
+    updated: int | None = None,
+    max_unavailable: int | str | None = "25%",
+    min_ready: int = 0,
+    version: int = 100,
+    template_: Mapping[str, Any] | None = None,
+) -> Deployment:
+    return Deployment(
+        metadata=ObjectMeta(name="web", namespace=NS, uid=DEPLOYMENT_UID, resource_version=str(version), generation=generation),
+        spec=DeploymentSpec(
+            selector=LabelSelector(match_labels={"app": "web"}),
+            template=dict(template_) if template_ is not None else template(images),
+            replicas=replicas,
+            min_ready_seconds=min_ready,
+            paused=paused,
+            strategy=DeploymentStrategy(rolling_update=RollingUpdate(max_unavailable=max_unavailable)),
+        ),
+        status=WorkloadStatus(
+            observed_generation=generation if observed is None else observed,
+            replicas=replicas,
+            updated_replicas=replicas if updated is None else updated,
+        ),
+    )
+
+
+def replica_set(
+    images: Mapping[str, str] = OLD,
+    *,
+    name: str = "web-1",
+    uid: str = LIVE_UID,
+    replicas: int = 3,
+    revision: int = 1,
+    generation: int = 1,
+    observed: int | None = None,
+    version: int = 200,
+    annotations: Mapping[str, str] = {},  # noqa: B006
+    owner: OwnerReference | None = None,
+    template_: Mapping[str, Any] | None = None,
+) -> ReplicaSet:
+    hash_ = name.rsplit("-", 1)[-1]
+    return ReplicaSet(
+        metadata=ObjectMeta(
+            name=name,
+            namespace=NS,
+            uid=uid,
+            resource_version=str(version),
+            generation=generation,
+            annotations={REVISION: str(revision), **annotations},
+            owner_references=(owner,) if owner else None,
+        ),
+        spec=ReplicaSetSpec(
+            selector=LabelSelector(match_labels={"app": "web", POD_TEMPLATE_HASH: hash_}),
+            template=dict(template_) if template_ is not None else template(images, hash_),
+            replicas=replicas,
+        ),
+        status=WorkloadStatus(observed_generation=generation if observed is None else observed, replicas=replicas),
+    )
+
+
+def record(**fields: Any) -> Record:
+    base: dict[str, Any] = {"run": "run-1", "lease": LEASE, "from_images": OLD, "to_images": NEW}
+    return Record(**{**base, **fields})
+
+
+def patched(id_: str = "c1", image_id: str = "sha-1", name: str = "app", **fields: Any) -> Record:
+    """A record as the image patch leaves it."""
+    return record(before={name: ContainerBefore(container_id=id_, image_id=image_id)}, **fields)
+
+
+def run(options: Options | None = None, **fields: Any) -> Run:
+    base: dict[str, Any] = {
+        "id": "run-1",
+        "target": TargetRef(kind="Deployment", namespace=NS, name="web"),
+        "target_uid": DEPLOYMENT_UID,
+        "images": NEW,
+        "from_images": OLD,
+        "options": options or Options(),
+    }
+    return Run(**{**base, **fields})
+
+
+def rules(**fields: Any) -> Rules:
+    base: dict[str, Any] = {
+        "run": "run-1",
+        "lease": LEASE,
+        "gate": GATE,
+        "images": NEW,
+        "settle_seconds": 5.0,
+        "drain_timeout_seconds": 60.0,
+        "restart_timeout_seconds": 300.0,
+        "min_ready_seconds": 0.0,
+    }
+    return Rules(**{**base, **fields})
+
+
+def calm(*pods: PodFacts, since: float = 0.0) -> dict[str, Evidence]:
+    """Evidence that every pod and its slices have long said the same."""
+    return {f.pod.uid: Evidence(agrees_since=since) for f in pods}
+
+
+def observed(*pods: PodFacts, target: Target | None = None, **fields: Any) -> Observed:
+    """A Deployment of just these pods, looked at long enough, unless told otherwise."""
+    everything = DeploymentTarget(deployment(replicas=len(pods)), (replica_set(replicas=len(pods)),))
+    return Observed(target=target or everything, pods=tuple(pods), **{"evidence": calm(*pods), **fields})
+
+
+def of_deployment(d: Deployment | None, *replica_sets: ReplicaSet) -> DeploymentTarget:
+    return DeploymentTarget(d, replica_sets)
+
+
+def of_replica_set(rs: ReplicaSet | None) -> ReplicaSetTarget:
+    return ReplicaSetTarget(rs)
+
+
+def of_pods(*missing: str) -> PodsTarget:
+    return PodsTarget(missing)

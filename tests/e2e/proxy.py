@@ -1,0 +1,103 @@
+"""Stands between a command and the API server, sees each request, and may kill the command at an exact one.
+
+`inplace("upgrade", ..., "--server", proxy.url)`. The command's own token passes through, on loopback only.
+"""
+
+import http.client
+import http.server
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal
+
+from tests.cluster import Cluster
+
+DROPPED = {"connection", "content-length", "host", "transfer-encoding", "accept-encoding"}
+WRITES = ("POST", "PATCH", "PUT", "DELETE")
+Moment = Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str  # without the query
+    body: str
+
+    @property
+    def is_write(self) -> bool:
+        """A SelfSubjectAccessReview is a question, though it is posted."""
+        return self.method in WRITES and "selfsubjectaccessreviews" not in self.path
+
+
+@dataclass
+class Proxy:
+    """Use as a context manager. `meets` is called with every write before it is passed on, and again before its answer is."""
+
+    cluster: Cluster
+    meets: Callable[[Request, Moment], None] = lambda request, moment: None
+    seen: list[Request] = field(default_factory=list)
+
+    def __enter__(self) -> "Proxy":
+        proxy = self
+        upstream = urllib.parse.urlsplit(self.cluster.server).netloc
+        context = ssl.create_default_context(cafile=self.cluster.ca)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = Request(self.command, self.path.partition("?")[0], body.decode())
+                proxy.seen.append(request)
+                connection = http.client.HTTPSConnection(upstream, timeout=120, context=context)
+                try:
+                    if request.is_write:
+                        proxy.meets(request, "before")
+                    headers = {k: v for k, v in self.headers.items() if k.lower() not in DROPPED}
+                    connection.request(self.command, self.path, body, headers)
+                    response = connection.getresponse()
+                    if request.is_write:
+                        proxy.meets(request, "after")
+                    self.relay(response)
+                except (OSError, http.client.HTTPException):
+                    self.close_connection = True  # either side has gone, as the killed command does
+                finally:
+                    connection.close()
+
+            def relay(self, response: http.client.HTTPResponse) -> None:
+                self.send_response(response.status)
+                for key, value in response.getheaders():
+                    if key.lower() not in DROPPED:
+                        self.send_header(key, value)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                while block := response.read1(65536):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
+                self.wfile.write(b"0\r\n\r\n")
+
+            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = pass_on  # noqa: N815 as http.server wants them
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="proxy", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def writes(self) -> list[Request]:
+        return [r for r in self.seen if r.is_write]
