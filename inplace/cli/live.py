@@ -120,14 +120,18 @@ class PodTable:
         """All, by name, where they fit; else those in flight, the failed, and the most recent."""
         if len(pods) <= limit:
             return list(pods)
-        order = sorted(pods, key=lambda pod: (_rank(pod), -self._changed_at[pod.uid], pod.name))
-        return order[: limit - 1]
+        return sorted(pods, key=self._rank)[: limit - 1]
 
-
-def _rank(pod: PodView) -> int:
-    if pod.stage in IN_FLIGHT:
-        return 0
-    return 1 if pod.stage in ("Failed", "Released") else 2 if pod.stage in ("Updated", "Gone") else 3
+    def _rank(self, pod: PodView) -> tuple[int, float, str]:
+        match pod.stage:
+            case stage if stage in IN_FLIGHT:
+                return 0, 0.0, pod.name
+            case "Failed" | "Released":
+                return 1, 0.0, pod.name
+            case "Updated" | "Gone":
+                return 2, -self._changed_at[pod.uid], pod.name
+            case _:
+                return 3, 0.0, pod.name
 
 
 def _rows(pods: Sequence[PodView], frame: Frame, now: float, width: int) -> list[Text]:

@@ -17,6 +17,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.cluster.processes import ClusterError, born
 from tests.e2e.command import Inplace
+from tests.e2e.scenarios import Scene
 from tests.e2e.support import eventually
 from tests.recorder import Recorder
 
@@ -108,3 +109,8 @@ def inplace(cluster: Cluster, ns: str, tmp_path: Path) -> Iterator[Inplace]:
     command = Inplace(cluster, ns, tmp_path)
     yield command
     command.stop_all()
+
+
+@pytest.fixture
+def scene(cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace) -> Scene:
+    return Scene(cluster, ns, recorder, inplace)

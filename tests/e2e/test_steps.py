@@ -1,5 +1,7 @@
 """Steps and pauses: the only barriers, kept exactly; and the verbs `pause` and `resume`."""
 
+from dataclasses import replace
+
 from tests.cluster import Cluster
 from tests.e2e import support
 from tests.e2e.command import Inplace
@@ -21,7 +23,7 @@ def test_a_pause_after_20_percent_of_10_pods(cluster: Cluster, ns: str, recorder
     assert "2 of 10 pods updated" in paused.stdout
     assert "inplace resume deploy/web" in paused.stderr
     assert len(with_image(cluster, ns, new)) == 2
-    recorder.check(Rules(**{**vars(rules), "upgraded": 2}))
+    recorder.check(replace(rules, upgraded=2))
     no_orphans(cluster, ns)
 
     here = recorder.version()
@@ -34,7 +36,7 @@ def test_a_pause_after_20_percent_of_10_pods(cluster: Cluster, ns: str, recorder
     assert resumed.code == 0, resumed
     assert (support.uids(cluster, ns), support.ips(cluster, ns)) == before
     consistent(cluster, ns, "2", {1: "1", 2: "2"}, replicas=10)
-    recorder.check(Rules(**{**vars(rules), "upgraded": 10, "since": mark}))
+    recorder.check(replace(rules, upgraded=10, since=mark))
     assert inplace("resume", "deploy/web").code == 5, "there is nothing to resume any more"
 
 

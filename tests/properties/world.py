@@ -362,7 +362,8 @@ class World:
         if name == "web-1" or not self.paused:
             self.say(f"ReplicaSet {name} was deleted")
         self.sets.pop(name, None)
-        self.touch_deployment()
+        self.tell("workload")
+        self.soon(0.05, 1.0, self.sync_deployment)
         return None
 
     # The truth, for checks

@@ -1,0 +1,184 @@
+"""The lock: one holder, no clock of anybody else, nothing written once a renewal is too old."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from inplace.kube.errors import ConnectionFailed
+from inplace.model.names import REQUEST, RUN, TargetRef
+from inplace.model.run import Run
+from inplace.runtime.lock import FENCE_SECONDS, Held, Lock, LostLock, request_of, run_of
+from tests.unit.kube.fakes import FakeClock
+from tests.unit.runtime.fakes import Server, api, merged
+
+TARGET = TargetRef("Deployment", "shop", "web")
+PATH = "/apis/coordination.k8s.io/v1/namespaces/shop/leases/inplace-deployment-web"
+OWNER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d-1"}
+RUN_ONE = Run(id="one", target=TARGET, images={"app": "app:2"})
+
+
+def lock(server: Server, clock: FakeClock, who: str = "me") -> Lock:
+    return Lock(api(server, clock), TARGET, OWNER, who)
+
+
+def acquired(server: Server, clock: FakeClock, who: str = "me") -> Lock:
+    mine = lock(server, clock, who)
+    mine.acquire(mine.wait_until_free(silent), RUN_ONE)
+    return mine
+
+
+def is_safe(mine: Lock) -> bool:
+    return mine.is_safe
+
+
+def silent(_line: str) -> None:
+    pass
+
+
+def meanwhile(clock: FakeClock, act: Callable[[], None]) -> None:
+    """Does `act` whenever somebody sleeps."""
+    sleep = clock.sleep
+
+    def slept(seconds: float) -> None:
+        sleep(seconds)
+        act()
+
+    clock.sleep = slept  # type: ignore[method-assign]
+
+
+def test_a_new_lock_holds_the_run_and_belongs_to_the_target() -> None:
+    server, clock = Server(), FakeClock()
+    acquired(server, clock)
+    lease = server.objects[PATH]
+    assert lease["spec"]["holderIdentity"] == "me"
+    assert lease["metadata"]["ownerReferences"] == [OWNER]
+    assert len(server.writes) == 1
+    assert '"id":"one"' in lease["metadata"]["annotations"][RUN]
+
+
+def test_a_released_lock_is_taken_at_once_and_its_run_is_read() -> None:
+    server, clock = Server(), FakeClock()
+    acquired(server, clock).release(RUN_ONE)
+    again = lock(server, clock, "you")
+    lease = again.wait_until_free(silent)
+    assert clock.slept == []
+    stored = run_of(lease)
+    assert stored is not None
+    assert stored.id == "one"
+    again.acquire(lease, RUN_ONE)
+    assert server.objects[PATH]["spec"]["holderIdentity"] == "you"
+    assert server.objects[PATH]["spec"]["leaseTransitions"] == 1
+
+
+def test_a_living_holder_refuses_a_newcomer_by_name_and_nothing_is_written() -> None:
+    server, clock = Server(), FakeClock()
+    first = acquired(server, clock, "host-7")
+    meanwhile(clock, first.renew)
+    before = len(server.writes)
+    with pytest.raises(Held, match="host-7"):
+        lock(server, clock, "you").wait_until_free(silent)
+    assert all(body["spec"].keys() == {"renewTime"} for _, _, body in server.writes[before:])
+
+
+def test_a_dead_holder_is_taken_over_after_the_lease_time_whatever_its_renew_time_says() -> None:
+    server, clock = Server(), FakeClock()
+    acquired(server, clock, "dead")
+    server.put(PATH, merged(server.objects[PATH], {"spec": {"renewTime": "2099-01-01T00:00:00Z"}}))
+    mine = lock(server, clock)
+    lease = mine.wait_until_free(silent)
+    assert sum(clock.slept) == 15
+    mine.acquire(lease, RUN_ONE)
+    assert is_safe(mine)
+
+
+def test_two_newcomers_cannot_both_take_it() -> None:
+    server, clock = Server(), FakeClock()
+    acquired(server, clock).release(RUN_ONE)
+    one, two = lock(server, clock, "one"), lock(server, clock, "two")
+    seen_by_one, seen_by_two = one.wait_until_free(silent), two.wait_until_free(silent)
+    one.acquire(seen_by_one, RUN_ONE)
+    with pytest.raises(Held):
+        two.acquire(seen_by_two, RUN_ONE)
+    assert server.objects[PATH]["spec"]["holderIdentity"] == "one"
+
+
+def test_an_acquisition_whose_answer_was_lost_is_ours_all_the_same() -> None:
+    server, clock = Server(), FakeClock()
+    server.deaf = True
+    mine = lock(server, clock)
+    with pytest.raises(ConnectionFailed):
+        mine.acquire(None, RUN_ONE)
+    server.deaf = False
+    mine.acquire(None, RUN_ONE)
+    assert is_safe(mine)
+
+
+def test_writing_is_unsafe_once_the_last_renewal_is_too_old() -> None:
+    server, clock = Server(), FakeClock()
+    mine = acquired(server, clock)
+    clock.now += FENCE_SECONDS - 0.1
+    assert is_safe(mine)
+    clock.now += 0.2
+    assert not is_safe(mine)
+    mine.renew()
+    assert is_safe(mine)
+
+
+def test_the_age_of_a_renewal_counts_from_before_it_was_sent() -> None:
+    server, clock = Server(), FakeClock()
+    mine = acquired(server, clock)
+    slow = server.call
+
+    def call(request: object, timeout_seconds: float) -> object:
+        clock.now += 9.0
+        return slow(request, timeout_seconds)  # type: ignore[arg-type]
+
+    server.call = call  # type: ignore[method-assign, assignment]
+    mine.renew()
+    clock.now += 1.5
+    assert not is_safe(mine)
+
+
+def test_a_request_of_a_verb_beside_the_run_is_no_loss_and_goes_with_its_effect() -> None:
+    server, clock = Server(), FakeClock()
+    mine = acquired(server, clock)
+    server.put(PATH, merged(server.objects[PATH], {"metadata": {"annotations": {REQUEST: "pause"}}}))
+    mine.renew()
+    assert request_of(mine.lease) == "pause"
+    mine.save(RUN_ONE, clear_request=True)
+    assert request_of(mine.lease) == ""
+
+
+def test_a_lease_taken_over_is_lost_and_named() -> None:
+    server, clock = Server(), FakeClock()
+    mine = acquired(server, clock)
+    server.put(PATH, merged(server.objects[PATH], {"spec": {"holderIdentity": "you"}}))
+    with pytest.raises(LostLock, match="you"):
+        mine.renew()
+
+
+def test_a_deleted_lease_is_lost() -> None:
+    server, clock = Server(), FakeClock()
+    mine = acquired(server, clock)
+    del server.objects[PATH]
+    with pytest.raises(LostLock, match="deleted"):
+        mine.save(RUN_ONE)
+
+
+def test_a_clean_end_leaves_the_run_and_no_holder_or_nothing_at_all() -> None:
+    server, clock = Server(), FakeClock()
+    acquired(server, clock).release(RUN_ONE)
+    assert "holderIdentity" not in server.objects[PATH]["spec"]
+    acquired(server, clock).release(RUN_ONE, delete=True)
+    assert PATH not in server.objects
+
+
+def test_a_stored_run_of_another_version_is_refused_in_words() -> None:
+    server, clock = Server(), FakeClock()
+    acquired(server, clock)
+    annotations = server.objects[PATH]["metadata"]["annotations"]
+    annotations[RUN] = annotations[RUN].replace('"id"', '"v":9,"id"')
+    with pytest.raises(ValueError, match="version 9"):
+        run_of(lock(server, clock).read())
