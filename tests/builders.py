@@ -59,6 +59,7 @@ NEW = {"app": "repo/app:2"}
 SPEC = Spec(lease=LEASE, since="2026-01-01T00:00:00Z")
 DEPLOYMENT_UID = "uid-deploy-web"
 LIVE_UID = "uid-rs-web-1"
+REPLICA_SET = OwnerReference("ReplicaSet", "web-1", LIVE_UID, controller=True)
 PROBE = Probe(period_seconds=1)
 
 
@@ -102,9 +103,9 @@ def pod(
     statuses: Iterable[ContainerStatus] | None = None,
     sidecars: Iterable[Container] = (),
     gates: Iterable[str] = (GATE,),
-    labels: Mapping[str, str] = {"app": "web"},  # noqa: B006 (never written)
-    annotations: Mapping[str, str] = {},  # noqa: B006
-    owner: OwnerReference | None = OwnerReference("ReplicaSet", "web-1", LIVE_UID, controller=True),
+    labels: Mapping[str, str] = {"app": "web"},
+    annotations: Mapping[str, str] = {},
+    owner: OwnerReference | None = REPLICA_SET,
     host_network: bool = False,
     ip: str = "",
     uid: str = "",
@@ -245,7 +246,7 @@ def replica_set(
     generation: int = 1,
     observed: int | None = None,
     version: int = 200,
-    annotations: Mapping[str, str] = {},  # noqa: B006
+    annotations: Mapping[str, str] = {},
     owner: OwnerReference | None = None,
     template_: Mapping[str, Any] | None = None,
 ) -> ReplicaSet:

@@ -27,7 +27,7 @@ from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.stages import judge
 from inplace.engine.starts import gate_before
-from inplace.engine.templates import tombstone
+from inplace.engine.templates import init_names_of, tombstone
 from inplace.kube.errors import ApiError, Conflict
 from inplace.model.record import ContainerBefore, Record
 from inplace.model.run import Run, lease_name
@@ -73,20 +73,21 @@ def writes(observed: Observed, run: Run) -> Iterator[tuple[str, Action]]:
             meta, live = deployment.metadata, live_of(observed.target)
             judged = (meta.name, meta.uid, meta.resource_version)
             yield f"pause deploy/{meta.name}", PauseTarget(*judged, paused=True)
-            yield f"change the template of deploy/{meta.name}", PatchTemplate(*judged, images=run.images)
+            init = init_names_of(deployment.spec.template)
+            yield f"change the template of deploy/{meta.name}", PatchTemplate(*judged, run.images, init)
             if live is not None:
                 manifest = tombstone(deployment, live, run.from_images)
                 of_live = (live.metadata.name, live.metadata.uid, live.metadata.resource_version)
-                yield f"change the template of rs/{of_live[0]}", PatchReplicaSetTemplate(*of_live, images=run.images)
+                yield f"change the template of rs/{of_live[0]}", PatchReplicaSetTemplate(*of_live, run.images, init)
                 yield (
                     f"keep the old template as a ReplicaSet of deploy/{meta.name}",
                     CreateTombstone(manifest["metadata"]["name"], manifest),
                 )
         case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            meta = rs.metadata
+            meta, init = rs.metadata, init_names_of(rs.spec.template)
             yield (
                 f"change the template of rs/{meta.name}",
-                PatchReplicaSetTemplate(meta.name, meta.uid, meta.resource_version, images=run.images),
+                PatchReplicaSetTemplate(meta.name, meta.uid, meta.resource_version, run.images, init),
             )
         case _:
             return
@@ -110,5 +111,5 @@ def _pod_writes(facts: PodFacts, run: Run) -> Iterator[tuple[str, Action]]:
         before={name: ContainerBefore() for name in changed},
     )
     yield f"close the gate of {pod}", CloseGate(facts.ref, gate, record)
-    yield f"change the images of {pod}", PatchImages(facts.ref, changed, record)
+    yield f"change the images of {pod}", PatchImages(facts.ref, changed, record, facts.pod.spec.init_names())
     yield f"open the gate of {pod}", OpenGate(facts.ref, gate, "Upgraded")

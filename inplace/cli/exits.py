@@ -8,6 +8,8 @@ import click
 
 from inplace.model.run import Outcome
 
+CLICK_BEGINS = ("No such ", "Invalid value", "Missing ", "Got unexpected ", "Option ")
+
 
 class Code(IntEnum):
     DONE = 0
@@ -47,6 +49,8 @@ def explain(error: BaseException, prog: str) -> tuple[str, Code] | None:
             return _usage(error, prog), Code.USAGE
         case click.ClickException():
             return error.format_message(), Code.USAGE
+        case OSError() if error.strerror:
+            return f"the output cannot be written, or a file not read: {error.strerror}", Code.FAILED
         case click.Abort() | KeyboardInterrupt():
             return "interrupted; nothing was changed", Code.INTERRUPTED
         case _:
@@ -76,4 +80,6 @@ def _of_runtime(error: BaseException) -> tuple[str, Code] | None:
 def _usage(error: click.UsageError, prog: str) -> str:
     path = error.ctx.command_path if error.ctx is not None else prog
     text = " ".join(error.format_message().split()).rstrip(".")
-    return f"{text[:1].lower()}{text[1:]} (see `{path} --help`)"
+    if text.startswith(CLICK_BEGINS):
+        text = text[0].lower() + text[1:]
+    return f"{text} (see `{path} --help`)"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from inplace.cli import out
+from inplace.cli.text import reason_of
 from inplace.engine.plan import PodView
 from inplace.runtime.driver import Frame
 
@@ -46,18 +47,18 @@ class Lines:
         pass
 
     def _saw_pod(self, pod: PodView, frame: Frame) -> None:
-        before = self._stages.get(pod.uid)
+        before, reason = self._stages.get(pod.uid), reason_of(pod, frame.plan.run.failures)
         self._stages[pod.uid] = pod.stage
         if pod.stage == before:
             if pod.stage not in ("Pending", "Updated"):
-                self._reason(pod.uid, pod.reason, frame.now, f"pod/{pod.name} {pod.stage}: ")
+                self._reason(pod.uid, reason, frame.now, f"pod/{pod.name} {pod.stage}: ")
             return
-        self._reasons[pod.uid] = (pod.reason, frame.now, True)
+        self._reasons[pod.uid] = (reason, frame.now, True)
         if before is None and pod.stage in ("Pending", "Updated"):
             return
         progress = frame.plan.progress
         more = f" ({progress.updated} of {progress.desired})" if pod.stage == "Updated" else ""
-        self._print(f"pod/{pod.name} {pod.stage}{more}{f': {pod.reason}' if pod.reason else ''}")
+        self._print(f"pod/{pod.name} {pod.stage}{more}{f': {reason}' if reason else ''}")
 
     def _reason(self, who: str, reason: str, now: float, prefix: str) -> None:
         known, since, told = self._reasons.get(who, ("", now, True))

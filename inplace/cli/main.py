@@ -21,13 +21,13 @@ from inplace.cli.out import note
 from inplace.cli.world import World
 
 COMMANDS = {
-    "upgrade": ("inplace.cli.upgrade:upgrade", "Upgrade the images of running pods in place."),
+    "upgrade": ("inplace.cli.upgrade:upgrade", "Upgrade the images of running pods without recreating them."),
     "plan": ("inplace.cli.plan:plan", "Show what an upgrade would do, and change nothing."),
     "status": ("inplace.cli.status:status", "Show a target's run and its pods."),
-    "list": ("inplace.cli.listing:list_runs", "List runs."),
+    "list": ("inplace.cli.listing:list_runs", "List runs: those that go on, and the last one of each target."),
     "pause": ("inplace.cli.verbs:pause", "Let a run finish its pods in flight, and start no more."),
-    "resume": ("inplace.cli.verbs:resume", "Go on with a paused or broken-off run."),
-    "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
+    "resume": ("inplace.cli.verbs:resume", "Go on with a paused or broken-off run, past the pause at which it stands."),
+    "gate": ("inplace.cli.gate:gate", "Readiness gates by hand, or kept open on new pods."),
     "version": ("inplace.cli.version:version", "Print the version."),
     "completion": ("inplace.cli.completion:completion", "Print the completion script of a shell."),
 }
@@ -87,6 +87,9 @@ def run(world: World) -> int:
     try:
         code: Any = cli.main(list(world.args), world.prog, complete, standalone_mode=False, obj=world)
         return int(code or Code.DONE)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx is not None else "")
+        return int(Code.DONE)
     except (Exception, KeyboardInterrupt) as error:
         if world.is_debugging:
             import traceback

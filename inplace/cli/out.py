@@ -1,13 +1,15 @@
 """Where output goes: data on stdout, notes on stderr, every line through the sanitiser.
 
-Writing never raises: a reader that went away (`| head`, a closed terminal) must not stop an upgrade in the middle.
+A reader that went away (`| head`, a closed terminal) is no error. A note that cannot be written is dropped; an answer that
+cannot (a full disk) raises `OSError`.
 """
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -23,7 +25,8 @@ def data(line: str = "") -> None:
 
 def note(line: str) -> None:
     """Anything about the answer: warnings, progress beside JSON, what to do next."""
-    _write(line, err=True)
+    with suppress(OSError):
+        _write(line, err=True)
 
 
 def lines(texts: Iterable[str], *, err: bool = False) -> None:
@@ -34,7 +37,7 @@ def lines(texts: Iterable[str], *, err: bool = False) -> None:
 def as_json(value: Any) -> None:
     """ASCII only, so that no terminal is told anything by what a pod says."""
     text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
-    with suppress(OSError):
+    with _reader_may_go():
         click.echo(text)
 
 
@@ -46,5 +49,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _write(line: str, *, err: bool) -> None:
-    with suppress(OSError):
+    with _reader_may_go():
         click.echo(safe(line), err=err)
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise

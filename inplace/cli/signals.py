@@ -25,7 +25,7 @@ class TimedOut(Exception):
 
 
 class Stopper:
-    """Context manager; from `attach` on, signals are the session's while that drives. Main thread only."""
+    """Context manager; from the first write of the attached session on, signals are its own. Main thread only."""
 
     def __init__(self, timeout_seconds: float | None = None) -> None:
         self._timeout = timeout_seconds
@@ -61,7 +61,7 @@ class Stopper:
         os.close(self._read)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._session is None or not self._session.is_driving:
+        if self._session is None or not self._session.has_begun:
             raise TimedOut if number == signal.SIGALRM else KeyboardInterrupt
         if number == signal.SIGALRM and self._asked:
             return

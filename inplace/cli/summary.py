@@ -41,11 +41,15 @@ def _headline(s: Summary) -> str:
         case "Succeeded":
             return f"{where} runs {images_text(s.images)}: {plural(s.touched, 'pod')} upgraded in {took}"
         case "Failed":
-            return f"{where} failed after {took}, {count}: {s.message}"
+            # The pods' own reasons follow below; a run that went back, or that was stopped by another change, has one more.
+            why = "" if s.failures and not s.message.startswith("rolled back") else f": {s.message}"
+            return f"{where} failed after {took}, {count}{why}"
         case "Paused":
             return f"{where} is {s.message or 'paused'}, {count}"
-        case "TimedOut" | "Interrupted":
-            return f"{where} was {s.message or s.outcome.lower()}, {count}"
+        case "TimedOut":
+            return f"{where} {s.message or 'timed out'}, {count}"
+        case "Interrupted":
+            return f"{where} was {s.message or 'interrupted'}, {count}"
 
 
 def _proof(s: Summary) -> Iterator[str]:

@@ -15,7 +15,7 @@ from inplace.model.quantity import valid_image
 
 SUPPORTED: dict[Kind, Resource[Any]] = {"Deployment": DEPLOYMENTS, "ReplicaSet": REPLICA_SETS, "Pods": PODS}
 NOT_YET: tuple[Resource[Any], ...] = (STATEFUL_SETS, DAEMON_SETS)
-UPGRADABLE = "inplace upgrades Deployments (deploy/NAME), ReplicaSets (rs/NAME) and pods (pod/NAME, or pods -l SELECTOR)"
+UPGRADABLE = "write deploy/NAME, rs/NAME, pod/NAME... or pods -l SELECTOR"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")

@@ -44,6 +44,8 @@ class PatchImages(PodAction, frozen=True):
 
     images: dict[str, str]
     record: Record
+    init: frozenset[str] = frozenset()
+    """The init containers of the pod: sidecars are among them."""
 
 
 class OpenGate(PodAction, frozen=True):
@@ -77,12 +79,14 @@ class PauseTarget(TargetAction, frozen=True):
 
 class PatchReplicaSetTemplate(TargetAction, frozen=True):
     images: dict[str, str]
+    init: frozenset[str] = frozenset()
 
 
 class PatchTemplate(TargetAction, frozen=True):
     """The Deployment's template."""
 
     images: dict[str, str]
+    init: frozenset[str] = frozenset()
 
 
 class DeleteTwin(TargetAction, frozen=True):

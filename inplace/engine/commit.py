@@ -21,7 +21,15 @@ from inplace.engine.actions import (
     ReturnFields,
 )
 from inplace.engine.observed import DeploymentTarget, Observed, PodsTarget, ReplicaSetTarget
-from inplace.engine.templates import differences, images_of, is_tombstone_done, same_template, tombstone, with_images
+from inplace.engine.templates import (
+    differences,
+    images_of,
+    init_names_of,
+    is_tombstone_done,
+    same_template,
+    tombstone,
+    with_images,
+)
 from inplace.model.run import Commit, Run
 from inplace.model.workloads import Deployment, ReplicaSet
 
@@ -95,7 +103,7 @@ def next_act(observed: Observed, run: Run, commit: Commit, listed_fresh: Mapping
 
 def _next_for_replica_set(observed: Observed, rs: ReplicaSet, run: Run, listed_fresh: Mapping[str, bool]) -> Next:
     if not _holds(rs.spec.template, run.images):
-        return Act(PatchReplicaSetTemplate(*_judged(rs), images=run.images), "patching the template")
+        return Act(_patch_replica_set(rs, run), "patching the template")
     if not rs.is_observed:
         return Await("waiting for the ReplicaSet controller to see the new template")
     if not listed_fresh.get("replicaset"):
@@ -140,19 +148,27 @@ def _behind_pause(
     if twin is not None:
         return twin
     if not live_is_new:
-        return Act(PatchReplicaSetTemplate(*_judged(live), images=run.images), "patching the ReplicaSet's template")
+        return Act(_patch_replica_set(live, run), "patching the ReplicaSet's template")
     if not live.is_observed:
         return Await("waiting for the ReplicaSet controller to see the new template")
     if not is_new:
         if not listed_fresh.get("replicaset"):
             return FreshList("replicaset")
-        return Act(PatchTemplate(*_judged(deployment), images=run.images), "patching the Deployment's template")
+        return Act(_patch_deployment(deployment, run), "patching the Deployment's template")
     if not _controller_follows(deployment):
         return Await("waiting for the Deployment controller to take the ReplicaSet for the new one")
     manifest = tombstone(deployment, live, run.from_images)
     if any(rs.metadata.name == manifest["metadata"]["name"] for rs in replica_sets):
         return Await("waiting for the Deployment controller to number the new revision")
     return Act(CreateTombstone(manifest["metadata"]["name"], manifest), "keeping the old template in the history")
+
+
+def _patch_replica_set(rs: ReplicaSet, run: Run) -> Action:
+    return PatchReplicaSetTemplate(*_judged(rs), run.images, init_names_of(rs.spec.template))
+
+
+def _patch_deployment(deployment: Deployment, run: Run) -> Action:
+    return PatchTemplate(*_judged(deployment), run.images, init_names_of(deployment.spec.template))
 
 
 def _controller_follows(deployment: Deployment) -> bool:

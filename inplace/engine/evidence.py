@@ -39,6 +39,7 @@ def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], n
         running_since=running,
         unstarted=unstarted,
         started_at=started,
+        outlived=_outlived(old, facts),
     )
 
 
@@ -65,6 +66,16 @@ def _turned_after(version: int, facts: PodFacts, ignored: frozenset[str]) -> boo
     watch may still bring an older turn of the same entries; comparing arrival times would believe it."""
     versions = [entry.version for entry in facts.entries if entry.service not in ignored]
     return bool(versions) and min(versions) > version
+
+
+def _outlived(old: Evidence, facts: PodFacts) -> frozenset[str]:
+    pod, record = facts.pod, facts.record
+    if not isinstance(record, Record) or record.before is None or pod.status.observed_generation < pod.metadata.generation:
+        return frozenset()
+    shown = pod.container_ids(record.before)
+    return old.outlived | {
+        b.container_id for name, b in record.before.items() if b.container_id and shown[name] == b.container_id
+    }
 
 
 def _starts(old: Evidence, facts: PodFacts, now: float) -> tuple[dict[str, float], frozenset[str], dict[str, float]]:

@@ -12,6 +12,7 @@ from inplace.engine.budget import never_allows
 from inplace.engine.commit import live_of
 from inplace.engine.drain import ignored_services, undrainable
 from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, PodsTarget, ReplicaSetTarget
+from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of
 from inplace.engine.templates import differences, spec_of
 from inplace.model.pods import PodSpec
@@ -212,7 +213,8 @@ def _warnings(observed: Observed, run: Run) -> tuple[str, ...]:
     for name in sorted(run.images):
         container = spec.container(name) if spec is not None else None
         if container is not None and container.readiness_probe is None and container.startup_probe is None:
-            found.append(f"container {name} has no readiness probe: running counts as ready, and its gate opens at once")
+            steady = f"{UNPROBED_SECONDS:.0f} seconds"
+            found.append(f"container {name} has no readiness probe: it counts as ready once it has run for {steady}")
     for name, image in sorted(run.images.items()):
         if is_mutable(image):
             found.append(

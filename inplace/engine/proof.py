@@ -14,8 +14,13 @@ from inplace.model.pods import Container, ContainerStatus, Pod
 from inplace.model.record import ContainerBefore, Record
 
 AMBIGUOUS_SECONDS = 5.0
-"""How long a container of unclear origin must have run, as we saw it, before it counts as the new one."""
+DEFAULT_GRACE_SECONDS = 30
+"""A container of unclear origin must have run, as we saw it, for its grace period and 5 s before it counts as the new one: an
+old one, told to stop, is gone by then."""
 STARTUP_SLACK_SECONDS = 2.0
+UNPROBED_SECONDS = 3.0
+"""How long a container without probes must have run, as we saw it. One that exits at once is shown running for up to 1.3 s
+(measured: the kubelet's relist), and Ready, so that without this every pod would get the bad image, one after the other."""
 IMAGE_REASONS = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError"})
 
 
@@ -52,18 +57,23 @@ def restart_proof(facts: PodFacts, record: Record, evidence: Evidence, now: floa
             return Waiting(f"waiting for {name} to be restarted{_says(status)}")
         if status.state.running is None:
             return Waiting(f"waiting for {name} to run{_says(status)}")
-        unclear_until = _unclear_until(status, before, record.to_images.get(name, ""), evidence, now)
+        unclear_until = _unclear_until(pod, status, before, record.to_images.get(name, ""), evidence, now)
         if unclear_until > now:
             return Waiting(f"making sure that {name} runs the new image", unclear_until)
     return Proven()
 
 
-def _unclear_until(status: ContainerStatus, before: ContainerBefore, image: str, evidence: Evidence, now: float) -> float:
+def _unclear_until(
+    pod: Pod, status: ContainerStatus, before: ContainerBefore, image: str, evidence: Evidence, now: float
+) -> float:
     """A container that crashed while we patched may have been replaced by the kubelet from the old image first: its
-    containerID is new, its image is not. Only where neither the image name nor the digest tells, time must."""
-    if _same_image(status.image, image) or status.image_id != before.image_id:
+    containerID is new, its image is not. Only where neither the image name nor the digest tells, nor the old container was
+    seen to outlive the patch, time must."""
+    if _same_image(status.image, image) or status.image_id != before.image_id or before.container_id in evidence.outlived:
         return now
-    return evidence.running_since.get(status.container_id, now) + AMBIGUOUS_SECONDS
+    grace = pod.spec.termination_grace_period_seconds
+    seconds = AMBIGUOUS_SECONDS + (DEFAULT_GRACE_SECONDS if grace is None else grace)
+    return evidence.running_since.get(status.container_id, now) + seconds
 
 
 def _same_image(shown: str, wanted: str) -> bool:
@@ -98,8 +108,12 @@ def may_open(facts: PodFacts, record: Record, evidence: Evidence, min_ready_seco
 
 def _started_believed_at(container: Container, status: ContainerStatus, evidence: Evidence, now: float) -> float | Waiting:
     probe = container.startup_probe
-    if probe is None or container.readiness_probe is not None:
+    if container.readiness_probe is not None:
         return 0.0
+    if probe is None:
+        since = evidence.running_since.get(status.container_id, now)
+        steady = Waiting(f"making sure that {container.name}, which has no probe, keeps running", since + UNPROBED_SECONDS)
+        return since if now >= since + UNPROBED_SECONDS else steady
     waiting = Waiting(f"waiting for {container.name} to pass its startupProbe")
     if status.started is not True:
         return waiting

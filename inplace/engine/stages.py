@@ -180,7 +180,7 @@ def _patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
         from_images={**{name: have[name] for name in changed}, **record.from_images},
         before=before,
     )
-    return PatchImages(facts.ref, changed, written)
+    return PatchImages(facts.ref, changed, written, pod.spec.init_names())
 
 
 def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:

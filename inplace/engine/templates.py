@@ -26,6 +26,10 @@ def images_of(template: Mapping[str, Any]) -> dict[str, str]:
     return spec_of(template).images()
 
 
+def init_names_of(template: Mapping[str, Any]) -> frozenset[str]:
+    return spec_of(template).init_names()
+
+
 def with_images(template: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
     """A copy in which the named containers have these images."""
     spec = dict(template.get("spec") or {})
@@ -127,6 +131,7 @@ __all__ = [
     "REVISION",
     "differences",
     "images_of",
+    "init_names_of",
     "is_tombstone_done",
     "same_template",
     "spec_of",

@@ -50,6 +50,9 @@ class PodSpec(Wire, frozen=True):
     def images(self) -> dict[str, str]:
         return {c.name: c.image for c in self.all_containers()}
 
+    def init_names(self) -> frozenset[str]:
+        return frozenset(c.name for c in self.init_containers or ())
+
     def has_gate(self, condition_type: str) -> bool:
         return any(gate.condition_type == condition_type for gate in self.readiness_gates or ())
 

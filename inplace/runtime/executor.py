@@ -7,6 +7,7 @@ cache before anybody hears of it, so that no plan is judged on anything older.
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,8 +56,9 @@ class Executor:
             case CloseGate(pod=pod, gate=gate, record=record, judged_version=judged_version):
                 body = gate_body(gate, False, "Upgrading", {RECORD: encode_record(record)}, self._utcnow())
                 self._patch_pod(pod, body, "status", version=judged_version)
-            case PatchImages(pod=pod, images=images, record=record):
-                self._patch_pod(pod, images_body(images, {RECORD: encode_record(record)}), "", version=True)
+            case PatchImages(pod=pod, images=images, record=record, init=init):
+                body = {**images_body(images, init), "metadata": {"annotations": {RECORD: encode_record(record)}}}
+                self._patch_pod(pod, body, "", version=True)
             case OpenGate(pod=pod, gate=gate, reason=reason):
                 body = gate_body(gate, True, reason, {RECORD: None}, self._utcnow())
                 self._patch_pod(pod, body, "status", version=True, retries=False)
@@ -64,10 +66,10 @@ class Executor:
                 self._patch_pod(pod, {"metadata": {"annotations": {RECORD: None}}}, "", version=True)
             case PauseTarget(paused=paused):
                 self._patch_deployment(action, {"spec": {"paused": True if paused else None}})
-            case PatchTemplate(images=images):
-                self._patch_deployment(action, {"spec": {"template": images_body(images)}})
-            case PatchReplicaSetTemplate(images=images):
-                body = {"spec": {"template": images_body(images)}}
+            case PatchTemplate(images=images, init=init):
+                self._patch_deployment(action, {"spec": {"template": images_body(images, init)}})
+            case PatchReplicaSetTemplate(images=images, init=init):
+                body = {"spec": {"template": images_body(images, init)}}
                 self._store(self._watches.replica_sets, self._patch_target(REPLICA_SETS, action, body, STRATEGIC_MERGE))
             case DeleteTwin(name=name, uid=uid, resource_version=version):
                 self._delete_twin(name, uid, version)
@@ -179,7 +181,9 @@ _MESSAGES = {
 }
 
 
-def images_body(images: dict[str, str], annotations: dict[str, str | None] | dict[str, str] | None = None) -> Json:
-    """Images by container name, for a strategic merge on a pod or a template."""
-    body: Json = {"spec": {"containers": [{"name": name, "image": image} for name, image in sorted(images.items())]}}
-    return {**body, "metadata": {"annotations": annotations}} if annotations else body
+def images_body(images: Mapping[str, str], init: Container[str]) -> Json:
+    """Images by container name, for a strategic merge on a pod or a template: a name in the wrong list would be a new one."""
+    spec: Json = {}
+    for name, image in sorted(images.items()):
+        spec.setdefault("initContainers" if name in init else "containers", []).append({"name": name, "image": image})
+    return {"spec": spec}

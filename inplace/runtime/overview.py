@@ -19,7 +19,7 @@ from inplace.engine.planner import rules_of
 from inplace.engine.stages import GateState, gate_of, judge
 from inplace.engine.steps import describe
 from inplace.kube.api import Api
-from inplace.kube.errors import NotFound
+from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import DEPLOYMENTS, ENDPOINT_SLICES, LEASES, PODS, REPLICA_SETS, SERVICES
 from inplace.model.names import DEFAULT_GATE, TargetRef
 from inplace.model.pods import Pod
@@ -82,11 +82,14 @@ def overview(api: Api, target: TargetRef) -> Overview:
 
 
 def state_of(api: Api, target: TargetRef) -> RunState | None:
-    """The target's Lease; None where it never had a run. Raises `ApiError`."""
+    """The target's Lease; None where it never had a run. Who may not read Leases is told so, and still sees the pods."""
+    name = lease_name(target)
     try:
-        return _state(api.get(LEASES, target.namespace, lease_name(target)), api.clock.utcnow())
+        return _state(api.get(LEASES, target.namespace, name), api.clock.utcnow())
     except NotFound:
         return None
+    except Forbidden as error:
+        return RunState(target.namespace, name, "", None, "", None, problem=str(error))
 
 
 def runs(api: Api, namespace: str | None) -> list[RunState]:

@@ -16,7 +16,7 @@ from inplace.runtime.driver import Frame
 PHASES: Mapping[str, Stage] = {"drain": "Closing", "settle": "Settling", "restart": "Restarting", "return": "Returning"}
 
 
-class Spread(msgspec.Struct, frozen=True):
+class Spread(msgspec.Struct, frozen=True, rename="camel"):
     """Seconds over all pods."""
 
     median: float
@@ -89,7 +89,7 @@ class Tracker:
             same_uids=len(still),
             same_ips=sum(facts[uid].pod.ips() == self._ips.get(uid) for uid in still),
             restarts=restarts,
-            seconds=last.now - self._started_at,
+            seconds=round(last.now - self._started_at, 2),
             phases=self._phases(),
             failures=run.failures,
             left=tuple(_left(f, run) for f in facts.values() if isinstance(f.record, Record)),

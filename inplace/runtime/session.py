@@ -87,8 +87,8 @@ class Session:
         self._identity = identity
         self._said = said
         self._asked_to_stop: Stop | None = None
-        self.is_driving = False
-        """Whether `ask_to_stop` is heard; before and after, an interrupt may simply end the process."""
+        self.has_begun = False
+        """From the first write on `ask_to_stop` is how to end; before, an interrupt may simply end the process."""
         self.inbox = ThreadInbox(api.clock)
         old = too_old(api)
         if old is not None:
@@ -189,7 +189,7 @@ class Session:
             tracker.saw(frame, self.observer.facts)
             told(frame)
 
-        self.is_driving = True
+        self.has_begun = True
         lock.acquire(lease, run)
         writes = self.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
         executor = Executor(writes, self.target.namespace, self.watches)
@@ -208,7 +208,6 @@ class Session:
             renewer.stop()
             workers.stop()
         ended = self._let_go(lock, driver.run, finished)
-        self.is_driving = False
         return tracker.summary(ended, finished.outcome, finished.message, frames[-1], self._own_facts(frames[-1]))
 
     def _own_facts(self, last: Frame) -> dict[str, Any]:

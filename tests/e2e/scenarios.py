@@ -68,7 +68,7 @@ class Scene:
         return self.end(self.start(*options, target=target, settle=settle, **images), code)
 
     def check(
-        self, *, upgraded: int, max_unavailable: int = 1, writes: int | None = 3, undrainable: Iterable[str] = ()
+        self, *, upgraded: int | None, max_unavailable: int = 1, writes: int | None = 3, undrainable: Iterable[str] = ()
     ) -> None:
         """Every promise held, as the recorder saw it; and only one ReplicaSet ever had pods."""
         rules = Rules(max_unavailable, "Deployment/web", GATE, upgraded, writes, undrainable=frozenset(undrainable))

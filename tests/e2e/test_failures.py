@@ -5,7 +5,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.e2e import support
 from tests.e2e.command import Inplace, Result
-from tests.e2e.scenes import SETTLE, any_patched, app, consistent, no_orphans, our_writes, revisions, stored_run, until, web, with_image
+from tests.e2e.mishaps import SETTLE, any_patched, app, consistent, no_orphans, our_writes, revisions, stored_run, until, web, with_image
 from tests.e2e.support import Object
 from tests.recorder import Recorder, Rules
 

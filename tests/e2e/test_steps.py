@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.cluster import Cluster
 from tests.e2e import support
 from tests.e2e.command import Inplace
-from tests.e2e.scenes import SETTLE, any_closed, app, back, consistent, no_orphans, our_writes, stored_run, until, web, with_image
+from tests.e2e.mishaps import SETTLE, any_closed, app, back, consistent, no_orphans, our_writes, stored_run, until, web, with_image
 from tests.e2e.support import GATE
 from tests.recorder import Recorder, Rules
 from tests.recorder.history import replay

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
-settings.register_profile("quick", max_examples=60, derandomize=True, **_COMMON)
-settings.register_profile("thorough", max_examples=2000, derandomize=False, print_blob=True, **_COMMON)
+_COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+settings.register_profile("quick", _COMMON, max_examples=100, derandomize=True)
+settings.register_profile("thorough", _COMMON, max_examples=2000, print_blob=True)
 settings.load_profile(os.environ.get("INPLACE_HYPOTHESIS", "quick"))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -28,6 +29,7 @@ from inplace.engine.evidence import confirm, witness
 from inplace.engine.observed import DeploymentTarget, Evidence, Observed, facts_of
 from inplace.engine.plan import Plan
 from inplace.engine.planner import plan
+from inplace.model.meta import version_of
 from inplace.model.network import EndpointSlice
 from inplace.model.pods import Pod
 from inplace.model.run import Run
@@ -64,7 +66,7 @@ class Orchestrator:
         self.slices_listed_at: float | None = None
         self.writes: list[Action] = []
         self._newest = {"pods": 0.0, "slices": 0.0, "workload": 0.0}
-        self._seen_version: dict[str, int] = {}
+        self._pods_version = 0
         self._wake = 0
         self.saw_slices(world.show_slices())
         self.saw_pods(world.show_pods(), at_version=world.version)
@@ -86,7 +88,7 @@ class Orchestrator:
                 self.later(due, lambda: self.saw_slices(slices))
             case _:
                 workload = world.show_workload()
-                self.later(due, lambda: setattr(self, "workload", workload))
+                self.later(due, lambda: self.saw_workload(*workload))
 
     def later(self, due: float, act: Callable[[], None]) -> None:
         def deliver() -> None:
@@ -96,14 +98,31 @@ class Orchestrator:
 
         self.world.after(due - self.world.now, deliver)
 
-    def saw_pods(self, pods: list[Pod], at_version: int) -> None:
-        if at_version < self._seen_version.get("", 0):
+    def saw_pods(self, pods: list[Pod], at_version: int | None = None) -> None:
+        if at_version is not None and at_version < self._pods_version:
             return  # older than a list that came in between
-        self._seen_version[""] = at_version
-        changed = [p for p in pods if self.pods.get(p.uid) != p]
+        self._pods_version = at_version or self._pods_version
+        pods = [newer(self.pods.get(p.uid), p) for p in pods]
+        changed = [p for p in pods if self.pods.get(p.uid) is not p]
         self.pods = {p.uid: p for p in pods}
         self.evidence = {uid: e for uid, e in self.evidence.items() if uid in self.pods}
         self.fold(changed)
+
+    def saw_workload(self, deployment: Deployment, sets: tuple[ReplicaSet, ...]) -> None:
+        known = {rs.metadata.name: rs for rs in self.workload[1]}
+        self.workload = newer(self.workload[0], deployment), tuple(newer(known.get(rs.metadata.name), rs) for rs in sets)
+
+    def answered(self, action: Action) -> Callable[[], None]:
+        """The answer to a write goes into the caches at once: it is the newest that there is of its object."""
+        p = self.world.pods.get(action.key)
+        if p is not None:
+            shown = self.world.show(p)
+            return lambda: self.saw_pods([shown if q.uid == shown.uid else q for q in self.pods.values()])
+        deployment, sets = self.world.show_workload()
+        if action.key == deployment.metadata.uid:
+            return lambda: self.saw_workload(deployment, self.workload[1])
+        changed = {rs.metadata.uid: rs for rs in sets if rs.metadata.uid == action.key}
+        return lambda: self.saw_workload(self.workload[0], tuple(changed.get(rs.metadata.uid, rs) for rs in self.workload[1]))
 
     def saw_slices(self, slices: list[EndpointSlice]) -> None:
         before, self.slices = index_of(self.slices), slices
@@ -171,19 +190,21 @@ class Orchestrator:
             self.closing.add(action.pod.uid)
         fate = self.rng.random()
         lost, twice, silent = fate < self.faults / 3, fate < self.faults * 2 / 3, fate < self.faults
-        result: list[str | None] = ["lost"]
+        answer: list[Callable[[], None]] = []
 
         def reach() -> None:
             if lost:
                 return
-            result[0] = self.perform(action, sent)
+            refused = self.perform(action, sent)
             if twice:
                 self.perform(action, sent)
-            elif silent:
-                result[0] = "no reply"
+            elif not silent and refused is None:
+                answer.append(self.answered(action))
 
         def end() -> None:
             self.busy.discard(action.key)
+            for store in answer:
+                store()
             if not isinstance(action, CloseGate):
                 return
             # Visible once the watch has brought everything up to now, whatever the answer said.
@@ -202,12 +223,12 @@ class Orchestrator:
                 return world.patch(ref.uid, ref.resource_version, images, record)
             case OpenGate(pod=ref) | DropRecord(pod=ref):
                 return world.open(ref.uid, ref.resource_version)
-            case PauseTarget(resource_version=version, paused=paused):
-                return world.pause(version, paused)
-            case PatchTemplate(resource_version=version, images=images):
-                return world.set_template(version, images["app"])
-            case PatchReplicaSetTemplate(resource_version=version, images=images):
-                return world.set_replica_set(version, images["app"])
+            case PauseTarget(resource_version=judged, paused=paused):
+                return world.pause(judged, paused)
+            case PatchTemplate(resource_version=judged, images=images):
+                return world.set_template(judged, images["app"])
+            case PatchReplicaSetTemplate(resource_version=judged, images=images):
+                return world.set_replica_set(judged, images["app"])
             case CreateTombstone(name=name, manifest=manifest):
                 return world.bury(name, manifest["spec"]["template"]["spec"]["containers"][0]["image"])
             case DeleteTwin(name=name):
@@ -235,6 +256,15 @@ class Orchestrator:
         """Requests that were sent still arrive."""
         self.alive = False
         self.world.watchers.remove(self.notice)
+
+
+T = TypeVar("T", Pod, Deployment, ReplicaSet)
+
+
+def newer(old: T | None, new: T) -> T:
+    """A watch that lags never takes back what an answer has shown."""
+    is_old = old is not None and version_of(old.metadata.resource_version) >= version_of(new.metadata.resource_version)
+    return old if old is not None and is_old else new
 
 
 def counts_of(made: Plan) -> tuple[object, ...]:

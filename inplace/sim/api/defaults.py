@@ -1,0 +1,120 @@
+"""The values that the API server fills in. Only those that somebody reads: our product, kubectl, or the controllers here.
+
+Always holds: an object that lacks nothing comes back as it is (`is`), so defaulting an object again costs little and makes no
+difference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inplace.sim.api.errors import Json
+from inplace.sim.api.kinds import DEPLOYMENTS, PODS, POD_DISRUPTION_BUDGETS, REPLICA_SETS, SERVICES, Kind
+
+POD_SPEC: Json = {
+    "restartPolicy": "Always",
+    "terminationGracePeriodSeconds": 30,
+    "dnsPolicy": "ClusterFirst",
+    "securityContext": {},
+    "schedulerName": "default-scheduler",
+}
+POD_ONLY: Json = {
+    "serviceAccountName": "default",
+    "serviceAccount": "default",
+    "enableServiceLinks": True,
+    "priority": 0,
+    "preemptionPolicy": "PreemptLowerPriority",
+    "tolerations": [
+        {"key": f"node.kubernetes.io/{what}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+        for what in ("not-ready", "unreachable")
+    ],
+}
+CONTAINER: Json = {
+    "resources": {},
+    "terminationMessagePath": "/dev/termination-log",
+    "terminationMessagePolicy": "File",
+}
+PROBE: Json = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+HTTP_GET: Json = {"path": "/", "scheme": "HTTP"}
+PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+
+
+def with_defaults(kind: Kind, obj: Json) -> Json:
+    if kind is PODS:
+        return _replaced(obj, "spec", _filled(pod_spec(obj.get("spec") or {}), POD_ONLY))
+    if kind in (DEPLOYMENTS, REPLICA_SETS):
+        spec = _templated(obj.get("spec") or {})
+        spec = _deployment(spec) if kind is DEPLOYMENTS else _filled(spec, {"replicas": 1})
+        return _replaced(obj, "spec", spec)
+    if kind is SERVICES:
+        return _replaced(obj, "spec", _service(obj.get("spec") or {}))
+    if kind is POD_DISRUPTION_BUDGETS and "maxUnavailable" not in obj.get("spec", {}):
+        return _replaced(obj, "spec", _filled(obj.get("spec") or {}, {"minAvailable": 1}))
+    return obj
+
+
+def pod_spec(spec: Json) -> Json:
+    spec = _filled(spec, POD_SPEC)
+    for field in ("initContainers", "containers"):
+        if field in spec:
+            spec = _replaced(spec, field, _each(spec[field], _container))
+    return spec
+
+
+def _templated(spec: Json) -> Json:
+    template = spec.get("template")
+    if not isinstance(template, dict):
+        return spec
+    made = _replaced(template, "spec", pod_spec(template.get("spec") or {}))
+    made = _replaced(made, "metadata", made.get("metadata") or {})
+    return _replaced(spec, "template", made)
+
+
+def _deployment(spec: Json) -> Json:
+    spec = _filled(spec, {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600})
+    strategy = _filled(spec.get("strategy") or {}, {"type": "RollingUpdate"})
+    if strategy["type"] == "RollingUpdate":
+        rolling = _filled(strategy.get("rollingUpdate") or {}, {"maxUnavailable": "25%", "maxSurge": "25%"})
+        strategy = _replaced(strategy, "rollingUpdate", rolling)
+    return _replaced(spec, "strategy", strategy)
+
+
+def _container(container: Json) -> Json:
+    policy = "Always" if _is_latest(str(container.get("image", ""))) else "IfNotPresent"
+    container = _filled(container, CONTAINER)
+    container = _filled(container, {"imagePullPolicy": policy})
+    if container.get("ports"):
+        container = _replaced(container, "ports", _each(container["ports"], lambda p: _filled(p, {"protocol": "TCP"})))
+    for field in PROBES:
+        probe = container.get(field)
+        if probe:
+            if "httpGet" in probe:
+                probe = _replaced(probe, "httpGet", _filled(probe["httpGet"], HTTP_GET))
+            container = _replaced(container, field, _filled(probe, PROBE))
+    return container
+
+
+def _is_latest(image: str) -> bool:
+    tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
+    return "@" not in image and tag in ("", "latest")
+
+
+def _service(spec: Json) -> Json:
+    spec = _filled(spec, {"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster"})
+    spec = _filled(spec, {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"})
+    ports = _each(spec.get("ports") or [], lambda p: _filled(p, {"protocol": "TCP", "targetPort": p.get("port")}))
+    return _replaced(spec, "ports", ports) if ports else spec
+
+
+def _filled(obj: Json, defaults: Json) -> Json:
+    missing = {key: value for key, value in defaults.items() if obj.get(key) is None}
+    return {**obj, **missing} if missing else obj
+
+
+def _replaced(obj: Json, key: str, value: Any) -> Json:
+    return obj if obj.get(key) is value else {**obj, key: value}
+
+
+def _each(items: list[Json], change: Any) -> list[Json]:
+    made = [change(item) for item in items]
+    return items if all(a is b for a, b in zip(made, items, strict=True)) else made

@@ -1,0 +1,132 @@
+"""What a client asks first: the version, the groups and resources (old and aggregated form), health. Nothing here changes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from inplace.sim.api.errors import Json, Refusal
+from inplace.sim.api.kinds import SERVED, Kind
+from inplace.sim.api.store import encode
+
+VERSION: Json = {
+    "major": "1",
+    "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
+    "gitVersion": "v1.36.3",
+    "gitCommit": "simulated",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "none",
+    "compiler": "none",
+    "platform": "linux/amd64",
+}
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+SUBRESOURCE_VERBS = ("get", "patch", "update")
+
+
+def discovered(path: str, accept: str) -> tuple[bytes, str] | None:
+    """Body and content type, where the path is one of these. Raises `Refusal` for what is served nowhere."""
+    match path.strip("/").split("/"):
+        case ["version"]:
+            return encode(VERSION), "application/json"
+        case ["healthz" | "livez" | "readyz", *_]:
+            return b"ok", "text/plain"
+        case ["api"] if "apidiscovery.k8s.io" in accept:
+            return _aggregated(is_core=True), AGGREGATED
+        case ["apis"] if "apidiscovery.k8s.io" in accept:
+            return _aggregated(is_core=False), AGGREGATED
+        case ["api"]:
+            return encode({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}), "application/json"
+        case ["apis"]:
+            groups = [_group(name) for name in _groups()]
+            return encode({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}), "application/json"
+        case ["apis", group] if group in _groups():
+            return encode({"kind": "APIGroup", "apiVersion": "v1", **_group(group)}), "application/json"
+        case ["api", "v1"]:
+            return _resources("", "v1"), "application/json"
+        case ["apis", group, version] if any((kind.group, kind.version) == (group, version) for kind in SERVED):
+            return _resources(group, version), "application/json"
+        case ["openapi" | "logs" | "metrics" | "", *_]:
+            raise Refusal(404, "NotFound", "the server could not find the requested resource", {})
+    return None
+
+
+def _groups() -> list[str]:
+    return sorted({kind.group for kind in SERVED if kind.group})
+
+
+def _group(name: str) -> Json:
+    versions = sorted({kind.version for kind in SERVED if kind.group == name})
+    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": listed, "preferredVersion": listed[0]}
+
+
+def _subresources(kind: Kind) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """Name, group and version, kind, verbs."""
+    found = []
+    if kind.has_status:
+        found.append(("status", "", kind.kind, SUBRESOURCE_VERBS))
+    if kind.has_scale:
+        found.append(("scale", "autoscaling/v1", "Scale", SUBRESOURCE_VERBS))
+    if kind.plural == "pods":
+        found.append(("eviction", "policy/v1", "Eviction", ("create",)))
+        found.append(("binding", "", "Binding", ("create",)))
+    return found
+
+
+@cache
+def _resources(group: str, version: str) -> bytes:
+    listed: list[Json] = []
+    for kind in SERVED:
+        if (kind.group, kind.version) != (group, version):
+            continue
+        listed.append(
+            {
+                "name": kind.plural,
+                "singularName": kind.singular,
+                "namespaced": kind.is_namespaced,
+                "kind": kind.kind,
+                "verbs": list(kind.verbs),
+                **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
+                **({"categories": ["all"]} if kind.in_all else {}),
+            }
+        )
+        for name, place, kind_name, verbs in _subresources(kind):
+            entry: Json = {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.is_namespaced}
+            if place:
+                entry |= dict(zip(("group", "version"), place.split("/"), strict=True))
+            listed.append({**entry, "kind": kind_name, "verbs": list(verbs)})
+    api_version = f"{group}/{version}" if group else version
+    return encode({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": listed})
+
+
+@cache
+def _aggregated(*, is_core: bool) -> bytes:
+    items = []
+    for group in [""] if is_core else _groups():
+        served = [_aggregated_resource(kind) for kind in SERVED if kind.group == group]
+        meta = {"name": group} if group else {}
+        items.append({"metadata": meta, "versions": [{"version": "v1", "resources": served, "freshness": "Current"}]})
+    head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
+    return encode({**head, "items": items})
+
+
+def _aggregated_resource(kind: Kind) -> Json:
+    subresources = []
+    for name, place, kind_name, verbs in _subresources(kind):
+        group, _, version = place.partition("/")
+        response = {"group": group, "version": version, "kind": kind_name}
+        subresources.append({"subresource": name, "responseKind": response, "verbs": list(verbs)})
+    return {
+        "resource": kind.plural,
+        "responseKind": {"group": "", "version": "", "kind": kind.kind},
+        "scope": "Namespaced" if kind.is_namespaced else "Cluster",
+        "singularResource": kind.singular,
+        "verbs": list(kind.verbs),
+        **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
+        **({"categories": ["all"]} if kind.in_all else {}),
+        **({"subresources": subresources} if subresources else {}),
+    }

@@ -1,0 +1,135 @@
+"""What the API server refuses to store. Only rules that a client of ours may run into; texts as a real 1.36 gives them."""
+
+from __future__ import annotations
+
+import re
+
+from inplace.sim.api.errors import Json, Refusal, bad_request, invalid
+from inplace.sim.api.kinds import DEPLOYMENTS, LEASES, PODS, REPLICA_SETS, Kind
+from inplace.sim.api.selectors import selector_test
+
+Cause = tuple[str, str, str]
+
+POD_UPDATES = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
+_DNS = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with "
+    "an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+
+
+def check(kind: Kind, new: Json, old: Json | None) -> None:
+    """Raises `Refusal`."""
+    causes = _name_causes(new) if old is None else []
+    if kind is PODS:
+        causes += _pod_causes(new, old)
+    elif kind in (DEPLOYMENTS, REPLICA_SETS):
+        causes += _workload_causes(kind, new, old)
+    elif kind is LEASES:
+        _check_lease(new)
+    if causes:
+        raise invalid(kind.kind, kind.group, str(new["metadata"].get("name", "")), *causes)
+
+
+def uid_is_immutable(kind: Kind, name: str, uid: str) -> Refusal:
+    """The real server says it twice."""
+    cause = ("metadata.uid", "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable')
+    return invalid(kind.kind, kind.group, name, cause, cause)
+
+
+def _name_causes(new: Json) -> list[Cause]:
+    name = str(new["metadata"].get("name", ""))
+    if not name:
+        return [("metadata.name", "FieldValueRequired", "Required value: name or generateName is required")]
+    if not _NAME.fullmatch(name):
+        return [("metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {_DNS}')]
+    return []
+
+
+def _pod_causes(new: Json, old: Json | None) -> list[Cause]:
+    spec = new.get("spec") or {}
+    if old is not None and spec is old["spec"]:
+        return []
+    causes = _image_causes(spec, "spec")
+    if old is None:
+        return causes or _container_causes(spec, "spec")
+    before = old["spec"]
+    for field in ("containers", "initContainers"):
+        if len(spec.get(field) or ()) != len(before.get(field) or ()):
+            return [(f"spec.{field}", "FieldValueForbidden", "Forbidden: pod updates may not add or remove containers")]
+    if not causes and _fixed(spec) != _fixed(before):
+        causes.append(("spec", "FieldValueForbidden", f"Forbidden: {POD_UPDATES}\n"))
+    have = spec.get("tolerations") or ()
+    if not causes and any(toleration not in have for toleration in before.get("tolerations") or ()):
+        causes.append(("spec.tolerations", "FieldValueForbidden", "Forbidden: existing tolerations can not be modified"))
+    return causes * 2
+
+
+def _fixed(spec: Json) -> Json:
+    """What of a pod's spec may never change. The scheduler binds by another way."""
+    free = ("containers", "initContainers", "activeDeadlineSeconds", "tolerations", "nodeName")
+    kept = {key: value for key, value in spec.items() if key not in free}
+    for field in ("containers", "initContainers"):
+        kept[field] = [{k: v for k, v in c.items() if k != "image"} for c in spec.get(field) or ()]
+    return kept
+
+
+def _image_causes(spec: Json, path: str) -> list[Cause]:
+    return [
+        (f"{path}.{field}[{at}].image", "FieldValueRequired", "Required value")
+        for field in ("containers", "initContainers")
+        for at, container in enumerate(spec.get(field) or ())
+        if not container.get("image")
+    ]
+
+
+def _container_causes(spec: Json, path: str) -> list[Cause]:
+    if not spec.get("containers"):
+        return [(f"{path}.containers", "FieldValueRequired", "Required value")]
+    names = [c.get("name", "") for c in [*(spec.get("initContainers") or ()), *spec["containers"]]]
+    return [
+        (f"{path}.containers[{at}].name", "FieldValueDuplicate", f'Duplicate value: "{name}"')
+        for at, name in enumerate(names)
+        if name in names[:at]
+    ]
+
+
+def _workload_causes(kind: Kind, new: Json, old: Json | None) -> list[Cause]:
+    spec, before = new.get("spec") or {}, (old or {}).get("spec")
+    if spec is before:
+        return []
+    template = spec.get("template") or {}
+    causes: list[Cause] = []
+    if not spec.get("selector"):
+        causes.append(("spec.selector", "FieldValueRequired", "Required value"))
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    if spec.get("selector") and not selector_test(spec["selector"])(labels):
+        shown = "{" + ",".join(f'"{k}":"{v}"' for k, v in sorted(labels.items())) + "}"
+        text = f"Invalid value: {shown}: `selector` does not match template `labels`"
+        causes.append(("spec.template.metadata.labels", "FieldValueInvalid", text))
+    pod_spec = template.get("spec") or {}
+    if before is None or pod_spec is not before["template"]["spec"]:
+        path = "spec.template.spec"
+        causes += _container_causes(pod_spec, path) or _image_causes(pod_spec, path)
+    if kind is DEPLOYMENTS and spec["strategy"]["type"] == "Recreate" and "rollingUpdate" in spec["strategy"]:
+        text = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+        causes.append(("spec.strategy.rollingUpdate", "FieldValueForbidden", text))
+    if before is not None and spec.get("selector") != before.get("selector"):
+        causes.append(("spec.selector", "FieldValueInvalid", f"Invalid value: {spec.get('selector')}: field is immutable"))
+    return causes
+
+
+def _check_lease(new: Json) -> None:
+    for field in ("renewTime", "acquireTime"):
+        text = (new.get("spec") or {}).get(field)
+        if text is not None and not _MICRO_TIME.fullmatch(str(text)):
+            raise bad_request(
+                f'Lease in version "v1" cannot be handled as a Lease: parsing time "{text}" as '
+                f'"2006-01-02T15:04:05.000000Z07:00": cannot parse "{text}"'
+            )

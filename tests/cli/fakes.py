@@ -1,0 +1,205 @@
+"""An API server at the seam that holds objects, lists them, and refuses what it is told to refuse; nothing in it moves.
+
+Watches show nothing until they are closed. It is no cluster: no controllers, no kubelet.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from click.testing import CliRunner
+
+from inplace.cli.main import run
+from inplace.cli.world import World
+from inplace.kube.config import Connection, ConnectOptions
+from inplace.kube.errors import ConnectionFailed
+from inplace.kube.seam import MERGE, Request, Response
+from inplace.model.meta import OwnerReference
+from tests.builders import (
+    DEPLOYMENT_UID,
+    NS,
+    OLD,
+    deployment,
+    endpoint,
+    pod,
+    replica_set,
+    service,
+    slice_of,
+)
+
+OWNER = OwnerReference("Deployment", "web", DEPLOYMENT_UID, controller=True)
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """Sleeping is what makes time pass, and calls `on_sleep`: the world moves while we wait."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.on_sleep: Callable[[], None] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def utcnow(self) -> datetime:
+        return NOW
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.on_sleep()
+
+    def jitter(self) -> float:
+        return 0.0
+
+
+class SilentStream:
+    status = 200
+
+    def __init__(self) -> None:
+        self._closed = threading.Event()
+
+    def read(self) -> bytes:
+        return b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._closed.wait(30)
+        return iter(())
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class FakeServer:
+    """`objects`: plural to the objects by name. `denied`: verbs such as `patch pods`. `refuse`: path end to a message."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {}
+        self.denied: set[str] = set()
+        self.refuse: dict[str, str] = {}
+        self.minor = "36"
+        self.is_down = False
+        self.requests: list[Request] = []
+
+    def put(self, plural: str, *objects: Any) -> None:
+        for obj in objects:
+            built = msgspec.to_builtins(obj)
+            self.objects.setdefault(plural, {})[built["metadata"]["name"]] = built
+
+    @property
+    def writes(self) -> list[Request]:
+        return [r for r in self.requests if r.method != "GET" and "selfsubjectaccessreviews" not in r.path]
+
+    def call(self, request: Request, timeout_seconds: float) -> Response:
+        self.requests.append(request)
+        if self.is_down:
+            raise ConnectionFailed("https://fake: cannot connect: Connection refused", reason="BadCertificate")
+        if request.path == "/version":
+            return _ok({"major": "1", "minor": self.minor, "gitVersion": f"v1.{self.minor}.0"})
+        if request.path.endswith("/selfsubjectaccessreviews"):
+            return _ok({"status": {"allowed": self._asked(request) not in self.denied}})
+        for end, message in self.refuse.items():
+            if request.path.endswith(end) and request.method != "GET":
+                return _refusal(400, message, "BadRequest")
+        return self._object(request)
+
+    @contextmanager
+    def stream(self, request: Request, read_timeout_seconds: float) -> Iterator[SilentStream]:
+        yield SilentStream()
+
+    def _asked(self, request: Request) -> str:
+        asked = json.loads(request.body or b"")["spec"]["resourceAttributes"]
+        return f"{asked['verb']} {asked['resource']}{'/' + asked['subresource'] if asked['subresource'] else ''}"
+
+    def _object(self, request: Request) -> Response:
+        parts = request.path.split("/")
+        rest = parts[parts.index("namespaces") + 2 :] if "namespaces" in parts else parts[-1:]
+        plural, name = rest[0], rest[1] if len(rest) > 1 else ""
+        held = self.objects.get(plural, {})
+        if not name and request.method == "GET":
+            items = [obj for obj in held.values() if _selected(obj, dict(request.query))]
+            return _ok({"metadata": {"resourceVersion": "500"}, "items": items})
+        if not name:
+            return _ok(json.loads(request.body or b""), 201)
+        if name not in held:
+            return _refusal(404, f"{plural} {name!r} not found", "NotFound")
+        if request.method == "PATCH" and request.content_type == MERGE and "dryRun" not in dict(request.query):
+            _merge(held[name], json.loads(request.body or b""))
+        return _ok(held[name])
+
+
+def _selected(obj: dict[str, Any], query: dict[str, str]) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    wanted = [part.split("=") for part in query.get("labelSelector", "").split(",") if part]
+    fields = query.get("fieldSelector", "")
+    return all(labels.get(key) == value for key, value in wanted) and (
+        not fields or fields == f"metadata.name={obj['metadata']['name']}"
+    )
+
+
+def _merge(obj: dict[str, Any], patch: dict[str, Any]) -> None:
+    for key, value in patch.items():
+        if value is None:
+            obj.pop(key, None)
+        elif isinstance(value, dict):
+            _merge(obj.setdefault(key, {}), value)
+        else:
+            obj[key] = value
+
+
+def _ok(body: Any, status: int = 200) -> Response:
+    return Response(status=status, body=json.dumps(body).encode())
+
+
+def _refusal(code: int, message: str, reason: str) -> Response:
+    return _ok({"kind": "Status", "message": message, "reason": reason, "code": code}, code)
+
+
+def web(server: FakeServer, images: dict[str, str] = OLD, replicas: int = 3, **pod_fields: Any) -> None:
+    """Deployment `web`, healthy, behind Service `web`."""
+    pods = [pod(f"web-{letter}", images=images, node=f"node-{i % 2 + 1}", **pod_fields) for i, letter in enumerate("abcdefgh")]
+    pods = pods[:replicas]
+    server.put("deployments", deployment(images, replicas=replicas))
+    rs = replica_set(images, replicas=replicas, owner=OWNER)
+    labelled = msgspec.structs.replace(rs, metadata=msgspec.structs.replace(rs.metadata, labels={"app": "web"}))
+    server.put("replicasets", labelled)
+    server.put("pods", *pods)
+    server.put("services", service())
+    server.put("endpointslices", slice_of(*(endpoint(p.uid, p.is_ready) for p in pods)))
+
+
+class Ran:
+    def __init__(self, code: int, stdout: str, stderr: str) -> None:
+        self.code = code
+        self.stdout = stdout
+        self.stderr = stderr
+
+    @property
+    def error(self) -> str:
+        """The one error line. Nothing else may be there."""
+        assert self.stderr.count("\n") == 1
+        return self.stderr.rstrip("\n").removeprefix("error: ")
+
+
+class Command:
+    """`command("plan", "deploy/web", "app=repo/app:2")`, in the clean environment of click's runner."""
+
+    def __init__(self, server: FakeServer, clock: FakeClock) -> None:
+        self.server = server
+        self.clock = clock
+        self.options: list[ConnectOptions] = []
+
+    def __call__(self, *args: str, prog: str = "inplace") -> Ran:
+        world = World(prog, args, self._connect, lambda: self.clock)
+        with CliRunner(env={"CI": "true", "NO_COLOR": "1", "COLUMNS": "100"}).isolation() as (stdout, stderr, _):
+            code = run(world)
+            return Ran(code, stdout.getvalue().decode(), stderr.getvalue().decode())
+
+    def _connect(self, options: ConnectOptions) -> Connection:
+        self.options.append(options)
+        return Connection(transport=self.server, namespace=options.namespace or NS, host="https://fake")

@@ -1,0 +1,210 @@
+"""How commands end: exit codes, the one error line, and no secrets in it."""
+
+import subprocess
+import sys
+from typing import Any
+
+import click
+import pytest
+
+from inplace.cli.exits import OF_OUTCOME, Code, Ended, explain
+from inplace.cli.main import COMMANDS, cli, prog_of
+from inplace.cli.world import World
+from inplace.kube.errors import ApiError, ConfigError, ConnectionFailed, Forbidden
+from inplace.runtime.driver import Abandoned, Left
+from inplace.runtime.lock import Held, LostLock
+from inplace.runtime.session import Refused
+from tests.builders import NEW, run
+from tests.cli.fakes import Command, FakeServer, web
+from tests.cli.test_looking import lease, paused
+
+UPGRADE = ("upgrade", "deploy/web", "app=repo/app:2")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Refused("no"), 5),
+        (Held("no"), 5),
+        (ConfigError("no"), 5),
+        (ApiError("no"), 5),
+        (Forbidden("no"), 5),
+        (ConnectionFailed("no"), 5),
+        (Abandoned("no"), 1),
+        (LostLock("no"), 1),
+        (Left(), 130),
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (click.UsageError("no"), 2),
+        (Ended("no", Code.TIMED_OUT), 3),
+    ],
+    ids=repr,
+)
+def test_every_expected_error_has_a_line_and_a_code(error: BaseException, code: int) -> None:
+    told = explain(error, "inplace")
+    assert told is not None
+    line, got = told
+    assert got == code
+    assert line
+    assert "\n" not in line
+
+
+def test_every_outcome_has_its_code() -> None:
+    assert {outcome: int(code) for outcome, code in OF_OUTCOME.items()} == {
+        "Succeeded": 0,
+        "Failed": 1,
+        "TimedOut": 3,
+        "Paused": 4,
+        "Interrupted": 130,
+    }
+
+
+def test_an_unreachable_cluster_is_refused(command: Command, server: FakeServer) -> None:
+    server.is_down = True
+    for words in (UPGRADE, ("plan", *UPGRADE[1:]), ("status", "deploy/web"), ("list",), ("pause", "deploy/web")):
+        ran = command(*words)
+        assert (ran.code, ran.error, ran.stdout) == (5, "https://fake: cannot connect: Connection refused", "")
+
+
+def test_an_old_cluster_is_refused(command: Command, server: FakeServer) -> None:
+    server.minor = "33"
+    assert command(*UPGRADE).code == 5
+
+
+def test_missing_rights_are_named(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.denied = {"patch pods/status"}
+    ran = command(*UPGRADE)
+    assert (ran.code, ran.error) == (
+        5,
+        "you may not patch pods/status in namespace default: ask for a Role that allows it",
+    )
+    assert server.writes == []
+
+
+def test_what_runs_already_is_done(command: Command, server: FakeServer) -> None:
+    web(server, NEW)
+    ran = command(*UPGRADE)
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "deploy/web runs app=repo/app:2 already\n", "")
+    assert '"outcome": "NothingToDo"' in command(*UPGRADE, "-o", "json").stdout
+    assert server.writes == []
+
+
+def test_a_paused_run_goes_on_only_by_resume(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.put("leases", lease(paused()))
+    ran = command(*UPGRADE, "--context", "prod")
+    assert (ran.code, ran.stdout) == (4, "deploy/web is paused by its steps\n")
+    assert ran.stderr == "go on with: inplace resume deploy/web -n default --context prod\n"
+    assert server.writes == []
+
+
+def test_a_living_holder_is_left_alone(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.put("leases", lease(run(), "host-1", "1"))
+    spec = server.objects["leases"]["inplace-deployment-web"]["spec"]
+    command.clock.on_sleep = lambda: spec.update(renewTime=str(command.clock.now))
+    ran = command(*UPGRADE)
+    assert ran.code == 5
+    assert ran.stderr.splitlines()[-1].startswith("error: deploy/web is being upgraded by host-1")
+    assert server.writes == []
+
+
+def test_quiet_leaves_out_the_notes(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.put("leases", lease(paused(), "host-1", "1"))
+    spec = server.objects["leases"]["inplace-deployment-web"]["spec"]
+    command.clock.on_sleep = lambda: spec.update(renewTime=str(command.clock.now))
+    assert command(*UPGRADE, "--quiet").error.startswith("deploy/web is being upgraded by host-1")
+
+
+def test_a_token_is_never_repeated(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.put("leases", lease(paused()))
+    for flag in (("--token", "s3cret"), ("--token=s3cret",)):
+        ran = command(*UPGRADE, *flag, "--context", "prod")
+        assert "s3cret" not in ran.stdout + ran.stderr
+    assert World(args=("upgrade", "--token", "s3cret", "a=b c")).same_command() == "inplace upgrade --token TOKEN 'a=b c'"
+    assert World(args=("upgrade", "--token=s3cret")).same_command() == "inplace upgrade --token=TOKEN"
+
+
+def test_the_flags_reach_the_connection(command: Command) -> None:
+    command(
+        "list", "-n", "shop", "--context", "c", "--as", "me", "--as-group", "g", "--as-group", "h", "--request-timeout", "5s"
+    )
+    (options,) = command.options
+    assert (options.namespace, options.context, options.as_user, options.as_groups) == ("shop", "c", "me", ("g", "h"))
+    assert options.request_timeout_seconds == 5.0
+    assert (options.qps, options.burst) == (20.0, 40)
+
+
+def test_only_named_options_are_given(command: Command, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of a stored run win over defaults, so that a default must not pass for a wish."""
+    web(server)
+    seen: list[Any] = []
+    from inplace.runtime.session import Session
+
+    def preview(self: Session, asked: Any, given: Any) -> Any:
+        seen.append((asked.options, given))
+        raise Refused("seen")
+
+    monkeypatch.setattr(Session, "preview", preview)
+    command("plan", "deploy/web", "app=repo/app:2", "--settle", "5s", "--accept-undrainable", "a", "--accept-undrainable", "b")
+    command("plan", "deploy/web", "app=repo/app:2")
+    assert seen[0][1] == {"settle_seconds": 5.0, "accept_undrainable": ("a", "b")}
+    assert seen[0][0].accept_undrainable == ("a", "b")
+    assert seen[1][1] == {}
+
+
+def test_a_bug_is_one_line_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_options: Any) -> Any:
+        raise KeyError("x")
+
+    monkeypatch.setattr(command, "_connect", broken)
+    ran = command("list")
+    assert (ran.code, ran.error) == (1, "this is a bug in inplace: KeyError: 'x' (--debug shows where)")
+    assert "Traceback" in command("list", "--debug").stderr
+
+
+def test_the_plugin_is_called_as_kubectl_calls_it() -> None:
+    assert prog_of("/usr/bin/inplace") == "inplace"
+    assert prog_of("/opt/kubectl-inplace") == "kubectl inplace"
+    assert prog_of("python -m inplace") == "inplace"
+
+
+def test_no_words_means_help(command: Command) -> None:
+    ran = command()
+    assert (ran.code, ran.stderr) == (0, "")
+    assert ran.stdout == command("--help").stdout
+
+
+def shell(line: str) -> tuple[str, str]:
+    """What a line of bash prints, `inplace` being this one."""
+    text = f'inplace() {{ {sys.executable} -m inplace "$@"; }}; {line}'
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    assert shell("for i in 1 2 3; do inplace completion bash | true; inplace --help | head -1 >/dev/null; done") == ("", "")
+
+
+def test_a_full_disk_is_an_error() -> None:
+    assert shell("inplace version >/dev/full; echo $?")[0].splitlines()[-1] == "1"
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = (
+        "import sys; from inplace.cli.main import run; from inplace.cli.world import World; run(World(args=('--help',)));"
+        "print([m for m in ('kubernetes', 'rich', 'yaml', 'urllib3', 'inplace.runtime.session') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_says_the_same_of_itself_as_the_list_does() -> None:
+    with click.Context(cli) as ctx:
+        for name, (_, text) in COMMANDS.items():
+            found = cli.get_command(ctx, name)
+            assert found is not None
+            assert (found.help or "").splitlines()[0] == text

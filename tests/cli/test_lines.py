@@ -1,0 +1,73 @@
+"""Progress where no table can be drawn: one line per change."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from inplace.cli.lines import Lines
+from inplace.model.run import Failure
+from tests.builders import run
+from tests.cli.frames import frame, view
+
+AT = datetime(2026, 1, 1, 12, 30, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines(utcnow=lambda: AT)
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out.splitlines()
+
+
+def test_a_new_stage_is_told_once(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    lines.saw(frame(0, view("web-a"), view("web-b", "Updated")))
+    assert told(capsys) == []
+    for now in (1, 2, 3):
+        lines.saw(frame(now, view("web-a", "Closing"), view("web-b", "Updated")))
+    assert told(capsys) == ["12:30:05Z  pod/web-a Closing"]
+    lines.saw(frame(4, view("web-a", "Updated"), view("web-b", "Updated")))
+    assert told(capsys) == ["12:30:05Z  pod/web-a Updated (2 of 2)"]
+
+
+def test_a_pod_that_is_in_flight_at_the_start_is_told(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    lines.saw(frame(0, view("web-a", "Restarting", "waiting for app to be restarted")))
+    assert told(capsys) == ["12:30:05Z  pod/web-a Restarting: waiting for app to be restarted"]
+
+
+def test_a_new_reason_is_told_only_if_it_stays(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    lines.saw(frame(0, view("web-a", "Restarting", "one")))
+    lines.saw(frame(1, view("web-a", "Restarting", "two")))
+    lines.saw(frame(1.1, view("web-a", "Restarting", "three")))
+    lines.saw(frame(3.0, view("web-a", "Restarting", "three")))
+    assert told(capsys) == ["12:30:05Z  pod/web-a Restarting: one"]
+    lines.saw(frame(3.2, view("web-a", "Restarting", "three")))
+    lines.saw(frame(9, view("web-a", "Restarting", "three")))
+    assert told(capsys) == ["12:30:05Z  pod/web-a Restarting: three"]
+
+
+def test_what_the_run_waits_for_is_told_at_once(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    lines.saw(frame(0, view("web-a"), step="step 1 of 2: up to 10%"))
+    lines.saw(frame(1, view("web-a"), step="step 2 of 2: up to 100%", waiting="waiting for PodDisruptionBudget web"))
+    lines.saw(frame(2, view("web-a"), trouble="https://fake: the connection broke"))
+    assert told(capsys) == [
+        "12:30:05Z  step 1 of 2: up to 10%",
+        "12:30:05Z  step 2 of 2: up to 100%: waiting for PodDisruptionBudget web",
+        "12:30:05Z  trouble: https://fake: the connection broke",
+    ]
+
+
+def test_a_failed_pod_is_told_with_its_failure(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    failure = Failure(pod="web-a", uid="uid-web-a", reason="ImagePullBackOff", message="no \x1b[31msuch image")
+    lines.saw(frame(0, view("web-a", "Restarting")))
+    lines.saw(frame(1, view("web-a", "Failed", "waiting"), run=run(failures=(failure,))))
+    assert told(capsys)[1] == r"12:30:05Z  pod/web-a Failed: ImagePullBackOff: no \x1b[31msuch image"
+
+
+def test_beside_json_lines_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines(err=True, utcnow=lambda: AT).saw(frame(0, view("web-a", "Closing")))
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "12:30:05Z  pod/web-a Closing\n")

@@ -1,0 +1,110 @@
+"""The live table, drawn onto paper."""
+
+import io
+from collections.abc import Sequence
+from typing import Literal
+
+import pytest
+from rich.console import Console, Group
+from syrupy.assertion import SnapshotAssertion
+
+from inplace.cli.live import PodTable, header
+from inplace.cli.views import is_terminal
+from inplace.engine.plan import PodView
+from inplace.model.names import TargetRef
+from inplace.model.run import Failure
+from inplace.runtime.driver import Frame
+from tests.builders import run
+from tests.cli.frames import frame, view
+
+WEB = TargetRef("Deployment", "shop", "web")
+
+
+def drawn(frames: Sequence[Frame], now: float, width: int, height: int, *, colour: bool = False) -> str:
+    paper = io.StringIO()
+    system: Literal["standard"] | None = "standard" if colour else None
+    console = Console(file=paper, width=width, force_terminal=colour, color_system=system, markup=False, highlight=False)
+    table = PodTable()
+    for each in frames[:-1]:
+        table.draw(each, each.now, width, height)
+    console.print(Group(*header(WEB, frames[-1], now), table.draw(frames[-1], now, width, height)))
+    return paper.getvalue()
+
+
+def some() -> Frame:
+    pods = (
+        view("web-6fdffbcf87-9wzgf", "Restarting", "waiting for app to be restarted", "registry.example.com:5000/shop/app:1.5"),
+        view("web-6fdffbcf87-hbzfg", "Updated", "", "registry.example.com:5000/shop/app:1.5", "node-2"),
+        view("web-6fdffbcf87-mhvf7", "Failed", "waiting", "registry.example.com:5000/shop/app:1.5"),
+        view("web-6fdffbcf87-pq8l6", "Pending", "", "registry.example.com:5000/shop/app:1.4"),
+    )
+    failure = Failure(pod=pods[2].name, uid=pods[2].uid, reason="ImagePullBackOff", message="no such image")
+    return frame(
+        100,
+        *pods,
+        step="step 1 of 3: up to 50%",
+        waiting="waiting for PodDisruptionBudget web",
+        since={pods[0].uid: 97.4},
+        failed=1,
+        run=run(failures=(failure,)),
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 17), (160, 43)])
+def test_the_table(snapshot: SnapshotAssertion, width: int, height: int) -> None:
+    text = drawn([some()], 101.0, width, height)
+    assert all(len(line) <= width for line in text.splitlines())
+    assert text == snapshot
+
+
+def test_seconds_tick_between_frames() -> None:
+    at = [drawn([some()], now, 80, 17) for now in (100.0, 105.0)]
+    assert " 3  app:1.5" in at[0]
+    assert " 8  app:1.5" in at[1]
+
+
+def many(flying: range, updated: range) -> Frame:
+    def one(i: int) -> PodView:
+        stage = "Settling" if i in flying else "Updated" if i in updated else "Pending"
+        return view(f"web-{i:03}", stage)  # type: ignore[arg-type]
+
+    return frame(float(flying.stop), *(one(i) for i in range(100)))
+
+
+def test_of_many_pods_those_in_flight_and_the_most_recent_are_shown() -> None:
+    frames = [many(range(i, i + 4), range(i)) for i in range(0, 60, 4)]
+    lines = drawn(frames, 100, 80, 10).splitlines()
+    names = [line.split()[0] for line in lines if line.startswith("web-")]
+    assert names == [f"web-{i:03}" for i in (56, 57, 58, 59, 52, 53, 54, 55, 48)]
+    assert lines[-1] == "and 91 more pods: 51 Updated, 40 Pending"
+
+
+def test_hostile_text_is_neither_obeyed_nor_taken_for_markup() -> None:
+    text = drawn([frame(0, view("web-a", "Closing", "[red]x[/]\x1b]52;c;eA==\x07", "a\u202eb"))], 0, 120, 10)
+    assert r"[red]x[/]\x1b]52;c;eA==\x07" in text
+    assert "\\u202e" in text
+
+
+def test_colour_only_repeats_what_words_say() -> None:
+    coloured = drawn([some()], 101, 80, 17, colour=True)
+    assert "\x1b[" in coloured
+    assert "Failed" in coloured
+    assert "\x1b" not in drawn([some()], 101, 80, 17)
+
+
+@pytest.mark.parametrize(
+    ("environ", "wanted"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "CI": "true"}, False), ({}, False)],
+    ids=str,
+)
+def test_when_a_table_can_be_drawn(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], wanted: bool) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for name in ("TERM", "CI"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert is_terminal(Terminal()) is wanted
+    assert not is_terminal(io.StringIO())

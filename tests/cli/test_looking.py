@@ -1,0 +1,235 @@
+"""plan, status and list: what they show, and that they write nothing."""
+
+import json
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from inplace.model.meta import ObjectMeta
+from inplace.model.names import RUN
+from inplace.model.policy import Lease, LeaseSpec
+from inplace.model.run import Failure, Options, Run, encode_run, parse_steps
+from tests.builders import NEW, NS, budget, patched, pod, run
+from tests.cli.fakes import Command, FakeServer, web
+
+PLAN = ("plan", "deploy/web", "app=repo/app:2")
+
+
+def lease(stored: Run | str, holder: str = "", renewed: str = "", name: str = "inplace-deployment-web") -> Lease:
+    text = stored if isinstance(stored, str) else encode_run(stored)
+    meta = ObjectMeta(
+        name=name,
+        namespace=NS,
+        resource_version="7",
+        annotations={RUN: text},
+        labels={"app.kubernetes.io/managed-by": "inplace"},
+    )
+    return Lease(metadata=meta, spec=LeaseSpec(holder_identity=holder or None, renew_time=renewed or None))
+
+
+def paused() -> Run:
+    options = Options(steps=parse_steps("50%,pause,100%"))
+    return run(
+        options,
+        outcome="Paused",
+        message="paused by its steps",
+        steps_passed=1,
+        by="me@here",
+        started_at="2026-01-01T11:59:00Z",
+    )
+
+
+def test_plan_shows_every_pod_in_the_order_of_work(command: Command, server: FakeServer, snapshot: SnapshotAssertion) -> None:
+    web(server, replicas=5)
+    server.put("pods", pod("web-e", ready=False, node="node-2"), pod("web-b", images=NEW))
+    ran = command(*PLAN, "--steps", "25%,pause,100%", "--max-unavailable", "2")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert ran.stdout == snapshot
+    assert server.writes == []
+
+
+def test_plan_as_json(command: Command, server: FakeServer, snapshot: SnapshotAssertion) -> None:
+    web(server, replicas=2)
+    ran = command(*PLAN, "-o", "json")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert json.loads(ran.stdout) == snapshot
+
+
+def test_plan_says_why_a_pod_has_to_wait(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.put("poddisruptionbudgets", budget(desired_healthy=2, expected=3, healthy=2))
+    server.put("pods", pod("web-c", ready=False))
+    lines = command(*PLAN).stdout.splitlines()
+    assert lines[-3].split(maxsplit=3) == ["web-c", "node-1", "upgrade", "not Ready: goes first and costs no budget"]
+    assert lines[-2].split(maxsplit=3)[3] == "waits for PodDisruptionBudget pdb, which allows none now"
+
+
+@pytest.mark.parametrize(("image", "code"), [("repo/app:1", 0), ("repo/app:2", 1)])
+def test_exit_code_tells_whether_there_is_something_to_do(command: Command, server: FakeServer, image: str, code: int) -> None:
+    web(server)
+    assert command("plan", "deploy/web", f"app={image}").code == 0
+    assert command("plan", "deploy/web", f"app={image}", "--exit-code").code == code
+
+
+def test_nothing_to_do(command: Command, server: FakeServer) -> None:
+    web(server, NEW)
+    ran = command(*PLAN)
+    assert (ran.code, ran.stdout) == (0, "deploy/web in default runs app=repo/app:2 already: nothing to do\n")
+
+
+def test_what_would_be_refused_is_refused(command: Command, server: FakeServer) -> None:
+    web(server)
+    ran = command("plan", "deploy/web", "ap=repo/app:2")
+    assert (ran.code, ran.stdout) == (5, "")
+    assert ran.error == "deploy/web has no container 'ap'; it has: app"
+
+
+def test_warnings_are_notes(command: Command, server: FakeServer) -> None:
+    web(server, replicas=1)
+    server.denied = {"patch pods/status", "create leases"}
+    ran = command("plan", "deploy/web", "app=repo/app:latest")
+    assert ran.code == 0
+    replicas, mutable, rights = ran.stderr.splitlines()
+    assert replicas == "warning: there is one replica: its Service will have no endpoint while it restarts"
+    assert mutable.startswith("warning: repo/app:latest (app) is a mutable tag")
+    assert rights == (
+        "warning: you may not patch pods/status, create leases in namespace default,"
+        " so the upgrade itself would be refused to you"
+    )
+
+
+def test_a_client_dry_run_is_a_plan(command: Command, server: FakeServer) -> None:
+    web(server)
+    ran = command("upgrade", *PLAN[1:], "--dry-run", "client")
+    first, _, rest = ran.stdout.partition("\n")
+    assert first == "deploy/web in default: 3 of 3 pods would be restarted in place (dry run)"
+    assert rest == command(*PLAN).stdout.partition("\n")[2]
+    assert server.writes == []
+
+
+def test_a_server_dry_run_sends_each_kind_of_write_once(command: Command, server: FakeServer) -> None:
+    web(server)
+    ran = command("upgrade", *PLAN[1:], "--dry-run", "server")
+    assert ran.code == 0, ran.stderr
+    assert ran.stdout.startswith("deploy/web in default: 3 of 3 pods would be restarted in place (server dry run)\n")
+    assert all(("dryRun", "All") in request.query for request in server.writes)
+    assert [(r.method, r.path.split(f"/{NS}/")[1]) for r in server.writes] == [
+        ("PATCH", "pods/web-a/status"),
+        ("PATCH", "pods/web-a"),
+        ("PATCH", "pods/web-a/status"),
+        ("PATCH", "deployments/web"),
+        ("PATCH", "deployments/web"),
+        ("PATCH", "replicasets/web-1"),
+        ("POST", "replicasets"),
+    ]
+
+
+def test_what_the_server_would_refuse_is_told_in_one_line(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.refuse = {"pods/web-a": "admission webhook says no", "/replicasets": "exceeded quota"}
+    ran = command("upgrade", *PLAN[1:], "--dry-run", "server")
+    assert (ran.code, ran.stdout) == (5, "")
+    assert ran.error == (
+        "the API server refuses (server dry run) to change the images of pod/web-a: admission webhook says no;"
+        " keep the old template as a ReplicaSet of deploy/web: exceeded quota"
+    )
+
+
+def test_status_of_a_paused_run(command: Command, server: FakeServer, snapshot: SnapshotAssertion) -> None:
+    web(server)
+    server.put("pods", pod("web-a", images=NEW), pod("web-c", gate="False", ready=False, holds='{"label":"asked"}'))
+    server.put("leases", lease(paused()))
+    ran = command("status", "deploy/web")
+    assert ran.code == 0
+    assert ran.stdout == snapshot
+    assert ran.stderr.splitlines() == [
+        "go on:    inplace resume deploy/web -n default",
+        "go back:  inplace upgrade deploy/web app=repo/app:1 -n default",
+    ]
+    assert server.writes == []
+
+
+def test_status_as_json(command: Command, server: FakeServer) -> None:
+    web(server, replicas=1)
+    server.put("leases", lease(paused()))
+    shown = json.loads(command("status", "deploy/web", "-o", "json").stdout)
+    assert shown["v"] == 1
+    assert shown["state"]["run"]["outcome"] == "Paused"
+    assert shown["pods"][0]["name"] == "web-a"
+    assert shown["pods"][0]["closedBy"] == ""
+
+
+@pytest.mark.parametrize(
+    ("renewed", "first", "holder"),
+    [
+        ("2026-01-01T11:59:57.000000Z", "Running", "renewed 3s ago"),
+        ("2026-01-01T11:55:00.000000Z", "BrokenOff", "which seems dead: last renewed 5m ago"),
+        ("", "BrokenOff", "which never renewed its Lease"),
+    ],
+)
+def test_status_tells_a_living_holder_from_a_dead_one(
+    command: Command, server: FakeServer, renewed: str, first: str, holder: str
+) -> None:
+    web(server)
+    server.put("leases", lease(run(), "host-1", renewed))
+    ran = command("status", "deploy/web")
+    assert ran.stdout.startswith(f"deploy/web in default: {first}\n")
+    assert f"  holder     host-1, {holder}\n" in ran.stdout
+    assert ("pause" if first == "Running" else "resume") in ran.stderr
+
+
+def test_status_names_failures_and_who_closed_a_pod(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.put("pods", pod("web-a", images=NEW, gate="False", ready=False, record=patched()))
+    server.put("pods", pod("web-b", gate="False", ready=False))
+    failure = Failure(pod="web-a", uid="uid-web-a", reason="ImagePullBackOff", message="no such image")
+    server.put("leases", lease(run(failures=(failure,), outcome="Failed", message="a pod failed")))
+    out = command("status", "deploy/web").stdout
+    assert "  failed     pod/web-a ImagePullBackOff: no such image\n" in out
+    assert "  closed     2 pods\n" in out
+    assert "ImagePullBackOff: no such image; closed by upgrade run-1\n" in out
+    assert "closed by somebody who left no note\n" in out
+
+
+def test_status_without_a_run(command: Command, server: FakeServer) -> None:
+    web(server)
+    ran = command("status", "deploy/web")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("deploy/web in default has no run\n\nPOD     NODE     READY   GATE   IMAGES           NOTE\n")
+
+
+def test_status_of_what_is_not_there(command: Command) -> None:
+    ran = command("status", "deploy/web", "-n", "shop")
+    assert (ran.code, ran.error) == (5, "deploy/web does not exist in namespace shop")
+
+
+def test_a_run_that_cannot_be_read_is_named(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.put("leases", lease("{"))
+    assert command("status", "deploy/web").stdout.startswith("deploy/web in default: the stored run cannot be read: ")
+
+
+def test_list(command: Command, server: FakeServer, snapshot: SnapshotAssertion) -> None:
+    server.put("leases", lease(paused()))
+    server.put("leases", lease(run(outcome="Succeeded"), name="inplace-deployment-old"))
+    server.put("leases", lease("{", name="inplace-deployment-broken"))
+    server.put("leases", Lease(metadata=ObjectMeta(name="somebody-else", namespace=NS)))
+    assert command("list").stdout == snapshot
+    assert command("list", "-o", "name").stdout == "deploy/web\ndeploy/web\n"
+    assert [item["namespace"] for item in json.loads(command("list", "-A", "-o", "json").stdout)["items"]] == [NS] * 3
+    assert "/namespaces/" not in server.requests[-1].path
+
+
+def test_an_empty_list_is_a_note(command: Command) -> None:
+    ran = command("list", "-n", "shop")
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "", "No runs found in shop namespace.\n")
+    assert command("list", "-A").stderr == "No runs found.\n"
+
+
+def test_hostile_objects_are_shown_escaped(command: Command, server: FakeServer) -> None:
+    web(server)
+    hostile = pod("web-a", images={"app": "x\x1b]52;c;eA==\x07"})
+    server.put("pods", hostile)
+    ran = command("status", "deploy/web")
+    assert "\x1b" not in ran.stdout
+    assert r"app=x\x1b]52;c;eA==\x07" in ran.stdout

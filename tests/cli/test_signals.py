@@ -1,0 +1,103 @@
+"""Ctrl-C and its kin, on a stand-in for the session that only notes what it is asked."""
+
+import os
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from inplace.cli.signals import Stopper, TimedOut
+from inplace.model.run import Stop
+
+
+class Asked:
+    def __init__(self, has_begun: bool) -> None:
+        self.has_begun = has_begun
+        self.stops: list[Stop] = []
+        self._there = threading.Semaphore(0)
+
+    def ask_to_stop(self, stop: Stop) -> None:
+        self.stops.append(stop)
+        self._there.release()
+
+    def wait(self) -> None:
+        assert self._there.acquire(timeout=10)
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+def attached(stopper: Stopper, session: Any) -> Asked:
+    stopper.attach(session)
+    asked: Asked = session
+    return asked
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Signals) -> None:
+    with Stopper() as stopper:
+        with pytest.raises(KeyboardInterrupt):
+            send(number)
+        attached(stopper, Asked(has_begun=False))
+        with pytest.raises(KeyboardInterrupt):
+            send(number)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
+)
+def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signals, name: str) -> None:
+    with Stopper() as stopper:
+        session = attached(stopper, Asked(has_begun=True))
+        for _ in range(2):
+            send(number)
+            session.wait()
+        assert session.stops == [Stop("Interrupted", f"interrupted by {name}")] * 2
+        assert stopper.asked == session.stops[0]
+        with pytest.raises(KeyboardInterrupt):
+            send(number)
+
+
+def test_a_timeout_acts_as_one_signal() -> None:
+    with Stopper(600) as stopper:
+        session = attached(stopper, Asked(has_begun=True))
+        send(signal.SIGALRM)
+        session.wait()
+        send(signal.SIGALRM)
+        assert session.stops == [Stop("TimedOut", "timed out after 10m")]
+
+
+def test_a_timeout_after_a_signal_is_not_the_second() -> None:
+    with Stopper(600) as stopper:
+        session = attached(stopper, Asked(has_begun=True))
+        send(signal.SIGINT)
+        session.wait()
+        send(signal.SIGALRM)
+        assert [stop.outcome for stop in session.stops] == ["Interrupted"]
+
+
+def test_a_timeout_before_the_first_write() -> None:
+    with Stopper(600), pytest.raises(TimedOut):
+        send(signal.SIGALRM)
+
+
+def test_signals_that_were_ignored_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stopper() as stopper:
+            session = attached(stopper, Asked(has_begun=True))
+            send(signal.SIGHUP)
+            assert stopper.asked is None
+            assert session.stops == []
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)]
+    with Stopper(600):
+        pass
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)] == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

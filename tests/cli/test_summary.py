@@ -1,0 +1,90 @@
+"""What is said at the end of a run."""
+
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from inplace.cli.summary import advice, summary_lines
+from inplace.cli.world import Cluster, World
+from inplace.model.run import Failure
+from inplace.runtime.report import Spread, Summary
+from tests.builders import NEW, NS, run
+
+PHASES = {
+    "drain": Spread(0.31, 0.62, "web-b"),
+    "settle": Spread(5.0, 5.02, "web-a"),
+    "restart": Spread(0.42, 1.18, "web-c"),
+    "return": Spread(1.7, 12.3, "web-c"),
+    "out": Spread(7.5, 19.1, "web-c"),
+}
+FAILURE = Failure(pod="web-c", uid="uid-web-c", reason="ImagePullBackOff", message="container app: no such image")
+
+
+def summary(**fields: Any) -> Summary:
+    base: dict[str, Any] = {
+        "v": 1,
+        "target": "deploy/web",
+        "namespace": NS,
+        "images": NEW,
+        "outcome": "Succeeded",
+        "message": "",
+        "desired": 3,
+        "updated": 3,
+        "touched": 3,
+        "same_uids": 3,
+        "same_ips": 3,
+        "restarts": 3,
+        "seconds": 24.8,
+        "phases": PHASES,
+        "failures": (),
+        "left": (),
+    }
+    return Summary(**{**base, **fields})
+
+
+FAILED = summary(
+    outcome="Failed",
+    message="pod/web-c failed with ImagePullBackOff: container app: no such image",
+    updated=2,
+    failures=(FAILURE,),
+    left=("pod/web-c is still closed (ImagePullBackOff)",),
+)
+
+
+def told(shown: Summary, **of_run: Any) -> list[str]:
+    world = World(args=("upgrade", "deploy/web", "app=repo/app:2"))
+    cluster = Cluster(None, NS, "https://fake", ("--context", "prod"), world)  # type: ignore[arg-type]
+    stored = run(**of_run)
+    return [*summary_lines(shown), *advice(shown, stored, cluster, stored.target, world.same_command())]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        summary(),
+        FAILED,
+        summary(outcome="Failed", message="deploy/web was deleted", updated=1, touched=0, phases={}),
+        summary(outcome="Paused", message="paused by its steps", updated=1),
+        summary(outcome="TimedOut", message="timed out after 10m", updated=1),
+        summary(outcome="Interrupted", message="interrupted by Ctrl-C", updated=1),
+    ],
+    ids=["succeeded", "failed", "deleted", "paused", "timed out", "interrupted"],
+)
+def test_the_end_of_a_run(snapshot: SnapshotAssertion, shown: Summary) -> None:
+    assert "\n".join(told(shown)) == snapshot
+
+
+def test_a_run_that_went_back_does_not_offer_to_go_back() -> None:
+    back = summary(outcome="Failed", message=f"rolled back, because {FAILED.message}", failures=(FAILURE,))
+    lines = told(back, rolling_back=True)
+    assert (
+        lines[0].endswith("2 of 3 pods updated: rolled back, because " + FAILED.message) or "rolled back, because" in lines[0]
+    )
+    assert not any(line.startswith("go back") for line in lines)
+
+
+def test_many_failures_are_cut_short() -> None:
+    failures = tuple(Failure(pod=f"web-{i}", uid=str(i), reason="Bad", message="bad") for i in range(12))
+    lines = summary_lines(summary(outcome="Failed", failures=failures))
+    assert lines[-1] == "  and 2 more failed pods"

@@ -1,0 +1,80 @@
+"""Everything that is wrong without asking a cluster: exit code 2, one line, no request."""
+
+import pytest
+
+from tests.cli.fakes import Command, FakeServer
+
+IMAGE = "app=repo/app:2"
+
+WRONG: list[tuple[str, str]] = [
+    ("lisst", "no such command 'lisst'"),
+    ("upgrade", "name what to upgrade: write deploy/NAME, rs/NAME, pod/NAME... or pods -l SELECTOR"),
+    ("upgrade deploy/web", "say which images: CONTAINER=IMAGE (taking over a changed template comes later)"),
+    ("plan deploy/web", "say which images: CONTAINER=IMAGE (taking over a changed template comes later)"),
+    (f"upgrade {IMAGE}", "name what to upgrade: "),
+    (f"upgrade web {IMAGE}", "say which kind 'web' is, such as deploy/web: "),
+    (f"upgrade sts/web {IMAGE}", "StatefulSets are not supported yet: "),
+    (f"upgrade statefulset web {IMAGE}", "StatefulSets are not supported yet: "),
+    (f"upgrade ds/web {IMAGE}", "DaemonSets are not supported yet: "),
+    (f"upgrade job/web {IMAGE}", "a Job's pods run once and are not upgraded: "),
+    (f"upgrade cronjob/web {IMAGE}", "a Job's pods run once and are not upgraded: "),
+    (f"upgrade svc/web {IMAGE}", "there is nothing to upgrade in kind 'svc': "),
+    (f"upgrade deployments.batch/web {IMAGE}", "there is nothing to upgrade in kind 'deployments.batch': "),
+    (f"upgrade deploy/ {IMAGE}", "'' is no name of a Kubernetes object"),
+    (f"upgrade deploy/Web_1 {IMAGE}", "'Web_1' is no name of a Kubernetes object"),
+    (f"upgrade deploy/a/b {IMAGE}", "'a/b' is no name of a Kubernetes object"),
+    (f"upgrade deploy/web deploy/api {IMAGE}", "one target at a time: 'deploy/web deploy/api' names several"),
+    (f"upgrade deploy web api {IMAGE}", "one target at a time: "),
+    (f"upgrade pod/a deploy/b {IMAGE}", "one target at a time: "),
+    (f"upgrade pod/a b {IMAGE}", "'b': write TYPE/NAME, as for the others"),
+    (f"upgrade pods pod/a {IMAGE}", "'pod/a': either TYPE NAME or TYPE/NAME, not both"),
+    (f"upgrade pod/a pod/a {IMAGE}", "'a' is named twice"),
+    (f"upgrade pods {IMAGE}", "say which pods: by name, or by label with -l"),
+    (f"upgrade deploy -l app=web {IMAGE}", "name the one Deployment to upgrade, as deploy/NAME"),
+    (f"upgrade deploy/web -l app=web {IMAGE}", "a selector and names exclude each other: use one of the two"),
+    (f"upgrade pods -l app==,, {IMAGE}", "'app==,,' is no label selector: write it like app=web,tier!=test"),
+    (f"upgrade deploy/web {IMAGE} pod/a", "'pod/a' stands among the images: name the target first, then CONTAINER=IMAGE"),
+    (f"upgrade deploy/web {IMAGE} app=repo/app:3", "container 'app' is given two images"),
+    ("upgrade deploy/web app=", "'app=': '' is no image reference"),
+    ("upgrade deploy/web =repo/app:2", "'=repo/app:2': '' is no container name: write CONTAINER=IMAGE"),
+    ("upgrade deploy/web App=repo/app:2", "'App=repo/app:2': 'App' is no container name: write CONTAINER=IMAGE"),
+    ("upgrade deploy/web app=repo/app:2=3", "'app=repo/app:2=3': 'repo/app:2=3' is no image reference"),
+    (f"upgrade deploy/web {IMAGE} --foo", "no such option '--foo'"),
+    (f"upgrade deploy/web {IMAGE} -n A_b", "invalid value for '-n' / '--namespace': 'A_b' is no name of a namespace"),
+    (f"upgrade deploy/web {IMAGE} --max-unavailable 0", "invalid value for '--max-unavailable': with 0 no pod"),
+    (f"upgrade deploy/web {IMAGE} --max-unavailable 0%", "invalid value for '--max-unavailable': with 0 no pod"),
+    (f"upgrade deploy/web {IMAGE} --max-unavailable 101%", "invalid value for '--max-unavailable': '101%' is neither"),
+    (f"upgrade deploy/web {IMAGE} --max-unavailable -1", "invalid value for '--max-unavailable': '-1' is neither"),
+    (f"upgrade deploy/web {IMAGE} --settle 5x", "invalid value for '--settle': '5x' is not a duration"),
+    (f"upgrade deploy/web {IMAGE} --drain-timeout 0", "invalid value for '--drain-timeout': must be more than 0"),
+    (f"upgrade deploy/web {IMAGE} --restart-timeout 0s", "invalid value for '--restart-timeout': must be more than 0"),
+    (f"upgrade deploy/web {IMAGE} --timeout 0", "invalid value for '--timeout': must be more than 0"),
+    (f"upgrade deploy/web {IMAGE} --min-ready soon", "invalid value for '--min-ready': 'soon' is not a duration"),
+    (f"upgrade deploy/web {IMAGE} --steps 10%,50%", "invalid value for '--steps': the last step must be 100%"),
+    (f"upgrade deploy/web {IMAGE} --steps 50%,10%,100%", "invalid value for '--steps': steps must grow"),
+    (f"upgrade deploy/web {IMAGE} --steps 0%,100%", "invalid value for '--steps': a step of 0 does nothing"),
+    (f"upgrade deploy/web {IMAGE} --gate a/b/c", "invalid value for '--gate': 'a/b/c' is no condition type"),
+    (f"upgrade deploy/web {IMAGE} --on-failure shrug", "invalid value for '--on-failure': 'shrug' is not one of"),
+    (f"upgrade deploy/web {IMAGE} --dry-run maybe", "invalid value for '--dry-run': 'maybe' is not one of"),
+    (f"upgrade deploy/web {IMAGE} -o yaml", "invalid value for '-o' / '--output': 'yaml' is not"),
+    (f"upgrade deploy/web {IMAGE} --qps 0", "invalid value for '--qps': 0.0 is not in the range x>0"),
+    ("status", "name what to upgrade: "),
+    ("pause sts/web", "StatefulSets are not supported yet: "),
+    ("resume web", "say which kind 'web' is, such as deploy/web: "),
+    ("list extra", "got unexpected extra argument (extra)"),
+    ("completion tcsh", "invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), WRONG, ids=[line for line, _ in WRONG])
+def test_a_usage_error_is_one_line_and_code_2(command: Command, server: FakeServer, line: str, says: str) -> None:
+    ran = command(*line.split())
+    assert ran.code == 2
+    assert ran.error.startswith(says)
+    assert ran.error.endswith("--help`)")
+    assert ran.stdout == ""
+    assert server.requests == []
+
+
+def test_a_usage_error_of_the_plugin_names_the_plugin(command: Command) -> None:
+    assert command("upgrade", prog="kubectl inplace").error.endswith("(see `kubectl inplace upgrade --help`)")

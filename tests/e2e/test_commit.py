@@ -1,0 +1,152 @@
+"""The Deployment's own objects after, and in the middle of, an upgrade: history, field ownership, pause, scale."""
+
+import pytest
+
+from tests.e2e import support
+from tests.e2e.command import Background
+from tests.e2e.scenarios import WEB, Scene, images_in
+from tests.e2e.support import Object, deployment, eventually, service
+from tests.recorder.history import active_replicasets
+
+
+def test_no_history_is_kept(scene: Scene) -> None:
+    """revisionHistoryLimit 0: the controller removes the tombstone at once, and the commit does not wait for it."""
+    scene.deploy(deployment("web", scene.image("app:1"), replicas=2, revision_history_limit=0), service("web"), count=2)
+    scene.upgrade("--max-unavailable", "2", app="app:2")
+    scene.check_quiet()
+    scene.check(upgraded=2, max_unavailable=2)
+    scene.check_same_pods()
+    scene.check_runs(2, app="app:2")
+    assert scene.history() == {2: "app:2"}
+    assert len(scene.replica_sets()) == 1
+
+
+def test_server_side_apply_goes_on(scene: Scene) -> None:
+    """Whoever applied the image owns it again: their next apply, of the same or the next image, meets no conflict."""
+
+    def applied(ref: str) -> None:
+        manifest = deployment("web", scene.image(ref), replicas=2)
+        scene.kubectl("apply", "--server-side", "--field-manager=gitops", "-f-", manifest=manifest)
+
+    applied("app:1")
+    eventually(lambda: len(support.pods(scene.cluster, scene.ns)) == 2, "pods")
+    scene.deploy(service("web"), count=2)
+    assert image_managers(scene.web()) == {"gitops"}
+    scene.upgrade("--max-unavailable", "2", app="app:2")
+    scene.check_quiet(5)
+
+    scene.check(upgraded=2, max_unavailable=2)
+    scene.check_same_pods()
+    assert image_managers(scene.web()) == {"gitops"}
+    applied("app:2")
+    scene.check_quiet(5)
+    scene.check_same_pods()
+    applied("app:3")
+    assert images_in(scene.web()["spec"]["template"]["spec"]) == {"app": scene.image("app:3")}
+
+
+def image_managers(workload: Object) -> set[str]:
+    """The field managers that own the image of container app."""
+    owners = set()
+    for entry in workload["metadata"].get("managedFields", []):
+        spec = entry.get("fieldsV1", {}).get("f:spec", {}).get("f:template", {}).get("f:spec", {})
+        if "f:image" in spec.get("f:containers", {}).get('k:{"name":"app"}', {}):
+            owners.add(entry["manager"])
+    return owners
+
+
+def test_there_and_back_and_on(scene: Scene) -> None:
+    """The second and third upgrade meet ReplicaSets that hold old templates. The history is that of classic rollouts."""
+    scene.deploy(deployment("web", scene.image("app:1"), replicas=2), service("web"), count=2)
+    histories = [
+        ("app:2", {1: "app:1", 2: "app:2"}),
+        ("app:1", {2: "app:2", 3: "app:1"}),
+        ("app:3", {2: "app:2", 3: "app:1", 4: "app:3"}),
+    ]
+    for restarts, (ref, history) in enumerate(histories, 1):
+        mark = scene.recorder.mark()
+        scene.upgrade("--max-unavailable", "2", app=ref)
+        scene.check_quiet(5)
+        scene.check(upgraded=2, max_unavailable=2)
+        scene.check_same_pods()
+        scene.check_runs(2, app=ref)
+        assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [restarts] * 2
+        assert scene.history() == history
+        assert mark == scene.recorder.since
+    assert len({names for _, names in active_replicasets(scene.recorder.log()) if names}) == 1
+
+
+def test_a_pause_of_the_users_own_is_kept(scene: Scene) -> None:
+    scene.deploy(deployment("web", scene.image("app:1"), replicas=2), service("web"), count=2)
+    scene.kubectl("rollout", "pause", WEB)
+    scene.remember()
+    scene.upgrade("--max-unavailable", "2", app="app:2")
+
+    assert scene.web()["spec"]["paused"] is True
+    scene.check(upgraded=2, max_unavailable=2)
+    scene.check_same_pods()
+    scene.check_runs(2, app="app:2")
+    assert scene.history() == {1: "app:1", 2: "app:2"}
+    scene.kubectl("rollout", "resume", WEB)
+    scene.kubectl("rollout", "status", WEB, "--timeout=10s")
+    scene.check_quiet(5)
+    scene.check_same_pods()
+
+
+def test_pods_deleted_in_the_middle(scene: Scene) -> None:
+    """One that was upgraded, one that is worked on, one that waits: their replacements come up old, and are caught up."""
+    scene.deploy(deployment("web", scene.image("app:1"), replicas=4), service("web"), count=4)
+    running = begin(scene)
+    done = scene.on_image("app:2")[0]
+    closing = next(name for name in recorded(scene) if name != done)
+    waiting = next(name for name in sorted(scene.before) if name not in (done, closing))
+    scene.kubectl("delete", "pod", done, closing, waiting, "--wait=false")
+    scene.end(running)
+
+    scene.check_quiet(5)
+    scene.check_runs(4, app="app:2")
+    now = support.uids(scene.cluster, scene.ns)
+    assert set(now) & set(scene.before) == set(scene.before) - {done, closing, waiting}
+    scene.check(upgraded=5, writes=None)  # the four, and the one that was deleted after
+    for name in set(now) & set(scene.before):
+        assert scene.recorder.writes_by_us(now[name]) == 3
+    assert scene.history() == {1: "app:1", 2: "app:2"}
+
+
+@pytest.mark.parametrize(("first", "last"), [(3, 5), (4, 2), (2, 0)])
+def test_scaled_in_the_middle(scene: Scene, first: int, last: int) -> None:
+    scene.deploy(deployment("web", scene.image("app:1"), replicas=first), service("web"), count=first)
+    running = begin(scene)
+    scene.kubectl("scale", WEB, f"--replicas={last}")
+    scene.end(running)
+
+    eventually(lambda: len(support.pods(scene.cluster, scene.ns)) == last, "scaled")
+    scene.check_quiet(5)
+    scene.check_runs(last, app="app:2")
+    assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [1] * last
+    assert scene.history() == {1: "app:1", 2: "app:2"}
+    scene.check(upgraded=None, writes=None)
+    if not last:
+        scene.run_gates()
+        scene.kubectl("scale", WEB, "--replicas=1")
+        scene.kubectl("rollout", "status", WEB, "--timeout=60s")
+        scene.check_runs(1, app="app:2")
+
+
+def begin(scene: Scene) -> Background:
+    """An upgrade, one at a time, of which one pod is back and the next is closed."""
+    running = scene.start("--max-unavailable", "1", app="app:2")
+    eventually(
+        lambda: len(scene.on_image("app:2")) == 1 and len(recorded(scene)) == 1, "the first is being upgraded", every=0.2
+    )
+    eventually(lambda: set(recorded(scene)) - set(scene.on_image("app:2")), "the second is being upgraded", every=0.2)
+    return running
+
+
+def recorded(scene: Scene) -> list[str]:
+    """The pods that the upgrade works on."""
+    return [
+        p["metadata"]["name"]
+        for p in support.pods(scene.cluster, scene.ns)
+        if "inplace.dev/upgrade" in p["metadata"].get("annotations", {})
+    ]

@@ -1,0 +1,105 @@
+"""When a gate may open, for every kind of probe: as early as is safe, and never before the app answers."""
+
+import math
+from collections.abc import Iterable
+from contextlib import ExitStack
+from datetime import datetime
+
+from tests.e2e.scenarios import Ended, Scene, since, turned
+from tests.e2e.support import GATE, Object, Prober, condition, container, deployment, service
+from tests.recorder import Event
+
+Spans = list[tuple[float, float]]
+
+
+def test_a_startup_probe_alone(scene: Scene) -> None:
+    """The kubelet calls the restarted container started, and ContainersReady, for seconds before it answers."""
+    app = container("app", scene.image("app:1"), boot=12, readiness=False, startup=True)
+    scene.deploy(deployment("web", [app], replicas=2), service("web"), count=2)
+    ended, clients = probed(scene, "--max-unavailable", "1", app="app:2")
+    for uid, client in clients.items():
+        assert_honest(scene, uid, client, down_seconds=11.0)
+    assert ended.report["phases"]["out"]["median"] < 25
+
+
+def test_a_readiness_probe(scene: Scene) -> None:
+    """The gate opens at once, and the probe alone decides when requests come back."""
+    app = container("app", scene.image("app:1"), boot=3)
+    scene.deploy(deployment("web", [app], replicas=2), service("web"), count=2)
+    _, clients = probed(scene, "--max-unavailable", "2", max_unavailable=2, app="app:2")
+    for uid, client in clients.items():
+        assert_honest(scene, uid, client, down_seconds=2.5)
+        assert condition(scene.opening(uid).object, "ContainersReady") == "False"
+
+
+def test_no_probe_at_all(scene: Scene) -> None:
+    """Running is ready, as everywhere in Kubernetes; that is said."""
+    app = container("app", scene.image("app:1"), readiness=False)
+    scene.deploy(deployment("web", [app], replicas=2), service("web"), count=2)
+    ended = scene.upgrade("--max-unavailable", "2", app="app:2")
+    assert "container app has no readiness probe: running counts as ready" in ended.said
+    scene.check(upgraded=2, max_unavailable=2)
+    scene.check_same_pods()
+    scene.check_runs(2, app="app:2")
+
+
+def test_min_ready_seconds(scene: Scene) -> None:
+    """The gate opens only after ContainersReady held for as long."""
+    app = container("app", scene.image("app:1"), boot=2)
+    scene.deploy(deployment("web", [app], replicas=2, min_ready_seconds=5), service("web"), count=2)
+    _, clients = probed(scene, "--max-unavailable", "2", max_unavailable=2, app="app:2")
+    for uid, client in clients.items():
+        assert_honest(scene, uid, client, down_seconds=1.5)
+        opened = scene.opening(uid).object
+        assert condition(opened, "ContainersReady") == "True"
+        assert (since(opened, GATE) - since(opened, "ContainersReady")).total_seconds() >= 5
+        # It was ContainersReady with the old container, too: it is the new one's that counts.
+        assert len(turned(scene.versions(uid), "ContainersReady")) == 1
+        assert since(opened, "ContainersReady") >= started_at(opened)
+
+
+def probed(scene: Scene, *options: str, app: str, max_unavailable: int = 1) -> tuple[Ended, dict[str, Prober]]:
+    """An upgrade while every pod is asked at its own address every 100 ms; the clients by pod uid."""
+    clients = {uid: Prober(scene.addresses[name], 8080, interval=0.1) for name, uid in scene.before.items()}
+    with ExitStack() as asking:
+        for client in clients.values():
+            asking.enter_context(client)
+        ended = scene.upgrade(*options, app=app)
+    scene.check(upgraded=len(clients), max_unavailable=max_unavailable)
+    scene.check_same_pods()
+    scene.check_runs(len(clients), app=app)
+    return ended, clients
+
+
+def assert_honest(scene: Scene, uid: str, client: Prober, down_seconds: float) -> None:
+    """No request failed that was sent while a slice listed the pod as ready, or while it was Ready."""
+    log = sorted(scene.recorder.log(), key=lambda e: e.rv)
+    listed = spans((e.arrival, lists(e, uid)) for e in log if e.kind == "EndpointSlice")
+    ready = spans((e.arrival, condition(e.object, "Ready") == "True") for e in log if e.uid == uid)
+    failed = [p.at for p in client.failures]
+    assert failed[-1] - failed[0] >= down_seconds, "it was never away"
+    for told, during in (("listed as ready", listed), ("Ready", ready)):
+        assert len(during) == 2, f"{told} {during}"  # before and after
+        wrong = [at for at in failed for begin, end in during if begin <= at < end]
+        assert not wrong, f"{len(wrong)} requests failed while the pod was {told}: at {wrong} of {during}"
+
+
+def lists(event: Event, uid: str) -> bool:
+    endpoints = event.object.get("endpoints") or [] if event.type != "DELETED" else []
+    return any(e.get("targetRef", {}).get("uid") == uid and e["conditions"].get("ready") is not False for e in endpoints)
+
+
+def spans(told: Iterable[tuple[float, bool]]) -> Spans:
+    """From when to when it was true, for ever at the end."""
+    found: Spans = []
+    for at, true in told:
+        is_open = bool(found) and found[-1][1] == math.inf
+        if true and not is_open:
+            found.append((at, math.inf))
+        elif not true and is_open:
+            found[-1] = (found[-1][0], at)
+    return found
+
+
+def started_at(pod: Object) -> datetime:
+    return datetime.fromisoformat(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"])

@@ -1,0 +1,171 @@
+import random
+
+import pytest
+
+from inplace.engine.budget import DisruptionRoom, Room, is_available, never_allows, order_of, room_of
+from inplace.engine.observed import PodFacts
+from inplace.engine.stages import Judged, judge
+from inplace.engine.target import max_unavailable
+from inplace.model.run import Options
+from tests.builders import (
+    NEW,
+    budget,
+    deployment,
+    in_service,
+    observed,
+    of_deployment,
+    patched,
+    pod,
+    record,
+    replica_set,
+    rules,
+)
+
+NOBODY: frozenset[str] = frozenset()
+
+
+def up(name: str, **fields: object) -> PodFacts:
+    return in_service(pod(name, **fields))  # type: ignore[arg-type]
+
+
+def down(name: str) -> PodFacts:
+    return in_service(pod(name, ready=False))
+
+
+def ours(name: str) -> PodFacts:
+    return in_service(pod(name, ready=False, gate="False", record=record()))
+
+
+def stages_of(*pods: PodFacts) -> list[Judged]:
+    return [judge(f, rules(), None, 0.0) for f in pods]
+
+
+def room(*pods: PodFacts, desired: int, limit: int, closing: frozenset[str] = NOBODY) -> Room:
+    return room_of(stages_of(*pods), desired, limit, closing, NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("option", "own", "replicas", "limit"),
+    [
+        (0, "25%", 4, 0),
+        (1, "25%", 40, 1),
+        ("33%", "25%", 7, 2),
+        ("10%", "25%", 7, 1),
+        ("0%", "25%", 7, 0),
+        (None, "50%", 7, 3),
+        (None, 2, 7, 2),
+        (None, None, 8, 2),
+        ("100%", 0, 7, 7),
+    ],
+)
+def test_max_unavailable_is_the_option_else_the_workloads_own(
+    option: int | str | None, own: int | str | None, replicas: int, limit: int
+) -> None:
+    target = of_deployment(deployment(replicas=replicas, max_unavailable=own), replica_set())
+    assert max_unavailable(observed(target=target), Options(max_unavailable=option)) == limit
+
+
+class TestRoom:
+    def test_all_serve(self) -> None:
+        assert room(up("a"), up("b"), up("c"), desired=3, limit=2) == Room(2, 2)
+
+    def test_not_ready_and_terminating_and_missing_cost_budget(self) -> None:
+        assert room(up("a"), up("b"), down("c"), desired=3, limit=2).ready == 1
+        assert room(up("a"), up("b"), up("c", deleting=True), desired=3, limit=2).ready == 1
+        assert room(up("a"), up("b"), desired=3, limit=2).ready == 1
+        assert room(up("a"), desired=4, limit=2).ready == 0
+
+    def test_a_pod_that_its_slices_do_not_list_as_ready_serves_nobody(self) -> None:
+        assert room(in_service(pod("a"), ready=False), up("b"), desired=2, limit=1).ready == 0
+
+    def test_surplus_pods_pay_for_others(self) -> None:
+        assert room(up("a"), up("b"), up("c"), down("d"), desired=3, limit=1).ready == 1
+
+    def test_ours_count_even_before_the_kubelet_has_acted(self) -> None:
+        still_ready = in_service(pod("a", gate="False", record=record()))
+        assert room(still_ready, up("b"), desired=2, limit=1) == Room(0, 0)
+
+    def test_closes_that_are_not_yet_visible_count_at_once(self) -> None:
+        assert room(up("a"), up("b"), desired=2, limit=1, closing=frozenset({"uid-a"})) == Room(0, 0)
+        both = room(ours("a"), up("b"), desired=2, limit=2, closing=frozenset({"uid-a"}))
+        assert both == Room(1, 1)
+
+    def test_pods_that_serve_nobody_are_worked_on_at_most_so_many_at_once(self) -> None:
+        assert room(ours("a"), down("b"), down("c"), desired=3, limit=2) == Room(0, 1)
+        assert room(ours("a"), ours("b"), down("c"), desired=3, limit=2) == Room(0, 0)
+
+    def test_opened_but_not_back_costs_budget(self) -> None:
+        assert room(up("a"), in_service(pod("b", images=NEW, ready=False)), desired=2, limit=1).ready == 0
+
+    def test_a_pod_kept_closed_by_another_hold_is_updated_and_unavailable(self) -> None:
+        held = in_service(pod("b", images=NEW, ready=False, gate="False", containers_ready=True, holds='{"x":""}'))
+        assert judge(held, rules(), None, 0.0).stage == "Updated"
+        assert room(up("a"), held, desired=2, limit=1).ready == 0
+
+    def test_never_negative(self) -> None:
+        assert room(ours("a"), ours("b"), down("c"), desired=9, limit=1) == Room(0, 0)
+
+
+class TestDisruptionBudgets:
+    def left(self, *pods: PodFacts, closing: frozenset[str] = NOBODY, **fields: int) -> int:
+        disruptions, n = DisruptionRoom([budget(**fields)], pods, closing, NOBODY), 0  # type: ignore[arg-type]
+        while disruptions.blocker(pods[0]) is None and n < 50:
+            disruptions.take(pods[0])
+            n += 1
+        return n
+
+    def test_pods_that_serve_less_what_must_stay(self) -> None:
+        assert self.left(up("a"), up("b"), up("c"), desired_healthy=1) == 2
+        assert self.left(up("a"), up("b"), down("c"), desired_healthy=1) == 1
+        assert self.left(up("a"), up("b"), ours("c"), desired_healthy=2) == 0
+
+    def test_closes_not_yet_visible(self) -> None:
+        assert self.left(up("a"), up("b"), up("c"), closing=frozenset({"uid-b"}), desired_healthy=1) == 1
+
+    def test_shared_with_pods_that_we_do_not_watch(self) -> None:
+        assert self.left(up("a"), up("b"), desired_healthy=3, expected=6, healthy=5) == 2
+        assert self.left(up("a"), ours("b"), desired_healthy=3, expected=6, healthy=5) == 1
+        assert self.left(up("a"), up("b"), desired_healthy=5, expected=6, healthy=5) == 0
+
+    def test_a_pod_that_is_not_covered_is_not_blocked(self) -> None:
+        none = DisruptionRoom([budget(desired_healthy=9)], [up("a")], NOBODY, NOBODY)
+        assert none.blocker(up("a")) == "pdb"
+        assert none.blocker(up("x", labels={"app": "db"})) is None
+
+    def test_one_pod_counts_against_every_budget_that_covers_it(self) -> None:
+        pods = [up("a"), up("b"), up("c")]
+        both = DisruptionRoom([budget("wide", 0), budget("tight", 2)], pods, NOBODY, NOBODY)
+        both.take(pods[0])
+        assert both.blocker(pods[1]) == "tight"
+
+    @pytest.mark.parametrize(("healthy", "expected", "never"), [(3, 3, True), (4, 3, True), (2, 3, False), (0, 0, False)])
+    def test_a_budget_that_never_allows_one(self, healthy: int, expected: int, never: bool) -> None:
+        assert never_allows(budget(desired_healthy=healthy, expected=expected)) is never
+
+
+class TestOrder:
+    def names(self, *pods: PodFacts) -> list[str]:
+        return [j.facts.pod.name for j in order_of(stages_of(*pods))]
+
+    def test_pods_that_serve_nobody_go_first(self) -> None:
+        assert self.names(up("a"), down("b"), up("c"), down("d")) == ["b", "d", "a", "c"]
+
+    def test_nodes_take_turns(self) -> None:
+        pods = [up(f"p{i}", node=node) for i, node in enumerate(["x", "x", "x", "y", "y", "z"])]
+        assert self.names(*pods) == ["p0", "p3", "p5", "p1", "p4", "p2"]
+
+    def test_the_order_in_which_they_are_listed_does_not_matter(self) -> None:
+        pods = [up(f"p{i}", node=f"n{i % 3}") for i in range(9)] + [down("q1"), down("q0")]
+        rng, wanted = random.Random(1), self.names(*pods)
+        for _ in range(20):
+            rng.shuffle(pods)
+            assert self.names(*pods) == wanted
+
+
+def test_available_means_ready_listed_ours_not_and_staying() -> None:
+    assert is_available(up("a"), NOBODY, NOBODY)
+    assert not is_available(up("a"), frozenset({"uid-a"}), NOBODY)
+    assert not is_available(down("a"), NOBODY, NOBODY)
+    assert not is_available(up("a", deleting=True), NOBODY, NOBODY)
+    assert not is_available(in_service(pod("a", record=patched())), NOBODY, NOBODY)
+    assert is_available(in_service(pod("a"), ready=False), NOBODY, frozenset({"web"}))

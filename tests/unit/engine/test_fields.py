@@ -1,0 +1,139 @@
+"""Who owns an image under server-side apply, and how it is given back. The entries are as a real API server writes them."""
+
+import copy
+from typing import Any
+
+from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back, image_owners
+from inplace.model.run import FieldOwner
+
+OURS = "inplace"
+HELM = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",))
+
+
+def key(name: str) -> str:
+    return f'k:{{"name":"{name}"}}'
+
+
+def applied(manager: str = "helm", *names: str, image: bool = True, operation: str = "Apply") -> dict[str, Any]:
+    owned = {key(n): {".": {}, "f:name": {}, "f:ports": {}, **({"f:image": {}} if image else {})} for n in names or ("app",)}
+    spec = {"f:replicas": {}, "f:template": {"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {"f:containers": owned}}}
+    return {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": "apps/v1",
+        "time": "2026-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": spec},
+    }
+
+
+def patched(*names: str) -> dict[str, Any]:
+    """What our strategic merge patch of images leaves."""
+    fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": {key(n): {"f:image": {}} for n in names}}}}}
+    return {
+        "manager": OURS,
+        "operation": "Update",
+        "apiVersion": "apps/v1",
+        "time": "2026-01-01T00:01:00Z",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+
+
+STATUS = {
+    "manager": "kube-controller-manager",
+    "operation": "Update",
+    "apiVersion": "apps/v1",
+    "subresource": "status",
+    "fieldsType": "FieldsV1",
+    "fieldsV1": {"f:status": {"f:replicas": {}}},
+}
+
+
+class TestOwners:
+    def test_an_applier_of_the_image(self) -> None:
+        assert image_owners([STATUS, applied()], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
+
+    def test_client_side_apply_and_edit_need_nothing(self) -> None:
+        client = applied("kubectl-client-side-apply", operation="Update")
+        assert image_owners([client, STATUS], ["app"], TEMPLATE_PATH, OURS) == ()
+
+    def test_we_ourselves_are_no_owner_to_give_back_to(self) -> None:
+        assert image_owners([applied(OURS)], ["app"], TEMPLATE_PATH, OURS) == ()
+
+    def test_an_applier_of_everything_but_the_image(self) -> None:
+        assert image_owners([applied(image=False)], ["app"], TEMPLATE_PATH, OURS) == ()
+
+    def test_only_the_containers_asked_about(self) -> None:
+        (owner,) = image_owners([applied("helm", "app", "mesh", "log")], ["mesh", "app", "gone"], TEMPLATE_PATH, OURS)
+        assert owner.containers == ("app", "mesh")
+
+    def test_several_appliers_share_it(self) -> None:
+        owners = image_owners([applied("argo"), applied("helm")], ["app"], TEMPLATE_PATH, OURS)
+        assert [o.manager for o in owners] == ["argo", "helm"]
+
+    def test_a_sidecar(self) -> None:
+        entry = applied()
+        spec = entry["fieldsV1"]["f:spec"]["f:template"]["f:spec"]
+        spec["f:initContainers"] = {key("mesh"): {"f:image": {}}}
+        (owner,) = image_owners([entry], ["mesh"], TEMPLATE_PATH, OURS)
+        assert owner.containers == ("mesh",)
+
+    def test_a_bare_pod(self) -> None:
+        entry = {**applied(), "apiVersion": "v1", "fieldsV1": {"f:spec": {"f:containers": {key("app"): {"f:image": {}}}}}}
+        assert image_owners([entry], ["app"], POD_PATH, OURS)[0].api_version == "v1"
+        assert image_owners([entry], ["app"], TEMPLATE_PATH, OURS) == ()
+
+    def test_entries_without_fields(self) -> None:
+        assert image_owners([{}, {"operation": "Apply", "manager": "x", "fieldsV1": None}], ["app"], TEMPLATE_PATH, OURS) == ()
+
+
+class TestGivingBack:
+    TAKEN = [applied(image=False), STATUS, patched("app")]
+    """An Update that changes an applied field takes it away."""
+
+    def test_as_if_we_had_never_been(self) -> None:
+        assert give_back(self.TAKEN, [HELM], TEMPLATE_PATH, OURS) == [applied(), STATUS]
+
+    def test_the_given_entries_are_not_changed(self) -> None:
+        before = copy.deepcopy(self.TAKEN)
+        give_back(self.TAKEN, [HELM], TEMPLATE_PATH, OURS)
+        assert before == self.TAKEN
+
+    def test_a_second_time_changes_nothing(self) -> None:
+        once = give_back(self.TAKEN, [HELM], TEMPLATE_PATH, OURS)
+        assert give_back(once, [HELM], TEMPLATE_PATH, OURS) == once
+
+    def test_what_we_own_besides_stays_ours(self) -> None:
+        both = give_back([applied(image=False), patched("app", "mesh")], [HELM], TEMPLATE_PATH, OURS)
+        assert both == [applied(), patched("mesh")]
+
+    def test_a_container_that_nobody_applied_stays_ours(self) -> None:
+        assert give_back([patched("mesh")], [], TEMPLATE_PATH, OURS) == [patched("mesh")]
+
+    def test_an_owner_whose_entry_is_gone_gets_a_new_one(self) -> None:
+        (status, entry) = give_back([STATUS, patched("app")], [HELM], TEMPLATE_PATH, OURS)
+        assert status == STATUS
+        assert (entry["manager"], entry["operation"], entry["apiVersion"]) == ("helm", "Apply", "apps/v1")
+        assert entry["fieldsV1"] == patched("app")["fieldsV1"]
+        assert image_owners([entry], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
+
+    def test_a_sidecar_goes_back_to_the_init_containers(self) -> None:
+        entry, mine = applied(), patched()
+        entry["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:initContainers"] = {key("mesh"): {".": {}, "f:name": {}}}
+        mine["fieldsV1"]["f:spec"]["f:template"]["f:spec"] = {"f:initContainers": {key("mesh"): {"f:image": {}}}}
+        owner = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("mesh",))
+        (back,) = give_back([entry, mine], [owner], TEMPLATE_PATH, OURS)
+        sidecar = back["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:initContainers"][key("mesh")]
+        assert sidecar == {".": {}, "f:name": {}, "f:image": {}}
+
+    def test_another_subresource_is_another_entry(self) -> None:
+        scale = {**applied(image=False), "subresource": "scale"}
+        back = give_back([scale, patched("app")], [HELM], TEMPLATE_PATH, OURS)
+        assert back[0] == scale
+        assert len(back) == 2
+
+    def test_all_owners_get_it_back(self) -> None:
+        argo = FieldOwner(manager="argo", operation="Apply", api_version="apps/v1", containers=("app",))
+        taken = [applied("argo", image=False), applied(image=False), patched("app")]
+        assert give_back(taken, [argo, HELM], TEMPLATE_PATH, OURS) == [applied("argo"), applied()]

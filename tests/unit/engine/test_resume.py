@@ -1,0 +1,103 @@
+import pytest
+
+from inplace.engine.resume import Begin, FinishFirst, NothingToDo, StillPaused, decide, pass_pause, resume
+from inplace.model.run import Commit, Failure, Options, Run, Share, parse_steps
+from tests.builders import NEW, OLD, run
+
+STEPPED = Options(steps=parse_steps("10%,pause,50%,pause:5m,100%"))
+FAILED = (Failure(pod="web-a", uid="uid-web-a", reason="DrainTimeout", message="m"),)
+OTHER = {"app": "repo/app:3"}
+
+
+def open_run(**fields: object) -> Run:
+    return run(STEPPED, **{"id": "run-0", "outcome": "Interrupted", "message": "interrupted", **fields})
+
+
+class TestUpgrade:
+    @pytest.mark.parametrize(
+        "stored",
+        [
+            None,
+            open_run(outcome="Succeeded"),
+            open_run(outcome="Failed", rolling_back=True),
+            open_run(target_uid="uid-of-before"),
+        ],
+        ids=["none", "succeeded", "rolled back", "another object of that name"],
+    )
+    def test_begins_anew_where_nothing_is_open(self, stored: Run | None) -> None:
+        assert decide(stored, run(), {}) == Begin(run(), resuming=False)
+
+    @pytest.mark.parametrize("outcome", ["Interrupted", "TimedOut", "Failed", None])
+    def test_the_same_images_resume_where_it_stopped(self, outcome: str | None) -> None:
+        decision = decide(open_run(outcome=outcome, steps_passed=2, failures=FAILED), run(), {})
+        assert isinstance(decision, Begin)
+        assert decision.resuming
+        assert decision.run.id == "run-0"
+        assert (decision.run.outcome, decision.run.message, decision.run.failures) == (None, "", ())
+        assert (decision.run.options, decision.run.steps_passed) == (STEPPED, 2)
+
+    def test_options_given_now_win(self) -> None:
+        decision = decide(open_run(steps_passed=2), run(), {"settle_seconds": 9.0})
+        assert isinstance(decision, Begin)
+        assert decision.run.options.settle_seconds == 9.0
+        assert decision.run.options.steps == STEPPED.steps
+        assert decision.run.steps_passed == 2
+
+    def test_other_steps_are_walked_from_the_first(self) -> None:
+        decision = decide(open_run(steps_passed=2), run(), {"steps": (Share(amount="100%"),)})
+        assert isinstance(decision, Begin)
+        assert decision.run.steps_passed == 0
+
+    def test_a_pause_by_hand_is_not_passed(self) -> None:
+        paused = open_run(outcome="Paused", steps_passed=1)
+        assert decide(paused, run(), {}) == StillPaused(paused)
+
+    def test_a_rollback_under_way_is_resumed_by_what_was_asked_for(self) -> None:
+        back = open_run(images=OLD, wanted=NEW, rolling_back=True, message="rolled back, because")
+        decision = decide(back, run(), {})
+        assert isinstance(decision, Begin)
+        assert (decision.run.images, decision.run.message) == (OLD, "rolled back, because")
+
+    def test_other_images_begin_a_new_run_that_keeps_the_first_from_images(self) -> None:
+        asked = run(images=OTHER, from_images={"app": "repo/app:2"})
+        decision = decide(open_run(), asked, {})
+        assert isinstance(decision, Begin)
+        assert decision.resuming
+        assert decision.run.images == OTHER
+        assert decision.run.from_images == OLD
+        assert decision.run.id == asked.id
+        assert decision.run.commit is None
+
+    def test_from_images_of_other_containers_do_not_come_along(self) -> None:
+        asked = run(images={"mesh": "mesh:2"}, from_images={"mesh": "mesh:1"})
+        decision = decide(open_run(), asked, {})
+        assert isinstance(decision, Begin)
+        assert decision.run.from_images == {"mesh": "mesh:1"}
+
+    def test_other_images_wait_for_a_half_done_commit(self) -> None:
+        half = open_run(commit=Commit(live_uid="u", revision=1))
+        decision = decide(half, run(images=OTHER), {"settle_seconds": 9.0})
+        assert isinstance(decision, FinishFirst)
+        assert decision.run.images == NEW
+        assert decision.run.commit == half.commit
+        assert decision.run.outcome is None
+        assert decision.run.options == STEPPED
+
+    def test_other_images_begin_although_the_old_run_is_paused(self) -> None:
+        assert isinstance(decide(open_run(outcome="Paused"), run(images=OTHER), {}), Begin)
+
+
+class TestResume:
+    @pytest.mark.parametrize("stored", [None, open_run(outcome="Succeeded")])
+    def test_without_an_open_run_there_is_nothing(self, stored: Run | None) -> None:
+        assert resume(stored) == NothingToDo(stored)
+
+    def test_passes_the_pause_that_it_stands_at(self) -> None:
+        decision = resume(open_run(outcome="Paused", steps_passed=1))
+        assert isinstance(decision, Begin)
+        assert decision.run.steps_passed == 2
+        assert decision.run.outcome is None
+
+    @pytest.mark.parametrize(("passed", "then"), [(0, 0), (1, 2), (2, 2), (3, 4), (4, 4), (5, 5)])
+    def test_passes_no_more_than_that(self, passed: int, then: int) -> None:
+        assert pass_pause(open_run(steps_passed=passed)).steps_passed == then

@@ -1,0 +1,287 @@
+"""Where a pod stands and what is done about it, one view at a time."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from inplace.engine.actions import CloseGate, DropRecord, OpenGate, PatchImages
+from inplace.engine.observed import Evidence, PodFacts
+from inplace.engine.stages import Judged, Rules, gate_of, judge, reopen
+from inplace.model.pods import Pod
+from inplace.model.record import ContainerBefore
+from tests.builders import GATE, NEW, OLD, container, facts, in_service, patched, pod, record, rules, status
+
+NOW = 100.0
+DRAINED = Evidence(quiet_since=90.0, saw_ready=True, turned=True)
+HOLD = '{"label":"closed by hand"}'
+
+
+def judged(what: Pod | PodFacts, seen: Evidence | None = None, rule: Rules | None = None, now: float = NOW) -> Judged:
+    return judge(in_service(what) if isinstance(what, Pod) else what, rule or rules(), seen, now)
+
+
+def closed(**fields: Any) -> Pod:
+    return pod(**{"ready": False, "gate": "False", "record": record(), **fields})
+
+
+def restarted(**fields: Any) -> Pod:
+    shown = [status("app", "c2", NEW["app"], "sha-2")]
+    base = {"images": NEW, "ready": False, "gate": "False", "record": patched(), "generation": 2, "statuses": shown}
+    return pod(**{**base, **fields})
+
+
+class TestGate:
+    @pytest.mark.parametrize(
+        ("status_", "state"), [("True", "Open"), ("False", "Closed"), ("Unknown", "Closed"), (None, "Missing")]
+    )
+    def test_states(self, status_: str | None, state: str) -> None:
+        assert gate_of(pod(gate=status_), GATE) == state
+
+    def test_a_condition_without_a_readiness_gate_gates_nothing(self) -> None:
+        assert gate_of(pod(gates=()), GATE) == "Absent"
+
+
+class TestPending:
+    def test_old_images_and_no_record(self) -> None:
+        assert judged(pod()).stage == "Pending"
+        assert judged(pod(ready=False, gate="False")).stage == "Pending"
+
+    def test_one_container_of_two_is_old(self) -> None:
+        two = rules(images={"app": "app:2", "mesh": "mesh:2"})
+        assert judged(pod(images={"app": "app:2", "mesh": "mesh:1"}), rule=two).stage == "Pending"
+        assert judged(pod(images={"app": "app:2", "mesh": "mesh:2"}), rule=two).stage == "Updated"
+
+    @pytest.mark.parametrize("what", [pod(deleting=True), restarted(deleting=True), closed(deleting=True, record="garbage")])
+    def test_a_pod_that_is_being_deleted_is_gone_whatever_it_carries(self, what: Pod) -> None:
+        found = judged(what)
+        assert (found.stage, found.action) == ("Gone", None)
+
+
+class TestClosing:
+    def test_waits_for_the_kubelet(self) -> None:
+        found = judged(closed(ready=True))
+        assert (found.stage, found.reason) == ("Closing", "waiting for the kubelet to report it not ready")
+        assert found.action is None
+        assert found.deadline_seconds == 60.0
+
+    def test_waits_for_the_slices_by_name(self) -> None:
+        found = judged(in_service(closed(), ready=True))
+        assert (found.stage, found.reason) == ("Closing", "waiting for the EndpointSlices of web")
+        assert not found.needs_slices
+
+    def test_asks_where_no_turn_was_seen(self) -> None:
+        found = judged(closed(), Evidence(quiet_since=99.0))
+        assert (found.stage, found.needs_slices) == ("Closing", True)
+
+    def test_closes_again_what_somebody_opened(self) -> None:
+        found = judged(closed(gate="True"), DRAINED)
+        assert isinstance(found.action, CloseGate)
+        assert (found.stage, found.action.record) == ("Closing", record())
+        assert not found.action.judged_version
+
+    def test_closes_a_bare_pod_again_only_as_it_was_judged(self) -> None:
+        found = judged(closed(gate="True"), rule=rules(bare=True))
+        assert isinstance(found.action, CloseGate)
+        assert found.action.judged_version
+
+
+class TestSettling:
+    def test_waits_out_the_settle_time(self) -> None:
+        found = judged(closed(), DRAINED, now=94.0)
+        assert (found.stage, found.action, found.look_again_at) == ("Settling", None, 95.0)
+
+    def test_then_patches_what_it_judged(self) -> None:
+        found = judged(closed(version=33), DRAINED, now=95.0)
+        assert isinstance(found.action, PatchImages)
+        assert found.action.images == NEW
+        assert found.action.pod.resource_version == "33"
+        assert found.action.record == patched()
+
+    def test_a_pod_that_was_not_ready_before_us_gets_time_to_show(self) -> None:
+        quick, unready = rules(settle_seconds=0.0), Evidence(quiet_since=90.0, quiet_confirmed_at=99.0)
+        assert judged(closed(), unready, quick, now=100.9).action is None
+        assert isinstance(judged(closed(), unready, quick, now=101.0).action, PatchImages)
+        assert isinstance(judged(closed(), DRAINED, quick, now=90.0).action, PatchImages)
+
+    def test_container_ids_are_those_of_the_version_that_is_patched(self) -> None:
+        """A drained container may have crashed meanwhile."""
+        found = judged(closed(statuses=[status(id_="c7", image_id="x")], record=record(gate_before="False")), DRAINED)
+        assert isinstance(found.action, PatchImages)
+        assert found.action.record.before == {"app": ContainerBefore(container_id="c7", image_id="x")}
+        assert found.action.record.gate_before == "False"
+
+    def test_only_what_differs_is_patched(self) -> None:
+        two = rules(images={"app": "app:2", "mesh": "mesh:1"})
+        p = closed(images={"app": "app:1", "mesh": "mesh:1"})
+        found = judged(p, DRAINED, two)
+        assert isinstance(found.action, PatchImages)
+        assert found.action.images == {"app": "app:2"}
+        assert list(found.action.record.before or {}) == ["app"]
+
+    def test_the_first_from_images_win(self) -> None:
+        """A new run adopts the pod of an old one: it goes from what the old one found."""
+        adopted = closed(images={"app": "app:2"}, record=patched("c0", from_images={"app": "app:1"}))
+        p = msgspec.structs.replace(adopted, status=restarted().status)
+        found = judged(p, DRAINED, rules(images={"app": "app:3"}, run="run-2"))
+        assert isinstance(found.action, PatchImages)
+        assert found.action.record.from_images == {"app": "app:1"}
+        assert found.action.record.run == "run-2"
+        assert found.action.record.to_images == {"app": "app:3"}
+
+    def test_waits_for_an_earlier_restart_to_end(self) -> None:
+        """Its new container would pass for ours."""
+        under_way = closed(images={"app": "app:2"}, record=patched("c1"), statuses=[status(id_="c1")], generation=2, observed=1)
+        found = judged(under_way, DRAINED, rules(images={"app": "app:3"}))
+        assert (found.stage, found.action, found.reason) == ("Settling", None, "waiting for an earlier restart to end")
+        assert (found.timer, found.deadline_seconds) == ("uid-web-a/drain", 300.0)
+
+    @pytest.mark.parametrize(("id_", "waiting"), [("c1", "ImagePullBackOff"), ("c2", "CrashLoopBackOff")])
+    def test_does_not_wait_for_a_restart_that_the_kubelet_gave_up(self, id_: str, waiting: str) -> None:
+        p = closed(images=NEW, record=patched("c1"), statuses=[status(id_=id_, waiting=waiting)])
+        assert isinstance(judged(p, DRAINED, rules(images=OLD)).action, PatchImages)
+
+
+class TestRestarting:
+    def test_until_it_is_proven(self) -> None:
+        found = judged(restarted(statuses=[status()]), DRAINED)
+        assert (found.stage, found.action) == ("Restarting", None)
+        assert (found.timer, found.deadline_seconds) == ("uid-web-a/restart", 300.0)
+
+    def test_min_ready_seconds_are_added_to_the_deadline(self) -> None:
+        assert judged(restarted(statuses=[status()]), rule=rules(min_ready_seconds=30.0)).deadline_seconds == 330.0
+
+    def test_trouble_is_told(self) -> None:
+        found = judged(restarted(statuses=[status(waiting="ImagePullBackOff")]))
+        assert found.trouble is not None
+        assert found.trouble.reason == "ImagePullBackOff"
+
+
+class TestReturning:
+    def test_opens_what_is_proven(self) -> None:
+        found = judged(restarted(version=44))
+        assert isinstance(found.action, OpenGate)
+        assert (found.stage, found.action.pod.resource_version, found.action.reason) == ("Returning", "44", "Upgraded")
+
+    def test_opens_a_gate_that_had_no_condition_before_us(self) -> None:
+        assert isinstance(judged(restarted(record=patched(gate_before="Missing"))).action, OpenGate)
+
+    def test_waits_until_the_kubelet_can_be_trusted(self) -> None:
+        found = judged(restarted(), rule=rules(min_ready_seconds=9.0))
+        assert (found.stage, found.action) == ("Returning", None)
+
+    def test_open_is_not_yet_back(self) -> None:
+        opened = pod(images=NEW, ready=False)
+        assert (judged(opened).stage, judged(opened).reason) == ("Returning", "waiting to be Ready")
+        ready = in_service(pod(images=NEW), ready=False)
+        assert (judged(ready).stage, judged(ready).reason) == (
+            "Returning",
+            "waiting for its EndpointSlices to list it as ready",
+        )
+
+    def test_a_new_pod_of_the_new_template(self) -> None:
+        found = judged(pod(images=NEW, ready=False, gate=None))
+        assert isinstance(found.action, OpenGate)
+        assert found.action.reason == "GateAdded"
+
+    def test_an_image_that_the_kubelet_has_not_seen(self) -> None:
+        found = judged(pod(images=NEW, generation=2, observed=1))
+        assert (found.stage, found.action) == ("Returning", None)
+
+
+class TestHolds:
+    """A gate that was closed before us stays closed after us, and so does one that something else holds."""
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"record": patched(gate_before="False")}, {"holds": HOLD}, {"holds": "unreadable"}],
+        ids=["before", "held", "odd"],
+    )
+    def test_proven_and_containers_ready_is_enough_and_the_gate_stays(self, fields: dict[str, Any]) -> None:
+        ready = judged(restarted(containers_ready=True, **fields))
+        assert isinstance(ready.action, DropRecord)
+        waiting = judged(restarted(containers_ready=False, **fields))
+        assert (waiting.stage, waiting.action) == ("Returning", None)
+
+    def test_then_it_is_updated_though_not_ready(self) -> None:
+        found = judged(pod(images=NEW, ready=False, gate="False", containers_ready=True, holds=HOLD))
+        assert (found.stage, found.reason) == ("Updated", "kept closed by label")
+        by_hand = judged(pod(images=NEW, ready=False, gate="False", containers_ready=True))
+        assert by_hand.reason == "was closed before the upgrade, and stays so"
+
+    def test_but_not_while_its_containers_are_not_ready(self) -> None:
+        assert judged(pod(images=NEW, ready=False, gate="False", containers_ready=False)).stage == "Returning"
+
+    def test_a_held_gate_without_condition_is_not_opened(self) -> None:
+        found = judged(pod(images=NEW, ready=False, gate=None, containers_ready=True, holds=HOLD))
+        assert (found.stage, found.action) == ("Updated", None)
+
+    def test_release_keeps_it_closed_too(self) -> None:
+        stop = rules(stopping=True)
+        assert isinstance(judged(closed(holds=HOLD), rule=stop).action, DropRecord)
+        assert isinstance(judged(closed(record=record(gate_before="False")), rule=stop).action, DropRecord)
+
+
+class TestReleased:
+    def test_stopping_reopens_what_was_not_patched(self) -> None:
+        found = judged(closed(), DRAINED, rules(stopping=True))
+        assert isinstance(found.action, OpenGate)
+        assert (found.stage, found.action.reason) == ("Released", "Released")
+
+    def test_stopping_finishes_what_was_patched(self) -> None:
+        assert isinstance(judged(restarted(), rule=rules(stopping=True)).action, OpenGate)
+        assert judged(restarted(statuses=[status()]), rule=rules(stopping=True)).stage == "Restarting"
+
+    def test_an_image_that_needs_no_change_any_more(self) -> None:
+        found = judged(closed(images=NEW))
+        assert isinstance(found.action, OpenGate)
+        assert (found.stage, found.reason) == ("Released", "the image needs no change")
+
+
+class TestForeignRecords:
+    @pytest.mark.parametrize("text", ["garbage", '{"v":2,"run":"r","lease":"l","fromImages":{},"toImages":{}}'])
+    def test_what_cannot_be_read_is_not_touched(self, text: str) -> None:
+        found = judged(closed(record=text), DRAINED)
+        assert (found.stage, found.action) == ("Failed", None)
+        assert found.trouble is not None
+        assert reopen(found, rules()) is None
+
+    def test_a_bare_pod_that_another_run_holds_is_not_touched(self) -> None:
+        found = judged(closed(record=record(lease="other")), DRAINED, rules(bare=True))
+        assert (found.stage, found.reason) == ("Failed", "is being upgraded by another run (Lease other)")
+        assert reopen(found, rules(bare=True)) is None
+
+    def test_a_workloads_pod_is_adopted_from_whatever_run(self) -> None:
+        assert judged(closed(record=record(lease="other", run="run-0")), DRAINED).stage == "Settling"
+
+
+class TestUpdated:
+    def test_ready_and_its_slices_back(self) -> None:
+        assert judged(pod(images=NEW)).stage == "Updated"
+
+    def test_ready_without_any_service(self) -> None:
+        assert judged(facts(pod(images=NEW))).stage == "Updated"
+
+    def test_services_that_are_ignored_need_not_be_back(self) -> None:
+        found = judged(in_service(pod(images=NEW), ready=False), rule=rules(ignored=frozenset({"web"})))
+        assert found.stage == "Updated"
+
+
+class TestFailedPods:
+    def test_not_patched_is_reopened_at_once(self) -> None:
+        assert isinstance(reopen(judged(closed()), rules()), OpenGate)
+
+    def test_proven_is_reopened_since_the_probe_guards_it(self) -> None:
+        assert isinstance(reopen(judged(restarted()), rules()), OpenGate)
+
+    def test_not_proven_stays_closed_and_owned(self) -> None:
+        assert reopen(judged(restarted(statuses=[status(waiting="ImagePullBackOff")])), rules()) is None
+
+    def test_without_a_record_there_is_nothing_to_free(self) -> None:
+        assert reopen(judged(pod()), rules()) is None
+
+
+def test_a_startup_probe_alone_is_looked_at_again_in_time() -> None:
+    p = restarted(containers=[container(image=NEW["app"], readiness_probe=None, startup_probe=container().readiness_probe)])
+    found = judged(p, Evidence(running_since={"c2": 99.0}))
+    assert (found.stage, found.action, found.look_again_at) == ("Returning", None, 102.0)

@@ -1,0 +1,86 @@
+import msgspec
+import pytest
+
+from inplace.model.names import HOLDS, RECORD
+from inplace.model.record import BadRecord, ContainerBefore, Record, encode_holds, encode_record, holds_of, record_of
+from tests.builders import NEW, OLD, patched, pod, record
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        record(),
+        record(gate_before="False", since="2026-01-01T00:00:00Z"),
+        record(gate_before="Missing", from_images={}),
+        patched("containerd://abc", "docker.io/app@sha256:1"),
+        record(before={"app": ContainerBefore(), "side": ContainerBefore(container_id="x")}),
+    ],
+)
+def test_a_record_comes_back_as_it_was_written(written: Record) -> None:
+    assert record_of(pod(record=written)) == written
+
+
+def test_the_record_is_readable_json_with_kubernetes_names() -> None:
+    assert msgspec.json.decode(encode_record(patched())) == {
+        "run": "run-1",
+        "lease": "inplace-deployment-web",
+        "fromImages": OLD,
+        "toImages": NEW,
+        "before": {"app": {"containerID": "c1", "imageID": "sha-1"}},
+    }
+
+
+def test_no_annotation_is_no_record() -> None:
+    assert record_of(pod()) is None
+
+
+def test_fields_of_later_versions_are_passed_over() -> None:
+    text = encode_record(record())[:-1] + ',"later":1}'
+    assert record_of(pod(record=text)) == record()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "[]",
+        "{}",
+        "null",
+        '{"run":1}',
+        encode_record(record()).replace('"run-1"', "null"),
+        encode_record(record())[:-5],
+    ],
+)
+def test_garbage_is_not_ours_to_touch(text: str) -> None:
+    found = record_of(pod(record=text))
+    assert isinstance(found, BadRecord)
+    assert RECORD in found.problem
+
+
+def test_an_unknown_gate_before_is_garbage() -> None:
+    text = encode_record(record(gate_before="False")).replace("False", "Perhaps")
+    assert isinstance(record_of(pod(record=text)), BadRecord)
+
+
+def test_a_record_of_another_version_names_both() -> None:
+    text = encode_record(record(v=2))
+    found = record_of(pod(record=text))
+    assert isinstance(found, BadRecord)
+    assert found.problem == f"annotation {RECORD} has version 2; this inplace knows version 1"
+
+
+@pytest.mark.parametrize("holds", [{}, {"label": "closed by hand"}, {"b": "2", "a": "1"}])
+def test_holds_come_back_as_they_were_written(holds: dict[str, str]) -> None:
+    assert holds_of(pod(holds=encode_holds(holds))) == holds
+
+
+def test_no_holds_remove_the_annotation_and_order_does_not_matter() -> None:
+    assert encode_holds({}) is None
+    assert encode_holds({"b": "2", "a": "1"}) == '{"a":"1","b":"2"}'
+
+
+@pytest.mark.parametrize("text", ["x", "[]", '{"a":1}'])
+def test_holds_that_cannot_be_read_hold(text: str) -> None:
+    assert list(holds_of(pod(holds=text))) == ["unreadable"]
+    assert HOLDS in holds_of(pod(holds=text))["unreadable"]

@@ -1,0 +1,134 @@
+import msgspec
+import pytest
+
+from inplace.model.names import TargetRef
+from inplace.model.run import (
+    Commit,
+    Failure,
+    FieldOwner,
+    Options,
+    Pause,
+    Run,
+    Share,
+    Step,
+    decode_run,
+    encode_run,
+    lease_name,
+    parse_steps,
+)
+from tests.builders import NS, run
+
+
+def pods(*names: str, selector: str = "") -> TargetRef:
+    return TargetRef(kind="Pods", namespace=NS, pod_names=names, selector=selector)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        run(),
+        run(Options(steps=parse_steps("10%,pause,3,pause:90s,100%"), max_unavailable="25%", min_ready_seconds=3.5)),
+        run(Options(max_unavailable=2, accept_undrainable=("a", "b"), on_failure="rollback"), steps_passed=2),
+        run(commit=Commit(paused=True, live_uid="u", revision=7), outcome="TimedOut", message="m"),
+        run(
+            owners=(FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",)),),
+            failures=(Failure(pod="p", uid="u", reason="R", message="m"),),
+            rolling_back=True,
+            wanted={"app": "x"},
+        ),
+        run(target=pods("a", "b"), target_uid=""),
+    ],
+)
+def test_a_run_comes_back_as_it_was_stored(stored: Run) -> None:
+    assert decode_run(encode_run(stored)) == stored
+
+
+@pytest.mark.parametrize("text", ["", "x", "{}", "[]", '{"id":"a"}', encode_run(run())[:-2]])
+def test_a_run_that_cannot_be_read_says_so(text: str) -> None:
+    with pytest.raises(ValueError, match="the stored run cannot be read"):
+        decode_run(text)
+
+
+def test_a_run_of_another_version_says_so() -> None:
+    with pytest.raises(ValueError, match="version 2; this inplace knows version 1"):
+        decode_run(encode_run(run(v=2)))
+
+
+def test_every_option_is_stored_so_that_another_default_later_changes_no_run() -> None:
+    stored = msgspec.json.decode(encode_run(run()))["options"]
+    assert stored["settleSeconds"] == 5.0
+    assert stored["onFailure"] == "pause"
+    assert stored["maxUnavailable"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("100%", (Share(amount="100%"),)),
+        ("10%,pause,100%", (Share(amount="10%"), Pause(), Share(amount="100%"))),
+        (" 1 , pause:1m30s, 100%", (Share(amount=1), Pause(seconds=90.0), Share(amount="100%"))),
+        ("pause,100%", (Pause(), Share(amount="100%"))),
+    ],
+)
+def test_steps(text: str, steps: tuple[Step, ...]) -> None:
+    assert parse_steps(text) == steps
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("50%", "the last step must be 100%, not '50%'"),
+        ("100%,pause", "the last step must be 100%, not 'pause'"),
+        ("5", "the last step must be 100%"),
+        ("50%,10%,100%", "steps must grow"),
+        ("50%,50%,100%", "steps must grow"),
+        ("0%,100%", "a step of 0 does nothing"),
+        ("0,100%", "a step of 0 does nothing"),
+        ("", "neither a number of pods nor a percentage"),
+        ("10%,,100%", "neither a number of pods nor a percentage"),
+        ("pause:x,100%", "is not a duration"),
+        ("101%", "neither"),
+    ],
+)
+def test_steps_that_make_no_sense(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_steps(text)
+
+
+def test_a_lease_is_named_after_its_target() -> None:
+    assert lease_name(TargetRef(kind="Deployment", namespace=NS, name="web")) == "inplace-deployment-web"
+    assert lease_name(TargetRef(kind="ReplicaSet", namespace=NS, name="web")) == "inplace-replicaset-web"
+
+
+def test_the_same_selection_of_pods_has_the_same_lease_in_any_order() -> None:
+    assert lease_name(pods("a", "b")) == lease_name(pods("b", "a"))
+    assert lease_name(pods("a", "b")) != lease_name(pods("a", "c"))
+    assert lease_name(pods(selector="app=a")) != lease_name(pods(selector="app=b"))
+
+
+def test_long_names_stay_names_and_stay_apart() -> None:
+    one, other = (lease_name(TargetRef(kind="Deployment", namespace=NS, name="x" * 252 + c)) for c in "ab")
+    assert len(one) <= 253
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("ended", "is_open"),
+    [
+        (run(), True),
+        (run(outcome="Succeeded"), False),
+        (run(outcome="Failed"), True),
+        (run(outcome="Paused"), True),
+        (run(outcome="Interrupted"), True),
+        (run(outcome="TimedOut"), True),
+        (run(outcome="Failed", rolling_back=True), False),
+        (run(outcome="Interrupted", rolling_back=True), True),
+    ],
+)
+def test_a_run_is_open_while_it_has_work_left(ended: Run, is_open: bool) -> None:
+    assert ended.is_open is is_open
+
+
+def test_what_was_asked_for_outlives_a_rollback() -> None:
+    assert run().asked_images == run().images
+    assert run(images={"app": "old"}, wanted={"app": "new"}).asked_images == {"app": "new"}
