@@ -327,3 +327,8 @@ def of_replica_set(rs: ReplicaSet | None) -> ReplicaSetTarget:
 
 def of_pods(*missing: str) -> PodsTarget:
     return PodsTarget(missing)
+
+
+def closed_evidence(*pods: PodFacts, since: float = 0.0) -> dict[str, Evidence]:
+    """Evidence that every slice was seen turning from these pods."""
+    return {f.pod.uid: Evidence(quiet_since=since, saw_ready=True, turned=True) for f in pods}

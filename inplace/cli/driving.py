@@ -14,6 +14,7 @@ from inplace.cli import out
 from inplace.cli.exits import OF_OUTCOME, Code, Ended
 from inplace.cli.signals import Stopper, TimedOut
 from inplace.cli.summary import advice, json_of, summary_lines
+from inplace.cli.text import plural
 from inplace.cli.views import View, choose
 from inplace.cli.world import Cluster
 from inplace.kube.errors import ApiError
@@ -50,7 +51,7 @@ class _Watched:
             self.view.saw(frame)
         if self._stopper.asked is not None and not self._said_stop:
             self._said_stop = True
-            self.note(f"{self._stopper.asked.message}: ending with the pods in flight; Ctrl-C leaves at once")
+            self.note(f"{self._stopper.asked.message}: no more pods are started; once more leaves at once")
 
     def note(self, line: str) -> None:
         with suppress(Exception):
@@ -86,7 +87,8 @@ def _tell_break(error: BaseException, watched: _Watched, how: Showing) -> None:
     again = f"go on with: {how.again}"
     match error:
         case Left() | KeyboardInterrupt():
-            raise Ended(f"left in the middle: pods in flight stay closed; {again}", Code.INTERRUPTED) from None
+            flying = plural(watched.last.plan.progress.in_flight, "pod")
+            raise Ended(f"left in the middle, with {flying} in flight; {again}", Code.INTERRUPTED) from None
         case ApiError():
             raise Ended(f"{error}; the run is left as it is; {again}", Code.FAILED) from None
         case _:

@@ -9,7 +9,7 @@ import msgspec
 from inplace.cli.text import images_text, plural
 from inplace.engine import target as workload
 from inplace.engine.budget import DisruptionRoom, order_of
-from inplace.engine.observed import Observed
+from inplace.engine.observed import DeploymentTarget, Observed
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.preflight import NoChange, Ready
@@ -98,9 +98,17 @@ def _step(step: object, desired: int) -> str:
 
 def _budget(observed: Observed, run: Run, desired: int) -> str:
     limit, asked = workload.max_unavailable(observed, run.options), run.options.max_unavailable
-    source = "--max-unavailable" if asked is not None else "maxUnavailable of the workload"
     value = asked if asked is not None else workload.own_max_unavailable(observed)
-    return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}: {value})"
+    source = "--max-unavailable" if asked is not None else "its own maxUnavailable" if _has_own(observed) else "the default"
+    return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}, {value})"
+
+
+def _has_own(observed: Observed) -> bool:
+    target = observed.target
+    if not isinstance(target, DeploymentTarget) or target.deployment is None:
+        return False
+    rolling = target.deployment.spec.strategy.rolling_update
+    return rolling is not None and rolling.max_unavailable is not None
 
 
 def _pods(observed: Observed, run: Run, desired: int, now: float) -> tuple[PodOutline, ...]:

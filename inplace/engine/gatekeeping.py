@@ -17,7 +17,7 @@ import msgspec
 
 from inplace.model.names import RECORD, PodRef
 from inplace.model.pods import Pod
-from inplace.model.record import holds_of
+from inplace.model.record import holds_of, holds_on
 
 Default = Literal["open", "closed"]
 
@@ -89,7 +89,7 @@ def decide(pod: Pod, rule: Rule) -> SetGate | None:
     opens, reason, why = _wanted(pod, rule)
     before = holds_of(pod)
     holds = _with_ours(before, rule, None if opens else why)
-    holders = _holders(holds, rule.condition)
+    holders = sorted(holds_on(holds, rule.condition))
     is_recorded = pod.metadata.annotation(RECORD) is not None
     status = _right_status(pod, rule.condition, is_held=bool(holders), is_recorded=is_recorded)
     if status is None and holds == before:
@@ -132,7 +132,3 @@ def _with_ours(before: dict[str, str], rule: Rule, reason: str | None) -> dict[s
         return before
     others = {name: text for name, text in before.items() if name != rule.hold}
     return others if reason is None else {**others, rule.hold: before.get(rule.hold, reason)}
-
-
-def _holders(holds: dict[str, str], gate: str) -> list[str]:
-    return sorted(name for name in holds if name.partition("@")[2] in ("", gate))

@@ -14,7 +14,7 @@ from inplace.engine.drain import drained_at, is_back, sending
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
 from inplace.engine.proof import Trouble, Waiting, may_open, restart_proof, trouble_of
 from inplace.model.pods import Pod
-from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of
+from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on
 
 Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone"]
 GateState = Literal["Open", "Closed", "Missing", "Absent"]
@@ -101,7 +101,7 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
     pod = facts.pod
     timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
     gate = gate_of(pod, rules.gate)
-    if gate == "Missing" and not holds_of(pod):
+    if gate == "Missing" and not _held_by(pod, rules):
         return Judged(
             facts, "Returning", "its gate has no condition yet", _open(facts, rules, "GateAdded"), None, timer, patience
         )
@@ -112,7 +112,7 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
             return Judged(facts, "Updated")
         return Judged(facts, "Returning", "waiting for its EndpointSlices to list it as ready", None, None, timer, patience)
     if gate in ("Closed", "Missing") and pod.is_true("ContainersReady"):
-        return Judged(facts, "Updated", _held(pod))
+        return Judged(facts, "Updated", _why_held(pod, rules))
     trouble = trouble_of(pod, frozenset(rules.images), {})
     return Judged(facts, "Returning", "waiting to be Ready", None, None, timer, patience, trouble)
 
@@ -194,16 +194,16 @@ def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence
     opening = may_open(facts, record, seen, rules.min_ready_seconds, now)
     if isinstance(opening, Waiting):
         return Judged(facts, "Returning", opening.reason, None, opening.until, timer, patience, trouble)
-    if record.gate_before != "False" and not holds_of(pod):
+    if record.gate_before != "False" and not _held_by(pod, rules):
         return Judged(facts, "Returning", "opening the gate", _open(facts, rules, "Upgraded"), None, timer, patience, trouble)
     if pod.is_true("ContainersReady"):
-        return Judged(facts, "Returning", _held(pod), DropRecord(facts.ref), None, timer, patience, trouble)
+        return Judged(facts, "Returning", _why_held(pod, rules), DropRecord(facts.ref), None, timer, patience, trouble)
     return Judged(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, trouble)
 
 
 def _release(facts: PodFacts, rules: Rules, why: str) -> Judged:
     record = facts.record
-    if isinstance(record, Record) and (record.gate_before == "False" or holds_of(facts.pod)):
+    if isinstance(record, Record) and (record.gate_before == "False" or _held_by(facts.pod, rules)):
         return Judged(facts, "Released", why, DropRecord(facts.ref))
     return Judged(facts, "Released", why, _open(facts, rules, "Released"))
 
@@ -223,6 +223,10 @@ def _open(facts: PodFacts, rules: Rules, reason: str) -> Action:
     return OpenGate(facts.ref, rules.gate, reason)
 
 
-def _held(pod: Pod) -> str:
-    holds = holds_of(pod)
+def _held_by(pod: Pod, rules: Rules) -> dict[str, str]:
+    return holds_on(holds_of(pod), rules.gate)
+
+
+def _why_held(pod: Pod, rules: Rules) -> str:
+    holds = _held_by(pod, rules)
     return f"kept closed by {', '.join(sorted(holds))}" if holds else "was closed before the upgrade, and stays so"

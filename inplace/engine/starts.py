@@ -11,7 +11,7 @@ from inplace.engine.clocks import Clocks
 from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts, PodsTarget
 from inplace.engine.plan import Spec
 from inplace.engine.stages import SETTLED_VIEW_SECONDS, Judged, Rules, gate_of
-from inplace.model.record import GateBefore, Record, holds_of
+from inplace.model.record import GateBefore, Record, holds_of, holds_on
 from inplace.model.run import Run
 
 
@@ -103,7 +103,7 @@ def gate_before(facts: PodFacts, gate: str) -> GateBefore:
     """A gate closed by a hold that is written down opens when the last hold goes; one closed by hand stays closed."""
     match gate_of(facts.pod, gate):
         case "Closed":
-            return "True" if holds_of(facts.pod) else "False"
+            return "True" if holds_on(holds_of(facts.pod), gate) else "False"
         case "Missing":
             return "Missing"
         case _:
@@ -118,5 +118,5 @@ def _missing_gates(pending: list[Judged], started: frozenset[str], rules: Rules)
         if not j.facts.is_ready
         and j.uid not in started
         and gate_of(j.facts.pod, rules.gate) == "Missing"
-        and not holds_of(j.facts.pod)
+        and not holds_on(holds_of(j.facts.pod), rules.gate)
     )

@@ -6,6 +6,7 @@ the first gate-before of a run win; container ids are written afresh by each ima
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -74,6 +75,11 @@ def holds_of(pod: Pod) -> dict[str, str]:
         return msgspec.json.decode(text, type=dict[str, str])
     except msgspec.MsgspecError:
         return {"unreadable": f"annotation {HOLDS} cannot be read"}
+
+
+def holds_on(holds: Mapping[str, str], gate: str) -> dict[str, str]:
+    """Those that hold this gate: a hold named `label@<condition>` is for that condition, one without `@` for every gate."""
+    return {name: why for name, why in holds.items() if name.partition("@")[2] in ("", gate)}
 
 
 def encode_holds(holds: dict[str, str]) -> str | None:

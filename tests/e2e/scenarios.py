@@ -47,7 +47,7 @@ class Scene:
         self.remember()
 
     def remember(self) -> None:
-        self.kubectl("wait", WEB, "--for=condition=Progressing", "--timeout=60s")
+        eventually(lambda: is_observed(self.web()), "the controller has seen the Deployment")
         self.before, self.addresses = support.uids(self.cluster, self.ns), support.ips(self.cluster, self.ns)
         self.recorder.mark()
 
@@ -61,7 +61,7 @@ class Scene:
         result = command.wait()
         assert result.code == code, f"exit code {result.code}\n{result.stdout}\n{result.stderr}"
         report = json.loads(result.stdout)
-        print(self.figures(report))
+        print(f"{result.stderr}{self.figures(report)}")
         return Ended(result.code, result.stderr, report)
 
     def upgrade(self, *options: str, target: str = WEB, settle: str | None = "1s", code: int = 0, **images: str) -> Ended:
@@ -109,7 +109,9 @@ class Scene:
         eventually(over, "quiet", seconds + 60, every=2)
 
     def web(self) -> Object:
-        return support.get(self.cluster, self.ns, WEB)
+        """Field managers included."""
+        found: Object = json.loads(self.kubectl("get", WEB, "-o", "json", "--show-managed-fields"))
+        return found
 
     def replica_sets(self) -> list[Object]:
         items: list[Object] = json.loads(self.kubectl("get", "rs", "-o", "json"))["items"]
@@ -162,6 +164,10 @@ def turned(versions: list[Event], kind: str) -> list[Event]:
         for old, new in pairwise(versions)
         if condition(new.object, kind) == "True" and condition(old.object, kind) != "True"
     ]
+
+
+def is_observed(workload: Object) -> bool:
+    return bool(workload["status"].get("observedGeneration") == workload["metadata"]["generation"])
 
 
 def images_in(pod_spec: Object) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from inplace.sim.api.errors import Json
-from inplace.sim.api.kinds import DEPLOYMENTS, PODS, POD_DISRUPTION_BUDGETS, REPLICA_SETS, SERVICES, Kind
+from inplace.sim.api.kinds import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES, Kind
 
 POD_SPEC: Json = {
     "restartPolicy": "Always",

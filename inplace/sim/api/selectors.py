@@ -136,7 +136,7 @@ def _field(path: list[str], wanted: str, is_equal: bool) -> Callable[[Json], boo
 
 
 def _unknown_field(kind: Kind, key: str) -> Exception:
-    if kind is PODS or kind.group == "" or kind is not LEASES and kind.group in ("events.k8s.io",):
+    if kind is PODS or kind.group == "" or (kind is not LEASES and kind.group in ("events.k8s.io",)):
         return bad_request(f"field label not supported: {key}")
     known = ", ".join(f'"{name}"' for name in kind.fields)
     return bad_request(f'"{key}" is not a known field selector: only {known}')

@@ -6,11 +6,14 @@ and measured from when that one did. So the first start of an image is free, and
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from inplace.sim.api.errors import Json
 
+Steps = Generator[float, None, None]
+"""Something that takes time: yields the seconds to wait before it goes on."""
 Role = Literal["main", "init", "sidecar"]
 
 FIRST_BACKOFF_SECONDS = 10.0

@@ -15,7 +15,9 @@ def key(name: str) -> str:
 
 
 def applied(manager: str = "helm", *names: str, image: bool = True, operation: str = "Apply") -> dict[str, Any]:
-    owned = {key(n): {".": {}, "f:name": {}, "f:ports": {}, **({"f:image": {}} if image else {})} for n in names or ("app",)}
+    owned: dict[str, Any] = {
+        key(n): {".": {}, "f:name": {}, "f:ports": {}, **({"f:image": {}} if image else {})} for n in names or ("app",)
+    }
     spec = {"f:replicas": {}, "f:template": {"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {"f:containers": owned}}}
     return {
         "manager": manager,
@@ -29,7 +31,7 @@ def applied(manager: str = "helm", *names: str, image: bool = True, operation: s
 
 def patched(*names: str) -> dict[str, Any]:
     """What our strategic merge patch of images leaves."""
-    fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": {key(n): {"f:image": {}} for n in names}}}}}
+    fields: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {"f:containers": {key(n): {"f:image": {}} for n in names}}}}}
     return {
         "manager": OURS,
         "operation": "Update",

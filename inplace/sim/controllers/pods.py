@@ -1,0 +1,50 @@
+"""What controllers want to know of a pod, found once per version of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from inplace.sim.api.errors import Json
+from inplace.sim.api.store import Item
+
+
+class PodFacts(NamedTuple):
+    """`ready_since` and `created` are timestamps as written."""
+
+    is_active: bool
+    is_terminating: bool
+    is_ready: bool
+    ready_since: str
+    phase: str
+    restarts: int
+    node: str
+    created: str
+
+
+def facts_of(item: Item) -> PodFacts:
+    if item.facts is None:
+        item.facts = _facts(item.obj)
+    found: PodFacts = item.facts
+    return found
+
+
+def _facts(pod: Json) -> PodFacts:
+    status, meta = pod["status"], pod["metadata"]
+    ready = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), None)
+    is_terminating = "deletionTimestamp" in meta
+    phase = str(status.get("phase", ""))
+    return PodFacts(
+        is_active=phase not in ("Succeeded", "Failed") and not is_terminating,
+        is_terminating=is_terminating,
+        is_ready=ready is not None and ready["status"] == "True",
+        ready_since=str((ready or {}).get("lastTransitionTime") or ""),
+        phase=phase,
+        restarts=max((s.get("restartCount", 0) for s in status.get("containerStatuses") or ()), default=0),
+        node=str(pod["spec"].get("nodeName", "")),
+        created=str(meta["creationTimestamp"]),
+    )
+
+
+def seconds_since(stamp: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds()

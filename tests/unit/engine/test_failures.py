@@ -1,0 +1,285 @@
+"""When a pod has failed, what then becomes of the run, and what is left of its pods."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from inplace.engine.actions import OpenGate, PatchImages
+from inplace.engine.failures import roll_back, should_roll_back
+from inplace.engine.observed import Evidence, Observed, PodFacts
+from inplace.engine.plan import Plan, Spec
+from inplace.engine.planner import plan
+from inplace.model.run import Commit, Failure, OnFailure, Options, Run, Stop
+from tests.builders import (
+    NEW,
+    OLD,
+    SPEC,
+    closed_evidence,
+    deployment,
+    in_service,
+    observed,
+    of_deployment,
+    patched,
+    pod,
+    record,
+    replica_set,
+    run,
+    status,
+)
+
+NOW = 1000.0
+FAILED = Failure(pod="web-0", uid="uid-web-0", reason="DrainTimeout", message="m")
+
+
+def options(on_failure: OnFailure = "pause", **fields: Any) -> Options:
+    return Options(on_failure=on_failure, max_unavailable=1, **fields)
+
+
+def planned(view: Observed, r: Run | None = None, spec: Spec = SPEC, now: float = NOW) -> Plan:
+    return plan(view, spec, r or run(options()), now)
+
+
+def draining() -> PodFacts:
+    return in_service(pod("web-0", gate="False", record=record()))
+
+
+def restarting(waiting: str = "", id_: str = "c1", observed_: int = 2, **fields: Any) -> PodFacts:
+    shown = [status("app", id_, waiting=waiting)]
+    base = {"images": NEW, "ready": False, "gate": "False", "record": patched(), "generation": 2, "observed": observed_}
+    return in_service(pod("web-0", statuses=shown, **{**base, **fields}))
+
+
+def returning() -> PodFacts:
+    return in_service(pod("web-0", images=NEW, ready=False))
+
+
+def others(n: int = 2) -> list[PodFacts]:
+    return [in_service(pod(f"web-{i + 1}")) for i in range(n)]
+
+
+class TestDeadlines:
+    @pytest.mark.parametrize(
+        ("what", "timer", "seconds", "reason"),
+        [
+            (draining(), "drain", 60, "DrainTimeout"),
+            (restarting(), "restart", 300, "RestartTimeout"),
+            (returning(), "restart", 300, "RestartTimeout"),
+        ],
+    )
+    def test_a_pod_that_takes_too_long_has_failed(self, what: PodFacts, timer: str, seconds: int, reason: str) -> None:
+        began = {f"uid-web-0/{timer}": NOW - seconds}
+        early = planned(observed(what, *others(), timers=began), now=NOW - 1)
+        assert early.run.failures == ()
+        assert early.requeue_after == 1.0
+        (failure,) = planned(observed(what, *others(), timers=began)).run.failures
+        assert (failure.pod, failure.uid, failure.reason) == ("web-0", "uid-web-0", reason)
+        assert failure.message
+
+    def test_a_deadline_begins_when_the_plan_first_names_it(self) -> None:
+        made = planned(observed(draining(), *others()))
+        assert "uid-web-0/drain" in made.timers
+        assert made.requeue_after == 60.0
+
+    def test_min_ready_seconds_are_added(self) -> None:
+        made = planned(observed(restarting(), *others()), run(options(min_ready_seconds=45.0)))
+        assert made.requeue_after == 345.0
+
+    def test_the_wait_for_an_earlier_restart_has_one(self) -> None:
+        stuck = restarting(record=patched(to_images={"app": "x"}), images={"app": "x"})
+        view = observed(stuck, *others(), evidence=closed_evidence(stuck), timers={"uid-web-0/drain": NOW - 300})
+        (failure,) = planned(view).run.failures
+        assert (failure.reason, failure.message) == ("RestartTimeout", "waiting for an earlier restart to end (for 5m)")
+
+    def test_a_pod_that_will_never_have_our_gate_is_told_at_once(self) -> None:
+        (failure,) = planned(observed(in_service(pod("web-0", gates=())), *others())).run.failures
+        assert failure.reason == "NoGate"
+
+    def test_a_record_that_cannot_be_read_is_told_at_once(self) -> None:
+        (failure,) = planned(observed(in_service(pod("web-0", record="garbage")), *others())).run.failures
+        assert failure.reason == "BadRecord"
+
+
+class TestEarlyFailures:
+    def later(self, what: PodFacts, *, restart: float = NOW - 10, **trouble: float) -> Plan:
+        timers = {"uid-web-0/restart": restart}
+        timers.update({f"uid-web-0/trouble/{name}": since for name, since in trouble.items()})
+        return planned(observed(what, *others(), timers=timers))
+
+    def test_trouble_that_begins_after_we_came_needs_no_deadline(self) -> None:
+        (failure,) = self.later(restarting("ImagePullBackOff")).run.failures
+        assert (failure.reason, failure.message) == ("ImagePullBackOff", "container app: ImagePullBackOff of app")
+
+    def test_trouble_that_was_there_when_we_came_is_no_news(self) -> None:
+        """A resume, or an old image's trouble that the kubelet still shows: the deadline decides."""
+        first = planned(observed(restarting("ImagePullBackOff"), *others()))
+        assert first.run.failures == ()
+        timers = dict.fromkeys(first.timers, NOW)
+        again = planned(observed(restarting("ImagePullBackOff"), *others(), timers=timers), now=NOW + 30)
+        assert again.run.failures == ()
+        assert again.requeue_after == 270.0
+        assert len(planned(observed(restarting("ImagePullBackOff"), *others(), timers=timers), now=NOW + 300).run.failures) == 1
+
+    def test_fixing_a_bad_image_is_not_failed_by_the_bad_image(self) -> None:
+        """The kubelet shows the old trouble until it has seen the new image, and once more after."""
+        unseen = planned(observed(restarting("ImagePullBackOff", observed_=1), *others()))
+        seen = observed(restarting("ImagePullBackOff"), *others(), timers=dict.fromkeys(unseen.timers, NOW))
+        assert planned(seen, now=NOW + 1).run.failures == ()
+
+    def test_but_the_next_trouble_is_told_from_the_first(self) -> None:
+        old = restarting("ImagePullBackOff")
+        timers = dict.fromkeys(planned(observed(old, *others())).timers, NOW)
+        shown = msgspec.structs.replace(status("app", "c1", waiting="ErrImageNeverPull"))
+        new = in_service(
+            msgspec.structs.replace(old.pod, status=msgspec.structs.replace(old.pod.status, container_statuses=(shown,)))
+        )
+        assert len(planned(observed(new, *others(), timers=timers), now=NOW + 5).run.failures) == 1
+
+    def test_not_before_the_kubelet_has_seen_the_image(self) -> None:
+        assert self.later(restarting("ImagePullBackOff", observed_=1)).run.failures == ()
+
+    def test_the_kubelets_own_back_off_is_waited_for(self) -> None:
+        assert self.later(restarting("CrashLoopBackOff", id_="c1")).run.failures == ()
+
+    def test_a_crash_loop_of_the_new_container_is_not(self) -> None:
+        (failure,) = self.later(restarting("CrashLoopBackOff", id_="c2")).run.failures
+        assert failure.reason == "CrashLoopBackOff"
+
+    def test_a_new_pod_of_the_new_template_may_fail_as_well(self) -> None:
+        fresh = in_service(pod("web-0", images=NEW, ready=False, statuses=[status(waiting="ErrImageNeverPull")]))
+        assert len(self.later(fresh).run.failures) == 1
+
+
+class TestPause:
+    def test_nothing_more_is_started_and_what_is_in_flight_is_finished(self) -> None:
+        view = observed(restarting(), *others())
+        made = planned(view, run(options(), failures=(FAILED, msgspec.structs.replace(FAILED, uid="x"))))
+        assert made.finished is not None
+        assert made.finished.outcome == "Failed"
+        assert made.finished.message == "pod/web-0 failed with DrainTimeout: m, and 1 more"
+        busy = msgspec.structs.replace(FAILED, uid="uid-web-9")
+        going_on = planned(view, run(options(), failures=(busy,)))
+        assert going_on.finished is None
+        assert "finishing the pods in flight" in going_on.progress.waiting
+
+    def test_a_pod_whose_image_was_not_patched_is_reopened_first(self) -> None:
+        view = observed(draining(), *others(), timers={"uid-web-0/drain": NOW - 60})
+        made = planned(view)
+        (action,) = made.actions
+        assert isinstance(action, OpenGate)
+        assert made.finished is None
+        after = observed(in_service(pod("web-0")), *others())
+        ended = planned(after, made.run)
+        assert ended.finished is not None
+        assert ended.run.outcome == "Failed"
+
+    def test_a_pod_that_never_restarted_stays_closed_and_owned(self) -> None:
+        view = observed(restarting("ImagePullBackOff"), *others(), timers={"uid-web-0/restart": NOW - 9})
+        made = planned(view)
+        assert made.actions == ()
+        assert made.finished is not None
+        (shown, *_) = made.pods
+        assert shown.stage == "Failed"
+
+    def test_a_failed_pod_counts_as_failed_not_as_updated(self) -> None:
+        r = run(options("continue"), failures=(FAILED,))
+        made = planned(observed(in_service(pod("web-0", images=NEW)), *others()), r)
+        assert (made.progress.updated, made.progress.failed) == (0, 1)
+
+
+class TestContinue:
+    def test_goes_on_with_the_others_within_the_budget(self) -> None:
+        failed = restarting("ImagePullBackOff")
+        r = run(options("continue"), failures=(FAILED,))
+        made = planned(observed(failed, *others()), r)
+        assert made.actions == ()
+        assert made.progress.waiting == "waiting for room: 1 pods may be unavailable at once"
+        roomy = run(Options(on_failure="continue", max_unavailable=2), failures=(FAILED,))
+        assert [a.key for a in planned(observed(failed, *others()), roomy).actions] == ["uid-web-1"]
+
+    def test_ends_failed_when_the_others_are_done(self) -> None:
+        done = [in_service(pod(f"web-{i}", images=NEW)) for i in (1, 2)]
+        made = planned(observed(restarting("ImagePullBackOff"), *done), run(options("continue"), failures=(FAILED,)))
+        assert made.finished is not None
+        assert (made.finished.outcome, made.finished.message) == ("Failed", "some pods could not be upgraded")
+
+    def test_gives_up_when_failed_pods_hold_the_budget(self) -> None:
+        r = run(options("continue"), failures=(FAILED,))
+        view = observed(restarting("ImagePullBackOff"), *others(), timers={"run/blocked": NOW - 300})
+        made = planned(view, r)
+        assert made.finished is not None
+        assert made.finished.message.startswith("gave up after 5 minutes: waiting for room")
+
+    def test_a_failed_pod_that_recovers_late_is_still_a_failure(self) -> None:
+        """A failed pod means exit 1, whatever `--on-failure` did; its workload is committed all the same."""
+        pods = [in_service(pod(f"web-{i}", images=NEW)) for i in range(3)]
+        target = of_deployment(deployment(NEW), replica_set(NEW))
+        view = observed(*pods, target=target, timers={"commit/end": NOW}, pods_listed_at=NOW)
+        made = planned(view, run(options("continue"), failures=(FAILED,)))
+        assert made.finished is not None
+        assert made.finished.outcome == "Failed"
+        assert made.run.is_open
+
+
+class TestRollback:
+    def fail(self, r: Run | None = None, spec: Spec = SPEC) -> Plan:
+        view = observed(restarting("ImagePullBackOff"), *others(), timers={"uid-web-0/restart": NOW - 9})
+        return planned(view, r or run(options("rollback")), spec)
+
+    def test_the_same_run_goes_the_other_way(self) -> None:
+        made = self.fail()
+        assert made.finished is None
+        assert made.run.rolling_back
+        assert (made.run.images, made.run.wanted, made.run.failures) == (OLD, NEW, ())
+        assert (
+            made.run.message
+            == "rolled back, because pod/web-0 failed with ImagePullBackOff: container app: ImagePullBackOff of app"
+        )
+
+    def test_the_failed_pod_is_patched_back_without_another_drain(self) -> None:
+        back = roll_back(run(options("rollback"), failures=(FAILED,)))
+        stuck = restarting("ImagePullBackOff")
+        (action,) = planned(observed(stuck, *others(), evidence=closed_evidence(stuck)), back).actions
+        assert isinstance(action, PatchImages)
+        assert action.images == OLD
+
+    def test_ends_failed_and_says_why(self) -> None:
+        back = roll_back(run(options("rollback"), failures=(FAILED,)))
+        pods = [in_service(pod(f"web-{i}")) for i in range(3)]
+        made = planned(observed(*pods, timers={"commit/end": NOW}, pods_listed_at=NOW), back)
+        assert made.finished is not None
+        assert made.finished.outcome == "Failed"
+        assert made.finished.message.startswith("rolled back, because pod/web-0 failed with DrainTimeout")
+        assert not made.run.is_open
+
+    def test_a_failure_on_the_way_back_ends_it(self) -> None:
+        back = roll_back(run(options("rollback"), failures=(FAILED,)))
+        view = observed(draining(), *others(), timers={"uid-web-0/drain": NOW - 60})
+        stuck = msgspec.structs.replace(
+            view, pods=(in_service(pod("web-0", images=NEW, gate="False", record=record())), *others())
+        )
+        made = planned(stuck, back)
+        assert made.run.rolling_back
+        assert len(made.run.failures) == 1
+
+    @pytest.mark.parametrize(
+        ("r", "spec"),
+        [
+            (run(options("pause")), SPEC),
+            (run(options("rollback"), commit=Commit()), SPEC),
+            (run(options("rollback"), rolling_back=True), SPEC),
+            (run(options("rollback")), msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "by Ctrl-C"))),
+        ],
+        ids=["not asked for", "commit begun", "already", "being stopped"],
+    )
+    def test_not_always(self, r: Run, spec: Spec) -> None:
+        assert not should_roll_back(r, spec)
+
+    def test_only_recorded_images_are_restored(self) -> None:
+        two = run(options("rollback"), images={**NEW, "mesh": "mesh:2"}, failures=(FAILED,))
+        assert roll_back(two).images == OLD
+
+
+def test_evidence_is_not_needed_to_fail() -> None:
+    view = observed(draining(), *others(), evidence={"uid-web-0": Evidence()}, timers={"uid-web-0/drain": NOW - 60})
+    assert len(planned(view).run.failures) == 1

@@ -1,0 +1,334 @@
+"""Whole plans: what is done now, what is waited for, and how a run ends."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from inplace.engine.actions import (
+    CloseGate,
+    CreateTombstone,
+    ListPods,
+    ListSlices,
+    OpenGate,
+    PatchImages,
+    PatchReplicaSetTemplate,
+    PauseTarget,
+)
+from inplace.engine.observed import Evidence, Observed, PodFacts, Target
+from inplace.engine.plan import Plan
+from inplace.engine.planner import CONTROLLER_PATIENCE_SECONDS, plan
+from inplace.model.names import TargetRef
+from inplace.model.run import Commit, Failure, Options, Run, Stop, parse_steps
+from tests.builders import (
+    LIVE_UID,
+    NEW,
+    NS,
+    OLD,
+    SPEC,
+    closed_evidence,
+    deployment,
+    in_service,
+    observed,
+    of_deployment,
+    of_pods,
+    patched,
+    pod,
+    record,
+    replica_set,
+    run,
+    status,
+)
+
+NOW = 1000.0
+STOPPED = msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "interrupted by Ctrl-C"))
+ONE = Options(max_unavailable=1)
+
+
+def planned(view: Observed, r: Run | None = None, now: float = NOW, stop: bool = False) -> Plan:
+    return plan(view, STOPPED if stop else SPEC, r or run(ONE), now)
+
+
+def kinds(made: Plan) -> list[str]:
+    return [type(a).__name__ for a in made.actions]
+
+
+def old(n: int = 2) -> list[PodFacts]:
+    return [in_service(pod(f"web-{i}")) for i in range(n)]
+
+
+def new(n: int = 3, **fields: Any) -> list[PodFacts]:
+    return [in_service(pod(f"web-{i}", images=NEW, **fields)) for i in range(n)]
+
+
+def closed(name: str = "web-9", **fields: Any) -> PodFacts:
+    return in_service(pod(name, **{"ready": False, "gate": "False", "record": record(), **fields}))
+
+
+def proven(name: str = "web-9") -> PodFacts:
+    return closed(name, images=NEW, record=patched(), statuses=[status("app", "c2", NEW["app"], "sha-2")])
+
+
+def committed(images: dict[str, str] = NEW, revision: int = 2, **d: Any) -> Target:
+    return of_deployment(deployment(images, **d), replica_set(images, revision=revision))
+
+
+class TestActions:
+    def test_what_is_under_way_is_not_planned_again(self) -> None:
+        view = observed(proven(), *old())
+        assert kinds(planned(view)) == ["OpenGate"]
+        assert kinds(planned(msgspec.structs.replace(view, busy=frozenset({"uid-web-9"})))) == []
+
+    def test_pods_in_flight_come_before_new_ones(self) -> None:
+        made = planned(observed(proven(), *old()), run(Options(max_unavailable=2)))
+        assert kinds(made) == ["OpenGate", "CloseGate"]
+
+    def test_one_list_of_slices_serves_all_pods(self) -> None:
+        pods = [closed(f"web-{i}") for i in range(3)]
+        quiet = {f.uid: Evidence(quiet_since=NOW - 1) for f in pods}
+        made = planned(observed(*pods, evidence=quiet), run(Options(max_unavailable=3)))
+        assert made.actions == (ListSlices(),)
+
+    def test_lists_of_slices_are_a_second_apart(self) -> None:
+        view = observed(closed(), evidence={"uid-web-9": Evidence(quiet_since=NOW - 1)}, slices_listed_at=NOW - 0.25)
+        made = planned(view)
+        assert made.actions == ()
+        assert made.requeue_after == 0.75
+        assert planned(view, now=NOW + 0.75).actions == (ListSlices(),)
+
+    def test_the_slot_is_refilled_the_moment_it_frees(self) -> None:
+        back = in_service(pod("web-9", images=NEW))
+        assert kinds(planned(observed(back, *old()))) == ["CloseGate"]
+
+    def test_the_same_view_gives_the_same_plan(self) -> None:
+        view = observed(proven(), closed("web-8"), *old())
+        assert planned(view) == planned(view)
+
+    def test_settle_is_looked_at_again_when_it_is_over(self) -> None:
+        p = closed()
+        made = planned(observed(p, *old(), evidence=closed_evidence(p, since=NOW - 2)))
+        assert made.actions == ()
+        assert made.requeue_after == 3.0
+        later = planned(observed(p, *old(), evidence=closed_evidence(p, since=NOW - 5)))
+        assert [type(a) for a in later.actions] == [PatchImages]
+
+
+class TestProgress:
+    def test_counts(self) -> None:
+        view = observed(*new(2), closed(), *[in_service(pod(f"old-{i}")) for i in range(3)])
+        progress = planned(view, run(Options(max_unavailable=2))).progress
+        assert (progress.desired, progress.updated, progress.in_flight, progress.unavailable) == (6, 2, 2, 2)
+
+    def test_a_close_not_yet_visible_is_shown_as_closing_with_its_clock(self) -> None:
+        made = planned(observed(*old(), closing=frozenset({"uid-web-1"})))
+        assert [p.stage for p in made.pods] == ["Pending", "Closing"]
+        assert "uid-web-1/stage/Closing" in made.timers
+        assert made.progress.in_flight == 1
+
+    def test_steps_are_told(self) -> None:
+        made = planned(observed(*old(4)), run(Options(max_unavailable=1, steps=parse_steps("25%,pause,100%"))))
+        assert made.progress.step == "step 1 of 3: up to 25%"
+
+
+class TestSteps:
+    STEPS = Options(max_unavailable=2, steps=parse_steps("50%,pause,75%,pause:1m,100%"))
+
+    def test_a_pause_by_hand_ends_the_process_when_nothing_is_in_flight(self) -> None:
+        made = planned(observed(*new(2), *[in_service(pod(f"old-{i}")) for i in range(2)]), run(self.STEPS))
+        assert made.finished is not None
+        assert (made.finished.outcome, made.run.steps_passed) == ("Paused", 1)
+        assert made.actions == ()
+
+    def test_not_while_a_close_is_not_yet_visible(self) -> None:
+        view = observed(*new(2), *[in_service(pod(f"old-{i}")) for i in range(2)], closing=frozenset({"uid-old-0"}))
+        assert planned(view, run(self.STEPS)).finished is None
+
+    def test_pods_in_flight_are_finished_before_it(self) -> None:
+        view = observed(*new(2), proven(), in_service(pod("old-0")))
+        made = planned(view, run(self.STEPS))
+        assert made.finished is None
+        assert kinds(made) == ["OpenGate"]
+
+    def test_a_timed_pause_starts_nothing_and_then_goes_on(self) -> None:
+        view = observed(*new(3), in_service(pod("old-0")))
+        r = run(self.STEPS, steps_passed=3)
+        made = planned(view, r)
+        assert (made.actions, made.requeue_after) == ((), 60.0)
+        assert made.progress.waiting == "pausing for 1m, 1m left"
+        over = planned(msgspec.structs.replace(view, timers={"pause/3": NOW - 60}), r)
+        assert kinds(over) == ["CloseGate"]
+        assert over.run.steps_passed == 4
+
+    def test_several_steps_that_are_passed_are_passed_at_once(self) -> None:
+        made = planned(observed(*new(4), target=committed()), run(self.STEPS, steps_passed=2))
+        assert made.run.steps_passed == 3
+
+
+class TestStop:
+    def test_nothing_in_flight_ends_at_once(self) -> None:
+        made = planned(observed(*old()), stop=True)
+        assert made.finished is not None
+        assert (made.finished.outcome, made.finished.message) == ("Interrupted", "interrupted by Ctrl-C")
+        assert made.run.outcome == "Interrupted"
+
+    def test_what_was_not_patched_is_reopened_and_what_was_is_finished(self) -> None:
+        made = planned(observed(closed("web-8"), proven(), *old()), stop=True)
+        assert [(type(a), a.key) for a in made.actions] == [(OpenGate, "uid-web-8"), (OpenGate, "uid-web-9")]
+        assert made.finished is None
+
+    @pytest.mark.parametrize("fields", [{"busy": frozenset({"uid-web-0"})}, {"closing": frozenset({"uid-web-0"})}])
+    def test_a_close_under_way_or_not_yet_visible_is_waited_for(self, fields: dict[str, frozenset[str]]) -> None:
+        """Else its pod would stay closed, and nobody would come for it."""
+        made = planned(observed(*old(), **fields), stop=True)
+        assert made.finished is None
+        assert made.actions == ()
+
+    def test_a_commit_that_has_begun_is_finished_first(self) -> None:
+        r = run(commit=Commit(live_uid=LIVE_UID, revision=1))
+        target = of_deployment(deployment(paused=True), replica_set())
+        made = planned(observed(*new(), target=target), r, stop=True)
+        assert [type(a) for a in made.actions] == [PatchReplicaSetTemplate]
+
+    def test_somebody_elses_rollout_stops_even_that(self) -> None:
+        r = run(commit=Commit(live_uid=LIVE_UID, revision=1))
+        target = of_deployment(deployment(), replica_set(), replica_set(NEW, name="web-2", uid="uid-2"))
+        made = planned(observed(*new(), target=target), r)
+        assert made.finished is not None
+        assert made.finished.outcome == "Failed"
+        assert "somebody started a rollout" in made.finished.message
+
+
+class TestBlocked:
+    def test_pods_that_do_not_exist_are_waited_for_by_number(self) -> None:
+        made = planned(observed(*new(2), target=of_deployment(deployment(replicas=3), replica_set())))
+        assert made.progress.waiting == "waiting for 3 pods to exist (2 do)"
+        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+
+    def test_pods_that_are_being_deleted_have_a_deadline_too(self) -> None:
+        leaving = in_service(pod("web-9", images=NEW, deleting=True))
+        made = planned(observed(*new(3), leaving, target=committed()))
+        assert made.finished is None
+        assert made.progress.waiting == "waiting for 1 pods to be deleted"
+        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+
+    def test_nothing_is_waited_for_for_ever(self) -> None:
+        view = observed(*old(), evidence={}, timers={"run/blocked": NOW - CONTROLLER_PATIENCE_SECONDS})
+        made = planned(view)
+        assert made.finished is not None
+        assert made.finished.message.startswith("gave up after 5 minutes: waiting for pod/web-0")
+
+    def test_the_patience_starts_anew_when_something_moves(self) -> None:
+        made = planned(observed(*old(), closed(), timers={"run/blocked": NOW - 299}))
+        assert "run/blocked" not in made.timers
+
+
+class TestTarget:
+    def test_deleted(self) -> None:
+        made = planned(observed(*old(), target=of_deployment(None)))
+        assert made.finished is not None
+        assert (made.finished.outcome, made.finished.message) == ("Failed", "deploy/web was deleted")
+
+    def test_bare_pods_that_have_all_gone_are_no_success(self) -> None:
+        r = run(target=TargetRef(kind="Pods", namespace=NS, selector="app=web"))
+        made = planned(observed(target=of_pods()), r)
+        assert made.finished is not None
+        assert made.finished.outcome == "Failed"
+
+    def test_bare_pods_end_with_a_fresh_list(self) -> None:
+        r = run(target=TargetRef(kind="Pods", namespace=NS, selector="app=web"))
+        view = observed(*new(2), target=of_pods())
+        assert planned(view, r).actions == (ListPods(),)
+        done = planned(msgspec.structs.replace(view, timers={"commit/end": NOW}, pods_listed_at=NOW), r)
+        assert done.finished is not None
+        assert done.finished.outcome == "Succeeded"
+
+    def test_at_no_replicas_the_template_is_all_there_is(self) -> None:
+        target = of_deployment(deployment(replicas=0), replica_set(replicas=0))
+        made = planned(observed(target=target))
+        assert kinds(made) == ["PauseTarget"]
+        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1)
+
+
+class TestCommit:
+    BEGUN = run(commit=Commit(live_uid=LIVE_UID, revision=1))
+
+    def test_begins_when_every_pod_is_updated_and_is_saved_first(self) -> None:
+        target = of_deployment(deployment(), replica_set())
+        made = planned(observed(*new(), target=target))
+        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1)
+        assert [type(a) for a in made.actions] == [PauseTarget]
+
+    def test_not_before_the_last_one(self) -> None:
+        for rest in (closed("web-2"), in_service(pod("web-2", images=NEW), ready=False), in_service(pod("web-2"))):
+            assert planned(observed(*new(2), rest)).run.commit is None
+
+    def test_one_act_at_a_time(self) -> None:
+        target = of_deployment(deployment(), replica_set())
+        made = planned(observed(*new(), target=target, busy=frozenset({"uid-deploy-web"})), self.BEGUN)
+        assert made.actions == ()
+
+    def test_a_pod_that_comes_up_old_is_caught_up_before_it_goes_on(self) -> None:
+        target = of_deployment(deployment(paused=True), replica_set(NEW))
+        view = observed(
+            *new(2), in_service(pod("web-9")), target=target, timers={"commit/replicaset": NOW - 5}, pods_listed_at=NOW
+        )
+        made = planned(view, self.BEGUN)
+        assert kinds(made) == ["CloseGate"]
+        assert "commit/replicaset" not in made.timers
+
+    def test_a_list_must_be_made_after_it_was_asked_for(self) -> None:
+        target = of_deployment(deployment(paused=True), replica_set(NEW))
+        view = observed(*new(), target=target, pods_listed_at=NOW - 1)
+        first = planned(view, self.BEGUN)
+        assert first.actions == (ListPods(),)
+        assert "commit/replicaset" in first.timers
+        asked = msgspec.structs.replace(view, timers={"commit/replicaset": NOW - 0.5})
+        assert planned(asked, self.BEGUN).actions == (ListPods(),)
+        listed = msgspec.structs.replace(asked, pods_listed_at=NOW)
+        assert kinds(planned(listed, self.BEGUN)) == ["PatchTemplate"]
+
+    def test_a_controller_that_does_not_move_has_five_minutes(self) -> None:
+        target = of_deployment(deployment(paused=True, generation=2, observed=1), replica_set())
+        view = observed(*new(), target=target)
+        made = planned(view, self.BEGUN)
+        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+        (timer,) = made.timers
+        ended = planned(msgspec.structs.replace(view, timers={timer: NOW - 300}), self.BEGUN)
+        assert ended.finished is not None
+        assert ended.finished.message == f"gave up after 5 minutes: {made.progress.waiting}"
+        assert ended.run.commit is not None
+
+    def test_the_tombstone_comes_from_the_runs_own_images(self) -> None:
+        target = of_deployment(deployment(NEW, paused=True), replica_set(NEW))
+        (action,) = planned(observed(*new(), target=target), self.BEGUN).actions
+        assert isinstance(action, CreateTombstone)
+        assert action.manifest["spec"]["template"]["spec"]["containers"][0]["image"] == OLD["app"]
+
+    def test_success_needs_a_list_made_at_the_end(self) -> None:
+        view = observed(*new(), target=committed())
+        assert planned(view, self.BEGUN).actions == (ListPods(),)
+        done = planned(msgspec.structs.replace(view, timers={"commit/end": NOW - 1}, pods_listed_at=NOW), self.BEGUN)
+        assert done.finished is not None
+        assert done.run.outcome == "Succeeded"
+        assert (done.actions, done.requeue_after) == ((), None)
+
+    def test_no_change_writes_nothing(self) -> None:
+        made = planned(observed(*new(), target=committed()))
+        assert made.actions == (ListPods(),)
+        assert made.run.commit is None
+
+
+def test_a_failure_that_is_known_is_not_told_twice() -> None:
+    known = Failure(pod="web-9", uid="uid-web-9", reason="BadRecord", message="m")
+    made = planned(
+        observed(in_service(pod("web-9", record="garbage")), *old()), run(Options(on_failure="continue"), failures=(known,))
+    )
+    assert made.run.failures == (known,)
+    assert [type(a) for a in made.actions] == []
+    assert made.progress.failed == 1
+
+
+def test_a_close_carries_everything_a_crash_right_after_it_needs() -> None:
+    (action,) = planned(observed(*old())).actions
+    assert isinstance(action, CloseGate)
+    assert (action.record.run, action.record.lease, action.record.from_images) == ("run-1", SPEC.lease, OLD)

@@ -1,0 +1,273 @@
+"""What is said before the first write: each refusal names the object, why, and what to do."""
+
+from typing import Any
+
+import pytest
+
+from inplace.engine.observed import Observed, PodFacts
+from inplace.engine.preflight import NoChange, Ready, Refusal, owned_by, preflight
+from inplace.model.meta import OwnerReference
+from inplace.model.names import RECORD, TargetRef
+from inplace.model.run import Options, Run
+from tests.builders import (
+    GATE,
+    LEASE,
+    NEW,
+    NS,
+    OLD,
+    budget,
+    container,
+    deployment,
+    endpoint,
+    facts,
+    in_service,
+    observed,
+    of_deployment,
+    of_pods,
+    of_replica_set,
+    pod,
+    record,
+    replica_set,
+    run,
+    service,
+    slice_of,
+    template,
+)
+
+BARE = run(target=TargetRef(kind="Pods", namespace=NS, pod_names=("web-a",)))
+SELECTED = run(target=TargetRef(kind="Pods", namespace=NS, selector="app=web"))
+
+
+def pods(n: int = 3, **fields: Any) -> list[PodFacts]:
+    return [in_service(pod(f"web-{i}", **fields)) for i in range(n)]
+
+
+def bare(**fields: Any) -> Observed:
+    return observed(in_service(pod(**{"owner": None, **fields})), target=of_pods())
+
+
+def judged(view: Observed, r: Run | None = None, resuming: bool = False) -> object:
+    return preflight(view, r or run(), LEASE, resuming)
+
+
+def refusal(view: Observed, r: Run | None = None, resuming: bool = False) -> str:
+    verdict = judged(view, r, resuming)
+    assert isinstance(verdict, Refusal), verdict
+    assert "\n" not in verdict.message
+    return verdict.message
+
+
+def ready(view: Observed, r: Run | None = None) -> Ready:
+    verdict = judged(view, r)
+    assert isinstance(verdict, Ready), verdict
+    return verdict
+
+
+class TestTarget:
+    def test_that_does_not_exist(self) -> None:
+        assert refusal(observed(target=of_deployment(None))) == "deploy/web does not exist in namespace default"
+        assert "does not exist" in refusal(observed(target=of_replica_set(None)))
+
+    def test_pods_that_do_not_exist(self) -> None:
+        assert refusal(observed(target=of_pods("web-a")), BARE) == "pod/web-a does not exist in namespace default"
+        assert refusal(observed(target=of_pods()), SELECTED) == "no pods match 'app=web' in namespace default"
+
+    def test_a_rollout_under_way(self) -> None:
+        two = of_deployment(deployment(), replica_set(), replica_set(NEW, name="web-2", uid="uid-2", replicas=1))
+        said = refusal(observed(*pods(), target=two))
+        assert said == "deploy/web has 2 active ReplicaSets (web-1, web-2): a rollout is under way; let it end, or undo it"
+
+    def test_no_replica_set_yet(self) -> None:
+        assert "has no ReplicaSet yet" in refusal(observed(target=of_deployment(deployment())))
+
+    def test_a_template_that_differs_in_more_than_images(self) -> None:
+        edited = deployment(template_=template(OLD, dnsPolicy="None"))
+        said = refusal(observed(*pods(), target=of_deployment(edited, replica_set())))
+        assert "more than images (spec.dnsPolicy)" in said
+        assert "roll that out first" in said
+
+    def test_a_template_that_differs_in_images_only_is_what_we_are_for(self) -> None:
+        changed = of_deployment(deployment(NEW, paused=True), replica_set())
+        assert isinstance(judged(observed(*pods(), target=changed)), Ready)
+
+    def test_a_resume_does_not_mind_its_own_half_done_commit(self) -> None:
+        half = of_deployment(deployment(paused=True), replica_set(NEW))
+        assert isinstance(judged(observed(*pods(images=NEW), target=half), resuming=True), Ready)
+
+
+class TestContainers:
+    def test_that_do_not_exist(self) -> None:
+        said = refusal(observed(*pods()), run(images={"ap": "x"}))
+        assert said == "deploy/web has no container 'ap'; it has: app"
+
+    def test_a_plain_init_container(self) -> None:
+        inits = template(OLD, initContainers=[{"name": "setup", "image": "setup:1"}])
+        target = of_deployment(deployment(template_=inits), replica_set(template_=inits))
+        said = refusal(observed(*pods(), target=target), run(images={"setup": "setup:2"}))
+        assert "'setup' of deploy/web is an init container" in said
+
+    def test_a_sidecar_is_fine(self) -> None:
+        inits = template(OLD, initContainers=[{"name": "mesh", "image": "mesh:1", "restartPolicy": "Always"}])
+        target = of_deployment(deployment(template_=inits), replica_set(template_=inits))
+        mesh = [container("mesh", "mesh:1", restart_policy="Always")]
+        assert isinstance(judged(observed(*pods(sidecars=mesh), target=target), run(images={"mesh": "mesh:2"})), Ready)
+
+    def test_a_pod_without_that_container(self) -> None:
+        view = observed(*pods(2), in_service(pod("web-9", images={"other": "x"})))
+        assert refusal(view) == "pod/web-9 has no container 'app'"
+
+
+class TestGate:
+    def test_none_at_all_says_how_to_add_one(self) -> None:
+        plain = template(OLD, readinessGates=None)
+        target = of_deployment(deployment(template_=plain), replica_set(template_=plain))
+        said = refusal(observed(*pods(gates=()), target=target))
+        assert said.startswith(f"deploy/web has no readiness gate {GATE}, so its pods cannot be drained: add `readinessGates")
+        assert "inplace gate run" in said
+
+    def test_another_one_is_named(self) -> None:
+        assert "name the one it has with --gate (inplace.dev/ready)" in refusal(observed(*pods()), run(Options(gate="example")))
+
+    def test_a_pod_that_is_older_than_the_gate(self) -> None:
+        view = observed(*pods(2), in_service(pod("web-9", gates=())))
+        assert refusal(view).startswith(f"pod/web-9 has no readiness gate {GATE}: it was created before")
+
+
+class TestOwners:
+    @pytest.mark.parametrize(
+        ("kind", "tool"),
+        [
+            ("ReplicaSet", "upgrade its Deployment, or rs/x if it has none"),
+            ("Job", "a Job's pods run once; change the Job"),
+            ("CloneSet", "OpenKruise upgrades it in place itself"),
+            ("StatefulSet", "this version of inplace upgrades Deployments, ReplicaSets and bare pods"),
+            ("DaemonSet", "change the image of DaemonSet/x"),
+            ("Rollout", "Argo Rollouts manages it"),
+            ("Unheard", "change the image in Unheard/x"),
+        ],
+    )
+    def test_a_managed_pod_is_not_bare(self, kind: str, tool: str) -> None:
+        said = refusal(bare(owner=OwnerReference(kind, "x", "u", controller=True)), BARE)
+        assert said.startswith(f"pod/web-a is managed by {kind}/x, which would undo or repeat the change: ")
+        assert tool in said
+
+    def test_an_owned_workload_is_refused_in_the_same_words(self) -> None:
+        assert owned_by("rs/web-1", "Deployment", "web").endswith("upgrade deploy/web")
+
+    def test_a_mirror_of_a_static_pod_is_told_from_other_owned_pods(self) -> None:
+        """The kubelet makes the Node its controller."""
+        node = OwnerReference("Node", "node-1", "u", controller=True)
+        view = bare(owner=node, annotations={"kubernetes.io/config.mirror": "x"})
+        assert refusal(view, BARE) == "pod/web-a is a mirror of a static pod: change its manifest on node node-1"
+
+    def test_a_workloads_own_pods_are(self) -> None:
+        assert isinstance(judged(observed(*pods())), Ready)
+
+
+class TestRecords:
+    def test_garbage(self) -> None:
+        said = refusal(observed(*pods(2), in_service(pod("web-9", record="garbage"))))
+        assert said.startswith(f"pod/web-9: annotation {RECORD} cannot be read")
+        assert "remove it by hand" in said
+
+    def test_another_version(self) -> None:
+        assert "has version 2" in refusal(observed(in_service(pod(record=record(v=2)))))
+
+    def test_a_bare_pod_that_another_run_holds(self) -> None:
+        said = refusal(bare(record=record(lease="inplace-pods-1")), BARE)
+        assert said.startswith("pod/web-a is being upgraded by another run (Lease inplace-pods-1)")
+        assert isinstance(judged(bare(record=record()), BARE), Ready)
+
+    def test_a_workloads_pod_is_adopted(self) -> None:
+        assert isinstance(judged(observed(in_service(pod(record=record(lease="x"))))), Ready)
+
+
+class TestBudget:
+    def test_the_workloads_own_zero(self) -> None:
+        for own in (0, "0%"):
+            target = of_deployment(deployment(max_unavailable=own), replica_set())
+            said = refusal(observed(*pods(), target=target))
+            assert said.startswith("deploy/web has maxUnavailable 0")
+            assert "--max-unavailable" in said
+            assert isinstance(judged(observed(*pods(), target=target), run(Options(max_unavailable=1))), Ready)
+
+    def test_a_disruption_budget_that_never_allows_one(self) -> None:
+        view = observed(*pods(), budgets=(budget("strict", desired_healthy=3, expected=3),))
+        assert refusal(view).startswith("PodDisruptionBudget strict never allows a pod of deploy/web")
+
+    def test_one_that_is_only_exhausted_now_or_for_other_pods(self) -> None:
+        others = (
+            budget("now", desired_healthy=2, expected=3, healthy=2),
+            budget("db", desired_healthy=3, expected=3, app="db"),
+        )
+        assert isinstance(judged(observed(*pods(), budgets=others)), Ready)
+
+
+class TestServices:
+    def test_that_cannot_be_drained(self) -> None:
+        view = observed(*pods(), services=(service(publish=True),))
+        said = refusal(view)
+        assert said.startswith("Service web has publishNotReadyAddresses")
+        assert said.endswith("say --accept-undrainable web")
+        assert isinstance(judged(view, run(Options(accept_undrainable=("web",)))), Ready)
+
+    def test_listed_by_hand(self) -> None:
+        p = pod(ip="10.0.0.7")
+        by_hand = slice_of(endpoint("", True, ip="10.0.0.7"), service="byhand")
+        assert "Service byhand lists the address of web-a by hand" in refusal(observed(facts(p, by_hand)))
+
+    def test_peer_discovery_is_warned_of_by_name_and_not_waited_for(self) -> None:
+        peers = slice_of(endpoint("uid-web-a", True), service="peers")
+        web = slice_of(endpoint("uid-web-a", True), service="web")
+        view = observed(facts(pod(), peers, web), services=(service("peers", headless=True, publish=True), service()))
+        verdict = ready(view)
+        assert verdict.waited_for == ("web",)
+        wanted = "Service peers has publishNotReadyAddresses (headless, for peer discovery): it is not waited for"
+        assert wanted in verdict.warnings
+
+
+class TestWarnings:
+    def test_none_where_nothing_is_odd(self) -> None:
+        assert ready(observed(*pods())) == Ready((), ("web",))
+
+    def test_one_replica(self) -> None:
+        (said,) = ready(observed(*pods(1))).warnings
+        assert said.startswith("there is one replica")
+
+    def test_no_probe(self) -> None:
+        bare_template = template(OLD)
+        del bare_template["spec"]["containers"][0]["readinessProbe"]
+        target = of_deployment(deployment(template_=bare_template), replica_set(template_=bare_template))
+        (said,) = ready(observed(*pods(), target=target)).warnings
+        assert said.startswith("container app has no readiness probe")
+
+    @pytest.mark.parametrize("image", ["repo/app", "repo/app:latest"])
+    def test_a_mutable_tag(self, image: str) -> None:
+        (said,) = ready(observed(*pods()), run(images={"app": image})).warnings
+        assert said.startswith(f"{image} (app) is a mutable tag")
+
+
+class TestNoChange:
+    NEW_TARGET = of_deployment(deployment(NEW), replica_set(NEW))
+
+    def test_pods_and_template(self) -> None:
+        assert judged(observed(*pods(images=NEW), target=self.NEW_TARGET)) == NoChange()
+
+    @pytest.mark.parametrize(
+        "view",
+        [
+            observed(*pods(images=NEW)),
+            observed(*pods(2, images=NEW), in_service(pod("web-9")), target=NEW_TARGET),
+            observed(*pods(2, images=NEW), in_service(pod("web-9", images=NEW, record=record())), target=NEW_TARGET),
+        ],
+        ids=["template behind", "a pod behind", "a record left"],
+    )
+    def test_is_not_said_while_anything_is_behind(self, view: Observed) -> None:
+        assert isinstance(judged(view), Ready)
+
+    def test_a_resume_always_goes_on(self) -> None:
+        assert isinstance(judged(observed(*pods(images=NEW), target=self.NEW_TARGET), resuming=True), Ready)
+
+    def test_refusals_come_first(self) -> None:
+        view = observed(*pods(images=NEW, gates=()), target=self.NEW_TARGET)
+        assert "no readiness gate" in refusal(view)
