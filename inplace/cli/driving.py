@@ -51,7 +51,7 @@ class _Watched:
             self.view.saw(frame)
         if self._stopper.asked is not None and not self._said_stop:
             self._said_stop = True
-            self.note(f"{self._stopper.asked.message}: no more pods are started; once more leaves at once")
+            self.note(f"{self._stopper.asked.message}: no more pods are started; Ctrl-C leaves at once")
 
     def note(self, line: str) -> None:
         with suppress(Exception):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import click
 
-from inplace.model.run import Outcome
+if TYPE_CHECKING:
+    from inplace.model.run import Outcome
 
 CLICK_BEGINS = ("No such ", "Invalid value", "Missing ", "Got unexpected ", "Option ")
 

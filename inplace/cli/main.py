@@ -27,7 +27,7 @@ COMMANDS = {
     "list": ("inplace.cli.listing:list_runs", "List runs: those that go on, and the last one of each target."),
     "pause": ("inplace.cli.verbs:pause", "Let a run finish its pods in flight, and start no more."),
     "resume": ("inplace.cli.verbs:resume", "Go on with a paused or broken-off run, past the pause at which it stands."),
-    "gate": ("inplace.cli.gate:gate", "Readiness gates by hand, or kept open on new pods."),
+    "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
     "version": ("inplace.cli.version:version", "Print the version."),
     "completion": ("inplace.cli.completion:completion", "Print the completion script of a shell."),
 }

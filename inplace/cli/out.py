@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
-import msgspec
 
 from inplace.cli.text import safe
 
@@ -36,6 +35,8 @@ def lines(texts: Iterable[str], *, err: bool = False) -> None:
 
 def as_json(value: Any) -> None:
     """ASCII only, so that no terminal is told anything by what a pod says."""
+    import msgspec
+
     text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
     with _reader_may_go():
         click.echo(text)

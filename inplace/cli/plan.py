@@ -16,7 +16,7 @@ from inplace.cli.upgrade import asked_run
 from inplace.cli.world import Cluster
 from inplace.engine.preflight import Refusal
 from inplace.model.run import Run
-from inplace.runtime.rights import missing_rights, rights_for
+from inplace.runtime.rights import missing_rights, rights_for, told
 from inplace.runtime.session import Refused, Session, identity
 
 
@@ -83,9 +83,7 @@ def _rights_warning(cluster: Cluster, asked: Run) -> tuple[str, ...]:
     missing = missing_rights(api, namespace, rights_for(asked.target.kind, "upgrade"))
     if not missing:
         return ()
-    verbs = ", ".join(str(right) for right in missing[:4])
-    more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-    return (f"you may not {verbs}{more} in namespace {namespace}, so the upgrade itself would be refused to you",)
+    return (f"you may not {told(missing)} in namespace {namespace}, so the upgrade itself would be refused to you",)
 
 
 def _print(found: Outline, suffix: str) -> None:

@@ -46,7 +46,7 @@ def run_lines(found: Overview) -> Iterator[str]:
     if state is None:
         yield f"{where} has no run"
     elif state.run is None:
-        yield f"{where}: {state.problem or 'the Lease holds no run'} (Lease {state.lease})"
+        yield f"{where}: {state.problem or f'Lease {state.lease} holds no run'}"
     else:
         yield f"{where}: {outcome_of(state)}{f': {state.run.message}' if state.run.message else ''}"
         yield from _about(state, state.run)

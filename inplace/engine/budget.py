@@ -34,12 +34,15 @@ def is_available(facts: PodFacts, closing: frozenset[str], ignored: frozenset[st
 def room_of(
     judged: Iterable[Judged], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
 ) -> Room:
-    """Unavailable := desired less the available: not Ready, terminating, missing or ours."""
-    available = in_flight = 0
+    """Unavailable := desired less the available: not Ready, terminating, missing or ours. While a scale-down is on its way more
+    pods live than are desired, and any of them may be taken: then all of them count as desired."""
+    available = in_flight = living = 0
     for j in judged:
+        living += not j.facts.pod.is_terminating
         available += is_available(j.facts, closing, ignored)
         in_flight += j.uid in closing or (j.stage in IN_FLIGHT and isinstance(j.facts.record, Record))
-    return Room(max(0, max_unavailable - max(0, desired - available)), max(0, max_unavailable - in_flight))
+    unavailable = max(0, max(desired, living) - available)
+    return Room(max(0, max_unavailable - unavailable), max(0, max_unavailable - in_flight))
 
 
 class DisruptionRoom:

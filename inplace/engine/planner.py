@@ -25,7 +25,7 @@ from inplace.engine.stages import IN_FLIGHT, Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import Barrier, describe, position
 from inplace.model.record import Record
-from inplace.model.run import Run, Stop
+from inplace.model.run import Failure, Run, Stop
 
 CONTROLLER_PATIENCE_SECONDS = 300.0
 """Deadline of every wait without an option of its own: commit, budgets."""
@@ -91,7 +91,8 @@ class _View(msgspec.Struct):
             if action.key not in self.observed.busy:
                 todo.setdefault(action.key, action)
         closing = started | self.observed.closing
-        pods = tuple(_shown(j, self.failed, closing, self.run.images) for j in self.judged)
+        failures = {failure.uid: failure for failure in self.run.failures}
+        pods = tuple(_shown(j, failures.get(j.uid), closing, self.run.images) for j in self.judged)
         for pod in pods:
             if pod.stage in IN_FLIGHT:
                 self.clocks.since(pod.timer)
@@ -200,8 +201,6 @@ def _commit(view: _View) -> Plan:
     fresh = {moment: _listed_since(view, moment) for moment in _MOMENTS if f"commit/{moment}" in observed.timers}
     after_pods = committing.after_pods(observed, run)
     step = after_pods if run.commit is None else committing.next_act(observed, run, run.commit, fresh)
-    if observed.busy:
-        return view.plan((), "finishing what is under way", describe(run))
     match step:
         case committing.Act(action=action, reason=reason):
             return view.plan([action], reason, describe(run))
@@ -263,9 +262,12 @@ def _is_ours(judged: Judged) -> bool:
     return judged.stage == "Returning"
 
 
-def _shown(judged: Judged, failed: frozenset[str], closing: frozenset[str], images: dict[str, str]) -> PodView:
+def _shown(judged: Judged, failure: Failure | None, closing: frozenset[str], images: dict[str, str]) -> PodView:
     pod = judged.facts.pod
-    is_closing = judged.uid in closing and judged.stage == "Pending"
-    stage = "Failed" if judged.uid in failed else "Closing" if is_closing else judged.stage
     image = ", ".join([judged.facts.images.get(name, "") for name in images])
-    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, judged.reason, image)
+    stage, reason = judged.stage, judged.reason
+    if failure is not None:
+        stage, reason = "Failed", f"{failure.reason}: {failure.message}"
+    elif judged.stage == "Pending" and judged.uid in closing:
+        stage = "Closing"
+    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, reason, image)

@@ -10,9 +10,11 @@ from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
 from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts, PodsTarget
 from inplace.engine.plan import Spec
-from inplace.engine.stages import SETTLED_VIEW_SECONDS, Judged, Rules, gate_of
+from inplace.engine.stages import IN_FLIGHT, SETTLED_VIEW_SECONDS, Judged, Rules, gate_of
 from inplace.model.record import GateBefore, Record, holds_of, holds_on
 from inplace.model.run import Run
+
+_NO_ROOM = "waiting for room"
 
 
 class Starts(msgspec.Struct, frozen=True):
@@ -44,13 +46,13 @@ def choose(
     started: list[Judged] = []
     waiting = ""
     if pending and allowed and room.unready <= 0:
-        waiting = _no_room(limit)
+        waiting = _NO_ROOM
     for j in order_of(pending) if allowed and room.unready > 0 else ():
         if len(started) >= allowed:
             break
         if j.uid in observed.busy or j.uid in observed.closing:
             continue
-        why_not = _why_not(j, room, limit, disruptions, observed, clocks)
+        why_not = _why_not(j, room, disruptions, observed, clocks)
         if why_not:
             waiting = waiting or why_not
             continue
@@ -63,14 +65,18 @@ def choose(
     bare = isinstance(observed.target, PodsTarget)
     closes = tuple(_close(j.facts, run, rules, spec, bare) for j in started)
     uids = frozenset(j.uid for j in started)
+    if waiting == _NO_ROOM:
+        # While pods of ours are in flight that is how it should be, and nothing to tell.
+        ours = bool(closes) or bool(observed.closing) or any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
+        waiting = "" if ours else f"waiting: pods are unavailable, and at most {limit} may be at once"
     return Starts(closes + _missing_gates(pending, uids, rules), uids, waiting)
 
 
-def _why_not(j: Judged, room: Room, limit: int, disruptions: DisruptionRoom, observed: Observed, clocks: Clocks) -> str:
+def _why_not(j: Judged, room: Room, disruptions: DisruptionRoom, observed: Observed, clocks: Clocks) -> str:
     """Empty: it may be started."""
     ready = j.facts.is_ready
     if room.unready <= 0 or (ready and room.ready <= 0):
-        return _no_room(limit)
+        return _NO_ROOM
     if ready and (blocker := disruptions.blocker(j.facts)) is not None:
         return f"waiting for PodDisruptionBudget {blocker}"
     agrees_since = observed.evidence.get(j.uid, NOTHING_SEEN).agrees_since
@@ -80,10 +86,6 @@ def _why_not(j: Judged, room: Room, limit: int, disruptions: DisruptionRoom, obs
         clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
         return "looking at the pods for 2 seconds before the first is touched"
     return ""
-
-
-def _no_room(limit: int) -> str:
-    return f"waiting for room: {limit} pods may be unavailable at once"
 
 
 def _close(facts: PodFacts, run: Run, rules: Rules, spec: Spec, bare: bool) -> Action:

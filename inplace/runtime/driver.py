@@ -78,6 +78,7 @@ class Driver:
         clock: Clock,
         run: Run,
         told: Callable[[Frame], None],
+        stop: Stop | None = None,
     ) -> None:
         self.run = run
         self._observer = observer
@@ -87,7 +88,7 @@ class Driver:
         self._inbox = inbox
         self._clock = clock
         self._told = told
-        self._stop: Stop | None = None
+        self._stop = stop
         self._timers: dict[str, float] = {}
         self._busy: dict[str, Action] = {}
         self._cooling: dict[str, tuple[float, int]] = {}
@@ -123,8 +124,9 @@ class Driver:
         if not self._may_write(now):
             self._tell(planned, now)
             return None, TICK_SECONDS
-        if planned.run != self.run:
-            self._save(planned.run)
+        if not self._stored(planned.run):
+            self._tell(planned, now)
+            return None, TICK_SECONDS
         self._tell(planned, now)
         if planned.finished is not None:
             return planned.finished, None
@@ -167,7 +169,7 @@ class Driver:
             case Performed():
                 self._performed(event)
             case StopAsked(stop=stop):
-                if self._stop is not None:
+                if self._stop is not None and self._stop is not stop:
                     raise Left
                 self._stop = stop
             case Crashed(error=error):
@@ -209,20 +211,27 @@ class Driver:
         lease = self._watches.leases.named(self.run.target.namespace, self._lock.name)
         asked = request_of(lease)
         match asked:
-            case "pause" if self._stop is None:
-                self._stop = Stop("Paused", "paused by `inplace pause`")
-                self._save(self.run, clear_request=True)
+            case "pause":
+                self._stop = self._stop or Stop("Paused", "paused by `inplace pause`")
+                self._stored(self.run, clear_request=True)
             case "resume":
-                self._save(pass_pause(self.run), clear_request=True)
+                self._stored(pass_pause(self.run), clear_request=True)
             case _:
                 pass
 
-    def _save(self, run: Run, *, clear_request: bool = False) -> None:
-        """The run is stored before any action of its plan."""
-        self._lock.save(run, clear_request=clear_request)
+    def _stored(self, run: Run, *, clear_request: bool = False) -> bool:
+        """Stores the run if it changed: before any action of its plan. False: not now, try again. Raises `LostLock`."""
+        if run == self.run and not clear_request:
+            return True
+        try:
+            self._lock.save(run, clear_request=clear_request)
+        except ApiError as error:
+            self._trouble = f"the run cannot be stored: {error}"
+            return False
         if self._lock.lease is not None:
             self._watches.leases.upsert(self._lock.lease)
         self.run = run
+        return True
 
     def _tell(self, planned: Plan, now: float) -> None:
         since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}

@@ -28,7 +28,7 @@ from inplace.kube.seam import STRATEGIC_MERGE, Request
 from inplace.model.names import HOLDS
 from inplace.model.pods import Pod
 from inplace.model.record import encode_holds
-from inplace.runtime.rights import Right, missing_rights, too_old
+from inplace.runtime.rights import Right, missing_rights, told, too_old
 from inplace.runtime.session import Refused
 from inplace.runtime.workqueue import WorkQueue
 
@@ -45,7 +45,7 @@ def check_access(api: Api, scope: Scope) -> None:
     missing = missing_rights(api.replace(limiter=None), scope.namespace or "", RIGHTS)
     if missing:
         where, role = (f"namespace {scope.namespace}", "Role") if scope.namespace else ("all namespaces", "ClusterRole")
-        raise Refused(f"you may not {', '.join(str(r) for r in missing)} in {where}: ask for a {role} that allows it")
+        raise Refused(f"you may not {told(missing)} in {where}: ask for a {role} that allows it")
     api.raw(Request(method="GET", path=PODS.path(scope.namespace), query=(*scope.query(), ("limit", "1"))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -23,9 +24,9 @@ class Right(msgspec.Struct, frozen=True):
     resource: str
     subresource: str = ""
 
-    def __str__(self) -> str:
-        whole = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
-        return f"{self.verb} {whole}"
+    @property
+    def what(self) -> str:
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
 def rights_for(kind: Kind, purpose: Purpose) -> tuple[Right, ...]:
@@ -33,19 +34,28 @@ def rights_for(kind: Kind, purpose: Purpose) -> tuple[Right, ...]:
     reads = [("", "pods"), ("", "services"), ("discovery.k8s.io", "endpointslices"), ("policy", "poddisruptionbudgets")]
     reads.append(("coordination.k8s.io", "leases"))
     writes = [Right("patch", "", "pods"), Right("patch", "", "pods", "status")]
-    writes += [Right(verb, "coordination.k8s.io", "leases") for verb in ("get", "create", "patch")]
+    writes += [Right(verb, "coordination.k8s.io", "leases") for verb in ("create", "patch")]
     match kind:
         case "Deployment":
             reads += [("apps", "deployments"), ("apps", "replicasets")]
-            writes += [Right("get", "apps", "deployments"), Right("patch", "apps", "deployments")]
+            writes += [Right("patch", "apps", "deployments")]
             writes += [Right(verb, "apps", "replicasets") for verb in ("patch", "create", "delete")]
         case "ReplicaSet":
             reads.append(("apps", "replicasets"))
-            writes += [Right("get", "apps", "replicasets"), Right("patch", "apps", "replicasets")]
+            writes += [Right("patch", "apps", "replicasets")]
         case "Pods":
             writes.append(Right("delete", "coordination.k8s.io", "leases"))
     looks = [Right(verb, group, resource) for group, resource in reads for verb in ("list", "watch")]
+    looks += [Right("get", group, resource) for group, resource in reads if group in ("apps", "coordination.k8s.io")]
     return tuple(looks + writes) if purpose == "upgrade" else tuple(looks)
+
+
+def told(rights: Iterable[Right]) -> str:
+    """`list pods, services; patch pods/status`: by verb, for a person."""
+    by_verb: dict[str, list[str]] = {}
+    for right in rights:
+        by_verb.setdefault(right.verb, []).append(right.what)
+    return "; ".join(f"{verb} {', '.join(dict.fromkeys(whats))}" for verb, whats in by_verb.items())
 
 
 def missing_rights(api: Api, namespace: str, rights: tuple[Right, ...]) -> tuple[Right, ...]:

@@ -32,7 +32,7 @@ from inplace.runtime.inbox import Crashed, StopAsked, ThreadInbox
 from inplace.runtime.lock import Lock, LostLock, Renewer, run_of
 from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
-from inplace.runtime.rights import Purpose, missing_rights, rights_for, too_old
+from inplace.runtime.rights import Purpose, missing_rights, rights_for, told, too_old
 from inplace.runtime.watches import Watches
 from inplace.runtime.workers import ThreadWorkers
 
@@ -90,7 +90,7 @@ class Session:
         self.has_begun = False
         """From the first write on `ask_to_stop` is how to end; before, an interrupt may simply end the process."""
         self.inbox = ThreadInbox(api.clock)
-        old = too_old(api)
+        old = too_old(api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0))
         if old is not None:
             raise Refused(old)
         self._require_rights(purpose)
@@ -106,7 +106,7 @@ class Session:
         self.watches.stop()
 
     def ask_to_stop(self, stop: Stop) -> None:
-        """From a signal handler or another thread; the second time means: leave now."""
+        """From another thread (a signal handler must not wait for a lock); the second time means: leave now."""
         self._asked_to_stop = stop
         self.inbox.put(StopAsked(stop))
 
@@ -123,7 +123,7 @@ class Session:
         observed = self._look(run)
         return Preview(observed, run, is_resumed, checking.preflight(observed, run, lease_name(self.target), is_resumed))
 
-    def upgrade(self, asked: Run, given: Mapping[str, Any], told: Callable[[Frame], None]) -> Result:
+    def upgrade(self, asked: Run, given: Mapping[str, Any], on_frame: Callable[[Frame], None]) -> Result:
         """To the end. Raises `Refused`, `Held`, `ApiError` before the first write; `LostLock`, `Left`, `Abandoned` after."""
         lock = self._lock()
         while True:
@@ -136,7 +136,7 @@ class Session:
                     return NothingToDo(f"{self.target} has no run")
                 case resuming.FinishFirst(run=run):
                     self._said(f"finishing the commit of {_images(run)} first")
-                    ended = self._drive(lock, lease, run, told)
+                    ended = self._drive(lock, lease, run, on_frame)
                     if ended.outcome != "Succeeded":
                         return ended
                     if self._asked_to_stop is not None:
@@ -151,19 +151,19 @@ class Session:
                         case checking.Ready(warnings=warnings):
                             for warning in warnings:
                                 self._said(f"warning: {warning}")
-                    return self._drive(lock, lease, run, told)
+                    return self._drive(lock, lease, run, on_frame)
 
-    def resume(self, told: Callable[[Frame], None]) -> Result:
+    def resume(self, on_frame: Callable[[Frame], None]) -> Result:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
         match resuming.resume(_readable(lease)):
             case resuming.Begin(run=run):
-                return self._drive(lock, lease, run, told)
+                return self._drive(lock, lease, run, on_frame)
             case _:
                 return NothingToDo(f"{self.target} has no run to resume")
 
-    def pause(self, told: Callable[[Frame], None]) -> Result:
+    def pause(self, on_frame: Callable[[Frame], None]) -> Result:
         """Finishes the pods in flight of a run whose holder died, and leaves it paused."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
@@ -172,22 +172,27 @@ class Session:
             return NothingToDo(f"{self.target} has no run to pause")
         if stored.outcome == "Paused":
             return StillPaused(stored)
-        self.ask_to_stop(Stop("Paused", "paused by `inplace pause`"))
-        return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=()), told)
+        paused = Stop("Paused", "paused by `inplace pause`")
+        if stored.outcome is not None:
+            # It ended by itself: nothing is in flight.
+            lock.acquire(lease, stored)
+            return StillPaused(self._let_go(lock, stored, Finished(paused.outcome, paused.message)))
+        self.ask_to_stop(paused)
+        return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=()), on_frame)
 
     def _lock(self) -> Lock:
         """Its own flow: not limited, and quick to say that the API server does not answer."""
         flow = self.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
         return Lock(flow, self.target, self.found.owner, self._identity)
 
-    def _drive(self, lock: Lock, lease: Any, run: Run, told: Callable[[Frame], None]) -> Summary:
+    def _drive(self, lock: Lock, lease: Any, run: Run, on_frame: Callable[[Frame], None]) -> Summary:
         tracker = Tracker(self.api.clock.monotonic())
         frames: list[Frame] = []
 
         def saw(frame: Frame) -> None:
             frames[:] = [frame]
             tracker.saw(frame, self.observer.facts)
-            told(frame)
+            on_frame(frame)
 
         self.has_begun = True
         lock.acquire(lease, run)
@@ -195,7 +200,7 @@ class Session:
         executor = Executor(writes, self.target.namespace, self.watches)
         workers = ThreadWorkers(executor, lock, self.api.clock)
         renewer = Renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
-        driver = Driver(self.observer, self.watches, workers, lock, self.inbox, self.api.clock, run, saw)
+        driver = Driver(self.observer, self.watches, workers, lock, self.inbox, self.api.clock, run, saw, self._asked_to_stop)
         renewer.start()
         try:
             finished = driver.drive()
@@ -263,9 +268,8 @@ class Session:
     def _require_rights(self, purpose: Purpose) -> None:
         missing = missing_rights(self.api.replace(limiter=None), self.target.namespace, rights_for(self.target.kind, purpose))
         if missing:
-            verbs = ", ".join(str(right) for right in missing[:6])
-            more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
-            raise Refused(f"you may not {verbs}{more} in namespace {self.target.namespace}: ask for a Role that allows it")
+            where = f"in namespace {self.target.namespace}"
+            raise Refused(f"you may not {told(missing)} {where}: ask for a Role that allows it")
 
 
 def find(api: Api, target: TargetRef) -> Found:

@@ -64,8 +64,9 @@ class Watches:
             pump.start()
 
     def stop(self) -> None:
+        """Ends the streams; the threads end by themselves, and are not waited for."""
         for pump in self._pumps:
-            pump.stop(0.5)
+            pump.stop(0.0)
 
     @property
     def is_synced(self) -> bool:

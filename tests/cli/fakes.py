@@ -76,12 +76,14 @@ class SilentStream:
 
 
 class FakeServer:
-    """`objects`: plural to the objects by name. `denied`: verbs such as `patch pods`. `refuse`: path end to a message."""
+    """`objects`: plural to the objects by name. `denied`: verbs such as `patch pods`. `refuse`: the end of a
+    write's path to a message. `hidden`: plurals that may not be read."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {}
         self.denied: set[str] = set()
         self.refuse: dict[str, str] = {}
+        self.hidden: set[str] = set()
         self.minor = "36"
         self.is_down = False
         self.requests: list[Request] = []
@@ -106,6 +108,8 @@ class FakeServer:
         for end, message in self.refuse.items():
             if request.path.endswith(end) and request.method != "GET":
                 return _refusal(400, message, "BadRequest")
+        if request.method == "GET" and any(f"/{plural}/" in f"{request.path}/" for plural in self.hidden):
+            return _refusal(403, f'User "me" cannot get {request.path.rsplit("/", 1)[-1]}', "Forbidden")
         return self._object(request)
 
     @contextmanager

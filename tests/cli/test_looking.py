@@ -93,7 +93,7 @@ def test_warnings_are_notes(command: Command, server: FakeServer) -> None:
     assert replicas == "warning: there is one replica: its Service will have no endpoint while it restarts"
     assert mutable.startswith("warning: repo/app:latest (app) is a mutable tag")
     assert rights == (
-        "warning: you may not patch pods/status, create leases in namespace default,"
+        "warning: you may not patch pods/status; create leases in namespace default,"
         " so the upgrade itself would be refused to you"
     )
 
@@ -189,6 +189,17 @@ def test_status_names_failures_and_who_closed_a_pod(command: Command, server: Fa
     assert "  closed     2 pods\n" in out
     assert "ImagePullBackOff: no such image; closed by upgrade run-1\n" in out
     assert "closed by somebody who left no note\n" in out
+
+
+def test_who_may_not_read_leases_still_sees_the_pods(command: Command, server: FakeServer) -> None:
+    web(server)
+    server.hidden = {"leases"}
+    ran = command("status", "deploy/web")
+    assert (ran.code, ran.stderr) == (0, "")
+    first, *_, last = ran.stdout.splitlines()
+    assert first == 'deploy/web in default: User "me" cannot get inplace-deployment-web'
+    assert last.startswith("web-c ")
+    assert command("list").code == 5
 
 
 def test_status_without_a_run(command: Command, server: FakeServer) -> None:

@@ -24,7 +24,9 @@ def app(cluster: Cluster, tag: str) -> str:
 def web(cluster: Cluster, ns: str, *, replicas: int = 3, tag: str = "1", serve: bool = True, **options: Any) -> None:
     """Deployment web, all pods Ready, with a Service of the same name if `serve`."""
     served = [support.service("web")] if serve else []
-    support.deploy(cluster, ns, support.deployment("web", app(cluster, tag), replicas=replicas, **options), *served, count=replicas)
+    support.deploy(
+        cluster, ns, support.deployment("web", app(cluster, tag), replicas=replicas, **options), *served, count=replicas
+    )
 
 
 def our_writes(recorder: Recorder, since: int = 0) -> list[str]:

@@ -102,7 +102,7 @@ def test_missing_rights(cluster: Cluster, ns: str, recorder: Recorder, inplace: 
     cluster.kubectl("-n", ns, "create", "rolebinding", "viewer", "--clusterrole=view", "--user=viewer")
     may_look = lambda: "yes" in cluster.kubectl("-n", ns, "auth", "can-i", "list", "pods", "--as=viewer", check=False)  # noqa: E731
     support.eventually(may_look, "the RoleBinding")
-    refused(inplace(*command, token=cluster.viewer_token), REFUSED, "you may not", "patch pods, patch pods/status")
+    refused(inplace(*command, token=cluster.viewer_token), REFUSED, "you may not", "patch pods, pods/status")
     for group, resource, verb in (
         ("", "pods/status", "patch"),
         ("", "services", "watch"),
@@ -114,9 +114,7 @@ def test_missing_rights(cluster: Cluster, ns: str, recorder: Recorder, inplace: 
     assert our_writes(recorder) == []
 
 
-def test_exactly_the_rights_that_are_asked_for_suffice(
-    cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace
-) -> None:
+def test_exactly_the_rights_that_are_asked_for_suffice(cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace) -> None:
     web(cluster, ns, replicas=1)
     recorder.mark()
     done = inplace("upgrade", "deploy/web", f"app={app(cluster, '2')}", *SETTLE, token=user_without(cluster, ns))
@@ -162,7 +160,9 @@ def user_without(cluster: Cluster, ns: str, group: str = "", resource: str = "",
     )
     token = cluster.kubectl("-n", ns, "create", "token", name).strip()
     user = f"--as=system:serviceaccount:{ns}:{name}"
-    support.eventually(lambda: "yes" in cluster.kubectl("-n", ns, "auth", "can-i", "list", "pods", user, check=False), "the Role")
+    support.eventually(
+        lambda: "yes" in cluster.kubectl("-n", ns, "auth", "can-i", "list", "pods", user, check=False), "the Role"
+    )
     return token
 
 
@@ -202,9 +202,7 @@ def by_hand(name: str, *addresses: str) -> tuple[Object, Object]:
 
 
 @pytest.mark.parametrize("which", ["publishes", "mirrored"])
-def test_a_service_that_cannot_be_drained(
-    cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace, which: str
-) -> None:
+def test_a_service_that_cannot_be_drained(cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace, which: str) -> None:
     web(cluster, ns, replicas=2)
     if which == "publishes":
         loose = support.service("loose", selector={"app": "web"}, publishNotReadyAddresses=True)

@@ -33,14 +33,17 @@ def test_a_readiness_probe(scene: Scene) -> None:
 
 
 def test_no_probe_at_all(scene: Scene) -> None:
-    """Running is ready, as everywhere in Kubernetes; that is said."""
+    """Running counts as ready, as everywhere in Kubernetes, once it has lasted a little; that is said."""
     app = container("app", scene.image("app:1"), readiness=False)
     scene.deploy(deployment("web", [app], replicas=2), service("web"), count=2)
     ended = scene.upgrade("--max-unavailable", "2", app="app:2")
-    assert "container app has no readiness probe: running counts as ready" in ended.said
+    assert "warning: container app has no readiness probe: it counts as ready once it has run for 3 seconds" in ended.said
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
     scene.check_runs(2, app="app:2")
+    for uid in scene.before.values():
+        opened = scene.opening(uid).object
+        assert (since(opened, GATE) - started_at(opened)).total_seconds() >= 3
 
 
 def test_min_ready_seconds(scene: Scene) -> None:

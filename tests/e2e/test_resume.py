@@ -28,13 +28,13 @@ from tests.e2e.mishaps import (
 from tests.e2e.proxy import Moment, Proxy, Request
 from tests.recorder import Recorder, Rules
 
-POD = r"PATCH .*/pods/[^/]+"
+POD = r"PATCH .*/pods/[^/ ]+"
 # The write at which the command dies: a pattern, the how manieth of its kind, and whether the API server still gets it.
 MOMENTS: dict[str, tuple[str, int, Moment]] = {
     "the lock is taken, nothing else": (r"POST .*/leases", 1, "after"),
     "a pod is closed": (rf"{POD}/status .*Upgrading", 1, "after"),
-    "drained and settled, the image not yet written": (POD, 1, "before"),
-    "the image is written, its answer lost": (POD, 1, "after"),
+    "drained and settled, the image not yet written": (f"{POD} ", 1, "before"),
+    "the image is written, its answer lost": (f"{POD} ", 1, "after"),
     "restarted, the gate not yet opened": (rf"{POD}/status .*Upgraded", 1, "before"),
     "the last gate is opened, its answer lost": (rf"{POD}/status .*Upgraded", 3, "after"),
     "the Deployment is paused": (r"PATCH .*/deployments/web .*paused", 1, "after"),
@@ -49,7 +49,7 @@ class Killer:
     """Sends SIGKILL to a command at an exact write."""
 
     def __init__(self, pattern: str, nth: int, moment: Moment) -> None:
-        self.pattern, self.nth, self.moment = re.compile(f"{pattern}( |$)" if pattern == POD else pattern), nth, moment
+        self.pattern, self.nth, self.moment = re.compile(pattern), nth, moment
         self.command: Background | None = None
         self.times = 0
 
@@ -100,12 +100,10 @@ def test_killed_and_resumed(cluster: Cluster, ns: str, recorder: Recorder, inpla
     assert (again.code, again.stdout) == (0, f"deploy/web runs app={app(cluster, '2')} already\n")
 
 
-def test_killed_three_times_in_one_upgrade(cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace) -> None:
-    """On its way down, on its way up, and in the commit."""
+def test_killed_twice_in_one_upgrade(cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace) -> None:
     web(cluster, ns)
     recorder.mark()
     command = ("upgrade", "deploy/web", f"app={app(cluster, '2')}", "--max-unavailable", "1", *SETTLE)
-    killed_at(inplace, cluster, "a pod is closed", *command)
     killed_at(inplace, cluster, "the image is written, its answer lost", *command)
     killed_at(inplace, cluster, "the ReplicaSet has the new template", *command)
     assert inplace(*command).code == 0
@@ -113,7 +111,9 @@ def test_killed_three_times_in_one_upgrade(cluster: Cluster, ns: str, recorder: 
     recorder.check(Rules(max_unavailable=1, workload="Deployment/web", upgraded=3, writes_per_pod=3))
 
 
-@pytest.mark.parametrize("moment", ["the ReplicaSet has the new template", "the old template is buried, the Deployment still paused"])
+@pytest.mark.parametrize(
+    "moment", ["the ReplicaSet has the new template", "the old template is buried, the Deployment still paused"]
+)
 def test_a_half_done_commit_is_finished_before_other_images(
     cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace, moment: str
 ) -> None:
@@ -149,14 +149,14 @@ def test_other_images_adopt_the_pods_of_a_dead_run(
     recorder.check(Rules(max_unavailable=1, workload="Deployment/web", upgraded=3))
 
 
-@pytest.mark.parametrize("stage", ["closing", "restarting", "between"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [("closing", signal.SIGINT), ("between", signal.SIGINT), ("restarting", signal.SIGINT), ("restarting", signal.SIGTERM)],
+)
 def test_interrupted_once(
-    cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace, number: signal.Signals, stage: str
+    cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace, stage: str, number: signal.Signals
 ) -> None:
     """Pods in flight are finished, or reopened where their image is the old one; the lock is free at once."""
-    if number == signal.SIGTERM and stage != "restarting":
-        pytest.skip("acts as one Ctrl-C: tried once")
     web(cluster, ns)
     recorder.mark()
     new = app(cluster, "2")
@@ -197,7 +197,7 @@ def test_interrupted_twice_leaves_at_once(cluster: Cluster, ns: str, recorder: R
     run.send(signal.SIGINT)
     left = run.wait(30)
     assert left.code == 130, left
-    assert "left in the middle: pods in flight stay closed; go on with: inplace upgrade deploy/web" in left.stderr, left
+    assert "left in the middle, with 1 pod in flight; go on with: inplace upgrade deploy/web" in left.stderr, left
     assert any(support.condition(p, "Ready") != "True" for p in support.pods(cluster, ns)), "it did not wait for the pod"
     for pod in recorded(living(recorder.log())):
         assert stored_run(cluster, ns)["id"] in pod["metadata"]["annotations"]["inplace.dev/upgrade"]
@@ -222,6 +222,7 @@ def test_a_commit_is_finished_on_ctrl_c(cluster: Cluster, ns: str, recorder: Rec
     with Proxy(cluster, interrupt) as proxy:
         interrupted.append(inplace.start(*command, "--server", proxy.url))
         ended = interrupted[0].wait()
-    assert ended.code in (0, 130), ended
+    assert ended.code == 0, ended
+    assert "interrupted by Ctrl-C" in ended.stdout + ended.stderr, "it was heard"
     consistent(cluster, ns, "2", {1: "1", 2: "2"}, replicas=2)
     recorder.check(Rules(max_unavailable=2, workload="Deployment/web", upgraded=2, writes_per_pod=3))

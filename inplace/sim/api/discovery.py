@@ -66,7 +66,7 @@ def _group(name: str) -> Json:
 
 def _subresources(kind: Kind) -> list[tuple[str, str, str, tuple[str, ...]]]:
     """Name, group and version, kind, verbs."""
-    found = []
+    found: list[tuple[str, str, str, tuple[str, ...]]] = []
     if kind.has_status:
         found.append(("status", "", kind.kind, SUBRESOURCE_VERBS))
     if kind.has_scale:

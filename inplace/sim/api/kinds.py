@@ -9,7 +9,9 @@ Generation = Literal["none", "spec", "spec and annotations", "all but metadata"]
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 NAME_FIELDS = ("metadata.name", "metadata.namespace")
-INVOLVED = tuple(f"involvedObject.{f}" for f in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"))
+INVOLVED = tuple(
+    f"involvedObject.{f}" for f in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,14 @@ PODS = Kind(
             "status.phase", "status.podIP", "status.nominatedNodeName"),
 )  # fmt: skip
 SERVICES = Kind(
-    "", "v1", "services", "Service", ("svc",), in_all=True, has_status=True, fields=(*NAME_FIELDS, "spec.clusterIP", "spec.type")
+    "",
+    "v1",
+    "services",
+    "Service",
+    ("svc",),
+    in_all=True,
+    has_status=True,
+    fields=(*NAME_FIELDS, "spec.clusterIP", "spec.type"),
 )
 NODES = Kind(
     "", "v1", "nodes", "Node", ("no",), is_namespaced=False, has_status=True, fields=("metadata.name", "spec.unschedulable")
@@ -58,7 +67,9 @@ NAMESPACES = Kind(
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap", ("cm",))
 SECRETS = Kind("", "v1", "secrets", "Secret", fields=(*NAME_FIELDS, "type"))
 SERVICE_ACCOUNTS = Kind("", "v1", "serviceaccounts", "ServiceAccount", ("sa",))
-EVENTS = Kind("", "v1", "events", "Event", ("ev",), fields=(*NAME_FIELDS, *INVOLVED, "reason", "source", "type", "reportingComponent"))
+EVENTS = Kind(
+    "", "v1", "events", "Event", ("ev",), fields=(*NAME_FIELDS, *INVOLVED, "reason", "source", "type", "reportingComponent")
+)
 NEW_EVENTS = Kind(
     "events.k8s.io", "v1", "events", "Event", ("ev",),
     fields=(*NAME_FIELDS, *(f.replace("involvedObject", "regarding") for f in INVOLVED), "reason", "type", "reportingController"),

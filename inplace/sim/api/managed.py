@@ -49,7 +49,7 @@ def applied(entries: list[Json], live: Json, wanted: Json, entry: Json, force: b
     clashes = [(e, path) for e in entries if not _same(e, entry) for path in _clashes(e["fieldsV1"], asked, live, wanted)]
     if clashes and not force:
         raise _apply_conflict(clashes)
-    before = next((e["fieldsV1"] for e in entries if _same(e, entry)), {})
+    before: Fields = next((e["fieldsV1"] for e in entries if _same(e, entry)), {})
     dropped = subtract(before, asked)
     for other in entries:
         if not _same(other, entry):

@@ -8,7 +8,6 @@ writes status and metadata, the main resource everything but status. Controllers
 
 from __future__ import annotations
 
-import string
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,15 @@ from inplace.sim.api.validation import check, uid_is_immutable
 from inplace.sim.clock import Scheduler
 
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-FIXED_META = ("name", "namespace", "generateName", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+FIXED_META = (
+    "name",
+    "namespace",
+    "generateName",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
 FIRST_STATUS: dict[Kind, Json] = {
     k.PODS: {"phase": "Pending", "qosClass": "BestEffort"},
     k.REPLICA_SETS: {"replicas": 0},
@@ -74,7 +81,11 @@ class Registry:
             meta["name"] = self._free_name(kind, namespace, meta["generateName"])
         if kind.generation != "none":
             meta["generation"] = 1
-        made = {"kind": kind.kind, "apiVersion": kind.api_version, **{f: v for f, v in obj.items() if f not in ("kind", "apiVersion")}}
+        made = {
+            "kind": kind.kind,
+            "apiVersion": kind.api_version,
+            **{f: v for f, v in obj.items() if f not in ("kind", "apiVersion")},
+        }
         made["metadata"] = meta
         if kind.has_status and (kind is not k.NODES or "status" not in obj):
             made["status"] = FIRST_STATUS.get(kind, {})
@@ -170,7 +181,7 @@ class Registry:
         return "".join(self.scheduler.random.choices(SUFFIX, k=length))
 
     def hexadecimal(self, length: int) -> str:
-        return "".join(self.scheduler.random.choices(string.digits + "abcdef", k=length))
+        return f"{self.scheduler.random.getrandbits(4 * length):0{length}x}"
 
     def _commit(self, old: Item, wanted: Json, how: Writing, entries: list[Json] | None) -> Item:
         kind = old.kind
@@ -208,7 +219,9 @@ class Registry:
         for field in ("name", "namespace"):
             if meta.get(field, old.meta.get(field)) != old.meta.get(field):
                 what = "name" if field == "name" else "namespace"
-                raise bad_request(f"the {what} of the object ({meta[field]}) does not match the {what} on the URL ({old.meta[field]})")
+                raise bad_request(
+                    f"the {what} of the object ({meta[field]}) does not match the {what} on the URL ({old.meta[field]})"
+                )
         uid = meta.get("uid") or old.uid
         if uid != old.uid and how.is_put:
             key = f"/registry/{kind.plural}/{old.namespace}/{name}"
@@ -266,7 +279,7 @@ class Registry:
     def _raise_generation(self, kind: Kind, old: Json, new: Json) -> None:
         match kind.generation:
             case "spec":
-                raised = new.get("spec") != old.get("spec")
+                raised = new.get("spec") != old.get("spec") and not (kind is k.PODS and _is_binding(old["spec"], new["spec"]))
             case "spec and annotations":
                 notes = [o["metadata"].get("annotations") or {} for o in (old, new)]
                 raised = new.get("spec") != old.get("spec") or notes[0] != notes[1]
@@ -309,6 +322,11 @@ def _without_owner(obj: Json, uid: str) -> Json:
     owners = [o for o in obj["metadata"].get("ownerReferences") or () if o["uid"] != uid]
     meta = {key: v for key, v in obj["metadata"].items() if key != "ownerReferences"}
     return {**obj, "metadata": {**meta, "ownerReferences": owners} if owners else meta}
+
+
+def _is_binding(old: Json, new: Json) -> bool:
+    """The pod got its node: no new generation."""
+    return "nodeName" not in old and {key: v for key, v in new.items() if key != "nodeName"} == old
 
 
 def _same_but_managed(a: Json, b: Json) -> bool:

@@ -85,8 +85,9 @@ def selector_test(selector: Json | None) -> Test:
         if len(wanted) == 1:
             ((key, value),) = wanted.items()
             return lambda labels: labels.get(key) == value
-        return lambda labels: all(labels.get(key) == value for key, value in wanted.items())
-    return lambda labels: all(labels.get(k) == v for k, v in wanted.items()) and all(test(labels) for test in tests)
+        pairs = wanted.items()
+        return lambda labels: pairs <= labels.items()
+    return lambda labels: wanted.items() <= labels.items() and all(test(labels) for test in tests)
 
 
 def _expression(expression: Json) -> Test:

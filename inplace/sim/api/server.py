@@ -18,10 +18,11 @@ from inplace.sim.api.discovery import discovered
 from inplace.sim.api.errors import Json, Refusal
 from inplace.sim.api.kinds import BY_KIND, BY_PATH, Kind
 from inplace.sim.api.patches import PatchFailed, json_patch, merge_patch, strategic_merge
+from inplace.sim.api.protobuf import from_protobuf, is_protobuf
 from inplace.sim.api.registry import Registry, Writing
 from inplace.sim.api.store import Item, encode
 from inplace.sim.api.tables import is_table_wanted, table, table_line
-from inplace.sim.api.watching import Lister, Selection, Sink, Watch, plain_line
+from inplace.sim.api.watching import Line, Lister, Selection, Sink, Watch, plain_line
 
 Review = Callable[[Json], bool]
 
@@ -148,7 +149,7 @@ class Server:
         bookmarks = query.get("allowWatchBookmarks") in ("1", "true")
 
         def start(sink: Sink) -> Watch:
-            line = plain_line
+            line: Line = plain_line
             if is_table_wanted(call.accept):
                 line = table_line(chosen.kind, registry.scheduler.utcnow, call.query)
             watch = Watch(registry.store, registry.scheduler, chosen, sink, line)
@@ -249,7 +250,9 @@ class Server:
         if call.method == "POST":
             item = self.registry.create(kinds.EVENTS, target.namespace or "", subresources.old_event(decoded(call)))
             return Answer(201, encode(subresources.new_event(item.obj)))
-        query = {key: v.replace("regarding.", "involvedObject.") if key == "fieldSelector" else v for key, v in call.query.items()}
+        query = {
+            key: v.replace("regarding.", "involvedObject.") if key == "fieldSelector" else v for key, v in call.query.items()
+        }
         old = Call(call.method, call.path, query, call.body, call.content_type, call.accept, call.agent)
         answer = self._handle(old, Target(kinds.EVENTS, target.namespace, target.name, ""))
         if isinstance(answer, WatchAnswer) or call.method != "GET" or is_table_wanted(call.accept):
@@ -306,6 +309,8 @@ def decoded(call: Call) -> Any:
     """The body as JSON, from JSON or YAML. Raises `Refusal`."""
     if not call.body:
         return {}
+    if is_protobuf(call.body):
+        return from_protobuf(call.body)
     try:
         if "yaml" in call.content_type:
             return yaml.safe_load(call.body)

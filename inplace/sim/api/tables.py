@@ -114,7 +114,13 @@ def _deployment(obj: Json, now: datetime) -> list[Any]:
 def _replica_set(obj: Json, now: datetime) -> list[Any]:
     spec, status = obj["spec"], obj.get("status") or {}
     counts = [spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0)]
-    return [_name(obj), *counts, _created(obj, now), *_containers(spec["template"]["spec"]), selector_text(spec.get("selector"))]
+    return [
+        _name(obj),
+        *counts,
+        _created(obj, now),
+        *_containers(spec["template"]["spec"]),
+        selector_text(spec.get("selector")),
+    ]
 
 
 def _service(obj: Json, now: datetime) -> list[Any]:
@@ -143,7 +149,13 @@ def _namespace(obj: Json, now: datetime) -> list[Any]:
 def _endpoint_slice(obj: Json, now: datetime) -> list[Any]:
     ports = [str(p.get("port", "*")) for p in obj.get("ports") or ()]
     addresses = [a for e in obj.get("endpoints") or () for a in e.get("addresses") or ()]
-    return [_name(obj), obj.get("addressType", ""), _listed(ports, "<unset>"), _listed(addresses, "<unset>"), _created(obj, now)]
+    return [
+        _name(obj),
+        obj.get("addressType", ""),
+        _listed(ports, "<unset>"),
+        _listed(addresses, "<unset>"),
+        _created(obj, now),
+    ]
 
 
 def _listed(items: list[str], empty: str) -> str:

@@ -41,7 +41,6 @@ class EndpointSlices:
         self._registry = registry
         self._queue = Queue(registry, self._sync)
         self._known: dict[Key, Sliced] = {}
-        self._names: dict[tuple[Key, str], str] = {}
         on_events(registry, (SERVICES,), self._service_changed)
         on_events(registry, (PODS,), self._pod_changed)
         on_events(registry, (ENDPOINT_SLICES,), self._slice_changed)
@@ -104,9 +103,8 @@ class EndpointSlices:
         for pod in self._registry.store.all(PODS, service.namespace):
             if selector <= (pod.meta.get("labels") or {}).items():
                 known.dirty.add((pod.name, pod.uid))
-        for name, endpoints in known.slices.items():
+        for endpoints in known.slices.values():
             known.dirty.update((endpoint["targetRef"]["name"], uid) for uid, endpoint in endpoints.items())
-            del name
 
     def _place(self, service: Item, known: Sliced, name: str, uid: str, touched: set[str]) -> None:
         pod = self._registry.store.get(PODS, service.namespace, name)
@@ -149,8 +147,6 @@ class EndpointSlices:
         self._registry.change(old, lambda obj: {**obj, "endpoints": endpoints, "ports": ports})
 
     def _ports(self, service: Item, known: Sliced) -> list[Json]:
-        pods = [p for uid in known.where for p in self._registry.store.owned_by(uid)][:0]
-        del pods
         first = next((e["targetRef"]["name"] for endpoints in known.slices.values() for e in endpoints.values()), "")
         pod = self._registry.store.get(PODS, service.namespace, first) if first else None
         made = []

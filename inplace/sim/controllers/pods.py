@@ -20,6 +20,9 @@ class PodFacts(NamedTuple):
     restarts: int
     node: str
     created: str
+    controller: str
+    """The uid of the owner that manages it."""
+    labels: Json
 
 
 def facts_of(item: Item) -> PodFacts:
@@ -43,6 +46,8 @@ def _facts(pod: Json) -> PodFacts:
         restarts=max((s.get("restartCount", 0) for s in status.get("containerStatuses") or ()), default=0),
         node=str(pod["spec"].get("nodeName", "")),
         created=str(meta["creationTimestamp"]),
+        controller=next((str(o["uid"]) for o in meta.get("ownerReferences") or () if o.get("controller")), ""),
+        labels=meta.get("labels") or {},
     )
 
 

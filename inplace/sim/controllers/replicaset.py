@@ -28,6 +28,7 @@ class ReplicaSets:
         self._registry = registry
         self._record = record
         self._queue = Queue(registry, self._sync)
+        self._orphans: set[Key] = set()
         self._specs: dict[int, tuple[Json, Json]] = {}
         on_events(registry, (REPLICA_SETS,), self._own_changed)
         on_events(registry, (PODS,), self._pod_changed)
@@ -50,9 +51,9 @@ class ReplicaSets:
             self._queue.add((event.item.namespace, before["name"]))
 
     def _adopt_or_leave(self, pod: Item) -> None:
-        labels = pod.meta.get("labels") or {}
         for owner in self._registry.store.all(REPLICA_SETS, pod.namespace):
-            if selector_test(owner.obj["spec"]["selector"])(labels):
+            if selector_test(owner.obj["spec"]["selector"])(facts_of(pod).labels):
+                self._orphans.add(pod.key)
                 self._queue.add(owner.key)
 
     def _sync(self, key: Key) -> None:
@@ -68,24 +69,25 @@ class ReplicaSets:
     def _claimed(self, owner: Item) -> list[Item]:
         """Its pods: orphans that match are adopted, its own that match no more are released."""
         matches = selector_test(owner.obj["spec"]["selector"])
-        mine = []
-        for pod in self._registry.store.owned_by(owner.uid):
-            if pod.kind is not PODS or (controller_of(pod.obj) or {}).get("uid") != owner.uid:
-                continue
-            if matches(pod.meta.get("labels") or {}):
-                mine.append(pod)
-            elif "deletionTimestamp" not in pod.meta:
-                self._registry.change(pod, lambda obj: _owned(obj, None, owner.uid))
+        mine, strangers, uid = [], [], owner.uid
+        for pod in self._registry.store.owned_by(uid):
+            if pod.kind is PODS and (facts := facts_of(pod)).controller == uid:
+                (mine if matches(facts.labels) else strangers).append(pod)
+        for pod in strangers:
+            if not facts_of(pod).is_terminating:
+                self._registry.change(pod, lambda obj: _owned(obj, None, uid))
         if "deletionTimestamp" not in owner.meta:
             mine += self._adopted(owner, matches)
         return mine
 
     def _adopted(self, owner: Item, matches: Test) -> list[Item]:
+        found = [self._registry.store.get(PODS, *key) for key in sorted(self._orphans) if key[0] == owner.namespace]
         orphans = [
             pod
-            for pod in self._registry.store.all(PODS, owner.namespace)
-            if not pod.meta.get("ownerReferences") and matches(pod.meta.get("labels") or {}) and facts_of(pod).is_active
+            for pod in found
+            if pod and not pod.meta.get("ownerReferences") and matches(facts_of(pod).labels) and facts_of(pod).is_active
         ]
+        self._orphans.difference_update(pod.key for pod in orphans)
         changed = [self._registry.change(pod, lambda obj: _owned(obj, owner_reference(owner), "")) for pod in orphans]
         return [pod for pod in changed if pod is not None]
 
@@ -104,7 +106,9 @@ class ReplicaSets:
 
     def _pod(self, owner: Item) -> Json:
         template = owner.obj["spec"]["template"]
-        meta: Json = {key: v for key, v in (template.get("metadata") or {}).items() if key in ("labels", "annotations", "finalizers")}
+        meta: Json = {
+            key: v for key, v in (template.get("metadata") or {}).items() if key in ("labels", "annotations", "finalizers")
+        }
         meta |= {"generateName": f"{owner.name}-", "ownerReferences": [owner_reference(owner)]}
         return {"metadata": meta, "spec": self._pod_spec(template["spec"])}
 
@@ -140,20 +144,20 @@ class ReplicaSets:
 
     def _write_status(self, owner: Item, pods: list[Item], active: list[Item]) -> None:
         spec = owner.obj["spec"]
-        now = self._registry.scheduler.utcnow()
         min_ready = spec.get("minReadySeconds", 0)
         ready = [facts for pod in active if (facts := facts_of(pod)).is_ready]
         available = len(ready)
         if min_ready:
             available = self._available(owner.key, ready, min_ready)
-        labels = (spec["template"].get("metadata") or {}).get("labels") or {}
+        wanted = ((spec["template"].get("metadata") or {}).get("labels") or {}).items()
         counts = {
-            "fullyLabeledReplicas": sum(1 for pod in active if labels.items() <= (pod.meta.get("labels") or {}).items()),
+            "fullyLabeledReplicas": sum(1 for pod in active if wanted <= facts_of(pod).labels.items()),
             "readyReplicas": len(ready),
             "availableReplicas": available,
         }
-        del now
-        terminating = sum(1 for pod in pods if facts_of(pod).is_terminating and facts_of(pod).phase not in ("Succeeded", "Failed"))
+        terminating = sum(
+            1 for pod in pods if facts_of(pod).is_terminating and facts_of(pod).phase not in ("Succeeded", "Failed")
+        )
         status = {"replicas": len(active), **{key: value for key, value in counts.items() if value}}
         status |= {"terminatingReplicas": terminating, "observedGeneration": owner.meta["generation"]}
         if status != owner.obj.get("status"):
@@ -173,7 +177,9 @@ def _is_same_to_us(old: Item, new: Item) -> bool:
     a, b = facts_of(old), facts_of(new)
     if (a.is_active, a.is_terminating, a.is_ready, a.phase) != (b.is_active, b.is_terminating, b.is_ready, b.phase):
         return False
-    return old.meta.get("labels") == new.meta.get("labels") and old.meta.get("ownerReferences") == new.meta.get("ownerReferences")
+    return old.meta.get("labels") == new.meta.get("labels") and old.meta.get("ownerReferences") == new.meta.get(
+        "ownerReferences"
+    )
 
 
 def _magnitude(seconds: float) -> int:

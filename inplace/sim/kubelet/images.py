@@ -10,7 +10,9 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-_REFERENCE = re.compile(r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?")
+_REFERENCE = re.compile(
+    r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _read(name: str) -> Image:
     image = Image(repository=path, tag=tag, digest=made)
     match tag:
         case "crash":
-            return replace(image, dies_after=0.01, exit_code=3)
+            return replace(image, dies_after=0.03, exit_code=3)
         case "mute":
             return replace(image, is_mute=True)
         case "missing" | "none":

@@ -40,6 +40,7 @@ class Kubelet:
         self._phase = self.scheduler.between(0.0, RELIST_SECONDS)
         self._last_ip = 0
         self._pull_ends_at = 0.0
+        self._pulls: dict[str, float] = {}
 
     def saw(self, event: Happened) -> None:
         """A pod's event; it arrives here a moment later."""
@@ -49,7 +50,9 @@ class Kubelet:
         if event.new is None:
             self.scheduler.after(self.scheduler.between(0.002, 0.008), lambda: self._forget(item.uid))
         elif event.old is None or _matters(event.old.obj, event.new.obj):
-            self.scheduler.after(self.scheduler.between(0.002, 0.008), lambda: self._observe(item.namespace, item.name, item.uid))
+            self.scheduler.after(
+                self.scheduler.between(0.002, 0.008), lambda: self._observe(item.namespace, item.name, item.uid)
+            )
 
     def last_relist(self, now: float) -> float:
         return self._phase + math.floor((now - self._phase) / RELIST_SECONDS) * RELIST_SECONDS
@@ -94,10 +97,13 @@ class Kubelet:
         return self.registry.hexadecimal(64)
 
     def pulling(self, image: Image) -> Steps:
-        """One pull at a time, as by default."""
-        begins = max(self.scheduler.now, self._pull_ends_at)
-        self._pull_ends_at = begins + image.pull_seconds
-        yield self._pull_ends_at - self.scheduler.now
+        """One pull at a time, as by default; pods that want the same image wait for the same pull."""
+        now = self.scheduler.now
+        ends_at = self._pulls.get(image.image_id, 0.0)
+        if ends_at < now:
+            self._pull_ends_at = ends_at = max(now, self._pull_ends_at) + image.pull_seconds
+            self._pulls[image.image_id] = ends_at
+        yield ends_at - now
 
     def has_pulled(self, name: str, image: Image) -> None:
         self.images[name] = image.image_id

@@ -65,7 +65,7 @@ class Starter:
     def _startable(self, pod: Json) -> list[Container]:
         worker = self._worker
         policy = pod["spec"].get("restartPolicy", "Always")
-        chosen = []
+        chosen: list[Container] = []
         for container in worker.containers.values():
             if container.role == "main" and not self.is_initialized:
                 break

@@ -78,8 +78,10 @@ class TestRoom:
     def test_a_pod_that_its_slices_do_not_list_as_ready_serves_nobody(self) -> None:
         assert room(in_service(pod("a"), ready=False), up("b"), desired=2, limit=1).ready == 0
 
-    def test_surplus_pods_pay_for_others(self) -> None:
-        assert room(up("a"), up("b"), up("c"), down("d"), desired=3, limit=1).ready == 1
+    def test_surplus_pods_do_not_pay_for_others(self) -> None:
+        """The scale-down that is on its way may take any of them."""
+        assert room(up("a"), up("b"), up("c"), down("d"), desired=3, limit=1).ready == 0
+        assert room(up("a"), up("b"), up("c"), up("d", deleting=True), desired=3, limit=1).ready == 1
 
     def test_ours_count_even_before_the_kubelet_has_acted(self) -> None:
         still_ready = in_service(pod("a", gate="False", record=record()))

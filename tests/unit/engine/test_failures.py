@@ -193,7 +193,7 @@ class TestContinue:
         r = run(options("continue"), failures=(FAILED,))
         made = planned(observed(failed, *others()), r)
         assert made.actions == ()
-        assert made.progress.waiting == "waiting for room: 1 pods may be unavailable at once"
+        assert made.progress.waiting == "waiting: pods are unavailable, and at most 1 may be at once"
         roomy = run(Options(on_failure="continue", max_unavailable=2), failures=(FAILED,))
         assert [a.key for a in planned(observed(failed, *others()), roomy).actions] == ["uid-web-1"]
 
@@ -208,7 +208,7 @@ class TestContinue:
         view = observed(restarting("ImagePullBackOff"), *others(), timers={"run/blocked": NOW - 300})
         made = planned(view, r)
         assert made.finished is not None
-        assert made.finished.message.startswith("gave up after 5 minutes: waiting for room")
+        assert made.finished.message.startswith("gave up after 5 minutes: waiting: pods are unavailable")
 
     def test_a_failed_pod_that_recovers_late_is_still_a_failure(self) -> None:
         """A failed pod means exit 1, whatever `--on-failure` did; its workload is committed all the same."""

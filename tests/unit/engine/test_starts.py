@@ -11,7 +11,7 @@ from inplace.engine.plan import Plan
 from inplace.engine.planner import plan
 from inplace.engine.starts import gate_before
 from inplace.model.names import TargetRef
-from inplace.model.run import Options, parse_steps
+from inplace.model.run import Failure, Options, parse_steps
 from tests.builders import (
     GATE,
     NEW,
@@ -84,9 +84,14 @@ class TestBudget:
         view = observed(*pods(3), busy=frozenset({"uid-web-0"}), closing=frozenset({"uid-web-0"}))
         assert closed(planned(view, Options(max_unavailable=2))) == ["web-1"]
 
-    def test_no_room_is_said(self) -> None:
-        view = observed(*pods(2), in_service(pod("web-9", ready=False, gate="False", record=record())))
-        assert planned(view).progress.waiting == "waiting for room: 1 pods may be unavailable at once"
+    def test_no_room_is_said_unless_our_own_pods_in_flight_take_it(self) -> None:
+        closing = in_service(pod("web-9", ready=False, gate="False", record=record()))
+        assert planned(observed(*pods(2), closing)).progress.waiting == ""
+        broken = in_service(pod("web-9", images=NEW, ready=False))
+        failure = Failure(pod="web-9", uid="uid-web-9", reason="x", message="y")
+        stuck = run(Options(on_failure="continue", max_unavailable=1), failures=(failure,))
+        waiting = plan(observed(*pods(2), broken), SPEC, stuck, NOW).progress.waiting
+        assert waiting == "waiting: pods are unavailable, and at most 1 may be at once"
 
     def test_a_disruption_budget_blocks_by_name_and_unready_pods_are_free_of_it(self) -> None:
         tight = budget("tight", desired_healthy=3, expected=3)

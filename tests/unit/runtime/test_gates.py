@@ -322,7 +322,7 @@ def test_access_is_checked_with_the_selector_in_the_scope() -> None:
     ("server", "scope", "line"),
     [
         (Gatekeeper("patch"), Scope(namespace="shop"), "you may not patch pods/status in namespace shop: ask for a Role that"),
-        (Gatekeeper("list", "watch"), Scope(), "you may not list pods, watch pods in all namespaces: ask for a ClusterRole"),
+        (Gatekeeper("list", "watch"), Scope(), "you may not list pods; watch pods in all namespaces: ask for a ClusterRole"),
         (Gatekeeper(minor="33"), Scope(), "needs 1.34 or newer"),
     ],
 )

@@ -1,0 +1,175 @@
+"""The whole embedded cluster: API server, controllers, nodes, Events, put together on one scheduler.
+
+Everything that happens is a function of the seed and of what clients do when. One thread; a `Pacer` makes it usable from several.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from inplace.sim.api import kinds as k
+from inplace.sim.api.discovery import VERSION
+from inplace.sim.api.errors import Json
+from inplace.sim.api.registry import SELF_STATUS, Registry
+from inplace.sim.api.server import Server
+from inplace.sim.api.store import Happened, Item, Store
+from inplace.sim.clock import EPOCH, Scheduler
+from inplace.sim.controllers.deployment import Deployments
+from inplace.sim.controllers.endpointslice import EndpointSlices
+from inplace.sim.controllers.housekeeping import DisruptionBudgets, GarbageCollection, Namespaces, Scheduling
+from inplace.sim.controllers.replicaset import ReplicaSets
+from inplace.sim.kubelet.images import Catalog
+from inplace.sim.kubelet.kubelet import Kubelet
+
+NODE_GRACE_SECONDS = 40.0
+CONDITIONS = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+)
+
+
+class Cluster:
+    """`events` False saves the work of Event objects; nothing else changes."""
+
+    def __init__(
+        self, seed: int = 0, nodes: int = 2, *, epoch: datetime = EPOCH, events: bool = True, window: int = 20_000
+    ) -> None:
+        self.scheduler = Scheduler(seed, epoch)
+        self.store = Store(window)
+        self.registry = Registry(self.store, self.scheduler)
+        self.server = Server(self.registry)
+        self.catalog = Catalog()
+        self._events: dict[tuple[str, str, str], Item] = {}
+        self._records = events
+        self.deployments = Deployments(self.registry, self.record)
+        self.replica_sets = ReplicaSets(self.registry, self.record)
+        self.endpoint_slices = EndpointSlices(self.registry)
+        self.scheduling = Scheduling(self.registry, self.record)
+        self.garbage = GarbageCollection(self.registry)
+        self.namespaces = Namespaces(self.registry)
+        self.budgets = DisruptionBudgets(self.registry)
+        self.kubelets: dict[str, Kubelet] = {}
+        for name in ("default", "kube-system", "kube-public", "kube-node-lease"):
+            self.registry.create(k.NAMESPACES, "", {"metadata": {"name": name}})
+        for number in range(1, nodes + 1):
+            self._add_node(number)
+        self.store.listen((k.PODS,), self._pod_changed)
+
+    def kubelet_of(self, pod: Json) -> Kubelet | None:
+        return self.kubelets.get(str(pod["spec"].get("nodeName", "")))
+
+    def stop_node(self, name: str) -> None:
+        """Its machine is cut off: after the grace period it, and its pods, are not ready."""
+        self.kubelets[name].go_down()
+        self.scheduler.after(NODE_GRACE_SECONDS, lambda: self._lost(name))
+
+    def start_node(self, name: str) -> None:
+        kubelet = self.kubelets[name]
+        if kubelet.is_up:
+            return
+        kubelet.come_up()
+        self._set_ready(name, "True", "KubeletReady", "kubelet is posting ready status")
+        for worker in kubelet.workers.values():
+            worker.trigger()
+
+    def record(
+        self, obj: Json, kind: str, reason: str, message: str, *, component: str, host: str = "", field: str = ""
+    ) -> None:
+        """An Event about an object; the same again only counts up."""
+        if not self._records:
+            return
+        meta, stamp = obj["metadata"], self.scheduler.stamp()
+        key = (meta["uid"], reason, message)
+        known = self._events.get(key)
+        if known is not None and self.store.get(k.EVENTS, known.namespace, known.name) is not None:
+            made = self.registry.change(known, lambda old: {**old, "count": old["count"] + 1, "lastTimestamp": stamp})
+            self._events[key] = made or known
+            return
+        space = self.store.get(k.NAMESPACES, "", meta.get("namespace", "default"))
+        if space is None or space.obj["status"]["phase"] == "Terminating":
+            return
+        involved = {"kind": obj["kind"], "namespace": meta.get("namespace", ""), "name": meta["name"], "uid": meta["uid"]}
+        involved |= {"apiVersion": obj["apiVersion"], "resourceVersion": meta.get("resourceVersion", "")}
+        body = {
+            "metadata": {"name": f"{meta['name']}.{self.registry.hexadecimal(16)}"},
+            "involvedObject": {**involved, **({"fieldPath": field} if field else {})},
+            "reason": reason,
+            "message": message,
+            "source": {"component": component, **({"host": host} if host else {})},
+            "firstTimestamp": stamp,
+            "lastTimestamp": stamp,
+            "count": 1,
+            "type": kind,
+            "eventTime": None,
+            "reportingComponent": component,
+            "reportingInstance": host,
+        }
+        self._events[key] = self.registry.create(k.EVENTS, meta.get("namespace", "default"), body)
+
+    def _pod_changed(self, event: Happened) -> None:
+        kubelet = self.kubelet_of(event.item.obj)
+        if kubelet is not None:
+            kubelet.saw(event)
+
+    def _add_node(self, number: int) -> None:
+        name = f"node{number}"
+        kubelet = self.kubelets[name] = Kubelet(self.registry, name, number, self.catalog, self.record)
+        stamp = self.scheduler.stamp()
+        conditions = [
+            {
+                "type": kind,
+                "status": status,
+                "lastHeartbeatTime": stamp,
+                "lastTransitionTime": stamp,
+                "reason": why,
+                "message": text,
+            }
+            for kind, status, why, text in CONDITIONS
+        ]
+        info = {
+            "kubeletVersion": VERSION["gitVersion"],
+            "containerRuntimeVersion": "containerd://simulated",
+            "osImage": "simulated",
+            "kernelVersion": "simulated (amd64)",
+            "operatingSystem": "linux",
+            "architecture": "amd64",
+        }
+        capacity = {"cpu": "64", "memory": "256Gi", "pods": "5000"}
+        status = {
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": conditions,
+            "addresses": [{"type": "InternalIP", "address": kubelet.address}, {"type": "Hostname", "address": name}],
+            "nodeInfo": info,
+        }
+        labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+        self.registry.create(k.NODES, "", {"metadata": {"name": name, "labels": labels}, "spec": {}, "status": status})
+
+    def _lost(self, name: str) -> None:
+        if self.kubelets[name].is_up:
+            return
+        self._set_ready(name, "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
+        for pod in list(self.store.all(k.PODS)):
+            if pod.obj["spec"].get("nodeName") == name:
+                self.registry.change(pod, self._not_ready, SELF_STATUS)
+
+    def _set_ready(self, name: str, status: str, reason: str, message: str) -> None:
+        made = {"type": "Ready", "status": status, "reason": reason, "message": message}
+        made |= {"lastHeartbeatTime": self.scheduler.stamp(), "lastTransitionTime": self.scheduler.stamp()}
+
+        def change(obj: Json) -> Json:
+            others = [c for c in obj["status"]["conditions"] if c["type"] != "Ready"]
+            return {**obj, "status": {**obj["status"], "conditions": [*others, made]}}
+
+        self.registry.change(self.store.get(k.NODES, "", name), change, SELF_STATUS)
+
+    def _not_ready(self, pod: Json) -> Json:
+        conditions = [
+            {**c, "status": "False", "lastTransitionTime": self.scheduler.stamp()}
+            if c["type"] == "Ready" and c["status"] == "True"
+            else c
+            for c in pod["status"].get("conditions") or ()
+        ]
+        return {**pod, "status": {**pod["status"], "conditions": conditions}}

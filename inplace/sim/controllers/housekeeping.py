@@ -1,0 +1,225 @@
+"""The small controllers: scheduling, garbage collection, namespaces, PodDisruptionBudgets, and nodes that fall silent."""
+
+from __future__ import annotations
+
+from inplace.sim.api import kinds as k
+from inplace.sim.api.errors import Json
+from inplace.sim.api.registry import SELF_STATUS, Registry
+from inplace.sim.api.selectors import selector_test
+from inplace.sim.api.store import Happened, Item, Key
+from inplace.sim.api.subresources import bound
+from inplace.sim.controllers.base import Queue, Record, controller_of, on_events, resolve
+from inplace.sim.controllers.pods import facts_of
+
+SCHEDULING = (0.005, 0.02)
+
+
+class Scheduling:
+    """Pods go round the ready nodes in turn, whatever they ask for."""
+
+    def __init__(self, registry: Registry, record: Record) -> None:
+        self._registry = registry
+        self._record = record
+        self._turn = 0
+        self._queue = Queue(registry, self._sync)
+        on_events(registry, (k.PODS,), self._saw)
+        on_events(registry, (k.NODES,), self._node_changed)
+
+    def _saw(self, event: Happened) -> None:
+        if event.new is not None and "nodeName" not in event.new.obj["spec"]:
+            self._queue.add(event.new.key, self._registry.scheduler.between(*SCHEDULING))
+
+    def _node_changed(self, event: Happened) -> None:
+        if event.new is not None:
+            for pod in self._registry.store.all(k.PODS):
+                if "nodeName" not in pod.obj["spec"]:
+                    self._queue.add(pod.key)
+
+    def _sync(self, key: Key) -> None:
+        pod = self._registry.store.get(k.PODS, *key)
+        nodes = [
+            node
+            for node in self._registry.store.ordered(k.NODES)
+            if is_ready(node) and not node.obj["spec"].get("unschedulable")
+        ]
+        if pod is None or "nodeName" in pod.obj["spec"] or "deletionTimestamp" in pod.meta or not nodes:
+            return
+        node = nodes[self._turn % len(nodes)].name
+        self._turn += 1
+        self._registry.change(pod, lambda obj: bound(obj, node, self._registry.scheduler.stamp()))
+        text = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
+        self._record(pod.obj, "Normal", "Scheduled", text, component="default-scheduler")
+
+
+class GarbageCollection:
+    """What has only owners that are gone goes too; an owner deleted in the foreground goes after what it owns."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._gone = Queue(registry, self._owner_gone)
+        self._waiting = Queue(registry, self._owner_waits)
+        on_events(registry, k.STORED, self._saw)
+
+    def _saw(self, event: Happened) -> None:
+        item = event.item
+        if event.new is None:
+            if self._registry.store.owned_by(item.uid):
+                self._gone.add(("", item.uid))
+            for owner in item.meta.get("ownerReferences") or ():
+                found = self._owner(item.namespace, owner)
+                if found is not None and "deletionTimestamp" in found.meta:
+                    self._wait(found)
+        elif "deletionTimestamp" in item.meta and "foregroundDeletion" in (item.meta.get("finalizers") or ()):
+            self._wait(item)
+        elif event.old is None:
+            self._check_owners(item)
+
+    def _check_owners(self, item: Item) -> None:
+        """Made for an owner that is gone already."""
+        for owner in item.meta.get("ownerReferences") or ():
+            found = self._owner(item.namespace, owner)
+            if found is None or found.uid != owner["uid"]:
+                self._gone.add(("", owner["uid"]))
+
+    def _owner(self, namespace: str, owner: Json) -> Item | None:
+        kind = k.BY_KIND.get((owner.get("apiVersion", ""), owner.get("kind", "")))
+        return self._registry.store.get(kind, namespace if kind.is_namespaced else "", owner["name"]) if kind else None
+
+    def _wait(self, owner: Item) -> None:
+        self._waiting.add((f"{owner.kind.api_version}/{owner.kind.kind}/{owner.namespace}", owner.name))
+
+    def _owner_gone(self, key: Key) -> None:
+        for item in self._registry.store.owned_by(key[1]):
+            owners = item.meta["ownerReferences"]
+            living = [o for o in owners if (found := self._owner(item.namespace, o)) is not None and found.uid == o["uid"]]
+            if living:
+                self._registry.change(
+                    item, lambda obj, kept=living: {**obj, "metadata": {**obj["metadata"], "ownerReferences": kept}}
+                )
+            elif "deletionTimestamp" not in item.meta:
+                self._registry.delete(item, {"preconditions": {"uid": item.uid}})
+
+    def _owner_waits(self, key: Key) -> None:
+        api_version, kind_name, namespace = key[0].rsplit("/", 2)
+        owner = self._registry.store.get(k.BY_KIND[api_version, kind_name], namespace, key[1])
+        if owner is None or "deletionTimestamp" not in owner.meta:
+            return
+        dependents = self._registry.store.owned_by(owner.uid)
+        for item in dependents:
+            if "deletionTimestamp" not in item.meta:
+                self._registry.delete(item, {"propagationPolicy": "Foreground" if item.kind is not k.PODS else "Background"})
+        if not self._registry.store.owned_by(owner.uid):
+            finalizers = [f for f in owner.meta.get("finalizers") or () if f != "foregroundDeletion"]
+            self._registry.change(owner, lambda obj: {**obj, "metadata": {**obj["metadata"], "finalizers": finalizers}})
+
+
+class Namespaces:
+    """A namespace that is deleted is emptied, and goes when it is empty. Every namespace has its default service account."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._queue = Queue(registry, self._sync)
+        on_events(registry, (k.NAMESPACES,), lambda event: self._queue.add(event.item.key) if event.new else None)
+
+    def _sync(self, key: Key) -> None:
+        space = self._registry.store.get(k.NAMESPACES, *key)
+        if space is None:
+            return
+        if "deletionTimestamp" not in space.meta:
+            if self._registry.store.get(k.SERVICE_ACCOUNTS, space.name, "default") is None:
+                self._registry.create(k.SERVICE_ACCOUNTS, space.name, {"metadata": {"name": "default"}})
+            return
+        left = 0
+        for kind in k.STORED:
+            if not kind.is_namespaced:
+                continue
+            for item in self._registry.store.ordered(kind, space.name):
+                left += kind is k.PODS
+                if "deletionTimestamp" not in item.meta:
+                    self._registry.delete(item, {})
+        if left:
+            self._queue.add(key, 0.25)
+        else:
+            self._registry.store.remove(space)
+
+
+class DisruptionBudgets:
+    """Keeps the status of PodDisruptionBudgets true."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._queue = Queue(registry, self._sync)
+        on_events(registry, (k.POD_DISRUPTION_BUDGETS,), lambda event: self._queue.add(event.item.key) if event.new else None)
+        on_events(registry, (k.PODS,), self._pod_changed)
+        on_events(registry, (k.DEPLOYMENTS, k.REPLICA_SETS), self._workload_changed)
+
+    def _pod_changed(self, event: Happened) -> None:
+        if event.old is not None and event.new is not None:
+            a, b = facts_of(event.old), facts_of(event.new)
+            if (a.is_ready, a.is_active) == (b.is_ready, b.is_active) and event.old.meta.get("labels") == event.new.meta.get(
+                "labels"
+            ):
+                return
+        self._all_in(event.item.namespace)
+
+    def _workload_changed(self, event: Happened) -> None:
+        if event.old is None or event.new is None or event.old.obj["spec"] is not event.new.obj["spec"]:
+            self._all_in(event.item.namespace)
+
+    def _all_in(self, namespace: str) -> None:
+        for budget in self._registry.store.all(k.POD_DISRUPTION_BUDGETS, namespace):
+            self._queue.add(budget.key)
+
+    def _sync(self, key: Key) -> None:
+        budget = self._registry.store.get(k.POD_DISRUPTION_BUDGETS, *key)
+        if budget is None:
+            return
+        spec = budget.obj["spec"]
+        matches = selector_test(spec.get("selector") or {"matchLabels": {"": ""}})
+        pods = [
+            pod
+            for pod in self._registry.store.all(k.PODS, budget.namespace)
+            if matches(pod.meta.get("labels") or {}) and facts_of(pod).phase not in ("Succeeded", "Failed")
+        ]
+        expected, desired = self._numbers(spec, pods)
+        healthy = sum(1 for pod in pods if facts_of(pod).is_ready and not facts_of(pod).is_terminating)
+        allowed = max(0, healthy - desired) if expected else 0
+        counts = {"expectedPods": expected, "desiredHealthy": desired, "currentHealthy": healthy, "disruptionsAllowed": allowed}
+        status = {"observedGeneration": budget.meta["generation"], **counts, "conditions": [self._condition(budget, allowed)]}
+        if status != budget.obj.get("status"):
+            self._registry.change(budget, lambda obj: {**obj, "status": status}, SELF_STATUS)
+
+    def _numbers(self, spec: Json, pods: list[Item]) -> tuple[int, int]:
+        minimum = spec.get("minAvailable")
+        if isinstance(minimum, int):
+            return len(pods), minimum
+        expected = self._scale(pods)
+        if minimum is not None:
+            return expected, resolve(minimum, expected, up=True)
+        return expected, max(0, expected - resolve(spec.get("maxUnavailable", 0), expected, up=True))
+
+    def _scale(self, pods: list[Item]) -> int:
+        """What the workloads of these pods ask for together."""
+        found: dict[str, int] = {}
+        for pod in pods:
+            owner = controller_of(pod.obj)
+            workload = self._registry.store.get(k.REPLICA_SETS, pod.namespace, owner["name"]) if owner else None
+            if workload is None:
+                continue
+            above = controller_of(workload.obj)
+            deployment = self._registry.store.get(k.DEPLOYMENTS, pod.namespace, above["name"]) if above else None
+            top = deployment or workload
+            found[top.uid] = int(top.obj["spec"].get("replicas", 1))
+        return sum(found.values())
+
+    def _condition(self, budget: Item, allowed: int) -> Json:
+        status, reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
+        before = next(iter((budget.obj.get("status") or {}).get("conditions") or ()), None)
+        since = before["lastTransitionTime"] if before and before["status"] == status else self._registry.scheduler.stamp()
+        made = {"type": "DisruptionAllowed", "status": status, "reason": reason, "message": "", "lastTransitionTime": since}
+        return {**made, "observedGeneration": budget.meta["generation"]}
+
+
+def is_ready(node: Item) -> bool:
+    conditions = (node.obj.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
