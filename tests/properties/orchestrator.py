@@ -50,8 +50,11 @@ class Lease:
 class Orchestrator:
     """One process. `faults`: how often an action is lost, done but reported lost, or done twice."""
 
-    def __init__(self, world: World, lease: Lease, rng: random.Random, lag: float, faults: float) -> None:
-        self.world, self.lease, self.rng, self.lag, self.faults = world, lease, rng, lag, faults
+    def __init__(
+        self, world: World, lease: Lease, rng: random.Random, lag: float, faults: float, slice_lag: float = 0.0
+    ) -> None:
+        self.world, self.lease, self.rng, self.faults = world, lease, rng, faults
+        self.lags = {"pods": lag, "slices": lag + slice_lag, "workload": lag}
         self.alive = True
         self.finished: Plan | None = None
         self.on_plan: Callable[[Observed, Plan], None] = lambda _o, _p: None
@@ -76,7 +79,7 @@ class Orchestrator:
     # Watches: each stream in order, late by up to `lag`
     def notice(self, stream: str) -> None:
         world = self.world
-        due = max(self._newest[stream], world.now + self.rng.uniform(0.0, self.lag))
+        due = max(self._newest[stream], world.now + self.rng.uniform(0.0, self.lags[stream]))
         self._newest[stream] = due
         version = world.version
         match stream:

@@ -39,6 +39,8 @@ class Scenario(msgspec.Struct, frozen=True):
     bad: bool = False
     on_failure: OnFailure = "pause"
     lag: float = 0.2
+    slice_lag: float = 0.0
+    """How much later than pods slices are seen."""
     faults: float = 0.0
     slowness: float = 1.0
     deaths: tuple[float, ...] = ()
@@ -69,6 +71,7 @@ SCENARIOS = st.builds(
     min_ready=st.sampled_from([0.0, 0.0, 4.0]),
     probe=st.sampled_from(sorted(PROBES)),
     lag=st.sampled_from([0.0, 0.3, 5.0]),
+    slice_lag=st.sampled_from([0.0, 0.0, 15.0]),
     faults=st.sampled_from([0.0, 0.3]),
     slowness=st.sampled_from([1.0, 1.0, 3.0]),
     deaths=instants(2),
@@ -129,7 +132,9 @@ class Story:
         return self.rng.choice(list(self.world.pods.values()))
 
     def begin(self) -> Orchestrator:
-        process = Orchestrator(self.world, self.lease, self.rng, self.scenario.lag, self.scenario.faults)
+        process = Orchestrator(
+            self.world, self.lease, self.rng, self.scenario.lag, self.scenario.faults, self.scenario.slice_lag
+        )
         process.on_plan = self.check
         return process
 

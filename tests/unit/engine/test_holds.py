@@ -10,8 +10,7 @@ from tests.builders import GATE, NEW, in_service, patched, pod, rules, status
 def upgraded(holds: str) -> Pod:
     """Restarted and proven, still closed by us."""
     shown = [status("app", "c2", NEW["app"], "sha-2")]
-    base = {"images": NEW, "ready": False, "gate": "False", "record": patched(), "generation": 2, "statuses": shown}
-    return pod(**base, holds=holds)
+    return pod(images=NEW, ready=False, gate="False", record=patched(), generation=2, statuses=shown, holds=holds)
 
 
 def test_a_hold_is_for_the_gate_that_it_names_or_for_all() -> None:

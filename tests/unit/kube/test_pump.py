@@ -42,11 +42,11 @@ class QuietServer:
         self.open_stream = OpenStream()
         self._first_page = first_page
 
-    def call(self, request: Request, timeout_seconds: float) -> Response:  # noqa: ARG002
+    def call(self, request: Request, timeout_seconds: float) -> Response:
         return self._first_page
 
     @contextmanager
-    def stream(self, request: Request, read_timeout_seconds: float) -> Iterator[OpenStream]:  # noqa: ARG002
+    def stream(self, request: Request, read_timeout_seconds: float) -> Iterator[OpenStream]:
         yield self.open_stream
 
 
