@@ -32,7 +32,8 @@ class PodAction(Action, frozen=True):
 
 
 class CloseGate(PodAction, frozen=True):
-    """Gate False and the record, in one status write. Precondition: uid (for bare pods the resourceVersion too)."""
+    """Gate False and the record, in one status write. Precondition: uid (the resourceVersion too for bare pods,
+    and for those that were judged not Ready)."""
 
     gate: str
     record: Record

@@ -163,10 +163,10 @@ def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: flo
 
 
 def _patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
-    """All containers that differ in one patch; those of an earlier patch stay recorded, with ids of now."""
+    """All containers that differ in one patch. Those of an earlier patch stay recorded: their restart is still to be proven."""
     pod, have = facts.pod, facts.images
     changed = {name: image for name, image in rules.images.items() if have.get(name) != image}
-    before: dict[str, ContainerBefore] = {}
+    before = dict(record.before or {})
     for name in sorted(changed):
         status = pod.container_status(name)
         before[name] = ContainerBefore(

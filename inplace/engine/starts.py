@@ -98,7 +98,8 @@ def _close(facts: PodFacts, run: Run, rules: Rules, spec: Spec, bare: bool) -> A
         to_images=run.images,
         since=spec.since,
     )
-    return CloseGate(facts.ref, rules.gate, record, judged_version=bare)
+    # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
+    return CloseGate(facts.ref, rules.gate, record, judged_version=bare or not facts.is_ready)
 
 
 def gate_before(facts: PodFacts, gate: str) -> GateBefore:

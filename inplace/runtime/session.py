@@ -28,13 +28,13 @@ from inplace.model.names import FIELD_MANAGER, TargetRef
 from inplace.model.run import FieldOwner, Run, Stop, lease_name
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
 from inplace.runtime.executor import Executor
-from inplace.runtime.inbox import Crashed, StopAsked, ThreadInbox
-from inplace.runtime.lock import Lock, LostLock, Renewer, run_of
+from inplace.runtime.host import Host, Threads
+from inplace.runtime.inbox import Crashed, StopAsked
+from inplace.runtime.lock import Lock, LostLock, run_of
 from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.rights import Purpose, missing_rights, rights_for, told, too_old
 from inplace.runtime.watches import Watches
-from inplace.runtime.workers import ThreadWorkers
 
 SYNC_SECONDS = 60.0
 
@@ -81,15 +81,24 @@ class Session:
     `said`: gets lines for a person, such as that a lock is being watched.
     """
 
-    def __init__(self, api: Api, target: TargetRef, identity: str, purpose: Purpose, said: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        target: TargetRef,
+        identity: str,
+        purpose: Purpose,
+        said: Callable[[str], None],
+        host: Host | None = None,
+    ) -> None:
         self.api = api
+        self._host: Host = host or Threads()
         self.target = target
         self._identity = identity
         self._said = said
         self._asked_to_stop: Stop | None = None
         self.has_begun = False
         """From the first write on `ask_to_stop` is how to end; before, an interrupt may simply end the process."""
-        self.inbox = ThreadInbox(api.clock)
+        self.inbox = self._host.inbox(api.clock)
         old = too_old(api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0))
         if old is not None:
             raise Refused(old)
@@ -97,13 +106,14 @@ class Session:
         self.found = find(api, target)
         self.watches = Watches(api, self.inbox, target, self.found.selector, lease_name(target))
         self.observer = Observer(self.watches, target, self.found.uid)
-        self.watches.start()
+        self._watching = self._host.watching(self.watches)
+        self._watching.start()
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.watches.stop()
+        self._watching.stop()
 
     def ask_to_stop(self, stop: Stop) -> None:
         """From another thread (a signal handler must not wait for a lock); the second time means: leave now."""
@@ -198,8 +208,8 @@ class Session:
         lock.acquire(lease, run)
         writes = self.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
         executor = Executor(writes, self.target.namespace, self.watches)
-        workers = ThreadWorkers(executor, lock, self.api.clock)
-        renewer = Renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
+        workers = self._host.workers(executor, lock, self.api.clock)
+        renewer = self._host.renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
         driver = Driver(self.observer, self.watches, workers, lock, self.inbox, self.api.clock, run, saw, self._asked_to_stop)
         renewer.start()
         try:

@@ -96,12 +96,11 @@ class Scene:
             assert images_in(rs["spec"]["template"]["spec"]).items() >= wanted.items()
 
     def check_quiet(self, seconds: float = 30) -> None:
-        """From now on nobody writes to the Deployment, its ReplicaSets, its pods and their slices: nothing is left to do."""
+        """From now on nobody writes to the Deployment, its ReplicaSets, pods, slices and lock: nothing is left to do."""
         mark, until = self.recorder.version(), time.monotonic() + seconds
 
         def over() -> bool:
-            noise = [e for e in self.recorder.writes_after(mark) if e.kind != "Lease"]
-            if noise:
+            if noise := self.recorder.writes_after(mark):
                 self.recorder.save(self.inplace.folder / "recorder.jsonl")
                 pytest.fail(f"not quiet: {', '.join(f'{e.kind} {e.name} {e.type} {e.rv}' for e in noise)}")
             return time.monotonic() >= until
@@ -133,9 +132,10 @@ class Scene:
         return sorted(name for name, images in found.items() if images.get(container) == self.image(ref))
 
     def versions(self, uid: str) -> list[Event]:
-        """All versions of a pod since the mark, in their order."""
-        log = (e for e in self.recorder.log() if e.uid == uid and e.rv > self.recorder.since and e.type != "DELETED")
-        return sorted(log, key=lambda e: e.rv)
+        """All versions of a pod from the mark on, in their order."""
+        log = sorted((e for e in self.recorder.log() if e.uid == uid and e.type != "DELETED"), key=lambda e: e.rv)
+        at_mark = max(0, sum(e.rv <= self.recorder.since for e in log) - 1)
+        return log[at_mark:]
 
     def opening(self, uid: str) -> Event:
         """The version of a pod with which its gate was opened, the only one since the mark."""

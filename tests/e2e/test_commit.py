@@ -120,7 +120,7 @@ def test_scaled_in_the_middle(scene: Scene, first: int, last: int) -> None:
     scene.kubectl("scale", WEB, f"--replicas={last}")
     scene.end(running)
 
-    eventually(lambda: len(support.pods(scene.cluster, scene.ns)) == last, "scaled")
+    eventually(lambda: len(scene.kubectl("get", "pods", "-o", "name").split()) == last, "scaled, and the others gone")
     scene.check_quiet(5)
     scene.check_runs(last, app="app:2")
     assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [1] * last

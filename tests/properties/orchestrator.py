@@ -99,7 +99,7 @@ class Orchestrator:
                 act()
                 self.world.after(0.0, self.look)
 
-        self.world.after(due - self.world.now, deliver)
+        self.world.at(due, deliver)
 
     def saw_pods(self, pods: list[Pod], at_version: int | None = None) -> None:
         if at_version is not None and at_version < self._pods_version:
@@ -220,8 +220,8 @@ class Orchestrator:
     def perform(self, action: Action, sent: float) -> str | None:
         world = self.world
         match action:
-            case CloseGate(pod=ref, record=record):
-                return world.close(ref.uid, record)
+            case CloseGate(pod=ref, record=record, judged_version=judged_version):
+                return world.close(ref.uid, ref.resource_version if judged_version else None, record)
             case PatchImages(pod=ref, images=images, record=record):
                 return world.patch(ref.uid, ref.resource_version, images, record)
             case OpenGate(pod=ref) | DropRecord(pod=ref):

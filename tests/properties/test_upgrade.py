@@ -98,6 +98,8 @@ class Story:
         self.rng = random.Random(s.seed)
         self.world = World(self.rng, s.replicas, (OLD["app"], NEW["app"]), s.probe, s.bad, s.slowness)
         self.world.budget, self.world.settle, self.world.paused = s.limit, s.settle, s.paused
+        self.world.seen_paused = s.paused
+        self.world.hidden = 10.0 + 8.0 * s.slowness + 2 * (s.lag + s.slice_lag)
         if s.twin:
             self.world.add_older_twin()
         options = Options(

@@ -58,12 +58,15 @@ class World:
         self.pods: dict[str, TruePod] = {}
         self.budget = replicas
         self.settle = 0.0
+        self.hidden = 0.0
+        """For how many seconds a watcher may not know what happened."""
         self.violations: list[str] = []
         self.watchers: list[Callable[[str], None]] = []
         self.slice_version = 1
         # The workload: the Deployment, and ReplicaSets by name in order of age.
         self.replicas, self.paused, self.template = replicas, False, self.old
         self.generation = self.observed = 1
+        self.seen_paused = False
         self.sets: dict[str, dict[str, Any]] = {}
         self.add_set("web-1", LIVE_UID, self.old, 2)
         self.deployment_version = 901
@@ -73,8 +76,12 @@ class World:
 
     # Time
     def after(self, seconds: float, act: Callable[[], None]) -> None:
+        self.at(self.now + seconds, act)
+
+    def at(self, instant: float, act: Callable[[], None]) -> None:
+        """What is due at the same instant happens in the order in which it was asked for."""
         self.count += 1
-        heapq.heappush(self.events, (self.now + seconds, self.count, act))
+        heapq.heappush(self.events, (instant, self.count, act))
 
     def soon(self, low: float, high: float, act: Callable[[], None]) -> None:
         self.after(self.rng.uniform(low, high) * self.delay, act)
@@ -111,6 +118,7 @@ class World:
             p.gate = None
             self.after(0.5, lambda: self.open_new(p))  # the gate controller
             self.soon(0.5, 3.0, lambda: self.boot(p, p.containers))
+            self.touch_slice()  # listed as not ready as soon as it has an address
         self.touch(p)
         return p
 
@@ -197,8 +205,8 @@ class World:
             self.touch(p)
 
     def crash(self, p: TruePod) -> None:
-        """The container dies and is started again from the image that it had."""
-        if not p.runs or p.uid not in self.pods:
+        """The container dies and is started again from the image that it had; a kubelet that has seen another starts that."""
+        if not p.runs or p.uid not in self.pods or (p.observed == p.generation and p.runs != p.image):
             return
         p.containers += 1
         p.answers = p.shown_ready = self.probe == "none"
@@ -270,6 +278,7 @@ class World:
         if found is not None and self.sets[found]["revision"] <= max(others, default=0):
             self.sets[found]["revision"] = max(others) + 1
             self.touch_set(self.sets[found])
+        self.seen_paused = self.paused
         if self.observed != self.generation:
             self.observed = self.generation
             self.deployment_version = self.next_version()
@@ -280,10 +289,10 @@ class World:
         self.touch_set(rs)
 
     # Writes, as an API server takes them: None is done, otherwise the refusal.
-    def close(self, uid: str, record: Record) -> str | None:
+    def close(self, uid: str, version: str | None, record: Record) -> str | None:
         p = self.pods.get(uid)
-        if p is None:
-            return "gone"
+        if p is None or (version is not None and str(p.version) != version):
+            return "conflict"
         if p.record is None and self.serves(p) and self.unavailable(visible=True) + 1 > self.budget:
             self.say(f"closing {p.name} exceeds the budget of {self.budget}")
         if sum(q.record is not None and q is not p and not q.deleting for q in self.pods.values()) >= self.budget:
@@ -344,7 +353,7 @@ class World:
         rs = self.sets["web-1"]
         if version != str(rs["version"]):
             return "conflict"
-        if not (self.paused and self.observed == self.generation):
+        if not (self.paused and self.seen_paused):
             self.say("the ReplicaSet's template was patched unpaused")
         rs["image"] = image
         rs["generation"] += 1
@@ -372,10 +381,10 @@ class World:
         return p.ready and p.entry and p.gate == "True" and not p.deleting
 
     def unavailable(self, visible: bool = False) -> int:
-        """`visible`: what was disrupted by others within the last 15 seconds cannot be known yet."""
+        """`visible`: what was disrupted by others just now cannot be known yet."""
         live = [p for p in self.pods.values() if not p.deleting]
         down = [p for p in live if not self.serves(p)]
-        fresh = [p for p in down if visible and p.disrupted is not None and self.now < p.disrupted + 15.0]
+        fresh = [p for p in down if visible and p.disrupted is not None and self.now < p.disrupted + self.hidden]
         return len(down) - len(fresh)
 
     # What an API server shows

@@ -14,9 +14,16 @@ MAGIC = b"k8s\x00"
 Schema = dict[int, tuple[str, Any]]
 """Field number to name and how to read it: `str`, `int`, `map`, `[str]`, or the schema of a message."""
 
-META: Schema = {1: ("name", "str"), 2: ("generateName", "str"), 3: ("namespace", "str"), 11: ("labels", "map"), 12: ("annotations", "map")}
+META: Schema = {
+    1: ("name", "str"),
+    2: ("generateName", "str"),
+    3: ("namespace", "str"),
+    11: ("labels", "map"),
+    12: ("annotations", "map"),
+}
 ATTRIBUTES: Schema = {
-    at: (name, "str") for at, name in enumerate(("namespace", "verb", "group", "version", "resource", "subresource", "name"), start=1)
+    at: (name, "str")
+    for at, name in enumerate(("namespace", "verb", "group", "version", "resource", "subresource", "name"), start=1)
 }
 PRECONDITIONS: Schema = {1: ("uid", "str"), 2: ("resourceVersion", "str")}
 DELETE_OPTIONS: Schema = {

@@ -14,9 +14,10 @@ from inplace.sim.api.defaults import POD_ONLY
 from inplace.sim.api.errors import Json
 from inplace.sim.api.kinds import PODS, REPLICA_SETS
 from inplace.sim.api.registry import SELF_STATUS, Registry
-from inplace.sim.api.selectors import Test, selector_test
+from inplace.sim.api.selectors import selector_test
 from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.controllers.base import Queue, Record, controller_of, on_events, owner_reference
+from inplace.sim.controllers.census import Census, Counted
 from inplace.sim.controllers.pods import PodFacts, facts_of, seconds_since
 
 BURST = 500
@@ -28,29 +29,37 @@ class ReplicaSets:
         self._registry = registry
         self._record = record
         self._queue = Queue(registry, self._sync)
+        self._counted = Counted()
         self._orphans: set[Key] = set()
+        """Pods without an owner that some ReplicaSet may adopt."""
+        self._strangers: set[Key] = set()
+        """ReplicaSets of which some pod's labels have changed: it may not match any more."""
         self._specs: dict[int, tuple[Json, Json]] = {}
         on_events(registry, (REPLICA_SETS,), self._own_changed)
         on_events(registry, (PODS,), self._pod_changed)
 
     def _own_changed(self, event: Happened) -> None:
-        if event.new is not None:
+        if event.new is None:
+            self._counted.forget(event.item.uid)
+        else:
             self._queue.add(event.new.key)
 
     def _pod_changed(self, event: Happened) -> None:
-        if event.old is not None and event.new is not None and _is_same_to_us(event.old, event.new):
+        self._counted.saw(event)
+        old, new = event.old, event.new
+        if old is not None and new is not None and _is_same_to_us(old, new):
             return
-        owner = controller_of(event.item.obj)
-        if owner is not None:
-            if owner["kind"] == "ReplicaSet":
-                self._queue.add((event.item.namespace, owner["name"]))
-            return
-        if event.new is not None:
-            self._adopt_or_leave(event.new)
-        if event.old is not None and (before := controller_of(event.old.obj)) is not None:
-            self._queue.add((event.item.namespace, before["name"]))
+        for item in filter(None, (old, new)):
+            owner = controller_of(item.obj)
+            if owner is not None and owner["kind"] == "ReplicaSet":
+                key = (item.namespace, owner["name"])
+                if old is not None and new is not None and old.meta.get("labels") != new.meta.get("labels"):
+                    self._strangers.add(key)
+                self._queue.add(key)
+        if new is not None and not facts_of(new).controller:
+            self._may_be_adopted(new)
 
-    def _adopt_or_leave(self, pod: Item) -> None:
+    def _may_be_adopted(self, pod: Item) -> None:
         for owner in self._registry.store.all(REPLICA_SETS, pod.namespace):
             if selector_test(owner.obj["spec"]["selector"])(facts_of(pod).labels):
                 self._orphans.add(pod.key)
@@ -60,46 +69,42 @@ class ReplicaSets:
         owner = self._registry.store.get(REPLICA_SETS, *key)
         if owner is None:
             return
-        pods = self._claimed(owner)
-        active = [pod for pod in pods if facts_of(pod).is_active]
+        if key in self._strangers:
+            self._strangers.discard(key)
+            self._release(owner)
         if "deletionTimestamp" not in owner.meta:
-            self._manage(owner, active)
-        self._write_status(owner, pods, active)
+            if self._orphans:
+                self._adopt(owner)
+            self._manage(owner)
+        self._write_status(owner)
 
-    def _claimed(self, owner: Item) -> list[Item]:
-        """Its pods: orphans that match are adopted, its own that match no more are released."""
+    def _release(self, owner: Item) -> None:
+        """Its own that match no more."""
         matches = selector_test(owner.obj["spec"]["selector"])
-        mine, strangers, uid = [], [], owner.uid
-        for pod in self._registry.store.owned_by(uid):
-            if pod.kind is PODS and (facts := facts_of(pod)).controller == uid:
-                (mine if matches(facts.labels) else strangers).append(pod)
-        for pod in strangers:
-            if not facts_of(pod).is_terminating:
-                self._registry.change(pod, lambda obj: _owned(obj, None, uid))
-        if "deletionTimestamp" not in owner.meta:
-            mine += self._adopted(owner, matches)
-        return mine
+        for pod in list(self._counted.of(owner.uid).pods.values()):
+            if not matches(facts_of(pod).labels) and not facts_of(pod).is_terminating:
+                self._registry.change(pod, lambda obj: _owned(obj, None, owner.uid))
 
-    def _adopted(self, owner: Item, matches: Test) -> list[Item]:
-        found = [self._registry.store.get(PODS, *key) for key in sorted(self._orphans) if key[0] == owner.namespace]
-        orphans = [
-            pod
-            for pod in found
-            if pod and not pod.meta.get("ownerReferences") and matches(facts_of(pod).labels) and facts_of(pod).is_active
-        ]
-        self._orphans.difference_update(pod.key for pod in orphans)
-        changed = [self._registry.change(pod, lambda obj: _owned(obj, owner_reference(owner), "")) for pod in orphans]
-        return [pod for pod in changed if pod is not None]
+    def _adopt(self, owner: Item) -> None:
+        matches = selector_test(owner.obj["spec"]["selector"])
+        for key in sorted(self._orphans):
+            pod = self._registry.store.get(PODS, *key)
+            if pod is None or pod.meta.get("ownerReferences") or not facts_of(pod).is_active:
+                self._orphans.discard(key)
+            elif pod.namespace == owner.namespace and matches(facts_of(pod).labels):
+                self._orphans.discard(key)
+                self._registry.change(pod, lambda obj: _owned(obj, owner_reference(owner), ""))
 
-    def _manage(self, owner: Item, active: list[Item]) -> None:
-        wanted = int(owner.obj["spec"].get("replicas", 1))
-        for _ in range(min(wanted - len(active), BURST)):
+    def _manage(self, owner: Item) -> None:
+        census, wanted = self._counted.of(owner.uid), int(owner.obj["spec"].get("replicas", 1))
+        have = census.active
+        for _ in range(min(wanted - have, BURST)):
             pod = self._registry.create(PODS, owner.namespace, self._pod(owner))
             self._record(owner.obj, "Normal", "SuccessfulCreate", f"Created pod: {pod.name}", component="replicaset-controller")
-        if wanted - len(active) > BURST:
+        if wanted - have > BURST:
             self._queue.add(owner.key)
-        if len(active) > wanted:
-            for pod in self._surplus(owner, active, len(active) - wanted):
+        if have > wanted:
+            for pod in self._surplus(owner, census.active_pods(), have - wanted):
                 self._registry.delete(pod, {"preconditions": {"uid": pod.uid}})
                 text = f"Deleted pod: {pod.name}"
                 self._record(owner.obj, "Normal", "SuccessfulDelete", text, component="replicaset-controller")
@@ -139,29 +144,27 @@ class ReplicaSets:
         owners = [owner]
         if above is not None:
             owners = [item for item in self._registry.store.owned_by(above["uid"]) if item.kind is REPLICA_SETS]
-        pods = [pod for each in owners for pod in self._registry.store.owned_by(each.uid) if pod.kind is PODS]
-        return [pod for pod in pods if facts_of(pod).is_active]
+        return [pod for each in owners for pod in self._counted.of(each.uid).active_pods()]
 
-    def _write_status(self, owner: Item, pods: list[Item], active: list[Item]) -> None:
-        spec = owner.obj["spec"]
+    def _write_status(self, owner: Item) -> None:
+        spec, census = owner.obj["spec"], self._counted.of(owner.uid)
         min_ready = spec.get("minReadySeconds", 0)
-        ready = [facts for pod in active if (facts := facts_of(pod)).is_ready]
-        available = len(ready)
-        if min_ready:
-            available = self._available(owner.key, ready, min_ready)
-        wanted = ((spec["template"].get("metadata") or {}).get("labels") or {}).items()
         counts = {
-            "fullyLabeledReplicas": sum(1 for pod in active if wanted <= facts_of(pod).labels.items()),
-            "readyReplicas": len(ready),
-            "availableReplicas": available,
+            "fullyLabeledReplicas": self._fully_labeled(owner, census),
+            "readyReplicas": census.ready,
+            "availableReplicas": self._available(owner.key, census.ready_facts(), min_ready) if min_ready else census.ready,
         }
-        terminating = sum(
-            1 for pod in pods if facts_of(pod).is_terminating and facts_of(pod).phase not in ("Succeeded", "Failed")
-        )
-        status = {"replicas": len(active), **{key: value for key, value in counts.items() if value}}
-        status |= {"terminatingReplicas": terminating, "observedGeneration": owner.meta["generation"]}
+        status = {"replicas": census.active, **{key: value for key, value in counts.items() if value}}
+        status |= {"terminatingReplicas": census.terminating, "observedGeneration": owner.meta["generation"]}
         if status != owner.obj.get("status"):
             self._registry.change(owner, lambda obj: {**obj, "status": status}, SELF_STATUS)
+
+    def _fully_labeled(self, owner: Item, census: Census) -> int:
+        """All, unless the template's labels are more than its selector's."""
+        labels = ((owner.obj["spec"]["template"].get("metadata") or {}).get("labels") or {}).items()
+        if labels == (owner.obj["spec"]["selector"].get("matchLabels") or {}).items():
+            return census.active
+        return sum(1 for pod in census.active_pods() if labels <= facts_of(pod).labels.items())
 
     def _available(self, key: Key, ready: list[PodFacts], min_ready: float) -> int:
         """Ready for long enough; looks again when the next one will be."""

@@ -163,6 +163,10 @@ class TestClose:
         assert action.record.from_images == OLD
         assert action.record.to_images == both
 
+    def test_a_pod_is_closed_as_not_ready_only_while_it_is(self) -> None:
+        """It costs no budget: where our view was old and it serves by now, the close must fail."""
+        assert self.close(in_service(pod(ready=False))).judged_version
+
     def test_bare_pods_are_closed_at_the_version_that_was_judged(self) -> None:
         bare = run(target=TargetRef(kind="Pods", namespace=NS, pod_names=("web-a",)))
         (action,) = plan(observed(in_service(pod()), target=of_pods()), SPEC, bare, NOW).actions
