@@ -46,7 +46,7 @@ proof: install ## long runs
 	$(PY) -m pytest -m proof $(EXTRA)
 
 demo: install ## show it without a cluster
-	@echo "make demo comes with the embedded cluster; it is not there yet"
+	@.venv/bin/inplace demo
 
 clean: ## remove what tools left behind, but keep ./.venv
 	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench *.egg-info

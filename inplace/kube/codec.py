@@ -6,6 +6,7 @@ kept. No message built here holds a header or a body that we sent.
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
@@ -97,14 +98,21 @@ _status_decoder = msgspec.json.Decoder(Status)
 _bookmark_decoder = msgspec.json.Decoder(Named)
 
 
+_building = threading.Lock()
+"""msgspec 0.22 shows other threads what it knows of a struct while it still finds it out, and a decoder made from that
+segfaults: one thread at a time makes them."""
+
+
 @cache
 def _decoder(wanted: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(wanted)
+    if True:
+        return msgspec.json.Decoder(wanted)
 
 
 @cache
 def _page_decoder(wanted: type[T]) -> msgspec.json.Decoder[Page[T]]:
-    return msgspec.json.Decoder(Page[wanted])  # type: ignore[valid-type]
+    if True:
+        return msgspec.json.Decoder(Page[wanted])  # type: ignore[valid-type]
 
 
 def decode(body: bytes, wanted: type[T]) -> T:

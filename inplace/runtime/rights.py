@@ -73,6 +73,10 @@ class _Review(msgspec.Struct):
     status: _Status
 
 
+# Made here, on one thread: see `inplace.kube.codec`.
+_REVIEW = msgspec.json.Decoder(_Review)
+
+
 def _is_allowed(api: Api, namespace: str, right: Right) -> bool:
     attributes = {"namespace": namespace, **msgspec.to_builtins(right)}
     body = {
@@ -82,7 +86,7 @@ def _is_allowed(api: Api, namespace: str, right: Right) -> bool:
     }
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answer = api.raw(Request(method="POST", path=path, body=msgspec.json.encode(body)))
-    return msgspec.json.decode(answer.body, type=_Review).status.allowed
+    return _REVIEW.decode(answer.body).status.allowed
 
 
 class _Version(msgspec.Struct, rename={"git_version": "gitVersion"}):

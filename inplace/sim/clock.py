@@ -1,7 +1,8 @@
 """The one source of time and order: every delay of the cluster is an event on this heap, so a run is a function of its seed.
 
-Always holds: events run in the order of their instants, and in the order of their making where instants are equal; `now` never
-goes back; nothing in the simulation reads another clock. `Pacer` lets the same heap follow the wall clock, at any speed.
+Always holds: events run in the order of their instants, and in the order of their making where instants are equal; `now`
+never goes back; nothing in the simulation reads another clock. `Pacer` lets the same heap follow the wall clock, at any
+speed.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def stamp_of(when: datetime) -> str:
 
 
 class Pacer:
-    """Lets a scheduler follow the wall clock, `speed` times as fast. All use of the cluster from threads goes through `turn`."""
+    """Lets a scheduler follow the wall clock, `speed` times as fast. Threads use the cluster within `turn`."""
 
     def __init__(self, scheduler: Scheduler, speed: float = 1.0) -> None:
         self._scheduler = scheduler

@@ -1,6 +1,7 @@
 """The whole embedded cluster: API server, controllers, nodes, Events, put together on one scheduler.
 
-Everything that happens is a function of the seed and of what clients do when. One thread; a `Pacer` makes it usable from several.
+Everything that happens is a function of the seed and of what clients do when. One thread; a `Pacer` makes it usable from
+several.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The cluster over HTTP on loopback, for kubectl and for the unmodified product.
 
-One thread per connection; every request takes its turn on the cluster, so the model itself stays single-threaded. A watch only
-takes notes during its turn and writes them to its client outside of it, so a slow client holds up nobody.
+One thread per connection; every request takes its turn on the cluster, so the model itself stays single-threaded. A watch
+only takes notes during its turn and writes them to its client outside of it, so a slow client holds up nobody.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The unmodified product in an embedded cluster: one thread, virtual time, everything from one seed.
 
-`World` makes apps, opens their gates and drives upgrades; the product runs through its own seams (`kube.seam`, `runtime.host`), and
-time jumps from event to event.
+`World` makes apps, opens their gates and drives upgrades; the product runs through its own seams (`kube.seam`,
+`runtime.host`), and time jumps from event to event.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The values that the API server fills in. Only those that somebody reads: our product, kubectl, or the controllers here.
 
-Always holds: an object that lacks nothing comes back as it is (`is`), so defaulting an object again costs little and makes no
-difference.
+Always holds: an object that lacks nothing comes back as it is (`is`), so defaulting an object again costs little and makes
+no difference.
 """
 
 from __future__ import annotations

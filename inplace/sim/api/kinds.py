@@ -72,7 +72,9 @@ EVENTS = Kind(
 )
 NEW_EVENTS = Kind(
     "events.k8s.io", "v1", "events", "Event", ("ev",),
-    fields=(*NAME_FIELDS, *(f.replace("involvedObject", "regarding") for f in INVOLVED), "reason", "type", "reportingController"),
+    fields=(
+        *NAME_FIELDS, *(f.replace("involvedObject", "regarding") for f in INVOLVED), "reason", "type", "reportingController",
+    ),
 )  # fmt: skip
 DEPLOYMENTS = Kind(
     "apps", "v1", "deployments", "Deployment", ("deploy",), in_all=True, has_status=True, has_scale=True,

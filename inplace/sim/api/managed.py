@@ -1,14 +1,15 @@
 """Who owns which field: `metadata.managedFields`, kept for every write that names its manager, and server-side apply.
 
 Always holds: a field that an Update changed belongs to its manager alone; a field that an Apply asks for belongs to that
-manager, alone only if it was forced. Field sets are trees as in `fieldsV1`; like objects they are never changed, only replaced.
-Coarser than the real thing in one respect: `.` is kept for list items only.
+manager, alone only if it was forced. Field sets are trees as in `fieldsV1`; like objects they are never changed, only
+replaced. Coarser than the real thing in one respect: `.` is kept for list items only.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from inplace.sim.api.errors import Json, Refusal
@@ -132,6 +133,8 @@ def _diff(old: Any, new: Any, field: str) -> tuple[Fields, Fields]:
 
 def _diff_value(a: Any, b: Any, field: str, key: str) -> tuple[Fields | None, Fields]:
     """None: the value is the same."""
+    if a == b:
+        return None, {}
     if isinstance(b, dict) and b and (field, key) not in ATOMIC_MAPS:
         more, less = _diff(a if isinstance(a, dict) else {}, b, key)
         return more or None, less
@@ -144,6 +147,8 @@ def _diff_value(a: Any, b: Any, field: str, key: str) -> tuple[Fields | None, Fi
                 if old_item is NOTHING:
                     more[name] = {}
                 continue
+            if item is old_item:
+                continue
             inner, outer = _diff(old_item if isinstance(old_item, dict) else {}, item, key)
             if old_item is NOTHING:
                 inner = {".": {}, **inner}
@@ -155,7 +160,7 @@ def _diff_value(a: Any, b: Any, field: str, key: str) -> tuple[Fields | None, Fi
             if name not in after:
                 less[name] = {".": {}, **_diff(item, {}, key)[1]} if isinstance(item, dict) else {}
         return more or None, less
-    return (None if a == b else {}), {}
+    return {}, {}
 
 
 def _whole(value: Any, field: str, key: str) -> Fields:
@@ -170,8 +175,12 @@ def _keyed(items: list[Any], field: str, key: str) -> dict[str, Any]:
 
 
 def _item_name(item: Json, keys: tuple[str, ...]) -> str:
-    named = {k: item.get(k, KEY_DEFAULTS.get(k)) for k in keys}
-    return "k:" + json.dumps({k: v for k, v in sorted(named.items()) if v is not None}, separators=(",", ":"))
+    return _key_name(tuple((k, item.get(k, KEY_DEFAULTS.get(k))) for k in keys))
+
+
+@lru_cache(maxsize=4096)
+def _key_name(pairs: tuple[tuple[str, Any], ...]) -> str:
+    return "k:" + json.dumps({k: v for k, v in sorted(pairs) if v is not None}, separators=(",", ":"))
 
 
 def _without(obj: Json, gone: Fields, field: str = "") -> Json:

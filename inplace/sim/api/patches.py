@@ -1,7 +1,7 @@
 """Applying patches to plain JSON: merge patch, strategic merge, JSON Patch.
 
-Always holds: the original is never changed; what a patch does not touch is shared between the original and the result, so that
-"nothing changed below here" is `is`.
+Always holds: the original is never changed; what a patch does not touch is shared between the original and the result, so
+that "nothing changed below here" is `is`.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Registry:
         return Item(kind, made, 0) if how.dry_run else self.store.put(kind, made)
 
     def update(self, old: Item, new: Json, how: Writing = SELF, entries: list[Json] | None = None) -> Item:
-        """`old` is the object as it is stored now; `new` is what the client wants. `entries`: managedFields, if settled already."""
+        """`old` is the object as it is stored now; `new`, what the client wants. `entries`: managedFields, if settled."""
         kind, meta = old.kind, dict(new.get("metadata") or {})
         self._check_identity(old, meta, how)
         meta |= {key: old.meta[key] for key in ("uid", "resourceVersion", "generation") if key in old.meta}
@@ -127,7 +127,7 @@ class Registry:
         return self._commit(old, wanted, how, entries)
 
     def change(self, item: Item | None, change: Callable[[Json], Json], how: Writing = SELF) -> Item | None:
-        """For parts of the cluster: changes the object as it is now, if it still is. `change` must not touch what it is given."""
+        """For parts of the cluster: changes the object as it is now, if it still is. `change` must not touch its argument."""
         now = self.store.get(item.kind, item.namespace, item.name) if item is not None else None
         if item is None or now is None or now.uid != item.uid:
             return None

@@ -183,7 +183,7 @@ class Server:
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         obj = decoded(call) if target.subresource in ("scale", "finalize") else self._object(call, target.kind)
         if target.subresource == "scale":
-            return self._scaled(call, target, item, obj)
+            return self._scaled(call, item, obj)
         if target.subresource == "finalize":
             return self._shown(call, 200, item)
         return self._shown(call, 200, self.registry.update(item, obj, self._how(call, target, is_put=True)))
@@ -194,7 +194,7 @@ class Server:
             return self._apply(call, target, body)
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         if target.subresource == "scale":
-            return self._scaled(call, target, item, patched(call.content_type, subresources.scale_of(item.obj), body))
+            return self._scaled(call, item, patched(call.content_type, subresources.scale_of(item.obj), body))
         made = patched(call.content_type, item.obj, body)
         return self._shown(call, 200, self.registry.update(item, made, self._how(call, target)))
 
@@ -206,7 +206,7 @@ class Server:
         item, created = self.registry.apply(target.kind, target.namespace or "", target.name, body, how, force)
         return self._shown(call, 201 if created else 200, item)
 
-    def _scaled(self, call: Call, target: Target, item: Item, scale: Json) -> Answer:
+    def _scaled(self, call: Call, item: Item, scale: Json) -> Answer:
         version = (scale.get("metadata") or {}).get("resourceVersion") or item.meta["resourceVersion"]
         wanted = {**item.obj, "spec": {**item.obj["spec"], "replicas": int((scale.get("spec") or {}).get("replicas", 0))}}
         wanted["metadata"] = {**item.meta, "resourceVersion": version}
@@ -269,7 +269,7 @@ class Server:
         return Writing(call.manager, bool(call.query.get("dryRun")), target.subresource, is_put)
 
     def _object(self, call: Call, kind: Kind) -> Json:
-        obj = decoded(call)
+        obj: Json = decoded(call)
         given = (obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind)
         if given != (kind.api_version, kind.kind):
             named = BY_KIND.get(given)

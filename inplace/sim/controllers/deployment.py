@@ -1,8 +1,8 @@
 """Deployments: rolling updates, recreation, pauses and history, in the steps of the real controller.
 
-What our product relies on, and so holds here too (design, section 5): while paused nothing is created or rolled, but scaling, status
-and history clean-up go on; of several ReplicaSets with the template the oldest is the new one; the new one always gets the highest
-revision, and remembers those it had.
+What our product relies on, and so holds here too (design, section 5): while paused nothing is created or rolled, but
+scaling, status and history clean-up go on; of several ReplicaSets with the template the oldest is the new one; the new one
+always gets the highest revision, and remembers those it had.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def _adopted(obj: Json, owner: Json) -> Json:
 
 
 def _annotated(obj: Json, deployment: Item, revision: int, min_ready: int) -> Json:
-    """The new ReplicaSet's annotations: the Deployment's own, and the revision; a revision it had before goes into the history."""
+    """The new ReplicaSet gets the Deployment's annotations and the revision; one it had before goes into its history."""
     before = obj["metadata"].get("annotations") or {}
     notes = {**before, **{key: v for key, v in r.notes_of(deployment).items() if key not in r.NOT_COPIED}}
     had = str(before.get(r.REVISION, ""))

@@ -1,7 +1,8 @@
 """EndpointSlices of Services: who may be sent traffic. Works by pod: an event looks at that pod alone, so thousands are cheap.
 
-Always holds: a pod that is not ready stays listed with `ready: false`; a terminating one is `serving` while it is ready, and never
-`ready` unless its Service publishes not-ready addresses; a pod is in at most one slice of a Service; a slice holds at most 100.
+Always holds: a pod that is not ready stays listed with `ready: false`; a terminating one is `serving` while it is ready,
+and never `ready` unless its Service publishes not-ready addresses; a pod is in at most one slice of a Service; a slice
+holds at most 100.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class EndpointSlices:
         ports = self._ports(service, known)
         if old is None:
             labels = {MANAGED_BY: CONTROLLER, SERVICE_NAME: service.name, **_headless(service.obj)}
-            meta = {"name": name, "generateName": f"{service.name}-", "labels": labels}
+            meta: Json = {"name": name, "generateName": f"{service.name}-", "labels": labels}
             meta["ownerReferences"] = [owner_reference(service)]
             body = {"metadata": meta, "addressType": "IPv4", "endpoints": endpoints, "ports": ports}
             self._registry.create(ENDPOINT_SLICES, service.namespace, body)

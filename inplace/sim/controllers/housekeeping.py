@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from inplace.sim.api import kinds as k
 from inplace.sim.api.errors import Json
 from inplace.sim.api.registry import SELF_STATUS, Registry
@@ -93,9 +95,7 @@ class GarbageCollection:
             owners = item.meta["ownerReferences"]
             living = [o for o in owners if (found := self._owner(item.namespace, o)) is not None and found.uid == o["uid"]]
             if living:
-                self._registry.change(
-                    item, lambda obj, kept=living: {**obj, "metadata": {**obj["metadata"], "ownerReferences": kept}}
-                )
+                self._registry.change(item, partial(_with_owners, owners=living))
             elif "deletionTimestamp" not in item.meta:
                 self._registry.delete(item, {"preconditions": {"uid": item.uid}})
 
@@ -218,6 +218,10 @@ class DisruptionBudgets:
         since = before["lastTransitionTime"] if before and before["status"] == status else self._registry.scheduler.stamp()
         made = {"type": "DisruptionAllowed", "status": status, "reason": reason, "message": "", "lastTransitionTime": since}
         return {**made, "observedGeneration": budget.meta["generation"]}
+
+
+def _with_owners(obj: Json, owners: list[Json]) -> Json:
+    return {**obj, "metadata": {**obj["metadata"], "ownerReferences": owners}}
 
 
 def is_ready(node: Item) -> bool:

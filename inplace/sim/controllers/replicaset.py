@@ -1,7 +1,7 @@
 """ReplicaSets: as many pods as asked, made from the template of this moment; living pods are never touched by a new template.
 
-Too many: those that are not ready go first, then those that share a node, then the newest ready ones, the most restarted, the
-newest. So a scale-down may take exactly the pods that were upgraded in place (design, section 4).
+Too many: those that are not ready go first, then those that share a node, then the newest ready ones, the most restarted,
+the newest. So a scale-down may take exactly the pods that were upgraded in place (design, section 4).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One step of a rolling update: the new ReplicaSet grows as far as maxSurge allows, or old ones shrink as far as maxUnavailable does."""
+"""One step of a rolling update: the new ReplicaSet grows as maxSurge allows, or old ones shrink as maxUnavailable does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arithmetic of rollouts: how many pods a ReplicaSet gets, and what a Deployment's status says. Pure functions over JSON."""
+"""The arithmetic of rollouts: how many pods a ReplicaSet gets, and what a Deployment's status says. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,13 +1,15 @@
 """One container of a pod as the runtime knows it: what runs, what ran, why it waits, and when it may be started again.
 
-The back-off is the real kubelet's: kept per image string, looked up only when some earlier instance of the container has exited,
-and measured from when that one did. So the first start of an image is free, and the first way back to the image before it too.
+The back-off is the real kubelet's: kept per image string, looked up only when some earlier instance of the container has
+exited, and measured from when that one did. So the first start of an image is free, and the first way back to the image
+before it too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from inplace.sim.api.errors import Json
@@ -155,7 +157,7 @@ def pre_stop_seconds(spec: Json) -> float:
     if "sleep" in hook:
         return float(hook["sleep"].get("seconds", 0))
     words = " ".join((hook.get("exec") or {}).get("command") or ()).split()
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         if word == "sleep" and following.replace(".", "", 1).isdecimal():
             return float(following)
     return 0.0

@@ -1,7 +1,8 @@
 """Simulated images: what an image string stands for. The tag decides, so that any repository works.
 
-`crash` exits with 3 at once, `mute` runs and never answers, `missing` and `none` are not in the registry; a `b` after a number
-(`2b`) is another tag of the same digest. Everything else boots and answers. `Catalog.define` says more about an image by name.
+`crash` exits with 3 at once, `mute` runs and never answers, `missing` and `none` are not in the registry; a `b` after a
+number (`2b`) is another tag of the same digest. Everything else boots and answers. `Catalog.define` says more about an
+image by name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True)
 class Image:
-    """`boot_seconds` None: as the container's env BOOT says. `dies_after` None: it runs on. `stops_after`: from SIGTERM to exit."""
+    """`boot_seconds` None: as env BOOT says. `dies_after` None: it runs on. `stops_after`: seconds from SIGTERM to exit."""
 
     repository: str
     tag: str

@@ -1,7 +1,7 @@
 """One node: its kubelet's eyes on the API server, its container list every second, its images, and a worker per pod.
 
-A kubelet can be stopped and started again, as if its machine were cut off: while it is stopped its containers run on, nothing is
-written, and after the grace period the control plane calls the node and its pods not ready.
+A kubelet can be stopped and started again, as if its machine were cut off: while it is stopped its containers run on,
+nothing is written, and after the grace period the control plane calls the node and its pods not ready.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The probes of one container. Only the probe that will change something becomes an event: a probe per period and pod would be
 most of the work of the whole simulation, and almost all of them tell nothing.
 
-As in the real kubelet: probes tick from the pod's admission, whatever restarts; a status that shows a container not ready makes its
-readiness probe run at once; a startup probe notices a new container only at its next tick, and until then the kubelet carries the
-old container's `started: true` over (kubernetes#141155).
+As in the real kubelet: probes tick from the pod's admission, whatever restarts; a status that shows a container not ready
+makes its readiness probe run at once; a startup probe notices a new container only at its next tick, and until then the
+kubelet carries the old container's `started: true` over (kubernetes#141155).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a sync does to a pod's containers: sandbox, init containers in their order, then everything that should run and does not.
+"""What a sync does to a pod's containers: sandbox, init containers in order, then everything that should run and does not.
 
 A container whose image is another one than the spec's is killed first and only then is the new image pulled, so pull time is
 downtime; a pull or a back-off that fails leaves it waiting, and says so for the next status.
@@ -7,6 +7,7 @@ downtime; a pull or a back-off that fails leaves it waiting, and says so for the
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from inplace.sim.api.errors import Json
@@ -186,7 +187,7 @@ class Starter:
 def init_seconds(spec: Json) -> float:
     """An init container runs as long as its command sleeps."""
     words = " ".join([*(spec.get("command") or ()), *(spec.get("args") or ())]).split()
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         if word == "sleep" and following.replace(".", "", 1).isdecimal():
             return float(following)
     return 0.05

@@ -1,7 +1,7 @@
 """A pod's status as its kubelet writes it, and how that is put into the object.
 
-Always holds: conditions that are not the kubelet's, such as readiness gates, are left as they are; only the kubelet writes Ready;
-a transition time changes only with the status of its condition.
+Always holds: conditions that are not the kubelet's, such as readiness gates, are left as they are; only the kubelet writes
+Ready; a transition time changes only with the status of its condition.
 """
 
 from __future__ import annotations

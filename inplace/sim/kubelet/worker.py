@@ -1,8 +1,8 @@
 """One pod on its node: the worker that brings it to what its object says, one sync at a time.
 
-Always holds: a sync works with the pod object it took when the sync before had ended; it begins only once the runtime was listed
-after that end; it writes the status of what it found before it changes anything, so `observedGeneration` reaches a new generation
-before the old container stops.
+Always holds: a sync works with the pod object it took when the sync before had ended; it begins only once the runtime was
+listed after that end; it writes the status of what it found before it changes anything, so `observedGeneration` reaches a
+new generation before the old container stops.
 """
 
 from __future__ import annotations

@@ -88,6 +88,16 @@ def test_images_and_record_are_one_write_on_exactly_the_version_judged() -> None
     assert body["spec"] == {"containers": [{"name": "app", "image": "app:2"}, {"name": "side", "image": "side:2"}]}
 
 
+def test_a_sidecar_is_patched_where_it_stands() -> None:
+    """Under `containers` its name would be one more container: 422."""
+    world, images = World(), {"side": "side:2", "app": "app:2"}
+    _, _, body = world.perform(PatchImages(world.pod(), images, RECORD_ONE, frozenset({"side"})))
+    assert body["spec"] == {
+        "containers": [{"name": "app", "image": "app:2"}],
+        "initContainers": [{"name": "side", "image": "side:2"}],
+    }
+
+
 def test_opening_removes_the_record_and_is_judged_on_the_version() -> None:
     world = World()
     ref = world.pod()

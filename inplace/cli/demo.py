@@ -1,0 +1,226 @@
+"""`inplace demo`: the same change of image twice, in place and as a classic rollout, on a simulated cluster; then side by side.
+
+The first is the product as it is, over HTTP; the second is a patch of the template, carried out by the controllers. Everything
+that is shown here is simulated, and says so.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from inplace.cli import out
+from inplace.cli.comparison import Compared, Side, as_lines
+from inplace.cli.demoviews import InPlaceLive, RolloutLines, RolloutLive
+from inplace.cli.embedded import BOOT_SECONDS, NEW, OLD, Embedded, Stuck, embedded
+from inplace.cli.exits import Code, Ended
+from inplace.cli.gauge import counted, traffic_text
+from inplace.cli.lines import Lines
+from inplace.cli.options import STEPS, output_option
+from inplace.cli.summary import summary_lines
+from inplace.cli.views import Quiet, View, is_terminal
+from inplace.cli.world import World
+from inplace.model.names import TargetRef
+from inplace.model.run import Options, Pause, Run
+from inplace.runtime.report import Summary
+from inplace.runtime.session import Session, identity
+from inplace.sim.traffic import Traffic
+
+WEB, TWIN = "web", "twin"
+SETTLE_SECONDS = 1.0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    pods: int
+    speed: float
+    seed: int
+    steps: tuple[Any, ...]
+
+
+class Stage:
+    """Where the demo speaks: `view` for the run in place, `watching` for the rollout, `say` for a line between them."""
+
+    def __init__(self, cluster: Embedded, *, is_quiet: bool, is_json: bool) -> None:
+        self._cluster = cluster
+        self._is_quiet = is_quiet
+        self._err = is_json
+        self._stream: IO[str] = sys.stderr if is_json else sys.stdout
+        self.is_live = not is_quiet and is_terminal(self._stream)
+
+    def say(self, line: str = "") -> None:
+        if not self._is_quiet:
+            out.lines([line], err=self._err)
+
+    def view(self, target: TargetRef, traffic: Traffic) -> View:
+        if self._is_quiet:
+            return Quiet()
+        if self.is_live:
+            return InPlaceLive(target, self._stream, self._cluster.clock.monotonic, lambda: traffic_text(traffic))
+        return Lines(err=self._err, utcnow=self._cluster.clock.utcnow)
+
+    @contextmanager
+    def watching(self, title: str, app: str, pods: int, traffic: Traffic) -> Iterator[Callable[[], None]]:
+        """Yields what is to be called whenever something may have changed."""
+        if self._is_quiet:
+            yield lambda: None
+        elif self.is_live:
+            with RolloutLive(title, self._cluster, app, pods, self._stream, lambda: traffic_text(traffic)) as view:
+                yield view.look
+        else:
+            yield RolloutLines(self._cluster, app, pods, err=self._err).look
+
+
+@click.command()
+@click.option("--pods", type=click.IntRange(2, 50), default=10, show_default=True, help="Pods of each of the two apps.")
+@click.option("--steps", type=STEPS, default="20%,50%,100%", show_default=True, metavar="LIST", help="As for `upgrade`.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.5, 10),
+    default=3,
+    show_default=True,
+    help="Simulated seconds per second; 1 is the pace of a real cluster.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated delays.")
+@click.option("--keep", is_flag=True, help="Let the cluster go on until Ctrl-C, for kubectl and inplace.")
+@output_option("json")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+@click.pass_obj
+def demo(
+    world: World, pods: int, steps: tuple[Any, ...], speed: float, seed: int, keep: bool, output: str | None, quiet: bool
+) -> int:
+    """See an upgrade in place and a classic rollout side by side, simulated, in half a minute.
+
+    Needs no cluster and no root: a small model of Kubernetes runs inside this process, with its API on a loopback port, and two
+    apps under traffic. One gets its new image by `inplace upgrade`, the other by a rollout that recreates its pods.
+
+    \b
+      inplace demo
+      inplace demo --keep
+    """
+    if any(isinstance(step, Pause) and step.seconds is None for step in steps):
+        raise click.UsageError("nobody resumes a demo: give a pause its time, as in pause:5s", click.get_current_context())
+    asked, is_json = Asked(pods, speed, seed, steps), output == "json"
+    is_over = False
+    with _ends_cleanly():
+        try:
+            with embedded(speed, seed) as cluster:
+                compared = _show(Stage(cluster, is_quiet=quiet, is_json=is_json), cluster, asked)
+                _print(compared, is_json=is_json)
+                is_over = True
+                if keep:
+                    _keep(cluster, world, is_json=is_json)
+        except KeyboardInterrupt:
+            if is_over:
+                return Code.DONE
+            raise Ended("interrupted; the simulated cluster is gone with it", Code.INTERRUPTED) from None
+        except Stuck as error:
+            raise Ended(f"the demo failed: {error}", Code.FAILED) from None
+    return Code.DONE
+
+
+def _show(stage: Stage, cluster: Embedded, asked: Asked) -> Compared:
+    stage.say("A simulated cluster inside this process: no real pod is touched.")
+    if asked.speed != 1:
+        stage.say(f"All times are simulated seconds; they pass {asked.speed:g} times as fast as yours.")
+    stage.say()
+    cluster.create_app(WEB, asked.pods, gated=True)
+    cluster.create_app(TWIN, asked.pods, gated=False)
+    both = f"{asked.pods} pods each of deploy/{WEB} and deploy/{TWIN}"
+    cluster.wait(lambda: all(cluster.is_rolled_out(name, asked.pods) for name in (WEB, TWIN)), f"starting {both}")
+    stage.say(f"1. {both} run {OLD} behind a Service; the app boots {BOOT_SECONDS}s")
+    in_place = _in_place(stage, cluster, asked)
+    classic = _classic(stage, cluster, asked)
+    stage.say()
+    return Compared(asked.pods, asked.speed, asked.seed, in_place, classic)
+
+
+def _in_place(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
+    steps = ",".join(str(step.amount) if not isinstance(step, Pause) else f"pause:{step.seconds:g}s" for step in asked.steps)
+    stage.say(f"2. inplace upgrade deploy/{WEB} app={NEW} --settle {SETTLE_SECONDS:g}s --steps {steps}")
+    target = TargetRef(kind="Deployment", namespace="demo", name=WEB)
+    given = {"steps": asked.steps, "settle_seconds": SETTLE_SECONDS}
+    started_at = cluster.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+    run = Run(id="demo", target=target, images={"app": NEW}, options=Options(**given), by="demo", started_at=started_at)
+    with cluster.traffic(WEB) as traffic:
+        view = stage.view(target, traffic)
+        gauge = cluster.gauge(WEB, asked.pods)
+        try:
+            with Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host) as session:
+                result = session.upgrade(run, given, view.saw)
+        finally:
+            with suppress(Exception):
+                view.close()
+        measured = cluster.measured(gauge)
+    if not isinstance(result, Summary) or result.outcome != "Succeeded":
+        text = summary_lines(result)[0] if isinstance(result, Summary) else "it had nothing to do"
+        raise Stuck(text)
+    stage.say(f"   done in {measured.seconds:.1f}s: {traffic_text(traffic)}")
+    return Side(measured, counted(traffic.short), counted(traffic.kept), traffic.kept.dropped, cluster.transport.writes)
+
+
+def _classic(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
+    title = f"kubectl set image deploy/{TWIN} app={NEW}"
+    stage.say(f"3. {title}")
+    with cluster.traffic(TWIN) as traffic, stage.watching(title, TWIN, asked.pods, traffic) as look:
+        gauge = cluster.gauge(TWIN, asked.pods)
+        cluster.set_image(TWIN, NEW)
+        cluster.wait(lambda: cluster.is_rolled_out(TWIN, asked.pods), "the classic rollout", look)
+        measured = cluster.measured(gauge)
+    stage.say(f"   done in {measured.seconds:.1f}s: {traffic_text(traffic)}")
+    return Side(measured, counted(traffic.short), counted(traffic.kept), traffic.kept.dropped, 1)
+
+
+def _print(compared: Compared, *, is_json: bool) -> None:
+    if is_json:
+        out.as_json(compared)
+        return
+    lines = as_lines(compared)
+    if not is_terminal(sys.stdout):
+        out.lines(lines)
+        return
+    console = Console(highlight=False, markup=False, emoji=False)
+    for number, line in enumerate(lines):
+        console.print(Text(line, style="bold" if number == 0 else "", no_wrap=True, overflow="ellipsis"))
+
+
+def _keep(cluster: Embedded, world: World, *, is_json: bool) -> None:
+    """Until interrupted."""
+    pace = "" if cluster.speed == 1 else f", {cluster.speed:g} times as fast as your clock"
+    out.lines(
+        [
+            "",
+            f"The simulated cluster goes on until Ctrl-C{pace}. In another shell:",
+            f"  export KUBECONFIG={cluster.kubeconfig}",
+            "  kubectl get pods -o wide",
+            f"  {world.command('upgrade', f'deploy/{WEB}', 'app=demo/app:3')}",
+        ],
+        err=is_json,
+    )
+    threading.Event().wait()
+
+
+@contextmanager
+def _ends_cleanly() -> Iterator[None]:
+    """SIGTERM and SIGHUP end it as Ctrl-C does."""
+    before = {}
+
+    def end(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
