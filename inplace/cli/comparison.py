@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.cli.gauge import Measured, Requests
+from inplace.cli.text import plural
 
 
 class Side(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,7 +47,7 @@ def _rows(c: Compared) -> list[tuple[str, str, str]]:
         ("failed on new connections", _failed(a.short), _failed(b.short)),
         ("failed on kept-alive ones", _failed(a.kept_alive), _failed(b.kept_alive)),
         ("time", f"{x.seconds:.1f}s", f"{y.seconds:.1f}s"),
-        ("out of service, all pods", f"{x.out_of_service_seconds:.1f}s", f"{y.out_of_service_seconds:.1f}s"),
+        ("out of service, sum of pods", f"{x.out_of_service_seconds:.1f}s", f"{y.out_of_service_seconds:.1f}s"),
         ("pods at the peak", str(x.pods_at_peak), str(y.pods_at_peak)),
         ("API writes of ours", str(a.writes), str(b.writes)),
     ]
@@ -54,11 +55,11 @@ def _rows(c: Compared) -> list[tuple[str, str, str]]:
 
 def _remarks(c: Compared) -> list[str]:
     x, y = c.in_place.measured, c.classic.measured
-    lines = ["What an app keeps in memory is lost either way; what it keeps on its pod is not."]
-    if y.seconds < x.seconds and y.pods_at_peak > c.pods:
-        extra = y.pods_at_peak - c.pods
-        lines.append(f"The rollout was faster by running {extra} more pods for a while; in place needs room for none.")
-    lines.append("Neither app has a preStop hook; with one, a rollout fails fewer requests, too.")
+    lines = ["Either way apps start cold and open connections end; in place, the pod stays."]
+    extra = y.pods_at_peak - c.pods
+    if y.seconds < x.seconds and extra > 0:
+        lines.append(f"The rollout was faster: it had room for {plural(extra, 'more pod')}. In place needs none.")
+    lines.append("No preStop hook here: with 5s of one, a rollout fails no new connection either.")
     return lines
 
 

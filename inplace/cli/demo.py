@@ -29,6 +29,7 @@ from inplace.cli.options import STEPS, output_option
 from inplace.cli.summary import summary_lines
 from inplace.cli.views import Quiet, View, is_terminal
 from inplace.cli.world import World
+from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.model.run import Options, Pause, Run
 from inplace.runtime.report import Summary
@@ -49,8 +50,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Stage:
     """Where the demo speaks: `view` for the run in place, `watching` for the rollout, `say` for a line between them."""
 
-    def __init__(self, cluster: Embedded, *, is_quiet: bool, is_json: bool) -> None:
-        self._cluster = cluster
+    def __init__(self, *, is_quiet: bool, is_json: bool) -> None:
         self._is_quiet = is_quiet
         self._err = is_json
         self._stream: IO[str] = sys.stderr if is_json else sys.stdout
@@ -60,23 +60,23 @@ class Stage:
         if not self._is_quiet:
             out.lines([line], err=self._err)
 
-    def view(self, target: TargetRef, traffic: Traffic) -> View:
+    def view(self, target: TargetRef, clock: Clock, traffic: Traffic) -> View:
         if self._is_quiet:
             return Quiet()
         if self.is_live:
-            return InPlaceLive(target, self._stream, self._cluster.clock.monotonic, lambda: traffic_text(traffic))
-        return Lines(err=self._err, utcnow=self._cluster.clock.utcnow)
+            return InPlaceLive(target, self._stream, clock.monotonic, lambda: traffic_text(traffic))
+        return Lines(err=self._err, utcnow=clock.utcnow)
 
     @contextmanager
-    def watching(self, title: str, app: str, pods: int, traffic: Traffic) -> Iterator[Callable[[], None]]:
+    def watching(self, cluster: Embedded, pods: int, traffic: Traffic) -> Iterator[Callable[[], None]]:
         """Yields what is to be called whenever something may have changed."""
         if self._is_quiet:
             yield lambda: None
         elif self.is_live:
-            with RolloutLive(title, self._cluster, app, pods, self._stream, lambda: traffic_text(traffic)) as view:
+            with RolloutLive(cluster, TWIN, pods, self._stream, lambda: traffic_text(traffic)) as view:
                 yield view.look
         else:
-            yield RolloutLines(self._cluster, app, pods, err=self._err).look
+            yield RolloutLines(cluster, TWIN, pods, err=self._err).look
 
 
 @click.command()
@@ -87,7 +87,7 @@ class Stage:
     type=click.FloatRange(0.5, 10),
     default=3,
     show_default=True,
-    help="Simulated seconds per second; 1 is the pace of a real cluster.",
+    help="Simulated seconds per second; at 1 it takes a minute.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated delays.")
 @click.option("--keep", is_flag=True, help="Let the cluster go on until Ctrl-C, for kubectl and inplace.")
@@ -97,7 +97,7 @@ class Stage:
 def demo(
     world: World, pods: int, steps: tuple[Any, ...], speed: float, seed: int, keep: bool, output: str | None, quiet: bool
 ) -> int:
-    """See an upgrade in place and a classic rollout side by side, simulated, in half a minute.
+    """Show an upgrade beside a classic rollout, on a simulated cluster.
 
     Needs no cluster and no root: a small model of Kubernetes runs inside this process, with its API on a loopback port, and two
     apps under traffic. One gets its new image by `inplace upgrade`, the other by a rollout that recreates its pods.
@@ -109,11 +109,12 @@ def demo(
     if any(isinstance(step, Pause) and step.seconds is None for step in steps):
         raise click.UsageError("nobody resumes a demo: give a pause its time, as in pause:5s", click.get_current_context())
     asked, is_json = Asked(pods, speed, seed, steps), output == "json"
-    is_over = False
+    stage, is_over = Stage(is_quiet=quiet, is_json=is_json), False
     with _ends_cleanly():
         try:
+            _introduce(stage, asked)
             with embedded(speed, seed) as cluster:
-                compared = _show(Stage(cluster, is_quiet=quiet, is_json=is_json), cluster, asked)
+                compared = _show(stage, cluster, asked)
                 _print(compared, is_json=is_json)
                 is_over = True
                 if keep:
@@ -127,16 +128,17 @@ def demo(
     return Code.DONE
 
 
-def _show(stage: Stage, cluster: Embedded, asked: Asked) -> Compared:
-    stage.say("A simulated cluster inside this process: no real pod is touched.")
-    if asked.speed != 1:
-        stage.say(f"All times are simulated seconds; they pass {asked.speed:g} times as fast as yours.")
+def _introduce(stage: Stage, asked: Asked) -> None:
+    pace = "" if asked.speed == 1 else f"; its clock runs {asked.speed:g} times as fast"
+    stage.say(f"Simulated: a cluster inside this process{pace}.")
     stage.say()
+    stage.say(f"1. {asked.pods} pods each of deploy/{WEB} and deploy/{TWIN} start: {OLD} boots {BOOT_SECONDS}s")
+
+
+def _show(stage: Stage, cluster: Embedded, asked: Asked) -> Compared:
     cluster.create_app(WEB, asked.pods, gated=True)
     cluster.create_app(TWIN, asked.pods, gated=False)
-    both = f"{asked.pods} pods each of deploy/{WEB} and deploy/{TWIN}"
-    cluster.wait(lambda: all(cluster.is_rolled_out(name, asked.pods) for name in (WEB, TWIN)), f"starting {both}")
-    stage.say(f"1. {both} run {OLD} behind a Service; the app boots {BOOT_SECONDS}s")
+    cluster.wait(lambda: all(cluster.is_rolled_out(name, asked.pods) for name in (WEB, TWIN)), "starting both apps")
     in_place = _in_place(stage, cluster, asked)
     classic = _classic(stage, cluster, asked)
     stage.say()
@@ -147,11 +149,11 @@ def _in_place(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
     steps = ",".join(str(step.amount) if not isinstance(step, Pause) else f"pause:{step.seconds:g}s" for step in asked.steps)
     stage.say(f"2. inplace upgrade deploy/{WEB} app={NEW} --settle {SETTLE_SECONDS:g}s --steps {steps}")
     target = TargetRef(kind="Deployment", namespace="demo", name=WEB)
-    given = {"steps": asked.steps, "settle_seconds": SETTLE_SECONDS}
+    given: dict[str, Any] = {"steps": asked.steps, "settle_seconds": SETTLE_SECONDS}
     started_at = cluster.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
     run = Run(id="demo", target=target, images={"app": NEW}, options=Options(**given), by="demo", started_at=started_at)
     with cluster.traffic(WEB) as traffic:
-        view = stage.view(target, traffic)
+        view = stage.view(target, cluster.clock, traffic)
         gauge = cluster.gauge(WEB, asked.pods)
         try:
             with Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host) as session:
@@ -168,9 +170,8 @@ def _in_place(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
 
 
 def _classic(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
-    title = f"kubectl set image deploy/{TWIN} app={NEW}"
-    stage.say(f"3. {title}")
-    with cluster.traffic(TWIN) as traffic, stage.watching(title, TWIN, asked.pods, traffic) as look:
+    stage.say(f"3. kubectl set image deploy/{TWIN} app={NEW}")
+    with cluster.traffic(TWIN) as traffic, stage.watching(cluster, asked.pods, traffic) as look:
         gauge = cluster.gauge(TWIN, asked.pods)
         cluster.set_image(TWIN, NEW)
         cluster.wait(lambda: cluster.is_rolled_out(TWIN, asked.pods), "the classic rollout", look)

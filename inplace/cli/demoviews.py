@@ -24,8 +24,8 @@ class InPlaceLive(LiveView):
     """As `inplace upgrade` draws it, and the traffic."""
 
     def __init__(self, target: TargetRef, stream: IO[str], now: Callable[[], float], traffic: Callable[[], str]) -> None:
-        super().__init__(target, stream, now)
         self._traffic = traffic
+        super().__init__(target, stream, now)
 
     def _draw(self) -> RenderableType:
         return Group(super()._draw(), Text(self._traffic(), style="dim", no_wrap=True))
@@ -34,8 +34,7 @@ class InPlaceLive(LiveView):
 class RolloutLive:
     """The pods that go and those that come. Drawn four times a second, and gone at the end."""
 
-    def __init__(self, title: str, cluster: Embedded, app: str, pods: int, stream: IO[str], traffic: Callable[[], str]) -> None:
-        self._title = title
+    def __init__(self, cluster: Embedded, app: str, pods: int, stream: IO[str], traffic: Callable[[], str]) -> None:
         self._cluster = cluster
         self._app = app
         self._pods = pods
@@ -68,7 +67,7 @@ class RolloutLive:
         now = self._cluster.clock.monotonic()
         rows = [self._cells(pod, now) for pod in pods][: max(3, self._console.height - 7)]
         widths = [max(len(row[i]) for row in (HEAD, *rows)) for i in range(len(HEAD))]
-        lines = [_line(self._title, "bold"), _line(f"{progress(pods, self._pods)}  {now - self._began_at:.0f}s")]
+        lines = [_line(f"{progress(pods, self._pods)}  {now - self._began_at:.0f}s", "bold")]
         for row in (HEAD, *rows):
             name, state, seconds, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             line = Text(f"{name}  ", style="bold" if row is HEAD else "", no_wrap=True, overflow="ellipsis")

@@ -37,7 +37,7 @@ RATE, ANSWER_SECONDS = 100.0, 0.02
 KEPT_ALIVE, KEPT_ALIVE_SECONDS = 20, 0.1
 """Clients with a connection of their own, and how often each asks."""
 AFTERMATH_SECONDS = 2.0
-LONGEST_WAIT_SECONDS = 120.0
+LONGEST_WAIT_SECONDS = 300.0
 LOOK_SECONDS = 0.1
 
 

@@ -14,6 +14,7 @@ from inplace.sim.serving import Served
 from inplace.sim.traffic import Counts, Traffic
 
 NAMESPACE = "demo"
+MOMENT_SECONDS = 0.2
 
 
 class CountingTransport:
@@ -59,7 +60,8 @@ class Gauge:
         self._replicas = replicas
         self._ready = replicas
         self._missed = 0.0
-        self._peak = 0
+        self._peak = self._there = 0
+        self._there_since = 0.0
         self._at = self._began_at = self._cluster.scheduler.now
         self._before: dict[str, str] = {}
         self._containers: set[str] = set()
@@ -73,7 +75,8 @@ class Gauge:
         for pod in pods:
             self._note_containers(pod)
         self._containers = set(self._seen)
-        self._peak = len(pods)
+        self._peak = self._there = len(pods)
+        self._there_since = self._cluster.scheduler.now
         self._at = self._began_at = self._cluster.scheduler.now
 
     def end(self) -> Measured:
@@ -104,7 +107,16 @@ class Gauge:
                 self._ready = sum(e["conditions"]["ready"] for e in item.obj.get("endpoints") or ()) if event.new else 0
         elif event.new is not None and is_of(item, self._app):
             self._note_containers(item)
-            self._peak = max(self._peak, sum(not pod.meta.get("deletionTimestamp") for pod in self._pods()))
+            self._count()
+
+    def _count(self) -> None:
+        """A number of pods counts once it has stood for a moment: controllers overlap for milliseconds."""
+        now = self._cluster.scheduler.now
+        if now - self._there_since >= MOMENT_SECONDS:
+            self._peak = max(self._peak, self._there)
+        there = sum(not pod.meta.get("deletionTimestamp") for pod in self._pods())
+        if there != self._there:
+            self._there, self._there_since = there, now
 
     def _advance(self) -> None:
         now = self._cluster.scheduler.now

@@ -28,7 +28,7 @@ COMMANDS = {
     "pause": ("inplace.cli.verbs:pause", "Let a run finish its pods in flight, and start no more."),
     "resume": ("inplace.cli.verbs:resume", "Go on with a paused or broken-off run, past the pause at which it stands."),
     "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
-    "demo": ("inplace.cli.demo:demo", "See an upgrade in place and a classic rollout side by side, simulated."),
+    "demo": ("inplace.cli.demo:demo", "Show an upgrade beside a classic rollout, on a simulated cluster."),
     "version": ("inplace.cli.version:version", "Print the version."),
     "completion": ("inplace.cli.completion:completion", "Print the completion script of a shell."),
 }

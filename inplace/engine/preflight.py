@@ -14,7 +14,7 @@ from inplace.engine.drain import ignored_services, undrainable
 from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, PodsTarget, ReplicaSetTarget
 from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of
-from inplace.engine.templates import differences, spec_of
+from inplace.engine.templates import differences, images_of, spec_of
 from inplace.model.pods import PodSpec
 from inplace.model.quantity import is_mutable
 from inplace.model.record import BadRecord, Record
@@ -62,6 +62,16 @@ def template_spec(observed: Observed) -> PodSpec | None:
             return spec_of(rs.spec.template)
         case _:
             return observed.pods[0].pod.spec if observed.pods else None
+
+
+def images_before(observed: Observed) -> dict[str, str]:
+    """What the pods ran before. A Deployment's own template may be ahead of them already, if it was paused."""
+    if isinstance(observed.target, DeploymentTarget):
+        live = live_of(observed.target)
+        if live is not None:
+            return images_of(live.spec.template)
+    spec = template_spec(observed)
+    return spec.images() if spec is not None else {}
 
 
 def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:

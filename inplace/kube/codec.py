@@ -105,13 +105,13 @@ segfaults: one thread at a time makes them."""
 
 @cache
 def _decoder(wanted: type[T]) -> msgspec.json.Decoder[T]:
-    if True:
+    with _building:
         return msgspec.json.Decoder(wanted)
 
 
 @cache
 def _page_decoder(wanted: type[T]) -> msgspec.json.Decoder[Page[T]]:
-    if True:
+    with _building:
         return msgspec.json.Decoder(Page[wanted])  # type: ignore[valid-type]
 
 

@@ -38,6 +38,8 @@ BLIND_SECONDS = 10.0
 """How long a watch may be failing before its cache is called old."""
 PATIENCE_SECONDS = 300.0
 """How long the lock may go unrenewed, and nothing be written, before the run is left as it is."""
+UNANSWERED_SECONDS = 15.0
+"""How long a close without an answer counts as done: a watch shows it long before."""
 TICK_SECONDS = 1.0
 """The longest wait while something is wrong: no events may come then."""
 
@@ -92,6 +94,7 @@ class Driver:
         self._timers: dict[str, float] = {}
         self._busy: dict[str, Action] = {}
         self._cooling: dict[str, tuple[float, int]] = {}
+        self._unanswered: dict[str, float] = {}
         self._fields_returned: frozenset[str] = frozenset()
         self._trouble = ""
         self._blind_since: float | None = None
@@ -114,7 +117,7 @@ class Driver:
             return None, TICK_SECONDS
         self._obey_request()
         now = self._clock.monotonic()
-        closing = [key for key, action in self._busy.items() if isinstance(action, CloseGate)]
+        closing = [*(key for key, action in self._busy.items() if isinstance(action, CloseGate)), *self._doubtful(now)]
         cooling = {key for key, (until, _) in self._cooling.items() if until > now}
         busy = cooling.union(self._busy)
         observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
@@ -134,6 +137,16 @@ class Driver:
             self._busy[action.key] = action
             self._workers.submit(action, self._inbox.put)
         return None, self._wait_seconds(planned, now)
+
+    def _doubtful(self, now: float) -> list[str]:
+        """Pods whose close was sent and not answered, until they show it or a while has passed: they count as closing."""
+        facts = self._observer.facts
+        self._unanswered = {
+            key: until
+            for key, until in self._unanswered.items()
+            if until > now and (known := facts.get(key)) is not None and known.record is None
+        }
+        return list(self._unanswered)
 
     def _may_write(self, now: float) -> bool:
         if self._lock.is_safe:
@@ -200,6 +213,8 @@ class Driver:
         _, times = self._cooling.get(action.key, (0.0, 0))
         wait = min(5.0, 0.1 * 2.0**times) * (1.0 + self._clock.jitter())
         self._cooling[action.key] = (self._clock.monotonic() + wait, times + 1)
+        if isinstance(error, ConnectionFailed) and isinstance(action, CloseGate):
+            self._unanswered[action.key] = self._clock.monotonic() + UNANSWERED_SECONDS
         if isinstance(error, NotFound) or _is_stale(error):
             return
         self._trouble = str(error)

@@ -258,8 +258,7 @@ class Session:
     def _completed(self, asked: Run) -> Run:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
         observed = self._look(asked)
-        spec = checking.template_spec(observed)
-        have = spec.images() if spec is not None else {}
+        have = checking.images_before(observed)
         return msgspec.structs.replace(
             asked,
             target_uid=uid_of(observed),

@@ -11,6 +11,7 @@ import heapq
 import random
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -139,7 +140,13 @@ class Pacer:
             yield
 
     def _catch_up(self) -> None:
-        self._scheduler.run_until((time.monotonic() - self._base) * self._speed)
+        """A bug in one event is told and costs that event, not the cluster."""
+        while True:
+            try:
+                self._scheduler.run_until((time.monotonic() - self._base) * self._speed)
+                return
+            except Exception:
+                traceback.print_exc()
 
     def _wake(self) -> None:
         """Called under the lock, by whoever has the turn."""

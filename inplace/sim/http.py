@@ -10,11 +10,14 @@ import queue
 import select
 import socket
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from inplace.sim.api.errors import Refusal
 from inplace.sim.api.server import Answer, Call, WatchAnswer
+from inplace.sim.api.store import encode
 from inplace.sim.api.watching import Watch
 from inplace.sim.clock import Pacer
 from inplace.sim.cluster import Cluster
@@ -81,6 +84,14 @@ class _Listener(ThreadingHTTPServer):
         """A client that went away is no news."""
 
 
+def _handled(owner: HttpServer, call: Call) -> Answer | WatchAnswer:
+    try:
+        return owner.cluster.server.handle(call)
+    except Exception as bug:
+        traceback.print_exc()
+        return Answer(500, encode(Refusal(500, "InternalError", f"the embedded cluster failed: {bug!r}").status()))
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -101,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         watch: Watch | None = None
         with owner.pacer.turn():
-            answer = owner.cluster.server.handle(call)
+            answer = _handled(owner, call)
             if isinstance(answer, WatchAnswer):
                 watch = answer.start(lines.put)
         if isinstance(answer, Answer):

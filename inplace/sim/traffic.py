@@ -8,7 +8,6 @@ the pod hangs up. A request fails where nothing listens (`refused`) or where its
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -21,8 +20,7 @@ from inplace.sim.controllers.endpointslice import SERVICE_NAME
 from inplace.sim.kubelet.containers import NEVER, Instance
 
 SYNC_SECONDS = 1.0
-SYNC_BURST = 2
-"""kube-proxy syncs once per second, but two may follow each other at once after a quiet time."""
+"""kube-proxy waits so long after each sync; since 1.34 there is no burst (pkg/proxy/runner)."""
 
 
 @dataclass
@@ -63,7 +61,7 @@ class Proxy:
         self._namespace = namespace
         self._service = service
         self._lag_seconds = lag_seconds
-        self._synced: deque[float] = deque([-NEVER] * SYNC_BURST, maxlen=SYNC_BURST)
+        self._synced_at = -NEVER
         self._due: Timer | None = None
         self.places: tuple[Place, ...] = ()
         self._stop = cluster.store.listen((ENDPOINT_SLICES,), self._saw)
@@ -79,12 +77,12 @@ class Proxy:
         if event.item.namespace != self._namespace or labels.get(SERVICE_NAME) != self._service:
             return
         if self._due is None:
-            soonest = self._synced[0] + SYNC_SECONDS * SYNC_BURST
+            soonest = self._synced_at + SYNC_SECONDS
             self._due = self._cluster.scheduler.at(max(soonest, self._cluster.scheduler.now + self._lag_seconds), self._sync)
 
     def _sync(self) -> None:
         self._due = None
-        self._synced.append(self._cluster.scheduler.now)
+        self._synced_at = self._cluster.scheduler.now
         ready = [_place(e) for e in self._endpoints() if e["conditions"].get("ready") is not False]
         # Nobody ready: terminating ones that still serve are better than nothing.
         last = [_place(e) for e in self._endpoints() if e["conditions"].get("serving") and e["conditions"].get("terminating")]

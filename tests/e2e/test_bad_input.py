@@ -129,7 +129,7 @@ NEEDED = {
     ("", "pods/status"): ["patch"],
     ("", "services"): ["list", "watch"],
     ("apps", "deployments"): ["get", "list", "watch", "patch"],
-    ("apps", "replicasets"): ["list", "watch", "patch", "create", "delete"],
+    ("apps", "replicasets"): ["get", "list", "watch", "patch", "create", "delete"],
     ("coordination.k8s.io", "leases"): ["get", "list", "watch", "create", "patch"],
     ("discovery.k8s.io", "endpointslices"): ["list", "watch"],
     ("policy", "poddisruptionbudgets"): ["list", "watch"],
@@ -139,10 +139,8 @@ NEEDED = {
 def user_without(cluster: Cluster, ns: str, group: str = "", resource: str = "", verb: str = "") -> str:
     """The token of a new service account that may do all that an upgrade of a Deployment needs, but for one verb."""
     name = f"without-{verb}-{resource.replace('/', '-')}".strip("-")
-    rules = [
-        {"apiGroups": [g], "resources": [r], "verbs": [v for v in verbs if (g, r, v) != (group, resource, verb)]}
-        for (g, r), verbs in NEEDED.items()
-    ]
+    allowed = {(g, r): [v for v in verbs if (g, r, v) != (group, resource, verb)] for (g, r), verbs in NEEDED.items()}
+    rules = [{"apiGroups": [g], "resources": [r], "verbs": verbs} for (g, r), verbs in allowed.items() if verbs]
     meta = {"name": name}
     rbac = "rbac.authorization.k8s.io"
     support.apply(

@@ -149,7 +149,7 @@ class World:
         if p.uid in self.pods and p.entry != p.ready:
             p.entry = p.ready
             p.quiet_since = None if p.entry else self.now
-            p.disrupted = None if p.entry else p.disrupted
+            p.disrupted = None if p.entry and p.shown_ready else p.disrupted
             self.touch_slice()
 
     def touch_slice(self) -> None:

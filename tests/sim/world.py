@@ -43,6 +43,7 @@ class World:
         self.api = Api(transport=self.transport, clock=self.clock)
         self.namespace = namespace
         self.said: list[str] = []
+        self._sessions = 0
         self.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **query: str) -> Json:
@@ -119,7 +120,8 @@ class World:
 
     def session(self, name: str, kind: str = "Deployment", **target: Any) -> Session:
         ref = TargetRef(kind=kind, namespace=self.namespace, name=name, **target)  # type: ignore[arg-type]
-        return Session(self.api, ref, "test-holder", "upgrade", self.said.append, host=self.host)
+        self._sessions += 1
+        return Session(self.api, ref, f"holder-{self._sessions}", "upgrade", self.said.append, host=self.host)
 
     def upgrade(
         self,

@@ -39,7 +39,6 @@ class Worker:
         self.sandbox_ready = False
         self.is_removed = False
         self._probes: dict[str, Probes] = {}
-        self._starter = Starter(self)
         self._next: Json | None = None
         self._is_working = False
         self._begins: tuple[Timer, Callable[[], None]] | None = None
@@ -51,6 +50,7 @@ class Worker:
         self._retry_at = NEVER
         self._terminating = False
         self._admit(pod)
+        self._starter = Starter(self)
 
     def _admit(self, pod: Json) -> None:
         spec = pod["spec"]

@@ -155,7 +155,7 @@ def condition(obj: Json, kind: str) -> str:
 
 def container(pod: Json, name: str = "app") -> Json:
     statuses = [*(pod["status"].get("containerStatuses") or ()), *(pod["status"].get("initContainerStatuses") or ())]
-    found: Json = next(status for status in statuses if status["name"] == name)
+    found: Json = next((status for status in statuses if status["name"] == name), {"state": {}})
     return found
 
 

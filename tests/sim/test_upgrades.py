@@ -1,0 +1,226 @@
+"""The unmodified product, on virtual time: whole upgrades in milliseconds."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from inplace.kube.seam import Request, Response
+from inplace.model.run import Pause, Share
+from inplace.runtime.report import Summary
+from inplace.runtime.session import NothingToDo, Refused
+from inplace.sim.api import kinds
+from inplace.sim.traffic import Traffic
+from tests.sim.transport import Lost
+from tests.sim.world import World
+
+
+def _uids(world: World) -> set[str]:
+    return {pod.uid for pod in world.pods(app="web")}
+
+
+def _images(world: World) -> set[str]:
+    return {pod.obj["spec"]["containers"][0]["image"] for pod in world.pods(app="web")}
+
+
+def _succeeded(result: object) -> Summary:
+    assert isinstance(result, Summary)
+    assert result.outcome == "Succeeded", result
+    return result
+
+
+def test_ten_gated_pods_are_upgraded_in_place_with_three_writes_each() -> None:
+    world = World(seed=1)
+    world.app("web", "reg/app:1", replicas=10, boot=1)
+    before = _uids(world)
+    world.transport.requests.clear()
+    summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=1.0))
+    assert (summary.updated, summary.same_uids, summary.same_ips, summary.restarts) == (10, 10, 10, 10)
+    writes = {what: count for what, count in world.transport.requests.items() if what.endswith(("pods", "pods/status"))}
+    assert (writes["PATCH pods"], writes["PATCH pods/status"]) == (10, 20)
+    world.scheduler.run_for(60)
+    assert _uids(world) == before
+    assert _images(world) == {"reg/app:2"}
+    sets = world.cluster.store.all(kinds.REPLICA_SETS)
+    notes = {rs.obj["spec"]["template"]["spec"]["containers"][0]["image"]: rs.meta["annotations"] for rs in sets}
+    revisions = {image: note["deployment.kubernetes.io/revision"] for image, note in notes.items()}
+    assert revisions == {"reg/app:1": "1", "reg/app:2": "2"}
+
+
+def test_the_same_seed_is_the_same_upgrade() -> None:
+    def seconds() -> float:
+        world = World(seed=7)
+        world.app("web", "reg/app:1", replicas=5)
+        return _succeeded(world.upgrade("web", {"app": "reg/app:2"})).seconds
+
+    assert seconds() == seconds()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_new_connection_is_refused_with_a_settle_time(seed: int) -> None:
+    world = World(seed)
+    world.app("web", "reg/app:1", replicas=10, boot=2)
+    traffic = Traffic(world.cluster, world.namespace, "web", rate=100)
+    _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=2.0, max_unavailable=3))
+    assert traffic.short.sent > 500
+    assert traffic.failed == 0
+
+
+def test_a_bad_image_costs_no_more_than_max_unavailable() -> None:
+    world = World(seed=2)
+    world.app("web", "reg/app:1", replicas=10)
+    result = world.upgrade("web", {"app": "reg/app:crash"}, settle_seconds=0, max_unavailable=2, restart_timeout_seconds=60)
+    assert isinstance(result, Summary)
+    assert result.outcome == "Failed"
+    bad = [pod for pod in world.pods(app="web") if pod.obj["spec"]["containers"][0]["image"] == "reg/app:crash"]
+    assert 1 <= len(bad) <= 2
+
+
+def test_a_second_command_finds_nothing_to_do() -> None:
+    world = World(seed=3)
+    world.app("web", "reg/app:1", replicas=2)
+    _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0))
+    assert isinstance(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, run_id="run-2"), NothingToDo)
+
+
+def test_a_pod_without_the_gate_is_refused_before_any_write() -> None:
+    world = World(seed=4)
+    world.service("web")
+    world.deployment("web", "reg/app:1", replicas=2, gate=None)
+    world.wait(lambda: world.ready("web") == 2)
+    with pytest.raises(Refused):
+        world.upgrade("web", {"app": "reg/app:2"})
+    assert not any(what.startswith(("PATCH", "PUT", "DELETE", "POST leases")) for what in world.transport.requests)
+
+
+def test_lost_answers_conflicts_and_cut_watches_do_not_stop_it() -> None:
+    world = World(seed=5)
+    world.app("web", "reg/app:1", replicas=6)
+    before = _uids(world)
+    conflict = b'{"kind":"Status","code":409,"reason":"Conflict","message":"the object has been modified"}'
+
+    def interfere(request: Request) -> Lost | Response | None:
+        draw = world.scheduler.random.random()
+        if request.method != "PATCH" or "leases" in request.path:
+            return None
+        if draw < 0.1:
+            return Lost(is_performed=True)
+        if draw < 0.2:
+            return Lost()
+        return Response(status=409, body=conflict) if draw < 0.3 else None
+
+    world.transport.interfere = interfere
+    for seconds in range(5, 60, 5):
+        world.scheduler.after(seconds, world.host.cut_watches)
+        world.scheduler.after(seconds + 1, world.cluster.store.forget)
+    _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0.5))
+    assert _uids(world) == before
+    assert _images(world) == {"reg/app:2"}
+    assert {pod.obj["status"]["containerStatuses"][0]["restartCount"] for pod in world.pods(app="web")} == {1}
+
+
+def test_late_watches_only_make_it_slower() -> None:
+    world = World(seed=6)
+    world.app("web", "reg/app:1", replicas=4)
+    world.host.watch_seconds = lambda plural: 2.0 if plural == "endpointslices" else 0.5
+    traffic = Traffic(world.cluster, world.namespace, "web", rate=100)
+    _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=1.0))
+    assert traffic.failed == 0
+
+
+def test_steps_wait_for_their_pauses() -> None:
+    world = World(seed=8)
+    world.app("web", "reg/app:1", replicas=4)
+    steps = (Share(amount="50%"), Pause(seconds=100.0), Share(amount="100%"))
+    summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, steps=steps))
+    assert summary.seconds > 100
+
+
+def test_pods_that_come_while_it_runs_are_caught_up() -> None:
+    world = World(seed=9)
+    world.app("web", "reg/app:1", replicas=4)
+
+    def delete() -> None:
+        world.request("DELETE", world.path("", "pods", world.pods(app="web")[0].name))
+
+    def scale() -> None:
+        path = world.path("apps", "deployments", "web", "scale")
+        world.request("PATCH", path, {"spec": {"replicas": 6}}, "application/merge-patch+json")
+
+    world.scheduler.after(4.0, delete)
+    world.scheduler.after(6.0, scale)
+    summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=1.0))
+    assert summary.desired == 6
+    assert _images(world) == {"reg/app:2"}
+
+
+class Killed(BaseException):
+    """The process is gone, in the middle of whatever it did."""
+
+
+@pytest.mark.parametrize("is_performed", [False, True])
+def test_killed_at_any_write_the_same_command_ends_as_if_nothing_had_been(*, is_performed: bool) -> None:
+    """Before the request reaches the API server, and after, with the answer lost."""
+    number = 0
+    while True:
+        number += 1
+        world = World(seed=11)
+        world.app("web", "reg/app:1", replicas=3)
+        before = _uids(world)
+        if not _killed_at(world, number, is_performed=is_performed):
+            break
+        again = world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, run_id="run-2")
+        if not isinstance(again, NothingToDo):
+            _succeeded(again)
+        assert (_uids(world), _images(world)) == (before, {"reg/app:2"}), number
+        assert _is_committed(world), number
+        restarts = {pod.obj["status"]["containerStatuses"][0]["restartCount"] for pod in world.pods(app="web")}
+        assert restarts == {1}, number
+    assert number > 15
+
+
+def _is_committed(world: World) -> bool:
+    """As a classic rollout would have left it: not paused, both revisions, every pod ready and without a record."""
+    deployment = world.request("GET", world.path("apps", "deployments", "web"))
+    sets = [rs.meta["annotations"]["deployment.kubernetes.io/revision"] for rs in world.cluster.store.all(kinds.REPLICA_SETS)]
+    records = [pod.name for pod in world.pods(app="web") if "inplace.dev/upgrade" in (pod.meta.get("annotations") or {})]
+    is_quiet = not deployment["spec"].get("paused") and deployment["status"].get("updatedReplicas") == 3
+    return is_quiet and sorted(sets) == ["1", "2"] and not records and world.ready("web") == 3
+
+
+def _killed_at(world: World, number: int, *, is_performed: bool) -> bool:
+    """False: it ended before it came to that write."""
+    writes = 0
+
+    def interfere(request: Request) -> None:
+        nonlocal writes
+        if request.method == "GET" or "selfsubjectaccessreviews" in request.path:
+            return
+        writes += 1
+        if writes == number:
+            world.transport.interfere = lambda _request: None
+            if is_performed:
+                world.transport.ask(request)
+            raise Killed
+
+    world.transport.interfere = interfere
+    try:
+        world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0)
+    except Killed:
+        return True
+    return False
+
+
+@pytest.mark.timeout(400)
+def test_a_thousand_pods_in_virtual_time_and_under_a_minute_of_cpu() -> None:
+    """Passes are 100 ms apart, as a busy machine's would be."""
+    begun = time.process_time()
+    world = World(seed=10)
+    world.host.pass_seconds = 0.1
+    world.app("web", "reg/app:1", replicas=1000)
+    before = _uids(world)
+    summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=1.0))
+    assert time.process_time() - begun < 60
+    assert (summary.updated, summary.same_uids) == (1000, 1000)
+    assert _uids(world) == before
