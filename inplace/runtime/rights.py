@@ -44,6 +44,7 @@ def rights_for(kind: Kind, purpose: Purpose) -> tuple[Right, ...]:
             reads.append(("apps", "replicasets"))
             writes += [Right("patch", "apps", "replicasets")]
         case "Pods":
+            writes.append(Right("get", "", "pods"))
             writes.append(Right("delete", "coordination.k8s.io", "leases"))
     looks = [Right(verb, group, resource) for group, resource in reads for verb in ("list", "watch")]
     looks += [Right("get", group, resource) for group, resource in reads if group in ("apps", "coordination.k8s.io")]

@@ -170,8 +170,9 @@ def test_interrupted_once(
     assert f"interrupted by {'SIGTERM' if number == signal.SIGTERM else 'Ctrl-C'}" in ended.stdout, ended
     assert f"go on with:  inplace upgrade deploy/web app={new}" in ended.stderr, ended
     no_orphans(cluster, ns)
-    assert {support.condition(p, "Ready") for p in support.pods(cluster, ns)} == {"True"}
     assert len(with_image(cluster, ns, new)) < 3
+    ready = lambda: all(support.condition(p, "Ready") == "True" for p in support.pods(cluster, ns))  # noqa: E731
+    support.eventually(ready, "the kubelet follows the gates", 30)
     assert revisions(cluster, ns) == {1: "1"}
     assert not support.get(cluster, ns, f"lease/{LEASE}")["spec"].get("holderIdentity")
     assert stored_run(cluster, ns)["outcome"] == "Interrupted"

@@ -108,7 +108,8 @@ class World:
 
     def ready(self, name: str) -> int:
         """How many pods of a Deployment are ready, by its own status."""
-        return int(self.request("GET", self.path("apps", "deployments", name))["status"].get("readyReplicas", 0))
+        item = self.cluster.store.get(kinds.DEPLOYMENTS, self.namespace, name)
+        return int(item.obj["status"].get("readyReplicas", 0)) if item else 0
 
     def app(self, name: str, image: str, *, replicas: int = 10, **more: Any) -> None:
         """A Service and a gated Deployment, up and quiet for a while."""

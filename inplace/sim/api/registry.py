@@ -102,19 +102,22 @@ class Registry:
 
     def update(self, old: Item, new: Json, how: Writing = SELF, entries: list[Json] | None = None) -> Item:
         """`old` is the object as it is stored now; `new`, what the client wants. `entries`: managedFields, if settled."""
-        kind, meta = old.kind, dict(new.get("metadata") or {})
-        self._check_identity(old, meta, how)
-        meta |= {key: old.meta[key] for key in ("uid", "resourceVersion", "generation") if key in old.meta}
-        for key in FIXED_META:
-            if key in old.meta:
-                meta[key] = old.meta[key]
-            else:
-                meta.pop(key, None)
+        kind, had = old.kind, old.meta
+        meta = dict(new.get("metadata") or {})
+        if new.get("metadata") is not had:
+            self._check_identity(old, meta, how)
+            meta |= {key: had[key] for key in ("uid", "resourceVersion", "generation") if key in had}
+            for key in FIXED_META:
+                if key in had:
+                    meta[key] = had[key]
+                else:
+                    meta.pop(key, None)
         wanted = {"kind": kind.kind, "apiVersion": kind.api_version, **new, "metadata": meta}
         if how.subresource == "status":
             wanted = {**old.obj, "metadata": meta, "status": new.get("status", {})}
-            if kind is k.PODS and "ownerReferences" in {**meta, **old.meta}:
-                meta["ownerReferences"] = old.meta.get("ownerReferences", [])
+            if kind is k.PODS and meta.get("ownerReferences") is not had.get("ownerReferences"):
+                meta.pop("ownerReferences", None)
+                meta |= {key: had[key] for key in ("ownerReferences",) if key in had}
             if kind is k.DEPLOYMENTS:
                 meta["labels"] = old.meta.get("labels", {})
         else:

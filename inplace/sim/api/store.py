@@ -24,12 +24,17 @@ encode = msgspec.json.encode
 class Item:
     """One version of one object. `facts` is for whoever derives something from this version and wants it kept."""
 
-    __slots__ = ("_bytes", "facts", "kind", "obj", "version")
+    __slots__ = ("_bytes", "facts", "kind", "meta", "name", "namespace", "obj", "uid", "version")
 
     def __init__(self, kind: Kind, obj: Json, version: int) -> None:
+        meta: Json = obj["metadata"]
         self.kind = kind
         self.obj = obj
         self.version = version
+        self.meta = meta
+        self.namespace = str(meta.get("namespace", ""))
+        self.name = str(meta["name"])
+        self.uid = str(meta["uid"])
         self.facts: Any = None
         self._bytes: bytes | None = None
 
@@ -38,23 +43,6 @@ class Item:
         if self._bytes is None:
             self._bytes = encode(self.obj)
         return self._bytes
-
-    @property
-    def meta(self) -> Json:
-        meta: Json = self.obj["metadata"]
-        return meta
-
-    @property
-    def namespace(self) -> str:
-        return str(self.obj["metadata"].get("namespace", ""))
-
-    @property
-    def name(self) -> str:
-        return str(self.obj["metadata"]["name"])
-
-    @property
-    def uid(self) -> str:
-        return str(self.obj["metadata"]["uid"])
 
     @property
     def key(self) -> Key:

@@ -45,6 +45,8 @@ class Worker:
         """The sync that waits for its relist."""
         self._last_sync_end = -NEVER
         self._relisted_at = -NEVER
+        self._published = pod
+        """As of the last sync."""
         self._status: tuple[Json, dict[str, Verdict], int] | None = None
         self._is_write_due = False
         self._retry_at = NEVER
@@ -92,6 +94,8 @@ class Worker:
             timer, step = self._begins
             timer.cancel()
             self._begins = (self.scheduler.after(0.002, step), step)
+        # One container died and another started: two events, two syncs, and the second takes its object now.
+        self.trigger()
         self.trigger()
 
     def stop(self) -> None:
@@ -222,6 +226,7 @@ class Worker:
 
     def publish(self, pod: Json, *, final: bool = False) -> None:
         """Takes the status of what is there now, to be written at once."""
+        self._published = pod
         shown: dict[str, list[Json]] = {"initContainerStatuses": [], "containerStatuses": []}
         is_pod_up = self._starter.is_initialized
         for each in _specs(pod):
@@ -277,7 +282,7 @@ class Worker:
             self.kubelet.patch_status(self, lambda pod: written(pod, status, verdicts, generation, stamp))
 
     def _probed(self) -> None:
-        """A probe's result turned: that goes into the status at once, all else waits for the next sync."""
+        """A probe's result turned: that goes into the status at once, all else, gates too, waits for the next sync."""
         if self.is_removed or self._status is None:
             return
         status, verdicts, generation = self._status
@@ -287,7 +292,7 @@ class Worker:
                 made[field] = [self._with_results(s) for s in made[field]]
         sidecars = [s for s in made.get("initContainerStatuses", ()) if self.containers[s["name"]].role == "sidecar"]
         relevant = [*made.get("containerStatuses", ()), *sidecars]
-        verdicts = verdicts | ready_verdicts(self.pod, relevant, str(status["phase"]))
+        verdicts = verdicts | ready_verdicts(self._published, relevant, str(status["phase"]))
         self._write(made, verdicts, generation)
         self.trigger()
 

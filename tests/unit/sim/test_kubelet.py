@@ -109,7 +109,7 @@ def test_a_gate_opened_right_after_a_restart_waits_for_up_to_two_relists(seed: i
     history.forget()
     client.set_gate("a", "True")
     client.run(4)
-    assert 0.3 < history.first(lambda pod: condition(pod, "Ready") == "True") - begun < 2.1
+    assert 0.9 < history.first(lambda pod: condition(pod, "Ready") == "True") - begun < 2.1
 
 
 def test_the_same_digest_under_another_tag_restarts_with_another_container_and_the_same_image_id() -> None:

@@ -1,0 +1,35 @@
+"""The shipped Roles allow what the code asks for, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from inplace.model.names import Kind
+from inplace.runtime.gates import RIGHTS
+from inplace.runtime.rights import Right, rights_for
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+KINDS: tuple[Kind, ...] = ("Deployment", "ReplicaSet", "Pods")
+
+
+def granted(file: str) -> set[tuple[str, str, str]]:
+    """Verb, group and resource of every rule of the Role in `file`."""
+    documents: Iterable[Any] = yaml.safe_load_all((DEPLOY / file).read_text())
+    rules = [rule for document in documents if document["kind"] == "Role" for rule in document["rules"]]
+    return {(v, g, r) for rule in rules for v in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]}
+
+
+def asked(rights: Iterable[Right]) -> set[tuple[str, str, str]]:
+    return {(right.verb, right.group, right.what) for right in rights}
+
+
+def test_the_role_for_people_is_what_a_run_asks_for() -> None:
+    assert granted("cli-role.yaml") == asked(right for kind in KINDS for right in rights_for(kind, "upgrade"))
+
+
+def test_the_role_of_the_gate_controller_is_what_it_asks_for() -> None:
+    assert granted("gate.yaml") == asked(RIGHTS)
