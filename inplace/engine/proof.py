@@ -77,7 +77,7 @@ def _unclear_until(
 
 
 def _same_image(shown: str, wanted: str) -> bool:
-    """The runtime shows `docker.io/library/app:1` for `app:1`."""
+    """The runtime may show `registry.example/library/app:1` for `app:1`."""
     return shown == wanted or shown.endswith("/" + wanted)
 
 

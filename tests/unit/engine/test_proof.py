@@ -54,7 +54,7 @@ class TestRestart:
 
     def test_the_same_digest_under_another_tag_restarts_without_another_image_id(self) -> None:
         assert proof(after(image_id="sha-1")) == Proven()
-        assert proof(after(image=f"docker.io/{NEW['app']}", image_id="sha-1")) == Proven()
+        assert proof(after(image=f"registry.example/{NEW['app']}", image_id="sha-1")) == Proven()
 
     def test_it_must_run(self) -> None:
         assert proof(after(waiting="CrashLoopBackOff")) == Waiting("waiting for app to run (CrashLoopBackOff)")

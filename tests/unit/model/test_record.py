@@ -12,7 +12,7 @@ from tests.builders import NEW, OLD, patched, pod, record
         record(),
         record(gate_before="False", since="2026-01-01T00:00:00Z"),
         record(gate_before="Missing", from_images={}),
-        patched("containerd://abc", "docker.io/app@sha256:1"),
+        patched("containerd://abc", "registry.example/app@sha256:1"),
         record(before={"app": ContainerBefore(), "side": ContainerBefore(container_id="x")}),
     ],
 )
