@@ -14,18 +14,13 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from inplace.kube.lists import Listing
-from inplace.model.meta import Object
+from inplace.model.meta import Object, version_of
 
 T = TypeVar("T", bound=Object)
 
 Listener = Callable[[T | None, T | None], None]
 
 TOMBSTONES = 10_000
-
-
-def version_of(resource_version: str) -> int:
-    """resourceVersions of one kind are ordered integers (Kubernetes 1.35). 0 for anything else."""
-    return int(resource_version) if resource_version.isdecimal() else 0
 
 
 class Cache(Generic[T]):

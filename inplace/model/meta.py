@@ -68,7 +68,7 @@ class ObjectMeta(Wire, frozen=True):
 
 def version_of(resource_version: str) -> int:
     """A resourceVersion as a number that grows (comparable since Kubernetes 1.35, KEP-5504; in fact always); 0 for none."""
-    return int(resource_version) if resource_version.isdigit() else 0
+    return int(resource_version) if resource_version.isdecimal() else 0
 
 
 class Object(Protocol):
