@@ -129,6 +129,34 @@ def test_late_watches_only_make_it_slower() -> None:
     assert traffic.failed == 0
 
 
+def test_a_close_whose_answer_was_lost_counts_against_the_budget() -> None:
+    """Until a late watch shows it, nothing but our own memory says that this pod is on its way out."""
+    world = World(seed=12)
+    world.app("web", "reg/app:1", replicas=4)
+    world.host.watch_seconds = lambda _plural: 3.0
+    lost, most = 0, 0
+
+    def interfere(request: Request) -> Lost | None:
+        nonlocal lost
+        is_close = (
+            request.method == "PATCH" and request.path.endswith("/status") and b'"status":"False"' in (request.body or b"")
+        )
+        if not is_close or lost == 2:
+            return None
+        lost += 1
+        return Lost(is_performed=True)
+
+    def count() -> None:
+        nonlocal most
+        most = max(most, sum("inplace.dev/upgrade" in (pod.meta.get("annotations") or {}) for pod in world.pods(app="web")))
+        world.scheduler.after(0.05, count)
+
+    world.transport.interfere = interfere
+    count()
+    _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, max_unavailable=1))
+    assert (lost, most) == (2, 1)
+
+
 def test_steps_wait_for_their_pauses() -> None:
     world = World(seed=8)
     world.app("web", "reg/app:1", replicas=4)
