@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from inplace.model.pods import PodSpec
-from inplace.model.workloads import POD_TEMPLATE_HASH, REVISION, Deployment, ReplicaSet
+from inplace.model.workloads import POD_TEMPLATE_HASH, Deployment, ReplicaSet
 
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
@@ -125,16 +125,3 @@ def is_tombstone_done(live: ReplicaSet, revision_before: int) -> bool:
     """The controller has raised the live ReplicaSet past the revision it had (a history limit of 0 removes the tombstone
     itself at once, so that its presence proves nothing)."""
     return live.revision > revision_before
-
-
-__all__ = [
-    "REVISION",
-    "differences",
-    "images_of",
-    "init_names_of",
-    "is_tombstone_done",
-    "same_template",
-    "spec_of",
-    "tombstone",
-    "with_images",
-]

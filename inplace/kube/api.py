@@ -21,10 +21,9 @@ from inplace.kube.resources import Resource
 from inplace.kube.retry import DEFAULT, ONCE, RetryPolicy, with_retries
 from inplace.kube.seam import Clock, Request, Response, Transport
 from inplace.model.meta import Object, Wire
+from inplace.model.names import FIELD_MANAGER
 
 T = TypeVar("T", bound=Object)
-
-FIELD_MANAGER = "inplace"
 
 Body = Wire | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Propagation = Literal["Background", "Foreground", "Orphan"]

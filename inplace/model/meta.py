@@ -7,7 +7,7 @@ the typed models). `None` for a list on the wire means empty, as in Kubernetes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -25,16 +25,6 @@ class OwnerReference(Wire, frozen=True):
     api_version: str = ""
     controller: bool | None = None
     block_owner_deletion: bool | None = None
-
-
-class ManagedFieldsEntry(Wire, frozen=True):
-    """`metadata.managedFields[]`, kept raw where we rewrite it."""
-
-    manager: str = ""
-    operation: str = ""
-    api_version: str = ""
-    subresource: str = ""
-    fields_v1: Any = msgspec.field(name="fieldsV1", default=None)
 
 
 class ObjectMeta(Wire, frozen=True):

@@ -5,17 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from inplace.model.meta import LabelSelector, ObjectMeta, Wire
-from inplace.model.pods import PodSpec
 
 REVISION = "deployment.kubernetes.io/revision"
 POD_TEMPLATE_HASH = "pod-template-hash"
-
-
-class PodTemplate(Wire, frozen=True):
-    """`spec.template`; `raw` templates are compared as plain JSON (`ReplicaSet.template_json`)."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: PodSpec = PodSpec()
 
 
 class RollingUpdate(Wire, frozen=True):
