@@ -60,10 +60,10 @@ class _Watched:
 
 def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
     """Raises what is expected before the first write as it comes; later, `Ended`."""
-    with Stopper(how.timeout_seconds) as stopper:
+    with cluster.world.make_stopper(how.timeout_seconds) as stopper:
         watched = _Watched(choose(target, quiet=how.is_quiet, beside_json=how.is_json), stopper)
         try:
-            with Session(cluster.api, target, identity(), "upgrade", watched.note) as session:
+            with Session(cluster.api, target, identity(), "upgrade", watched.note, cluster.world.make_host()) as session:
                 stopper.attach(session)
                 result = act(session, watched.saw)
         except TimedOut:

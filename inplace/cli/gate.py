@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -78,22 +77,8 @@ def run(
     check_access(cluster.api, scope)
     _log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
     controller = GateController(cluster.api, Rule(condition, label, default), scope, resync_seconds=resync)
-    _on_signals(controller.stop)
-    controller.run()
+    cluster.world.keep_gates(controller)
     return Code.DONE
-
-
-def _on_signals(stop: Callable[[], None]) -> None:
-    """The first ends well, the second at once. What was ignored when we were started (nohup, say) stays ignored."""
-    numbers = [n for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
-
-    def told(_number: int, _frame: Any) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-        stop()
-
-    for number in numbers:
-        signal.signal(number, told)
 
 
 class _Lines:

@@ -16,7 +16,7 @@ from inplace.cli.upgrade import asked_run
 from inplace.cli.world import Cluster
 from inplace.engine.preflight import Refusal
 from inplace.model.run import Run
-from inplace.runtime.rights import missing_rights, rights_for, told
+from inplace.runtime.rights import Purpose, missing_rights, rights_for, told
 from inplace.runtime.session import Refused, Session, identity
 
 
@@ -60,7 +60,8 @@ def show(
     wants_exit_code: bool = False,
 ) -> Code:
     """Raises what is expected; `Refused` where the upgrade would be."""
-    with Session(cluster.api, asked.target, identity(), "upgrade" if on_server else "look", out.note) as session:
+    purpose: Purpose = "upgrade" if on_server else "look"
+    with Session(cluster.api, asked.target, identity(), purpose, out.note, cluster.world.make_host()) as session:
         preview = session.preview(asked, given)
         if isinstance(preview.verdict, Refusal):
             raise Refused(preview.verdict.message)

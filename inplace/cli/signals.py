@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -24,16 +26,13 @@ class TimedOut(Exception):
     """`--timeout` was over before the run began."""
 
 
-class Stopper:
-    """Context manager; from the first write of the attached session on, signals are its own. Main thread only."""
+class Stopper(ABC):
+    """What a signal means: context manager; from the first write of the attached session on, signals are its own."""
 
     def __init__(self, timeout_seconds: float | None = None) -> None:
-        self._timeout = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._session: Session | None = None
-        self._before: dict[int, Any] = {}
         self._asked: list[Stop] = []
-        self._read, self._write = os.pipe()
-        self._thread = threading.Thread(target=self._pass_on, name="stopper", daemon=True)
 
     @property
     def asked(self) -> Stop | None:
@@ -43,13 +42,48 @@ class Stopper:
     def attach(self, session: Session) -> None:
         self._session = session
 
-    def __enter__(self) -> Stopper:
+    def told(self, number: int) -> None:
+        """A signal came. Raises `TimedOut` or KeyboardInterrupt where the command shall just end."""
+        if self._session is None or not self._session.has_begun:
+            raise TimedOut if number == signal.SIGALRM else KeyboardInterrupt
+        if number == signal.SIGALRM and self._asked:
+            return
+        self._asked.append(self._stop_of(number))
+        if len(self._asked) > 2:
+            raise KeyboardInterrupt
+        self._hand_over(self._session, self._asked[-1])
+
+    def _stop_of(self, number: int) -> Stop:
+        if number == signal.SIGALRM:
+            return Stop("TimedOut", f"timed out after {format_duration(self.timeout_seconds or 0.0)}")
+        return Stop("Interrupted", f"interrupted by {NAMES[signal.Signals(number)]}")
+
+    @abstractmethod
+    def __enter__(self) -> Stopper: ...
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None: ...
+
+    @abstractmethod
+    def _hand_over(self, session: Session, stop: Stop) -> None: ...
+
+
+class SignalStopper(Stopper):
+    """Of this process, on the main thread only."""
+
+    def __init__(self, timeout_seconds: float | None = None) -> None:
+        super().__init__(timeout_seconds)
+        self._before: dict[int, Any] = {}
+        self._read, self._write = os.pipe()
+        self._thread = threading.Thread(target=self._pass_on, name="stopper", daemon=True)
+
+    def __enter__(self) -> SignalStopper:
         self._thread.start()
         for number in (*NAMES, signal.SIGALRM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
-        if self._timeout is not None:
-            signal.setitimer(signal.ITIMER_REAL, self._timeout)
+        if self.timeout_seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, self.timeout_seconds)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,19 +95,10 @@ class Stopper:
         os.close(self._read)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._session is None or not self._session.has_begun:
-            raise TimedOut if number == signal.SIGALRM else KeyboardInterrupt
-        if number == signal.SIGALRM and self._asked:
-            return
-        self._asked.append(self._stop_of(number))
-        if len(self._asked) > 2:
-            raise KeyboardInterrupt
-        os.write(self._write, b"!")
+        self.told(number)
 
-    def _stop_of(self, number: int) -> Stop:
-        if number == signal.SIGALRM:
-            return Stop("TimedOut", f"timed out after {format_duration(self._timeout or 0.0)}")
-        return Stop("Interrupted", f"interrupted by {NAMES[signal.Signals(number)]}")
+    def _hand_over(self, session: Session, stop: Stop) -> None:  # noqa: ARG002 as the thread reads them itself
+        os.write(self._write, b"!")
 
     def _pass_on(self) -> None:
         passed = 0
@@ -81,3 +106,20 @@ class Stopper:
             if self._session is not None:
                 self._session.ask_to_stop(self._asked[passed])
             passed += 1
+
+
+def until_told(stop: Callable[[], None], run: Callable[[], None]) -> None:
+    """Runs to the end that `stop` brings about: at the first signal; the second ends the process at once.
+
+    What was ignored when we were started (nohup, say) stays ignored.
+    """
+    numbers = [n for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    for number in numbers:
+        signal.signal(number, told)
+    run()

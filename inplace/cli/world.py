@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from inplace.cli.signals import Stopper
     from inplace.kube.api import Api
     from inplace.kube.config import Connection, ConnectOptions
     from inplace.kube.seam import Clock
     from inplace.model.names import TargetRef
+    from inplace.runtime.gates import GateController
+    from inplace.runtime.host import Host
 
 
 def _connect(options: ConnectOptions) -> Connection:
@@ -29,14 +32,32 @@ def _clock() -> Clock:
     return SystemClock()
 
 
+def _stopper(timeout_seconds: float | None) -> Stopper:
+    from inplace.cli.signals import SignalStopper
+
+    return SignalStopper(timeout_seconds)
+
+
+def _keep_gates(controller: GateController) -> None:
+    from inplace.cli.signals import until_told
+
+    until_told(controller.stop, controller.run)
+
+
 @dataclass
 class World:
-    """`prog` is `inplace`, or `kubectl inplace` for the plugin; `args` is what followed it."""
+    """`prog` is `inplace`, or `kubectl inplace` for the plugin; `args` is what followed it.
+
+    `make_host` None: sessions run on threads. `keep_gates` runs a gate controller until it is told to stop.
+    """
 
     prog: str = "inplace"
     args: tuple[str, ...] = ()
     connect: Callable[[ConnectOptions], Connection] = _connect
     make_clock: Callable[[], Clock] = field(default=_clock)
+    make_host: Callable[[], Host | None] = lambda: None
+    make_stopper: Callable[[float | None], Stopper] = _stopper
+    keep_gates: Callable[[GateController], None] = _keep_gates
     is_debugging: bool = False
 
     def same_command(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inplace.cli.signals import Stopper, TimedOut
+from inplace.cli.signals import SignalStopper, TimedOut
 from inplace.model.run import Stop
 
 
@@ -29,7 +29,7 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-def attached(stopper: Stopper, session: Any) -> Asked:
+def attached(stopper: SignalStopper, session: Any) -> Asked:
     stopper.attach(session)
     asked: Asked = session
     return asked
@@ -37,7 +37,7 @@ def attached(stopper: Stopper, session: Any) -> Asked:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Signals) -> None:
-    with Stopper() as stopper:
+    with SignalStopper() as stopper:
         with pytest.raises(KeyboardInterrupt):
             send(number)
         attached(stopper, Asked(has_begun=False))
@@ -49,7 +49,7 @@ def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Si
     ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
 )
 def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signals, name: str) -> None:
-    with Stopper() as stopper:
+    with SignalStopper() as stopper:
         session = attached(stopper, Asked(has_begun=True))
         for _ in range(2):
             send(number)
@@ -61,7 +61,7 @@ def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signa
 
 
 def test_a_timeout_acts_as_one_signal() -> None:
-    with Stopper(600) as stopper:
+    with SignalStopper(600) as stopper:
         session = attached(stopper, Asked(has_begun=True))
         send(signal.SIGALRM)
         session.wait()
@@ -70,7 +70,7 @@ def test_a_timeout_acts_as_one_signal() -> None:
 
 
 def test_a_timeout_after_a_signal_is_not_the_second() -> None:
-    with Stopper(600) as stopper:
+    with SignalStopper(600) as stopper:
         session = attached(stopper, Asked(has_begun=True))
         send(signal.SIGINT)
         session.wait()
@@ -79,14 +79,14 @@ def test_a_timeout_after_a_signal_is_not_the_second() -> None:
 
 
 def test_a_timeout_before_the_first_write() -> None:
-    with Stopper(600), pytest.raises(TimedOut):
+    with SignalStopper(600), pytest.raises(TimedOut):
         send(signal.SIGALRM)
 
 
 def test_signals_that_were_ignored_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Stopper() as stopper:
+        with SignalStopper() as stopper:
             session = attached(stopper, Asked(has_begun=True))
             send(signal.SIGHUP)
             assert stopper.asked is None
@@ -97,7 +97,7 @@ def test_signals_that_were_ignored_stay_ignored() -> None:
 
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)]
-    with Stopper(600):
+    with SignalStopper(600):
         pass
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
