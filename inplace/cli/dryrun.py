@@ -16,17 +16,19 @@ from inplace.engine.actions import (
     CreateTombstone,
     OpenGate,
     PatchImages,
-    PatchReplicaSetTemplate,
     PatchTemplate,
     PauseTarget,
+    SetStrategy,
 )
 from inplace.engine.budget import order_of
 from inplace.engine.commit import live_of
-from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, ReplicaSetTarget
+from inplace.engine.observed import DaemonSetTarget, DeploymentTarget, Observed, PodFacts, StatefulSetTarget
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.stages import judge
 from inplace.engine.starts import gate_before
+from inplace.engine.target import workload_of
+from inplace.engine.templatefirst import ABOVE_ALL, held
 from inplace.engine.templates import init_names_of, tombstone
 from inplace.kube.errors import ApiError, Conflict
 from inplace.model.record import ContainerBefore, Record
@@ -68,35 +70,34 @@ def writes(observed: Observed, run: Run) -> Iterator[tuple[str, Action]]:
     facts = _first_pod(observed, run)
     if facts is not None:
         yield from _pod_writes(facts, run)
+    found = workload_of(observed)
+    if found is None or run.target.kind == "Pods":
+        return
+    meta, kind, init = found.metadata, run.target.kind, init_names_of(found.spec.template)
+    judged = (meta.name, meta.uid, meta.resource_version)
     match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None:
-            meta, live = deployment.metadata, live_of(observed.target)
-            judged = (meta.name, meta.uid, meta.resource_version)
+        case DeploymentTarget(deployment=deployment) as target if deployment is not None:
             yield f"pause deploy/{meta.name}", PauseTarget(*judged, paused=True)
-            init = init_names_of(deployment.spec.template)
-            yield f"change the template of deploy/{meta.name}", PatchTemplate(*judged, run.images, init)
-            if live is not None:
+            if (live := live_of(target)) is not None:
                 manifest = tombstone(deployment, live, run.from_images)
                 of_live = (live.metadata.name, live.metadata.uid, live.metadata.resource_version)
-                yield f"change the template of rs/{of_live[0]}", PatchReplicaSetTemplate(*of_live, run.images, init)
+                yield f"change the template of rs/{of_live[0]}", PatchTemplate(*of_live, "ReplicaSet", run.images, init)
                 yield (
                     f"keep the old template as a ReplicaSet of deploy/{meta.name}",
                     CreateTombstone(manifest["metadata"]["name"], manifest),
                 )
-        case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            meta, init = rs.metadata, init_names_of(rs.spec.template)
-            yield (
-                f"change the template of rs/{meta.name}",
-                PatchReplicaSetTemplate(meta.name, meta.uid, meta.resource_version, run.images, init),
-            )
+        case StatefulSetTarget() | DaemonSetTarget():
+            strategy = held(run, kind, ABOVE_ALL)
+            yield f"change the updateStrategy of {run.target}", SetStrategy(*judged, kind, strategy)
         case _:
-            return
+            pass
+    yield f"change the template of {run.target}", PatchTemplate(*judged, kind, run.images, init)
 
 
 def _first_pod(observed: Observed, run: Run) -> PodFacts | None:
     rules = rules_of(observed, Spec(lease_name(run.target)), run, None)
     judged = [judge(facts, rules, None, 0.0) for facts in observed.pods]
-    return next((j.facts for j in order_of(j for j in judged if j.stage == "Pending")), None)
+    return next((j.facts for j in order_of((j for j in judged if j.stage == "Pending"), observed)), None)
 
 
 def _pod_writes(facts: PodFacts, run: Run) -> Iterator[tuple[str, Action]]:

@@ -29,6 +29,8 @@ OF_OUTCOME: dict[Outcome, Code] = {
     "Succeeded": Code.DONE,
     "Failed": Code.FAILED,
     "TimedOut": Code.TIMED_OUT,
+    "RolledBack": Code.FAILED,
+    "Aborted": Code.STOPPED,
     "Paused": Code.STOPPED,
     "Interrupted": Code.INTERRUPTED,
 }

@@ -68,7 +68,7 @@ def outline(
         images=tuple(Change(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
         gate=run.options.gate,
         steps=tuple(_step(step, desired) for step in run.options.steps),
-        max_unavailable=workload.max_unavailable(observed, run.options),
+        max_unavailable=workload.max_unavailable(observed, run),
         budget=_budget(observed, run, desired),
         services=verdict.waited_for if isinstance(verdict, Ready) else (),
         pods=_pods(observed, run, desired, now),
@@ -97,8 +97,8 @@ def _step(step: object, desired: int) -> str:
 
 
 def _budget(observed: Observed, run: Run, desired: int) -> str:
-    limit, asked = workload.max_unavailable(observed, run.options), run.options.max_unavailable
-    value = asked if asked is not None else workload.own_max_unavailable(observed)
+    limit, asked = workload.max_unavailable(observed, run), run.options.max_unavailable
+    value = asked if asked is not None else workload.own_max_unavailable(observed, run)
     source = "--max-unavailable" if asked is not None else "its own maxUnavailable" if _has_own(observed) else "the default"
     return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}, {value})"
 
@@ -114,9 +114,9 @@ def _has_own(observed: Observed) -> bool:
 def _pods(observed: Observed, run: Run, desired: int, now: float) -> tuple[PodOutline, ...]:
     rules = rules_of(observed, Spec(lease_name(run.target)), run, None)
     judged = [judge(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
-    rest = [j for j in judged if j.stage in ("Updated", "Gone")]
-    begun = [j for j in judged if j.stage not in ("Updated", "Gone", "Pending")]
-    pending = order_of(j for j in judged if j.stage == "Pending")
+    rest = [j for j in judged if j.stage in ("Updated", "Gone", "Kept")]
+    begun = [j for j in judged if j.stage not in ("Updated", "Gone", "Kept", "Pending")]
+    pending = order_of((j for j in judged if j.stage == "Pending"), observed)
     room = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
     shown = []
     for position, j in enumerate((*begun, *pending), start=1 + sum(j.stage == "Updated" for j in rest)):

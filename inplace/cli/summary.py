@@ -41,9 +41,11 @@ def _headline(s: Summary) -> str:
         case "Succeeded":
             return f"{where} runs {images_text(s.images)}: {plural(s.touched, 'pod')} upgraded in {took}"
         case "Failed":
-            # The pods' own reasons follow below; a run that went back, or that was stopped by another change, has one more.
-            why = "" if s.failures and not s.message.startswith("rolled back") else f": {s.message}"
+            # The pods' own reasons follow below; a run that was stopped by another change has one more.
+            why = "" if s.failures else f": {s.message}"
             return f"{where} failed after {took}, {count}{why}"
+        case "RolledBack" | "Aborted":
+            return f"{where} is back at its images before, after {took}: {s.message}"
         case "Paused":
             return f"{where} is {s.message or 'paused'}, {count}"
         case "TimedOut":
@@ -79,7 +81,7 @@ def _failures(s: Summary) -> Iterator[str]:
 def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[str]:
     """What to do next, as commands."""
     match s.outcome:
-        case "Succeeded":
+        case "Succeeded" | "RolledBack" | "Aborted":
             return []
         case "Paused":
             return [f"go on with:  {cluster.command('resume', target)}"]

@@ -9,13 +9,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from inplace.kube.resources import DAEMON_SETS, DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, STATEFUL_SETS, Resource
+from inplace.kube.resources import JOBS, PODS, WORKLOADS, Resource
 from inplace.model.names import Kind, TargetRef
 from inplace.model.quantity import valid_image
 
-SUPPORTED: dict[Kind, Resource[Any]] = {"Deployment": DEPLOYMENTS, "ReplicaSet": REPLICA_SETS, "Pods": PODS}
-NOT_YET: tuple[Resource[Any], ...] = (STATEFUL_SETS, DAEMON_SETS)
-UPGRADABLE = "write deploy/NAME, rs/NAME, pod/NAME... or pods -l SELECTOR"
+SUPPORTED: tuple[tuple[Kind, Resource[Any]], ...] = (*WORKLOADS.items(), ("Pods", PODS))
+UPGRADABLE = "write deploy/NAME, sts/NAME, ds/NAME, rs/NAME, pod/NAME... or pods -l SELECTOR"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
@@ -85,12 +84,9 @@ def words_of(target: TargetRef) -> tuple[str, ...]:
 
 
 def kind_of(word: str, *, is_alone: bool = False) -> Kind:
-    for kind, resource in SUPPORTED.items():
+    for kind, resource in SUPPORTED:
         if resource.is_called(word):
             return kind
-    for resource in NOT_YET:
-        if resource.is_called(word):
-            raise ValueError(f"{resource.kind}s are not supported yet: {UPGRADABLE}")
     if JOBS.is_called(word) or word.lower() in ("cronjob", "cronjobs", "cj"):
         raise ValueError(f"a Job's pods run once and are not upgraded: {UPGRADABLE}")
     if is_alone:
@@ -120,7 +116,7 @@ def _named(pairs: list[tuple[Kind, str]]) -> TargetRef:
 
 def _selected(kind: Kind, word: str, selector: str) -> TargetRef:
     if kind != "Pods":
-        raise ValueError(f"name the one {SUPPORTED[kind].kind} to upgrade, as {word}/NAME")
+        raise ValueError(f"name the one {kind} to upgrade, as {word}/NAME")
     if not selector:
         raise ValueError("say which pods: by name, or by label with -l")
     if not all(_REQUIREMENT.match(part) for part in re.split(r",(?![^(]*\))", selector)):

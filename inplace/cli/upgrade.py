@@ -69,8 +69,8 @@ def upgrade(
     Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 paused, 5 refused before any write, 130 interrupted.
     """
     target, images = understood(parse_words, words, selector)
-    if not images:
-        raise click.UsageError("say which images: CONTAINER=IMAGE (taking over a changed template comes later)")
+    if not images and target.kind == "Pods":
+        raise click.UsageError("say which images: CONTAINER=IMAGE (bare pods have no template to be brought to)")
     cluster = connect()
     asked = asked_run(cluster, target, images, given)
     if dry_run != "none":
@@ -87,6 +87,7 @@ def asked_run(cluster: Cluster, target: TargetRef, images: dict[str, str], given
         id=uuid.uuid4().hex[:12],
         target=msgspec.structs.replace(target, namespace=cluster.namespace),
         images=images,
+        takes_over=not images,
         options=with_defaults(given),
         by=_who(),
         started_at=cluster.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -6,11 +6,11 @@ under way nothing else is planned for that object.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from inplace.model.names import PodRef
+from inplace.model.names import PodRef, WorkloadKind
 from inplace.model.record import Record
 from inplace.model.run import FieldOwner
 
@@ -41,12 +41,15 @@ class CloseGate(PodAction, frozen=True):
 
 
 class PatchImages(PodAction, frozen=True):
-    """Images and the record in one write. Preconditions: uid and resourceVersion."""
+    """Images, revision label and the record in one write. Preconditions: uid and resourceVersion."""
 
     images: dict[str, str]
-    record: Record
+    record: Record | None
+    """None where nothing restarts: only ordinary init containers change."""
     init: frozenset[str] = frozenset()
     """The init containers of the pod: sidecars are among them."""
+    revision: str = ""
+    """The new value of `controller-revision-hash`, for pods of a StatefulSet or DaemonSet."""
 
 
 class OpenGate(PodAction, frozen=True):
@@ -78,16 +81,19 @@ class PauseTarget(TargetAction, frozen=True):
     paused: bool
 
 
-class PatchReplicaSetTemplate(TargetAction, frozen=True):
-    images: dict[str, str]
-    init: frozenset[str] = frozenset()
-
-
 class PatchTemplate(TargetAction, frozen=True):
-    """The Deployment's template."""
+    """Images in the template of a workload of this kind."""
 
+    kind: WorkloadKind
     images: dict[str, str]
     init: frozenset[str] = frozenset()
+
+
+class SetStrategy(TargetAction, frozen=True):
+    """`spec.updateStrategy` of a StatefulSet or a DaemonSet, whole."""
+
+    kind: WorkloadKind
+    strategy: dict[str, Any]
 
 
 class DeleteTwin(TargetAction, frozen=True):
@@ -108,7 +114,7 @@ class CreateTombstone(Action, frozen=True):
 class ReturnFields(TargetAction, frozen=True):
     """Gives image fields back to the server-side-apply managers that owned them before us."""
 
-    kind: str
+    kind: Literal[WorkloadKind, "Pod"]
     owners: tuple[FieldOwner, ...]
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 import msgspec
 
 from inplace.engine.drain import is_back
-from inplace.engine.observed import PodFacts
+from inplace.engine.observed import Observed, PodFacts, StatefulSetTarget
 from inplace.engine.stages import IN_FLIGHT, Judged
+from inplace.engine.target import index_of
 from inplace.model.policy import PodDisruptionBudget
 from inplace.model.record import Record
 
@@ -91,9 +92,15 @@ def never_allows(budget: PodDisruptionBudget) -> bool:
     return status.expected_pods > 0 and status.desired_healthy >= status.expected_pods
 
 
-def order_of(judged: Iterable[Judged]) -> list[Judged]:
-    """Pods that serve nobody first, then a stable order that takes the nodes in turn."""
+def order_of(judged: Iterable[Judged], observed: Observed) -> list[Judged]:
+    """Pods that serve nobody first. Then a StatefulSet's from the highest ordinal; others in a stable order that takes the
+    nodes in turn."""
     everyone = list(judged)
+    match observed.target:
+        case StatefulSetTarget(stateful_set=stateful_set) if stateful_set is not None:
+            return sorted(everyone, key=lambda x: (x.facts.is_ready, -index_of(stateful_set, x.facts)))
+        case _:
+            pass
     rank = _rank_within_node(everyone)
     return sorted(everyone, key=lambda x: (x.facts.is_ready, rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
 

@@ -9,61 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from inplace.engine.actions import (
     Action,
     CreateTombstone,
     DeleteTwin,
-    PatchReplicaSetTemplate,
     PatchTemplate,
     PauseTarget,
     ReturnFields,
 )
+from inplace.engine.acts import Act, Await, Broken, Done, FreshList, Next
 from inplace.engine.observed import DeploymentTarget, Observed, PodsTarget, ReplicaSetTarget
 from inplace.engine.templates import (
-    differences,
-    images_of,
+    holds,
     init_names_of,
     is_tombstone_done,
     same_template,
     tombstone,
     with_images,
 )
+from inplace.model.names import WorkloadKind
 from inplace.model.run import Commit, Run
-from inplace.model.workloads import Deployment, ReplicaSet
-
-
-class Act(msgspec.Struct, frozen=True):
-    """Do this next."""
-
-    action: Action
-    reason: str
-
-
-class Await(msgspec.Struct, frozen=True):
-    """The cluster's controllers are to move."""
-
-    reason: str
-
-
-class FreshList(msgspec.Struct, frozen=True):
-    """Go on when a list of the pods, made after this moment, shows every one updated; `moment` names the timer of it."""
-
-    moment: str
-
-
-class Broken(msgspec.Struct, frozen=True):
-    """Somebody else changed the workload: stop and report."""
-
-    reason: str
-
-
-class Done(msgspec.Struct, frozen=True):
-    """The workload is as a classic rollout would have left it."""
-
-
-Next = Act | Await | FreshList | Broken | Done
+from inplace.model.workloads import Deployment, ReplicaSet, Workload
 
 
 def begin(observed: Observed, run: Run) -> Commit | None:
@@ -72,12 +38,12 @@ def begin(observed: Observed, run: Run) -> Commit | None:
         case PodsTarget():
             return None
         case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return None if _holds(rs.spec.template, run.images) else Commit(live_uid=rs.metadata.uid)
+            return None if holds(rs.spec.template, run.images) else Commit(live_uid=rs.metadata.uid)
         case DeploymentTarget(deployment=deployment) if deployment is not None:
             live = live_of(observed.target)
-            if live is None or (_holds(deployment.spec.template, run.images) and _holds(live.spec.template, run.images)):
+            if live is None or (holds(deployment.spec.template, run.images) and holds(live.spec.template, run.images)):
                 return None
-            return Commit(paused=deployment.spec.paused, live_uid=live.metadata.uid, revision=live.revision)
+            return Commit(paused=run.paused, live_uid=live.metadata.uid, revision=live.revision)
         case _:
             return None
 
@@ -102,13 +68,13 @@ def next_act(observed: Observed, run: Run, commit: Commit, listed_fresh: Mapping
 
 
 def _next_for_replica_set(observed: Observed, rs: ReplicaSet, run: Run, listed_fresh: Mapping[str, bool]) -> Next:
-    if not _holds(rs.spec.template, run.images):
+    if not holds(rs.spec.template, run.images):
         return Act(_patch_replica_set(rs, run), "patching the template")
     if not rs.is_observed:
         return Await("waiting for the ReplicaSet controller to see the new template")
     if not listed_fresh.get("replicaset"):
         return FreshList("replicaset")
-    return _give_back(observed, run, rs, "ReplicaSet")
+    return give_back(observed, run, rs, "ReplicaSet")
 
 
 def _next_for_deployment(
@@ -121,14 +87,14 @@ def _next_for_deployment(
         return Broken(f"the ReplicaSet that deploy/{deployment.metadata.name} had at the start is gone")
     history_wanted = run.from_images != run.images
     templates = (deployment.spec.template, live.spec.template)
-    held = all(_holds(template, run.images) for template in templates)
+    held = all(holds(template, run.images) for template in templates)
     if not held or (history_wanted and not is_tombstone_done(live, commit.revision)):
         return _behind_pause(deployment, live, replica_sets, run, listed_fresh)
     if deployment.spec.paused != commit.paused:
-        return Act(PauseTarget(*_judged(deployment), paused=commit.paused), "giving `paused` back")
+        return Act(PauseTarget(*judged(deployment), paused=commit.paused), "giving `paused` back")
     if not deployment.is_observed:
         return Await("waiting for the Deployment controller to see that it may go on")
-    return _give_back(observed, run, deployment, "Deployment")
+    return give_back(observed, run, deployment, "Deployment")
 
 
 def _behind_pause(
@@ -140,10 +106,10 @@ def _behind_pause(
 ) -> Next:
     """The acts that are safe only while the Deployment is paused, in their order."""
     if not deployment.spec.paused:
-        return Act(PauseTarget(*_judged(deployment), paused=True), "pausing the Deployment while its templates change")
+        return Act(PauseTarget(*judged(deployment), paused=True), "pausing the Deployment while its templates change")
     if not deployment.is_observed:
         return Await("waiting for the Deployment controller to see the change")
-    is_new, live_is_new = _holds(deployment.spec.template, run.images), _holds(live.spec.template, run.images)
+    is_new, live_is_new = holds(deployment.spec.template, run.images), holds(live.spec.template, run.images)
     twin = None if is_new and live_is_new else _older_twin(live, replica_sets, run)
     if twin is not None:
         return twin
@@ -164,11 +130,11 @@ def _behind_pause(
 
 
 def _patch_replica_set(rs: ReplicaSet, run: Run) -> Action:
-    return PatchReplicaSetTemplate(*_judged(rs), run.images, init_names_of(rs.spec.template))
+    return PatchTemplate(*judged(rs), "ReplicaSet", run.images, init_names_of(rs.spec.template))
 
 
 def _patch_deployment(deployment: Deployment, run: Run) -> Action:
-    return PatchTemplate(*_judged(deployment), run.images, init_names_of(deployment.spec.template))
+    return PatchTemplate(*judged(deployment), "Deployment", run.images, init_names_of(deployment.spec.template))
 
 
 def _controller_follows(deployment: Deployment) -> bool:
@@ -188,44 +154,13 @@ def _older_twin(live: ReplicaSet, replica_sets: tuple[ReplicaSet, ...], run: Run
     wanted = with_images(live.spec.template, run.images)
     for rs in replica_sets:
         if rs.metadata.uid != live.metadata.uid and same_template(rs.spec.template, wanted):
-            return Act(DeleteTwin(*_judged(rs)), "removing an older ReplicaSet with the same template")
+            return Act(DeleteTwin(*judged(rs)), "removing an older ReplicaSet with the same template")
     return None
 
 
-def disturbed(observed: Observed, run: Run) -> Broken | None:
-    """Somebody else changed the workload under the run: a rollout begun, a template edited, another image set."""
-    match observed.target:
-        case DeploymentTarget(deployment=deployment, replica_sets=replica_sets) if deployment is not None:
-            live = live_of(observed.target)
-            if run.commit is not None:
-                live = next((rs for rs in replica_sets if rs.metadata.uid == run.commit.live_uid), None)
-            name = f"deploy/{deployment.metadata.name}"
-            active = [rs.metadata.name for rs in replica_sets if rs is not live and rs.is_active]
-            if active or live is None:
-                return Broken(f"{name} has other active ReplicaSets ({', '.join(active)}): somebody started a rollout")
-            changed = differences(deployment.spec.template, live.spec.template)
-            if changed:
-                return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
-            return _foreign_images(deployment.spec.template, run, name)
-        case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return _foreign_images(rs.spec.template, run, f"rs/{rs.metadata.name}")
-        case _:
-            return None
-
-
-def _foreign_images(template: Mapping[str, object], run: Run, name: str) -> Broken | None:
-    """Images in the template that are neither the run's old nor its new ones."""
-    have = images_of(template)
-    for container, image in run.images.items():
-        expected = {image, run.from_images.get(container), run.asked_images.get(container)}
-        if have.get(container) not in expected:
-            return Broken(f"somebody set container {container} of {name} to {have.get(container)} in the middle")
-    return None
-
-
-def _give_back(observed: Observed, run: Run, workload: Deployment | ReplicaSet, kind: str) -> Next:
+def give_back(observed: Observed, run: Run, workload: Workload, kind: WorkloadKind) -> Next:
     if run.owners and workload.metadata.uid not in observed.fields_returned:
-        return Act(ReturnFields(*_judged(workload), kind=kind, owners=run.owners), "giving image fields back to their owner")
+        return Act(ReturnFields(*judged(workload), kind=kind, owners=run.owners), "giving image fields back to their owner")
     return Done()
 
 
@@ -241,11 +176,7 @@ def after_pods(observed: Observed, run: Run) -> Next:
     return Done()
 
 
-def _holds(template: Mapping[str, object], images: Mapping[str, str]) -> bool:
-    have = images_of(template)
-    return all(have.get(name) == image for name, image in images.items())
-
-
-def _judged(workload: Deployment | ReplicaSet) -> tuple[str, str, str]:
+def judged(workload: Workload) -> tuple[str, str, str]:
+    """Name, uid and resourceVersion: what an action on the workload is judged on."""
     meta = workload.metadata
     return meta.name, meta.uid, meta.resource_version

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import msgspec
 
 from inplace.engine.clocks import Clocks
-from inplace.engine.commit import disturbed
+from inplace.engine.disturbances import disturbed
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Spec
 from inplace.engine.stages import Judged, gate_of
 from inplace.model.pods import Pod
 from inplace.model.quantity import format_duration
-from inplace.model.run import Failure, Run, Stop
+from inplace.model.run import Back, Failure, Run, Stop
 
 
 def new_failures(judged: Iterable[Judged], run: Run, clocks: Clocks) -> tuple[Failure, ...]:
@@ -33,7 +33,7 @@ def _failure_of(j: Judged, run: Run, clocks: Clocks) -> Failure | None:
     pod = j.facts.pod
     if j.stage == "Failed" and j.trouble is not None:
         return _failure(pod, j.trouble.reason, j.trouble.message)
-    if j.stage == "Pending" and gate_of(pod, run.options.gate) == "Absent":
+    if j.stage == "Pending" and gate_of(pod, run.options.gate) == "Absent" and not run.options.without_gate:
         return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
     if not j.timer:
         return None
@@ -60,11 +60,11 @@ def _failure(pod: Pod, reason: str, message: str) -> Failure:
     return Failure(pod=pod.name, uid=pod.uid, reason=reason, message=message)
 
 
-def stop_of(observed: Observed, spec: Spec, run: Run) -> Stop | None:
+def stop_of(observed: Observed, spec: Spec, run: Run, clocks: Clocks) -> Stop | None:
     """Why no more pods are to be started; None: go on. A commit that has begun is finished before anybody's stop."""
-    broken = disturbed(observed, run)
+    broken = disturbed(observed, run, clocks)
     if broken is not None:
-        return Stop("Failed", broken.reason)
+        return Stop("Failed", broken.reason, by_others=True)
     if run.failures and (run.options.on_failure != "continue" or run.rolling_back):
         return Stop("Failed", _told(run.failures))
     return spec.stop if run.commit is None else None
@@ -76,10 +76,15 @@ def should_roll_back(run: Run, spec: Spec) -> bool:
 
 
 def roll_back(run: Run) -> Run:
+    return go_back(run, "Failure", f"rolled back, because {_told(run.failures)}")
+
+
+def go_back(run: Run, why: Back, message: str) -> Run:
     """The same run, going the other way; only images that the run itself recorded are ever restored."""
-    message = f"rolled back, because {_told(run.failures)}"
+    if run.back is not None:
+        return msgspec.structs.replace(run, back=why, message=message)
     back = {name: run.from_images[name] for name in run.images if name in run.from_images}
-    return msgspec.structs.replace(run, rolling_back=True, wanted=run.images, images=back, failures=(), message=message)
+    return msgspec.structs.replace(run, back=why, wanted=run.images, images=back, revision="", failures=(), message=message)
 
 
 def _told(failures: tuple[Failure, ...]) -> str:

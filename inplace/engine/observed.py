@@ -15,7 +15,7 @@ from inplace.model.network import Service
 from inplace.model.pods import Pod
 from inplace.model.policy import PodDisruptionBudget
 from inplace.model.record import BadRecord, Record, record_of
-from inplace.model.workloads import Deployment, ReplicaSet
+from inplace.model.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -99,13 +99,26 @@ class ReplicaSetTarget(msgspec.Struct, frozen=True, tag=True):
     replica_set: ReplicaSet | None
 
 
+class StatefulSetTarget(msgspec.Struct, frozen=True, tag=True):
+    """`revisions`: those it owns."""
+
+    stateful_set: StatefulSet | None
+    revisions: tuple[ControllerRevision, ...]
+
+
+class DaemonSetTarget(msgspec.Struct, frozen=True, tag=True):
+    daemon_set: DaemonSet | None
+    revisions: tuple[ControllerRevision, ...]
+
+
 class PodsTarget(msgspec.Struct, frozen=True, tag=True):
     """Bare pods. `missing`: names that were asked for and do not exist."""
 
     missing: tuple[str, ...] = ()
 
 
-Target = DeploymentTarget | ReplicaSetTarget | PodsTarget
+RevisionedTarget = StatefulSetTarget | DaemonSetTarget
+Target = DeploymentTarget | ReplicaSetTarget | StatefulSetTarget | DaemonSetTarget | PodsTarget
 
 
 class Observed(msgspec.Struct, frozen=True):

@@ -46,8 +46,11 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
+    """`by_others`: because somebody else changed the workload."""
+
     outcome: Outcome
     message: str = ""
+    by_others: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -1,9 +1,9 @@
 """The heart: one pure function from what is seen to what is to be done, used by the command, the controller and every
 simulation.
 
-Order of a plan: judge every pod; record failures; say whether the run is to stop; finish what is in flight; start more pods
-within step and budgets; when every pod is updated, commit the workload. Given the same view it says the same, and at the goal
-it says nothing.
+Order of a plan: judge every pod; record failures; say whether the run is to stop; finish what is in flight; where the template
+goes first, prepare it; start more pods within step and budgets; when every pod is updated, commit the workload. Given the same
+view it says the same, and at the goal it says nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from inplace.engine import acts, templatefirst
 from inplace.engine import commit as committing
 from inplace.engine import target as workload
 from inplace.engine.actions import Action, ListPods, ListSlices
@@ -19,13 +20,13 @@ from inplace.engine.budget import is_available
 from inplace.engine.clocks import Clocks
 from inplace.engine.drain import ignored_services
 from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
-from inplace.engine.observed import Observed, PodsTarget
+from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
 from inplace.engine.plan import Finished, Plan, PodView, Progress, Spec
 from inplace.engine.stages import IN_FLIGHT, Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import Barrier, describe, position
 from inplace.model.record import Record
-from inplace.model.run import Failure, Run, Stop
+from inplace.model.run import ENDS, Failure, Run, Stop
 
 CONTROLLER_PATIENCE_SECONDS = 300.0
 """Deadline of every wait without an option of its own: commit, budgets."""
@@ -36,7 +37,7 @@ def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
     clocks = Clocks(observed.timers, now)
     if workload.is_gone(observed):
         return _finish(run, Finished("Failed", f"{run.target} was deleted"))
-    stop = stop_of(observed, spec, run)
+    stop = stop_of(observed, spec, run, clocks)
     rules = rules_of(observed, spec, run, stop)
     judged = [judge(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
     failures = new_failures(judged, run, clocks)
@@ -62,6 +63,9 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         ignored=ignored_services(observed.services, options.accept_undrainable),
         stopping=stop is not None,
         bare=isinstance(observed.target, PodsTarget),
+        revision=run.revision if isinstance(observed.target, RevisionedTarget) else None,
+        kept=workload.kept(observed, run),
+        without_gate=options.without_gate,
     )
 
 
@@ -82,12 +86,12 @@ class _View(msgspec.Struct):
     def all_updated(self) -> bool:
         desired = workload.desired(self.observed)
         live = [j for j in self.judged if j.stage != "Gone"]
-        return len(live) == desired and len(live) == len(self.judged) and all(j.stage == "Updated" for j in live)
+        return len(live) == desired and len(live) == len(self.judged) and all(j.stage in ("Updated", "Kept") for j in live)
 
     def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
         """Adds what the pods in flight need, and leaves out whatever is under way already."""
         todo: dict[str, Action] = {}
-        for action in (*self._pod_actions(), *actions):
+        for action in (*self._pod_actions(), *actions, *self._following()):
             if action.key not in self.observed.busy:
                 todo.setdefault(action.key, action)
         closing = started | self.observed.closing
@@ -123,6 +127,19 @@ class _View(msgspec.Struct):
             actions.extend(self._list_slices())
         return actions
 
+    def following(self) -> acts.Act | acts.Await | None:
+        """What a StatefulSet's partition needs; nothing once somebody else has a hand in it."""
+        if self.stop is not None and self.stop.by_others:
+            return None
+        return templatefirst.follow(self.observed, self.run)
+
+    def _following(self) -> list[Action]:
+        match self.following():
+            case acts.Act(action=action):
+                return [action]
+            case _:
+                return []
+
     def _list_slices(self) -> list[Action]:
         """At most one read a second: one that still shows a pod as ready is asked again."""
         last = self.observed.slices_listed_at
@@ -136,7 +153,7 @@ class _View(msgspec.Struct):
         available = sum(is_available(f, closing, self.rules.ignored) for f in self.observed.pods)
         starting = sum(j.uid in closing and j.stage == "Pending" for j in self.judged)
         return Progress(
-            desired=desired,
+            desired=workload.goal(self.observed, self.run),
             updated=sum(j.stage == "Updated" and j.uid not in self.failed for j in self.judged),
             in_flight=len(self.in_flight) + starting,
             unavailable=max(0, desired - available),
@@ -151,12 +168,21 @@ def _go_on(view: _View) -> Plan:
     if view.stop is not None:
         if view.in_flight or observed.busy or observed.closing:
             return view.plan((), f"{view.stop.message}; finishing the pods in flight")
-        return _finish_if_quiet(view, Finished(view.stop.outcome, view.stop.message))
-    where = position(run, view.judged, view.failed, workload.desired(observed), view.clocks)
+        waiting = _following_behind(view)
+        if waiting is not None:
+            return waiting
+        return _finish_if_quiet(view, Finished(view.stop.outcome, view.stop.message, view.stop.by_others))
+    unprepared = _prepare(view)
+    if unprepared is not None:
+        return unprepared
+    where = position(run, view.judged, view.failed, workload.goal(observed, run), view.clocks)
     if isinstance(where, Barrier):
         if where.steps_passed != run.steps_passed:
             return plan(observed, view.spec, msgspec.structs.replace(run, steps_passed=where.steps_passed), view.clocks.now)
         if where.manual and not view.in_flight:
+            waiting = _following_behind(view)
+            if waiting is not None:
+                return waiting
             return _finish_if_quiet(view, Finished("Paused", "paused by its steps"))
         gates = _starts(view, 0)
         return view.plan(gates.actions, where.reason, describe(run))
@@ -168,6 +194,36 @@ def _go_on(view: _View) -> Plan:
         if ended is not None:
             return ended
     return view.plan(starts.actions, starts.waiting, describe(run), starts.uids)
+
+
+def _prepare(view: _View) -> Plan | None:
+    """Where the template goes first: one act or wait at a time until pods may be patched. None: they may."""
+    target, run = view.observed.target, view.run
+    if not isinstance(target, RevisionedTarget):
+        return None
+    match templatefirst.prepare(view.observed, target, run):
+        case acts.Prepared(revision=revision):
+            if revision == run.revision:
+                return None
+            return plan(view.observed, view.spec, msgspec.structs.replace(run, revision=revision), view.clocks.now)
+        case acts.Act(action=action, reason=reason):
+            return view.plan([action], reason, describe(run))
+        case acts.Await(reason=reason):
+            if view.clocks.expired(f"prepare/wait/{reason}", CONTROLLER_PATIENCE_SECONDS):
+                return _finish_if_quiet(view, Finished("Failed", f"gave up after 5 minutes: {reason}"))
+            return view.plan((), reason, describe(run))
+        case other:
+            return _end(view, Finished("Failed", other.reason if isinstance(other, acts.Broken) else str(other)))
+
+
+def _following_behind(view: _View) -> Plan | None:
+    """Before a run stops halfway its StatefulSet's partition is where its pods are; a controller that never says so is not
+    waited for without end."""
+    match view.following():
+        case acts.Act(reason=reason) | acts.Await(reason=reason):
+            if not view.clocks.expired("follow", CONTROLLER_PATIENCE_SECONDS):
+                return view.plan((), reason, describe(view.run))
+    return None
 
 
 def _starts(view: _View, target: int) -> Starts:
@@ -201,18 +257,20 @@ def _commit(view: _View) -> Plan:
     fresh = {moment: _listed_since(view, moment) for moment in _MOMENTS if f"commit/{moment}" in observed.timers}
     after_pods = committing.after_pods(observed, run)
     step = after_pods if run.commit is None else committing.next_act(observed, run, run.commit, fresh)
+    if isinstance(observed.target, RevisionedTarget):
+        step = templatefirst.finish(observed, observed.target, run)
     match step:
-        case committing.Act(action=action, reason=reason):
+        case acts.Act(action=action, reason=reason):
             return view.plan([action], reason, describe(run))
-        case committing.Await(reason=reason):
+        case acts.Await(reason=reason):
             if clocks.expired(f"commit/wait/{reason}", CONTROLLER_PATIENCE_SECONDS):
                 return _end(view, Finished("Failed", f"gave up after 5 minutes: {reason}"))
             return view.plan((), reason, describe(run))
-        case committing.FreshList(moment=moment):
+        case acts.FreshList(moment=moment):
             return _list_pods(view, moment)
-        case committing.Broken(reason=reason):
+        case acts.Broken(reason=reason):
             return _end(view, Finished("Failed", reason))
-        case committing.Done():
+        case acts.Done() | acts.Prepared():
             return _finish_if_quiet(view, _verdict(run)) if fresh.get("end") else _list_pods(view, "end")
 
 
@@ -230,8 +288,13 @@ def _listed_since(view: _View, moment: str) -> bool:
 
 
 def _verdict(run: Run) -> Finished:
-    if run.rolling_back:
-        return Finished("Failed", run.message)
+    match run.back:
+        case "Abort":
+            return Finished("Aborted", run.message)
+        case "Failure":
+            return Finished("RolledBack", run.message)
+        case None:
+            pass
     if run.failures:
         return Finished("Failed", "some pods could not be upgraded in time")
     return Finished("Succeeded")
@@ -239,7 +302,9 @@ def _verdict(run: Run) -> Finished:
 
 def _finish_if_quiet(view: _View, finished: Finished) -> Plan:
     """Reopens what can be reopened first."""
-    last = view.plan(())
+    by_others = view.stop is not None and view.stop.by_others
+    withdrawing = None if by_others or finished.outcome in ENDS else templatefirst.withdraw(view.observed, view.run)
+    last = view.plan(() if withdrawing is None else [withdrawing.action])
     if view.observed.busy or view.observed.closing or any(not isinstance(action, ListSlices) for action in last.actions):
         return last
     return _end(view, finished)

@@ -10,10 +10,21 @@ import msgspec
 from inplace.engine import target as workload
 from inplace.engine.budget import never_allows
 from inplace.engine.commit import live_of
+from inplace.engine.disturbances import differences_from_pods
 from inplace.engine.drain import ignored_services, undrainable
-from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, PodsTarget, ReplicaSetTarget
+from inplace.engine.observed import (
+    DaemonSetTarget,
+    DeploymentTarget,
+    Observed,
+    PodFacts,
+    PodsTarget,
+    ReplicaSetTarget,
+    RevisionedTarget,
+    StatefulSetTarget,
+)
 from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of
+from inplace.engine.templatefirst import comes_back_as_it_was, label_of, newest_revision, revision_label, revision_of_pods
 from inplace.engine.templates import differences, images_of, spec_of
 from inplace.model.pods import PodSpec
 from inplace.model.quantity import is_mutable
@@ -55,28 +66,43 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
 
 def template_spec(observed: Observed) -> PodSpec | None:
     """The workload's pod template; for bare pods, the first pod's spec."""
+    found = workload.workload_of(observed)
+    if found is not None:
+        return spec_of(found.spec.template)
+    return observed.pods[0].pod.spec if isinstance(observed.target, PodsTarget) and observed.pods else None
+
+
+def images_before(observed: Observed, run: Run) -> dict[str, str]:
+    """What the pods that the run is for ran before. The workload's own template may be ahead of them already: if it was
+    paused, partitioned or OnDelete."""
     match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None:
-            return spec_of(deployment.spec.template)
-        case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return spec_of(rs.spec.template)
-        case _:
-            return observed.pods[0].pod.spec if observed.pods else None
-
-
-def images_before(observed: Observed) -> dict[str, str]:
-    """What the pods ran before. A Deployment's own template may be ahead of them already, if it was paused."""
-    if isinstance(observed.target, DeploymentTarget):
-        live = live_of(observed.target)
-        if live is not None:
+        case DeploymentTarget() as target if (live := live_of(target)) is not None:
             return images_of(live.spec.template)
+        case StatefulSetTarget() | DaemonSetTarget() as revisioned:
+            behind = workload.kept(observed, run)
+            revision = revision_of_pods(revisioned, (f for f in observed.pods if f.uid not in behind))
+            if revision is not None:
+                return images_of(revision.template)
+        case _:
+            pass
     spec = template_spec(observed)
     return spec.images() if spec is not None else {}
 
 
+def changed_in_template(observed: Observed, run: Run) -> dict[str, str]:
+    """The images of the template that the pods do not run yet: what `upgrade` without images brings them to."""
+    spec, before = template_spec(observed), images_before(observed, run)
+    return {name: image for name, image in (spec.images() if spec else {}).items() if before.get(name) != image}
+
+
 def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
     match observed.target:
-        case DeploymentTarget(deployment=None) | ReplicaSetTarget(replica_set=None):
+        case (
+            DeploymentTarget(deployment=None)
+            | ReplicaSetTarget(replica_set=None)
+            | StatefulSetTarget(stateful_set=None)
+            | DaemonSetTarget(daemon_set=None)
+        ):
             return f"{run.target} does not exist in namespace {run.target.namespace}"
         case PodsTarget(missing=missing) if missing:
             return f"pod/{missing[0]} does not exist in namespace {run.target.namespace}"
@@ -84,6 +110,37 @@ def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
             return f"no pods match {run.target.selector!r} in namespace {run.target.namespace}"
         case DeploymentTarget() if not resuming:
             return _two_templates(observed.target, run)
+        case StatefulSetTarget() | DaemonSetTarget() as target if not resuming:
+            return _pods_of_other_templates(observed, target, run) or _two_revisions(observed, run)
+        case _:
+            return None
+
+
+def _pods_of_other_templates(observed: Observed, target: RevisionedTarget, run: Run) -> str | None:
+    found = workload.workload_of(observed)
+    assert found is not None
+    if not target.revisions:
+        return f"{run.target} has no ControllerRevision yet: wait until its controller has made one"
+    changed = differences_from_pods(observed, target, run.target.kind, found.spec.template)  # type: ignore[arg-type]
+    if not changed:
+        return None
+    return (
+        f"the template of {run.target} differs from its pods' revisions in more than images ({', '.join(changed[:5])}):"
+        " roll that out first (kubectl delete pod, or its updateStrategy), then upgrade images in place"
+    )
+
+
+def _two_revisions(observed: Observed, run: Run) -> str | None:
+    """A pod that dies while a partition holds the others back is recreated from `currentRevision`: that must be what it ran."""
+    match observed.target:
+        case StatefulSetTarget(stateful_set=s) as target if s is not None and not comes_back_as_it_was(target, run):
+            newest = [f for f in observed.pods if revision_label(f) == s.status.update_revision]
+            if len(newest) == len(observed.pods) == s.spec.replicas:
+                return None  # its controller is about to make the newest the current one
+            return (
+                f"{run.target} is between two revisions (currentRevision {s.status.current_revision}, updateRevision"
+                f" {s.status.update_revision}): bring its pods to the template first (`inplace upgrade {run.target}`)"
+            )
         case _:
             return None
 
@@ -113,13 +170,9 @@ def _pods_problem(observed: Observed, run: Run, lease: str) -> str | None:
     if unknown:
         known = ", ".join(c.name for c in spec.all_containers())
         return f"{run.target} has no container {unknown[0]!r}; it has: {known}"
-    for name in run.images:
-        container = spec.container(name)
-        if container in (spec.init_containers or ()) and container.restart_policy != "Always":
-            return f"container {name!r} of {run.target} is an init container: its new image would take effect only in new pods"
-    if not spec.has_gate(gate):
+    if not spec.has_gate(gate) and not run.options.without_gate:
         others = ", ".join(g.condition_type for g in spec.readiness_gates or ())
-        hint = f"name the one it has with --gate ({others})" if others else how_to_add(gate)
+        hint = f"name the one it has with --gate ({others})" if others else f"{how_to_add(gate)}; or say --without-gate"
         return f"{run.target} has no readiness gate {gate}, so its pods cannot be drained: {hint}"
     for facts in observed.pods:
         problem = _pod_problem(facts, run, lease, isinstance(observed.target, PodsTarget))
@@ -142,7 +195,7 @@ def _pod_problem(facts: PodFacts, run: Run, lease: str, bare: bool) -> str | Non
         return f"pod/{pod.name} is a mirror of a static pod: change its manifest on node {pod.spec.node_name}"
     if bare and owner is not None:
         return owned_by(f"pod/{pod.name}", owner.kind, owner.name)
-    if gate_of(pod, run.options.gate) == "Absent":
+    if gate_of(pod, run.options.gate) == "Absent" and not run.options.without_gate:
         return (
             f"pod/{pod.name} has no readiness gate {run.options.gate}: it was created before the template had it; recreate it"
         )
@@ -173,8 +226,10 @@ def _tool(kind: str, name: str) -> str:
             return "a Job's pods run once; change the Job"
         case "CloneSet" | "AdvancedStatefulSet":
             return "OpenKruise upgrades it in place itself; change the image there"
-        case "StatefulSet" | "DaemonSet":
-            return f"this version of inplace upgrades Deployments, ReplicaSets and bare pods; change the image of {kind}/{name}"
+        case "StatefulSet":
+            return f"upgrade sts/{name}"
+        case "DaemonSet":
+            return f"upgrade ds/{name}"
         case "Rollout":
             return "Argo Rollouts manages it; change the image there"
         case _:
@@ -188,11 +243,19 @@ def _changes(observed: Observed, run: Run) -> bool:
         return True
     if any(isinstance(facts.record, Record) for facts in observed.pods):
         return True
-    return any(not facts.runs(run.images) for facts in observed.pods)
+    behind, label = workload.kept(observed, run), ""
+    if isinstance(observed.target, RevisionedTarget):
+        newest = newest_revision(observed.target)
+        label = label_of(newest, run.target.kind) if newest is not None else ""  # type: ignore[arg-type]
+    return any(
+        not facts.runs(run.images) or (label and revision_label(facts) != label)
+        for facts in observed.pods
+        if facts.uid not in behind
+    )
 
 
 def _budget_problem(observed: Observed, run: Run) -> str | None:
-    if run.options.max_unavailable is None and workload.own_max_unavailable(observed) in (0, "0%"):
+    if run.options.max_unavailable is None and workload.own_max_unavailable(observed, run) in (0, "0%"):
         return (
             f"{run.target} has maxUnavailable 0, but an in-place restart takes a pod out: say how many with --max-unavailable"
         )

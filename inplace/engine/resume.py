@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from inplace.engine.observed import DaemonSetTarget, DeploymentTarget, Observed, StatefulSetTarget
+from inplace.engine.templatefirst import is_ours
+from inplace.model.names import WorkloadKind
 from inplace.model.run import Options, Pause, Run
 
 Verb = Literal["upgrade", "resume", "pause"]
@@ -46,14 +49,46 @@ def decide(stored: Run | None, asked: Run, given: Mapping[str, Any]) -> Decision
     """For `upgrade`: `asked` is the run as a new one would be; `given` are the options that the person named now."""
     if stored is None or not stored.is_open or stored.target_uid != asked.target_uid:
         return Begin(asked, resuming=False)
-    if stored.asked_images != asked.images:
+    if asked.images and stored.asked_images != asked.images:
         if stored.commit is not None:
             return FinishFirst(_again(stored, {}))
-        first = {**asked.from_images, **{k: v for k, v in stored.from_images.items() if k in asked.images}}
-        return Begin(msgspec.structs.replace(asked, from_images=first), resuming=True)
+        return Begin(_adopting(stored, asked), resuming=True)
     if stored.outcome == "Paused":
         return StillPaused(stored)
     return Begin(_again(stored, given), resuming=True)
+
+
+def _adopting(stored: Run, asked: Run) -> Run:
+    """A new run that takes over what the open one has begun: its pods, what they ran before, and the user's own strategy.
+    Containers that only the old one named go on to where that was taking them."""
+    return msgspec.structs.replace(
+        asked,
+        images={**stored.asked_images, **asked.images},
+        from_images={**asked.from_images, **stored.from_images},
+        strategy=asked.strategy if stored.strategy is None else stored.strategy,
+        owners=stored.owners or asked.owners,
+        takes_over=asked.takes_over or stored.takes_over,
+    )
+
+
+def as_seen(run: Run, observed: Observed) -> Run:
+    """The run with what its user has chosen for the workload, as it is now: `paused`, or the update strategy, unless it is
+    one that this run has set itself."""
+    match observed.target:
+        case DeploymentTarget(deployment=deployment) if deployment is not None and run.commit is None:
+            return msgspec.structs.replace(run, paused=deployment.spec.paused)
+        case StatefulSetTarget(stateful_set=s) if s is not None:
+            return _with_strategy(run, s.spec.update_strategy, "StatefulSet")
+        case DaemonSetTarget(daemon_set=d) if d is not None:
+            return _with_strategy(run, d.spec.update_strategy, "DaemonSet")
+        case _:
+            return run
+
+
+def _with_strategy(run: Run, strategy: dict[str, Any], kind: WorkloadKind) -> Run:
+    if run.strategy is not None and is_ours(strategy, run, kind):
+        return run
+    return msgspec.structs.replace(run, strategy=strategy)
 
 
 def resume(stored: Run | None) -> Decision:
@@ -78,6 +113,7 @@ def _again(run: Run, given: Mapping[str, Any]) -> Run:
         options=options,
         steps_passed=steps_passed,
         failures=(),
+        revision="",
         outcome=None,
         message="" if not run.rolling_back else run.message,
     )

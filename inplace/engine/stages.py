@@ -1,10 +1,13 @@
 """Where a pod stands, derived from what is observed and never stored, and what to do about it next.
 
 Pending > Closing > Settling > Restarting > Returning > Updated      and from anywhere: Failed, Released, Gone
+Kept: not for this run, because it is behind the user's own partition.
+A pod without the gate, where that was allowed, goes from Pending to Restarting: it is not drained.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -15,8 +18,9 @@ from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
 from inplace.engine.proof import Trouble, Waiting, may_open, restart_proof, trouble_of
 from inplace.model.pods import Pod
 from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on
+from inplace.model.workloads import CONTROLLER_REVISION_HASH
 
-Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone"]
+Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone", "Kept"]
 GateState = Literal["Open", "Closed", "Missing", "Absent"]
 
 IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "Returning"})
@@ -61,6 +65,19 @@ class Rules(msgspec.Struct, frozen=True):
     """Pods whose image was not patched are reopened."""
     bare: bool = False
     """Bare pods: another run's selection may hold them, too."""
+    revision: str | None = None
+    """What `controller-revision-hash` of an updated pod says; empty: not known yet, so that no image may be patched. None:
+    the pods have no such label."""
+    kept: frozenset[str] = frozenset()
+    """Uids of pods that stay as they are."""
+    without_gate: bool = False
+    """Pods that have no gate are restarted without a drain."""
+
+    def is_current(self, facts: PodFacts) -> bool:
+        """The spec asks for what the run wants. Says nothing about what runs."""
+        if not facts.runs(self.images):
+            return False
+        return not self.revision or facts.pod.metadata.label(CONTROLLER_REVISION_HASH) == self.revision
 
 
 def gate_of(pod: Pod, gate: str) -> GateState:
@@ -77,13 +94,15 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
     seen = evidence or NOTHING_SEEN
     if pod.is_terminating:
         return Judged(facts, "Gone", "is being deleted")
-    current = facts.runs(rules.images)
+    current = rules.is_current(facts)
     match record:
         case BadRecord(problem=problem):
             return Judged(facts, "Failed", problem, trouble=Trouble("BadRecord", problem))
         case Record(lease=other) if rules.bare and other != rules.lease:
             problem = f"is being upgraded by another run (Lease {other})"
             return Judged(facts, "Failed", problem, trouble=Trouble("OtherRun", problem))
+        case None if facts.uid in rules.kept:
+            return Judged(facts, "Kept", "behind the workload's own partition")
         case None if current:
             return _unrecorded(facts, rules)
         case None:
@@ -123,7 +142,10 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
     if rules.stopping and record.before is None:
         return _release(facts, rules, "stopped before its image was patched")
     timer = f"{pod.uid}/drain"
-    if gate_of(pod, rules.gate) != "Closed":
+    gate = gate_of(pod, rules.gate)
+    if gate == "Absent" and rules.without_gate:
+        return _patching(facts, record, rules, seen, now)
+    if gate != "Closed":
         # Somebody opened it under us: closing again is the same act, and idempotent.
         again = CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare)
         return Judged(facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds)
@@ -135,10 +157,20 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
     until = since + (rules.settle_seconds if seen.turned else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
     if now < until:
         return Judged(facts, "Settling", "drained, letting proxies and open connections go", look_again_at=until)
+    return _patching(facts, record, rules, seen, now)
+
+
+def _patching(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
+    """Nothing sends to it any more."""
     unclear = _restart_under_way(facts, record, seen, now)
     if unclear is not None:
+        timer = f"{facts.uid}/drain"
         return Judged(facts, "Settling", unclear, None, now + 1.0, timer, rules.restart_timeout_seconds)
-    return Judged(facts, "Settling", "patching the image", _patch(facts, record, rules))
+    if rules.revision != "":
+        return Judged(facts, "Settling", "patching the image", patch(facts, record, rules))
+    if rules.stopping:
+        return _release(facts, rules, "stopped before its image was changed again")
+    return Judged(facts, "Settling", "waiting for the template")
 
 
 def _why_not_drained(facts: PodFacts, rules: Rules, seen: Evidence) -> tuple[str, bool]:
@@ -162,12 +194,22 @@ def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: flo
     return None
 
 
-def _patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
+def changed_images(facts: PodFacts, rules: Rules) -> dict[str, str]:
+    return {name: image for name, image in rules.images.items() if facts.images.get(name) != image}
+
+
+def restarts(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
+    """Those that a new image restarts: all but ordinary init containers, whose image takes effect when the pod is next
+    recreated (measured)."""
+    return tuple(name for name in sorted(names) if not pod.spec.is_ordinary_init(name))
+
+
+def patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
     """All containers that differ in one patch. Those of an earlier patch stay recorded: their restart is still to be proven."""
     pod, have = facts.pod, facts.images
-    changed = {name: image for name, image in rules.images.items() if have.get(name) != image}
+    changed = changed_images(facts, rules)
     before = dict(record.before or {})
-    for name in sorted(changed):
+    for name in restarts(pod, changed):
         status = pod.container_status(name)
         before[name] = ContainerBefore(
             container_id=status.container_id if status else "", image_id=status.image_id if status else ""
@@ -180,7 +222,7 @@ def _patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
         from_images={**{name: have[name] for name in changed}, **record.from_images},
         before=before,
     )
-    return PatchImages(facts.ref, changed, written, pod.spec.init_names())
+    return PatchImages(facts.ref, changed, written, pod.spec.init_names(), rules.revision or "")
 
 
 def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
@@ -194,6 +236,8 @@ def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence
     opening = may_open(facts, record, seen, rules.min_ready_seconds, now)
     if isinstance(opening, Waiting):
         return Judged(facts, "Returning", opening.reason, None, opening.until, timer, patience, trouble)
+    if record.gate_before == "Absent":
+        return Judged(facts, "Returning", "its restart is proven", DropRecord(facts.ref), None, timer, patience, trouble)
     if record.gate_before != "False" and not _held_by(pod, rules):
         return Judged(facts, "Returning", "opening the gate", _open(facts, rules, "Upgraded"), None, timer, patience, trouble)
     if pod.is_true("ContainersReady"):
@@ -203,7 +247,7 @@ def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence
 
 def _release(facts: PodFacts, rules: Rules, why: str) -> Judged:
     record = facts.record
-    if isinstance(record, Record) and (record.gate_before == "False" or _held_by(facts.pod, rules)):
+    if isinstance(record, Record) and (record.gate_before in ("False", "Absent") or _held_by(facts.pod, rules)):
         return Judged(facts, "Released", why, DropRecord(facts.ref))
     return Judged(facts, "Released", why, _open(facts, rules, "Released"))
 

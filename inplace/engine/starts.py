@@ -5,12 +5,22 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine import target as workload
-from inplace.engine.actions import Action, CloseGate, OpenGate
+from inplace.engine.actions import Action, CloseGate, OpenGate, PatchImages
 from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
-from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts, PodsTarget
+from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts
 from inplace.engine.plan import Spec
-from inplace.engine.stages import IN_FLIGHT, SETTLED_VIEW_SECONDS, Judged, Rules, gate_of
+from inplace.engine.stages import (
+    IN_FLIGHT,
+    SETTLED_VIEW_SECONDS,
+    Judged,
+    Rules,
+    changed_images,
+    gate_of,
+    patch,
+    restarts,
+)
+from inplace.model.pods import Pod
 from inplace.model.record import GateBefore, Record, holds_of, holds_on
 from inplace.model.run import Run
 
@@ -38,16 +48,16 @@ def choose(
     if observed.blind:
         return Starts((), frozenset(), f"waiting for the API server: {observed.blind}")
     pending = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
-    under_way = sum(j.stage not in ("Pending", "Gone") and j.uid not in failed for j in judged)
+    under_way = sum(j.stage not in ("Pending", "Gone", "Kept") and j.uid not in failed for j in judged)
     allowed = max(0, target - under_way - sum(j.uid in observed.closing for j in pending))
-    limit = workload.max_unavailable(observed, run.options)
+    limit = workload.max_unavailable(observed, run)
     room = room_of(judged, workload.desired(observed), limit, observed.closing, rules.ignored)
     disruptions = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
     started: list[Judged] = []
     waiting = ""
     if pending and allowed and room.unready <= 0:
         waiting = _NO_ROOM
-    for j in order_of(pending) if allowed and room.unready > 0 else ():
+    for j in order_of(pending, observed) if allowed and room.unready > 0 else ():
         if len(started) >= allowed:
             break
         if j.uid in observed.busy or j.uid in observed.closing:
@@ -62,8 +72,7 @@ def choose(
             room = Room(room.ready - 1, room.unready - 1)
         else:
             room = Room(room.ready, room.unready - 1)
-    bare = isinstance(observed.target, PodsTarget)
-    closes = tuple(_close(j.facts, run, rules, spec, bare) for j in started)
+    closes = tuple(_begin(j.facts, run, rules, spec) for j in started)
     uids = frozenset(j.uid for j in started)
     if waiting == _NO_ROOM:
         # While pods of ours are in flight that is how it should be, and nothing to tell.
@@ -85,21 +94,35 @@ def _why_not(j: Judged, room: Room, disruptions: DisruptionRoom, observed: Obser
     if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
         clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
         return "looking at the pods for 2 seconds before the first is touched"
+    if not ready and _is_cut_off(j.facts.pod):
+        return f"waiting for the node of pod/{j.facts.pod.name} ({j.facts.pod.spec.node_name}), which does not report"
     return ""
 
 
-def _close(facts: PodFacts, run: Run, rules: Rules, spec: Spec, bare: bool) -> Action:
-    have = facts.images
+def _is_cut_off(pod: Pod) -> bool:
+    """Not Ready, though its containers and all its gates are: no kubelet says that. The node's controller has, because the
+    node does not report (kubernetes, MarkPodsNotReady); a kubelet that does not report restarts nothing."""
+    conditions = ("ContainersReady", *(gate.condition_type for gate in pod.spec.readiness_gates or ()))
+    return pod.condition("Ready") is not None and all(pod.is_true(condition) for condition in conditions)
+
+
+def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec) -> Action:
+    """The first act on a pod: closing its gate, where it has one and something is to restart."""
     record = Record(
         run=run.id,
         lease=rules.lease,
         gate_before=gate_before(facts, rules.gate),
-        from_images={name: have[name] for name in run.images if name in have and have[name] != run.images[name]},
+        from_images={name: facts.images[name] for name in changed_images(facts, rules) if name in facts.images},
         to_images=run.images,
         since=spec.since,
     )
+    changed = changed_images(facts, rules)
+    if changed and not restarts(facts.pod, changed):
+        return PatchImages(facts.ref, changed, None, facts.pod.spec.init_names(), rules.revision or "")
+    if record.gate_before == "Absent":
+        return patch(facts, record, rules)
     # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
-    return CloseGate(facts.ref, rules.gate, record, judged_version=bare or not facts.is_ready)
+    return CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare or not facts.is_ready)
 
 
 def gate_before(facts: PodFacts, gate: str) -> GateBefore:
@@ -107,9 +130,9 @@ def gate_before(facts: PodFacts, gate: str) -> GateBefore:
     match gate_of(facts.pod, gate):
         case "Closed":
             return "True" if holds_on(holds_of(facts.pod), gate) else "False"
-        case "Missing":
-            return "Missing"
-        case _:
+        case "Missing" | "Absent" as state:
+            return state
+        case "Open":
             return "True"
 
 

@@ -1,69 +1,123 @@
-"""The workload's own say: how many pods, how many may be missing, how long ready counts."""
+"""The workload's own say: how many pods, which of them, how many may be missing, how long ready counts."""
 
 from __future__ import annotations
 
-from inplace.engine.observed import DeploymentTarget, Observed, PodsTarget, ReplicaSetTarget
+from collections.abc import Mapping
+from typing import Any
+
+from inplace.engine.observed import (
+    DaemonSetTarget,
+    DeploymentTarget,
+    Observed,
+    PodFacts,
+    PodsTarget,
+    ReplicaSetTarget,
+    StatefulSetTarget,
+)
 from inplace.model.quantity import budget_of
-from inplace.model.run import Options
+from inplace.model.run import Options, Run
+from inplace.model.workloads import DaemonSet, Deployment, ReplicaSet, StatefulSet, Workload
 
 DEFAULT_MAX_UNAVAILABLE = "25%"
+CAREFUL_MAX_UNAVAILABLE = 1
+"""What Kubernetes itself takes for StatefulSets and DaemonSets that say nothing."""
+
+
+def workload_of(observed: Observed) -> Workload | None:
+    """None: it is gone, or the target is bare pods."""
+    match observed.target:
+        case DeploymentTarget(deployment=workload):
+            return workload
+        case ReplicaSetTarget(replica_set=workload):
+            return workload
+        case StatefulSetTarget(stateful_set=workload):
+            return workload
+        case DaemonSetTarget(daemon_set=workload):
+            return workload
+        case PodsTarget():
+            return None
 
 
 def is_gone(observed: Observed) -> bool:
     """Deleted, or no pods left of a selection."""
-    match observed.target:
-        case DeploymentTarget(deployment=None) | ReplicaSetTarget(replica_set=None):
-            return True
-        case PodsTarget():
-            return not observed.pods
-        case _:
-            return False
+    if isinstance(observed.target, PodsTarget):
+        return not observed.pods
+    return workload_of(observed) is None
 
 
 def uid_of(observed: Observed) -> str:
-    match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None:
-            return deployment.metadata.uid
-        case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return rs.metadata.uid
-        case _:
-            return ""
+    workload = workload_of(observed)
+    return workload.metadata.uid if workload is not None else ""
 
 
 def desired(observed: Observed) -> int:
     """How many pods there are to be."""
-    match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None:
-            return deployment.spec.replicas
-        case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return rs.spec.replicas
-        case _:
+    match workload_of(observed):
+        case Deployment() | ReplicaSet() | StatefulSet() as workload:
+            return workload.spec.replicas
+        case DaemonSet() as workload:
+            return workload.status.desired_number_scheduled
+        case None:
             return len(observed.pods)
 
 
-def own_max_unavailable(observed: Observed) -> int | str:
-    """The workload's own, else 25 %."""
-    match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None:
-            rolling = deployment.spec.strategy.rolling_update
+def goal(observed: Observed, run: Run) -> int:
+    """How many pods the run is to update: all, but for those behind the user's own partition."""
+    return max(0, desired(observed) - own_partition(run))
+
+
+def own_partition(run: Run) -> int:
+    """The user's `partition`, which limits the run: pods of a lower index keep their revision. A run that takes over a
+    changed template was begun to bring all pods to it."""
+    if run.takes_over or run.strategy is None:
+        return 0
+    return int((run.strategy.get("rollingUpdate") or {}).get("partition") or 0)
+
+
+def index_of(stateful_set: StatefulSet, facts: PodFacts) -> int:
+    """What a partition counts: the ordinal in the pod's name, less `spec.ordinals.start`. -1 for a name without one."""
+    ordinal = facts.pod.name.rpartition("-")[2]
+    return int(ordinal) - stateful_set.first_ordinal if ordinal.isdecimal() else -1
+
+
+def kept(observed: Observed, run: Run) -> frozenset[str]:
+    """Uids of the pods that stay as they are, because they are behind the user's own partition."""
+    partition = own_partition(run)
+    workload = workload_of(observed)
+    if not partition or not isinstance(workload, StatefulSet):
+        return frozenset()
+    return frozenset(facts.uid for facts in observed.pods if index_of(workload, facts) < partition)
+
+
+def own_max_unavailable(observed: Observed, run: Run) -> int | str:
+    """The workload's own, else Kubernetes' own default for its kind. While a run is on, a StatefulSet's and a DaemonSet's
+    own strategy is the saved one."""
+    match workload_of(observed):
+        case Deployment(spec=spec):
+            rolling = spec.strategy.rolling_update
             own = rolling.max_unavailable if rolling is not None else None
             return DEFAULT_MAX_UNAVAILABLE if own is None else own
+        case StatefulSet() as workload if workload.spec.pod_management_policy == "OrderedReady":
+            return CAREFUL_MAX_UNAVAILABLE
+        case StatefulSet() | DaemonSet() as workload:
+            strategy = workload.spec.update_strategy if run.strategy is None else run.strategy
+            return _max_unavailable_in(strategy)
         case _:
             return DEFAULT_MAX_UNAVAILABLE
 
 
-def max_unavailable(observed: Observed, options: Options) -> int:
-    value = options.max_unavailable if options.max_unavailable is not None else own_max_unavailable(observed)
-    return budget_of(value, desired(observed))
+def _max_unavailable_in(strategy: Mapping[str, Any]) -> int | str:
+    own = (strategy.get("rollingUpdate") or {}).get("maxUnavailable")
+    return CAREFUL_MAX_UNAVAILABLE if own is None else own
+
+
+def max_unavailable(observed: Observed, run: Run) -> int:
+    asked = run.options.max_unavailable
+    return budget_of(own_max_unavailable(observed, run) if asked is None else asked, desired(observed))
 
 
 def min_ready_seconds(observed: Observed, options: Options) -> float:
     if options.min_ready_seconds is not None:
         return options.min_ready_seconds
-    match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None:
-            return float(deployment.spec.min_ready_seconds)
-        case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return float(rs.spec.min_ready_seconds)
-        case PodsTarget() | DeploymentTarget() | ReplicaSetTarget():
-            return 0.0
+    workload = workload_of(observed)
+    return float(workload.spec.min_ready_seconds) if workload is not None else 0.0

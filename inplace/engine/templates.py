@@ -30,6 +30,12 @@ def init_names_of(template: Mapping[str, Any]) -> frozenset[str]:
     return spec_of(template).init_names()
 
 
+def holds(template: Mapping[str, Any], images: Mapping[str, str]) -> bool:
+    """Whether it asks for these images."""
+    have = images_of(template)
+    return all(have.get(name) == image for name, image in images.items())
+
+
 def with_images(template: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
     """A copy in which the named containers have these images."""
     spec = dict(template.get("spec") or {})

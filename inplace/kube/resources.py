@@ -5,16 +5,17 @@ Kinds that we only refuse or name are decoded into `Named`: their metadata.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from inplace.model.meta import Object, ObjectMeta, Wire
+from inplace.model.names import WorkloadKind
 from inplace.model.network import EndpointSlice, Service
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease, PodDisruptionBudget
-from inplace.model.workloads import Deployment, ReplicaSet
+from inplace.model.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
 
 T = TypeVar("T", bound=Object)
 
@@ -112,9 +113,29 @@ STATEFUL_SETS = Resource(
     kind="StatefulSet",
     singular="statefulset",
     short_names=("sts",),
-    type=Named,
+    type=StatefulSet,
 )
 DAEMON_SETS = Resource(
-    group="apps", version="v1", plural="daemonsets", kind="DaemonSet", singular="daemonset", short_names=("ds",), type=Named
+    group="apps",
+    version="v1",
+    plural="daemonsets",
+    kind="DaemonSet",
+    singular="daemonset",
+    short_names=("ds",),
+    type=DaemonSet,
 )
+CONTROLLER_REVISIONS = Resource(
+    group="apps",
+    version="v1",
+    plural="controllerrevisions",
+    kind="ControllerRevision",
+    singular="controllerrevision",
+    type=ControllerRevision,
+)
+WORKLOADS: dict[WorkloadKind, Resource[Any]] = {
+    "Deployment": DEPLOYMENTS,
+    "StatefulSet": STATEFUL_SETS,
+    "DaemonSet": DAEMON_SETS,
+    "ReplicaSet": REPLICA_SETS,
+}
 JOBS = Resource(group="batch", version="v1", plural="jobs", kind="Job", singular="job", type=Named)

@@ -14,7 +14,10 @@ REQUEST = "inplace.dev/request"
 DEFAULT_GATE = "inplace.dev/ready"
 FIELD_MANAGER = "inplace"
 
-Kind = Literal["Deployment", "ReplicaSet", "Pods"]
+WorkloadKind = Literal["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]
+Kind = Literal[WorkloadKind, "Pods"]
+SHORT: dict[WorkloadKind, str] = {"Deployment": "deploy", "StatefulSet": "sts", "DaemonSet": "ds", "ReplicaSet": "rs"}
+"""As kubectl's users write them."""
 
 
 class PodRef(msgspec.Struct, frozen=True):
@@ -36,10 +39,6 @@ class TargetRef(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     selector: str = ""
 
     def __str__(self) -> str:
-        match self.kind:
-            case "Deployment":
-                return f"deploy/{self.name}"
-            case "ReplicaSet":
-                return f"rs/{self.name}"
-            case "Pods":
-                return f"pods -l {self.selector}" if self.selector else " ".join(f"pod/{n}" for n in self.pod_names)
+        if self.kind == "Pods":
+            return f"pods -l {self.selector}" if self.selector else " ".join(f"pod/{n}" for n in self.pod_names)
+        return f"{SHORT[self.kind]}/{self.name}"

@@ -53,6 +53,10 @@ class PodSpec(Wire, frozen=True):
     def init_names(self) -> frozenset[str]:
         return frozenset(c.name for c in self.init_containers or ())
 
+    def is_ordinary_init(self, name: str) -> bool:
+        """An init container that runs to its end before the others start; sidecars are not ordinary."""
+        return any(c.name == name and c.restart_policy != "Always" for c in self.init_containers or ())
+
     def has_gate(self, condition_type: str) -> bool:
         return any(gate.condition_type == condition_type for gate in self.readiness_gates or ())
 

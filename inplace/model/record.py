@@ -15,7 +15,8 @@ from inplace.model.meta import Wire
 from inplace.model.names import HOLDS, RECORD
 from inplace.model.pods import Pod
 
-GateBefore = Literal["True", "False", "Missing"]
+GateBefore = Literal["True", "False", "Missing", "Absent"]
+"""`Absent`: the pod has no gate, and was restarted without a drain."""
 
 
 class ContainerBefore(Wire, frozen=True, kw_only=True):

@@ -16,7 +16,11 @@ from inplace.model.names import DEFAULT_GATE, TargetRef
 from inplace.model.quantity import parse_count_or_percent, parse_duration
 
 OnFailure = Literal["pause", "rollback", "continue"]
-Outcome = Literal["Succeeded", "Failed", "TimedOut", "Paused", "Interrupted"]
+Outcome = Literal["Succeeded", "Failed", "RolledBack", "Aborted", "TimedOut", "Paused", "Interrupted"]
+ENDS: frozenset[Outcome] = frozenset({"Succeeded", "RolledBack", "Aborted"})
+"""With these nothing is left to do: the workload is consistent, and nothing of ours is on it."""
+Back = Literal["Failure", "Abort"]
+"""Why a run goes back."""
 
 
 class Share(Wire, frozen=True, tag_field="step", tag="share"):
@@ -68,6 +72,8 @@ class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
     min_ready_seconds: float | None = None
     on_failure: OnFailure = "pause"
     accept_undrainable: tuple[str, ...] = ()
+    without_gate: bool = False
+    """Nothing is drained, and nothing is claimed: for pods that have no gate."""
 
 
 class FieldOwner(Wire, frozen=True, kw_only=True):
@@ -119,13 +125,25 @@ class Run(Wire, frozen=True, kw_only=True):
     ended_at: str = ""
     steps_passed: int = 0
     owners: tuple[FieldOwner, ...] = ()
+    paused: bool = False
+    """The user's `spec.paused` of a Deployment, as it was when the run was last begun or resumed."""
+    takes_over: bool = False
+    """Begun without images: to bring the pods to the template, those behind a partition too."""
+    strategy: dict[str, Any] | None = None
+    """The user's updateStrategy, saved before our first write to a StatefulSet or DaemonSet; given back at the end."""
+    revision: str = ""
+    """The value of `controller-revision-hash` that stands for the images, known once the template is patched."""
     commit: Commit | None = None
     failures: tuple[Failure, ...] = ()
-    rolling_back: bool = False
+    back: Back | None = None
     wanted: dict[str, str] | None = None
     """While rolling back: the images that were asked for."""
     outcome: Outcome | None = None
     message: str = ""
+
+    @property
+    def rolling_back(self) -> bool:
+        return self.back is not None
 
     @property
     def asked_images(self) -> dict[str, str]:
@@ -134,7 +152,7 @@ class Run(Wire, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         """Has work left, whether or not anybody does it now."""
-        return self.outcome != "Succeeded" and not (self.outcome == "Failed" and self.rolling_back)
+        return self.outcome not in ENDS
 
 
 def decode_run(text: str) -> Run:
@@ -162,7 +180,11 @@ def lease_name(target: TargetRef) -> str:
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Somebody asked the run to end early: pods in flight are finished or reopened, no more are started."""
+    """The run is to end early: pods in flight are finished or reopened, no more are started.
+
+    `by_others`: because somebody else changed the workload.
+    """
 
     outcome: Outcome
     message: str
+    by_others: bool = False

@@ -1,4 +1,4 @@
-"""Deployments and ReplicaSets: what the template-last commit reads (design, section 5)."""
+"""Deployments, ReplicaSets, StatefulSets and DaemonSets: what planning and committing read (design, section 5)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from inplace.model.meta import LabelSelector, ObjectMeta, Wire
 
 REVISION = "deployment.kubernetes.io/revision"
 POD_TEMPLATE_HASH = "pod-template-hash"
+CONTROLLER_REVISION_HASH = "controller-revision-hash"
 
 
 class RollingUpdate(Wire, frozen=True):
@@ -73,3 +74,78 @@ class ReplicaSet(Wire, frozen=True):
     def revision(self) -> int:
         text = self.metadata.annotation(REVISION) or "0"
         return int(text) if text.isdigit() else 0
+
+
+class Ordinals(Wire, frozen=True):
+    start: int = 0
+
+
+class StatefulSetSpec(Wire, frozen=True):
+    """`update_strategy` is plain JSON: it is saved, and given back to the letter."""
+
+    selector: LabelSelector = LabelSelector()
+    template: dict[str, Any] = {}
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    pod_management_policy: str = "OrderedReady"
+    update_strategy: dict[str, Any] = {}
+    ordinals: Ordinals | None = None
+
+
+class StatefulSetStatus(WorkloadStatus, frozen=True):
+    current_revision: str = ""
+    update_revision: str = ""
+
+
+class StatefulSet(Wire, frozen=True):
+    metadata: ObjectMeta
+    spec: StatefulSetSpec = StatefulSetSpec()
+    status: StatefulSetStatus = StatefulSetStatus()
+
+    @property
+    def is_observed(self) -> bool:
+        return self.status.observed_generation >= self.metadata.generation
+
+    @property
+    def first_ordinal(self) -> int:
+        return self.spec.ordinals.start if self.spec.ordinals is not None else 0
+
+
+class DaemonSetSpec(Wire, frozen=True):
+    selector: LabelSelector = LabelSelector()
+    template: dict[str, Any] = {}
+    min_ready_seconds: int = 0
+    update_strategy: dict[str, Any] = {}
+
+
+class DaemonSetStatus(Wire, frozen=True):
+    observed_generation: int = 0
+    desired_number_scheduled: int = 0
+    updated_number_scheduled: int = 0
+    number_ready: int = 0
+
+
+class DaemonSet(Wire, frozen=True):
+    metadata: ObjectMeta
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()
+
+    @property
+    def is_observed(self) -> bool:
+        return self.status.observed_generation >= self.metadata.generation
+
+
+class ControllerRevision(Wire, frozen=True):
+    """A template as a StatefulSet or a DaemonSet had it. `data` is `{"spec": {"template": ...}}`, with a `$patch` marker."""
+
+    metadata: ObjectMeta
+    revision: int = 0
+    data: dict[str, Any] = {}
+
+    @property
+    def template(self) -> dict[str, Any]:
+        template = (self.data.get("spec") or {}).get("template") or {}
+        return {key: value for key, value in template.items() if key != "$patch"}
+
+
+Workload = Deployment | ReplicaSet | StatefulSet | DaemonSet

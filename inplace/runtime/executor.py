@@ -21,19 +21,21 @@ from inplace.engine.actions import (
     ListSlices,
     OpenGate,
     PatchImages,
-    PatchReplicaSetTemplate,
     PatchTemplate,
     PauseTarget,
     ReturnFields,
+    SetStrategy,
+    TargetAction,
 )
 from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
 from inplace.kube.errors import AlreadyExists, NotFound
-from inplace.kube.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, REPLICA_SETS, Resource
-from inplace.kube.seam import JSON_PATCH, STRATEGIC_MERGE
-from inplace.model.names import FIELD_MANAGER, RECORD, PodRef
+from inplace.kube.resources import ENDPOINT_SLICES, PODS, REPLICA_SETS, WORKLOADS, Resource
+from inplace.kube.seam import JSON_PATCH, MERGE, STRATEGIC_MERGE
+from inplace.model.names import FIELD_MANAGER, RECORD, PodRef, WorkloadKind
 from inplace.model.record import encode_record
+from inplace.model.workloads import CONTROLLER_REVISION_HASH
 from inplace.runtime.watches import Watches
 
 Json = dict[str, Any]
@@ -56,21 +58,23 @@ class Executor:
             case CloseGate(pod=pod, gate=gate, record=record, judged_version=judged_version):
                 body = gate_body(gate, False, "Upgrading", {RECORD: encode_record(record)}, self._utcnow())
                 self._patch_pod(pod, body, "status", version=judged_version)
-            case PatchImages(pod=pod, images=images, record=record, init=init):
-                body = {**images_body(images, init), "metadata": {"annotations": {RECORD: encode_record(record)}}}
-                self._patch_pod(pod, body, "", version=True)
+            case PatchImages(pod=pod, images=images, record=record, init=init, revision=revision):
+                meta: Json = {"annotations": {RECORD: encode_record(record)}} if record is not None else {}
+                if revision:
+                    meta["labels"] = {CONTROLLER_REVISION_HASH: revision}
+                self._patch_pod(pod, {**images_body(images, init), "metadata": meta}, "", version=True)
             case OpenGate(pod=pod, gate=gate, reason=reason):
                 body = gate_body(gate, True, reason, {RECORD: None}, self._utcnow())
                 self._patch_pod(pod, body, "status", version=True, retries=False)
             case DropRecord(pod=pod):
                 self._patch_pod(pod, {"metadata": {"annotations": {RECORD: None}}}, "", version=True)
             case PauseTarget(paused=paused):
-                self._patch_deployment(action, {"spec": {"paused": True if paused else None}})
-            case PatchTemplate(images=images, init=init):
-                self._patch_deployment(action, {"spec": {"template": images_body(images, init)}})
-            case PatchReplicaSetTemplate(images=images, init=init):
-                body = {"spec": {"template": images_body(images, init)}}
-                self._store(self._watches.replica_sets, self._patch_target(REPLICA_SETS, action, body, STRATEGIC_MERGE))
+                self._patch_workload(action, "Deployment", {"spec": {"paused": True if paused else None}}, STRATEGIC_MERGE)
+            case PatchTemplate(kind=kind, images=images, init=init):
+                self._patch_workload(action, kind, {"spec": {"template": images_body(images, init)}}, STRATEGIC_MERGE)
+            case SetStrategy(kind=kind, strategy=strategy):
+                body = {"spec": {"updateStrategy": {"rollingUpdate": None, **strategy}}}
+                self._patch_workload(action, kind, body, MERGE)
             case DeleteTwin(name=name, uid=uid, resource_version=version):
                 self._delete_twin(name, uid, version)
             case CreateTombstone(manifest=manifest):
@@ -106,12 +110,10 @@ class Executor:
         )
         self._store(self._watches.pods, answer)
 
-    def _patch_deployment(self, action: PauseTarget | PatchTemplate, body: Json) -> None:
-        self._store(self._watches.deployments, self._patch_target(DEPLOYMENTS, action, body, STRATEGIC_MERGE))
-
-    def _patch_target(self, resource: Resource[Any], action: Any, body: Json, content_type: str) -> Any:
+    def _patch_workload(self, action: TargetAction, kind: WorkloadKind, body: Json, content_type: str) -> None:
         whole = {"metadata": {"uid": action.uid, "resourceVersion": action.resource_version}, **body}
-        return self._api.patch(resource, self._namespace, action.name, whole, content_type, dry_run=self._dry_run)
+        answer = self._api.patch(WORKLOADS[kind], self._namespace, action.name, whole, content_type, dry_run=self._dry_run)
+        self._store(self._watches.of_kind(kind), answer)
 
     def _delete_twin(self, name: str, uid: str, version: str) -> None:
         try:
@@ -138,10 +140,8 @@ class Executor:
 
     def _return_fields(self, action: ReturnFields) -> None:
         """Judged on what it reads itself: managedFields are in no cache."""
-        resource: Resource[Any] = DEPLOYMENTS if action.kind == "Deployment" else REPLICA_SETS
-        path: tuple[str, ...] = TEMPLATE_PATH
-        if action.kind == "Pod":
-            resource, path = PODS, POD_PATH
+        resource: Resource[Any] = PODS if action.kind == "Pod" else WORKLOADS[action.kind]
+        path = POD_PATH if action.kind == "Pod" else TEMPLATE_PATH
         meta = self._api.get_raw(resource, self._namespace, action.name)["metadata"]
         if meta["uid"] != action.uid:
             return

@@ -7,12 +7,14 @@ pods that did not change costs nothing here; evidence is folded event by event, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from inplace.engine.drain import entries_by_pod, ignored_services, index_of
 from inplace.engine.evidence import confirm, witness
 from inplace.engine.observed import (
+    DaemonSetTarget,
     DeploymentTarget,
     Entry,
     Evidence,
@@ -20,16 +22,21 @@ from inplace.engine.observed import (
     PodFacts,
     PodsTarget,
     ReplicaSetTarget,
+    StatefulSetTarget,
     Target,
     facts_of,
 )
+from inplace.kube.cache import Cache
 from inplace.kube.lists import Listing
-from inplace.model.meta import version_of
-from inplace.model.names import TargetRef
+from inplace.model.meta import Object, version_of
+from inplace.model.names import TargetRef, WorkloadKind
 from inplace.model.network import EndpointSlice
 from inplace.model.pods import Pod
+from inplace.model.workloads import ControllerRevision, ReplicaSet
 from inplace.runtime.inbox import Event, PodChanged, SliceChanged
 from inplace.runtime.watches import Watches
+
+T = TypeVar("T", bound=Object)
 
 
 class Observer:
@@ -159,25 +166,15 @@ class Observer:
                 self._judge(facts.pod, at)
 
     def _target_now(self) -> Target:
-        watches, name = self._watches, (self._target.namespace, self._target.name)
-        match self._target.kind:
-            case "Deployment":
-                assert watches.deployments is not None
-                assert watches.replica_sets is not None
-                deployment = watches.deployments.named(*name)
-                if deployment is not None and deployment.metadata.uid != self._target_uid:
-                    deployment = None
-                owned = [rs for rs in watches.replica_sets.snapshot().values() if rs.metadata.owned_by(self._target_uid)]
-                return DeploymentTarget(deployment, tuple(owned))
-            case "ReplicaSet":
-                assert watches.replica_sets is not None
-                replica_set = watches.replica_sets.named(*name)
-                if replica_set is not None and replica_set.metadata.uid != self._target_uid:
-                    replica_set = None
-                return ReplicaSetTarget(replica_set)
-            case "Pods":
-                there = {facts.pod.name for facts in self._facts.values()}
-                return PodsTarget(tuple(name for name in self._target.pod_names if name not in there))
+        uid, kind = self._target_uid, self._target.kind
+        if kind == "Pods":
+            there = {facts.pod.name for facts in self._facts.values()}
+            return PodsTarget(tuple(name for name in self._target.pod_names if name not in there))
+        assert self._watches.workload is not None
+        workload = self._watches.workload.named(self._target.namespace, self._target.name)
+        if workload is not None and workload.metadata.uid != uid:
+            workload = None
+        return target_of(kind, workload, _owned(self._watches.replica_sets, uid), _owned(self._watches.revisions, uid))
 
     def _own_pods(self, target: Target) -> list[str]:
         """Uids of the live pods that belong to the target, in the order of their names."""
@@ -185,12 +182,31 @@ class Observer:
             case DeploymentTarget(replica_sets=replica_sets):
                 owners = {rs.metadata.uid for rs in replica_sets}
                 mine = [f for f in self._facts.values() if (o := f.pod.metadata.controller()) is not None and o.uid in owners]
-            case ReplicaSetTarget():
+            case ReplicaSetTarget() | StatefulSetTarget() | DaemonSetTarget():
                 mine = [f for f in self._facts.values() if f.pod.metadata.owned_by(self._target_uid)]
             case PodsTarget():
                 names = self._target.pod_names
                 mine = [f for f in self._facts.values() if not names or f.pod.name in names]
         return [f.pod.uid for f in sorted(mine, key=lambda f: f.pod.name) if not f.pod.is_finished]
+
+
+def target_of(
+    kind: WorkloadKind, workload: Any, replica_sets: Iterable[ReplicaSet], revisions: Iterable[ControllerRevision]
+) -> Target:
+    """`workload` is None once it is deleted or another object has its name."""
+    match kind:
+        case "Deployment":
+            return DeploymentTarget(workload, tuple(replica_sets))
+        case "ReplicaSet":
+            return ReplicaSetTarget(workload)
+        case "StatefulSet":
+            return StatefulSetTarget(workload, tuple(revisions))
+        case "DaemonSet":
+            return DaemonSetTarget(workload, tuple(revisions))
+
+
+def _owned(cache: Cache[T] | None, uid: str) -> tuple[T, ...]:
+    return tuple(o for o in cache.snapshot().values() if o.metadata.owned_by(uid)) if cache is not None else ()
 
 
 def _replace(

@@ -9,26 +9,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
 from inplace.engine.drain import index_of
-from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, PodsTarget, ReplicaSetTarget, Target, facts_of
+from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.stages import GateState, gate_of, judge
 from inplace.engine.steps import describe
 from inplace.kube.api import Api
 from inplace.kube.errors import Forbidden, NotFound
-from inplace.kube.resources import DEPLOYMENTS, ENDPOINT_SLICES, LEASES, PODS, REPLICA_SETS, SERVICES
+from inplace.kube.resources import (
+    CONTROLLER_REVISIONS,
+    ENDPOINT_SLICES,
+    LEASES,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    WORKLOADS,
+    Resource,
+)
+from inplace.model.meta import Object
 from inplace.model.names import DEFAULT_GATE, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, holds_of
 from inplace.model.run import Run, lease_name
 from inplace.runtime.lock import LEASE_SECONDS, request_of, run_of
+from inplace.runtime.observer import target_of
 from inplace.runtime.session import Found, find
 
+T = TypeVar("T", bound=Object)
 MANAGED_BY = "app.kubernetes.io/managed-by=inplace"
 
 
@@ -164,21 +177,22 @@ def _observed(api: Api, target: TargetRef, found: Found) -> Observed:
 
 def _target(api: Api, target: TargetRef, found: Found) -> tuple[Target, Iterable[Pod]]:
     namespace = target.namespace
-    match target.kind:
-        case "Deployment":
-            deployment = api.get(DEPLOYMENTS, namespace, target.name)
-            listed = api.list(REPLICA_SETS, namespace, label_selector=found.selector).items
-            owned = tuple(rs for rs in listed if rs.metadata.owned_by(found.uid))
-            owners = {rs.metadata.uid for rs in owned}
-            return DeploymentTarget(deployment, owned), _owned_pods(api, target, found, owners)
-        case "ReplicaSet":
-            replica_set = api.get(REPLICA_SETS, namespace, target.name)
-            return ReplicaSetTarget(replica_set), _owned_pods(api, target, found, {found.uid})
-        case "Pods":
-            if not target.pod_names:
-                return PodsTarget(), api.list(PODS, namespace, label_selector=found.selector).items
-            there = {pod.name: pod for name in target.pod_names if (pod := _named(api, namespace, name)) is not None}
-            return PodsTarget(tuple(name for name in target.pod_names if name not in there)), there.values()
+    if target.kind == "Pods":
+        if not target.pod_names:
+            return PodsTarget(), api.list(PODS, namespace, label_selector=found.selector).items
+        there = {pod.name: pod for name in target.pod_names if (pod := _named(api, namespace, name)) is not None}
+        return PodsTarget(tuple(name for name in target.pod_names if name not in there)), there.values()
+    workload = api.get(WORKLOADS[target.kind], namespace, target.name)
+    replica_sets = _owned(api, REPLICA_SETS, namespace, found) if target.kind == "Deployment" else ()
+    has_revisions = target.kind in ("StatefulSet", "DaemonSet")
+    revisions = _owned(api, CONTROLLER_REVISIONS, namespace, found) if has_revisions else ()
+    owners = {rs.metadata.uid for rs in replica_sets} if target.kind == "Deployment" else {found.uid}
+    return target_of(target.kind, workload, replica_sets, revisions), _owned_pods(api, target, found, owners)
+
+
+def _owned(api: Api, resource: Resource[T], namespace: str, found: Found) -> tuple[T, ...]:
+    listed = api.list(resource, namespace, label_selector=found.selector).items
+    return tuple(item for item in listed if item.metadata.owned_by(found.uid))
 
 
 def _owned_pods(api: Api, target: TargetRef, found: Found, owners: set[str]) -> list[Pod]:

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from inplace.kube.api import Api
+from inplace.kube.resources import WORKLOADS
 from inplace.kube.seam import Request
 from inplace.model.names import Kind
 
@@ -40,9 +41,12 @@ def rights_for(kind: Kind, purpose: Purpose) -> tuple[Right, ...]:
             reads += [("apps", "deployments"), ("apps", "replicasets")]
             writes += [Right("patch", "apps", "deployments")]
             writes += [Right(verb, "apps", "replicasets") for verb in ("patch", "create", "delete")]
-        case "ReplicaSet":
-            reads.append(("apps", "replicasets"))
-            writes += [Right("patch", "apps", "replicasets")]
+        case "StatefulSet" | "DaemonSet" | "ReplicaSet":
+            plural = WORKLOADS[kind].plural
+            reads.append(("apps", plural))
+            writes.append(Right("patch", "apps", plural))
+            if kind != "ReplicaSet":
+                reads.append(("apps", "controllerrevisions"))
         case "Pods":
             writes.append(Right("get", "", "pods"))
             writes.append(Right("delete", "coordination.k8s.io", "leases"))

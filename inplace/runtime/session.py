@@ -22,7 +22,7 @@ from inplace.engine.plan import Finished
 from inplace.engine.target import uid_of
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, NotFound
-from inplace.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
+from inplace.kube.resources import PODS, WORKLOADS, Resource
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import FIELD_MANAGER, TargetRef
 from inplace.model.run import FieldOwner, Run, Stop, lease_name
@@ -153,6 +153,9 @@ class Session:
                         return msgspec.structs.replace(ended, outcome=self._asked_to_stop.outcome)
                 case resuming.Begin(run=run, resuming=is_resumed):
                     observed = self._look(run)
+                    run = resuming.as_seen(run, observed)
+                    if not run.images:
+                        return NothingToDo(f"the pods of {self.target} run what its template says")
                     match checking.preflight(observed, run, lock.name, is_resumed):
                         case checking.Refusal(message=message):
                             raise Refused(message)
@@ -258,12 +261,15 @@ class Session:
     def _completed(self, asked: Run) -> Run:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
         observed = self._look(asked)
-        have = checking.images_before(observed)
+        asked = resuming.as_seen(asked, observed)
+        images = checking.changed_in_template(observed, asked) if asked.takes_over else asked.images
+        have = checking.images_before(observed, asked)
         return msgspec.structs.replace(
             asked,
+            images=images,
             target_uid=uid_of(observed),
-            from_images={name: have[name] for name in asked.images if name in have},
-            owners=self._owners(tuple(asked.images)),
+            from_images={name: have[name] for name in images if name in have},
+            owners=self._owners(tuple(images)),
         )
 
     def _owners(self, containers: tuple[str, ...]) -> tuple[FieldOwner, ...]:
@@ -284,25 +290,19 @@ class Session:
 def find(api: Api, target: TargetRef) -> Found:
     """Reads the target by name. Raises `Refused` or `ApiError`."""
     try:
-        match target.kind:
-            case "Deployment":
-                return _workload(api, target, DEPLOYMENTS, "apps/v1")
-            case "ReplicaSet":
-                return _workload(api, target, REPLICA_SETS, "apps/v1")
-            case "Pods":
-                return _bare_pods(api, target)
+        return _bare_pods(api, target) if target.kind == "Pods" else _workload(api, target, WORKLOADS[target.kind])
     except NotFound:
         raise Refused(f"{target} does not exist in namespace {target.namespace}") from None
 
 
-def _workload(api: Api, target: TargetRef, resource: Any, api_version: str) -> Found:
+def _workload(api: Api, target: TargetRef, resource: Resource[Any]) -> Found:
     workload = api.get(resource, target.namespace, target.name)
     meta = workload.metadata
     managed = api.get_raw(resource, target.namespace, target.name)["metadata"].get("managedFields") or []
     controller = meta.controller()
     if controller is not None:
         raise Refused(checking.owned_by(str(target), controller.kind, controller.name))
-    owner = {"apiVersion": api_version, "kind": resource.kind, "name": meta.name, "uid": meta.uid}
+    owner = {"apiVersion": resource.api_version, "kind": resource.kind, "name": meta.name, "uid": meta.uid}
     return Found(meta.uid, workload.spec.selector.text(), owner, (("", tuple(managed)),))
 
 

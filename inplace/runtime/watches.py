@@ -16,17 +16,19 @@ from inplace.kube.lists import Scope
 from inplace.kube.pump import Pump
 from inplace.kube.reflector import Reflector
 from inplace.kube.resources import (
-    DEPLOYMENTS,
+    CONTROLLER_REVISIONS,
     ENDPOINT_SLICES,
     LEASES,
     POD_DISRUPTION_BUDGETS,
     PODS,
     REPLICA_SETS,
     SERVICES,
+    WORKLOADS,
     Resource,
 )
 from inplace.model.meta import Object
-from inplace.model.names import TargetRef
+from inplace.model.names import TargetRef, WorkloadKind
+from inplace.model.workloads import ControllerRevision, ReplicaSet
 from inplace.runtime.inbox import Crashed, Inbox, OtherChanged, PodChanged, SliceChanged
 
 T = TypeVar("T", bound=Object)
@@ -48,15 +50,28 @@ class Watches:
         self.services = self._watch(SERVICES, everything)
         self.budgets = self._watch(POD_DISRUPTION_BUDGETS, everything)
         self.leases = self._watch(LEASES, Scope(namespace=namespace, field_selector=f"metadata.name={lease}"))
-        named = Scope(namespace=namespace, field_selector=f"metadata.name={target.name}")
-        self.deployments = self._watch(DEPLOYMENTS, named) if target.kind == "Deployment" else None
-        self.replica_sets = None
-        if target.kind == "Deployment":
-            self.replica_sets = self._watch(REPLICA_SETS, Scope(namespace=namespace, label_selector=selector))
-        elif target.kind == "ReplicaSet":
-            self.replica_sets = self._watch(REPLICA_SETS, named)
+        self.workload: Cache[Any] | None = None
+        self.replica_sets: Cache[ReplicaSet] | None = None
+        self.revisions: Cache[ControllerRevision] | None = None
+        if target.kind != "Pods":
+            self.workload = self._watch(
+                WORKLOADS[target.kind], Scope(namespace=namespace, field_selector=f"metadata.name={target.name}")
+            )
+        labelled = Scope(namespace=namespace, label_selector=selector)
+        match target.kind:
+            case "Deployment":
+                self.replica_sets = self._watch(REPLICA_SETS, labelled)
+            case "StatefulSet" | "DaemonSet":
+                self.revisions = self._watch(CONTROLLER_REVISIONS, labelled)
+            case "ReplicaSet" | "Pods":
+                pass
+        self._kind = target.kind
         self.reflectors: tuple[Reflector[Any], ...] = tuple(self._reflectors)
         self._pumps = [Pump(r, api.transport, lambda error: inbox.put(Crashed(error))) for r in self.reflectors]
+
+    def of_kind(self, kind: WorkloadKind) -> Cache[Any] | None:
+        """Where an answer about a workload of this kind belongs."""
+        return self.workload if kind == self._kind else self.replica_sets if kind == "ReplicaSet" else None
 
     def start(self) -> None:
         """On threads of their own; a simulation drives `reflectors` itself instead."""

@@ -1,0 +1,108 @@
+"""Somebody else changed the workload under the run: noticed on every plan, before anything more is started.
+
+Judged between templates only. The stop is safe: gates are reopened where no image was patched, and nothing of the other's
+change is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inplace.engine.acts import Broken
+from inplace.engine.clocks import Clocks
+from inplace.engine.commit import live_of
+from inplace.engine.observed import (
+    DaemonSetTarget,
+    DeploymentTarget,
+    Observed,
+    PodsTarget,
+    ReplicaSetTarget,
+    RevisionedTarget,
+    StatefulSetTarget,
+)
+from inplace.engine.templatefirst import exposed, is_ours, label_of, revision_label
+from inplace.engine.templates import differences, holds, images_of
+from inplace.model.names import WorkloadKind
+from inplace.model.run import Run
+from inplace.model.workloads import DaemonSet, StatefulSet
+
+GRACE_SECONDS = 5.0
+"""A pod of an older revision in reach of the controller may just be one that it has not seen yet that it need not make."""
+
+
+def disturbed(observed: Observed, run: Run, clocks: Clocks) -> Broken | None:
+    match observed.target:
+        case DeploymentTarget():
+            return _deployment(observed.target, run)
+        case ReplicaSetTarget(replica_set=rs) if rs is not None:
+            return _foreign_images(rs.spec.template, run, f"rs/{rs.metadata.name}")
+        case StatefulSetTarget(stateful_set=workload) if workload is not None:
+            return _revisioned(observed, observed.target, workload, "StatefulSet", run, clocks)
+        case DaemonSetTarget(daemon_set=daemon_set) if daemon_set is not None:
+            return _revisioned(observed, observed.target, daemon_set, "DaemonSet", run, clocks)
+        case ReplicaSetTarget() | StatefulSetTarget() | DaemonSetTarget() | PodsTarget():
+            return None
+
+
+def _deployment(target: DeploymentTarget, run: Run) -> Broken | None:
+    deployment, replica_sets = target.deployment, target.replica_sets
+    if deployment is None:
+        return None
+    live = live_of(target)
+    if run.commit is not None:
+        live = next((rs for rs in replica_sets if rs.metadata.uid == run.commit.live_uid), None)
+    name = f"deploy/{deployment.metadata.name}"
+    active = [rs.metadata.name for rs in replica_sets if rs is not live and rs.is_active]
+    if active or live is None:
+        return Broken(f"{name} has other active ReplicaSets ({', '.join(active)}): somebody started a rollout")
+    changed = differences(deployment.spec.template, live.spec.template)
+    if changed:
+        return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
+    if run.commit is None and deployment.spec.paused != run.paused:
+        return Broken(f"{name} was {'paused' if deployment.spec.paused else 'unpaused'} in the middle")
+    return _foreign_images(deployment.spec.template, run, name)
+
+
+def _foreign_images(template: Mapping[str, Any], run: Run, name: str) -> Broken | None:
+    """Images in the template that are neither the run's old nor its new ones."""
+    have = images_of(template)
+    for container, image in run.images.items():
+        expected = {image, run.from_images.get(container), run.asked_images.get(container)}
+        if have.get(container) not in expected:
+            return Broken(f"somebody set container {container} of {name} to {have.get(container)} in the middle")
+    return None
+
+
+def _revisioned(
+    observed: Observed,
+    target: RevisionedTarget,
+    workload: StatefulSet | DaemonSet,
+    kind: WorkloadKind,
+    run: Run,
+    clocks: Clocks,
+) -> Broken | None:
+    name, template = str(run.target), workload.spec.template
+    foreign = _foreign_images(template, run, name)
+    if foreign is not None:
+        return foreign
+    if run.revision and not holds(template, run.images):
+        return Broken(f"the template of {name} was set back in the middle")
+    changed = differences_from_pods(observed, target, kind, template)
+    if changed:
+        return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
+    if not is_ours(workload.spec.update_strategy, run, kind):
+        return Broken(f"the updateStrategy of {name} was changed in the middle")
+    pod = exposed(observed, workload, run, run.revision) if run.revision else ""
+    if pod and clocks.expired("disturbed/strategy", GRACE_SECONDS):
+        return Broken(f"the updateStrategy of {name} was changed in the middle: it lets its controller replace pod/{pod}")
+    return None
+
+
+def differences_from_pods(
+    observed: Observed, target: RevisionedTarget, kind: WorkloadKind, template: Mapping[str, Any]
+) -> list[str]:
+    """In what, but images, the template differs from the revisions that the pods carry."""
+    carried = {revision_label(facts) for facts in observed.pods}
+    revisions = [r for r in target.revisions if label_of(r, kind) in carried]
+    return sorted({path for r in revisions for path in differences(template, r.template)})

@@ -1,0 +1,219 @@
+"""StatefulSets and DaemonSets: the template goes first, held back by the update strategy; pods follow (design, section 5).
+
+Always holds: as long as a pod of an older revision lives, the strategy keeps the controller from replacing it: a partition
+above every replica, lowered behind the pods that are done, or OnDelete. The user's own strategy is saved in the run before it
+is touched, and given back once the controller counts every pod as updated. A StatefulSet whose user has chosen OnDelete is
+held already, and its strategy is not touched.
+
+A pod that dies meanwhile comes back as its place calls for: above the partition, and in a DaemonSet, new; below it, old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from inplace.engine.actions import PatchTemplate, SetStrategy
+from inplace.engine.acts import Act, Await, Broken, Next, Prepared
+from inplace.engine.commit import give_back, judged
+from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
+from inplace.engine.target import goal, index_of, kept
+from inplace.engine.templates import holds, images_of, init_names_of
+from inplace.model.names import WorkloadKind
+from inplace.model.run import Run
+from inplace.model.workloads import CONTROLLER_REVISION_HASH, ControllerRevision, DaemonSet, StatefulSet
+
+ABOVE_ALL = 2**31 - 1
+"""A partition above any replica count (accepted by 1.36, measured)."""
+ON_DELETE: Mapping[str, Any] = {"type": "OnDelete"}
+
+
+def prepare(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
+    """Before the first pod: hold, patch the template, learn the revision."""
+    workload, kind = _workload_of(target)
+    if workload is None:
+        return Broken("the target is gone")
+    if run.revision:
+        return Prepared(run.revision)
+    newest = newest_revision(target)
+    is_seen = newest is not None and workload.is_observed and holds(newest.template, run.images)
+    if newest is not None and is_seen and holds(workload.spec.template, run.images):
+        label = label_of(newest, kind)
+        if not exposed(observed, workload, run, label):
+            return Prepared(label)
+    if workload.spec.update_strategy != held(run, kind, ABOVE_ALL):
+        strategy = held(run, kind, ABOVE_ALL)
+        return Act(SetStrategy(*judged(workload), kind, strategy), "holding the pods back while the template changes")
+    if not workload.is_observed:
+        return Await(f"waiting for the {kind} controller to see the change")
+    if not holds(workload.spec.template, run.images):
+        if not comes_back_as_it_was(target, run):
+            return Await("waiting for currentRevision to be what the pods run: one that dies now would come back older")
+        init = init_names_of(workload.spec.template)
+        return Act(PatchTemplate(*judged(workload), kind, run.images, init), "patching the template")
+    return Await(f"waiting for the {kind} controller to number the new revision")
+
+
+def follow(observed: Observed, run: Run) -> Act | Await | None:
+    """While pods are worked on: a StatefulSet's partition goes down behind the front, once the controller counts those pods
+    as updated; it would replace them otherwise."""
+    if not isinstance(observed.target, StatefulSetTarget) or not run.revision or _is_on_delete(run):
+        return None
+    stateful_set = observed.target.stateful_set
+    if stateful_set is None:
+        return None
+    front = _front(stateful_set, observed.pods, run)
+    if front >= partition_of(stateful_set.spec.update_strategy):
+        return None
+    labelled = sum(not f.pod.is_terminating and revision_label(f) == run.revision for f in observed.pods)
+    if not stateful_set.is_observed or stateful_set.status.updated_replicas < labelled:
+        return Await("waiting for the StatefulSet controller to count the updated pods")
+    strategy = held(run, "StatefulSet", front)
+    return Act(SetStrategy(*judged(stateful_set), "StatefulSet", strategy), "lowering the partition behind the updated pods")
+
+
+def withdraw(observed: Observed, run: Run) -> Act | None:
+    """An early end that finds every pod of the newest revision: nothing is to be held back, so the strategy is given back."""
+    target = observed.target
+    if not isinstance(target, RevisionedTarget) or run.strategy is None:
+        return None
+    workload, kind = _workload_of(target)
+    newest = newest_revision(target)
+    if workload is None or newest is None or not workload.is_observed or workload.spec.update_strategy == run.strategy:
+        return None
+    label, behind = label_of(newest, kind), kept(observed, run)
+    if any(revision_label(facts) != label for facts in observed.pods if facts.uid not in behind):
+        return None
+    return Act(SetStrategy(*judged(workload), kind, run.strategy), "giving the update strategy back")
+
+
+def finish(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
+    """Every pod is updated: wait until the controller says so, too, and give the strategy back."""
+    workload, kind = _workload_of(target)
+    if workload is None:
+        return Broken("the target is gone")
+    assert run.strategy is not None
+    following = follow(observed, run)
+    if following is not None:
+        return following
+    if not workload.is_observed:
+        return Await(f"waiting for the {kind} controller to see the change")
+    if updated_of(workload) < goal(observed, run):
+        return Await(f"waiting for the {kind} controller to count every pod as updated")
+    if _will_complete(workload, run):
+        return Await("waiting for currentRevision to become the new one")
+    if workload.spec.update_strategy != run.strategy:
+        return Act(SetStrategy(*judged(workload), kind, run.strategy), "giving the update strategy back")
+    return give_back(observed, run, workload, kind)
+
+
+def held(run: Run, kind: WorkloadKind, partition: int) -> dict[str, Any]:
+    """The strategy that holds pods back, made from the user's."""
+    own = run.strategy or {}
+    if kind == "DaemonSet" or _is_on_delete(run):
+        return dict(ON_DELETE) if kind == "DaemonSet" else own
+    return {**own, "rollingUpdate": {**(own.get("rollingUpdate") or {}), "partition": partition}}
+
+
+def is_ours(strategy: Mapping[str, Any], run: Run, kind: WorkloadKind) -> bool:
+    """Whether a run could have left it so: the user's own, or a form of it that holds pods back."""
+    return strategy in (run.strategy, held(run, kind, partition_of(strategy)))
+
+
+def partition_of(strategy: Mapping[str, Any]) -> int:
+    return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+
+
+def exposed(observed: Observed, workload: StatefulSet | DaemonSet, run: Run, label: str) -> str:
+    """A pod of another revision that the strategy, as it is now, does not keep from being replaced; empty: none."""
+    strategy, behind = workload.spec.update_strategy, kept(observed, run)
+    if strategy.get("type") == "OnDelete":
+        return ""
+    for facts in observed.pods:
+        if facts.pod.is_terminating or facts.uid in behind or revision_label(facts) == label:
+            continue
+        if not isinstance(workload, StatefulSet) or index_of(workload, facts) >= partition_of(strategy):
+            return facts.pod.name
+    return ""
+
+
+def newest_revision(target: RevisionedTarget) -> ControllerRevision | None:
+    """Of the template as the controller has seen it: a return to an older template gives that one's revision the highest
+    number again. A StatefulSet names it itself."""
+    if isinstance(target, StatefulSetTarget) and target.stateful_set is not None:
+        name = target.stateful_set.status.update_revision
+        return next((r for r in target.revisions if r.metadata.name == name), None)
+    return max(target.revisions, key=lambda r: r.revision, default=None)
+
+
+def label_of(revision: ControllerRevision, kind: WorkloadKind) -> str:
+    """What `controller-revision-hash` of its pods says: the revision's name for a StatefulSet, the bare hash for a DaemonSet
+    (measured)."""
+    return revision.metadata.name if kind == "StatefulSet" else revision.metadata.label(CONTROLLER_REVISION_HASH) or ""
+
+
+def revision_label(facts: PodFacts) -> str:
+    return facts.pod.metadata.label(CONTROLLER_REVISION_HASH) or ""
+
+
+def revision_of_pods(target: RevisionedTarget, pods: Iterable[PodFacts]) -> ControllerRevision | None:
+    """The revision that the pods ran before: of the first that is not of the newest, else the newest."""
+    kind = _workload_of(target)[1]
+    newest = newest_revision(target)
+    by_label = {label_of(revision, kind): revision for revision in target.revisions}
+    for facts in pods:
+        revision = by_label.get(revision_label(facts))
+        if revision is not None and revision is not newest:
+            return revision
+    return newest
+
+
+def comes_back_as_it_was(target: RevisionedTarget, run: Run) -> bool:
+    """Behind a partition a StatefulSet's controller recreates from `currentRevision`, which may be older than what runs."""
+    if not isinstance(target, StatefulSetTarget) or target.stateful_set is None or _is_on_delete(run):
+        return True
+    name = target.stateful_set.status.current_revision
+    current = next((r for r in target.revisions if r.metadata.name == name), None)
+    have = images_of(current.template) if current is not None else {}
+    return all(have.get(container) == image for container, image in run.from_images.items())
+
+
+def updated_of(workload: StatefulSet | DaemonSet) -> int:
+    match workload:
+        case StatefulSet(status=status):
+            return status.updated_replicas
+        case DaemonSet(status=daemon_status):
+            return daemon_status.updated_number_scheduled
+
+
+def _front(stateful_set: StatefulSet, pods: Iterable[PodFacts], run: Run) -> int:
+    """The lowest index from which on every replica lives and carries the new revision."""
+    done = {index_of(stateful_set, f) for f in pods if not f.pod.is_terminating and revision_label(f) == run.revision}
+    front = stateful_set.spec.replicas
+    if front - 1 not in done:
+        return ABOVE_ALL
+    while front - 1 in done:
+        front -= 1
+    return max(front, partition_of(run.strategy or {}))
+
+
+def _will_complete(workload: StatefulSet | DaemonSet, run: Run) -> bool:
+    """The controller makes the new revision the current one once every replica is updated and ready, under RollingUpdate;
+    what a partition keeps back, or somebody keeps closed, is not waited for."""
+    if not isinstance(workload, StatefulSet) or _is_on_delete(run):
+        return False
+    status, replicas = workload.status, workload.spec.replicas
+    complete = status.updated_replicas == status.ready_replicas == replicas
+    return complete and status.current_revision != status.update_revision
+
+
+def _is_on_delete(run: Run) -> bool:
+    return (run.strategy or {}).get("type") == "OnDelete"
+
+
+def _workload_of(target: RevisionedTarget) -> tuple[StatefulSet | DaemonSet | None, WorkloadKind]:
+    match target:
+        case StatefulSetTarget(stateful_set=stateful_set):
+            return stateful_set, "StatefulSet"
+        case DaemonSetTarget(daemon_set=daemon_set):
+            return daemon_set, "DaemonSet"
