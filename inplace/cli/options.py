@@ -168,6 +168,11 @@ _UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "--accept-undrainable",
         {"multiple": True, "metavar": "SERVICE", "help": "Do not wait for this Service; may be repeated."},
     ),
+    (
+        "without_gate",
+        "--without-gate",
+        {"is_flag": True, "help": "Restart pods that have no gate, too: undrained, protected by preStop alone."},
+    ),
 )
 
 
@@ -177,7 +182,7 @@ def run_options(command: F) -> F:
     @functools.wraps(command)
     def wrapped(**named: Any) -> Any:
         values = {field: named.pop(field) for field, _, _ in _UPGRADE}
-        given = {field: value for field, value in values.items() if value not in (None, ())}
+        given = {field: value for field, value in values.items() if value not in (None, (), False)}
         return command(given=given, **named)
 
     for field, flag, settings in reversed(_UPGRADE):

@@ -44,12 +44,18 @@ class PatchImages(PodAction, frozen=True):
     """Images, revision label and the record in one write. Preconditions: uid and resourceVersion."""
 
     images: dict[str, str]
-    record: Record | None
-    """None where nothing restarts: only ordinary init containers change."""
+    record: Record
     init: frozenset[str] = frozenset()
     """The init containers of the pod: sidecars are among them."""
     revision: str = ""
     """The new value of `controller-revision-hash`, for pods of a StatefulSet or DaemonSet."""
+
+
+class PatchInitImages(PodAction, frozen=True):
+    """Images of ordinary init containers, which restart nothing: no drain and no record. Preconditions as for `PatchImages`."""
+
+    images: dict[str, str]
+    revision: str = ""
 
 
 class OpenGate(PodAction, frozen=True):

@@ -5,6 +5,8 @@ Pure, over the same snapshot that the planner sees: `plan` prints it, `upgrade` 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from inplace.engine import target as workload
@@ -283,9 +285,12 @@ def _warnings(observed: Observed, run: Run) -> tuple[str, ...]:
     found = []
     if workload.desired(observed) == 1:
         found.append("there is one replica: its Service will have no endpoint while it restarts")
+    found += [*_limits(observed, run), *_synced_by(observed, run)]
     for name in sorted(run.images):
         container = spec.container(name) if spec is not None else None
-        if container is not None and container.readiness_probe is None and container.startup_probe is None:
+        if spec is not None and spec.is_ordinary_init(name):
+            found.append(f"{name} is an ordinary init container: its new image takes effect when the pod is next recreated")
+        elif container is not None and container.readiness_probe is None and container.startup_probe is None:
             steady = f"{UNPROBED_SECONDS:.0f} seconds"
             found.append(f"container {name} has no readiness probe: it counts as ready once it has run for {steady}")
     for name, image in sorted(run.images.items()):
@@ -303,3 +308,47 @@ def _warnings(observed: Observed, run: Run) -> tuple[str, ...]:
             how = "accepted" if service.metadata.name in accepted else "headless, for peer discovery"
             found.append(f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for")
     return tuple(found)
+
+
+def _limits(observed: Observed, run: Run) -> Iterator[str]:
+    """What the run leaves out."""
+    behind = len(workload.kept(observed, run))
+    if behind:
+        partition = workload.own_partition(run)
+        whole = f"`inplace upgrade {run.target}` without images brings them along later"
+        yield f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
+    if not run.options.without_gate:
+        return
+    gateless = sum(gate_of(f.pod, run.options.gate) == "Absent" for f in observed.pods)
+    if gateless:
+        yield (
+            f"{gateless} of {len(observed.pods)} pods have no gate {run.options.gate} and are restarted without a drain: only"
+            f" preStop and the grace period protect their requests. To drain them in the future, {how_to_add(run.options.gate)}"
+        )
+    else:
+        yield "every pod has the gate, so all are drained: --without-gate changes nothing"
+
+
+_SYNCERS = (
+    ("Argo CD", "annotations", "argocd.argoproj.io/tracking-id"),
+    ("Argo CD", "labels", "argocd.argoproj.io/instance"),
+    ("Flux", "labels", "kustomize.toolkit.fluxcd.io/name"),
+    ("Flux", "labels", "helm.toolkit.fluxcd.io/name"),
+    ("Helm", "annotations", "meta.helm.sh/release-name"),
+)
+
+
+def _synced_by(observed: Observed, run: Run) -> Iterator[str]:
+    """Who would put its own images back, and how: by recreating the pods."""
+    found = workload.workload_of(observed)
+    if found is None:
+        return
+    for tool, kind, key in _SYNCERS:
+        name = found.metadata.annotation(key) if kind == "annotations" else found.metadata.label(key)
+        if name:
+            act = "its next sync" if tool != "Helm" else "the next `helm upgrade`"
+            yield (
+                f"{run.target} is managed by {tool} ({name}): {act} sets the images of its source again and recreates the"
+                " pods, unless you change them there, too"
+            )
+            return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine import target as workload
-from inplace.engine.actions import Action, CloseGate, OpenGate, PatchImages
+from inplace.engine.actions import Action, CloseGate, OpenGate, PatchInitImages
 from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
 from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts
@@ -118,7 +118,7 @@ def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec) -> Action:
     )
     changed = changed_images(facts, rules)
     if changed and not restarts(facts.pod, changed):
-        return PatchImages(facts.ref, changed, None, facts.pod.spec.init_names(), rules.revision or "")
+        return PatchInitImages(facts.ref, changed, rules.revision or "")
     if record.gate_before == "Absent":
         return patch(facts, record, rules)
     # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from inplace.engine.actions import Action, CloseGate, ListPods, ListSlices, ReturnFields
+from inplace.engine.actions import Action, CloseGate, ListPods, ListSlices, PatchImages, ReturnFields
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.resume import pass_pause
@@ -32,6 +32,8 @@ from inplace.runtime.lock import Lock, request_of
 from inplace.runtime.observer import Observer
 from inplace.runtime.watches import Watches
 
+TAKES_OUT = CloseGate | PatchImages
+"""What may take a pod out of service that is not marked so yet."""
 REFUSALS = 5
 """After so many refusals in a row of one object's action, other than conflicts, the run gives up."""
 BLIND_SECONDS = 10.0
@@ -39,7 +41,7 @@ BLIND_SECONDS = 10.0
 PATIENCE_SECONDS = 300.0
 """How long the lock may go unrenewed, and nothing be written, before the run is left as it is."""
 UNANSWERED_SECONDS = 15.0
-"""How long a close without an answer counts as done: a watch shows it long before."""
+"""How long such an act without an answer counts as done: a watch shows it long before."""
 TICK_SECONDS = 1.0
 """The longest wait while something is wrong: no events may come then."""
 
@@ -117,7 +119,7 @@ class Driver:
             return None, TICK_SECONDS
         self._obey_request()
         now = self._clock.monotonic()
-        closing = [*(key for key, action in self._busy.items() if isinstance(action, CloseGate)), *self._doubtful(now)]
+        closing = [*(key for key, action in self._busy.items() if isinstance(action, TAKES_OUT)), *self._doubtful(now)]
         cooling = {key for key, (until, _) in self._cooling.items() if until > now}
         busy = cooling.union(self._busy)
         observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
@@ -213,7 +215,7 @@ class Driver:
         _, times = self._cooling.get(action.key, (0.0, 0))
         wait = min(5.0, 0.1 * 2.0**times) * (1.0 + self._clock.jitter())
         self._cooling[action.key] = (self._clock.monotonic() + wait, times + 1)
-        if isinstance(error, ConnectionFailed) and isinstance(action, CloseGate):
+        if isinstance(error, ConnectionFailed) and isinstance(action, TAKES_OUT):
             self._unanswered[action.key] = self._clock.monotonic() + UNANSWERED_SECONDS
         if isinstance(error, NotFound) or _is_stale(error):
             return

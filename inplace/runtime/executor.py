@@ -21,6 +21,7 @@ from inplace.engine.actions import (
     ListSlices,
     OpenGate,
     PatchImages,
+    PatchInitImages,
     PatchTemplate,
     PauseTarget,
     ReturnFields,
@@ -59,10 +60,11 @@ class Executor:
                 body = gate_body(gate, False, "Upgrading", {RECORD: encode_record(record)}, self._utcnow())
                 self._patch_pod(pod, body, "status", version=judged_version)
             case PatchImages(pod=pod, images=images, record=record, init=init, revision=revision):
-                meta: Json = {"annotations": {RECORD: encode_record(record)}} if record is not None else {}
-                if revision:
-                    meta["labels"] = {CONTROLLER_REVISION_HASH: revision}
+                meta = {"annotations": {RECORD: encode_record(record)}, **revision_label(revision)}
                 self._patch_pod(pod, {**images_body(images, init), "metadata": meta}, "", version=True)
+            case PatchInitImages(pod=pod, images=images, revision=revision):
+                body = {**images_body(images, images), "metadata": revision_label(revision)}
+                self._patch_pod(pod, body, "", version=True)
             case OpenGate(pod=pod, gate=gate, reason=reason):
                 body = gate_body(gate, True, reason, {RECORD: None}, self._utcnow())
                 self._patch_pod(pod, body, "status", version=True, retries=False)
@@ -179,6 +181,10 @@ _MESSAGES = {
     "Released": "the upgrade was cancelled before the pod's images were changed",
     "GateAdded": "the pod had the gate, but no condition for it",
 }
+
+
+def revision_label(revision: str) -> Json:
+    return {"labels": {CONTROLLER_REVISION_HASH: revision}} if revision else {}
 
 
 def images_body(images: Mapping[str, str], init: Container[str]) -> Json:

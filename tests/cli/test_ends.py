@@ -53,6 +53,8 @@ def test_every_outcome_has_its_code() -> None:
     assert {outcome: int(code) for outcome, code in OF_OUTCOME.items()} == {
         "Succeeded": 0,
         "Failed": 1,
+        "RolledBack": 1,
+        "Aborted": 4,
         "TimedOut": 3,
         "Paused": 4,
         "Interrupted": 130,

@@ -118,9 +118,9 @@ def test_a_server_dry_run_sends_each_kind_of_write_once(command: Command, server
         ("PATCH", "pods/web-a"),
         ("PATCH", "pods/web-a/status"),
         ("PATCH", "deployments/web"),
-        ("PATCH", "deployments/web"),
         ("PATCH", "replicasets/web-1"),
         ("POST", "replicasets"),
+        ("PATCH", "deployments/web"),
     ]
 
 

@@ -20,7 +20,6 @@ from inplace.engine.actions import (
     ListSlices,
     OpenGate,
     PatchImages,
-    PatchReplicaSetTemplate,
     PatchTemplate,
     PauseTarget,
 )
@@ -228,10 +227,10 @@ class Orchestrator:
                 return world.open(ref.uid, ref.resource_version)
             case PauseTarget(resource_version=judged, paused=paused):
                 return world.pause(judged, paused)
+            case PatchTemplate(kind="ReplicaSet", resource_version=judged, images=images):
+                return world.set_replica_set(judged, images["app"])
             case PatchTemplate(resource_version=judged, images=images):
                 return world.set_template(judged, images["app"])
-            case PatchReplicaSetTemplate(resource_version=judged, images=images):
-                return world.set_replica_set(judged, images["app"])
             case CreateTombstone(name=name, manifest=manifest):
                 return world.bury(name, manifest["spec"]["template"]["spec"]["containers"][0]["image"])
             case DeleteTwin(name=name):

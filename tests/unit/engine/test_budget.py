@@ -19,6 +19,7 @@ from tests.builders import (
     record,
     replica_set,
     rules,
+    run,
 )
 
 NOBODY: frozenset[str] = frozenset()
@@ -62,7 +63,7 @@ def test_max_unavailable_is_the_option_else_the_workloads_own(
     option: int | str | None, own: int | str | None, replicas: int, limit: int
 ) -> None:
     target = of_deployment(deployment(replicas=replicas, max_unavailable=own), replica_set())
-    assert max_unavailable(observed(target=target), Options(max_unavailable=option)) == limit
+    assert max_unavailable(observed(target=target), run(Options(max_unavailable=option))) == limit
 
 
 class TestRoom:
@@ -147,7 +148,7 @@ class TestDisruptionBudgets:
 
 class TestOrder:
     def names(self, *pods: PodFacts) -> list[str]:
-        return [j.facts.pod.name for j in order_of(stages_of(*pods))]
+        return [j.facts.pod.name for j in order_of(stages_of(*pods), observed())]
 
     def test_pods_that_serve_nobody_go_first(self) -> None:
         assert self.names(up("a"), down("b"), up("c"), down("d")) == ["b", "d", "a", "c"]

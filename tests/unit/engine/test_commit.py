@@ -9,12 +9,14 @@ import pytest
 from inplace.engine.actions import (
     CreateTombstone,
     DeleteTwin,
-    PatchReplicaSetTemplate,
     PatchTemplate,
     PauseTarget,
     ReturnFields,
 )
-from inplace.engine.commit import Act, Await, Broken, Done, FreshList, Next, after_pods, begin, disturbed, live_of, next_act
+from inplace.engine.acts import Act, Await, Broken, Done, FreshList, Next, Prepared
+from inplace.engine.clocks import Clocks
+from inplace.engine.commit import after_pods, begin, live_of, next_act
+from inplace.engine.disturbances import disturbed
 from inplace.engine.observed import Observed
 from inplace.engine.templates import images_of
 from inplace.model.names import TargetRef
@@ -46,6 +48,8 @@ HELM = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", cont
 def say(step: Next) -> str:
     """`PauseTarget`, `Await: ...`: what is next, for the tables."""
     match step:
+        case Act(action=PatchTemplate(kind=kind)):
+            return f"PatchTemplate of {kind}"
         case Act(action=action):
             return type(action).__name__
         case Await(reason=reason):
@@ -56,6 +60,8 @@ def say(step: Next) -> str:
             return "broken"
         case Done():
             return "done"
+        case Prepared(revision=revision):
+            return f"prepared: {revision}"
 
 
 def step(
@@ -88,10 +94,10 @@ COMMITTED: dict[str, Any] = {"images": NEW, "paused": True, "generation": 3}
     [
         ({}, [OLD_SET], False, "PauseTarget"),
         ({"paused": True, "generation": 2, "observed": 1}, [OLD_SET], False, "wait: Deployment controller to see the change"),
-        (PAUSED, [OLD_SET], False, "PatchReplicaSetTemplate"),
+        (PAUSED, [OLD_SET], False, "PatchTemplate of ReplicaSet"),
         (PAUSED, [replica_set(NEW, generation=2, observed=1)], False, "wait: ReplicaSet controller to see the new template"),
         (PAUSED, [NEW_SET], False, "list: replicaset"),
-        (PAUSED, [NEW_SET], True, "PatchTemplate"),
+        (PAUSED, [NEW_SET], True, "PatchTemplate of Deployment"),
         ({**COMMITTED, "observed": 2}, [NEW_SET], True, "wait: Deployment controller to see the change"),
         ({**COMMITTED, "updated": 0}, [NEW_SET], True, "wait: Deployment controller to take the ReplicaSet for the new one"),
         (COMMITTED, [NEW_SET], True, "CreateTombstone"),
@@ -135,14 +141,14 @@ def test_where_the_old_images_are_the_new_ones_there_is_no_history_to_keep() -> 
     """The template changed while the workload was paused: only its ReplicaSet and pods are behind."""
     r = run(from_images=NEW)
     begun = Commit(paused=True, live_uid=LIVE_UID, revision=1)
-    assert say(step(OLD_SET, r=r, begun=begun, updated=0, **COMMITTED)) == "PatchReplicaSetTemplate"
+    assert say(step(OLD_SET, r=r, begun=begun, updated=0, **COMMITTED)) == "PatchTemplate of ReplicaSet"
     behind = replica_set(NEW, generation=2, observed=1)
     assert say(step(behind, r=r, begun=begun, **COMMITTED)) == "done"
 
 
 def test_a_template_that_changed_while_paused_is_brought_to_its_replica_set_first() -> None:
     begun = Commit(paused=True, live_uid=LIVE_UID, revision=1)
-    assert say(step(OLD_SET, begun=begun, updated=0, **COMMITTED)) == "PatchReplicaSetTemplate"
+    assert say(step(OLD_SET, begun=begun, updated=0, **COMMITTED)) == "PatchTemplate of ReplicaSet"
     assert say(step(replica_set(NEW, generation=2, observed=1), begun=begun, **COMMITTED)).startswith("wait: ReplicaSet")
     assert say(step(NEW_SET, begun=begun, **COMMITTED)) == "CreateTombstone"
     assert say(step(RAISED, begun=begun, **COMMITTED)) == "done"
@@ -169,12 +175,12 @@ class TestOlderTwin:
 
     def test_another_template_with_the_same_images_is_no_twin(self) -> None:
         other = replica_set(name="web-0", uid="uid-twin", replicas=0, template_=template(NEW, dnsPolicy="None"))
-        assert say(step(OLD_SET, other, **PAUSED)) == "PatchReplicaSetTemplate"
+        assert say(step(OLD_SET, other, **PAUSED)) == "PatchTemplate of ReplicaSet"
 
     def test_one_with_replicas_stops_the_run(self) -> None:
         alive = replica_set(NEW, name="web-0", uid="uid-twin", replicas=2)
         view = observed(target=of_deployment(deployment(**PAUSED), OLD_SET, alive))
-        found = disturbed(view, run(commit=BEGUN))
+        found = disturbed(view, run(commit=BEGUN), Clocks({}, 0.0))
         assert found is not None
         assert "web-0" in found.reason
 
@@ -183,8 +189,8 @@ def test_acts_carry_what_they_were_judged_on() -> None:
     for found in (step(OLD_SET), step(OLD_SET, **PAUSED), step(NEW_SET, **PAUSED)):
         assert isinstance(found, Act)
         action = found.action
-        assert isinstance(action, PauseTarget | PatchReplicaSetTemplate | PatchTemplate)
-        is_set = isinstance(action, PatchReplicaSetTemplate)
+        assert isinstance(action, PauseTarget | PatchTemplate)
+        is_set = isinstance(action, PatchTemplate) and action.kind == "ReplicaSet"
         assert (action.uid, action.resource_version) == ((LIVE_UID, "200") if is_set else (DEPLOYMENT_UID, "100"))
 
 
@@ -224,7 +230,7 @@ class TestReplicaSet:
     @pytest.mark.parametrize(
         ("rs", "fresh", "says"),
         [
-            (OLD_SET, False, "PatchReplicaSetTemplate"),
+            (OLD_SET, False, "PatchTemplate of ReplicaSet"),
             (replica_set(NEW, generation=2, observed=1), False, "wait: ReplicaSet controller to see the new template"),
             (NEW_SET, False, "list: replicaset"),
             (NEW_SET, True, "done"),
@@ -242,7 +248,7 @@ class TestReplicaSet:
 class TestBegin:
     def test_saves_what_the_commit_will_change(self) -> None:
         view = observed(target=of_deployment(deployment(paused=True), replica_set(revision=7)))
-        assert begin(view, run()) == Commit(paused=True, live_uid=LIVE_UID, revision=7)
+        assert begin(view, run(paused=True)) == Commit(paused=True, live_uid=LIVE_UID, revision=7)
 
     def test_nothing_where_both_templates_are_new(self) -> None:
         assert begin(observed(target=of_deployment(deployment(NEW), NEW_SET)), run()) is None
@@ -276,7 +282,7 @@ class TestLiveReplicaSet:
 
 class TestDisturbed:
     def reason(self, *sets: ReplicaSet, r: Run | None = None, **d: Any) -> str:
-        found = disturbed(observed(target=of_deployment(deployment(**d), *sets)), r or run())
+        found = disturbed(observed(target=of_deployment(deployment(**d), *sets)), r or run(), Clocks({}, 0.0))
         return found.reason if found else ""
 
     def test_nothing_at_rest_nor_at_any_point_of_a_commit(self) -> None:
@@ -303,14 +309,14 @@ class TestDisturbed:
     def test_somebody_set_another_image(self) -> None:
         assert self.reason(OLD_SET, images={"app": "x"}) == "somebody set container app of deploy/web to x in the middle"
         view = observed(target=of_replica_set(replica_set({"app": "x"})))
-        assert disturbed(view, run()) == Broken("somebody set container app of rs/web-1 to x in the middle")
+        assert disturbed(view, run(), Clocks({}, 0.0)) == Broken("somebody set container app of rs/web-1 to x in the middle")
 
     def test_a_rollback_knows_both_ways(self) -> None:
-        back = run(images=OLD, wanted=NEW, rolling_back=True)
+        back = run(images=OLD, wanted=NEW, back="Failure")
         assert self.reason(OLD_SET, r=back) == ""
 
     def test_bare_pods_cannot_be_disturbed(self) -> None:
-        assert disturbed(observed(target=of_pods()), run()) is None
+        assert disturbed(observed(target=of_pods()), run(), Clocks({}, 0.0)) is None
 
 
 class Controllers:
@@ -342,7 +348,7 @@ class Controllers:
             case PauseTarget(paused=paused):
                 self.paused = paused
                 self.generation += 1
-            case PatchReplicaSetTemplate(images=images):
+            case PatchTemplate(kind="ReplicaSet", images=images):
                 assert self.paused
                 self.live_images = images
             case PatchTemplate(images=images):
@@ -377,7 +383,7 @@ def walk(world: Controllers, r: Run) -> Iterator[str]:
             case Act(action=action):
                 world.act(action)
                 returned |= frozenset({DEPLOYMENT_UID}) if isinstance(action, ReturnFields) else frozenset()
-                yield type(action).__name__
+                yield say(found)
             case FreshList(moment=moment):
                 fresh[moment] = True
             case Await():
@@ -395,7 +401,7 @@ def test_a_commit_cut_off_after_any_act_is_finished_by_the_next_process(
     paused: bool, twin: bool, keeps_history: bool, cut: int
 ) -> None:
     world = Controllers(paused, twin, keeps_history)
-    begun = begin(world.view(frozenset()), run())
+    begun = begin(world.view(frozenset()), run(paused=paused))
     assert begun is not None
     r = run(commit=begun, owners=(HELM,))
     done: list[str] = []
@@ -407,8 +413,8 @@ def test_a_commit_cut_off_after_any_act_is_finished_by_the_next_process(
     expected = [
         *([] if paused else ["PauseTarget"]),
         *(["DeleteTwin"] if twin else []),
-        "PatchReplicaSetTemplate",
-        "PatchTemplate",
+        "PatchTemplate of ReplicaSet",
+        "PatchTemplate of Deployment",
         "CreateTombstone",
         *([] if paused else ["PauseTarget"]),
         "ReturnFields",

@@ -243,12 +243,12 @@ class TestRollback:
         assert isinstance(action, PatchImages)
         assert action.images == OLD
 
-    def test_ends_failed_and_says_why(self) -> None:
+    def test_ends_rolled_back_and_says_why(self) -> None:
         back = roll_back(run(options("rollback"), failures=(FAILED,)))
         pods = [in_service(pod(f"web-{i}")) for i in range(3)]
         made = planned(observed(*pods, timers={"commit/end": NOW}, pods_listed_at=NOW), back)
         assert made.finished is not None
-        assert made.finished.outcome == "Failed"
+        assert made.finished.outcome == "RolledBack"
         assert made.finished.message.startswith("rolled back, because pod/web-0 failed with DrainTimeout")
         assert not made.run.is_open
 
@@ -267,7 +267,7 @@ class TestRollback:
         [
             (run(options("pause")), SPEC),
             (run(options("rollback"), commit=Commit()), SPEC),
-            (run(options("rollback"), rolling_back=True), SPEC),
+            (run(options("rollback"), back="Failure"), SPEC),
             (run(options("rollback")), msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "by Ctrl-C"))),
         ],
         ids=["not asked for", "commit begun", "already", "being stopped"],

@@ -12,7 +12,7 @@ from inplace.engine.actions import (
     ListSlices,
     OpenGate,
     PatchImages,
-    PatchReplicaSetTemplate,
+    PatchTemplate,
     PauseTarget,
 )
 from inplace.engine.observed import Evidence, Observed, PodFacts, Target
@@ -187,7 +187,7 @@ class TestStop:
         r = run(commit=Commit(live_uid=LIVE_UID, revision=1))
         target = of_deployment(deployment(paused=True), replica_set())
         made = planned(observed(*new(), target=target), r, stop=True)
-        assert [type(a) for a in made.actions] == [PatchReplicaSetTemplate]
+        assert [type(a) for a in made.actions] == [PatchTemplate]
 
     def test_somebody_elses_rollout_stops_even_that(self) -> None:
         r = run(commit=Commit(live_uid=LIVE_UID, revision=1))

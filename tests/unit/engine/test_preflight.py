@@ -8,6 +8,7 @@ from inplace.engine.observed import Observed, PodFacts
 from inplace.engine.preflight import NoChange, Ready, Refusal, owned_by, preflight
 from inplace.model.meta import OwnerReference
 from inplace.model.names import RECORD, TargetRef
+from inplace.model.pods import Container
 from inplace.model.run import Options, Run
 from tests.builders import (
     GATE,
@@ -100,11 +101,13 @@ class TestContainers:
         said = refusal(observed(*pods()), run(images={"ap": "x"}))
         assert said == "deploy/web has no container 'ap'; it has: app"
 
-    def test_a_plain_init_container(self) -> None:
+    def test_a_plain_init_container_is_changed_with_a_warning(self) -> None:
         inits = template(OLD, initContainers=[{"name": "setup", "image": "setup:1"}])
         target = of_deployment(deployment(template_=inits), replica_set(template_=inits))
-        said = refusal(observed(*pods(), target=target), run(images={"setup": "setup:2"}))
-        assert "'setup' of deploy/web is an init container" in said
+        own = tuple(in_service(pod(f"web-{i}", sidecars=[Container(name="setup", image="setup:1")])) for i in range(3))
+        found = judged(observed(*own, target=target), run(images={"setup": "setup:2"}))
+        assert isinstance(found, Ready)
+        assert any("setup" in warning and "next recreated" in warning for warning in found.warnings)
 
     def test_a_sidecar_is_fine(self) -> None:
         inits = template(OLD, initContainers=[{"name": "mesh", "image": "mesh:1", "restartPolicy": "Always"}])
@@ -140,8 +143,8 @@ class TestOwners:
             ("ReplicaSet", "upgrade its Deployment, or rs/x if it has none"),
             ("Job", "a Job's pods run once; change the Job"),
             ("CloneSet", "OpenKruise upgrades it in place itself"),
-            ("StatefulSet", "this version of inplace upgrades Deployments, ReplicaSets and bare pods"),
-            ("DaemonSet", "change the image of DaemonSet/x"),
+            ("StatefulSet", "upgrade sts/x"),
+            ("DaemonSet", "upgrade ds/x"),
             ("Rollout", "Argo Rollouts manages it"),
             ("Unheard", "change the image in Unheard/x"),
         ],

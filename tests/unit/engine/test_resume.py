@@ -19,7 +19,7 @@ class TestUpgrade:
         [
             None,
             open_run(outcome="Succeeded"),
-            open_run(outcome="Failed", rolling_back=True),
+            open_run(outcome="RolledBack", back="Failure"),
             open_run(target_uid="uid-of-before"),
         ],
         ids=["none", "succeeded", "rolled back", "another object of that name"],
@@ -53,7 +53,7 @@ class TestUpgrade:
         assert decide(paused, run(), {}) == StillPaused(paused)
 
     def test_a_rollback_under_way_is_resumed_by_what_was_asked_for(self) -> None:
-        back = open_run(images=OLD, wanted=NEW, rolling_back=True, message="rolled back, because")
+        back = open_run(images=OLD, wanted=NEW, back="Failure", message="rolled back, because")
         decision = decide(back, run(), {})
         assert isinstance(decision, Begin)
         assert (decision.run.images, decision.run.message) == (OLD, "rolled back, because")
@@ -68,11 +68,18 @@ class TestUpgrade:
         assert decision.run.id == asked.id
         assert decision.run.commit is None
 
-    def test_from_images_of_other_containers_do_not_come_along(self) -> None:
+    def test_containers_that_only_the_open_run_named_go_on_to_its_images(self) -> None:
         asked = run(images={"mesh": "mesh:2"}, from_images={"mesh": "mesh:1"})
         decision = decide(open_run(), asked, {})
         assert isinstance(decision, Begin)
-        assert decision.run.from_images == {"mesh": "mesh:1"}
+        assert decision.run.images == {**NEW, "mesh": "mesh:2"}
+        assert decision.run.from_images == {**OLD, "mesh": "mesh:1"}
+
+    def test_the_users_own_strategy_comes_along(self) -> None:
+        own, ours = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, {"type": "OnDelete"}
+        decision = decide(open_run(strategy=own), run(images=OTHER, strategy=ours), {})
+        assert isinstance(decision, Begin)
+        assert decision.run.strategy == own
 
     def test_other_images_wait_for_a_half_done_commit(self) -> None:
         half = open_run(commit=Commit(live_uid="u", revision=1))

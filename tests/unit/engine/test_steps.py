@@ -71,7 +71,7 @@ def test_pods_lost_after_a_pause_are_recounted() -> None:
 
 
 def test_nothing_holds_up_a_rollback_or_a_commit() -> None:
-    assert where(stepping("20%,pause,100%", 1, rolling_back=True), 2, 10) == UpTo(10)
+    assert where(stepping("20%,pause,100%", 1, back="Failure"), 2, 10) == UpTo(10)
     assert where(stepping("20%,pause,100%", 1, commit=Commit()), 2, 10) == UpTo(10)
 
 
@@ -99,7 +99,7 @@ def test_steps_in_words(passed: int, text: str) -> None:
 
 def test_a_run_of_one_step_or_a_rollback_needs_no_words() -> None:
     assert describe(stepping("100%")) == ""
-    assert describe(stepping("10%,100%", rolling_back=True)) == ""
+    assert describe(stepping("10%,100%", back="Failure")) == ""
 
 
 class TestClocks:

@@ -33,7 +33,7 @@ def pods(*names: str, selector: str = "") -> TargetRef:
         run(
             owners=(FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",)),),
             failures=(Failure(pod="p", uid="u", reason="R", message="m"),),
-            rolling_back=True,
+            back="Failure",
             wanted={"app": "x"},
         ),
         run(target=pods("a", "b"), target_uid=""),
@@ -121,8 +121,10 @@ def test_long_names_stay_names_and_stay_apart() -> None:
         (run(outcome="Paused"), True),
         (run(outcome="Interrupted"), True),
         (run(outcome="TimedOut"), True),
-        (run(outcome="Failed", rolling_back=True), False),
-        (run(outcome="Interrupted", rolling_back=True), True),
+        (run(outcome="Failed", back="Failure"), True),
+        (run(outcome="RolledBack", back="Failure"), False),
+        (run(outcome="Aborted", back="Abort"), False),
+        (run(outcome="Interrupted", back="Failure"), True),
     ],
 )
 def test_a_run_is_open_while_it_has_work_left(ended: Run, is_open: bool) -> None:

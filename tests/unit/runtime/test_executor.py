@@ -14,7 +14,6 @@ from inplace.engine.actions import (
     DropRecord,
     OpenGate,
     PatchImages,
-    PatchReplicaSetTemplate,
     PatchTemplate,
     PauseTarget,
     ReturnFields,
@@ -142,8 +141,8 @@ def test_pausing_writes_only_paused_and_leaves_no_false_behind(paused: bool, wri
 
 
 TEMPLATES = [
-    (PatchTemplate("web", "d-1", "102", {"app": "app:2"}), DEPLOYMENT),
-    (PatchReplicaSetTemplate("web-abc", "rs-1", "103", {"app": "app:2"}), REPLICA_SET),
+    (PatchTemplate("web", "d-1", "102", "Deployment", {"app": "app:2"}), DEPLOYMENT),
+    (PatchTemplate("web-abc", "rs-1", "103", "ReplicaSet", {"app": "app:2"}), REPLICA_SET),
 ]
 
 
