@@ -1,6 +1,6 @@
 # Everything that is run by hand or by .ci/run. `make` alone lists it.
 PY := .venv/bin/python
-FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli)
+FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli tests/scenarios)
 
 .PHONY: help install test e2e lint format bench proof demo clean
 
@@ -27,7 +27,7 @@ test: install ## all tests that need no cluster
 
 e2e: install ## tests on a real Kubernetes on this machine (root; INPLACE_E2E_INSTANCE=dev uses one that runs)
 	$(PY) -m tests.cluster build
-	$(PY) -m pytest -m e2e -n 4 --dist=worksteal -o timeout=600 tests/e2e $(EXTRA)
+	$(PY) -m pytest -m e2e -n 4 --dist=worksteal -o timeout=600 tests/scenarios tests/e2e $(EXTRA)
 
 lint: install ## style, types and layers
 	.venv/bin/ruff check .

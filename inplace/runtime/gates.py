@@ -55,7 +55,7 @@ class GateController:
     def __init__(self, api: Api, rule: Rule, scope: Scope, *, resync_seconds: float = 30.0, workers: int = 4) -> None:
         self._api = api
         self._rule = rule
-        self._resync_seconds = resync_seconds
+        self.resync_seconds = resync_seconds
         self._size = workers
         self._log = structlog.get_logger()
         self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
@@ -100,7 +100,7 @@ class GateController:
     def _resync_until_ended(self) -> None:
         while True:
             with suppress(Empty):
-                ended = self._ended.get(timeout=self._resync_seconds)
+                ended = self._ended.get(timeout=self.resync_seconds)
                 if ended is not None:
                     raise ended
                 return

@@ -3,26 +3,20 @@
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import Cluster
 from tests.cluster.processes import environment
+from tests.scenarios.stage import Result
 
 PROGRAM = Path(sys.executable).parent / "inplace"
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    stdout: str
-    stderr: str
 
 
 class Background:
     """A running command. Its output goes to files, so that it can be read at any time and never blocks."""
 
     def __init__(self, args: tuple[str, ...], env: dict[str, str], out: Path) -> None:
+        self.was_sent: signal.Signals | None = None
         self._files = out.with_suffix(".stdout"), out.with_suffix(".stderr")
         with self._files[0].open("wb") as stdout, self._files[1].open("wb") as stderr:
             self.process = subprocess.Popen(
@@ -38,6 +32,7 @@ class Background:
         return self._files[1].read_text()
 
     def send(self, number: signal.Signals) -> None:
+        self.was_sent = number
         self.process.send_signal(number)
 
     def wait(self, timeout: float = 300) -> Result:

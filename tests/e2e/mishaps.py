@@ -6,12 +6,12 @@ from typing import Any
 
 from tests.cluster import Cluster
 from tests.e2e import support
-from tests.e2e.command import Result
 from tests.e2e.support import GATE, Object, eventually
 from tests.recorder import Event, Recorder
 from tests.recorder.history import end, replay
 from tests.recorder.log import RECORD, annotation, condition, images, terminating
 from tests.recorder.writers import written_by
+from tests.scenarios.stage import Result
 
 SETTLE = ("--settle", "1s")  # free, and enough for kube-proxy (design, section 9)
 LEASE = "inplace-deployment-web"

@@ -4,17 +4,10 @@ import http.client
 import ipaddress
 import threading
 import time
-from dataclasses import dataclass
 from types import TracebackType
 
 from tests.cluster.network import PODS, SERVICES
-
-
-@dataclass(frozen=True)
-class Probe:
-    at: float  # monotonic, when it was sent
-    ok: bool
-    body: str  # or the error
+from tests.scenarios.stage import Probe
 
 
 class Prober(threading.Thread):

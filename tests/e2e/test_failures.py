@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e import support
-from tests.e2e.command import Inplace, Result
+from tests.e2e.command import Inplace
 from tests.e2e.mishaps import (
     SETTLE,
     any_patched,
@@ -22,6 +22,7 @@ from tests.e2e.mishaps import (
 )
 from tests.e2e.support import Object
 from tests.recorder import Recorder, Rules
+from tests.scenarios.stage import Result
 
 BAD = {"no such tag": "nosuch", "crash": "crash", "crash without a probe": "crash"}
 

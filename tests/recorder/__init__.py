@@ -7,6 +7,7 @@ from tests.recorder.history import active_replicasets, restarts, survivors, writ
 from tests.recorder.log import Event, Object
 from tests.recorder.recorder import Recorder
 from tests.recorder.rules import Rules, validate
+from tests.recorder.witness import Witness
 from tests.recorder.writers import writes_by_us
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Object",
     "Recorder",
     "Rules",
+    "Witness",
     "active_replicasets",
     "restarts",
     "survivors",

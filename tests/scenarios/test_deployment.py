@@ -1,49 +1,47 @@
 """A Deployment upgraded in place: the same pods, all promises kept, the workload as a classic rollout would have left it."""
 
-from tests.e2e import support
-from tests.e2e.scenarios import WEB, Scene, turned
-from tests.e2e.support import GATE, condition, container, deployment, eventually, service
+from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.facts import turned
+from tests.scenarios.manifests import GATE, container, deployment, service
+from tests.scenarios.scene import WEB, Scene
 
 
 def test_ten_pods(scene: Scene) -> None:
-    """The main job, and that everything which people do to a Deployment works on afterwards."""
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=10), service("web"), count=10)
+    """The main job, and that scaling and going back the classic way work on afterwards."""
+    scene.web(10)
     ended = scene.upgrade("--max-unavailable", "3", app="app:2")
-    scene.check_quiet()
+    scene.check_quiet(30)
 
     scene.check_same_pods()
-    assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [1] * 10
+    scene.check_restarts(*[{"app": 1}] * 10)
     scene.check(upgraded=10, max_unavailable=3)
-    scene.check_runs(10, app="app:2")
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=10)
     assert [ended.report[key] for key in ("touched", "sameUids", "sameIps", "restarts", "updated")] == [10] * 5
-    assert scene.history() == {1: "app:1", 2: "app:2"}
-    assert "successfully rolled out" in scene.kubectl("rollout", "status", WEB, "--timeout=5s")
 
     scene.run_gates()
-    scene.kubectl("scale", WEB, "--replicas=12")
-    scene.kubectl("rollout", "status", WEB, "--timeout=120s")
+    scene.scale(WEB, 12)
+    scene.until_rolled_out()
     scene.check_runs(12, app="app:2")
-    assert support.uids(scene.cluster, scene.ns).items() >= scene.before.items()
+    assert scene.uids().items() >= scene.before.items()
 
-    scene.kubectl("scale", WEB, "--replicas=3")
-    eventually(lambda: len(support.pods(scene.cluster, scene.ns)) == 3, "scaled down")
-    scene.kubectl("rollout", "undo", WEB)
-    scene.kubectl("rollout", "status", WEB, "--timeout=120s")
-    eventually(lambda: len(support.pods(scene.cluster, scene.ns)) == 3, "the old pods are gone")
+    scene.scale(WEB, 3)
+    scene.until_rolled_out()
+    scene.undo(WEB, 1)
+    scene.until_rolled_out()
     scene.check_runs(3, app="app:1")
     assert scene.history() == {2: "app:2", 3: "app:1"}
 
 
 def test_the_same_digest_under_another_tag(scene: Scene) -> None:
     """It restarts the container, though its imageID stays: neither waits for ever, nor restarts twice."""
-    scene.deploy(deployment("web", scene.image("app:2"), replicas=2), service("web"), count=2)
-    digests = support.of_each(scene.cluster, scene.ns, "", lambda p: p["status"]["containerStatuses"][0]["imageID"])
+    scene.web(2, ref="app:2")
+    digests = scene.of_each(lambda p: p["status"]["containerStatuses"][0]["imageID"])
     scene.upgrade("--max-unavailable", "2", app="app:2b")
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
     scene.check_runs(2, app="app:2b")
-    assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [1, 1]
-    assert digests == support.of_each(scene.cluster, scene.ns, "", lambda p: p["status"]["containerStatuses"][0]["imageID"])
+    scene.check_restarts(*[{"app": 1}] * 2)
+    assert digests == scene.of_each(lambda p: p["status"]["containerStatuses"][0]["imageID"])
 
 
 def test_two_of_three_containers(scene: Scene) -> None:
@@ -58,9 +56,9 @@ def test_two_of_three_containers(scene: Scene) -> None:
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
     scene.check_runs(2, app="app:2", second="side:2", third="app:1")
-    assert list(support.restarts(scene.cluster, scene.ns).values()) == [{"app": 1, "second": 1, "third": 0}] * 2
+    scene.check_restarts(*[{"app": 1, "second": 1, "third": 0}] * 2)
     assert scene.history() == {1: "app:1", 2: "app:2"}
-    scene.check_quiet(5)
+    scene.check_quiet()
 
 
 def test_a_sidecar(scene: Scene) -> None:
@@ -74,47 +72,47 @@ def test_a_sidecar(scene: Scene) -> None:
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
     scene.check_runs(2, app="app:1", proxy="side:2")
-    assert list(support.restarts(scene.cluster, scene.ns).values()) == [{"app": 0, "proxy": 1}] * 2
-    scene.check_quiet(5)
+    scene.check_restarts(*[{"app": 0, "proxy": 1}] * 2)
+    scene.check_quiet()
 
 
 def test_gates_that_have_no_condition_yet(scene: Scene) -> None:
     """Nobody has opened them: the upgrade does so at once, so that the pods serve until it is their turn."""
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=3), service("web"), count=3)
-    scene.kubectl("delete", "pods", "--all", "--wait=true")
-    eventually(lambda: all_start_closed(scene, 3), "the replacements run")
+    scene.web(3)
+    for name in scene.before:
+        scene.delete(f"pod/{name}", grace=1)
+    scene.until(lambda: all_start_closed(scene, 3), "the replacements run")
     scene.remember()
     scene.upgrade("--max-unavailable", "1", app="app:2")
     scene.check(upgraded=3, writes=None)
     scene.check_same_pods()
     scene.check_runs(3, app="app:2")
     for uid in scene.before.values():
-        assert scene.recorder.writes_by_us(uid) == 4  # the condition, and the usual three
+        assert scene.witness.writes_by_us(uid) == 4  # the condition, and the usual three
         assert len(turned(scene.versions(uid), GATE)) == 2
-    scene.check_quiet(5)
+    scene.check_quiet()
 
 
 def all_start_closed(scene: Scene, count: int) -> bool:
-    found = support.pods(scene.cluster, scene.ns)
+    found = scene.all("pod")
     facts = {(condition(p, "ContainersReady"), condition(p, GATE), condition(p, "Ready")) for p in found}
     return len(found) == count and facts == {("True", None, "False")}
 
 
 def test_a_gate_closed_by_hand_stays_closed(scene: Scene) -> None:
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=3), service("web"), count=3)
+    scene.web(3)
     closed = sorted(scene.before)[0]
-    patch = f'{{"status": {{"conditions": [{{"type": "{GATE}", "status": "False"}}]}}}}'
-    scene.kubectl("patch", "pod", closed, "--subresource=status", "--type=strategic", "-p", patch)
-    eventually(lambda: condition(support.get(scene.cluster, scene.ns, f"pod/{closed}"), "Ready") == "False", "closed")
-    scene.recorder.mark()
+    scene.set_gate(closed, "False")
+    scene.until(lambda: condition(scene.get(f"pod/{closed}"), "Ready") == "False", "closed")
+    scene.witness.mark()
     scene.upgrade("--max-unavailable", "2", app="app:2")
 
     scene.check(upgraded=2, max_unavailable=2)  # its gate never opened: not among those two
     scene.check_same_pods()
-    assert scene.on_image("app:2") == sorted(scene.before)
-    assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [1] * 3
+    assert scene.on_image("app:2") == set(scene.before)
+    scene.check_restarts(*[{"app": 1}] * 3)
     versions = scene.versions(scene.before[closed])
     assert {condition(e.object, GATE) for e in versions} == {"False"}
-    assert scene.recorder.writes_by_us(scene.before[closed]) == 3
-    assert "inplace.dev/upgrade" not in versions[-1].object["metadata"].get("annotations", {})
-    scene.check_quiet(5)
+    assert scene.witness.writes_by_us(scene.before[closed]) == 3
+    assert not annotation(versions[-1].object, RECORD)
+    scene.check_quiet()

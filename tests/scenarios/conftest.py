@@ -1,0 +1,44 @@
+"""Every scenario takes a `scene`. `pytest -m e2e` runs them all on a real cluster, anything else on the embedded one."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.plugin import is_wanted
+from tests.e2e.command import Inplace
+from tests.recorder import Recorder
+from tests.scenarios.real import RealStage
+from tests.scenarios.scene import Scene
+from tests.scenarios.stage import Stage
+from tests.scenarios.virtual import VirtualStage
+
+VIRTUAL, REAL = pytest.param("virtual"), pytest.param("real", marks=pytest.mark.e2e)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "stage" in metafunc.fixturenames:
+        metafunc.parametrize("stage", [REAL if is_wanted(metafunc.config) else VIRTUAL], indirect=True)
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    if request.param == "virtual":
+        name = re.sub("[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:30].strip("-")
+        embedded = VirtualStage(name, tmp_path / "recorder.jsonl")
+        yield embedded
+        embedded.close()
+        return
+    cluster, ns = request.getfixturevalue("cluster"), request.getfixturevalue("ns")
+    inplace = Inplace(cluster, ns, tmp_path)
+    with Recorder(cluster, ns, tmp_path / "recorder.jsonl") as recorder:
+        real = RealStage(cluster, ns, recorder, inplace)
+        yield real
+        inplace.stop_all()
+        real.close()
+
+
+@pytest.fixture
+def scene(stage: Stage) -> Scene:
+    return Scene(stage)

@@ -1,0 +1,159 @@
+"""The objects of one namespace, over the few REST verbs that a stage has: `get("deploy/web")`, `patch("pod/a", ...)`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.recorder import Object
+from tests.recorder.log import condition, terminating
+from tests.scenarios.facts import container_statuses, images_in
+from tests.scenarios.manifests import GATE
+from tests.scenarios.stage import APPLY, JSON_PATCH, MERGE, STRATEGIC, Stage
+
+GROUPS = {
+    "Pod": ("", "pods"),
+    "Service": ("", "services"),
+    "Endpoints": ("", "endpoints"),
+    "Deployment": ("apps", "deployments"),
+    "ReplicaSet": ("apps", "replicasets"),
+    "StatefulSet": ("apps", "statefulsets"),
+    "DaemonSet": ("apps", "daemonsets"),
+    "ControllerRevision": ("apps", "controllerrevisions"),
+    "EndpointSlice": ("discovery.k8s.io", "endpointslices"),
+    "Lease": ("coordination.k8s.io", "leases"),
+    "PodDisruptionBudget": ("policy", "poddisruptionbudgets"),
+}
+SHORT = {
+    "po": "Pod",
+    "pod": "Pod",
+    "svc": "Service",
+    "deploy": "Deployment",
+    "rs": "ReplicaSet",
+    "sts": "StatefulSet",
+    "ds": "DaemonSet",
+    "lease": "Lease",
+    "pdb": "PodDisruptionBudget",
+    "slice": "EndpointSlice",
+    "endpoints": "Endpoints",
+}
+
+
+class Refused(AssertionError):
+    """The API server said no. `code` and `message` are its own."""
+
+    def __init__(self, code: int, answer: Object) -> None:
+        super().__init__(f"{code} {answer.get('reason')}: {answer.get('message')}")
+        self.code = code
+        self.message = str(answer.get("message"))
+
+
+class Objects:
+    """References are kubectl's, such as `rs/web`, and may end in a subresource: `pod/web-1/status`."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def path(self, kind: str, name: str = "", subresource: str = "") -> str:
+        group, plural = GROUPS[SHORT.get(kind, kind)]
+        root = f"/apis/{group}/v1" if group else "/api/v1"
+        return "/".join(filter(None, (root, "namespaces", self.stage.namespace, plural, name, subresource)))
+
+    def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **query: str) -> Object:
+        """Raises `Refused`."""
+        code, answer = self.stage.request(method, path, body, content_type, **query)
+        if code >= 300:
+            raise Refused(code, answer)
+        return answer
+
+    def get(self, reference: str) -> Object:
+        return self.send("GET", self.path(*reference.split("/")))
+
+    def find(self, reference: str) -> Object | None:
+        """None where there is none."""
+        code, answer = self.stage.request("GET", self.path(*reference.split("/")))
+        if code == 404:
+            return None
+        assert code == 200, answer
+        return answer
+
+    def all(self, kind: str, selector: str = "") -> list[Object]:
+        items: list[Object] = self.send("GET", self.path(kind), **({"labelSelector": selector} if selector else {}))["items"]
+        return items
+
+    def create(self, *objects: Object) -> list[Object]:
+        return [self.send("POST", self.path(o["kind"]), o) for o in objects]
+
+    def patch(self, reference: str, body: Any, content_type: str = STRATEGIC, **query: str) -> Object:
+        return self.send("PATCH", self.path(*reference.split("/")), body, content_type, **query)
+
+    def merge(self, reference: str, body: Object) -> Object:
+        return self.patch(reference, body, MERGE)
+
+    def apply(self, obj: Object, manager: str, **query: str) -> Object:
+        """Server-side."""
+        reference = f"{obj['kind']}/{obj['metadata']['name']}"
+        return self.patch(reference, obj, APPLY, fieldManager=manager, **query)
+
+    def delete(self, reference: str, grace: int | None = None) -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", **({} if grace is None else {"gracePeriodSeconds": grace})}
+        self.send("DELETE", self.path(*reference.split("/")), body)
+
+    def scale(self, reference: str, replicas: int) -> None:
+        self.merge(f"{reference}/scale", {"spec": {"replicas": replicas}})
+
+    def undo(self, reference: str, revision: int) -> None:
+        """As `kubectl rollout undo deploy/... --to-revision`."""
+        key = "deployment.kubernetes.io/revision"
+        (old,) = [rs for rs in self.all("rs") if rs["metadata"]["annotations"][key] == str(revision)]
+        template = json.loads(json.dumps(old["spec"]["template"]))
+        del template["metadata"]["labels"]["pod-template-hash"]
+        self.patch(reference, [{"op": "replace", "path": "/spec/template", "value": template}], JSON_PATCH)
+
+    def set_images(self, reference: str, **images: str) -> Object:
+        """Of containers, in a pod or in a workload's template."""
+        spec: Object = {"spec": {"containers": [{"name": name, "image": image} for name, image in images.items()]}}
+        return self.patch(reference, spec if reference.startswith("pod/") else {"spec": {"template": spec}})
+
+    def set_gate(self, pod: str, status: str, gate: str = GATE, **annotations: str | None) -> Object:
+        meta = {"metadata": {"annotations": annotations}} if annotations else {}
+        body = {**meta, "status": {"conditions": [{"type": gate, "status": status}]}}
+        return self.patch(f"pod/{pod}/status", body)
+
+    def label(self, reference: str, **labels: str | None) -> None:
+        self.merge(reference, {"metadata": {"labels": labels}})
+
+    def annotate(self, reference: str, annotations: dict[str, str | None]) -> None:
+        self.merge(reference, {"metadata": {"annotations": annotations}})
+
+    def pods(self, selector: str = "") -> list[Object]:
+        """The living ones."""
+        return [p for p in self.all("pod", selector) if not terminating(p)]
+
+    def of_each(self, fact: Callable[[Object], Any], selector: str = "") -> dict[str, Any]:
+        """By pod name."""
+        return {p["metadata"]["name"]: fact(p) for p in self.pods(selector)}
+
+    def uids(self, selector: str = "") -> dict[str, str]:
+        return self.of_each(lambda p: p["metadata"]["uid"], selector)
+
+    def ips(self, selector: str = "") -> dict[str, str]:
+        return self.of_each(lambda p: p["status"].get("podIP"), selector)
+
+    def images(self, selector: str = "") -> dict[str, dict[str, str]]:
+        """What each pod's spec asks for."""
+        return self.of_each(lambda p: images_in(p["spec"]), selector)
+
+    def restarts(self, selector: str = "") -> dict[str, dict[str, int]]:
+        """Restart counts by pod name and container name, sidecars included."""
+        return self.of_each(lambda p: {n: s["restartCount"] for n, s in container_statuses(p).items()}, selector)
+
+    def endpoints(self) -> list[Object]:
+        return [e for s in self.all("slice") for e in s.get("endpoints") or []]
+
+    def open_gates(self, selector: str = "", gate: str = GATE) -> None:
+        """By hand."""
+        for pod in self.pods(selector):
+            if condition(pod, gate) != "True":
+                self.set_gate(pod["metadata"]["name"], "True", gate)

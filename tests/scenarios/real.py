@@ -1,0 +1,91 @@
+"""The stage on a real cluster: the installed program in a process of its own, the recorder's watches, the wall clock."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import ssl
+import time
+import urllib.parse
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from tests.cluster import Cluster
+from tests.cluster.wait import eventually
+from tests.e2e.command import Background, Inplace
+from tests.e2e.prober import Prober
+from tests.e2e.proxy import Proxy, Request
+from tests.recorder import Object, Recorder
+from tests.scenarios.stage import JSON, Moment, OnWrite, Running
+
+T = TypeVar("T")
+
+
+class RealStage:
+    """Implements `stage.Stage`. `inplace` and `cluster` are for tests that are for the real cluster alone."""
+
+    def __init__(self, cluster: Cluster, namespace: str, recorder: Recorder, inplace: Inplace) -> None:
+        self.cluster, self.namespace, self.witness, self.inplace = cluster, namespace, recorder, inplace
+        self.registry = cluster.registry
+        self._context = ssl.create_default_context(cafile=cluster.ca)
+        self._connection: http.client.HTTPSConnection | None = None
+        self._proxies = ExitStack()
+
+    def request(self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: str) -> tuple[int, Object]:
+        target = f"{path}?{urllib.parse.urlencode({'fieldManager': 'kubectl', **query} if method != 'GET' else query)}"
+        sent = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.cluster.token}", "Content-Type": content_type, "Accept": JSON}
+        is_reused = self._connection is not None
+        if self._connection is None:
+            address = urllib.parse.urlsplit(self.cluster.server).netloc
+            self._connection = http.client.HTTPSConnection(address, timeout=60, context=self._context)
+        try:
+            self._connection.request(method, target, sent, headers)
+            response = self._connection.getresponse()
+            return response.status, json.load(response)
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            self._connection = None
+            if not is_reused:
+                raise
+            return self.request(method, path, body, content_type, **query)  # the server had closed it meanwhile
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def let_pass(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        eventually(lambda: time.monotonic() >= end, f"{seconds:g} s", seconds + 60)
+
+    def until(self, predicate: Callable[[], T], what: str, seconds: float = 120, every: float = 0.1) -> T:
+        return eventually(predicate, what, seconds, every)
+
+    def start(self, *args: str, on_write: OnWrite | None = None) -> Running:
+        if on_write is None:
+            return self.inplace.start(*args)
+        started: list[Background] = []
+
+        def meets(request: Request, moment: Moment) -> None:
+            command = started[0]
+            on_write(command, f"{request.method} {request.path} {request.body}", moment)
+            if command.was_sent == signal.SIGKILL:
+                command.process.wait()
+                raise ConnectionError("killed")
+
+        proxy = self._proxies.enter_context(Proxy(self.cluster, meets))
+        started.append(self.inplace.start(*args, "--server", proxy.url))
+        return started[0]
+
+    def client_of_service(self, service: str, interval: float) -> Prober:
+        _, found = self.request("GET", f"/api/v1/namespaces/{self.namespace}/services/{service}")
+        return Prober(found["spec"]["clusterIP"], interval=interval)
+
+    def client_of_pod(self, pod: Object, interval: float) -> Prober:
+        return Prober(pod["status"]["podIP"], 8080, interval=interval)
+
+    def close(self) -> None:
+        self._proxies.close()
+        if self._connection is not None:
+            self._connection.close()
