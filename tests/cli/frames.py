@@ -6,6 +6,7 @@ from inplace.engine.plan import Plan, PodView, Progress
 from inplace.engine.stages import Stage
 from inplace.model.run import Run
 from inplace.runtime.driver import Frame
+from tests.builders import observed
 from tests.builders import run as a_run
 
 
@@ -26,4 +27,4 @@ def frame(
     updated = sum(pod.stage == "Updated" for pod in pods)
     flying = sum(pod.stage in ("Closing", "Settling", "Restarting", "Returning") for pod in pods)
     progress = Progress(len(pods), updated, flying, flying, failed, step, waiting)
-    return Frame(Plan(run=run or a_run(), pods=pods, progress=progress), since or {}, now, trouble)
+    return Frame(observed(), Plan(run=run or a_run(), pods=pods, progress=progress), since or {}, now, trouble)

@@ -39,8 +39,6 @@ class VirtualHost:
         self.limiter = limiter
         self.rtt_seconds: Callable[[], float] = lambda: 0.004
         self.watch_seconds: Callable[[str], float] = lambda _plural: 0.003
-        self.pass_seconds = 0.0
-        """How long the driver thinks between an event and its pass: what comes meanwhile is taken in together."""
         self.pumps: list[VirtualPump] = []
 
     def inbox(self, clock: Clock) -> Inbox:
@@ -87,7 +85,6 @@ class VirtualInbox:
                 scheduler.run_until(ends_at)
                 return
             scheduler.run_next()
-        scheduler.run_for(self._host.pass_seconds)
 
 
 class VirtualWatching:
