@@ -15,10 +15,12 @@ from inplace.sim.api.registry import SELF_STATUS, Registry
 from inplace.sim.api.server import Server
 from inplace.sim.api.store import Happened, Item, Store
 from inplace.sim.clock import EPOCH, Scheduler
+from inplace.sim.controllers.daemonset import DaemonSets
 from inplace.sim.controllers.deployment import Deployments
 from inplace.sim.controllers.endpointslice import EndpointSlices
 from inplace.sim.controllers.housekeeping import DisruptionBudgets, GarbageCollection, Namespaces, Scheduling
 from inplace.sim.controllers.replicaset import ReplicaSets
+from inplace.sim.controllers.statefulset import StatefulSets
 from inplace.sim.kubelet.images import Catalog
 from inplace.sim.kubelet.kubelet import Kubelet
 
@@ -46,6 +48,8 @@ class Cluster:
         self._records = events
         self.deployments = Deployments(self.registry, self.record)
         self.replica_sets = ReplicaSets(self.registry, self.record)
+        self.stateful_sets = StatefulSets(self.registry, self.record)
+        self.daemon_sets = DaemonSets(self.registry, self.record)
         self.endpoint_slices = EndpointSlices(self.registry)
         self.scheduling = Scheduling(self.registry, self.record)
         self.garbage = GarbageCollection(self.registry)

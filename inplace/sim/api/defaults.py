@@ -6,10 +6,20 @@ no difference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from inplace.sim.api.errors import Json
-from inplace.sim.api.kinds import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES, Kind
+from inplace.sim.api.kinds import (
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Kind,
+)
 
 POD_SPEC: Json = {
     "restartPolicy": "Always",
@@ -42,10 +52,8 @@ PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 def with_defaults(kind: Kind, obj: Json) -> Json:
     if kind is PODS:
         return _replaced(obj, "spec", _filled(pod_spec(obj.get("spec") or {}), POD_ONLY))
-    if kind in (DEPLOYMENTS, REPLICA_SETS):
-        spec = _templated(obj.get("spec") or {})
-        spec = _deployment(spec) if kind is DEPLOYMENTS else _filled(spec, {"replicas": 1})
-        return _replaced(obj, "spec", spec)
+    if kind in WORKLOADS:
+        return _replaced(obj, "spec", WORKLOADS[kind](_templated(obj.get("spec") or {})))
     if kind is SERVICES:
         return _replaced(obj, "spec", _service(obj.get("spec") or {}))
     if kind is POD_DISRUPTION_BUDGETS and "maxUnavailable" not in obj.get("spec", {}):
@@ -77,6 +85,41 @@ def _deployment(spec: Json) -> Json:
         rolling = _filled(strategy.get("rollingUpdate") or {}, {"maxUnavailable": "25%", "maxSurge": "25%"})
         strategy = _replaced(strategy, "rollingUpdate", rolling)
     return _replaced(spec, "strategy", strategy)
+
+
+def _replica_set(spec: Json) -> Json:
+    return _filled(spec, {"replicas": 1})
+
+
+def _stateful_set(spec: Json) -> Json:
+    """Of a real 1.36: maxUnavailable is dropped, since its feature gate is off; a given type leaves rollingUpdate out."""
+    spec = _filled(spec, {"podManagementPolicy": "OrderedReady", "replicas": 1, "revisionHistoryLimit": 10})
+    strategy = spec.get("updateStrategy") or {}
+    if not strategy.get("type"):
+        strategy = {"rollingUpdate": {}, **strategy, "type": "RollingUpdate"}
+    rolling = strategy.get("rollingUpdate")
+    if strategy["type"] == "RollingUpdate" and rolling is not None:
+        kept = {key: v for key, v in rolling.items() if key != "maxUnavailable"}
+        strategy = _replaced(strategy, "rollingUpdate", _filled(rolling if kept == rolling else kept, {"partition": 0}))
+    policy = _filled(spec.get("persistentVolumeClaimRetentionPolicy") or {}, {"whenDeleted": "Retain", "whenScaled": "Retain"})
+    return _replaced(_replaced(spec, "updateStrategy", strategy), "persistentVolumeClaimRetentionPolicy", policy)
+
+
+def _daemon_set(spec: Json) -> Json:
+    spec = _filled(spec, {"revisionHistoryLimit": 10})
+    strategy = _filled(spec.get("updateStrategy") or {}, {"type": "RollingUpdate"})
+    if strategy["type"] == "RollingUpdate":
+        rolling = _filled(strategy.get("rollingUpdate") or {}, {"maxUnavailable": 1, "maxSurge": 0})
+        strategy = _replaced(strategy, "rollingUpdate", rolling)
+    return _replaced(spec, "updateStrategy", strategy)
+
+
+WORKLOADS: dict[Kind, Callable[[Json], Json]] = {
+    DEPLOYMENTS: _deployment,
+    REPLICA_SETS: _replica_set,
+    STATEFUL_SETS: _stateful_set,
+    DAEMON_SETS: _daemon_set,
+}
 
 
 def _container(container: Json) -> Json:

@@ -84,6 +84,11 @@ REPLICA_SETS = Kind(
     "apps", "v1", "replicasets", "ReplicaSet", ("rs",), in_all=True, has_status=True, has_scale=True, generation="spec",
     fields=(*NAME_FIELDS, "status.replicas"),
 )  # fmt: skip
+STATEFUL_SETS = Kind(
+    "apps", "v1", "statefulsets", "StatefulSet", ("sts",), in_all=True, has_status=True, has_scale=True, generation="spec"
+)
+DAEMON_SETS = Kind("apps", "v1", "daemonsets", "DaemonSet", ("ds",), in_all=True, has_status=True, generation="spec")
+CONTROLLER_REVISIONS = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 ENDPOINT_SLICES = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", generation="all but metadata")
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 POD_DISRUPTION_BUDGETS = Kind(
@@ -92,7 +97,7 @@ POD_DISRUPTION_BUDGETS = Kind(
 
 STORED = (
     PODS, SERVICES, NODES, NAMESPACES, CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, EVENTS, DEPLOYMENTS, REPLICA_SETS,
-    ENDPOINT_SLICES, LEASES, POD_DISRUPTION_BUDGETS,
+    STATEFUL_SETS, DAEMON_SETS, CONTROLLER_REVISIONS, ENDPOINT_SLICES, LEASES, POD_DISRUPTION_BUDGETS,
 )  # fmt: skip
 """Every kind that has objects of its own; `NEW_EVENTS` is another way to look at `EVENTS`."""
 

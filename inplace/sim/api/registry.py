@@ -35,9 +35,13 @@ FIXED_META = (
 FIRST_STATUS: dict[Kind, Json] = {
     k.PODS: {"phase": "Pending", "qosClass": "BestEffort"},
     k.REPLICA_SETS: {"replicas": 0},
+    k.STATEFUL_SETS: {"replicas": 0, "availableReplicas": 0},
+    k.DAEMON_SETS: dict.fromkeys(("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0),
     k.SERVICES: {"loadBalancer": {}},
     k.NAMESPACES: {"phase": "Active"},
 }
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""An annotation of DaemonSets that only the server writes."""
 PROTECTED = ("default", "kube-system", "kube-public")
 
 
@@ -98,6 +102,8 @@ class Registry:
             status = {"status": None} if kind.has_status else {}
             owned = fields_of({f: v for f, v in made.items() if f not in status})
             meta["managedFields"] = [{**entry, "fieldsType": "FieldsV1", "fieldsV1": owned}]
+        if kind is k.DAEMON_SETS:
+            made["metadata"] = _with_template_generation(meta, 1)
         return Item(kind, made, 0) if how.dry_run else self.store.put(kind, made)
 
     def update(self, old: Item, new: Json, how: Writing = SELF, entries: list[Json] | None = None) -> Item:
@@ -292,6 +298,10 @@ class Registry:
                 raised = False
         if raised:
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        if kind is k.DAEMON_SETS:
+            before = int((old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION, 1))
+            now = before + (new["spec"]["template"] != old["spec"]["template"])
+            new["metadata"] = _with_template_generation(new["metadata"], now)
 
     def _grace(self, pod: Json, options: Json) -> int:
         asked = options.get("gracePeriodSeconds")
@@ -325,6 +335,10 @@ def _without_owner(obj: Json, uid: str) -> Json:
     owners = [o for o in obj["metadata"].get("ownerReferences") or () if o["uid"] != uid]
     meta = {key: v for key, v in obj["metadata"].items() if key != "ownerReferences"}
     return {**obj, "metadata": {**meta, "ownerReferences": owners} if owners else meta}
+
+
+def _with_template_generation(meta: Json, number: int) -> Json:
+    return {**meta, "annotations": {**(meta.get("annotations") or {}), TEMPLATE_GENERATION: str(number)}}
 
 
 def _is_binding(old: Json, new: Json) -> bool:

@@ -123,10 +123,37 @@ def _replica_set(obj: Json, now: datetime) -> list[Any]:
     ]
 
 
+def _stateful_set(obj: Json, now: datetime) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
+    return [_name(obj), ready, _created(obj, now), *_containers(spec["template"]["spec"])]
+
+
+def _daemon_set(obj: Json, now: datetime) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    fields = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable")
+    nodes = _labels(spec["template"]["spec"].get("nodeSelector"))
+    rest = [*_containers(spec["template"]["spec"]), selector_text(spec.get("selector"))]
+    return [_name(obj), *(status.get(field, 0) for field in fields), nodes, _created(obj, now), *rest]
+
+
+def _controller_revision(obj: Json, now: datetime) -> list[Any]:
+    owner = next((o for o in obj["metadata"].get("ownerReferences") or () if o.get("controller")), None)
+    named = NONE
+    if owner is not None:
+        group = owner["apiVersion"].rpartition("/")[0]
+        named = f"{owner['kind'].lower()}{'.' + group if group else ''}/{owner['name']}"
+    return [_name(obj), named, str(obj["revision"]), _created(obj, now)]
+
+
+def _labels(labels: Json | None) -> str:
+    return ",".join(f"{key}={v}" for key, v in sorted((labels or {}).items())) or NONE
+
+
 def _service(obj: Json, now: datetime) -> list[Any]:
     spec = obj["spec"]
     ports = ",".join(f"{p['port']}/{p.get('protocol', 'TCP')}" for p in spec.get("ports") or ()) or NONE
-    selector = ",".join(f"{key}={v}" for key, v in sorted((spec.get("selector") or {}).items())) or NONE
+    selector = _labels(spec.get("selector"))
     external = spec.get("externalName") or ",".join(spec.get("externalIPs") or ()) or NONE
     return [_name(obj), spec.get("type"), spec.get("clusterIP") or NONE, external, ports, _created(obj, now), selector]
 
@@ -199,6 +226,13 @@ PRINTERS: dict[Kind, tuple[tuple[str, ...], Cells]] = {
         _deployment,
     ),
     k.REPLICA_SETS: (("Name", "Desired#", "Current#", "Ready#", "Age", "-Containers", "-Images", "-Selector"), _replica_set),
+    k.STATEFUL_SETS: (("Name", "Ready", "Age", "-Containers", "-Images"), _stateful_set),
+    k.DAEMON_SETS: (
+        ("Name", "Desired#", "Current#", "Ready#", "Up-to-date#", "Available#", "Node_Selector", "Age", "-Containers",
+         "-Images", "-Selector"),
+        _daemon_set,
+    ),
+    k.CONTROLLER_REVISIONS: (("Name", "Controller", "Revision", "Age"), _controller_revision),
     k.SERVICES: (("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "-Selector"), _service),
     k.NODES: (
         ("Name", "Status", "Roles", "Age", "Version", "-Internal-IP", "-External-IP", "-OS-Image", "-Kernel-Version",

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from inplace.sim.api.errors import Json, Refusal, bad_request, invalid
-from inplace.sim.api.kinds import DEPLOYMENTS, LEASES, PODS, REPLICA_SETS, Kind
+from inplace.sim.api.kinds import (
+    CONTROLLER_REVISIONS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    LEASES,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    Kind,
+)
 from inplace.sim.api.selectors import selector_test
 
 Cause = tuple[str, str, str]
@@ -29,8 +39,10 @@ def check(kind: Kind, new: Json, old: Json | None) -> None:
     causes = _name_causes(new) if old is None else []
     if kind is PODS:
         causes += _pod_causes(new, old)
-    elif kind in (DEPLOYMENTS, REPLICA_SETS):
+    elif kind in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS):
         causes += _workload_causes(kind, new, old)
+    elif kind is CONTROLLER_REVISIONS and old is not None and new.get("data") != old.get("data"):
+        causes.append(("data", "FieldValueInvalid", f"Invalid value: {_shown(new.get('data'))}: field is immutable"))
     elif kind is LEASES:
         _check_lease(new)
     if causes:
@@ -110,8 +122,7 @@ def _workload_causes(kind: Kind, new: Json, old: Json | None) -> list[Cause]:
         causes.append(("spec.selector", "FieldValueRequired", "Required value"))
     labels = (template.get("metadata") or {}).get("labels") or {}
     if spec.get("selector") and not selector_test(spec["selector"])(labels):
-        shown = "{" + ",".join(f'"{k}":"{v}"' for k, v in sorted(labels.items())) + "}"
-        text = f"Invalid value: {shown}: `selector` does not match template `labels`"
+        text = f"Invalid value: {_shown(labels)}: `selector` does not match template `labels`"
         causes.append(("spec.template.metadata.labels", "FieldValueInvalid", text))
     pod_spec = template.get("spec") or {}
     if before is None or pod_spec is not before["template"]["spec"]:
@@ -120,9 +131,90 @@ def _workload_causes(kind: Kind, new: Json, old: Json | None) -> list[Cause]:
     if kind is DEPLOYMENTS and spec["strategy"]["type"] == "Recreate" and "rollingUpdate" in spec["strategy"]:
         text = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
         causes.append(("spec.strategy.rollingUpdate", "FieldValueForbidden", text))
+    if "replicas" in spec and spec["replicas"] < 0:
+        causes.append(_negative("spec.replicas", spec["replicas"]))
+    if kind in (STATEFUL_SETS, DAEMON_SETS):
+        causes += _always_restarts(pod_spec)
+    if kind is STATEFUL_SETS:
+        return causes + _stateful_set_causes(spec, before)
     if before is not None and spec.get("selector") != before.get("selector"):
-        causes.append(("spec.selector", "FieldValueInvalid", f"Invalid value: {spec.get('selector')}: field is immutable"))
+        text = f"Invalid value: {_shown(spec.get('selector'))}: field is immutable"
+        causes.append(("spec.selector", "FieldValueInvalid", text))
+    return causes + (_daemon_set_causes(spec) if kind is DAEMON_SETS else [])
+
+
+STATEFUL_SET_FREE = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+STATEFUL_SET_UPDATES = (
+    "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+)
+
+
+def _stateful_set_causes(spec: Json, before: Json | None) -> list[Cause]:
+    causes: list[Cause] = []
+    strategy, path = spec["updateStrategy"], "spec.updateStrategy"
+    rolling = strategy.get("rollingUpdate")
+    shown = "null" if rolling is None else f'{{"Partition":{rolling.get("partition", 0)},"MaxUnavailable":null}}'
+    if strategy["type"] not in ("RollingUpdate", "OnDelete"):
+        shown = f'{{"Type":{_shown(strategy["type"])},"RollingUpdate":{shown}}}'
+        causes.append((path, "FieldValueInvalid", f"Invalid value: {shown}: must be 'RollingUpdate' or 'OnDelete'"))
+    elif strategy["type"] == "OnDelete" and rolling is not None:
+        text = f"Invalid value: {shown}: only allowed for updateStrategy 'RollingUpdate'"
+        causes.append((f"{path}.rollingUpdate", "FieldValueInvalid", text))
+    elif rolling is not None and rolling["partition"] < 0:
+        causes.append(_negative(f"{path}.rollingUpdate.partition", rolling["partition"]))
+    if (start := (spec.get("ordinals") or {}).get("start", 0)) < 0:
+        causes.append(_negative("spec.ordinals.start", start))
+    if before is not None and _without(spec, STATEFUL_SET_FREE) != _without(before, STATEFUL_SET_FREE):
+        causes.append(("spec", "FieldValueForbidden", STATEFUL_SET_UPDATES))
     return causes
+
+
+def _daemon_set_causes(spec: Json) -> list[Cause]:
+    strategy, path = spec["updateStrategy"], "spec.updateStrategy"
+    if strategy["type"] == "OnDelete":
+        return []
+    if strategy["type"] != "RollingUpdate":
+        text = f'Unsupported value: {_shown(strategy["type"])}: supported values: "RollingUpdate", "OnDelete"'
+        return [(path, "FieldValueNotSupported", text)]
+    surge, unavailable = (strategy["rollingUpdate"][name] for name in ("maxSurge", "maxUnavailable"))
+    nothing = (0, "0%")
+    if surge not in nothing and unavailable not in nothing:
+        text = f"Invalid value: {_shown(surge)}: may not be set when maxUnavailable is non-zero"
+        return [(f"{path}.rollingUpdate.maxSurge", "FieldValueInvalid", text)]
+    if surge in nothing and unavailable in nothing:
+        text = "Required value: cannot be 0 when maxSurge is 0"
+        return [(f"{path}.rollingUpdate.maxUnavailable", "FieldValueRequired", text)]
+    return []
+
+
+def _always_restarts(pod_spec: Json) -> list[Cause]:
+    policy = pod_spec.get("restartPolicy")
+    if policy == "Always":
+        return []
+    text = f'Unsupported value: "{policy}": supported values: "Always"'
+    return [("spec.template.spec.restartPolicy", "FieldValueNotSupported", text)]
+
+
+def _negative(path: str, value: int) -> Cause:
+    return path, "FieldValueInvalid", f"Invalid value: {value}: must be greater than or equal to 0"
+
+
+def _without(obj: Json, names: tuple[str, ...]) -> Json:
+    return {key: value for key, value in obj.items() if key not in names}
+
+
+def _shown(value: object) -> str:
+    """As Go prints a map in JSON."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _check_lease(new: Json) -> None:

@@ -11,13 +11,19 @@ from inplace.sim.api.selectors import selector_test
 from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.api.subresources import bound
 from inplace.sim.controllers.base import Queue, Record, controller_of, on_events, resolve
+from inplace.sim.controllers.placement import fits, tolerates, untolerated
 from inplace.sim.controllers.pods import facts_of
 
 SCHEDULING = (0.005, 0.02)
+CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+
+
+SCALED = (k.DEPLOYMENTS, k.REPLICA_SETS, k.STATEFUL_SETS)
+"""Whoever has a number of pods to be, of which a PodDisruptionBudget may take a share."""
 
 
 class Scheduling:
-    """Pods go round the ready nodes in turn, whatever they ask for."""
+    """Pods go round the ready nodes that they fit in turn, whatever they ask for."""
 
     def __init__(self, registry: Registry, record: Record) -> None:
         self._registry = registry
@@ -39,12 +45,10 @@ class Scheduling:
 
     def _sync(self, key: Key) -> None:
         pod = self._registry.store.get(k.PODS, *key)
-        nodes = [
-            node
-            for node in self._registry.store.ordered(k.NODES)
-            if is_ready(node) and not node.obj["spec"].get("unschedulable")
-        ]
-        if pod is None or "nodeName" in pod.obj["spec"] or "deletionTimestamp" in pod.meta or not nodes:
+        if pod is None or "nodeName" in pod.obj["spec"] or "deletionTimestamp" in pod.meta:
+            return
+        nodes = [node for node in self._registry.store.ordered(k.NODES) if _may_have(node, pod.obj["spec"])]
+        if not nodes:
             return
         node = nodes[self._turn % len(nodes)].name
         self._turn += 1
@@ -151,7 +155,7 @@ class DisruptionBudgets:
         self._queue = Queue(registry, self._sync)
         on_events(registry, (k.POD_DISRUPTION_BUDGETS,), lambda event: self._queue.add(event.item.key) if event.new else None)
         on_events(registry, (k.PODS,), self._pod_changed)
-        on_events(registry, (k.DEPLOYMENTS, k.REPLICA_SETS), self._workload_changed)
+        on_events(registry, SCALED, self._workload_changed)
 
     def _pod_changed(self, event: Happened) -> None:
         if event.old is not None and event.new is not None:
@@ -203,7 +207,8 @@ class DisruptionBudgets:
         found: dict[str, int] = {}
         for pod in pods:
             owner = controller_of(pod.obj)
-            workload = self._registry.store.get(k.REPLICA_SETS, pod.namespace, owner["name"]) if owner else None
+            kind = next((each for each in SCALED if owner and each.kind == owner["kind"]), None)
+            workload = self._registry.store.get(kind, pod.namespace, owner["name"]) if owner and kind else None
             if workload is None:
                 continue
             above = controller_of(workload.obj)
@@ -222,6 +227,12 @@ class DisruptionBudgets:
 
 def _with_owners(obj: Json, owners: list[Json]) -> Json:
     return {**obj, "metadata": {**obj["metadata"], "ownerReferences": owners}}
+
+
+def _may_have(node: Item, spec: Json) -> bool:
+    if not is_ready(node) or not fits(spec, node) or untolerated(spec, node, ("NoSchedule", "NoExecute")):
+        return False
+    return not node.obj["spec"].get("unschedulable") or any(tolerates(t, CORDONED) for t in spec.get("tolerations") or ())
 
 
 def is_ready(node: Item) -> bool:

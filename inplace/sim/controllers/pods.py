@@ -1,4 +1,4 @@
-"""What controllers want to know of a pod, found once per version of it."""
+"""What controllers want to know of a pod, found once per version of it; and a new pod from a template."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from inplace.sim.api.errors import Json
 from inplace.sim.api.store import Item
+from inplace.sim.controllers.base import owner_reference
 
 
 class PodFacts(NamedTuple):
@@ -53,3 +54,18 @@ def _facts(pod: Json) -> PodFacts:
 
 def seconds_since(stamp: str, now: datetime) -> float:
     return (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds()
+
+
+def seconds_to_available(facts: PodFacts, min_ready: float, now: datetime) -> float | None:
+    """Until it will have been ready for long enough; 0 or less: it has. None: it is not ready."""
+    if not facts.is_ready:
+        return None
+    return min_ready - seconds_since(facts.ready_since, now) if min_ready else 0.0
+
+
+def pod_from(owner: Item, template: Json) -> Json:
+    meta: Json = {
+        key: v for key, v in (template.get("metadata") or {}).items() if key in ("labels", "annotations", "finalizers")
+    }
+    meta |= {"generateName": f"{owner.name}-", "ownerReferences": [owner_reference(owner)]}
+    return {"metadata": meta, "spec": template["spec"]}

@@ -14,11 +14,11 @@ from inplace.sim.api.defaults import POD_ONLY
 from inplace.sim.api.errors import Json
 from inplace.sim.api.kinds import PODS, REPLICA_SETS
 from inplace.sim.api.registry import SELF_STATUS, Registry
-from inplace.sim.api.selectors import selector_test
-from inplace.sim.api.store import Happened, Item, Key
-from inplace.sim.controllers.base import Queue, Record, controller_of, on_events, owner_reference
-from inplace.sim.controllers.census import Census, Counted
-from inplace.sim.controllers.pods import PodFacts, facts_of, seconds_since
+from inplace.sim.api.store import Item, Key
+from inplace.sim.controllers.base import Queue, Record, controller_of
+from inplace.sim.controllers.census import Census
+from inplace.sim.controllers.claims import Claims
+from inplace.sim.controllers.pods import PodFacts, facts_of, pod_from, seconds_since, seconds_to_available
 
 BURST = 500
 PHASES = {"Pending": 0, "": 0, "Unknown": 1, "Running": 2}
@@ -29,74 +29,20 @@ class ReplicaSets:
         self._registry = registry
         self._record = record
         self._queue = Queue(registry, self._sync)
-        self._counted = Counted()
-        self._orphans: set[Key] = set()
-        """Pods without an owner that some ReplicaSet may adopt."""
-        self._strangers: set[Key] = set()
-        """ReplicaSets of which some pod's labels have changed: it may not match any more."""
+        self._claims = Claims(registry, REPLICA_SETS, self._queue)
         self._specs: dict[int, tuple[Json, Json]] = {}
-        on_events(registry, (REPLICA_SETS,), self._own_changed)
-        on_events(registry, (PODS,), self._pod_changed)
-
-    def _own_changed(self, event: Happened) -> None:
-        if event.new is None:
-            self._counted.forget(event.item.uid)
-        else:
-            self._queue.add(event.new.key)
-
-    def _pod_changed(self, event: Happened) -> None:
-        self._counted.saw(event)
-        old, new = event.old, event.new
-        if old is not None and new is not None and _is_same_to_us(old, new):
-            return
-        for item in filter(None, (old, new)):
-            owner = controller_of(item.obj)
-            if owner is not None and owner["kind"] == "ReplicaSet":
-                key = (item.namespace, owner["name"])
-                if old is not None and new is not None and old.meta.get("labels") != new.meta.get("labels"):
-                    self._strangers.add(key)
-                self._queue.add(key)
-        if new is not None and not facts_of(new).controller:
-            self._may_be_adopted(new)
-
-    def _may_be_adopted(self, pod: Item) -> None:
-        for owner in self._registry.store.all(REPLICA_SETS, pod.namespace):
-            if selector_test(owner.obj["spec"]["selector"])(facts_of(pod).labels):
-                self._orphans.add(pod.key)
-                self._queue.add(owner.key)
 
     def _sync(self, key: Key) -> None:
         owner = self._registry.store.get(REPLICA_SETS, *key)
         if owner is None:
             return
-        if key in self._strangers:
-            self._strangers.discard(key)
-            self._release(owner)
+        self._claims.settle(owner)
         if "deletionTimestamp" not in owner.meta:
-            if self._orphans:
-                self._adopt(owner)
             self._manage(owner)
         self._write_status(owner)
 
-    def _release(self, owner: Item) -> None:
-        """Its own that match no more."""
-        matches = selector_test(owner.obj["spec"]["selector"])
-        for pod in list(self._counted.of(owner.uid).pods.values()):
-            if not matches(facts_of(pod).labels) and not facts_of(pod).is_terminating:
-                self._registry.change(pod, lambda obj: _owned(obj, None, owner.uid))
-
-    def _adopt(self, owner: Item) -> None:
-        matches = selector_test(owner.obj["spec"]["selector"])
-        for key in sorted(self._orphans):
-            pod = self._registry.store.get(PODS, *key)
-            if pod is None or pod.meta.get("ownerReferences") or not facts_of(pod).is_active:
-                self._orphans.discard(key)
-            elif pod.namespace == owner.namespace and matches(facts_of(pod).labels):
-                self._orphans.discard(key)
-                self._registry.change(pod, lambda obj: _owned(obj, owner_reference(owner), ""))
-
     def _manage(self, owner: Item) -> None:
-        census, wanted = self._counted.of(owner.uid), int(owner.obj["spec"].get("replicas", 1))
+        census, wanted = self._claims.of(owner), int(owner.obj["spec"].get("replicas", 1))
         have = census.active
         for _ in range(min(wanted - have, BURST)):
             pod = self._registry.create(PODS, owner.namespace, self._pod(owner))
@@ -110,12 +56,8 @@ class ReplicaSets:
                 self._record(owner.obj, "Normal", "SuccessfulDelete", text, component="replicaset-controller")
 
     def _pod(self, owner: Item) -> Json:
-        template = owner.obj["spec"]["template"]
-        meta: Json = {
-            key: v for key, v in (template.get("metadata") or {}).items() if key in ("labels", "annotations", "finalizers")
-        }
-        meta |= {"generateName": f"{owner.name}-", "ownerReferences": [owner_reference(owner)]}
-        return {"metadata": meta, "spec": self._pod_spec(template["spec"])}
+        made = pod_from(owner, owner.obj["spec"]["template"])
+        return {**made, "spec": self._pod_spec(made["spec"])}
 
     def _pod_spec(self, spec: Json) -> Json:
         """One object for all pods of a template: it is never changed, and telling pods apart stays cheap."""
@@ -144,10 +86,10 @@ class ReplicaSets:
         owners = [owner]
         if above is not None:
             owners = [item for item in self._registry.store.owned_by(above["uid"]) if item.kind is REPLICA_SETS]
-        return [pod for each in owners for pod in self._counted.of(each.uid).active_pods()]
+        return [pod for each in owners for pod in self._claims.of(each).active_pods()]
 
     def _write_status(self, owner: Item) -> None:
-        spec, census = owner.obj["spec"], self._counted.of(owner.uid)
+        spec, census = owner.obj["spec"], self._claims.of(owner)
         min_ready = spec.get("minReadySeconds", 0)
         counts = {
             "fullyLabeledReplicas": self._fully_labeled(owner, census),
@@ -169,29 +111,13 @@ class ReplicaSets:
     def _available(self, key: Key, ready: list[PodFacts], min_ready: float) -> int:
         """Ready for long enough; looks again when the next one will be."""
         now = self._registry.scheduler.utcnow()
-        left = [min_ready - seconds_since(facts.ready_since, now) for facts in ready]
+        left = [seconds_to_available(facts, min_ready, now) or 0.0 for facts in ready]
         later = [seconds for seconds in left if seconds > 0]
         if later:
             self._queue.add(key, min(later) + 0.01)
         return len(left) - len(later)
 
 
-def _is_same_to_us(old: Item, new: Item) -> bool:
-    a, b = facts_of(old), facts_of(new)
-    if (a.is_active, a.is_terminating, a.is_ready, a.phase) != (b.is_active, b.is_terminating, b.is_ready, b.phase):
-        return False
-    return old.meta.get("labels") == new.meta.get("labels") and old.meta.get("ownerReferences") == new.meta.get(
-        "ownerReferences"
-    )
-
-
 def _magnitude(seconds: float) -> int:
     """Ages are compared by their order of magnitude, as the real controller does, so that ties fall anyhow."""
     return int(math.log2(max(1.0, seconds)))
-
-
-def _owned(obj: Json, owner: Json | None, without: str) -> Json:
-    owners = [o for o in obj["metadata"].get("ownerReferences") or () if o["uid"] != without]
-    owners += [owner] if owner else []
-    meta = {key: v for key, v in obj["metadata"].items() if key != "ownerReferences"}
-    return {**obj, "metadata": {**meta, "ownerReferences": owners} if owners else meta}

@@ -88,6 +88,9 @@ class Client:
         groups = {
             "deployments": "apps",
             "replicasets": "apps",
+            "statefulsets": "apps",
+            "daemonsets": "apps",
+            "controllerrevisions": "apps",
             "endpointslices": "discovery.k8s.io",
             "leases": "coordination.k8s.io",
         }
@@ -109,10 +112,23 @@ class Client:
     def deployment(
         self, name: str = "web", image: str = "reg/app:1", *, replicas: int = 3, gate: bool = False, **spec: Any
     ) -> Json:
+        body = {"replicas": replicas, **self._workload(name, image, gate), **spec}
+        return self.ok("POST", "deployments", {"metadata": {"name": name}, "spec": body})
+
+    def stateful_set(
+        self, name: str = "db", image: str = "reg/app:1", *, replicas: int = 3, gate: bool = False, **spec: Any
+    ) -> Json:
+        body = {"replicas": replicas, "serviceName": name, **self._workload(name, image, gate), **spec}
+        return self.ok("POST", "statefulsets", {"metadata": {"name": name}, "spec": body})
+
+    def daemon_set(self, name: str = "agent", image: str = "reg/app:1", *, gate: bool = False, **spec: Any) -> Json:
+        body = {**self._workload(name, image, gate), **spec}
+        return self.ok("POST", "daemonsets", {"metadata": {"name": name}, "spec": body})
+
+    def _workload(self, name: str, image: str, gate: bool) -> Json:
         gates = {"readinessGates": [{"conditionType": GATE}]} if gate else {}
         template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [app(image)], **gates}}
-        body = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template, **spec}
-        return self.ok("POST", "deployments", {"metadata": {"name": name}, "spec": body})
+        return {"selector": {"matchLabels": {"app": name}}, "template": template}
 
     def service(self, name: str = "web", **spec: Any) -> Json:
         body = {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}], **spec}

@@ -1,0 +1,72 @@
+"""Which node may run which pod: by name, labels, taints. As much of scheduling as DaemonSets and cordoned nodes need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inplace.sim.api.errors import Json
+from inplace.sim.api.store import Item
+
+HOST_NAME = "metadata.name"
+
+
+def node_affinity(name: str) -> Json:
+    """Bound to be scheduled to this node."""
+    field = {"key": HOST_NAME, "operator": "In", "values": [name]}
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [field]}]}}
+
+
+def target_node(pod: Json) -> str:
+    """Where a pod is, or must go; "" if it may go to several."""
+    if pod["spec"].get("nodeName"):
+        return str(pod["spec"]["nodeName"])
+    names = [field["values"][0] for term in _terms(pod["spec"]) for field in term.get("matchFields") or ()]
+    return str(names[0]) if len(names) == 1 else ""
+
+
+def fits(spec: Json, node: Item) -> bool:
+    """Taints apart."""
+    labels = node.meta.get("labels") or {}
+    if spec.get("nodeName", node.name) != node.name or not (spec.get("nodeSelector") or {}).items() <= labels.items():
+        return False
+    terms = _terms(spec)
+    return not terms or any(_meets(term, node) for term in terms)
+
+
+def untolerated(spec: Json, node: Item, effects: tuple[str, ...]) -> list[Json]:
+    """Taints of these effects that keep the pod away."""
+    taints = (node.obj.get("spec") or {}).get("taints") or ()
+    have = spec.get("tolerations") or ()
+    return [taint for taint in taints if taint["effect"] in effects and not any(tolerates(t, taint) for t in have)]
+
+
+def tolerates(toleration: Json, taint: Json) -> bool:
+    if toleration.get("effect", taint["effect"]) != taint["effect"]:
+        return False
+    if toleration.get("key", taint["key"]) != taint["key"]:
+        return False
+    return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
+
+
+def _terms(spec: Json) -> list[Json]:
+    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    return list((required or {}).get("nodeSelectorTerms") or ())
+
+
+def _meets(term: Json, node: Item) -> bool:
+    labels = node.meta.get("labels") or {}
+    fields = all(_holds(each, {HOST_NAME: node.name}) for each in term.get("matchFields") or ())
+    return fields and all(_holds(each, labels) for each in term.get("matchExpressions") or ())
+
+
+def _holds(wanted: Json, have: dict[str, Any]) -> bool:
+    match wanted["operator"]:
+        case "In":
+            return have.get(wanted["key"]) in wanted["values"]
+        case "NotIn":
+            return have.get(wanted["key"]) not in wanted["values"]
+        case "Exists":
+            return wanted["key"] in have
+        case "DoesNotExist":
+            return wanted["key"] not in have
+    return False
