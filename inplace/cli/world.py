@@ -5,6 +5,7 @@ Tests put their own in; nothing that costs time is imported before it is needed.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
 
 def _connect(options: ConnectOptions) -> Connection:
-    from inplace.kube.config import connect
+    import msgspec
 
-    return connect(options)
+    from inplace.kube.config import connect
+    from inplace.kube.faults import VARIABLE, Dying, moment_of
+
+    connection = connect(options)
+    if VARIABLE in os.environ:
+        return msgspec.structs.replace(connection, transport=Dying(connection.transport, moment_of(os.environ[VARIABLE])))
+    return connection
 
 
 def _clock() -> Clock:
