@@ -193,8 +193,6 @@ class TaskInbox:
     def wait(self, seconds: float | None) -> None:
         if not self._events:
             self._task.wait(seconds)
-        if self._host.pass_seconds:
-            self._clock.sleep(self._host.pass_seconds)
 
 
 class SpeakingPump(VirtualPump):
