@@ -1,6 +1,6 @@
 """Drives a run in the foreground: signals, the view, the summary, and the exit code that belongs to the end.
 
-Shared by `upgrade`, and by `pause` and `resume` where no living holder can be asked.
+Shared by `upgrade` and `undo`, and by the verbs that ask a run's holder, where none is alive.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from inplace.cli.world import Cluster
 from inplace.kube.errors import ApiError
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
+from inplace.model.run import Outcome
 from inplace.runtime.driver import Frame, Left
 from inplace.runtime.report import Summary
 from inplace.runtime.session import NothingToDo, Result, Session, StillPaused, identity
@@ -28,12 +29,14 @@ Act = Callable[[Session, Callable[[Frame], None]], Result]
 
 
 class Showing(msgspec.Struct, frozen=True):
-    """How a foreground command speaks. `again`: the command line that goes on after a break."""
+    """How a foreground command speaks. `again`: the command line that goes on after a break. `wanted`: the outcome that this
+    command is for, so that it is no failure."""
 
     is_json: bool
     is_quiet: bool
     timeout_seconds: float | None
     again: str
+    wanted: Outcome = "Succeeded"
 
 
 class _Watched:
@@ -106,14 +109,14 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             run = watched.last.plan.run if watched.last is not None else None
             for line in advice(result, run, cluster, target, how.again):
                 out.note(line)
-            return OF_OUTCOME[outcome]
+            return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
         case NothingToDo(message=message):
             _say(message, "NothingToDo", target, how)
             return Code.DONE
         case StillPaused(run=run):
             _say(f"{target} is {run.message or 'paused'}", "Paused", target, how)
             out.note(f"go on with: {resume}")
-            return Code.STOPPED
+            return Code.DONE if how.wanted == "Paused" else Code.STOPPED
 
 
 def _say(message: str, outcome: str, target: TargetRef, how: Showing) -> None:

@@ -7,16 +7,15 @@ first, and then a new run adopts the old one's pods, whose records keep the firs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from inplace.engine.failures import go_back
 from inplace.engine.observed import DaemonSetTarget, DeploymentTarget, Observed, StatefulSetTarget
 from inplace.engine.templatefirst import is_ours
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Options, Pause, Run
-
-Verb = Literal["upgrade", "resume", "pause"]
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -98,10 +97,26 @@ def resume(stored: Run | None) -> Decision:
     return Begin(_again(pass_pause(stored), {}), resuming=True)
 
 
-def pass_pause(run: Run) -> Run:
+def stands_at_pause(run: Run) -> bool:
+    """A pause of its steps, by hand or for a time."""
     here = run.steps_passed
-    at_pause = here < len(run.options.steps) and isinstance(run.options.steps[here], Pause)
-    return msgspec.structs.replace(run, steps_passed=here + 1) if at_pause else run
+    return here < len(run.options.steps) and isinstance(run.options.steps[here], Pause)
+
+
+def pass_pause(run: Run) -> Run:
+    return msgspec.structs.replace(run, steps_passed=run.steps_passed + 1) if stands_at_pause(run) else run
+
+
+def abort(run: Run) -> Run:
+    """The same run, going back because a person wants it. Once the commit has begun it is finished instead: then there is
+    something to `undo`."""
+    return run if run.commit is not None else go_back(run, "Abort", "aborted by `inplace abort`")
+
+
+def abort_dead(stored: Run) -> Begin | FinishFirst:
+    """For `abort` without a living holder, of an open run."""
+    again = _again(stored, {})
+    return FinishFirst(again) if again.commit is not None else Begin(abort(again), resuming=True)
 
 
 def _again(run: Run, given: Mapping[str, Any]) -> Run:

@@ -11,6 +11,7 @@ RECORD = "inplace.dev/upgrade"
 HOLDS = "inplace.dev/holds"
 RUN = "inplace.dev/run"
 REQUEST = "inplace.dev/request"
+HISTORY = "inplace.dev/history"
 DEFAULT_GATE = "inplace.dev/ready"
 FIELD_MANAGER = "inplace"
 

@@ -21,6 +21,9 @@ ENDS: frozenset[Outcome] = frozenset({"Succeeded", "RolledBack", "Aborted"})
 """With these nothing is left to do: the workload is consistent, and nothing of ours is on it."""
 Back = Literal["Failure", "Abort"]
 """Why a run goes back."""
+Doing = Literal["Upgrade", "Undo"]
+Verb = Literal["pause", "resume", "promote", "abort"]
+"""What may be asked of a run's holder."""
 
 
 class Share(Wire, frozen=True, tag_field="step", tag="share"):
@@ -115,6 +118,7 @@ class Run(Wire, frozen=True, kw_only=True):
     id: str
     target: TargetRef
     target_uid: str = ""
+    doing: Doing = "Upgrade"
     images: dict[str, str]
     """Container name to the image it is to run; during a rollback, the image it goes back to."""
     from_images: dict[str, str] = {}

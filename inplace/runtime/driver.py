@@ -16,7 +16,7 @@ from inplace.engine.actions import Action, CloseGate, ListPods, ListSlices, Patc
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
-from inplace.engine.resume import pass_pause
+from inplace.engine.resume import abort, pass_pause
 from inplace.kube.errors import ApiError, ConnectionFailed, Forbidden, Invalid, NotFound
 from inplace.kube.seam import Clock
 from inplace.model.run import Run, Stop
@@ -244,15 +244,17 @@ class Driver:
     def _obey_request(self) -> None:
         """A verb's request on the Lease; it goes in the write that stores its effect."""
         lease = self._watches.leases.named(self.run.target.namespace, self._lock.name)
-        asked = request_of(lease)
-        match asked:
+        match request_of(lease):
+            case None:
+                pass
             case "pause":
                 self._stop = self._stop or Stop("Paused", "paused by `inplace pause`")
                 self._stored(self.run, clear_request=True)
-            case "resume":
+            case "resume" | "promote":
                 self._stored(pass_pause(self.run), clear_request=True)
-            case _:
-                pass
+            case "abort":
+                if self._stored(abort(self.run), clear_request=True) and self._stop is not None:
+                    self._stop = None if self._stop.outcome == "Paused" else self._stop
 
     def _stored(self, run: Run, *, clear_request: bool = False) -> bool:
         """Stores the run if it changed: before any action of its plan. False: not now, try again. Raises `LostLock`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from inplace.kube.api import Api
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -17,7 +17,7 @@ from inplace.kube.resources import LEASES
 from inplace.kube.seam import MERGE
 from inplace.model.names import REQUEST, RUN, TargetRef
 from inplace.model.policy import Lease
-from inplace.model.run import Run, decode_run, encode_run, lease_name
+from inplace.model.run import Run, Verb, decode_run, encode_run, lease_name
 
 LEASE_SECONDS = 15
 RENEW_SECONDS = 5.0
@@ -196,5 +196,10 @@ def run_of(lease: Lease | None) -> Run | None:
     return decode_run(text) if text else None
 
 
-def request_of(lease: Lease | None) -> str:
-    return (lease.metadata.annotation(REQUEST) or "") if lease is not None else ""
+def request_of(lease: Lease | None) -> Verb | None:
+    """What a verb asks the holder for; nothing that we do not know."""
+    asked = lease.metadata.annotation(REQUEST) if lease is not None else None
+    return next((verb for verb in _VERBS if verb == asked), None)
+
+
+_VERBS: tuple[Verb, ...] = get_args(Verb)

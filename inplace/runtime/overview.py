@@ -121,7 +121,7 @@ def _state(lease: Lease, now: datetime) -> RunState:
         problem = str(error)
     renewed = seconds_since(lease.spec.renew_time or "", now) if holder else None
     step = describe(run) if run is not None else ""
-    return RunState(meta.namespace, meta.name, holder, renewed, request_of(lease), run, step, problem)
+    return RunState(meta.namespace, meta.name, holder, renewed, request_of(lease) or "", run, step, problem)
 
 
 def seconds_since(timestamp: str, now: datetime) -> float | None:

@@ -16,6 +16,7 @@ import msgspec
 
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
+from inplace.engine import undo as undoing
 from inplace.engine.fields import TEMPLATE_PATH, image_owners
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
@@ -25,7 +26,7 @@ from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.resources import PODS, WORKLOADS, Resource
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import FIELD_MANAGER, TargetRef
-from inplace.model.run import FieldOwner, Run, Stop, lease_name
+from inplace.model.run import ENDS, FieldOwner, Run, Stop, lease_name
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
 from inplace.runtime.executor import Executor
 from inplace.runtime.host import Host, Threads
@@ -37,6 +38,7 @@ from inplace.runtime.rights import Purpose, missing_rights, rights_for, told, to
 from inplace.runtime.watches import Watches
 
 SYNC_SECONDS = 60.0
+OnFrame = Callable[[Frame], None]
 
 
 class Refused(Exception):
@@ -133,13 +135,54 @@ class Session:
         observed = self._look(run)
         return Preview(observed, run, is_resumed, checking.preflight(observed, run, lease_name(self.target), is_resumed))
 
-    def upgrade(self, asked: Run, given: Mapping[str, Any], on_frame: Callable[[Frame], None]) -> Result:
+    def upgrade(self, asked: Run, given: Mapping[str, Any], on_frame: OnFrame) -> Result:
         """To the end. Raises `Refused`, `Held`, `ApiError` before the first write; `LostLock`, `Left`, `Abandoned` after."""
+        return self._to_the_end(lambda _stored: asked, given, on_frame)
+
+    def undo(self, asked: Run, to_revision: int | None, given: Mapping[str, Any], on_frame: OnFrame) -> Result:
+        """As `upgrade`, to the images that were before, or to those of a revision."""
+
+        def aimed(stored: Run | None) -> Run | NothingToDo:
+            match undoing.aim(self._look(asked), str(self.target), stored, to_revision):
+                case checking.Refusal(message=message):
+                    raise Refused(message)
+                case undoing.Aim(images=images, what=what):
+                    options = undoing.options(stored, given)
+                    run = msgspec.structs.replace(asked, doing="Undo", takes_over=False, images=images, options=options)
+                    return run if images else NothingToDo(f"{self.target} runs the images of {what} already")
+
+        return self._to_the_end(aimed, given, on_frame)
+
+    def abort(self, asked: Run, on_frame: OnFrame) -> Result:
+        """Goes back from a run that nobody holds; from one that was committed meanwhile, as `undo` would."""
+        lock = self._lock()
+        lease = lock.wait_until_free(self._said)
+        stored = _readable(lease)
+        if stored is None:
+            return NothingToDo(f"{self.target} has no run to abort")
+        if stored.is_open:
+            match resuming.abort_dead(stored):
+                case resuming.Begin(run=run):
+                    return self._drive(lock, lease, run, on_frame)
+                case resuming.FinishFirst():
+                    pass
+        elif stored.outcome != "Succeeded":
+            return NothingToDo(f"{self.target} is back at its images before already")
+        return self.undo(asked, None, {}, on_frame)
+
+    def _to_the_end(
+        self, ask: Callable[[Run | None], Run | NothingToDo], given: Mapping[str, Any], on_frame: OnFrame
+    ) -> Result:
+        """`ask`: what to do, as a new run would be, after a run that is stored."""
         lock = self._lock()
         while True:
             lease = lock.wait_until_free(self._said)
-            asked = self._completed(asked)
-            match resuming.decide(_readable(lease), asked, given):
+            stored = _readable(lease)
+            wanted = ask(stored)
+            if isinstance(wanted, NothingToDo):
+                return wanted
+            asked = self._completed(wanted)
+            match resuming.decide(stored, asked, given):
                 case resuming.StillPaused(run=run):
                     return StillPaused(run)
                 case resuming.NothingToDo():
@@ -152,21 +195,26 @@ class Session:
                     if self._asked_to_stop is not None:
                         return msgspec.structs.replace(ended, outcome=self._asked_to_stop.outcome)
                 case resuming.Begin(run=run, resuming=is_resumed):
-                    observed = self._look(run)
-                    run = resuming.as_seen(run, observed)
-                    if not run.images:
-                        return NothingToDo(f"the pods of {self.target} run what its template says")
-                    match checking.preflight(observed, run, lock.name, is_resumed):
-                        case checking.Refusal(message=message):
-                            raise Refused(message)
-                        case checking.NoChange():
-                            return NothingToDo(f"{self.target} runs {_images(run)} already")
-                        case checking.Ready(warnings=warnings):
-                            for warning in warnings:
-                                self._said(f"warning: {warning}")
-                    return self._drive(lock, lease, run, on_frame)
+                    problem = self._problem(run, lock, is_resumed)
+                    return problem if problem is not None else self._drive(lock, lease, run, on_frame)
 
-    def resume(self, on_frame: Callable[[Frame], None]) -> Result:
+    def _problem(self, run: Run, lock: Lock, is_resumed: bool) -> NothingToDo | None:
+        """Why the run need not begin. Raises `Refused` where it may not."""
+        observed = self._look(run)
+        run = resuming.as_seen(run, observed)
+        if not run.images:
+            return NothingToDo(f"the pods of {self.target} run what its template says")
+        match checking.preflight(observed, run, lock.name, is_resumed):
+            case checking.Refusal(message=message):
+                raise Refused(message)
+            case checking.NoChange():
+                return NothingToDo(f"{self.target} runs {_images(run)} already")
+            case checking.Ready(warnings=warnings):
+                for warning in warnings:
+                    self._said(f"warning: {warning}")
+                return None
+
+    def resume(self, on_frame: OnFrame) -> Result:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
@@ -176,7 +224,7 @@ class Session:
             case _:
                 return NothingToDo(f"{self.target} has no run to resume")
 
-    def pause(self, on_frame: Callable[[Frame], None]) -> Result:
+    def pause(self, on_frame: OnFrame) -> Result:
         """Finishes the pods in flight of a run whose holder died, and leaves it paused."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
@@ -198,7 +246,8 @@ class Session:
         flow = self.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
         return Lock(flow, self.target, self.found.owner, self._identity)
 
-    def _drive(self, lock: Lock, lease: Any, run: Run, on_frame: Callable[[Frame], None]) -> Summary:
+    def _drive(self, lock: Lock, lease: Any, run: Run, on_frame: OnFrame) -> Summary:
+        run = resuming.as_seen(run, self._look(run))
         tracker = Tracker(self.api.clock.monotonic())
         frames: list[Frame] = []
 
@@ -237,7 +286,7 @@ class Session:
         ended_at = self.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
         ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)
         with suppress(ApiError, LostLock):
-            lock.release(ended, delete=self.target.kind == "Pods" and finished.outcome == "Succeeded")
+            lock.release(ended, delete=self.target.kind == "Pods" and finished.outcome in ENDS)
         return ended
 
     def _stored(self) -> Run | None:

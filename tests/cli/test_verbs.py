@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from inplace.model.names import REQUEST, RUN
-from inplace.model.run import Run, encode_run
+from inplace.model.run import Options, Run, encode_run, parse_steps
 from tests.builders import NS, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 from tests.cli.test_looking import lease, paused
@@ -127,3 +127,101 @@ def test_a_run_that_cannot_be_read_is_refused(command: Command, server: FakeServ
     ran = command("resume", "deploy/web")
     assert ran.code == 5
     assert ran.error.startswith("the stored run cannot be read: ")
+
+
+class TestPromote:
+    def test_asks_the_holder_to_pass_its_pause(self, command: Command, server: FakeServer, clock: FakeClock) -> None:
+        web(server)
+        stepped = run(Options(steps=parse_steps("1,pause:10m,100%")), steps_passed=1)
+        server.put("leases", lease(stepped, "host-1", "2026-01-01T12:00:00.000000Z"))
+
+        def obey() -> None:
+            assert request_of(server) == "promote"
+            del server.objects["leases"][LEASE]["metadata"]["annotations"][REQUEST]
+
+        clock.on_sleep = obey
+        ran = command("promote", "deploy/web")
+        assert (ran.code, ran.stdout) == (0, "deploy/web goes on, driven by host-1\n")
+
+    @pytest.mark.parametrize("outcome", [None, "Paused"])
+    def test_is_refused_where_the_run_stands_at_no_pause(
+        self, command: Command, server: FakeServer, outcome: str | None
+    ) -> None:
+        web(server)
+        server.put("leases", lease(run(outcome=outcome), "" if outcome else "host-1"))
+        ran = command("promote", "deploy/web")
+        how = "; inplace resume deploy/web -n default goes on" if outcome else ""
+        assert (ran.code, ran.error) == (5, f"deploy/web in {NS} stands at no pause of its steps{how}")
+        assert server.writes == []
+
+
+class TestAbort:
+    def test_asks_the_holder_and_waits_until_it_is_back(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
+        asked: list[str | None] = []
+
+        def obey() -> None:
+            asked.append(request_of(held))
+            if len(asked) == 2:
+                ends(held, "Aborted", "aborted by `inplace abort`")()
+
+        clock.on_sleep = obey
+        ran = command("abort", "deploy/web")
+        assert asked == ["abort"] * 2
+        assert (ran.code, ran.stdout) == (0, "deploy/web is back at its images before: aborted by `inplace abort`\n")
+
+    def test_a_holder_that_could_not_go_back_is_a_failure(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
+        def obey() -> None:
+            stored = held.objects["leases"][LEASE]
+            ended = run(outcome="Failed", back="Abort", message="pod/web-a failed")
+            stored["metadata"]["annotations"] = {RUN: encode_run(ended)}
+            stored["spec"] = {}
+
+        clock.on_sleep = obey
+        ran = command("abort", "deploy/web")
+        assert (ran.code, ran.stderr.splitlines()[-1]) == (1, "error: deploy/web could not go back: pod/web-a failed")
+
+    def test_a_run_that_was_done_meanwhile_is_undone(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
+        """Here nobody may, and says so before any write but the request."""
+        held.denied = {"patch pods"}
+        clock.on_sleep = ends(held, "Succeeded")
+        ran = command("abort", "deploy/web")
+        assert ran.code == 5
+        assert ran.stderr.splitlines()[1] == "deploy/web was done already: undoing it"
+
+    def test_what_is_over_is_undone_by_another_verb(self, command: Command, server: FakeServer) -> None:
+        web(server)
+        server.put("leases", lease(run(outcome="Succeeded")))
+        ran = command("abort", "deploy/web")
+        assert (ran.code, ran.error) == (5, f"deploy/web in {NS} has no run to abort: `inplace undo` goes back")
+
+
+class TestUndo:
+    def test_of_a_deployment_with_one_revision_is_refused(self, command: Command, server: FakeServer) -> None:
+        web(server)
+        ran = command("undo", "deploy/web")
+        assert ran.code == 5
+        assert ran.error.startswith("deploy/web cannot be undone: its history has one revision only")
+        assert server.writes == []
+
+    def test_asks_a_living_holder_to_pause_first(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
+        held.denied = {"patch pods"}
+        clock.on_sleep = ends(held, "Paused", "paused by `inplace pause`")
+        ran = command("undo", "deploy/web")
+        assert ran.code == 5
+        assert ran.stderr.splitlines()[:2] == [
+            "asked host-1 to pause deploy/web",
+            "its run has let go: paused by `inplace pause`",
+        ]
+
+    def test_leaves_another_undo_alone(self, command: Command, server: FakeServer, clock: FakeClock) -> None:
+        web(server)
+        server.put("leases", lease(run(doing="Undo"), "host-1", "2026-01-01T12:00:00.000000Z"))
+
+        def renew() -> None:
+            server.objects["leases"][LEASE]["spec"]["renewTime"] = str(clock.now)
+
+        clock.on_sleep = renew
+        ran = command("undo", "deploy/web")
+        assert ran.code == 5
+        assert "is being upgraded by host-1" in ran.stderr
+        assert server.writes == []

@@ -1,6 +1,6 @@
 import pytest
 
-from inplace.engine.resume import Begin, FinishFirst, NothingToDo, StillPaused, decide, pass_pause, resume
+from inplace.engine.resume import Begin, FinishFirst, NothingToDo, StillPaused, abort, abort_dead, decide, pass_pause, resume
 from inplace.model.run import Commit, Failure, Options, Run, Share, parse_steps
 from tests.builders import NEW, OLD, run
 
@@ -108,3 +108,23 @@ class TestResume:
     @pytest.mark.parametrize(("passed", "then"), [(0, 0), (1, 2), (2, 2), (3, 4), (4, 4), (5, 5)])
     def test_passes_no_more_than_that(self, passed: int, then: int) -> None:
         assert pass_pause(open_run(steps_passed=passed)).steps_passed == then
+
+
+class TestAbort:
+    def test_goes_back_to_where_it_began(self) -> None:
+        aborted = abort(open_run(outcome=None))
+        assert (aborted.images, aborted.wanted, aborted.back) == (OLD, NEW, "Abort")
+
+    def test_leaves_a_begun_commit_to_be_finished(self) -> None:
+        begun = open_run(outcome=None, commit=Commit())
+        assert abort(begun) == begun
+        assert isinstance(abort_dead(begun), FinishFirst)
+
+    def test_a_rollback_becomes_an_abort(self) -> None:
+        back = abort(open_run(images=OLD, wanted=NEW, back="Failure"))
+        assert (back.images, back.wanted, back.back) == (OLD, NEW, "Abort")
+
+    def test_of_a_dead_run_forgets_its_failures(self) -> None:
+        decision = abort_dead(open_run(outcome="Failed", failures=FAILED))
+        assert isinstance(decision, Begin)
+        assert (decision.run.failures, decision.run.outcome, decision.run.images) == ((), None, OLD)

@@ -148,7 +148,7 @@ def test_a_request_of_a_verb_beside_the_run_is_no_loss_and_goes_with_its_effect(
     mine.renew()
     assert request_of(mine.lease) == "pause"
     mine.save(RUN_ONE, clear_request=True)
-    assert request_of(mine.lease) == ""
+    assert request_of(mine.lease) is None
 
 
 def test_a_lease_taken_over_is_lost_and_named() -> None:

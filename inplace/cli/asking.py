@@ -1,0 +1,91 @@
+"""Asks the holder of a run for something, and waits for what becomes of it.
+
+A request is an annotation on the Lease, which a living holder obeys and removes. Whether it lives is told by its Lease changing
+within 15 s, never by the age of a timestamp.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from inplace.cli import out
+from inplace.cli.world import Cluster
+from inplace.kube.errors import NotFound
+from inplace.kube.resources import LEASES
+from inplace.kube.seam import MERGE
+from inplace.model.names import REQUEST, TargetRef
+from inplace.model.policy import Lease
+from inplace.model.run import Run, Verb, lease_name
+from inplace.runtime.lock import LEASE_SECONDS, request_of, run_of
+from inplace.runtime.session import Refused
+
+LOOK_SECONDS = 0.5
+
+
+class NoHolder(msgspec.Struct, frozen=True):
+    """Nobody holds it, or nobody that answers: act here."""
+
+    run: Run | None
+
+
+class LetGo(msgspec.Struct, frozen=True):
+    """The holder has ended it while we waited; None: and removed its Lease, as is done for bare pods at the end."""
+
+    run: Run | None
+
+
+class Obeyed(msgspec.Struct, frozen=True):
+    """The holder has taken the request in, and goes on."""
+
+    holder: str
+
+
+Answer = NoHolder | LetGo | Obeyed
+
+
+def stored_run(cluster: Cluster, target: TargetRef) -> tuple[Lease | None, Run | None]:
+    """Raises `Refused` where it cannot be read."""
+    try:
+        lease = cluster.api.get(LEASES, target.namespace, lease_name(target))
+    except NotFound:
+        return None, None
+    try:
+        return lease, run_of(lease)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def open_run(cluster: Cluster, target: TargetRef, verb: Verb) -> tuple[Lease, Run]:
+    """Raises `Refused` where there is none."""
+    lease, run = stored_run(cluster, target)
+    if lease is None or run is None or (not run.is_open and not lease.spec.holder_identity):
+        hint = ": `inplace undo` goes back" if verb == "abort" and run is not None and run.outcome == "Succeeded" else ""
+        raise Refused(f"{target} in {target.namespace} has no run to {verb}{hint}")
+    return lease, run
+
+
+def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool) -> Answer:
+    """Raises `Refused` where there is no run."""
+    lease, run = open_run(cluster, target, verb)
+    if not lease.spec.holder_identity:
+        return NoHolder(run)
+    with suppress(NotFound):
+        body = {"metadata": {"annotations": {REQUEST: verb}}}
+        lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
+    out.note(f"asked {lease.spec.holder_identity} to {verb} {target}")
+    clock, last = cluster.api.clock, lease
+    changed_at = clock.monotonic()
+    while True:
+        clock.sleep(LOOK_SECONDS)
+        now, found = stored_run(cluster, target)
+        if now is None or found is None or not now.spec.holder_identity:
+            return LetGo(found)
+        if not until_it_ends and request_of(now) is None:
+            return Obeyed(now.spec.holder_identity)
+        if (now.spec.holder_identity, now.spec.renew_time) != (last.spec.holder_identity, last.spec.renew_time):
+            last, changed_at = now, clock.monotonic()
+        elif clock.monotonic() - changed_at >= LEASE_SECONDS:
+            out.note(f"{now.spec.holder_identity} does not answer: it seems dead")
+            return NoHolder(found)

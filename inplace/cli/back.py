@@ -1,0 +1,105 @@
+"""`inplace abort` and `inplace undo`: back to the images before, in place, by the same steps and rules as forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from inplace.cli import out
+from inplace.cli.asking import LetGo, NoHolder, Obeyed, ask, stored_run
+from inplace.cli.driving import Showing, drive
+from inplace.cli.exits import Code, Ended
+from inplace.cli.options import POSITIVE_DURATION, connected, output_option, run_options, selector_option
+from inplace.cli.upgrade import asked_run
+from inplace.cli.verbs import how_it_ended, opened
+from inplace.cli.world import Cluster
+from inplace.model.names import TargetRef
+
+UNDO_EXAMPLES = """\
+\b
+  inplace undo deploy/web
+  inplace undo deploy/web --to-revision 3 --max-unavailable 1
+"""
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="TARGET")
+@selector_option
+@output_option("json")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@connected
+def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, output: str | None, quiet: bool) -> int:
+    """Break a run off and go back to the images before, in place.
+
+    Leaves nothing of the run on the pods or the workload. To stop halfway and go on later, use `pause`. A run whose commit has
+    begun is finished first, and then undone. A living holder is asked to go back, and waited for; else it is done here.
+
+    Exit codes: 0 the pods run what they ran before, else as for `upgrade`; 5 where there is no run.
+    """
+    cluster, target = opened(connect, words, selector)
+    match ask(cluster, target, "abort", until_it_ends=True):
+        case LetGo(run=run) if run is not None and run.outcome in ("Aborted", "RolledBack"):
+            out.data(f"{target} is back at its images before: {run.message}")
+            return Code.DONE
+        case LetGo(run=None):
+            out.data(f"{target} is done, and its Lease is gone")
+            return Code.DONE
+        case LetGo(run=run) if run is not None and run.back is not None:
+            raise Ended(f"{target} could not go back: {how_it_ended(run)}", Code.FAILED)
+        case LetGo(run=run) if run is not None and run.outcome == "Succeeded":
+            out.note(f"{target} was done already: undoing it")
+        case LetGo() | NoHolder() | Obeyed():
+            pass
+    asked = asked_run(cluster, target, {}, {})
+    how = Showing(output == "json", quiet, None, cluster.command("abort", target), "Aborted")
+    return drive(cluster, target, lambda session, told: session.abort(asked, told), how)
+
+
+@click.command(epilog=UNDO_EXAMPLES)
+@click.argument("words", nargs=-1, metavar="TARGET")
+@selector_option
+@click.option("--to-revision", type=click.IntRange(min=1), metavar="N", help="A revision of the history (the one before).")
+@run_options
+@click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
+@output_option("json")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@connected
+@click.pass_context
+def undo(
+    ctx: click.Context,
+    connect: Callable[[], Cluster],
+    words: tuple[str, ...],
+    selector: str,
+    to_revision: int | None,
+    given: dict[str, Any],
+    timeout: float | None,
+    output: str | None,
+    quiet: bool,
+) -> int:
+    """Go back to the images before, or to those of a revision, in place.
+
+    In the middle of a run: to what its pods ran before it; its holder is asked to pause, and taken over from. Else to the
+    revision before the newest, as `kubectl rollout undo` does, if that differs in images alone. It is done as the last run was
+    (gate, settle time, budget), unless options say otherwise, but in one step. The same command again goes on.
+
+    Exit codes: as for `upgrade`.
+    """
+    cluster, target = opened(connect, words, selector)
+    _make_room(cluster, target)
+    asked = asked_run(cluster, target, {}, given)
+    how = Showing(output == "json", quiet, timeout, ctx.obj.same_command())
+    return drive(cluster, target, lambda session, told: session.undo(asked, to_revision, given, told), how)
+
+
+def _make_room(cluster: Cluster, target: TargetRef) -> None:
+    """A living holder of anything but an undo is asked to stop."""
+    lease, run = stored_run(cluster, target)
+    if lease is None or run is None or run.doing == "Undo" or not lease.spec.holder_identity:
+        return
+    match ask(cluster, target, "pause", until_it_ends=True):
+        case LetGo(run=ended) if ended is not None:
+            out.note(f"its run has let go: {how_it_ended(ended)}")
+        case _:
+            pass

@@ -1,0 +1,80 @@
+"""What `undo` goes back to: what an open run began from, else a revision of the workload's history, else what the last run of
+ours began from.
+
+In place only images can change, so a revision that differs in more is refused, each difference named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from inplace.engine import target as workload
+from inplace.engine.history import Revision, revisions
+from inplace.engine.observed import Observed, PodsTarget, ReplicaSetTarget
+from inplace.engine.preflight import Refusal
+from inplace.engine.templates import differences, images_of
+from inplace.model.run import Options, Run, parse_steps
+
+
+class Aim(msgspec.Struct, frozen=True):
+    """The images to go to; none: they run already. `what`: for people."""
+
+    images: dict[str, str]
+    what: str
+
+
+def aim(observed: Observed, name: str, stored: Run | None, to_revision: int | None) -> Aim | Refusal:
+    """`stored`: the last run of the target, which people call `name`, open or over."""
+    is_open = stored is not None and stored.is_open and stored.target_uid == workload.uid_of(observed)
+    if stored is not None and is_open and to_revision is None:
+        return _before_run(stored)
+    known = revisions(observed.target)
+    if to_revision is not None:
+        if isinstance(observed.target, (ReplicaSetTarget, PodsTarget)):
+            return Refusal(f"{name} has no revision history: say the images, with `inplace upgrade`")
+        found = next((r for r in known if r.number == to_revision), None)
+        if found is None:
+            have = ", ".join(str(r.number) for r in known) or "none"
+            return Refusal(f"{name} has no revision {to_revision}; it has: {have}")
+        return _to(observed, found, stored if is_open else None, name)
+    if len(known) > 1:
+        return _to(observed, known[-2], None, name)
+    if stored is not None and stored.from_images and all(facts.runs(stored.asked_images) for facts in observed.pods):
+        return Aim(stored.from_images, f"what they ran before run {stored.id}")
+    why = "its history has one revision only" if known else "it has no revision history"
+    return Refusal(f"{name} cannot be undone: {why}, and its pods are not as a run left them: say the images, with `upgrade`")
+
+
+def options(stored: Run | None, given: Mapping[str, Any]) -> Options:
+    """As the run before went about it, but at one go, and stopping at a failure, unless told now."""
+    before = stored.options if stored is not None else Options()
+    usual: dict[str, Any] = {"steps": parse_steps("100%"), "on_failure": "pause"}
+    return msgspec.structs.replace(before, **{**usual, **given})
+
+
+def _before_run(stored: Run) -> Aim | Refusal:
+    if stored.doing == "Undo":
+        return Aim(stored.asked_images, f"to the end of run {stored.id}, which is an undo")
+    images = {name: stored.from_images[name] for name in stored.asked_images if name in stored.from_images}
+    if not images:
+        return Refusal(f"the run of {stored.target} does not say what its pods ran before: say the images, with `upgrade`")
+    return Aim(images, f"what they ran before run {stored.id}")
+
+
+def _to(observed: Observed, revision: Revision, open_run: Run | None, name: str) -> Aim | Refusal:
+    found = workload.workload_of(observed)
+    assert found is not None
+    template = found.spec.template
+    changed = differences(revision.template, template)
+    if changed:
+        return Refusal(
+            f"revision {revision.number} of {name} differs from its template in more than images ({', '.join(changed[:5])}):"
+            f" that takes new pods, `kubectl rollout undo {name} --to-revision={revision.number}`"
+        )
+    have = images_of(template)
+    begun = open_run.asked_images if open_run is not None else {}
+    images = {c: image for c, image in revision.images.items() if c in begun or have.get(c) != image}
+    return Aim(images, f"revision {revision.number}")
