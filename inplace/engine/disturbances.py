@@ -65,10 +65,11 @@ def _deployment(target: DeploymentTarget, run: Run) -> Broken | None:
 
 
 def _foreign_images(template: Mapping[str, Any], run: Run, name: str) -> Broken | None:
-    """Images in the template that are neither the run's old nor its new ones."""
+    """Images in the template that are neither the run's old nor its new ones, nor those of a run that it took over from."""
     have = images_of(template)
-    for container, image in run.images.items():
-        expected = {image, run.from_images.get(container), run.asked_images.get(container)}
+    ours = (run.images, run.from_images, run.asked_images, *run.displaced)
+    for container in run.images:
+        expected = {images.get(container) for images in ours}
         if have.get(container) not in expected:
             return Broken(f"somebody set container {container} of {name} to {have.get(container)} in the middle")
     return None

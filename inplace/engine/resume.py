@@ -17,6 +17,8 @@ from inplace.engine.templatefirst import is_ours
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Options, Pause, Run
 
+MOST_DISPLACED = 10
+
 
 class Begin(msgspec.Struct, frozen=True):
     """Drive this run. `resuming`: it was begun before."""
@@ -66,6 +68,7 @@ def _adopting(stored: Run, asked: Run) -> Run:
         from_images={**asked.from_images, **stored.from_images},
         strategy=asked.strategy if stored.strategy is None else stored.strategy,
         owners=stored.owners or asked.owners,
+        displaced=(*stored.displaced, stored.asked_images)[-MOST_DISPLACED:],
         takes_over=asked.takes_over or stored.takes_over,
     )
 

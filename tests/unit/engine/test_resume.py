@@ -128,3 +128,9 @@ class TestAbort:
         decision = abort_dead(open_run(outcome="Failed", failures=FAILED))
         assert isinstance(decision, Begin)
         assert (decision.run.failures, decision.run.outcome, decision.run.images) == ((), None, OLD)
+
+
+def test_a_run_that_takes_over_knows_what_the_template_may_hold() -> None:
+    decision = decide(open_run(images=OTHER, displaced=(OLD,)), run(), {})
+    assert isinstance(decision, Begin)
+    assert decision.run.displaced == (OLD, OTHER)
