@@ -25,6 +25,7 @@ COMMANDS = {
     "plan": ("inplace.cli.plan:plan", "Show what an upgrade would do, and change nothing."),
     "status": ("inplace.cli.status:status", "Show a target's run and its pods."),
     "list": ("inplace.cli.listing:list_runs", "List runs: those that go on, and the last one of each target."),
+    "history": ("inplace.cli.history:history", "List a target's revisions, and how each was made."),
     "pause": ("inplace.cli.verbs:pause", "Let a run finish its pods in flight, and start no more."),
     "resume": ("inplace.cli.verbs:resume", "Go on with a paused or broken-off run, past the pause at which it stands."),
     "promote": ("inplace.cli.verbs:promote", "Go on past the pause at which a run stands, by hand or for a time."),

@@ -1,9 +1,9 @@
-"""The revisions that the stock controllers keep of a workload's template, as kubectl numbers them."""
+"""The revisions that the stock controllers keep of a workload's template, as kubectl numbers them, and who made each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +16,7 @@ from inplace.engine.observed import (
     Target,
 )
 from inplace.engine.templates import images_of
+from inplace.model.history import MOST, Past
 from inplace.model.meta import ObjectMeta
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -53,3 +54,53 @@ def _revision(number: int, template: Mapping[str, Any], meta: ObjectMeta) -> Rev
 def number_of(target: Target) -> int:
     """The newest one's; 0 for none."""
     return max((r.number for r in revisions(target)), default=0)
+
+
+class Entry(msgspec.Struct, frozen=True, rename="camel"):
+    """A revision, or a run that made none (`revision` 0). `how` is empty where nobody remembers."""
+
+    revision: int
+    how: Literal["in place", "classic", ""]
+    images: dict[str, str]
+    by: str = ""
+    at: str = ""
+    outcome: str = ""
+    cause: str = ""
+    run: str = ""
+    doing: str = ""
+    message: str = ""
+
+
+def told(known: Sequence[Revision], runs: Sequence[Past]) -> tuple[Entry, ...]:
+    """Revisions in their order, and among them, by time, the runs that made none. `runs`: the oldest first."""
+    makers = {number: past for past in runs for number in past.made}
+    entries = [_of_revision(r, makers, is_complete=len(runs) < MOST) for r in known]
+    for past in runs:
+        if any(r.number in past.made for r in known):
+            continue
+        later = (i for i, entry in enumerate(entries) if entry.run and entry.at > past.ended_at)
+        entries.insert(next(later, len(entries)), _of_run(past))
+    return tuple(entries)
+
+
+def _of_revision(revision: Revision, makers: Mapping[int, Past], *, is_complete: bool) -> Entry:
+    number, maker = revision.number, makers.get(revision.number)
+    if maker is not None:
+        return msgspec.structs.replace(_of_run(maker), revision=number, images=revision.images, cause=revision.cause)
+    # Where the next one was made in place, this one's ReplicaSet was made then, too: its age tells nothing.
+    at = "" if number + 1 in makers else revision.created_at
+    return Entry(number, "classic" if is_complete else "", revision.images, at=at, cause=revision.cause)
+
+
+def _of_run(past: Past) -> Entry:
+    return Entry(
+        revision=0,
+        how="in place",
+        images=past.images,
+        by=past.by,
+        at=past.ended_at,
+        outcome=past.outcome or "",
+        run=past.id,
+        doing=past.doing,
+        message=past.message,
+    )

@@ -137,6 +137,8 @@ class Run(Wire, frozen=True, kw_only=True):
     """Begun without images: to bring the pods to the template, those behind a partition too."""
     strategy: dict[str, Any] | None = None
     """The user's updateStrategy, saved before our first write to a StatefulSet or DaemonSet; given back at the end."""
+    revision_before: int = 0
+    """The number of the workload's newest revision when the run was begun."""
     revision: str = ""
     """The value of `controller-revision-hash` that stands for the images, known once the template is patched."""
     commit: Commit | None = None

@@ -15,7 +15,8 @@ from inplace.kube.api import Api
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from inplace.kube.resources import LEASES
 from inplace.kube.seam import MERGE
-from inplace.model.names import REQUEST, RUN, TargetRef
+from inplace.model.history import Past, decode_history, past_of, remembered
+from inplace.model.names import HISTORY, REQUEST, RUN, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Verb, decode_run, encode_run, lease_name
 
@@ -109,12 +110,15 @@ class Lock:
         annotations: dict[str, Any] = {RUN: encode_run(run), **({REQUEST: None} if clear_request else {})}
         self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"renewTime": self._now()}})
 
-    def release(self, run: Run, *, delete: bool = False) -> None:
-        """A clean end: the run as it ended, and no holder; or no Lease at all. Raises `LostLock` or `ApiError`."""
+    def release(self, run: Run, made: tuple[int, ...] = (), *, delete: bool = False) -> None:
+        """A clean end: the run as it ended, also in the history, and no holder; or no Lease at all. `made`: the
+        revisions that it has brought about. Raises `LostLock` or `ApiError`."""
         if delete:
             self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version)
             return
-        self._write(lambda: {"metadata": {"annotations": {RUN: encode_run(run)}}, "spec": {"holderIdentity": None}})
+        history = self.lease.metadata.annotation(HISTORY) if self.lease is not None else None
+        annotations = {RUN: encode_run(run), HISTORY: remembered(history, past_of(run, made))}
+        self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": None}})
 
     def _write(self, body: Callable[[], dict[str, Any]]) -> None:
         with self._mutex:
@@ -194,6 +198,11 @@ def run_of(lease: Lease | None) -> Run | None:
     """The run stored in a Lease. Raises ValueError with a line for a person."""
     text = lease.metadata.annotation(RUN) if lease is not None else None
     return decode_run(text) if text else None
+
+
+def history_of(lease: Lease | None) -> tuple[Past, ...]:
+    """The last runs, the newest last."""
+    return decode_history(lease.metadata.annotation(HISTORY)) if lease is not None else ()
 
 
 def request_of(lease: Lease | None) -> Verb | None:

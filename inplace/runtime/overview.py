@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from inplace.engine.drain import index_of
+from inplace.engine.history import Entry, revisions, told
 from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
@@ -31,13 +32,14 @@ from inplace.kube.resources import (
     WORKLOADS,
     Resource,
 )
+from inplace.model.history import Past
 from inplace.model.meta import Object
 from inplace.model.names import DEFAULT_GATE, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, holds_of
 from inplace.model.run import Run, lease_name
-from inplace.runtime.lock import LEASE_SECONDS, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, history_of, request_of, run_of
 from inplace.runtime.observer import target_of
 from inplace.runtime.session import Found, find
 
@@ -130,6 +132,30 @@ def seconds_since(timestamp: str, now: datetime) -> float | None:
         at = datetime.fromisoformat(timestamp)
         return max(0.0, (now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds())
     return None
+
+
+class History(msgspec.Struct, frozen=True, rename="camel"):
+    """Schema version 1. `problem`: why nothing is known of our runs."""
+
+    v: int
+    target: str
+    namespace: str
+    items: tuple[Entry, ...]
+    problem: str = ""
+
+
+def history(api: Api, target: TargetRef) -> History:
+    """Raises `Refused` where the target does not exist, and `ApiError`."""
+    found = find(api, target)
+    known, problem = revisions(_target(api, target, found)[0]), ""
+    runs: tuple[Past, ...] = ()
+    try:
+        runs = history_of(api.get(LEASES, target.namespace, lease_name(target)))
+    except NotFound:
+        pass
+    except Forbidden as error:
+        problem = str(error)
+    return History(1, str(target), target.namespace, told(known, runs), problem)
 
 
 def _pods(api: Api, target: TargetRef, found: Found, run: Run | None) -> tuple[PodState, ...]:

@@ -18,6 +18,7 @@ from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine import undo as undoing
 from inplace.engine.fields import TEMPLATE_PATH, image_owners
+from inplace.engine.history import number_of
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
 from inplace.engine.target import uid_of
@@ -285,8 +286,10 @@ class Session:
         """A clean end. If the API server cannot be reached the Lease just expires."""
         ended_at = self.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
         ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)
+        newest = number_of(self.observer.observe(self.api.clock.monotonic(), {}).target)
+        made = () if finished.by_others else tuple(range(run.revision_before + 1, newest + 1))
         with suppress(ApiError, LostLock):
-            lock.release(ended, delete=self.target.kind == "Pods" and finished.outcome in ENDS)
+            lock.release(ended, made, delete=self.target.kind == "Pods" and finished.outcome in ENDS)
         return ended
 
     def _stored(self) -> Run | None:
@@ -317,6 +320,7 @@ class Session:
             asked,
             images=images,
             target_uid=uid_of(observed),
+            revision_before=number_of(observed.target),
             from_images={name: have[name] for name in images if name in have},
             owners=self._owners(tuple(images)),
         )

@@ -250,3 +250,23 @@ def test_another_image_in_the_middle_of_a_run(scene: Scene, kind: Kind) -> None:
     story.check("app:3")
     story.run("undo")
     assert story.outcome == "Succeeded"
+
+
+@KINDS
+def test_history(scene: Scene, kind: Kind) -> None:
+    """Also runs that made no revision; and who, when and how."""
+    story = Story(scene, kind)
+    scene.annotate(kind.web, {"kubernetes.io/change-cause": "the first"})
+    story.upgrade("app:crash", code=1)
+    story.run("abort")
+    story.upgrade("app:2")
+    story.run("undo")
+    listed = json.loads(story.run("history", "-o", "json").stdout)["items"]
+    assert [entry["revision"] for entry in listed if entry["revision"]] == list(story.revisions())
+    told = [(entry["images"]["app"].rpartition("/")[2], entry["doing"], entry["outcome"]) for entry in listed]
+    assert told[-2:] == [("app:2", "Upgrade", "Succeeded"), ("app:1", "Undo", "Succeeded")]
+    assert ("app:crash", "Upgrade", "Aborted") in told
+    assert all(entry["by"] and entry["at"] and entry["how"] == "in place" for entry in listed[-2:])
+    shown = story.run("history").stdout.splitlines()
+    assert shown[0].split() == ["REVISION", "IMAGES", "HOW", "OUTCOME", "WHEN", "BY", "CHANGE-CAUSE"]
+    assert "in place, undo" in shown[-1]

@@ -1,0 +1,33 @@
+"""The last runs, kept beside the run."""
+
+from inplace.model.history import MESSAGE_LENGTH, MOST, decode_history, past_of, remembered
+from tests.builders import NEW, OLD, run
+
+
+def test_one_entry_for_each_run_the_newest_last() -> None:
+    text = None
+    for number in range(MOST + 3):
+        text = remembered(text, past_of(run(id=f"run-{number}", outcome="Failed"), ()))
+    text = remembered(text, past_of(run(id="run-7", outcome="Succeeded", by="me"), (4,)))
+    found = decode_history(text)
+    assert [past.id for past in found] == [
+        "run-3",
+        "run-4",
+        "run-5",
+        "run-6",
+        "run-8",
+        *(f"run-{n}" for n in range(9, 13)),
+        "run-7",
+    ]
+    assert (found[-1].outcome, found[-1].made, found[-1].by) == ("Succeeded", (4,), "me")
+
+
+def test_a_run_that_went_back_is_told_by_what_was_asked_for() -> None:
+    past = past_of(run(images=OLD, wanted=NEW, back="Abort", message="x" * 1000), ())
+    assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, MESSAGE_LENGTH)
+
+
+def test_what_cannot_be_read_is_no_history() -> None:
+    assert decode_history("{") == decode_history('[{"id": 3}]') == decode_history(None) == ()
+    (past,) = decode_history(remembered("{", past_of(run(), ())))
+    assert past.id == "run-1"
