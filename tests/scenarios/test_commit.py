@@ -2,48 +2,47 @@
 
 import pytest
 
-from tests.e2e import support
-from tests.e2e.command import Background
-from tests.e2e.scenarios import WEB, Scene, images_in
-from tests.e2e.support import Object, deployment, eventually, service
+from tests.recorder import Object
 from tests.recorder.history import active_replicasets, end
 from tests.recorder.log import RECORD, annotation
+from tests.scenarios.facts import images_in, is_observed
+from tests.scenarios.manifests import deployment, service
+from tests.scenarios.scene import WEB, Scene
+from tests.scenarios.stage import Running
 
 
 def test_no_history_is_kept(scene: Scene) -> None:
     """revisionHistoryLimit 0: the controller removes the tombstone at once, and the commit does not wait for it."""
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=2, revision_history_limit=0), service("web"), count=2)
+    scene.web(2, revision_history_limit=0)
     scene.upgrade("--max-unavailable", "2", app="app:2")
-    scene.check_quiet()
+    scene.check_quiet(30)
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
-    scene.check_runs(2, app="app:2")
-    assert scene.history() == {2: "app:2"}
-    assert len(scene.replica_sets()) == 1
+    scene.check_consistent("app:2", {2: "app:2"}, replicas=2)
+    assert len(scene.all("rs")) == 1
 
 
 def test_server_side_apply_goes_on(scene: Scene) -> None:
     """Whoever applied the image owns it again: their next apply, of the same or the next image, meets no conflict."""
 
     def applied(ref: str) -> None:
-        manifest = deployment("web", scene.image(ref), replicas=2)
-        scene.kubectl("apply", "--server-side", "--field-manager=gitops", "-f-", manifest=manifest)
+        scene.apply(deployment("web", scene.image(ref), replicas=2), "gitops")
 
     applied("app:1")
-    eventually(lambda: len(support.pods(scene.cluster, scene.ns)) == 2, "pods")
+    scene.until(lambda: len(scene.pods()) == 2, "pods")
     scene.deploy(service("web"), count=2)
-    assert image_managers(scene.web()) == {"gitops"}
+    assert image_managers(scene.get(WEB)) == {"gitops"}
     scene.upgrade("--max-unavailable", "2", app="app:2")
-    scene.check_quiet(5)
+    scene.check_quiet()
 
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
-    assert image_managers(scene.web()) == {"gitops"}
+    assert image_managers(scene.get(WEB)) == {"gitops"}
     applied("app:2")
-    scene.check_quiet(5)
+    scene.check_quiet()
     scene.check_same_pods()
     applied("app:3")
-    assert images_in(scene.web()["spec"]["template"]["spec"]) == {"app": scene.image("app:3")}
+    assert images_in(scene.get(WEB)["spec"]["template"]["spec"]) == {"app": scene.image("app:3")}
 
 
 def image_managers(workload: Object) -> set[str]:
@@ -58,90 +57,106 @@ def image_managers(workload: Object) -> set[str]:
 
 def test_there_and_back_and_on(scene: Scene) -> None:
     """The second and third upgrade meet ReplicaSets that hold old templates. The history is that of classic rollouts."""
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=2), service("web"), count=2)
+    scene.web(2)
     histories = [
         ("app:2", {1: "app:1", 2: "app:2"}),
         ("app:1", {2: "app:2", 3: "app:1"}),
         ("app:3", {2: "app:2", 3: "app:1", 4: "app:3"}),
     ]
     for restarts, (ref, history) in enumerate(histories, 1):
-        mark = scene.recorder.mark()
+        scene.witness.mark()
         scene.upgrade("--max-unavailable", "2", app=ref)
-        scene.check_quiet(5)
+        scene.check_quiet()
         scene.check(upgraded=2, max_unavailable=2)
         scene.check_same_pods()
-        scene.check_runs(2, app=ref)
-        assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [restarts] * 2
-        assert scene.history() == history
-        assert mark == scene.recorder.since
-    assert len({names for _, names in active_replicasets(scene.recorder.log()) if names}) == 1
+        scene.check_consistent(ref, history, replicas=2)
+        scene.check_restarts(*[{"app": restarts}] * 2)
+    assert len({names for _, names in active_replicasets(scene.witness.log()) if names}) == 1
+
+
+def test_an_older_twin_made_by_an_undo(scene: Scene) -> None:
+    """After a classic undo a 0-replica ReplicaSet already holds the template that the upgrade goes to."""
+    scene.web(2)
+    scene.run_gates()
+    for step, ref in ((2, "app:2"), (1, None)):
+        scene.set_images(WEB, app=scene.image(ref)) if ref else scene.undo(WEB, step)
+        scene.until_rolled_out()
+    assert scene.history() == {2: "app:2", 3: "app:1"}
+    scene.remember()
+    scene.upgrade("--max-unavailable", "2", app="app:2")
+    scene.check_quiet()
+    scene.check(upgraded=2, max_unavailable=2)
+    scene.check_same_pods()
+    scene.check_consistent("app:2", {3: "app:1", 4: "app:2"}, replicas=2)
 
 
 def test_a_pause_of_the_users_own_is_kept(scene: Scene) -> None:
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=2), service("web"), count=2)
-    scene.kubectl("rollout", "pause", WEB)
+    scene.web(2)
+    scene.merge(WEB, {"spec": {"paused": True}})
+    scene.until(lambda: is_observed(scene.get(WEB)), "the pause is seen")
     scene.remember()
     scene.upgrade("--max-unavailable", "2", app="app:2")
 
-    assert scene.web()["spec"]["paused"] is True
+    assert scene.get(WEB)["spec"]["paused"] is True
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
     scene.check_runs(2, app="app:2")
     assert scene.history() == {1: "app:1", 2: "app:2"}
-    scene.kubectl("rollout", "resume", WEB)
-    scene.kubectl("rollout", "status", WEB, "--timeout=10s")
-    scene.check_quiet(5)
+    scene.merge(WEB, {"spec": {"paused": None}})
+    scene.until_rolled_out()
+    scene.check_quiet()
     scene.check_same_pods()
 
 
 def test_pods_deleted_in_the_middle(scene: Scene) -> None:
     """One that was upgraded, one that is worked on, one that waits: their replacements come up old, and are caught up."""
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=4), service("web"), count=4)
+    scene.web(4)
     running, done, closing = begin(scene)
     waiting = next(name for name in sorted(scene.before) if name not in (done, closing))
-    scene.kubectl("delete", "pod", done, closing, waiting, "--wait=false")
+    for name in (done, closing, waiting):
+        scene.delete(f"pod/{name}")
     scene.end(running)
 
-    scene.check_quiet(5)
+    scene.check_quiet()
     scene.check_runs(4, app="app:2")
-    now = support.uids(scene.cluster, scene.ns)
+    now = scene.uids()
     survivors = set(now) & set(scene.before)
     assert survivors == set(scene.before) - {done, closing, waiting}
-    assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [1] * 4
+    scene.check_restarts(*[{"app": 1}] * 4)
     scene.check(upgraded=None, writes=None)  # a replacement's gate gets its condition first
-    assert [scene.recorder.writes_by_us(now[name]) for name in survivors] == [3]
+    assert [scene.witness.writes_by_us(now[name]) for name in survivors] == [3]
     assert scene.history() == {1: "app:1", 2: "app:2"}
 
 
 @pytest.mark.parametrize(("first", "last"), [(3, 5), (4, 2), (2, 0)])
 def test_scaled_in_the_middle(scene: Scene, first: int, last: int) -> None:
-    scene.deploy(deployment("web", scene.image("app:1"), replicas=first), service("web"), count=first)
+    scene.web(first)
     running, _, _ = begin(scene)
-    scene.kubectl("scale", WEB, f"--replicas={last}")
+    scene.scale(WEB, last)
     scene.end(running)
 
-    eventually(lambda: len(scene.kubectl("get", "pods", "-o", "name").split()) == last, "scaled, and the others gone")
-    scene.check_quiet(5)
+    scene.until(lambda: len(scene.all("pod")) == last, "scaled, and the others gone")
+    scene.check_quiet()
     scene.check_runs(last, app="app:2")
-    assert [r["app"] for r in support.restarts(scene.cluster, scene.ns).values()] == [1] * last
+    scene.check_restarts(*[{"app": 1}] * last)
     assert scene.history() == {1: "app:1", 2: "app:2"}
     scene.check(upgraded=max(first, last) if last > first else None, writes=None)
     if not last:
         scene.run_gates()
-        scene.kubectl("scale", WEB, "--replicas=1")
-        scene.kubectl("rollout", "status", WEB, "--timeout=60s")
+        scene.scale(WEB, 1)
+        scene.until_rolled_out()
         scene.check_runs(1, app="app:2")
 
 
-def begin(scene: Scene) -> tuple[Background, str, str]:
+def begin(scene: Scene) -> tuple[Running, str, str]:
     """An upgrade, one pod at a time; the name of the first, which is back, and of the second, which is closed."""
     running = scene.start("--max-unavailable", "1", app="app:2")
 
     def reached() -> tuple[str, str] | None:
-        pods = {p["metadata"]["name"]: p for p in end(scene.recorder.so_far()).all("Pod").values()}
+        pods = {p["metadata"]["name"]: p for p in end(scene.witness.so_far()).all("Pod").values()}
         new = {name for name, p in pods.items() if images_in(p["spec"])["app"] == scene.image("app:2")}
         ours = {name for name, p in pods.items() if annotation(p, RECORD)}
         return (min(new - ours), min(ours - new)) if new - ours and ours - new else None
 
-    done, closing = eventually(reached, "the first is back and the second is closed", every=0.05)  # type: ignore[misc]
+    done, closing = scene.until(reached, "the first is back and the second is closed", every=0.05)  # type: ignore[misc]
     return running, done, closing
