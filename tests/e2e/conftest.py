@@ -1,4 +1,4 @@
-"""What is for a real cluster alone: each test here says why. Everything else is in tests/scenarios."""
+"""What is for a real cluster alone: each file here says why. Everything else is in tests/scenarios."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Inplace
-from tests.e2e.scenarios import Scene
-from tests.recorder import Recorder
+from tests.scenarios.real import RealStage, real_stage
+from tests.scenarios.scene import Scene
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -19,20 +19,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def recorder(cluster: Cluster, ns: str, tmp_path: Path) -> Iterator[Recorder]:
-    """Witnesses the namespace from now on; the test asks for its verdict with `recorder.check(Rules(...))`."""
-    with Recorder(cluster, ns, tmp_path / "recorder.jsonl") as witness:
-        yield witness
+def stage(cluster: Cluster, ns: str, tmp_path: Path) -> Iterator[RealStage]:
+    with real_stage(cluster, ns, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
-def inplace(cluster: Cluster, ns: str, tmp_path: Path) -> Iterator[Inplace]:
-    """The installed command, as admin, with the test's namespace as the kubeconfig's own."""
-    command = Inplace(cluster, ns, tmp_path)
-    yield command
-    command.stop_all()
+def inplace(stage: RealStage) -> Inplace:
+    """The installed command, as admin or with another token, in the test's namespace."""
+    return stage.inplace
 
 
 @pytest.fixture
-def scene(cluster: Cluster, ns: str, recorder: Recorder, inplace: Inplace) -> Scene:
-    return Scene(cluster, ns, recorder, inplace)
+def scene(stage: RealStage) -> Scene:
+    return Scene(stage)

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.plugin import is_wanted
-from tests.e2e.command import Inplace
-from tests.recorder import Recorder
-from tests.scenarios.real import RealStage
+from tests.scenarios.real import real_stage
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Stage
 from tests.scenarios.virtual import VirtualStage
@@ -31,12 +29,8 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         embedded.close()
         return
     cluster, ns = request.getfixturevalue("cluster"), request.getfixturevalue("ns")
-    inplace = Inplace(cluster, ns, tmp_path)
-    with Recorder(cluster, ns, tmp_path / "recorder.jsonl") as recorder:
-        real = RealStage(cluster, ns, recorder, inplace)
+    with real_stage(cluster, ns, tmp_path) as real:
         yield real
-        inplace.stop_all()
-        real.close()
 
 
 @pytest.fixture

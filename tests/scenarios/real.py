@@ -8,8 +8,9 @@ import signal
 import ssl
 import time
 import urllib.parse
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.cluster import Cluster
@@ -89,3 +90,16 @@ class RealStage:
         self._proxies.close()
         if self._connection is not None:
             self._connection.close()
+
+
+@contextmanager
+def real_stage(cluster: Cluster, namespace: str, folder: Path) -> Iterator[RealStage]:
+    """Whatever is started on it ends with it."""
+    inplace = Inplace(cluster, namespace, folder)
+    with Recorder(cluster, namespace, folder / "recorder.jsonl") as recorder:
+        stage = RealStage(cluster, namespace, recorder, inplace)
+        try:
+            yield stage
+        finally:
+            inplace.stop_all()
+            stage.close()

@@ -58,7 +58,10 @@ class Scheduling:
 
 
 class GarbageCollection:
-    """What has only owners that are gone goes too; an owner deleted in the foreground goes after what it owns."""
+    """What has only owners that are gone goes too; an owner deleted in the foreground goes after what it owns.
+
+    An owner of a kind that is not served may be there or not: what it owns is left alone.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -83,13 +86,18 @@ class GarbageCollection:
     def _check_owners(self, item: Item) -> None:
         """Made for an owner that is gone already."""
         for owner in item.meta.get("ownerReferences") or ():
-            found = self._owner(item.namespace, owner)
-            if found is None or found.uid != owner["uid"]:
+            if not self._may_live(item.namespace, owner):
                 self._gone.add(("", owner["uid"]))
 
     def _owner(self, namespace: str, owner: Json) -> Item | None:
         kind = k.BY_KIND.get((owner.get("apiVersion", ""), owner.get("kind", "")))
         return self._registry.store.get(kind, namespace if kind.is_namespaced else "", owner["name"]) if kind else None
+
+    def _may_live(self, namespace: str, owner: Json) -> bool:
+        if (owner.get("apiVersion", ""), owner.get("kind", "")) not in k.BY_KIND:
+            return True
+        found = self._owner(namespace, owner)
+        return found is not None and found.uid == owner["uid"]
 
     def _wait(self, owner: Item) -> None:
         self._waiting.add((f"{owner.kind.api_version}/{owner.kind.kind}/{owner.namespace}", owner.name))
@@ -97,7 +105,7 @@ class GarbageCollection:
     def _owner_gone(self, key: Key) -> None:
         for item in self._registry.store.owned_by(key[1]):
             owners = item.meta["ownerReferences"]
-            living = [o for o in owners if (found := self._owner(item.namespace, o)) is not None and found.uid == o["uid"]]
+            living = [o for o in owners if self._may_live(item.namespace, o)]
             if living:
                 self._registry.change(item, partial(_with_owners, owners=living))
             elif "deletionTimestamp" not in item.meta:

@@ -16,6 +16,7 @@ from inplace.sim.api.registry import SELF_STATUS, Registry
 from inplace.sim.api.store import Happened, Item
 from inplace.sim.kubelet.containers import Container, Instance, Steps
 from inplace.sim.kubelet.images import Catalog, Image
+from inplace.sim.kubelet.status import first_of_each
 from inplace.sim.kubelet.worker import Worker
 
 RELIST_SECONDS = 1.0
@@ -159,5 +160,5 @@ def _matters(old: Json, new: Json) -> bool:
 
 
 def _gates(pod: Json, gates: list[str]) -> list[Any]:
-    have = {c["type"]: c["status"] for c in pod["status"].get("conditions") or ()}
+    have = first_of_each(pod["status"].get("conditions") or ())
     return [have.get(gate) for gate in gates]

@@ -26,7 +26,7 @@ def ready_verdicts(pod: Json, statuses: Iterable[Json], phase: str) -> dict[str,
         message = f"containers with unready status: [{' '.join(unready)}]"
         return dict.fromkeys(("Ready", "ContainersReady"), ("False", "ContainersNotReady", message))
     messages = []
-    conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions") or ()}
+    conditions = first_of_each(pod["status"].get("conditions") or ())
     for gate in pod["spec"].get("readinessGates") or ():
         kind = gate["conditionType"]
         if kind not in conditions:
@@ -37,11 +37,19 @@ def ready_verdicts(pod: Json, statuses: Iterable[Json], phase: str) -> dict[str,
     return {"Ready": ready, "ContainersReady": ("True", "", "")}
 
 
+def first_of_each(conditions: Iterable[Json]) -> dict[str, str]:
+    """Status by type. A client may append a second condition of a type: the first one counts."""
+    found: dict[str, str] = {}
+    for condition in conditions:
+        found.setdefault(condition["type"], condition["status"])
+    return found
+
+
 def written(pod: Json, status: Json, verdicts: dict[str, Verdict], generation: int, stamp: str) -> Json:
     """The object with the kubelet's `status` fields and conditions in it; the same object where nothing is new."""
     before = pod["status"]
     have = {c["type"]: c for c in before.get("conditions") or ()}
-    conditions = [c for kind, c in have.items() if kind not in OURS]
+    conditions = [c for c in before.get("conditions") or () if c["type"] not in OURS]
     conditions += [_condition(kind, verdicts[kind], have.get(kind), generation, stamp) for kind in OURS if kind in verdicts]
     made: Json = {**before, **status, "conditions": conditions, "observedGeneration": generation}
     return pod if made == before else {**pod, "status": made}
