@@ -17,7 +17,6 @@ def test_usage_is_judged_without_a_cluster(scene: Scene, inplace: Inplace) -> No
     good = ("upgrade", "deploy/web", "app=repo/app:2")
     cases: dict[tuple[str, ...], str] = {
         ("upgrade",): "name what to upgrade",
-        ("upgrade", "deploy/web"): "CONTAINER=IMAGE",
         ("upgrade", "web", "app=repo/app:2"): "say which kind 'web' is, such as deploy/web",
         ("upgrade", "unicorn/web", "app=repo/app:2"): "nothing to upgrade in kind 'unicorn'",
         ("upgrade", "job/web", "app=repo/app:2"): "a Job's pods run once",

@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable
+from contextlib import suppress
 
 from tests.recorder.log import Event, Object, event
 
@@ -75,7 +76,8 @@ class Watch(threading.Thread):
     def stop(self) -> None:
         self._stopped.set()
         if self._connection and (sock := self._connection.sock):
-            sock.shutdown(2)
+            with suppress(OSError):  # it may just have closed by itself
+                sock.shutdown(2)
         self.join(10)
 
     def _stream(self) -> None:

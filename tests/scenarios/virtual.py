@@ -53,7 +53,6 @@ class VirtualStage:
         self.namespace = namespace
         self.scheduler = self.cluster.scheduler
         self.tasks = Tasks(self.scheduler)
-        self.cluster.catalog.define(f"{self.registry}/app:missing", exists=False)
         self.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
         self.witness = Spectator(self.cluster, namespace, dump)
 

@@ -1,4 +1,4 @@
-"""The unmodified product, on virtual time: whole upgrades in milliseconds."""
+"""What takes faults, delays, seeds or a size that only the embedded cluster has; every other story is in tests/scenarios."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from itertools import pairwise
 import pytest
 
 from inplace.kube.seam import Request, Response
-from inplace.model.run import Pause, Share
 from inplace.runtime.driver import DISTANCE_PER_POD_SECONDS
 from inplace.runtime.report import Summary
-from inplace.runtime.session import NothingToDo, Refused
+from inplace.runtime.session import NothingToDo
 from inplace.sim.api import kinds
 from inplace.sim.traffic import Traffic
 from tests.sim.transport import Lost
@@ -32,24 +31,6 @@ def _succeeded(result: object) -> Summary:
     return result
 
 
-def test_ten_gated_pods_are_upgraded_in_place_with_three_writes_each() -> None:
-    world = World(seed=1)
-    world.app("web", "reg/app:1", replicas=10, boot=1)
-    before = _uids(world)
-    world.transport.requests.clear()
-    summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=1.0))
-    assert (summary.updated, summary.same_uids, summary.same_ips, summary.restarts) == (10, 10, 10, 10)
-    writes = {what: count for what, count in world.transport.requests.items() if what.endswith(("pods", "pods/status"))}
-    assert (writes["PATCH pods"], writes["PATCH pods/status"]) == (10, 20)
-    world.scheduler.run_for(60)
-    assert _uids(world) == before
-    assert _images(world) == {"reg/app:2"}
-    sets = world.cluster.store.all(kinds.REPLICA_SETS)
-    notes = {rs.obj["spec"]["template"]["spec"]["containers"][0]["image"]: rs.meta["annotations"] for rs in sets}
-    revisions = {image: note["deployment.kubernetes.io/revision"] for image, note in notes.items()}
-    assert revisions == {"reg/app:1": "1", "reg/app:2": "2"}
-
-
 def test_the_same_seed_is_the_same_upgrade() -> None:
     def seconds() -> float:
         world = World(seed=7)
@@ -67,33 +48,6 @@ def test_no_new_connection_is_refused_with_a_settle_time(seed: int) -> None:
     _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=2.0, max_unavailable=3))
     assert traffic.short.sent > 500
     assert traffic.failed == 0
-
-
-def test_a_bad_image_costs_no_more_than_max_unavailable() -> None:
-    world = World(seed=2)
-    world.app("web", "reg/app:1", replicas=10)
-    result = world.upgrade("web", {"app": "reg/app:crash"}, settle_seconds=0, max_unavailable=2, restart_timeout_seconds=60)
-    assert isinstance(result, Summary)
-    assert result.outcome == "Failed"
-    bad = [pod for pod in world.pods(app="web") if pod.obj["spec"]["containers"][0]["image"] == "reg/app:crash"]
-    assert 1 <= len(bad) <= 2
-
-
-def test_a_second_command_finds_nothing_to_do() -> None:
-    world = World(seed=3)
-    world.app("web", "reg/app:1", replicas=2)
-    _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0))
-    assert isinstance(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, run_id="run-2"), NothingToDo)
-
-
-def test_a_pod_without_the_gate_is_refused_before_any_write() -> None:
-    world = World(seed=4)
-    world.service("web")
-    world.deployment("web", "reg/app:1", replicas=2, gate=None)
-    world.wait(lambda: world.ready("web") == 2)
-    with pytest.raises(Refused):
-        world.upgrade("web", {"app": "reg/app:2"})
-    assert not any(what.startswith(("PATCH", "PUT", "DELETE", "POST leases")) for what in world.transport.requests)
 
 
 def test_lost_answers_conflicts_and_cut_watches_do_not_stop_it() -> None:
@@ -157,32 +111,6 @@ def test_a_close_whose_answer_was_lost_counts_against_the_budget() -> None:
     count()
     _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, max_unavailable=1))
     assert (lost, most) == (2, 1)
-
-
-def test_steps_wait_for_their_pauses() -> None:
-    world = World(seed=8)
-    world.app("web", "reg/app:1", replicas=4)
-    steps = (Share(amount="50%"), Pause(seconds=100.0), Share(amount="100%"))
-    summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, steps=steps))
-    assert summary.seconds > 100
-
-
-def test_pods_that_come_while_it_runs_are_caught_up() -> None:
-    world = World(seed=9)
-    world.app("web", "reg/app:1", replicas=4)
-
-    def delete() -> None:
-        world.request("DELETE", world.path("", "pods", world.pods(app="web")[0].name))
-
-    def scale() -> None:
-        path = world.path("apps", "deployments", "web", "scale")
-        world.request("PATCH", path, {"spec": {"replicas": 6}}, "application/merge-patch+json")
-
-    world.scheduler.after(4.0, delete)
-    world.scheduler.after(6.0, scale)
-    summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=1.0))
-    assert summary.desired == 6
-    assert _images(world) == {"reg/app:2"}
 
 
 class Killed(BaseException):
