@@ -11,7 +11,7 @@ from datetime import datetime
 from inplace.sim.api import kinds as k
 from inplace.sim.api.discovery import VERSION
 from inplace.sim.api.errors import Json
-from inplace.sim.api.registry import SELF_STATUS, Registry
+from inplace.sim.api.registry import Registry
 from inplace.sim.api.server import Server
 from inplace.sim.api.store import Happened, Item, Store
 from inplace.sim.clock import EPOCH, Scheduler
@@ -19,18 +19,11 @@ from inplace.sim.controllers.daemonset import DaemonSets
 from inplace.sim.controllers.deployment import Deployments
 from inplace.sim.controllers.endpointslice import EndpointSlices
 from inplace.sim.controllers.housekeeping import DisruptionBudgets, GarbageCollection, Namespaces, Scheduling
+from inplace.sim.controllers.nodes import HEALTHY, Nodes
 from inplace.sim.controllers.replicaset import ReplicaSets
 from inplace.sim.controllers.statefulset import StatefulSets
 from inplace.sim.kubelet.images import Catalog
 from inplace.sim.kubelet.kubelet import Kubelet
-
-NODE_GRACE_SECONDS = 40.0
-CONDITIONS = (
-    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-)
 
 
 class Cluster:
@@ -56,6 +49,7 @@ class Cluster:
         self.namespaces = Namespaces(self.registry)
         self.budgets = DisruptionBudgets(self.registry)
         self.kubelets: dict[str, Kubelet] = {}
+        self.nodes = Nodes(self.registry, self.record)
         for name in ("default", "kube-system", "kube-public", "kube-node-lease"):
             self.registry.create(k.NAMESPACES, "", {"metadata": {"name": name}})
         for number in range(1, nodes + 1):
@@ -66,16 +60,16 @@ class Cluster:
         return self.kubelets.get(str(pod["spec"].get("nodeName", "")))
 
     def stop_node(self, name: str) -> None:
-        """Its machine is cut off: after the grace period it, and its pods, are not ready."""
+        """Its machine is cut off: after some time it, and its pods, are not ready."""
         self.kubelets[name].go_down()
-        self.scheduler.after(NODE_GRACE_SECONDS, lambda: self._lost(name))
+        self.nodes.fell_silent(name)
 
     def start_node(self, name: str) -> None:
         kubelet = self.kubelets[name]
         if kubelet.is_up:
             return
         kubelet.come_up()
-        self._set_ready(name, "True", "KubeletReady", "kubelet is posting ready status")
+        self.nodes.is_back(name)
         for worker in kubelet.workers.values():
             worker.trigger()
 
@@ -122,17 +116,8 @@ class Cluster:
         name = f"node{number}"
         kubelet = self.kubelets[name] = Kubelet(self.registry, name, number, self.catalog, self.record)
         stamp = self.scheduler.stamp()
-        conditions = [
-            {
-                "type": kind,
-                "status": status,
-                "lastHeartbeatTime": stamp,
-                "lastTransitionTime": stamp,
-                "reason": why,
-                "message": text,
-            }
-            for kind, status, why, text in CONDITIONS
-        ]
+        times = {"lastHeartbeatTime": stamp, "lastTransitionTime": stamp}
+        conditions = [{**said, **times} for said in HEALTHY.values()]
         info = {
             "kubeletVersion": VERSION["gitVersion"],
             "containerRuntimeVersion": "containerd://simulated",
@@ -151,30 +136,3 @@ class Cluster:
         }
         labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
         self.registry.create(k.NODES, "", {"metadata": {"name": name, "labels": labels}, "spec": {}, "status": status})
-
-    def _lost(self, name: str) -> None:
-        if self.kubelets[name].is_up:
-            return
-        self._set_ready(name, "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
-        for pod in list(self.store.all(k.PODS)):
-            if pod.obj["spec"].get("nodeName") == name:
-                self.registry.change(pod, self._not_ready, SELF_STATUS)
-
-    def _set_ready(self, name: str, status: str, reason: str, message: str) -> None:
-        made = {"type": "Ready", "status": status, "reason": reason, "message": message}
-        made |= {"lastHeartbeatTime": self.scheduler.stamp(), "lastTransitionTime": self.scheduler.stamp()}
-
-        def change(obj: Json) -> Json:
-            others = [c for c in obj["status"]["conditions"] if c["type"] != "Ready"]
-            return {**obj, "status": {**obj["status"], "conditions": [*others, made]}}
-
-        self.registry.change(self.store.get(k.NODES, "", name), change, SELF_STATUS)
-
-    def _not_ready(self, pod: Json) -> Json:
-        conditions = [
-            {**c, "status": "False", "lastTransitionTime": self.scheduler.stamp()}
-            if c["type"] == "Ready" and c["status"] == "True"
-            else c
-            for c in pod["status"].get("conditions") or ()
-        ]
-        return {**pod, "status": {**pod["status"], "conditions": conditions}}

@@ -1,4 +1,4 @@
-"""The small controllers: scheduling, garbage collection, namespaces, PodDisruptionBudgets, and nodes that fall silent."""
+"""The small controllers: scheduling, garbage collection, namespaces, PodDisruptionBudgets."""
 
 from __future__ import annotations
 

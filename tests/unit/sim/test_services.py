@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sim.support import MERGE, Client, condition
+from tests.unit.sim.support import MERGE, Client
 
 Json = dict[str, Any]
 
@@ -155,16 +155,3 @@ def test_a_namespace_is_emptied_and_goes() -> None:
     assert "because it is being terminated" in message
     client.run(5)
     assert client.refused("GET", "/api/v1/namespaces/shop")[0] == 404
-
-
-def test_a_silent_node_and_its_pods_become_not_ready_and_come_back() -> None:
-    client = Client(nodes=1)
-    client.deployment(replicas=2)
-    client.run(4)
-    client.cluster.stop_node("node1")
-    client.run(45)
-    assert condition(client.get("/api/v1/nodes/node1"), "Ready") == "Unknown"
-    assert {condition(pod, "Ready") for pod in client.live()} == {"False"}
-    client.cluster.start_node("node1")
-    client.run(3)
-    assert {condition(pod, "Ready") for pod in client.live()} == {"True"}
