@@ -98,6 +98,10 @@ class Scheduler:
             self._stamp = (second, stamp_of(self._epoch + timedelta(seconds=second)))
         return self._stamp[1]
 
+    def nanoseconds(self) -> int:
+        """Since 1970, with which the real parts of a cluster name their Events: by name is by time."""
+        return int(self.utcnow().timestamp() * 1e6) * 1000
+
     def micro_stamp(self) -> str:
         return self.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

@@ -39,6 +39,7 @@ class Cluster:
         self.catalog = Catalog()
         self._events: dict[tuple[str, str, str], Item] = {}
         self._records = events
+        self._recorded = 0
         self.deployments = Deployments(self.registry, self.record)
         self.replica_sets = ReplicaSets(self.registry, self.record)
         self.stateful_sets = StatefulSets(self.registry, self.record)
@@ -91,8 +92,9 @@ class Cluster:
             return
         involved = {"kind": obj["kind"], "namespace": meta.get("namespace", ""), "name": meta["name"], "uid": meta["uid"]}
         involved |= {"apiVersion": obj["apiVersion"], "resourceVersion": meta.get("resourceVersion", "")}
+        self._recorded += 1
         body = {
-            "metadata": {"name": f"{meta['name']}.{self.registry.hexadecimal(16)}"},
+            "metadata": {"name": f"{meta['name']}.{self.scheduler.nanoseconds() + self._recorded:x}"},
             "involvedObject": {**involved, **({"fieldPath": field} if field else {})},
             "reason": reason,
             "message": message,

@@ -6,6 +6,7 @@ no difference.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from inplace.sim.api.kinds import (
     POD_DISRUPTION_BUDGETS,
     PODS,
     REPLICA_SETS,
+    SECRETS,
     SERVICES,
     STATEFUL_SETS,
     Kind,
@@ -54,6 +56,8 @@ def with_defaults(kind: Kind, obj: Json) -> Json:
         return _replaced(obj, "spec", _filled(pod_spec(obj.get("spec") or {}), POD_ONLY))
     if kind in WORKLOADS:
         return _replaced(obj, "spec", WORKLOADS[kind](_templated(obj.get("spec") or {})))
+    if kind is SECRETS:
+        return _secret(obj)
     if kind is SERVICES:
         return _replaced(obj, "spec", _service(obj.get("spec") or {}))
     if kind is POD_DISRUPTION_BUDGETS and "maxUnavailable" not in obj.get("spec", {}):
@@ -147,6 +151,16 @@ def _service(spec: Json) -> Json:
     spec = _filled(spec, {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"})
     ports = _each(spec.get("ports") or [], lambda p: _filled(p, {"protocol": "TCP", "targetPort": p.get("port")}))
     return _replaced(spec, "ports", ports) if ports else spec
+
+
+def _secret(obj: Json) -> Json:
+    """Plain strings are only a way to write."""
+    given = obj.get("stringData")
+    if given:
+        encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in given.items()}
+        obj = {key: value for key, value in obj.items() if key != "stringData"}
+        obj["data"] = {**(obj.get("data") or {}), **encoded}
+    return _filled(obj, {"type": "Opaque"})
 
 
 def _filled(obj: Json, defaults: Json) -> Json:

@@ -105,7 +105,8 @@ REVIEWS = Kind(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", is_namespaced=False, verbs=("create",)
 )
 
-SERVED = (*STORED, NEW_EVENTS, REVIEWS)
+SERVED = tuple(sorted((*STORED, NEW_EVENTS, REVIEWS), key=lambda kind: (kind.group, kind.plural)))
+"""In the order of discovery, and so of `kubectl get all`."""
 
 BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in SERVED}
 BY_KIND = {(kind.api_version, kind.kind): kind for kind in STORED}

@@ -248,7 +248,8 @@ def _readable(item: str) -> str:
 def _apply_conflict(clashes: list[tuple[Json, str]]) -> Refusal:
     causes = []
     for entry, path in clashes:
-        message = f'conflict with "{entry["manager"]}" using {entry["apiVersion"]}'
+        via = f' with subresource "{entry["subresource"]}"' if entry.get("subresource") else ""
+        message = f'conflict with "{entry["manager"]}"{via} using {entry["apiVersion"]}'
         causes.append({"reason": "FieldManagerConflict", "message": message, "field": path})
     if len(causes) == 1:
         text = f"Apply failed with 1 conflict: {causes[0]['message']}: {causes[0]['field']}"

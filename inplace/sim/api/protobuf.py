@@ -1,4 +1,4 @@
-"""Reads the few protobuf bodies that kubectl insists on sending: `create namespace|configmap`, `auth can-i`, `drain`.
+"""Reads the few protobuf bodies that kubectl insists on sending: `create namespace|configmap|deployment`, `can-i`, `drain`.
 
 Everything is answered in JSON, which every client accepts. A kind that is not in the table is refused with 415: send it with
 `create -f` or `apply`, which use JSON.
@@ -12,7 +12,7 @@ from inplace.sim.api.errors import Json, Refusal
 
 MAGIC = b"k8s\x00"
 Schema = dict[int, tuple[str, Any]]
-"""Field number to name and how to read it: `str`, `int`, `map`, `[str]`, or the schema of a message."""
+"""Field number to name and how to read it: `str`, `int`, `map`, `[str]`, the schema of a message, or a list of one."""
 
 META: Schema = {
     1: ("name", "str"),
@@ -32,9 +32,21 @@ DELETE_OPTIONS: Schema = {
     4: ("propagationPolicy", "str"),
     5: ("dryRun", "[str]"),
 }
+CONTAINER: Schema = {
+    1: ("name", "str"),
+    2: ("image", "str"),
+    3: ("command", "[str]"),
+    4: ("args", "[str]"),
+    6: ("ports", [{1: ("name", "str"), 3: ("containerPort", "int"), 4: ("protocol", "str")}]),
+}
+TEMPLATE: Schema = {1: ("metadata", META), 2: ("spec", {2: ("containers", [CONTAINER])})}
 SCHEMAS: dict[str, Schema] = {
     "Namespace": {1: ("metadata", META)},
     "ConfigMap": {1: ("metadata", META), 2: ("data", "map")},
+    "Deployment": {
+        1: ("metadata", META),
+        2: ("spec", {1: ("replicas", "int"), 2: ("selector", {1: ("matchLabels", "map")}), 3: ("template", TEMPLATE)}),
+    },
     "ServiceAccount": {1: ("metadata", META)},
     "SelfSubjectAccessReview": {1: ("metadata", META), 2: ("spec", {1: ("resourceAttributes", ATTRIBUTES)})},
     "Eviction": {1: ("metadata", META), 2: ("deleteOptions", DELETE_OPTIONS)},
@@ -90,6 +102,8 @@ def _store(found: Json, name: str, how: Any, value: Any) -> None:
         case "map":
             pair = _message(value, {1: ("key", "str"), 2: ("value", "str")})
             found.setdefault(name, {})[pair.get("key", "")] = pair.get("value", "")
+        case [schema]:
+            found.setdefault(name, []).append(_message(value, schema))
         case _:
             found[name] = _message(value, how)
 

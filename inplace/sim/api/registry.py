@@ -47,12 +47,13 @@ PROTECTED = ("default", "kube-system", "kube-public")
 
 @dataclass(frozen=True)
 class Writing:
-    """How a client writes. `manager` None: a part of the cluster itself."""
+    """How a client writes. `manager` None: a part of the cluster itself. `via`: as what the object was seen (scale)."""
 
     manager: str | None = None
     dry_run: bool = False
     subresource: str = ""
     is_put: bool = False
+    via: str = ""
 
 
 SELF = Writing()
@@ -221,7 +222,8 @@ class Registry:
 
     def _entry(self, kind: Kind, how: Writing, operation: str) -> Json:
         entry = {"manager": how.manager, "operation": operation, "apiVersion": kind.api_version, "time": self.scheduler.stamp()}
-        return {**entry, "subresource": how.subresource} if how.subresource else entry
+        subresource = how.subresource or how.via
+        return {**entry, "subresource": subresource} if subresource else entry
 
     def _check_identity(self, old: Item, meta: Json, how: Writing) -> None:
         kind, name = old.kind, old.name

@@ -21,7 +21,7 @@ from inplace.sim.api.patches import PatchFailed, json_patch, merge_patch, strate
 from inplace.sim.api.protobuf import from_protobuf, is_protobuf
 from inplace.sim.api.registry import Registry, Writing
 from inplace.sim.api.store import Item, encode
-from inplace.sim.api.tables import is_table_wanted, table, table_line
+from inplace.sim.api.tables import is_table_wanted, scale_table, table, table_line
 from inplace.sim.api.watching import Line, Lister, Selection, Sink, Watch, plain_line
 
 Review = Callable[[Json], bool]
@@ -113,7 +113,10 @@ class Server:
     def _get(self, call: Call, target: Target) -> Answer:
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         if target.subresource == "scale":
-            return Answer(200, encode(subresources.scale_of(item.obj)))
+            scale = subresources.scale_of(item.obj)
+            if is_table_wanted(call.accept):
+                return Answer(200, encode(scale_table(scale, self.registry.scheduler.utcnow(), call.query)))
+            return Answer(200, encode(scale))
         if target.subresource not in ("", "status"):
             raise errors.unknown_path()
         return self._shown(call, 200, item)
@@ -210,7 +213,8 @@ class Server:
         version = (scale.get("metadata") or {}).get("resourceVersion") or item.meta["resourceVersion"]
         wanted = {**item.obj, "spec": {**item.obj["spec"], "replicas": int((scale.get("spec") or {}).get("replicas", 0))}}
         wanted["metadata"] = {**item.meta, "resourceVersion": version}
-        made = self.registry.update(item, wanted, Writing(call.manager, bool(call.query.get("dryRun"))))
+        how = Writing(call.manager, bool(call.query.get("dryRun")), via="scale")
+        made = self.registry.update(item, wanted, how)
         return Answer(200, encode(subresources.scale_of(made.obj)))
 
     def _delete(self, call: Call, target: Target) -> Answer:

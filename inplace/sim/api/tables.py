@@ -28,6 +28,13 @@ def table(kind: Kind, items: list[Item], now: datetime, meta: Json, query: Mappi
     return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "columnDefinitions": definitions, "rows": rows}
 
 
+def scale_table(scale: Json, now: datetime, query: Mapping[str, str]) -> Json:
+    cells = [_name(scale), scale["spec"]["replicas"], scale["status"]["replicas"], _created(scale, now)]
+    definitions = [_definition(column) for column in ("Name", "Desired#", "Available#", "Age")]
+    rows = [{"cells": cells, "object": _row_object(scale, query)}]
+    return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "columnDefinitions": definitions, "rows": rows}
+
+
 def table_line(kind: Kind, now: Callable[[], datetime], query: Mapping[str, str]) -> Callable[[str, Item], bytes]:
     """Makes lines for a watch; only the first has the columns, as kubectl expects."""
     is_first = True
@@ -215,6 +222,10 @@ def _config_map(obj: Json, now: datetime) -> list[Any]:
     return [_name(obj), len(obj.get("data") or {}) + len(obj.get("binaryData") or {}), _created(obj, now)]
 
 
+def _secret(obj: Json, now: datetime) -> list[Any]:
+    return [_name(obj), obj.get("type", "Opaque"), len(obj.get("data") or {}), _created(obj, now)]
+
+
 NAME_AND_AGE = ("Name", "Age")
 PRINTERS: dict[Kind, tuple[tuple[str, ...], Cells]] = {
     k.PODS: (
@@ -248,4 +259,5 @@ PRINTERS: dict[Kind, tuple[tuple[str, ...], Cells]] = {
     ),
     k.POD_DISRUPTION_BUDGETS: (("Name", "Min_Available", "Max_Unavailable", "Allowed_Disruptions#", "Age"), _budget),
     k.CONFIG_MAPS: (("Name", "Data", "Age"), _config_map),
+    k.SECRETS: (("Name", "Type", "Data#", "Age"), _secret),
 }  # fmt: skip

@@ -130,6 +130,27 @@ def test_bodies_may_be_chunked_or_yaml_or_kubectls_protobuf(served: Served) -> N
         assert wire.send("POST", "/api/v1/namespaces", unknown, "application/vnd.kubernetes.protobuf")[0] == 415
 
 
+def test_kubectl_create_deployment_sends_protobuf() -> None:
+    def field(number: int, value: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(value)]) + value
+
+    labels = field(1, b"app") + field(2, b"web")
+    containers = field(2, field(1, b"a") + field(2, b"i:1")) + field(2, field(1, b"b") + field(2, b"i:2"))
+    template = field(1, field(11, labels)) + field(2, containers)
+    spec = b"\x08\x03" + field(2, field(1, labels)) + field(3, template)
+    raw = field(1, field(1, b"web")) + field(2, spec)
+    named = field(1, b"apps/v1") + field(2, b"Deployment")
+    made = from_protobuf(b"k8s\x00" + field(1, named) + field(2, raw))
+    assert made["spec"] == {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "a", "image": "i:1"}, {"name": "b", "image": "i:2"}]},
+        },
+    }
+
+
 def test_the_kubeconfig_leads_to_the_cluster(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "kubeconfig"
     write_kubeconfig(path, served.url, "shop")

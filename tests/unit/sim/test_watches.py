@@ -122,3 +122,14 @@ def test_lists_are_ordered_and_tables_have_kubectls_columns() -> None:
     assert client.ok("GET", "endpointslices", accept=accept)["rows"][0]["cells"][1:3] == ["IPv4", "8080"]
     for path in ("replicasets", "events", "leases", "poddisruptionbudgets", "/api/v1/nodes", "/api/v1/namespaces"):
         assert client.ok("GET", path, accept=accept)["kind"] == "Table"
+    scale = client.ok("GET", "deployments/web/scale", accept=accept)
+    assert [column["name"] for column in scale["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert scale["rows"][0]["cells"] == ["web", 2, 2, "4s"]
+
+
+def test_events_are_listed_in_the_order_in_which_they_happened() -> None:
+    client = Client(events=True)
+    client.pod("a")
+    client.run(4)
+    told = [event["reason"] for event in client.all("events")]
+    assert told[:5] == ["Scheduled", "Pulling", "Pulled", "Created", "Started"]

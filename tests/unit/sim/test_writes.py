@@ -137,7 +137,10 @@ def test_the_scale_subresource_reads_and_writes_replicas(client: Client) -> None
     scale = client.get("deployments/web/scale")
     assert (scale["kind"], scale["spec"], scale["status"]) == ("Scale", {"replicas": 1}, {"replicas": 1, "selector": "app=web"})
     client.ok("PATCH", "deployments/web/scale", {"spec": {"replicas": 3}}, MERGE)
-    assert client.get("deployments/web")["spec"]["replicas"] == 3
+    web = client.get("deployments/web")
+    assert web["spec"]["replicas"] == 3
+    entry = web["metadata"]["managedFields"][-1]
+    assert (entry["subresource"], entry["fieldsV1"]) == ("scale", {"f:spec": {"f:replicas": {}}})
     stale = {**scale, "metadata": {**scale["metadata"], "resourceVersion": "1"}}
     assert client.refused("PUT", "deployments/web/scale", stale)[0] == 409
 
@@ -216,6 +219,11 @@ def test_objects_get_names_ips_and_defaults(client: Client) -> None:
         "successThreshold": 1,
         "failureThreshold": 1,
     }
+
+
+def test_a_secret_takes_plain_strings(client: Client) -> None:
+    made = client.ok("POST", "secrets", {"metadata": {"name": "s"}, "stringData": {"a": "b"}, "data": {"c": "ZA=="}})
+    assert (made["type"], made["data"], "stringData" in made) == ("Opaque", {"a": "Yg==", "c": "ZA=="}, False)
 
 
 def test_access_reviews_are_answered_by_what_is_denied(client: Client) -> None:
