@@ -31,6 +31,7 @@ COMMANDS = {
     "promote": ("inplace.cli.verbs:promote", "Go on past the pause at which a run stands, by hand or for a time."),
     "abort": ("inplace.cli.back:abort", "Break a run off and go back to the images before, in place."),
     "undo": ("inplace.cli.back:undo", "Go back to the images before, or to those of a revision, in place."),
+    "repair": ("inplace.cli.repair:repair", "Free what runs that died have left behind."),
     "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
     "demo": ("inplace.cli.demo:demo", "Show an upgrade beside a classic rollout, on a simulated cluster."),
     "version": ("inplace.cli.version:version", "Print the version."),

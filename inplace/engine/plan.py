@@ -16,6 +16,8 @@ class Spec(msgspec.Struct, frozen=True):
     stop: Stop | None = None
     since: str = ""
     """Wall time for the record, for people."""
+    dead_leases: frozenset[str] = frozenset()
+    """Bare pods recorded under these may be taken over: nobody holds them."""
 
 
 class PodView(msgspec.Struct, frozen=True, gc=False):

@@ -63,6 +63,7 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         ignored=ignored_services(observed.services, options.accept_undrainable),
         stopping=stop is not None,
         bare=isinstance(observed.target, PodsTarget),
+        dead_leases=spec.dead_leases,
         revision=run.revision if isinstance(observed.target, RevisionedTarget) else None,
         kept=workload.kept(observed, run),
         without_gate=options.without_gate,

@@ -65,6 +65,8 @@ class Rules(msgspec.Struct, frozen=True):
     """Pods whose image was not patched are reopened."""
     bare: bool = False
     """Bare pods: another run's selection may hold them, too."""
+    dead_leases: frozenset[str] = frozenset()
+    """Other runs that hold nothing any more."""
     revision: str | None = None
     """What `controller-revision-hash` of an updated pod says; empty: not known yet, so that no image may be patched. None:
     the pods have no such label."""
@@ -98,7 +100,7 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
     match record:
         case BadRecord(problem=problem):
             return Judged(facts, "Failed", problem, trouble=Trouble("BadRecord", problem))
-        case Record(lease=other) if rules.bare and other != rules.lease:
+        case Record(lease=other) if rules.bare and other not in (rules.lease, *rules.dead_leases):
             problem = f"is being upgraded by another run (Lease {other})"
             return Judged(facts, "Failed", problem, trouble=Trouble("OtherRun", problem))
         case None if facts.uid in rules.kept:

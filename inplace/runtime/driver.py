@@ -92,6 +92,7 @@ class Driver:
         run: Run,
         told: Callable[[Frame], None],
         stop: Stop | None = None,
+        dead_leases: frozenset[str] = frozenset(),
     ) -> None:
         self.run = run
         self._observer = observer
@@ -102,6 +103,7 @@ class Driver:
         self._clock = clock
         self._told = told
         self._stop = stop
+        self._dead_leases = dead_leases
         self._timers: dict[str, float] = {}
         self._busy: dict[str, Action] = {}
         self._cooling: dict[str, tuple[float, int]] = {}
@@ -141,7 +143,8 @@ class Driver:
         cooling = {key for key, (until, _) in self._cooling.items() if until > now}
         busy = cooling.union(self._busy)
         observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
-        spec = Spec(self._lock.name, self._stop, self._clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        since = self._clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        spec = Spec(self._lock.name, self._stop, since, self._dead_leases)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
         if not self._may_write(now):

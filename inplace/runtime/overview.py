@@ -39,9 +39,9 @@ from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, holds_of
 from inplace.model.run import Run, lease_name
+from inplace.runtime.found import Found, find
 from inplace.runtime.lock import LEASE_SECONDS, history_of, request_of, run_of
 from inplace.runtime.observer import target_of
-from inplace.runtime.session import Found, find
 
 T = TypeVar("T", bound=Object)
 MANAGED_BY = "app.kubernetes.io/managed-by=inplace"

@@ -23,13 +23,15 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
 from inplace.engine.target import uid_of
 from inplace.kube.api import Api
-from inplace.kube.errors import ApiError, NotFound
-from inplace.kube.resources import PODS, WORKLOADS, Resource
+from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import FIELD_MANAGER, TargetRef
+from inplace.model.policy import Lease
 from inplace.model.run import ENDS, FieldOwner, Run, Stop, lease_name
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
 from inplace.runtime.executor import Executor
+from inplace.runtime.found import Refused as Refused
+from inplace.runtime.found import find
 from inplace.runtime.host import Host, Threads
 from inplace.runtime.inbox import Crashed, StopAsked
 from inplace.runtime.lock import Lock, LostLock, run_of
@@ -40,10 +42,6 @@ from inplace.runtime.watches import Watches
 
 SYNC_SECONDS = 60.0
 OnFrame = Callable[[Frame], None]
-
-
-class Refused(Exception):
-    """Nothing was written. `str()` is one line: what, which object, why, what to do next."""
 
 
 class NothingToDo(msgspec.Struct, frozen=True):
@@ -66,16 +64,6 @@ class Preview(msgspec.Struct, frozen=True):
     run: Run
     resuming: bool
     verdict: checking.Verdict
-
-
-class Found(msgspec.Struct, frozen=True):
-    """The target as it was found: `selector` picks its pods, `owner` is for the Lease."""
-
-    uid: str
-    selector: str
-    owner: dict[str, Any] | None
-    managed: tuple[tuple[str, tuple[Any, ...]], ...]
-    """Pod name (empty: the workload) to its managedFields."""
 
 
 class Session:
@@ -242,12 +230,24 @@ class Session:
         self.ask_to_stop(paused)
         return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=()), on_frame)
 
+    def look(self, run: Run) -> Observed:
+        """The snapshot that the run would be judged on. Raises `Refused`."""
+        return self._look(run)
+
+    def make_safe(self, seen: Lease | None, run: Run, dead_leases: frozenset[str], on_frame: OnFrame) -> Summary:
+        """Finishes or reopens the pods in flight of an open run, and leaves it; a half-done commit is finished. `seen`: its
+        Lease, whose holder is known to be dead."""
+        lock, why = self._lock(), run.message or "made safe by `inplace repair`"
+        self.ask_to_stop(Stop(run.outcome or "Interrupted", why))
+        again = msgspec.structs.replace(run, outcome=None, failures=())
+        return self._drive(lock, seen, again, on_frame, dead_leases)
+
     def _lock(self) -> Lock:
         """Its own flow: not limited, and quick to say that the API server does not answer."""
         flow = self.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
         return Lock(flow, self.target, self.found.owner, self._identity)
 
-    def _drive(self, lock: Lock, lease: Any, run: Run, on_frame: OnFrame) -> Summary:
+    def _drive(self, lock: Lock, lease: Any, run: Run, on_frame: OnFrame, dead_leases: frozenset[str] = frozenset()) -> Summary:
         run = resuming.as_seen(run, self._look(run))
         tracker = Tracker(self.api.clock.monotonic())
         frames: list[Frame] = []
@@ -263,7 +263,8 @@ class Session:
         executor = Executor(writes, self.target.namespace, self.watches)
         workers = self._host.workers(executor, lock, self.api.clock)
         renewer = self._host.renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
-        driver = Driver(self.observer, self.watches, workers, lock, self.inbox, self.api.clock, run, saw, self._asked_to_stop)
+        stop, clock = self._asked_to_stop, self.api.clock
+        driver = Driver(self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases)
         renewer.start()
         try:
             finished = driver.drive()
@@ -289,7 +290,7 @@ class Session:
         newest = number_of(self.observer.observe(self.api.clock.monotonic(), {}).target)
         made = () if finished.by_others else tuple(range(run.revision_before + 1, newest + 1))
         with suppress(ApiError, LostLock):
-            lock.release(ended, made, delete=self.target.kind == "Pods" and finished.outcome in ENDS)
+            lock.release(ended, made, delete=self.target.kind == "Pods" and (finished.outcome in ENDS or not run.images))
         return ended
 
     def _stored(self) -> Run | None:
@@ -338,34 +339,6 @@ class Session:
         if missing:
             where = f"in namespace {self.target.namespace}"
             raise Refused(f"you may not {told(missing)} {where}: ask for a Role that allows it")
-
-
-def find(api: Api, target: TargetRef) -> Found:
-    """Reads the target by name. Raises `Refused` or `ApiError`."""
-    try:
-        return _bare_pods(api, target) if target.kind == "Pods" else _workload(api, target, WORKLOADS[target.kind])
-    except NotFound:
-        raise Refused(f"{target} does not exist in namespace {target.namespace}") from None
-
-
-def _workload(api: Api, target: TargetRef, resource: Resource[Any]) -> Found:
-    workload = api.get(resource, target.namespace, target.name)
-    meta = workload.metadata
-    managed = api.get_raw(resource, target.namespace, target.name)["metadata"].get("managedFields") or []
-    controller = meta.controller()
-    if controller is not None:
-        raise Refused(checking.owned_by(str(target), controller.kind, controller.name))
-    owner = {"apiVersion": resource.api_version, "kind": resource.kind, "name": meta.name, "uid": meta.uid}
-    return Found(meta.uid, workload.spec.selector.text(), owner, (("", tuple(managed)),))
-
-
-def _bare_pods(api: Api, target: TargetRef) -> Found:
-    managed = []
-    for name in target.pod_names:
-        with suppress(NotFound):
-            raw = api.get_raw(PODS, target.namespace, name)
-            managed.append((name, tuple(raw["metadata"].get("managedFields") or ())))
-    return Found("", target.selector, None, tuple(managed))
 
 
 def identity() -> str:

@@ -1,0 +1,60 @@
+"""`inplace repair`: frees what runs without a living holder have left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from inplace.cli import out
+from inplace.cli.exits import Code
+from inplace.cli.options import connected, selector_option
+from inplace.cli.verbs import opened
+from inplace.cli.world import Cluster
+from inplace.runtime.repair import Line, Repair
+from inplace.runtime.session import identity
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[TARGET]")
+@selector_option
+@click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@connected
+def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, all_namespaces: bool, dry_run: bool) -> int:
+    """Free what runs that died have left behind: closed gates, half-done commits, update strategies, records and locks.
+
+    Of one target, a namespace, or all. Whoever is at work is left alone: each lock is watched for up to 15 seconds. Pods in
+    flight are finished, or reopened where their image was not changed; a run that has not reached its end can still be resumed,
+    undone or aborted.
+
+    Exit codes: 0 nothing is left closed without an owner, 1 something is, and is named; 2 usage, 5 refused.
+    """
+    if words or selector:
+        if all_namespaces:
+            raise click.UsageError("a target and --all-namespaces exclude each other")
+        cluster, target = opened(connect, words, selector)
+    else:
+        cluster, target = connect(), None
+    said: list[Line] = []
+
+    def tell(line: Line) -> None:
+        said.append(line)
+        out.data(_text(line, dry_run))
+
+    with cluster.world.make_stopper(None) as stopper:
+        work = Repair(cluster.api, identity(), tell, stopper.attach, cluster.world.make_host(), dry_run=dry_run)
+        is_clean = work.repair(None if all_namespaces else cluster.namespace, target)
+    if not said:
+        out.data("nothing to repair")
+    return Code.DONE if is_clean else Code.FAILED
+
+
+def _text(line: Line, dry_run: bool) -> str:
+    match line.about:
+        case "found":
+            return f"{line.where}: {line.text}"
+        case "done":
+            return f"{line.where}: {'would ' if dry_run else ''}{line.text}"
+        case "left":
+            return f"{line.where}: left as it is: {line.text}"

@@ -1,0 +1,101 @@
+"""What a run that nobody drives has left behind, and what is to be done about it: in words, for `repair` and its dry run.
+
+What is done is decided by the planner alone, told to stop; this only foretells it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine import target as workload
+from inplace.engine import templatefirst
+from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
+from inplace.engine.plan import Spec
+from inplace.engine.planner import rules_of
+from inplace.engine.stages import Judged, judge
+from inplace.model.pods import Pod
+from inplace.model.record import BadRecord, Record
+from inplace.model.run import Run, Stop
+
+CLOSED_BY_US = "Upgrading"
+"""The reason of a gate's condition while an upgrade holds it."""
+
+
+class Leftovers(msgspec.Struct, frozen=True):
+    """`todo`: acts, in the imperative. `held`: what stays as it is until somebody decides. `stuck`: pods that cannot be freed
+    now."""
+
+    todo: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+
+
+def leftovers(observed: Observed, spec: Spec, run: Run, now: float) -> Leftovers:
+    """Of a run without a living holder."""
+    rules = rules_of(observed, spec, run, Stop("Interrupted", ""))
+    judged = [judge(facts, rules, observed.evidence.get(facts.uid), now) for facts in observed.pods]
+    todo = [line for j in judged if (line := _of_pod(j))]
+    if run.commit is not None:
+        todo.append("finish its commit" + ("" if run.commit.paused else ", and give `paused` back"))
+    held = []
+    strategy = held_strategy(observed, run)
+    if strategy and templatefirst.withdraw(observed, run) is not None:
+        todo.append("give its updateStrategy back")
+    elif strategy:
+        held.append(f"{strategy}, since pods of two revisions live: `inplace upgrade`, `undo` or `abort` ends that")
+    return Leftovers(tuple(todo), tuple(held), tuple(_stuck(f) for f in observed.pods if isinstance(f.record, BadRecord)))
+
+
+def _of_pod(j: Judged) -> str:
+    if not isinstance(j.facts.record, Record):
+        return ""
+    name = f"pod/{j.facts.pod.name}"
+    match j.stage:
+        case "Released":
+            return f"reopen {name}, whose image was not changed"
+        case "Returning":
+            return f"open {name}, whose restart is proven"
+        case "Restarting":
+            return f"open {name} once its restart is proven ({j.reason})"
+        case "Closing" | "Settling":
+            return f"change the image of {name} again, which goes back, and open it"
+        case _:
+            return ""
+
+
+def _stuck(facts: PodFacts) -> str:
+    match facts.record:
+        case BadRecord(problem=problem):
+            return f"pod/{facts.pod.name}: {problem}"
+        case _:
+            return f"pod/{facts.pod.name} is still closed"
+
+
+def still_closed(observed: Observed) -> tuple[str, ...]:
+    """Pods that carry a record, in words."""
+    return tuple(_stuck(facts) for facts in observed.pods if facts.record is not None and not facts.pod.is_terminating)
+
+
+def held_strategy(observed: Observed, run: Run) -> str:
+    """In words, where a run holds the pods of a StatefulSet or DaemonSet back by its strategy; empty where it does not."""
+    found = workload.workload_of(observed)
+    if run.strategy is None or found is None or not isinstance(observed.target, RevisionedTarget):
+        return ""
+    match observed.target:
+        case StatefulSetTarget(stateful_set=s) if s is not None and s.spec.update_strategy != run.strategy:
+            partition = templatefirst.partition_of(s.spec.update_strategy)
+            shown = "above every pod" if partition == templatefirst.ABOVE_ALL else str(partition)
+            return f"its partition is held at {shown}"
+        case DaemonSetTarget(daemon_set=d) if d is not None and d.spec.update_strategy != run.strategy:
+            return "its updateStrategy is held at OnDelete"
+        case _:
+            return ""
+
+
+def gate_closed_by_us(pod: Pod) -> str:
+    """The gate that an upgrade has closed on a recorded pod, told by its condition's reason; empty: none is."""
+    for gate in pod.spec.readiness_gates or ():
+        condition = pod.condition(gate.condition_type)
+        if condition is not None and condition.status != "True" and condition.reason == CLOSED_BY_US:
+            return gate.condition_type
+    return ""

@@ -1,0 +1,240 @@
+"""Frees what runs without a living holder have left behind: closed gates, half-done commits, strategies, records, locks.
+
+Always holds: whoever lives is left alone; that is told by a Lease changing within 15 s, and all are watched at once.
+Every write to a pod or workload is decided by the planner, told to stop, under the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from inplace.engine.plan import Spec
+from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, still_closed
+from inplace.kube.api import Api
+from inplace.kube.errors import ApiError, Conflict, NotFound
+from inplace.kube.resources import LEASES, PODS, WORKLOADS
+from inplace.kube.seam import MERGE
+from inplace.model.names import TargetRef
+from inplace.model.pods import Pod
+from inplace.model.policy import Lease
+from inplace.model.record import BadRecord, Record, record_of
+from inplace.model.run import Options, Run, lease_name
+from inplace.runtime.found import Refused, find
+from inplace.runtime.host import Host
+from inplace.runtime.lock import LEASE_SECONDS, Held, LostLock, run_of
+from inplace.runtime.overview import MANAGED_BY
+from inplace.runtime.rights import Purpose
+from inplace.runtime.session import Session
+
+LOOK_SECONDS = 0.5
+PATIENCE_SECONDS = 60.0
+"""For a pod without a run: how long its restart may take to be proven."""
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """`about`: what was found, what is or would be done, and what is left closed without a living owner."""
+
+    about: Literal["found", "done", "left"]
+    where: str
+    text: str
+
+
+class Repair:
+    """`told` gets each line as it happens. `driven` gets each session that writes."""
+
+    def __init__(
+        self,
+        api: Api,
+        identity: str,
+        told: Callable[[Line], None],
+        driven: Callable[[Session], None],
+        host: Host | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> None:
+        self._api = api
+        self._identity = identity
+        self._told = told
+        self._driven = driven
+        self._host = host
+        self._dry_run = dry_run
+        self._is_clean = True
+
+    def repair(self, namespace: str | None, only: TargetRef | None) -> bool:
+        """Whether nothing is left closed without a living owner. `namespace` None: all. Raises `ApiError`, `Refused`."""
+        selector = find(self._api, only).selector if only is not None else ""
+        leases, alive = self._watch(namespace, lease_name(only) if only is not None else "")
+        owners = set(alive)
+        for key, lease in leases.items():
+            if key in alive:
+                self._tell("found", _where(lease), f"{alive[key]} is at work: left alone")
+            elif self._of_lease(lease):
+                owners.add(key)
+        names = set(only.pod_names) if only is not None else set()
+        self._orphans(namespace, selector, names, owners)
+        return self._is_clean
+
+    def _watch(self, namespace: str | None, name: str) -> tuple[dict[Key, Lease], dict[Key, str]]:
+        """The Leases of ours, and the holders of those that changed while we looked."""
+        clock, alive = self._api.clock, dict[Key, str]()
+        first = self._leases(namespace, name)
+        latest, ends_at = first, clock.monotonic() + LEASE_SECONDS
+        while clock.monotonic() < ends_at and any(_held(lease) and key not in alive for key, lease in latest.items()):
+            clock.sleep(LOOK_SECONDS)
+            latest = self._leases(namespace, name)
+            for key, lease in latest.items():
+                if _held(lease) and (key not in first or first[key].spec != lease.spec):
+                    alive[key] = lease.spec.holder_identity or ""
+        return latest, {key: holder for key, holder in alive.items() if key in latest and _held(latest[key])}
+
+    def _leases(self, namespace: str | None, name: str) -> dict[Key, Lease]:
+        found = self._api.list(LEASES, namespace, label_selector=MANAGED_BY).items
+        return {(o.metadata.namespace, o.metadata.name): o for o in found if not name or o.metadata.name == name}
+
+    def _of_lease(self, lease: Lease) -> bool:
+        """Whether it still owns the pods that are recorded under it: it holds a run that is open."""
+        where = _where(lease)
+        try:
+            run = run_of(lease)
+        except ValueError as error:
+            self._tell("left", where, str(error))
+            return True
+        if run is None or self._is_gone(run):
+            what = "it holds no run" if run is None else f"{run.target} is gone"
+            self._on_lease("delete", lease, f"delete Lease {lease.metadata.name}: {what}")
+            return False
+        if not run.is_open:
+            if _held(lease):
+                self._on_lease("free", lease, f"free the lock that {lease.spec.holder_identity} has left")
+            return False
+        self._of_run(lease, run, where)
+        return True
+
+    def _is_gone(self, run: Run) -> bool:
+        """The target, or every pod of it."""
+        target = run.target
+        try:
+            if target.kind != "Pods":
+                found = self._api.get(WORKLOADS[target.kind], target.namespace, target.name)
+                return bool(run.target_uid) and found.metadata.uid != run.target_uid
+            if target.selector:
+                return not self._api.list(PODS, target.namespace, label_selector=target.selector).items
+            return not any(pod.name in target.pod_names for pod in self._api.list(PODS, target.namespace).items)
+        except NotFound:
+            return True
+
+    def _on_lease(self, what: Literal["delete", "free"], lease: Lease, text: str) -> None:
+        meta = lease.metadata
+        self._tell("done", _where(lease), text)
+        if self._dry_run:
+            return
+        try:
+            if what == "delete":
+                self._api.delete(LEASES, meta.namespace, meta.name, resource_version=meta.resource_version)
+            else:
+                body = {"metadata": {"resourceVersion": meta.resource_version}, "spec": {"holderIdentity": None}}
+                self._api.patch(LEASES, meta.namespace, meta.name, body, MERGE)
+        except (NotFound, Conflict):
+            self._tell("found", _where(lease), "it has changed meanwhile: left alone")
+
+    def _of_run(self, lease: Lease, run: Run, where: str) -> None:
+        """An open run whose holder is dead, or has let go."""
+
+        def act(session: Session) -> None:
+            found = self._foretold(session, run)
+            if found.todo or _held(lease):
+                for text in found.todo or ("end its run where it stands, and free its lock",):
+                    self._tell("done", where, text)
+                if not self._dry_run:
+                    self._driven(session)
+                    ended = session.make_safe(lease, run, frozenset(), lambda _frame: None)
+                    if ended.outcome == "Failed":
+                        self._tell("found", where, ended.message)
+            found = self._foretold(session, run)
+            for text in found.stuck if self._dry_run else still_closed(session.look(run)):
+                self._tell("left", where, text)
+            for text in found.held:
+                self._tell("found", where, text)
+
+        self._in_session(run.target, where, act)
+
+    def _foretold(self, session: Session, run: Run) -> Leftovers:
+        observed, now = session.look(run), self._api.clock.monotonic()
+        return leftovers(observed, Spec(lease_name(run.target)), run, now)
+
+    def _orphans(self, namespace: str | None, selector: str, names: set[str], owners: set[Key]) -> None:
+        """Recorded pods whose Lease is gone, or is over."""
+        groups: dict[tuple[str, str], list[Pod]] = {}
+        for pod in self._api.list(PODS, namespace, label_selector=selector).items:
+            record = record_of(pod)
+            if pod.is_terminating or record is None or (names and pod.name not in names):
+                continue
+            where = f"pod/{pod.name} in {pod.metadata.namespace}"
+            match record:
+                case BadRecord(problem=problem):
+                    self._tell("left", where, problem)
+                case Record(lease=lease) if (pod.metadata.namespace, lease) in owners:
+                    pass
+                case Record(gate_before="Absent"):
+                    groups.setdefault((pod.metadata.namespace, ""), []).append(pod)
+                case Record():
+                    gate = gate_closed_by_us(pod)
+                    if gate:
+                        groups.setdefault((pod.metadata.namespace, gate), []).append(pod)
+                    else:
+                        self._tell("left", where, "it carries a record, but no gate of it is closed by an upgrade")
+        for (space, gate), pods in groups.items():
+            self._free(space, gate, pods)
+
+    def _free(self, namespace: str, gate: str, pods: list[Pod]) -> None:
+        leases = frozenset(record.lease for pod in pods if isinstance(record := record_of(pod), Record))
+        target = TargetRef("Pods", namespace, pod_names=tuple(pod.name for pod in pods))
+        where = f"{target} in {namespace}"
+        options = Options(gate=gate, restart_timeout_seconds=PATIENCE_SECONDS, without_gate=not gate)
+        run = Run(id=f"repair-{self._identity}"[:63], target=target, images={}, options=options, by=self._identity)
+
+        def act(session: Session) -> None:
+            found = leftovers(session.look(run), Spec(lease_name(target), dead_leases=leases), run, self._api.clock.monotonic())
+            for text in found.todo:
+                self._tell("done", where, f"{text} (its run is gone)")
+            if not self._dry_run:
+                self._driven(session)
+                session.make_safe(None, run, leases, lambda _frame: None)
+                for text in still_closed(session.look(run)):
+                    self._tell("left", where, text)
+
+        self._in_session(target, where, act)
+
+    def _in_session(self, target: TargetRef, where: str, act: Callable[[Session], None]) -> None:
+        """What goes wrong with one target is told, and the others have their turn."""
+        purpose: Purpose = "look" if self._dry_run else "upgrade"
+        said = lambda text: self._tell("found", where, text)  # noqa: E731
+        try:
+            with Session(self._api, target, self._identity, purpose, said, self._host) as session:
+                act(session)
+        except (Refused, Held, LostLock, ApiError) as error:
+            self._tell("left", where, str(error))
+
+    def _tell(self, about: Literal["found", "done", "left"], where: str, text: str) -> None:
+        self._is_clean = self._is_clean and about != "left"
+        self._told(Line(about, where, text))
+
+
+def _held(lease: Lease) -> bool:
+    return bool(lease.spec.holder_identity)
+
+
+def _where(lease: Lease) -> str:
+    """For people: the target, or the Lease where that cannot be read."""
+    with suppress(ValueError):
+        run = run_of(lease)
+        if run is not None:
+            return f"{run.target} in {lease.metadata.namespace}"
+    return f"Lease {lease.metadata.name} in {lease.metadata.namespace}"
