@@ -67,9 +67,8 @@ def _deployment(target: DeploymentTarget, run: Run) -> Broken | None:
 def _foreign_images(template: Mapping[str, Any], run: Run, name: str) -> Broken | None:
     """Images in the template that are neither the run's old nor its new ones, nor those of a run that it took over from."""
     have = images_of(template)
-    ours = (run.images, run.from_images, run.asked_images, *run.displaced)
     for container in run.images:
-        expected = {images.get(container) for images in ours}
+        expected = {images.get(container) for images in run.known_images}
         if have.get(container) not in expected:
             return Broken(f"somebody set container {container} of {name} to {have.get(container)} in the middle")
     return None

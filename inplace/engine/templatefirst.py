@@ -169,13 +169,15 @@ def revision_of_pods(target: RevisionedTarget, pods: Iterable[PodFacts]) -> Cont
 
 
 def comes_back_as_it_was(target: RevisionedTarget, run: Run) -> bool:
-    """Behind a partition a StatefulSet's controller recreates from `currentRevision`, which may be older than what runs."""
+    """Behind a partition a StatefulSet's controller recreates from `currentRevision`, which may be older than what runs. On
+    the way back from the very end of a run it is the new one."""
     if not isinstance(target, StatefulSetTarget) or target.stateful_set is None or _is_on_delete(run):
         return True
     name = target.stateful_set.status.current_revision
     current = next((r for r in target.revisions if r.metadata.name == name), None)
     have = images_of(current.template) if current is not None else {}
-    return all(have.get(container) == image for container, image in run.from_images.items())
+    wanted = [{**run.from_images, **known} for known in run.known_images]
+    return any(all(have.get(container) == images[container] for container in run.from_images) for images in wanted)
 
 
 def updated_of(workload: StatefulSet | DaemonSet) -> int:

@@ -158,6 +158,11 @@ class Run(Wire, frozen=True, kw_only=True):
         return self.wanted if self.wanted is not None else self.images
 
     @property
+    def known_images(self) -> tuple[dict[str, str], ...]:
+        """All that this run, or one that it took over from, has found or has meant the pods to run."""
+        return (self.from_images, self.images, self.asked_images, *self.displaced)
+
+    @property
     def is_open(self) -> bool:
         """Has work left, whether or not anybody does it now."""
         return self.outcome not in ENDS

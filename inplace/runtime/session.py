@@ -259,6 +259,8 @@ class Session:
 
         self.has_begun = True
         lock.acquire(lease, run)
+        if lock.lease is not None:
+            self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us
         writes = self.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
         executor = Executor(writes, self.target.namespace, self.watches)
         workers = self._host.workers(executor, lock, self.api.clock)

@@ -1,0 +1,68 @@
+"""What a run that nobody drives has left behind, in words."""
+
+import msgspec
+
+from inplace.engine.plan import Spec
+from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, still_closed
+from inplace.model.pods import PodCondition
+from inplace.model.record import Record
+from inplace.model.run import Commit
+from tests.builders import GATE, LEASE, NEW, facts, observed, of_pods, patched, pod, record, run, status
+
+SPEC = Spec(LEASE)
+
+
+def closed(name: str, **fields: object) -> object:
+    return facts(pod(name, gate="False", ready=False, **{"record": record(), **fields}))  # type: ignore[arg-type]
+
+
+def of(*pods: object) -> Leftovers:
+    return leftovers(observed(*pods), SPEC, run(), 100.0)  # type: ignore[arg-type]
+
+
+def test_a_pod_whose_image_was_not_changed_is_reopened() -> None:
+    assert of(closed("web-a")).todo == ("reopen pod/web-a, whose image was not changed",)
+
+
+def test_a_pod_that_has_restarted_is_opened() -> None:
+    new = [status(id_="c2", image=NEW["app"], image_id="sha-2")]
+    found = of(closed("web-a", record=patched(), images=NEW, statuses=new))
+    assert found.todo == ("open pod/web-a, whose restart is proven",)
+
+
+def test_a_pod_that_restarts_is_waited_for() -> None:
+    (text,) = of(closed("web-a", record=patched(), images=NEW)).todo
+    assert text.startswith("open pod/web-a once its restart is proven (")
+
+
+def test_untouched_pods_are_nothing_to_do() -> None:
+    assert of(facts(pod("web-a")), facts(pod("web-b", images=NEW))) == Leftovers()
+
+
+def test_a_begun_commit_is_finished() -> None:
+    found = leftovers(observed(facts(pod())), SPEC, run(commit=Commit(live_uid="x")), 0.0)
+    assert found.todo == ("finish its commit, and give `paused` back",)
+
+
+def test_a_record_that_cannot_be_read_is_stuck() -> None:
+    (text,) = of(closed("web-a", record="{")).stuck
+    assert text.startswith("pod/web-a: annotation inplace.dev/upgrade cannot be read")
+    assert still_closed(observed(facts(pod("web-b", record=record())), facts(pod("web-c")))) == ("pod/web-b is still closed",)
+
+
+def test_bare_pods_of_a_dead_lease_are_taken_over_and_of_a_living_one_are_not() -> None:
+    mine = facts(pod("web-a", gate="False", ready=False, record=record(lease="inplace-pods-gone"), owner=None))
+    seen, asked = observed(mine, target=of_pods()), run(images={})
+    assert leftovers(seen, SPEC, asked, 0.0).todo == ()
+    dead = Spec(LEASE, dead_leases=frozenset({"inplace-pods-gone"}))
+    assert leftovers(seen, dead, asked, 0.0).todo == ("reopen pod/web-a, whose image was not changed",)
+
+
+def test_the_gate_that_an_upgrade_has_closed_is_told_by_its_reason() -> None:
+    found = pod(gate="False", gates=(GATE, "other/gate"))
+    by_hand = PodCondition(type="other/gate", status="False", reason="ByHand")
+    by_us = PodCondition(type=GATE, status="False", reason="Upgrading")
+    status_ = msgspec.structs.replace(found.status, conditions=(by_hand, by_us))
+    assert gate_closed_by_us(msgspec.structs.replace(found, status=status_)) == GATE
+    assert gate_closed_by_us(found) == ""
+    assert isinstance(facts(pod(record=record())).record, Record)
