@@ -24,9 +24,9 @@ from inplace.runtime.session import identity
 def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, all_namespaces: bool, dry_run: bool) -> int:
     """Free what runs that died have left behind.
 
-    Closed gates, half-done commits, update strategies, records and locks, of one target, a namespace, or all. Whoever is at work
-    is left alone: each lock is watched for up to 15 seconds. Pods in flight are finished, or reopened where their image was not
-    changed; a run that has not reached its end can still be resumed, undone or aborted.
+    Closed gates, half-done commits, update strategies, records and locks, of one target, a namespace, or all. Whoever is at
+    work is left alone: each lock is watched for up to 15 seconds. Pods in flight are finished, or reopened where their image
+    was not changed; a run that has not reached its end can still be resumed, undone or aborted.
 
     Exit codes: 0 nothing is left closed without an owner, 1 something is, and is named; 2 usage, 5 refused.
     """

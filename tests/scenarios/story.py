@@ -86,7 +86,8 @@ class Story:
         lease = scene.get(f"lease/{self.kind.lease}")
         assert not lease["spec"].get("holderIdentity")
         assert "inplace.dev/request" not in lease["metadata"]["annotations"]
-        scene.check_quiet(5)
+        scene.stage.let_pass(2)  # for the controllers to have seen it
+        scene.check_quiet(3)
         scene.check_same_pods()
 
     @property

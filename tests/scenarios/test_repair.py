@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import signal
+from collections.abc import Callable
+
 import pytest
 
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.facts import images_in
 from tests.scenarios.manifests import GATE, pod, service
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment
+from tests.scenarios.stage import Moment, Running
 from tests.scenarios.story import DAEMON_SET, DEPLOYMENT, FAST, KINDS, STATEFUL_SET, Kind, Story
 
 POD = r"PATCH .*/pods/[^/ ]+"
@@ -20,20 +25,51 @@ OF_DEPLOYMENT: dict[str, tuple[str, int, Moment]] = {
     "the Deployment is paused": (r"PATCH .*/deployments/web .*paused", 1, "after"),
     "both templates are new, the old one is not buried": (r"POST .*/replicasets", 1, "before"),
 }
-OF_REVISIONED: dict[str, tuple[str, int, Moment]] = {
-    "the pods are held back, the template is old": (r"PATCH .*(statefulsets|daemonsets)/web .*updateStrategy", 1, "after"),
-    "the template is new": (r"PATCH .*(statefulsets|daemonsets)/web .*template", 1, "after"),
-    "all is done but the strategy is not given back": (r"PATCH .*(statefulsets|daemonsets)/web .*updateStrategy", -1, "before"),
+Then = Callable[[Story], bool]
+STRATEGY = r"PATCH .*(statefulsets|daemonsets)/web .*updateStrategy"
+OF_REVISIONED: dict[str, tuple[str, Moment, Then]] = {
+    "the pods are held back, the template is old": (STRATEGY, "after", lambda story: is_held(story)),
+    "the template is new": (r"PATCH .*(statefulsets|daemonsets)/web .*template", "after", lambda story: is_ahead(story)),
+    "all is done but the strategy is not given back": (STRATEGY, "before", lambda story: all_done(story)),
 }
 
 
+def is_held(story: Story) -> bool:
+    return bool(story.kind.kept(story.scene.get(story.kind.web)) != story.kept)
+
+
+def is_ahead(story: Story) -> bool:
+    template = story.scene.get(story.kind.web)["spec"]["template"]["spec"]
+    return images_in(template) == {"app": story.scene.image("app:2")}
+
+
+def all_done(story: Story) -> bool:
+    """No pod needs to be held back."""
+    return (story.scene.on_image("app:2") == set(story.scene.before) and story.kind is not STATEFUL_SET) or is_low(story)
+
+
 def killed(story: Story, moment: tuple[str, int, Moment]) -> tuple[str, ...]:
-    pattern, nth, when = moment
-    words = ("upgrade", story.kind.web, f"app={story.scene.image('app:2')}", *FAST)
-    if nth < 0:
-        nth = 2 if story.kind is DAEMON_SET else 4
-    story.scene.killed_at(pattern, nth, when, *words)
+    words = upgrade_of(story)
+    story.scene.killed_at(*moment, *words)
     return words
+
+
+def killed_when(story: Story, moment: tuple[str, Moment, Then]) -> tuple[str, ...]:
+    """Not at a write that was refused because the object had moved."""
+    pattern, moment_, then = moment
+
+    def met(command: Running, write: str, when: Moment) -> None:
+        if when == moment_ and re.match(pattern, write) and then(story):
+            command.send(signal.SIGKILL)
+
+    words = upgrade_of(story)
+    ended = story.scene.stage.start(*words, on_write=met).wait()
+    assert ended.code == -signal.SIGKILL, ended
+    return words
+
+
+def upgrade_of(story: Story) -> tuple[str, ...]:
+    return ("upgrade", story.kind.web, f"app={story.scene.image('app:2')}", *FAST)
 
 
 def check_repaired(story: Story, words: tuple[str, ...]) -> None:
@@ -92,7 +128,7 @@ def test_a_half_done_commit_is_finished(scene: Scene, moment: str) -> None:
 def test_strategies_are_given_back_where_nothing_needs_them(scene: Scene, kind: Kind, moment: str) -> None:
     """Where pods of two revisions live, the controller would recreate some: it is left, and named."""
     story = Story(scene, kind)
-    words = killed(story, OF_REVISIONED[moment])
+    words = killed_when(story, OF_REVISIONED[moment])
     repaired = scene.inplace("repair", kind.web)
     assert repaired.code == 0, repaired
     is_kept = moment == "the template is new"
