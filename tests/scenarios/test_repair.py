@@ -45,7 +45,7 @@ def is_ahead(story: Story) -> bool:
 
 def all_done(story: Story) -> bool:
     """No pod needs to be held back."""
-    return (story.scene.on_image("app:2") == set(story.scene.before) and story.kind is not STATEFUL_SET) or is_low(story)
+    return story.scene.on_image("app:2") == set(story.scene.before)
 
 
 def killed(story: Story, moment: tuple[str, int, Moment]) -> tuple[str, ...]:
