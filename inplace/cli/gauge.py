@@ -148,4 +148,5 @@ def counted(counts: Counts) -> Requests:
 
 
 def traffic_text(traffic: Traffic) -> str:
-    return f"{traffic.sent:,} requests sent, {traffic.failed:,} failed"
+    new, kept = counted(traffic.short), counted(traffic.kept)
+    return f"failed: {new.failed:,} of {new.sent:,} on new connections, {kept.failed:,} of {kept.sent:,} on kept ones"

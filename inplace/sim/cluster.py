@@ -15,10 +15,11 @@ from inplace.sim.api.registry import Registry
 from inplace.sim.api.server import Server
 from inplace.sim.api.store import Happened, Item, Store
 from inplace.sim.clock import EPOCH, Scheduler
+from inplace.sim.controllers.budgets import DisruptionBudgets
 from inplace.sim.controllers.daemonset import DaemonSets
 from inplace.sim.controllers.deployment import Deployments
 from inplace.sim.controllers.endpointslice import EndpointSlices
-from inplace.sim.controllers.housekeeping import DisruptionBudgets, GarbageCollection, Namespaces, Scheduling
+from inplace.sim.controllers.housekeeping import GarbageCollection, Namespaces, Scheduling
 from inplace.sim.controllers.nodes import HEALTHY, Nodes
 from inplace.sim.controllers.replicaset import ReplicaSets
 from inplace.sim.controllers.statefulset import StatefulSets

@@ -64,17 +64,19 @@ class Claims:
                 self._orphans.add(pod.key)
 
     def _pod_changed(self, event: Happened) -> None:
-        self._counted.saw(event)
         old, new = event.old, event.new
+        ours = [each for each in (old, new) if each is not None and facts_of(each).controller_kind == self._kind.kind]
+        if ours:
+            self._counted.saw(event)
         if old is not None and new is not None and _is_same_to_us(old, new):
             return
-        for item in filter(None, (old, new)):
+        for item in ours:
             owner = controller_of(item.obj)
-            if owner is not None and owner["kind"] == self._kind.kind:
-                key = (item.namespace, owner["name"])
-                if old is not None and new is not None and old.meta.get("labels") != new.meta.get("labels"):
-                    self._strangers.add(key)
-                self._queue.add(key)
+            assert owner is not None
+            key = (item.namespace, owner["name"])
+            if old is not None and new is not None and old.meta.get("labels") != new.meta.get("labels"):
+                self._strangers.add(key)
+            self._queue.add(key)
         if new is not None and not facts_of(new).controller:
             for each in self._registry.store.all(self._kind, new.namespace):
                 if self._matches(each, new):

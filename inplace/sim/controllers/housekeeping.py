@@ -1,4 +1,4 @@
-"""The small controllers: scheduling, garbage collection, namespaces, PodDisruptionBudgets."""
+"""The small controllers: scheduling, garbage collection, namespaces."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ from functools import partial
 
 from inplace.sim.api import kinds as k
 from inplace.sim.api.errors import Json
-from inplace.sim.api.registry import SELF_STATUS, Registry
-from inplace.sim.api.selectors import selector_test
+from inplace.sim.api.registry import Registry
 from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.api.subresources import bound
-from inplace.sim.controllers.base import Queue, Record, controller_of, on_events, resolve
+from inplace.sim.controllers.base import Queue, Record, on_events
 from inplace.sim.controllers.placement import fits, tolerates, untolerated
-from inplace.sim.controllers.pods import facts_of
 
 SCHEDULING = (0.005, 0.02)
 CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-
-
-SCALED = (k.DEPLOYMENTS, k.REPLICA_SETS, k.STATEFUL_SETS)
-"""Whoever has a number of pods to be, of which a PodDisruptionBudget may take a share."""
 
 
 class Scheduling:
@@ -153,84 +147,6 @@ class Namespaces:
             self._queue.add(key, 0.25)
         else:
             self._registry.store.remove(space)
-
-
-class DisruptionBudgets:
-    """Keeps the status of PodDisruptionBudgets true."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._queue = Queue(registry, self._sync)
-        on_events(registry, (k.POD_DISRUPTION_BUDGETS,), lambda event: self._queue.add(event.item.key) if event.new else None)
-        on_events(registry, (k.PODS,), self._pod_changed)
-        on_events(registry, SCALED, self._workload_changed)
-
-    def _pod_changed(self, event: Happened) -> None:
-        if event.old is not None and event.new is not None:
-            a, b = facts_of(event.old), facts_of(event.new)
-            if (a.is_ready, a.is_active) == (b.is_ready, b.is_active) and event.old.meta.get("labels") == event.new.meta.get(
-                "labels"
-            ):
-                return
-        self._all_in(event.item.namespace)
-
-    def _workload_changed(self, event: Happened) -> None:
-        if event.old is None or event.new is None or event.old.obj["spec"] is not event.new.obj["spec"]:
-            self._all_in(event.item.namespace)
-
-    def _all_in(self, namespace: str) -> None:
-        for budget in self._registry.store.all(k.POD_DISRUPTION_BUDGETS, namespace):
-            self._queue.add(budget.key)
-
-    def _sync(self, key: Key) -> None:
-        budget = self._registry.store.get(k.POD_DISRUPTION_BUDGETS, *key)
-        if budget is None:
-            return
-        spec = budget.obj["spec"]
-        matches = selector_test(spec.get("selector") or {"matchLabels": {"": ""}})
-        pods = [
-            pod
-            for pod in self._registry.store.all(k.PODS, budget.namespace)
-            if matches(pod.meta.get("labels") or {}) and facts_of(pod).phase not in ("Succeeded", "Failed")
-        ]
-        expected, desired = self._numbers(spec, pods)
-        healthy = sum(1 for pod in pods if facts_of(pod).is_ready and not facts_of(pod).is_terminating)
-        allowed = max(0, healthy - desired) if expected else 0
-        counts = {"expectedPods": expected, "desiredHealthy": desired, "currentHealthy": healthy, "disruptionsAllowed": allowed}
-        status = {"observedGeneration": budget.meta["generation"], **counts, "conditions": [self._condition(budget, allowed)]}
-        if status != budget.obj.get("status"):
-            self._registry.change(budget, lambda obj: {**obj, "status": status}, SELF_STATUS)
-
-    def _numbers(self, spec: Json, pods: list[Item]) -> tuple[int, int]:
-        minimum = spec.get("minAvailable")
-        if isinstance(minimum, int):
-            return len(pods), minimum
-        expected = self._scale(pods)
-        if minimum is not None:
-            return expected, resolve(minimum, expected, up=True)
-        return expected, max(0, expected - resolve(spec.get("maxUnavailable", 0), expected, up=True))
-
-    def _scale(self, pods: list[Item]) -> int:
-        """What the workloads of these pods ask for together."""
-        found: dict[str, int] = {}
-        for pod in pods:
-            owner = controller_of(pod.obj)
-            kind = next((each for each in SCALED if owner and each.kind == owner["kind"]), None)
-            workload = self._registry.store.get(kind, pod.namespace, owner["name"]) if owner and kind else None
-            if workload is None:
-                continue
-            above = controller_of(workload.obj)
-            deployment = self._registry.store.get(k.DEPLOYMENTS, pod.namespace, above["name"]) if above else None
-            top = deployment or workload
-            found[top.uid] = int(top.obj["spec"].get("replicas", 1))
-        return sum(found.values())
-
-    def _condition(self, budget: Item, allowed: int) -> Json:
-        status, reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
-        before = next(iter((budget.obj.get("status") or {}).get("conditions") or ()), None)
-        since = before["lastTransitionTime"] if before and before["status"] == status else self._registry.scheduler.stamp()
-        made = {"type": "DisruptionAllowed", "status": status, "reason": reason, "message": "", "lastTransitionTime": since}
-        return {**made, "observedGeneration": budget.meta["generation"]}
 
 
 def _with_owners(obj: Json, owners: list[Json]) -> Json:

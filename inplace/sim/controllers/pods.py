@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from inplace.sim.api.errors import Json
 from inplace.sim.api.store import Item
-from inplace.sim.controllers.base import owner_reference
+from inplace.sim.controllers.base import controller_of, owner_reference
 
 
 class PodFacts(NamedTuple):
@@ -23,6 +23,7 @@ class PodFacts(NamedTuple):
     created: str
     controller: str
     """The uid of the owner that manages it."""
+    controller_kind: str
     labels: Json
 
 
@@ -38,6 +39,7 @@ def _facts(pod: Json) -> PodFacts:
     ready = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), None)
     is_terminating = "deletionTimestamp" in meta
     phase = str(status.get("phase", ""))
+    owner = controller_of(pod) or {}
     return PodFacts(
         is_active=phase not in ("Succeeded", "Failed") and not is_terminating,
         is_terminating=is_terminating,
@@ -47,7 +49,8 @@ def _facts(pod: Json) -> PodFacts:
         restarts=max((s.get("restartCount", 0) for s in status.get("containerStatuses") or ()), default=0),
         node=str(pod["spec"].get("nodeName", "")),
         created=str(meta["creationTimestamp"]),
-        controller=next((str(o["uid"]) for o in meta.get("ownerReferences") or () if o.get("controller")), ""),
+        controller=str(owner.get("uid", "")),
+        controller_kind=str(owner.get("kind", "")),
         labels=meta.get("labels") or {},
     )
 

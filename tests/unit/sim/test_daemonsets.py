@@ -201,6 +201,29 @@ def test_minimum_ready_seconds_delay_availability() -> None:
     assert _status(client)["numberAvailable"] == 2
 
 
+@pytest.mark.parametrize("limit", [{"maxUnavailable": 1}, {"minAvailable": "50%"}])
+def test_a_budget_that_asks_for_a_share_fails_and_allows_nothing(limit: Json) -> None:
+    client = Client()
+    client.daemon_set()
+    selector = {"matchLabels": {"app": "agent"}}
+    client.ok("POST", "poddisruptionbudgets", {"metadata": {"name": "b"}, "spec": {**limit, "selector": selector}})
+    client.run(4)
+    status = client.get("poddisruptionbudgets/b")["status"]
+    [condition] = status.pop("conditions")
+    assert status == {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0}
+    assert (condition["status"], condition["reason"]) == ("False", "SyncFailed")
+    assert condition["message"] == "daemonsets.apps does not implement the scale subresource"
+
+
+def test_a_budget_in_pods_counts() -> None:
+    client = Client()
+    client.daemon_set()
+    spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "agent"}}}
+    client.ok("POST", "poddisruptionbudgets", {"metadata": {"name": "b"}, "spec": spec})
+    client.run(4)
+    assert client.get("poddisruptionbudgets/b")["status"]["disruptionsAllowed"] == 1
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
