@@ -9,7 +9,6 @@ import msgspec
 
 from inplace.cli import out
 from inplace.cli.options import connected, output_option, selector_option, understood
-from inplace.cli.summary import upgrade_command
 from inplace.cli.targets import parse_target
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
@@ -50,6 +49,7 @@ def run_lines(found: Overview) -> Iterator[str]:
     else:
         yield f"{where}: {outcome_of(state)}{f': {state.run.message}' if state.run.message else ''}"
         yield from _about(state, state.run)
+        yield from (f"  now        {text}" for text in found.standing)
     closed = [pod for pod in found.pods if pod.closed_by]
     if closed:
         yield f"  closed     {plural(len(closed), 'pod')}"
@@ -109,8 +109,10 @@ def next_lines(state: RunState | None, cluster: Cluster, target: TargetRef) -> I
     run = state.run
     if state.holder and state.seems_alive:
         yield f"let it finish its pods in flight and stop:  {cluster.command('pause', target)}"
+        yield f"go back:                                    {cluster.command('abort', target)}"
     elif run.is_open:
         yield f"go on:    {cluster.command('resume', target)}"
         if run.from_images and not run.rolling_back:
-            back = [f"{name}={image}" for name, image in sorted(run.from_images.items())]
-            yield f"go back:  {upgrade_command(cluster, target, back)}"
+            yield f"go back:  {cluster.command('abort', target)}"
+    elif state.holder:
+        yield f"free its lock:  {cluster.command('repair', target)}"

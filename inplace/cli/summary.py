@@ -84,9 +84,9 @@ def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, aga
         case "Succeeded" | "RolledBack" | "Aborted":
             return []
         case "Paused":
-            return [f"go on with:  {cluster.command('resume', target)}"]
+            return [f"go on with:  {cluster.command('resume', target)}", *_way_back(run, cluster, target)]
         case "TimedOut" | "Interrupted":
-            return [f"go on with:  {again}"]
+            return [f"go on with:  {again}", *_way_back(run, cluster, target)]
         case "Failed":
             return _after_failure(s, run, cluster, target, again)
 
@@ -97,9 +97,14 @@ def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: Target
     placeholders = [f"{name}=IMAGE" for name in sorted(s.images)]
     lines = [f"go on with a good image:  {upgrade_command(cluster, target, placeholders)}"]
     if run.from_images and not run.rolling_back:
-        back = [f"{name}={image}" for name, image in sorted(run.from_images.items())]
-        lines.append(f"go back:                  {upgrade_command(cluster, target, back)}")
+        lines.append(f"go back:                  {cluster.command('abort', target)}")
     return lines
+
+
+def _way_back(run: Run | None, cluster: Cluster, target: TargetRef) -> list[str]:
+    if run is None or not run.from_images or run.rolling_back or run.commit is not None:
+        return []
+    return [f"go back:     {cluster.command('abort', target)}"]
 
 
 def upgrade_command(cluster: Cluster, target: TargetRef, images: list[str]) -> str:

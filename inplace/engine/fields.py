@@ -64,6 +64,20 @@ def give_back(managed: Sequence[Entry], owners: Iterable[FieldOwner], path: Sequ
     return [entry for entry in result if entry.get("manager") != ours or entry.get("fieldsV1")]
 
 
+def last_writer(managed: Iterable[Entry], ours: str) -> str:
+    """Who, other than `ours`, last wrote the spec itself (scaling is another subresource): `field manager kubectl-edit,
+    20:41:07Z`. Empty: nobody known."""
+    writers = [
+        (str(entry.get("time") or ""), str(entry.get("manager") or "unknown"))
+        for entry in managed
+        if entry.get("manager") != ours and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {})
+    ]
+    if not writers:
+        return ""
+    time, manager = max(writers)
+    return ", ".join(filter(None, (f"field manager {manager}", time.partition("T")[2])))
+
+
 def _is(entry: Entry, owner: FieldOwner) -> bool:
     return (entry.get("manager"), entry.get("operation"), entry.get("apiVersion"), entry.get("subresource", "")) == (
         owner.manager,

@@ -19,6 +19,7 @@ from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, fact
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.stages import GateState, gate_of, judge
+from inplace.engine.standing import standing
 from inplace.engine.steps import describe
 from inplace.kube.api import Api
 from inplace.kube.errors import Forbidden, NotFound
@@ -86,6 +87,8 @@ class Overview(msgspec.Struct, frozen=True, rename="camel"):
     namespace: str
     state: RunState | None
     pods: tuple[PodState, ...]
+    standing: tuple[str, ...] = ()
+    """In the middle of a run: what holds the pods back, and what one that dies comes back as."""
 
 
 def overview(api: Api, target: TargetRef) -> Overview:
@@ -93,7 +96,9 @@ def overview(api: Api, target: TargetRef) -> Overview:
     found = find(api, target)
     state = state_of(api, target)
     run = state.run if state is not None else None
-    return Overview(1, str(target), target.namespace, state, _pods(api, target, found, run))
+    observed = _observed(api, target, found)
+    stands = standing(observed, run) if run is not None else ()
+    return Overview(1, str(target), target.namespace, state, _pods(api, target, observed, run), stands)
 
 
 def state_of(api: Api, target: TargetRef) -> RunState | None:
@@ -158,8 +163,7 @@ def history(api: Api, target: TargetRef) -> History:
     return History(1, str(target), target.namespace, told(known, runs), problem)
 
 
-def _pods(api: Api, target: TargetRef, found: Found, run: Run | None) -> tuple[PodState, ...]:
-    observed = _observed(api, target, found)
+def _pods(api: Api, target: TargetRef, observed: Observed, run: Run | None) -> tuple[PodState, ...]:
     if run is None:
         return tuple(_pod(facts, DEFAULT_GATE, "", "") for facts in observed.pods)
     rules = rules_of(observed, Spec(lease_name(target)), run, None)

@@ -17,7 +17,7 @@ import msgspec
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine import undo as undoing
-from inplace.engine.fields import TEMPLATE_PATH, image_owners
+from inplace.engine.fields import TEMPLATE_PATH, image_owners, last_writer
 from inplace.engine.history import number_of
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
@@ -278,8 +278,18 @@ class Session:
         finally:
             renewer.stop()
             workers.stop()
+        if finished.by_others:
+            finished = msgspec.structs.replace(finished, message=f"{finished.message}{self._by_whom()}")
         ended = self._let_go(lock, driver.run, finished)
         return tracker.summary(ended, finished.outcome, finished.message, frames[-1], self._own_facts(frames[-1]))
+
+    def _by_whom(self) -> str:
+        """Who has changed the workload under us, in brackets."""
+        with suppress(ApiError, Refused):
+            managed = find(self.api, self.target).managed
+            who = [last_writer(entries, FIELD_MANAGER) for _, entries in managed]
+            return f" ({who[0]})" if who and who[0] else ""
+        return ""
 
     def _own_facts(self, last: Frame) -> dict[str, Any]:
         uids = {pod.uid for pod in last.plan.pods}

@@ -144,7 +144,7 @@ def test_status_of_a_paused_run(command: Command, server: FakeServer, snapshot: 
     assert ran.stdout == snapshot
     assert ran.stderr.splitlines() == [
         "go on:    inplace resume deploy/web -n default",
-        "go back:  inplace upgrade deploy/web app=repo/app:1 -n default",
+        "go back:  inplace abort deploy/web -n default",
     ]
     assert server.writes == []
 

@@ -196,7 +196,7 @@ class Scene(Objects):
             assert not annotation(pod, RECORD), f"{name} still carries a record"
             assert condition(pod, gate) == "True", f"{name} was left closed"
 
-    def check_consistent(self, ref: str, history: dict[int, str], replicas: int = 3) -> None:
+    def check_consistent(self, ref: str, history: dict[int, str], replicas: int = 3, *, outcome: str = "Succeeded") -> None:
         """Deployment web is as a classic rollout would have left it, every pod serves, and the lock is free."""
         found = self.get(WEB)
         assert "paused" not in found["spec"]
@@ -206,7 +206,7 @@ class Scene(Objects):
         assert self.history() == history
         self.check_no_orphans()
         assert not self.get(f"lease/{LEASE}")["spec"].get("holderIdentity")
-        assert self.stored_run()["outcome"] == "Succeeded"
+        assert self.stored_run()["outcome"] == outcome
 
     def check_refused(self, result: Result, code: int, *words: str) -> None:
         """One clear line, the code, and nothing on stdout."""

@@ -8,7 +8,7 @@ from tests.recorder import Object, Rules
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_patched
 from tests.scenarios.manifests import GATE, container, deployment, service
-from tests.scenarios.scene import SETTLE, Scene
+from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Result
 
 BAD = {"no such tag": "app:missing", "crash": "app:crash", "crash without a probe": "app:crash"}
@@ -52,7 +52,7 @@ def test_a_bad_image_hurts_at_most_max_unavailable(scene: Scene, why: str) -> No
     reason = "ImagePullBackOff" if BAD[why] == "app:missing" else "CrashLoopBackOff"
     assert any(f"pod/{name} {reason}: " in failed.stdout for name in hurt), failed
     assert f"inplace upgrade deploy/web app=IMAGE -n {scene.ns}" in failed.stderr, failed
-    assert f"inplace upgrade deploy/web app={scene.image('app:1')} -n {scene.ns}" in failed.stderr, failed
+    assert f"inplace abort deploy/web -n {scene.ns}" in failed.stderr, failed
     assert scene.history() == {1: "app:1"}, "the template is not touched before every pod is well"
     assert scene.stored_run()["outcome"] == "Failed"
     scene.witness.check(rules(2))
@@ -68,11 +68,11 @@ def test_back_from_a_bad_image(scene: Scene) -> None:
     failed = scene.inplace(*scene.command("--max-unavailable", "1", app="app:missing"))
     hurt_by(scene, failed, "app:missing", 1)
     advice = next(line for line in failed.stderr.splitlines() if line.startswith("go back:"))
-    assert advice.split()[2:] == ["inplace", "upgrade", "deploy/web", f"app={scene.image('app:1')}", "-n", scene.ns]
-    went_back = scene.inplace(*advice.split()[3:], *SETTLE)
+    assert advice.split()[2:] == ["inplace", "abort", "deploy/web", "-n", scene.ns]
+    went_back = scene.inplace(*advice.split()[3:])
     assert went_back.code == 0, went_back
     scene.check_same_pods()
-    scene.check_consistent("app:1", {1: "app:1"})
+    scene.check_consistent("app:1", {1: "app:1"}, outcome="Aborted")
     scene.witness.check(rules(1, upgraded=1))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -13,7 +13,7 @@ from inplace.runtime.gates import RIGHTS
 from inplace.runtime.rights import Right, rights_for
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-KINDS: tuple[Kind, ...] = ("Deployment", "ReplicaSet", "Pods")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def granted(file: str) -> set[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back, image_owners
+from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back, image_owners, last_writer
 from inplace.model.run import FieldOwner
 
 OURS = "inplace"
@@ -139,3 +139,22 @@ class TestGivingBack:
         argo = FieldOwner(manager="argo", operation="Apply", api_version="apps/v1", containers=("app",))
         taken = [applied("argo", image=False), applied(image=False), patched("app")]
         assert give_back(taken, [argo, HELM], TEMPLATE_PATH, OURS) == [applied("argo"), applied()]
+
+
+class TestLastWriter:
+    """Who changed the spec under us."""
+
+    def test_is_the_last_but_us_that_wrote_the_spec(self) -> None:
+        spec: dict[str, Any] = {"f:spec": {"f:template": {}}}
+        managed = [
+            {"manager": "kubectl-set", "time": "2026-01-01T20:41:07Z", "fieldsV1": spec},
+            {"manager": "kubectl-create", "time": "2026-01-01T20:00:00Z", "fieldsV1": spec},
+            {"manager": "inplace", "time": "2026-01-01T21:00:00Z", "fieldsV1": spec},
+            {"manager": "hpa", "time": "2026-01-01T21:00:00Z", "fieldsV1": spec, "subresource": "scale"},
+            {"manager": "labeller", "time": "2026-01-01T21:00:00Z", "fieldsV1": {"f:metadata": {}}},
+        ]
+        assert last_writer(managed, "inplace") == "field manager kubectl-set, 20:41:07Z"
+
+    def test_may_be_nobody(self) -> None:
+        assert last_writer([{"manager": "inplace", "fieldsV1": {"f:spec": {}}}], "inplace") == ""
+        assert last_writer([{"manager": "old", "fieldsV1": {"f:spec": {}}}], "inplace") == "field manager old"

@@ -1,0 +1,79 @@
+"""How a workload stands in the middle of a run, in words: what holds its pods back and whose that is, and what a pod that dies
+now comes back as. True also when no process of ours is alive.
+"""
+
+from __future__ import annotations
+
+from inplace.engine import target as workload
+from inplace.engine.observed import (
+    DaemonSetTarget,
+    DeploymentTarget,
+    Observed,
+    PodsTarget,
+    ReplicaSetTarget,
+    StatefulSetTarget,
+)
+from inplace.engine.templatefirst import ABOVE_ALL, partition_of
+from inplace.engine.templates import images_of
+from inplace.model.run import Run
+from inplace.model.workloads import DaemonSet, Deployment, StatefulSet
+
+NOBODY_REPLACES = "no controller replaces a pod by itself"
+
+
+def standing(observed: Observed, run: Run) -> tuple[str, ...]:
+    """Of an open run; nothing for one that is over."""
+    if not run.is_open:
+        return ()
+    match observed.target:
+        case DeploymentTarget(deployment=deployment) if deployment is not None:
+            return _of_deployment(deployment, run)
+        case StatefulSetTarget(stateful_set=stateful_set) if stateful_set is not None:
+            return _of_stateful_set(observed, stateful_set, run)
+        case DaemonSetTarget(daemon_set=daemon_set) if daemon_set is not None:
+            return _of_daemon_set(daemon_set, run)
+        case ReplicaSetTarget(replica_set=rs) if rs is not None:
+            return (f"a pod that dies now comes back with {_images(rs.spec.template, run)}",)
+        case PodsTarget():
+            return ("a pod that dies now does not come back: nothing manages it",)
+        case _:
+            return ()
+
+
+def _of_deployment(deployment: Deployment, run: Run) -> tuple[str, ...]:
+    if run.commit is not None:
+        paused = "paused by the run while its templates change; " if deployment.spec.paused and not run.commit.paused else ""
+        return (f"{paused}its commit has begun and is to be finished: `inplace resume` or `inplace repair` does so",)
+    lines = ["paused by its owner, and stays so"] if deployment.spec.paused else []
+    before = " ".join(f"{name}={image}" for name, image in sorted(run.from_images.items()))
+    return (*lines, f"its template is changed last: a pod that dies now comes back with {before}; {NOBODY_REPLACES}")
+
+
+def _of_stateful_set(observed: Observed, stateful_set: StatefulSet, run: Run) -> tuple[str, ...]:
+    now, own = stateful_set.spec.update_strategy, run.strategy
+    new = _images(stateful_set.spec.template, run)
+    if own is None or now == own:
+        if now.get("type") == "OnDelete":
+            return (f"updateStrategy OnDelete, its owner's: a pod that dies now comes back with {new}; {NOBODY_REPLACES}",)
+        return ("its updateStrategy is its owner's own",)
+    partition, ordinal = partition_of(now), partition_of(now) + stateful_set.first_ordinal
+    number, becomes = str(partition), f"with {new} from ordinal {ordinal} on, as it was below"
+    if partition >= workload.desired(observed):
+        number, becomes = "above every pod" if partition == ABOVE_ALL else number, "as it was"
+    whose = f"set by the run (its owner's: {partition_of(own)})"
+    return (f"partition {number}, {whose}: a pod that dies now comes back {becomes}; {NOBODY_REPLACES}",)
+
+
+def _of_daemon_set(daemon_set: DaemonSet, run: Run) -> tuple[str, ...]:
+    now, own = daemon_set.spec.update_strategy, run.strategy
+    new = _images(daemon_set.spec.template, run)
+    if now.get("type") != "OnDelete":
+        return ("its updateStrategy is its owner's own",)
+    whose = "its owner's" if own is None or now == own else f"set by the run (its owner's: {own.get('type', 'RollingUpdate')})"
+    return (f"updateStrategy OnDelete, {whose}: a pod that dies now comes back with {new}; {NOBODY_REPLACES}",)
+
+
+def _images(template: dict[str, object], run: Run) -> str:
+    """Of the containers that the run is about."""
+    have = images_of(template)
+    return " ".join(f"{name}={have[name]}" for name in sorted(run.images) if name in have)

@@ -1,0 +1,82 @@
+"""How a workload stands in the middle of a run."""
+
+from typing import Any
+
+import pytest
+
+from inplace.engine.observed import DaemonSetTarget, Observed, StatefulSetTarget
+from inplace.engine.standing import standing
+from inplace.engine.templatefirst import ABOVE_ALL
+from inplace.model.meta import ObjectMeta
+from inplace.model.run import Commit
+from inplace.model.workloads import (
+    DaemonSet,
+    DaemonSetSpec,
+    DaemonSetStatus,
+    Ordinals,
+    StatefulSet,
+    StatefulSetSpec,
+)
+from tests.builders import (
+    NEW,
+    deployment,
+    facts,
+    observed,
+    of_deployment,
+    of_pods,
+    of_replica_set,
+    pod,
+    replica_set,
+    run,
+    template,
+)
+
+OWN = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+
+
+def stateful(partition: int | None, start: int = 0) -> Observed:
+    strategy = {"type": "OnDelete"} if partition is None else {**OWN, "rollingUpdate": {"partition": partition}}
+    spec = StatefulSetSpec(template=template(NEW), replicas=3, update_strategy=strategy, ordinals=Ordinals(start))
+    return Observed(StatefulSetTarget(StatefulSet(ObjectMeta(name="web"), spec), ()), ())
+
+
+def daemon(strategy: dict[str, Any]) -> Observed:
+    spec, status = DaemonSetSpec(template=template(NEW), update_strategy=strategy), DaemonSetStatus(desired_number_scheduled=2)
+    return Observed(DaemonSetTarget(DaemonSet(ObjectMeta(name="web"), spec, status), ()), ())
+
+
+def test_a_deployment_comes_back_old() -> None:
+    (line,) = standing(observed(facts(pod())), run())
+    assert line.startswith("its template is changed last: a pod that dies now comes back with app=repo/app:1;")
+    lines = standing(observed(target=of_deployment(deployment(paused=True), replica_set())), run(paused=True))
+    assert lines[0] == "paused by its owner, and stays so"
+
+
+def test_a_deployment_in_its_commit() -> None:
+    (line,) = standing(observed(target=of_deployment(deployment(paused=True), replica_set())), run(commit=Commit()))
+    assert line.startswith("paused by the run while its templates change; its commit has begun")
+
+
+@pytest.mark.parametrize(
+    ("seen", "own", "expected"),
+    [
+        (stateful(ABOVE_ALL), OWN, "partition above every pod, set by the run (its owner's: 0): a pod that"),
+        (stateful(2), OWN, "comes back with app=repo/app:2 from ordinal 2 on, as it was below"),
+        (stateful(2, start=5), OWN, "from ordinal 7 on"),
+        (stateful(0), OWN, "its updateStrategy is its owner's own"),
+        (stateful(None), {"type": "OnDelete"}, "OnDelete, its owner's: a pod that dies now comes back with app=repo/app:2"),
+        (daemon({"type": "OnDelete"}), OWN, "updateStrategy OnDelete, set by the run (its owner's: RollingUpdate): a pod"),
+        (daemon({"type": "OnDelete"}), {"type": "OnDelete"}, "updateStrategy OnDelete, its owner's: a pod that dies now"),
+        (daemon(OWN), OWN, "its updateStrategy is its owner's own"),
+    ],
+)
+def test_what_holds_the_pods_back_and_whose_it_is(seen: Observed, own: dict[str, Any], expected: str) -> None:
+    (line,) = standing(seen, run(strategy=own))
+    assert expected in line
+
+
+def test_others_and_a_run_that_is_over() -> None:
+    (line,) = standing(observed(target=of_replica_set(replica_set())), run())
+    assert line == "a pod that dies now comes back with app=repo/app:1"
+    assert "does not come back" in standing(observed(facts(pod()), target=of_pods()), run())[0]
+    assert standing(observed(facts(pod())), run(outcome="Succeeded")) == ()
