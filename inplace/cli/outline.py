@@ -80,7 +80,7 @@ def _first(preview: Preview, asked: Run) -> str:
     run = preview.run
     if not preview.resuming:
         return ""
-    if run.asked_images != asked.images:
+    if run.commit is not None and asked.images and run.asked_images != asked.images:
         return f"first finishes the commit of {images_text(run.asked_images)}, as shown here"
     if run.outcome == "Paused":
         return "its run is paused: only `inplace resume` goes on"
@@ -153,6 +153,8 @@ def _why(j: Judged, room: DisruptionRoom) -> str:
 def headline(o: Outline, suffix: str = "") -> str:
     end = f" ({suffix})" if suffix else ""
     if not o.changes:
+        if not o.images:
+            return f"the pods of {o.target} in {o.namespace} run what its template says: nothing to do{end}"
         images = images_text({change.container: change.after for change in o.images})
         return f"{o.target} in {o.namespace} runs {images} already: nothing to do{end}"
     todo = sum(pod.does != "nothing" for pod in o.pods)

@@ -12,7 +12,7 @@ from inplace.cli.exits import Code
 from inplace.cli.options import connected, output_option, run_options, selector_option, understood
 from inplace.cli.outline import Outline, details, headline, outline
 from inplace.cli.targets import parse_words
-from inplace.cli.upgrade import asked_run
+from inplace.cli.upgrade import asked_run, require_template
 from inplace.cli.world import Cluster
 from inplace.engine.preflight import Refusal
 from inplace.model.run import Run
@@ -42,8 +42,7 @@ def plan(
     Exit codes: 0 shown (with --exit-code: 1 where there is something to do), 2 usage, 5 the upgrade would be refused.
     """
     target, images = understood(parse_words, words, selector)
-    if not images:
-        raise click.UsageError("say which images: CONTAINER=IMAGE (taking over a changed template comes later)")
+    require_template(target, images)
     cluster = connect()
     asked = asked_run(cluster, target, images, given)
     return show(cluster, asked, given, output, wants_exit_code=exit_code)

@@ -31,6 +31,7 @@ EXAMPLES = """\
 \b
   inplace upgrade deploy/web app=registry/app:1.5
   inplace upgrade deploy/web app=registry/app:1.5 --steps 10%,pause,100%
+  inplace upgrade sts/db
   inplace upgrade pods -l app=game app=registry/game:7 --max-unavailable 1
 """
 
@@ -63,14 +64,14 @@ def upgrade(
 ) -> int:
     """Upgrade the images of running pods without recreating them.
 
-    TARGET is deploy/NAME, rs/NAME, pod/NAME..., or pods -l SELECTOR. Ctrl-C once lets the pods in flight end well, twice
-    leaves at once; the same command goes on where it was left.
+    TARGET is deploy/NAME, sts/NAME, ds/NAME, rs/NAME, pod/NAME..., or pods -l SELECTOR. Without images the pods are brought to
+    a template that was changed while its workload was paused, partitioned or OnDelete. Ctrl-C once lets the pods in flight end
+    well, twice leaves at once; the same command goes on where it was left, `abort` and `undo` go back.
 
-    Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 paused, 5 refused before any write, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 paused or aborted, 5 refused before any write, 130 interrupted.
     """
     target, images = understood(parse_words, words, selector)
-    if not images and target.kind == "Pods":
-        raise click.UsageError("say which images: CONTAINER=IMAGE (bare pods have no template to be brought to)")
+    require_template(target, images)
     cluster = connect()
     asked = asked_run(cluster, target, images, given)
     if dry_run != "none":
@@ -79,6 +80,12 @@ def upgrade(
         return show(cluster, asked, given, output, is_dry=True, on_server=dry_run == "server")
     how = Showing(output == "json", quiet, timeout, world.same_command())
     return drive(cluster, asked.target, lambda session, told: session.upgrade(asked, given, told), how)
+
+
+def require_template(target: TargetRef, images: dict[str, str]) -> None:
+    """Without images pods are brought to what their workload's template says."""
+    if not images and target.kind == "Pods":
+        raise click.UsageError("say which images: CONTAINER=IMAGE (bare pods have no template to be brought to)")
 
 
 def asked_run(cluster: Cluster, target: TargetRef, images: dict[str, str], given: dict[str, Any]) -> Run:

@@ -122,6 +122,8 @@ class Session:
             case resuming.NothingToDo():
                 run, is_resumed = asked, False
         observed = self._look(run)
+        if not run.images:
+            return Preview(observed, run, is_resumed, checking.NoChange())
         return Preview(observed, run, is_resumed, checking.preflight(observed, run, lease_name(self.target), is_resumed))
 
     def upgrade(self, asked: Run, given: Mapping[str, Any], on_frame: OnFrame) -> Result:

@@ -9,7 +9,7 @@ from inplace.model.meta import ObjectMeta
 from inplace.model.names import RUN
 from inplace.model.policy import Lease, LeaseSpec
 from inplace.model.run import Failure, Options, Run, encode_run, parse_steps
-from tests.builders import NEW, NS, budget, patched, pod, run
+from tests.builders import NEW, NS, budget, deployment, patched, pod, run
 from tests.cli.fakes import Command, FakeServer, web
 
 PLAN = ("plan", "deploy/web", "app=repo/app:2")
@@ -75,6 +75,18 @@ def test_nothing_to_do(command: Command, server: FakeServer) -> None:
     web(server, NEW)
     ran = command(*PLAN)
     assert (ran.code, ran.stdout) == (0, "deploy/web in default runs app=repo/app:2 already: nothing to do\n")
+
+
+def test_a_plan_without_images_is_for_a_template_that_went_ahead(command: Command, server: FakeServer) -> None:
+    web(server)
+    ran = command("plan", "deploy/web")
+    assert (ran.code, ran.stdout) == (0, "the pods of deploy/web in default run what its template says: nothing to do\n")
+    server.put("deployments", deployment(NEW, paused=True))
+    ahead = command("plan", "deploy/web")
+    assert ahead.stdout.startswith("deploy/web in default: 3 of 3 pods would be restarted in place\n"), ahead.stderr
+    assert "repo/app:1 -> repo/app:2" in ahead.stdout
+    assert command("plan", "pod/web-a").code == 2
+    assert server.writes == []
 
 
 def test_what_would_be_refused_is_refused(command: Command, server: FakeServer) -> None:
