@@ -1,5 +1,9 @@
-"""Every scenario takes a `scene`. `pytest -m e2e` runs them all on a real cluster, anything else on the embedded one."""
+"""Every scenario takes a `scene`. `pytest -m e2e` runs them all on a real cluster, anything else on the embedded one.
 
+There everything is a function of a seed: INPLACE_SEED, which is 1.
+"""
+
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     if request.param == "virtual":
         name = re.sub("[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:30].strip("-")
-        embedded = VirtualStage(name, tmp_path / "recorder.jsonl")
+        embedded = VirtualStage(name, tmp_path / "recorder.jsonl", int(os.environ.get("INPLACE_SEED", "1")))
         yield embedded
         embedded.close()
         return
