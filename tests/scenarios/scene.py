@@ -183,7 +183,8 @@ class Scene(Objects):
         assert list(self.restarts().values()) == list(each)
 
     def check_quiet(self, seconds: float = 5) -> None:
-        """From now on nobody writes to workloads, pods, slices and lock: nothing is left to do."""
+        """Once the last status has got round nobody writes to workloads, pods, slices and lock: nothing is left to do."""
+        self.stage.let_pass(2)
         mark = self.witness.version()
         self.stage.let_pass(seconds)
         noise = self.witness.writes_after(mark)
@@ -201,7 +202,8 @@ class Scene(Objects):
         found = self.get(WEB)
         assert "paused" not in found["spec"]
         assert is_observed(found)
-        assert [found["status"][k] for k in ("replicas", "updatedReplicas", "readyReplicas")] == [replicas] * 3
+        counts = ("replicas", "updatedReplicas", "readyReplicas")
+        self.until(lambda: [self.get(WEB)["status"].get(k) for k in counts] == [replicas] * 3, "the controller counts", 5)
         self.check_runs(replicas, app=ref)
         assert self.history() == history
         self.check_no_orphans()

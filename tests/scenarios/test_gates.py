@@ -85,7 +85,7 @@ def test_a_wrong_condition_is_replaced_and_a_right_one_not_touched(scene: Scene)
     scene.create(make_pod(scene, "web", **{LABEL: "true"}))
     controller = start(scene)
     until_ready(scene, "web")
-    let_pass(scene, resyncs=1)  # until the kubelet has had its say
+    let_pass(scene, resyncs=2)  # until the kubelet has had its say
     before = scene.get("pod/web")["metadata"]["resourceVersion"]
     let_pass(scene, resyncs=2)
     assert scene.get("pod/web")["metadata"]["resourceVersion"] == before
