@@ -19,6 +19,7 @@ from rich.text import Text
 from inplace.cli import out
 from inplace.cli.text import cut, images_text, plural, reason_of, safe
 from inplace.engine.plan import PodView, Progress
+from inplace.engine.preflight import gateless
 from inplace.engine.stages import IN_FLIGHT
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
@@ -80,6 +81,8 @@ def header(target: TargetRef, frame: Frame, seconds: float) -> list[Text]:
     plan = frame.plan
     direction = "back to " if plan.run.rolling_back else "to "
     title = f"{target} in {target.namespace} {direction}{images_text(plan.run.images)}"
+    if count := gateless(frame.observed.pods, plan.run):
+        title += f", {plural(count, 'pod')} without a gate and so without a drain"
     lines = [_line(title, "bold"), _line(f"{totals(plan.progress)}  {format_duration(round(seconds))}")]
     about = ": ".join(filter(None, (plan.progress.step, plan.progress.waiting)))
     lines.append(_line(about))

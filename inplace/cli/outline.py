@@ -12,8 +12,8 @@ from inplace.engine.budget import DisruptionRoom, order_of
 from inplace.engine.observed import DeploymentTarget, Observed
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
-from inplace.engine.preflight import NoChange, Ready
-from inplace.engine.stages import Judged, judge
+from inplace.engine.preflight import NoChange, Ready, gateless
+from inplace.engine.stages import Judged, judge, restarts
 from inplace.engine.steps import name_of, target_of
 from inplace.model.run import Run, Share, lease_name
 from inplace.runtime.session import Preview
@@ -50,6 +50,10 @@ class Outline(msgspec.Struct, frozen=True, rename="camel"):
     max_unavailable: int
     budget: str
     services: tuple[str, ...]
+    undrained: int
+    """So many pods have no gate and are restarted without a drain."""
+    restarts: bool
+    """False: only images of ordinary init containers change."""
     pods: tuple[PodOutline, ...]
     warnings: tuple[str, ...]
 
@@ -71,6 +75,8 @@ def outline(
         max_unavailable=workload.max_unavailable(observed, run),
         budget=_budget(observed, run, desired),
         services=verdict.waited_for if isinstance(verdict, Ready) else (),
+        undrained=gateless(observed.pods, run),
+        restarts=any(restarts(facts.pod, run.images) for facts in observed.pods),
         pods=_pods(observed, run, desired, now),
         warnings=(*(verdict.warnings if isinstance(verdict, Ready) else ()), *more_warnings),
     )
@@ -158,7 +164,8 @@ def headline(o: Outline, suffix: str = "") -> str:
         images = images_text({change.container: change.after for change in o.images})
         return f"{o.target} in {o.namespace} runs {images} already: nothing to do{end}"
     todo = sum(pod.does != "nothing" for pod in o.pods)
-    return f"{o.target} in {o.namespace}: {todo} of {plural(len(o.pods), 'pod')} would be restarted in place{end}"
+    act = "restarted in place" if o.restarts or not todo else "changed, and nothing restarted"
+    return f"{o.target} in {o.namespace}: {todo} of {plural(len(o.pods), 'pod')} would be {act}{end}"
 
 
 def details(o: Outline) -> Iterator[str]:
@@ -170,6 +177,10 @@ def details(o: Outline) -> Iterator[str]:
     if len(o.steps) > 1:
         yield f"  steps      {', '.join(o.steps)}"
     yield f"  budget     {o.budget}"
+    if o.undrained == len(o.pods) and o.pods:
+        yield "  waits for  nothing: the pods have no gate and are not drained"
+        return
     services = ", ".join(o.services) if o.services else "none: no EndpointSlice lists these pods"
     yield f"  waits for  {'Services ' if o.services else ''}{services}"
-    yield f"  gate       {o.gate}"
+    without = f"; {plural(o.undrained, 'pod')} without it, not drained" if o.undrained else ""
+    yield f"  gate       {o.gate}{without}"

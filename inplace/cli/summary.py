@@ -10,6 +10,7 @@ import msgspec
 from inplace.cli.targets import words_of
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
+from inplace.engine.preflight import how_to_add
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
 from inplace.model.run import Run
@@ -58,6 +59,9 @@ def _proof(s: Summary) -> Iterator[str]:
     if s.touched:
         same = f"same pods {s.same_uids} of {s.touched}, same IPs {s.same_ips} of {s.touched}"
         yield f"  {same}, {plural(s.restarts, 'container restart')}"
+    if s.undrained:
+        yield f"  {s.undrained} of {plural(s.touched, 'pod')} not drained, for want of gate {s.gate}; to drain in the future,"
+        yield f"  {how_to_add(s.gate)}"
 
 
 def _timeline(s: Summary) -> Iterator[str]:

@@ -87,11 +87,23 @@ def kind_of(word: str, *, is_alone: bool = False) -> Kind:
     for kind, resource in SUPPORTED:
         if resource.is_called(word):
             return kind
+    if elsewhere := _upgraded_elsewhere(word):
+        raise ValueError(elsewhere)
     if JOBS.is_called(word) or word.lower() in ("cronjob", "cronjobs", "cj"):
         raise ValueError(f"a Job's pods run once and are not upgraded: {UPGRADABLE}")
     if is_alone:
         raise ValueError(f"say which kind {word!r} is, such as deploy/{word}: {UPGRADABLE}")
     raise ValueError(f"there is nothing to upgrade in kind {word!r}: {UPGRADABLE}")
+
+
+def _upgraded_elsewhere(word: str) -> str:
+    """What to do with a kind that has its own way to new images; empty for others."""
+    name, _, group = word.lower().partition(".")
+    if name in ("cloneset", "clonesets", "clone") or group.endswith("apps.kruise.io"):
+        return f"OpenKruise upgrades a {name} in place itself: change the image there (`kubectl edit {word}`)"
+    if name in ("rollout", "rollouts", "ro") and group in ("", "argoproj.io", "v1alpha1.argoproj.io"):
+        return "Argo Rollouts manages a rollout: change the image there (`kubectl argo rollouts set image`)"
+    return ""
 
 
 def _pair(word: str) -> tuple[Kind, str]:

@@ -33,7 +33,10 @@ from inplace.model.workloads import Deployment, ReplicaSet, Workload
 
 
 def begin(observed: Observed, run: Run) -> Commit | None:
-    """What must be saved before the first write of a commit; None where nothing is to be committed."""
+    """What must be saved before the first write of a commit; None where nothing is to be committed: a run that goes back has
+    not touched the templates, and what its user has changed in them stays."""
+    if run.rolling_back:
+        return None
     match observed.target:
         case PodsTarget():
             return None
@@ -155,6 +158,15 @@ def _older_twin(live: ReplicaSet, replica_sets: tuple[ReplicaSet, ...], run: Run
     for rs in replica_sets:
         if rs.metadata.uid != live.metadata.uid and same_template(rs.spec.template, wanted):
             return Act(DeleteTwin(*judged(rs)), "removing an older ReplicaSet with the same template")
+    return None
+
+
+def withdraw(observed: Observed, run: Run) -> Act | None:
+    """Somebody else changed the Deployment while the commit had it paused: it goes on to what they wanted."""
+    match observed.target:
+        case DeploymentTarget(deployment=deployment) if deployment is not None and run.commit is not None:
+            if deployment.spec.paused != run.commit.paused:
+                return Act(PauseTarget(*judged(deployment), paused=run.commit.paused), "giving `paused` back")
     return None
 
 

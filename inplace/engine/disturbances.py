@@ -52,16 +52,20 @@ def _deployment(target: DeploymentTarget, run: Run) -> Broken | None:
     live = live_of(target)
     if run.commit is not None:
         live = next((rs for rs in replica_sets if rs.metadata.uid == run.commit.live_uid), None)
-    name = f"deploy/{deployment.metadata.name}"
-    active = [rs.metadata.name for rs in replica_sets if rs is not live and rs.is_active]
-    if active or live is None:
-        return Broken(f"{name} has other active ReplicaSets ({', '.join(active)}): somebody started a rollout")
-    changed = differences(deployment.spec.template, live.spec.template)
+    name, template = f"deploy/{deployment.metadata.name}", deployment.spec.template
+    foreign = _foreign_images(template, run, name)
+    if foreign is not None:
+        return foreign
+    pods_of = [rs for rs in replica_sets if rs is live or rs.is_active]
+    changed = sorted({path for rs in pods_of for path in differences(template, rs.spec.template)})
     if changed:
         return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
+    others = [rs.metadata.name for rs in pods_of if rs is not live]
+    if others or live is None:
+        return Broken(f"{name} has other active ReplicaSets ({', '.join(others)}): somebody started a rollout")
     if run.commit is None and deployment.spec.paused != run.paused:
         return Broken(f"{name} was {'paused' if deployment.spec.paused else 'unpaused'} in the middle")
-    return _foreign_images(deployment.spec.template, run, name)
+    return None
 
 
 def _foreign_images(template: Mapping[str, Any], run: Run, name: str) -> Broken | None:

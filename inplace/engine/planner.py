@@ -22,7 +22,7 @@ from inplace.engine.drain import ignored_services
 from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
 from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
 from inplace.engine.plan import Finished, Plan, PodView, Progress, Spec
-from inplace.engine.stages import IN_FLIGHT, Judged, Rules, judge, reopen
+from inplace.engine.stages import IN_FLIGHT, Judged, Rules, gate_of, judge, reopen
 from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import Barrier, describe, position
 from inplace.model.record import Record
@@ -97,7 +97,7 @@ class _View(msgspec.Struct):
                 todo.setdefault(action.key, action)
         closing = started | self.observed.closing
         failures = {failure.uid: failure for failure in self.run.failures}
-        pods = tuple(_shown(j, failures.get(j.uid), closing, self.run.images) for j in self.judged)
+        pods = tuple(_shown(j, failures.get(j.uid), closing, self.run) for j in self.judged)
         for pod in pods:
             if pod.stage in IN_FLIGHT:
                 self.clocks.since(pod.timer)
@@ -304,7 +304,8 @@ def _verdict(run: Run) -> Finished:
 def _finish_if_quiet(view: _View, finished: Finished) -> Plan:
     """Reopens what can be reopened first."""
     by_others = view.stop is not None and view.stop.by_others
-    withdrawing = None if by_others or finished.outcome in ENDS else templatefirst.withdraw(view.observed, view.run)
+    withdraw = committing.withdraw if by_others else templatefirst.withdraw
+    withdrawing = None if finished.outcome in ENDS else withdraw(view.observed, view.run)
     last = view.plan(() if withdrawing is None else [withdrawing.action])
     if view.observed.busy or view.observed.closing or any(not isinstance(action, ListSlices) for action in last.actions):
         return last
@@ -317,7 +318,9 @@ def _end(view: _View, finished: Finished) -> Plan:
 
 
 def _finish(run: Run, finished: Finished) -> Plan:
-    ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message)
+    # What somebody else has had a hand in is not to be finished as it was begun.
+    commit = None if finished.by_others else run.commit
+    ended = msgspec.structs.replace(run, commit=commit, outcome=finished.outcome, message=finished.message)
     return Plan(run=ended, finished=finished)
 
 
@@ -328,12 +331,14 @@ def _is_ours(judged: Judged) -> bool:
     return judged.stage == "Returning"
 
 
-def _shown(judged: Judged, failure: Failure | None, closing: frozenset[str], images: dict[str, str]) -> PodView:
+def _shown(judged: Judged, failure: Failure | None, closing: frozenset[str], run: Run) -> PodView:
     pod = judged.facts.pod
-    image = ", ".join([judged.facts.images.get(name, "") for name in images])
+    image = ", ".join([judged.facts.images.get(name, "") for name in run.images])
     stage, reason = judged.stage, judged.reason
     if failure is not None:
         stage, reason = "Failed", f"{failure.reason}: {failure.message}"
     elif judged.stage == "Pending" and judged.uid in closing:
         stage = "Closing"
+        if gate_of(pod, run.options.gate) == "Absent":
+            stage, reason = "Restarting", "patching the image; it has no gate and is not drained"
     return PodView(pod.name, pod.uid, pod.spec.node_name, stage, reason, image)

@@ -5,7 +5,7 @@ Pure, over the same snapshot that the planner sees: `plan` prints it, `upgrade` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -28,6 +28,7 @@ from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of
 from inplace.engine.templatefirst import comes_back_as_it_was, label_of, newest_revision, revision_label, revision_of_pods
 from inplace.engine.templates import differences, images_of, spec_of
+from inplace.model.meta import OwnerReference
 from inplace.model.pods import PodSpec
 from inplace.model.quantity import is_mutable
 from inplace.model.record import BadRecord, Record
@@ -62,7 +63,8 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
     if problem is not None:
         return Refusal(problem)
     ignored = ignored_services(observed.services, run.options.accept_undrainable)
-    services = sorted({e.service for f in observed.pods for e in f.entries if e.service and e.service not in ignored})
+    drained = (f for f in observed.pods if gate_of(f.pod, run.options.gate) != "Absent")
+    services = sorted({e.service for f in drained for e in f.entries if e.service and e.service not in ignored})
     return Ready(_warnings(observed, run), tuple(services))
 
 
@@ -183,6 +185,11 @@ def _pods_problem(observed: Observed, run: Run, lease: str) -> str | None:
     return None
 
 
+def gateless(pods: Iterable[PodFacts], run: Run) -> int:
+    """How many are restarted without a drain, because they have no gate and the run may do so."""
+    return sum(gate_of(f.pod, run.options.gate) == "Absent" for f in pods) if run.options.without_gate else 0
+
+
 def how_to_add(gate: str) -> str:
     return (
         f"add `readinessGates: [{{conditionType: {gate}}}]` to the pod template's spec (gates cannot be added to living"
@@ -196,7 +203,7 @@ def _pod_problem(facts: PodFacts, run: Run, lease: str, bare: bool) -> str | Non
     if bare and "kubernetes.io/config.mirror" in (pod.metadata.annotations or {}):
         return f"pod/{pod.name} is a mirror of a static pod: change its manifest on node {pod.spec.node_name}"
     if bare and owner is not None:
-        return owned_by(f"pod/{pod.name}", owner.kind, owner.name)
+        return owned_by(f"pod/{pod.name}", owner)
     if gate_of(pod, run.options.gate) == "Absent" and not run.options.without_gate:
         return (
             f"pod/{pod.name} has no readiness gate {run.options.gate}: it was created before the template had it; recreate it"
@@ -213,12 +220,15 @@ def _pod_problem(facts: PodFacts, run: Run, lease: str, bare: bool) -> str | Non
             return None
 
 
-def owned_by(what: str, kind: str, name: str) -> str:
+def owned_by(what: str, owner: OwnerReference) -> str:
     """Why an object with a controller is not upgraded by itself, and what is the right tool."""
-    return f"{what} is managed by {kind}/{name}, which would undo or repeat the change: {_tool(kind, name)}"
+    return f"{what} is managed by {owner.kind}/{owner.name}, which would undo or repeat the change: {_tool(owner)}"
 
 
-def _tool(kind: str, name: str) -> str:
+def _tool(owner: OwnerReference) -> str:
+    kind, name = owner.kind, owner.name
+    if owner.api_version.startswith("apps.kruise.io/"):
+        return f"OpenKruise upgrades it in place itself; change the image in {kind}/{name}"
     match kind:
         case "ReplicaSet":
             return f"upgrade its Deployment, or rs/{name} if it has none"
@@ -226,8 +236,6 @@ def _tool(kind: str, name: str) -> str:
             return f"upgrade deploy/{name}"
         case "Job" | "CronJob":
             return "a Job's pods run once; change the Job"
-        case "CloneSet" | "AdvancedStatefulSet":
-            return "OpenKruise upgrades it in place itself; change the image there"
         case "StatefulSet":
             return f"upgrade sts/{name}"
         case "DaemonSet":
@@ -270,7 +278,8 @@ def _budget_problem(observed: Observed, run: Run) -> str | None:
 
 def _service_problem(observed: Observed, run: Run) -> str | None:
     ignored = ignored_services(observed.services, run.options.accept_undrainable)
-    found = undrainable(observed.pods, observed.services, ignored)
+    drained = tuple(f for f in observed.pods if gate_of(f.pod, run.options.gate) != "Absent")
+    found = undrainable(drained, observed.services, ignored)
     if not found:
         return None
     bad = found[0]
@@ -319,10 +328,10 @@ def _limits(observed: Observed, run: Run) -> Iterator[str]:
         yield f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
     if not run.options.without_gate:
         return
-    gateless = sum(gate_of(f.pod, run.options.gate) == "Absent" for f in observed.pods)
-    if gateless:
+    count = gateless(observed.pods, run)
+    if count:
         yield (
-            f"{gateless} of {len(observed.pods)} pods have no gate {run.options.gate} and are restarted without a drain: only"
+            f"{count} of {len(observed.pods)} pods have no gate {run.options.gate} and are restarted without a drain: only"
             f" preStop and the grace period protect their requests. To drain them in the future, {how_to_add(run.options.gate)}"
         )
     else:

@@ -68,7 +68,13 @@ def _stuck(facts: PodFacts) -> str:
         case BadRecord(problem=problem):
             return f"pod/{facts.pod.name}: {problem}"
         case _:
-            return f"pod/{facts.pod.name} is still closed"
+            return still_ours(facts)
+
+
+def still_ours(facts: PodFacts) -> str:
+    """Of a pod that carries a record: closed; or, where it has no gate, out of order."""
+    has_gate = not isinstance(facts.record, Record) or facts.record.gate_before != "Absent"
+    return f"pod/{facts.pod.name} is still closed" if has_gate else f"pod/{facts.pod.name} has not come back"
 
 
 def still_closed(observed: Observed) -> tuple[str, ...]:

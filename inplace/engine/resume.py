@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from inplace.engine.clocks import Clocks
+from inplace.engine.disturbances import disturbed
 from inplace.engine.failures import go_back
 from inplace.engine.observed import DaemonSetTarget, DeploymentTarget, Observed, StatefulSetTarget
 from inplace.engine.templatefirst import is_ours
@@ -46,10 +48,16 @@ class NothingToDo(msgspec.Struct, frozen=True):
 Decision = Begin | FinishFirst | StillPaused | NothingToDo
 
 
-def decide(stored: Run | None, asked: Run, given: Mapping[str, Any]) -> Decision:
-    """For `upgrade`: `asked` is the run as a new one would be; `given` are the options that the person named now."""
+def decide(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtaken: bool = False) -> Decision:
+    """For `upgrade`: `asked` is the run as a new one would be; `given` are the options that the person named now.
+
+    `overtaken`: somebody else has changed the workload since, so that the stored run can only be begun anew.
+    """
     if stored is None or not stored.is_open or stored.target_uid != asked.target_uid:
         return Begin(asked, resuming=False)
+    if overtaken and stored.commit is None:
+        strategy = asked.strategy if stored.strategy is None else stored.strategy
+        return Begin(msgspec.structs.replace(asked, strategy=strategy), resuming=False)
     if asked.images and stored.asked_images != asked.images:
         if stored.commit is not None:
             return FinishFirst(_again(stored, {}))
@@ -71,6 +79,13 @@ def _adopting(stored: Run, asked: Run) -> Run:
         displaced=(*stored.displaced, stored.asked_images)[-MOST_DISPLACED:],
         takes_over=asked.takes_over or stored.takes_over,
     )
+
+
+def is_overtaken(stored: Run | None, observed: Observed) -> bool:
+    """Whether somebody else has changed the workload under a run that is open."""
+    if stored is None or not stored.is_open:
+        return False
+    return disturbed(observed, as_seen(stored, observed), Clocks({}, 0.0)) is not None
 
 
 def as_seen(run: Run, observed: Observed) -> Run:

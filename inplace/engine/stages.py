@@ -163,16 +163,17 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
 
 
 def _patching(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
-    """Nothing sends to it any more."""
+    """Nothing sends to it any more; or it has no gate, and nothing is known of that."""
+    stage: Stage = "Restarting" if gate_of(facts.pod, rules.gate) == "Absent" else "Settling"
     unclear = _restart_under_way(facts, record, seen, now)
     if unclear is not None:
         timer = f"{facts.uid}/drain"
-        return Judged(facts, "Settling", unclear, None, now + 1.0, timer, rules.restart_timeout_seconds)
+        return Judged(facts, stage, unclear, None, now + 1.0, timer, rules.restart_timeout_seconds)
     if rules.revision != "":
-        return Judged(facts, "Settling", "patching the image", patch(facts, record, rules))
+        return Judged(facts, stage, "patching the image", patch(facts, record, rules))
     if rules.stopping:
         return _release(facts, rules, "stopped before its image was changed again")
-    return Judged(facts, "Settling", "waiting for the template")
+    return Judged(facts, stage, "waiting for the template")
 
 
 def _why_not_drained(facts: PodFacts, rules: Rules, seen: Evidence) -> tuple[str, bool]:

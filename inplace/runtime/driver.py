@@ -150,12 +150,14 @@ class Driver:
         if not self._may_write(now):
             self._tell(observed, planned, now)
             return None, TICK_SECONDS
-        if not self._stored(planned.run):
-            self._tell(observed, planned, now)
-            return None, TICK_SECONDS
-        self._tell(observed, planned, now)
         if planned.finished is not None:
+            self.run = planned.run  # stored in the write that lets go of the lock, so that no end is left half told
+            self._tell(observed, planned, now)
             return planned.finished, None
+        is_stored = self._stored(planned.run)
+        self._tell(observed, planned, now)
+        if not is_stored:
+            return None, TICK_SECONDS
         for action in planned.actions:
             self._busy[action.key] = action
             self._workers.submit(action, self._inbox.put)

@@ -42,7 +42,7 @@ def _workload(api: Api, target: TargetRef, resource: Resource[Any]) -> Found:
     managed = api.get_raw(resource, target.namespace, target.name)["metadata"].get("managedFields") or []
     controller = meta.controller()
     if controller is not None:
-        raise Refused(owned_by(str(target), controller.kind, controller.name))
+        raise Refused(owned_by(str(target), controller))
     owner = {"apiVersion": resource.api_version, "kind": resource.kind, "name": meta.name, "uid": meta.uid}
     return Found(meta.uid, workload.spec.selector.text(), owner, (("", tuple(managed)),))
 

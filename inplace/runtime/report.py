@@ -8,6 +8,8 @@ from statistics import median
 import msgspec
 
 from inplace.engine.observed import PodFacts
+from inplace.engine.preflight import gateless
+from inplace.engine.repair import still_ours
 from inplace.engine.stages import Stage
 from inplace.model.record import Record
 from inplace.model.run import Failure, Outcome, Run
@@ -43,7 +45,10 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     phases: dict[str, Spread]
     failures: tuple[Failure, ...]
     left: tuple[str, ...]
-    """Pods that are still closed by us, with why."""
+    """Pods that are still closed by us, or without a gate have not come back, with why."""
+    undrained: int = 0
+    """Of `touched`: those restarted without a drain, since they have no gate."""
+    gate: str = ""
 
 
 class Tracker:
@@ -93,6 +98,8 @@ class Tracker:
             phases=self._phases(),
             failures=run.failures,
             left=tuple(_left(f, run) for f in facts.values() if isinstance(f.record, Record)),
+            undrained=gateless((f for uid, f in facts.items() if uid in self._touched), run),
+            gate=run.options.gate,
         )
 
     def _phases(self) -> dict[str, Spread]:
@@ -120,4 +127,4 @@ def _restarts(facts: PodFacts) -> int:
 
 def _left(facts: PodFacts, run: Run) -> str:
     failure = next((f for f in run.failures if f.uid == facts.pod.uid), None)
-    return f"pod/{facts.pod.name} is still closed" + (f" ({failure.reason})" if failure else "")
+    return still_ours(facts) + (f" ({failure.reason})" if failure else "")

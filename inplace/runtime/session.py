@@ -114,7 +114,8 @@ class Session:
     def preview(self, asked: Run, given: Mapping[str, Any]) -> Preview:
         """Judges, and changes nothing. Raises `Refused` where a stored run cannot be read."""
         asked = self._completed(asked)
-        match resuming.decide(self._stored(), asked, given):
+        stored = self._stored()
+        match resuming.decide(stored, asked, given, overtaken=resuming.is_overtaken(stored, self._look(asked))):
             case resuming.Begin(run=run, resuming=is_resumed):
                 pass
             case resuming.FinishFirst(run=run) | resuming.StillPaused(run=run):
@@ -173,7 +174,7 @@ class Session:
             if isinstance(wanted, NothingToDo):
                 return wanted
             asked = self._completed(wanted)
-            match resuming.decide(stored, asked, given):
+            match resuming.decide(stored, asked, given, overtaken=resuming.is_overtaken(stored, self._look(asked))):
                 case resuming.StillPaused(run=run):
                     return StillPaused(run)
                 case resuming.NothingToDo():

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
 import pytest
 from rich.console import Console, Group
 from syrupy.assertion import SnapshotAssertion
@@ -12,9 +13,9 @@ from inplace.cli.live import PodTable, header
 from inplace.cli.views import is_terminal
 from inplace.engine.plan import PodView
 from inplace.model.names import TargetRef
-from inplace.model.run import Failure
+from inplace.model.run import Failure, Options
 from inplace.runtime.driver import Frame
-from tests.builders import run
+from tests.builders import in_service, observed, pod, run
 from tests.cli.frames import frame, view
 
 WEB = TargetRef("Deployment", "shop", "web")
@@ -108,3 +109,12 @@ def test_when_a_table_can_be_drawn(monkeypatch: pytest.MonkeyPatch, environ: dic
         monkeypatch.setenv(name, value)
     assert is_terminal(Terminal()) is wanted
     assert not is_terminal(io.StringIO())
+
+
+def test_the_title_says_that_nothing_is_drained() -> None:
+    pods = [in_service(pod(f"web-{i}", gates=())) for i in range(2)]
+    plain = msgspec.structs.replace(frame(100), observed=observed(*pods))
+    asked = msgspec.structs.replace(plain, plan=msgspec.structs.replace(plain.plan, run=run(Options(without_gate=True))))
+    wanted = "deploy/web in shop to app=repo/app:2, 2 pods without a gate and so without a drain"
+    assert header(WEB, asked, 0.0)[0].plain == wanted
+    assert "drain" not in header(WEB, plain, 0.0)[0].plain

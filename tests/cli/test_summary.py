@@ -86,3 +86,10 @@ def test_many_failures_are_cut_short() -> None:
     failures = tuple(Failure(pod=f"web-{i}", uid=str(i), reason="Bad", message="bad") for i in range(12))
     lines = summary_lines(summary(outcome="Failed", failures=failures))
     assert lines[-1] == "  and 2 more failed pods"
+
+
+def test_pods_that_were_not_drained_are_told_and_how_to_add_the_gate() -> None:
+    shown = summary_lines(summary(undrained=2, gate="inplace.dev/ready"))
+    at = shown.index("  2 of 3 pods not drained, for want of gate inplace.dev/ready; to drain in the future,")
+    assert shown[at + 1].startswith("  add `readinessGates: [{conditionType: inplace.dev/ready}]`")
+    assert not any("drained" in line for line in summary_lines(summary()))

@@ -1,4 +1,4 @@
-"""pytest's plugin for `pytest -m e2e`: one real cluster for the whole session, and a namespace for each test.
+"""pytest's plugin for `pytest -m e2e` and `-m proof`: one real cluster for the whole session, and a namespace for each test.
 
 The process that pytest was started in owns the cluster; xdist's workers are told how to reach it. INPLACE_E2E_INSTANCE
 names an instance that runs already and is left running. Without `-m e2e` nothing is started.
@@ -23,7 +23,15 @@ STARTED = pytest.StashKey[Cluster]()
 
 def is_wanted(config: pytest.Config) -> bool:
     """Whether this session tests on a real cluster."""
-    return bool(config.option.markexpr == "e2e")
+    return config.option.markexpr in ("e2e", "proof")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is `proof` takes too long for `-m e2e`."""
+    if config.option.markexpr == "e2e":
+        long = [item for item in items if item.get_closest_marker("proof")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -257,6 +257,11 @@ class TestBegin:
         assert begin(observed(target=of_deployment(deployment(NEW), OLD_SET)), run()) is not None
         assert begin(observed(target=of_deployment(deployment(OLD), NEW_SET)), run()) is not None
 
+    def test_a_run_that_goes_back_has_nothing_to_take_back(self) -> None:
+        """The template is ahead because its user has set it so."""
+        view = observed(target=of_deployment(deployment(NEW, paused=True), replica_set()))
+        assert begin(view, run(images=OLD, wanted=NEW, back="Abort", takes_over=True)) is None
+
     def test_bare_pods_have_no_template(self) -> None:
         assert begin(observed(target=of_pods()), run()) is None
 
@@ -305,6 +310,24 @@ class TestDisturbed:
     def test_the_template_was_edited(self) -> None:
         found = self.reason(OLD_SET, template_=template(OLD, hostNetwork=True))
         assert found == "the template of deploy/web was edited in the middle (spec.hostNetwork)"
+
+    def test_what_was_edited_is_told_also_once_its_rollout_has_begun(self) -> None:
+        edited = template(OLD, hostNetwork=True)
+        young = replica_set(name="web-9", uid="uid-9", replicas=1, template_=edited)
+        found = self.reason(OLD_SET, young, template_=edited)
+        assert found == "the template of deploy/web was edited in the middle (spec.hostNetwork)"
+        young = replica_set({"app": "x"}, name="web-9", uid="uid-9", replicas=1)
+        assert self.reason(OLD_SET, young, images={"app": "x"}).startswith("somebody set container app of deploy/web to x")
+
+    def test_a_classic_rollout_to_the_runs_own_images(self) -> None:
+        young = replica_set(NEW, name="web-9", uid="uid-9", replicas=1)
+        assert self.reason(OLD_SET, young, images=NEW).endswith("(web-1, web-9): somebody started a rollout")
+
+    @pytest.mark.parametrize("paused", [True, False])
+    def test_paused_or_unpaused(self, paused: bool) -> None:
+        how = "paused" if paused else "unpaused"
+        assert self.reason(OLD_SET, paused=paused, r=run(paused=not paused)) == f"deploy/web was {how} in the middle"
+        assert self.reason(OLD_SET, paused=paused, r=run(paused=paused)) == ""
 
     def test_somebody_set_another_image(self) -> None:
         assert self.reason(OLD_SET, images={"app": "x"}) == "somebody set container app of deploy/web to x in the middle"

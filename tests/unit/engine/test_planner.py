@@ -197,6 +197,35 @@ class TestStop:
         assert made.finished.outcome == "Failed"
         assert "somebody started a rollout" in made.finished.message
 
+    @pytest.mark.parametrize("paused", [True, False])
+    def test_the_users_pause_is_given_back_when_somebody_changes_it_during_the_commit(self, paused: bool) -> None:
+        r = run(commit=Commit(live_uid=LIVE_UID, revision=1, paused=paused))
+        foreign = {"app": "repo/app:9"}
+        made = planned(observed(*new(), target=of_deployment(deployment(foreign, paused=True), replica_set())), r)
+        assert [type(a) for a in made.actions] == ([] if paused else [PauseTarget])
+        made = planned(observed(*new(), target=of_deployment(deployment(foreign, paused=paused), replica_set())), r)
+        assert made.finished is not None
+        assert made.finished.by_others
+        assert made.run.commit is None
+        assert made.actions == ()
+
+
+class TestWithoutTheGate:
+    OPEN = run(Options(max_unavailable=1, without_gate=True))
+
+    def test_a_pod_without_it_is_patched_at_once_and_never_shown_as_closing(self) -> None:
+        pods = [in_service(pod(f"web-{i}", gates=())) for i in range(2)]
+        made = planned(observed(*pods), self.OPEN)
+        assert kinds(made) == ["PatchImages"]
+        assert [p.stage for p in made.pods] == ["Restarting", "Pending"]
+        assert made.pods[0].reason == "patching the image; it has no gate and is not drained"
+
+    def test_one_that_is_taken_back_is_not_shown_as_settling(self) -> None:
+        back = record(gate_before="Absent", before={}, to_images=NEW)
+        made = planned(observed(in_service(pod("web-0", images={"app": "repo/app:9"}, gates=(), record=back))), self.OPEN)
+        assert [p.stage for p in made.pods] == ["Restarting"]
+        assert kinds(made) == ["PatchImages"]
+
 
 class TestBlocked:
     def test_pods_that_do_not_exist_are_waited_for_by_number(self) -> None:

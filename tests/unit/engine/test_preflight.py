@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from inplace.engine.observed import Observed, PodFacts
-from inplace.engine.preflight import NoChange, Ready, Refusal, owned_by, preflight
+from inplace.engine.preflight import NoChange, Ready, Refusal, gateless, owned_by, preflight
 from inplace.model.meta import OwnerReference
 from inplace.model.names import RECORD, TargetRef
 from inplace.model.pods import Container
@@ -142,7 +143,6 @@ class TestOwners:
         [
             ("ReplicaSet", "upgrade its Deployment, or rs/x if it has none"),
             ("Job", "a Job's pods run once; change the Job"),
-            ("CloneSet", "OpenKruise upgrades it in place itself"),
             ("StatefulSet", "upgrade sts/x"),
             ("DaemonSet", "upgrade ds/x"),
             ("Rollout", "Argo Rollouts manages it"),
@@ -154,8 +154,14 @@ class TestOwners:
         assert said.startswith(f"pod/web-a is managed by {kind}/x, which would undo or repeat the change: ")
         assert tool in said
 
+    @pytest.mark.parametrize("kind", ["CloneSet", "StatefulSet", "DaemonSet"])
+    def test_kinds_of_openkruise_are_told_by_their_group(self, kind: str) -> None:
+        """Two of them are called as the stock ones are."""
+        said = refusal(bare(owner=OwnerReference(kind, "x", "u", "apps.kruise.io/v1beta1", controller=True)), BARE)
+        assert said.endswith(f"OpenKruise upgrades it in place itself; change the image in {kind}/x")
+
     def test_an_owned_workload_is_refused_in_the_same_words(self) -> None:
-        assert owned_by("rs/web-1", "Deployment", "web").endswith("upgrade deploy/web")
+        assert owned_by("rs/web-1", OwnerReference("Deployment", "web", "u")).endswith("upgrade deploy/web")
 
     def test_a_mirror_of_a_static_pod_is_told_from_other_owned_pods(self) -> None:
         """The kubelet makes the Node its controller."""
@@ -248,6 +254,54 @@ class TestWarnings:
     def test_a_mutable_tag(self, image: str) -> None:
         (said,) = ready(observed(*pods()), run(images={"app": image})).warnings
         assert said.startswith(f"{image} (app) is a mutable tag")
+
+    @pytest.mark.parametrize(
+        ("meta", "says"),
+        [
+            ({"annotations": {"argocd.argoproj.io/tracking-id": "shop:x"}}, "Argo CD (shop:x): its next sync"),
+            ({"labels": {"argocd.argoproj.io/instance": "shop"}}, "Argo CD (shop): its next sync"),
+            ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "Flux (apps): its next sync"),
+            ({"labels": {"helm.toolkit.fluxcd.io/name": "web"}}, "Flux (web): its next sync"),
+            ({"annotations": {"meta.helm.sh/release-name": "web"}}, "Helm (web): the next `helm upgrade`"),
+        ],
+    )
+    def test_whoever_syncs_it_would_put_its_own_images_back(self, meta: dict[str, Any], says: str) -> None:
+        d = deployment()
+        managed = msgspec.structs.replace(d, metadata=msgspec.structs.replace(d.metadata, **meta))
+        (said,) = ready(observed(*pods(), target=of_deployment(managed, replica_set()))).warnings
+        assert said.startswith(f"deploy/web is managed by {says} sets the images of its source again and recreates the pods")
+
+    def test_flux_over_helm_is_told_once_and_as_flux(self) -> None:
+        """A Helm release that Flux installs carries both marks."""
+        both = {
+            "labels": {"helm.toolkit.fluxcd.io/name": "web"},
+            "annotations": {"meta.helm.sh/release-name": "web"},
+        }
+        d = deployment()
+        managed = msgspec.structs.replace(d, metadata=msgspec.structs.replace(d.metadata, **both))
+        (said,) = ready(observed(*pods(), target=of_deployment(managed, replica_set()))).warnings
+        assert "managed by Flux (web)" in said
+
+
+class TestWithoutTheGate:
+    ASKED = run(Options(without_gate=True))
+
+    def test_how_many_are_not_drained_and_how_to_add_it(self) -> None:
+        view = observed(in_service(pod("web-0", gates=())), *pods(2))
+        (said,) = ready(view, self.ASKED).warnings
+        assert said.startswith(f"1 of 3 pods have no gate {GATE} and are restarted without a drain")
+        assert "add `readinessGates:" in said
+        assert gateless(view.pods, self.ASKED) == 1
+        assert gateless(view.pods, run()) == 0
+
+    def test_where_all_have_it_nothing_is_special(self) -> None:
+        (said,) = ready(observed(*pods()), self.ASKED).warnings
+        assert said == "every pod has the gate, so all are drained: --without-gate changes nothing"
+
+    def test_no_service_is_waited_for_and_none_is_in_the_way(self) -> None:
+        view = observed(in_service(pod("web-0", gates=())), services=(service(publish=True),))
+        verdict = ready(view, self.ASKED)
+        assert verdict.waited_for == ()
 
 
 class TestNoChange:

@@ -1,8 +1,20 @@
+import msgspec
 import pytest
 
-from inplace.engine.resume import Begin, FinishFirst, NothingToDo, StillPaused, abort, abort_dead, decide, pass_pause, resume
+from inplace.engine.resume import (
+    Begin,
+    FinishFirst,
+    NothingToDo,
+    StillPaused,
+    abort,
+    abort_dead,
+    decide,
+    is_overtaken,
+    pass_pause,
+    resume,
+)
 from inplace.model.run import Commit, Failure, Options, Run, Share, parse_steps
-from tests.builders import NEW, OLD, run
+from tests.builders import NEW, OLD, deployment, observed, of_deployment, replica_set, run
 
 STEPPED = Options(steps=parse_steps("10%,pause,50%,pause:5m,100%"))
 FAILED = (Failure(pod="web-a", uid="uid-web-a", reason="DrainTimeout", message="m"),)
@@ -128,6 +140,34 @@ class TestAbort:
         decision = abort_dead(open_run(outcome="Failed", failures=FAILED))
         assert isinstance(decision, Begin)
         assert (decision.run.failures, decision.run.outcome, decision.run.images) == ((), None, OLD)
+
+
+class TestOvertaken:
+    """Somebody else has changed the workload since."""
+
+    @pytest.mark.parametrize("images", [NEW, OTHER], ids=["the same images", "others"])
+    def test_begins_anew_with_the_users_own_strategy(self, images: dict[str, str]) -> None:
+        own: dict[str, object] = {"type": "RollingUpdate"}
+        held: dict[str, object] = {"type": "OnDelete"}
+        asked = run(images=images, from_images={"app": "repo/app:9"}, strategy=held)
+        decision = decide(open_run(outcome="Failed", strategy=own), asked, {}, overtaken=True)
+        assert decision == Begin(msgspec.structs.replace(asked, strategy=own), resuming=False)
+
+    def test_a_commit_is_given_up_by_its_own_run_first(self) -> None:
+        half = open_run(commit=Commit(live_uid="u"))
+        decision = decide(half, run(), {}, overtaken=True)
+        assert isinstance(decision, Begin)
+        assert decision.run.commit == half.commit
+
+    def test_is_told_by_what_is_seen(self) -> None:
+        foreign = of_deployment(deployment({"app": "repo/app:9"}), replica_set({"app": "repo/app:9"}))
+        assert is_overtaken(open_run(), observed(target=foreign))
+        assert not is_overtaken(open_run(), observed(target=of_deployment(deployment(), replica_set())))
+        assert not is_overtaken(open_run(outcome="Succeeded"), observed(target=foreign))
+        assert not is_overtaken(None, observed(target=foreign))
+
+    def test_a_pause_is_the_users_own_by_now(self) -> None:
+        assert not is_overtaken(open_run(), observed(target=of_deployment(deployment(paused=True), replica_set())))
 
 
 def test_a_run_that_takes_over_knows_what_the_template_may_hold() -> None:

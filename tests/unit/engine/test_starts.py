@@ -111,6 +111,32 @@ class TestBudget:
         assert closed(planned(view)) == ["web-9"]
 
 
+class TestNodes:
+    """A node that does not report: its controller has said Ready False, the kubelet has not."""
+
+    @pytest.mark.parametrize("gates", [(GATE,), (), (GATE, GATE)], ids=["gated", "no gates", "listed twice"])
+    def test_a_pod_of_a_silent_node_is_waited_for_and_its_node_named(self, gates: tuple[str, ...]) -> None:
+        silent = in_service(pod("web-0", ready=False, containers_ready=True, gates=gates, node="node-7"))
+        made = planned(observed(silent), Options(max_unavailable=1, without_gate=True))
+        assert made.actions == ()
+        assert made.progress.waiting == "waiting for the node of pod/web-0 (node-7), which does not report"
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"containers_ready": False}, {"containers_ready": True, "gate": "False"}, {"containers_ready": True, "gate": None}],
+        ids=["its containers are not", "its gate is closed", "its gate has no condition"],
+    )
+    def test_one_that_its_kubelet_calls_not_ready_goes_first(self, fields: dict[str, Any]) -> None:
+        sick = in_service(pod("web-0", ready=False, **fields))
+        assert closed(planned(observed(sick, *[in_service(pod(f"web-{i}")) for i in (1, 2)]))) == ["web-0"]
+
+    def test_the_others_go_on_within_the_budget(self) -> None:
+        """The silent one counts as unavailable."""
+        view = observed(in_service(pod("web-9", ready=False, containers_ready=True)), *pods(3))
+        assert closed(planned(view)) == []
+        assert closed(planned(view, Options(max_unavailable=2))) == ["web-0"]
+
+
 class TestOrder:
     def test_nodes_take_turns(self) -> None:
         where = ["x", "x", "x", "y", "z"]

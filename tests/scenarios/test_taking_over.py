@@ -1,0 +1,86 @@
+"""`upgrade` without images: a Deployment's template was changed while it was paused, and its pods are brought to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.facts import images_in, is_observed
+from tests.scenarios.scene import WEB, Scene
+
+
+def paused(scene: Scene, replicas: int = 2) -> None:
+    scene.web(replicas)
+    scene.merge(WEB, {"spec": {"paused": True}})
+    scene.until(lambda: is_observed(scene.get(WEB)), "the pause is seen")
+
+
+def test_set_image_while_paused(scene: Scene) -> None:
+    """The pods come to it in place, and the pause stays the user's. Taken back, nothing moves any more."""
+    paused(scene)
+    scene.set_images(WEB, app=scene.image("app:2"))
+    scene.until(lambda: is_observed(scene.get(WEB)), "the image is seen")
+    scene.remember()
+    planned = scene.inplace("plan", WEB, "--max-unavailable", "2")
+    assert planned.code == 0, planned
+    assert f"app        {scene.image('app:1')} -> {scene.image('app:2')}" in planned.stdout
+    scene.upgrade("--max-unavailable", "2")
+    scene.check(upgraded=2, max_unavailable=2)
+    scene.check_same_pods()
+    scene.check_runs(2, app="app:2")
+    scene.check_restarts(*[{"app": 1}] * 2)
+    assert scene.history() == {1: "app:1", 2: "app:2"}
+    assert scene.get(WEB)["spec"]["paused"] is True
+    again = scene.inplace("upgrade", WEB)
+    assert (again.code, again.stdout) == (0, "the pods of deploy/web run what its template says\n")
+
+    scene.merge(WEB, {"spec": {"paused": None}})
+    scene.until_rolled_out()
+    scene.check_quiet()
+    scene.check_same_pods()
+
+
+def test_where_nothing_has_changed_there_is_nothing_to_do(scene: Scene) -> None:
+    scene.web(2, serve=False)
+    for verb in ("plan", "upgrade"):
+        done = scene.inplace(verb, WEB)
+        assert done.code == 0, done
+        assert "run what its template says" in done.stdout, done
+    assert scene.our_writes() == []
+
+
+@pytest.mark.proof
+def test_more_than_images_is_refused_and_each_difference_named(scene: Scene) -> None:
+    paused(scene)
+    env = [{"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": "NEW", "value": "1"}}]
+    scene.patch(WEB, env, "application/json-patch+json")
+    label = {"template": {"metadata": {"labels": {"tier": "front"}}, "spec": {"terminationGracePeriodSeconds": 7}}}
+    scene.merge(WEB, {"spec": label})
+    scene.set_images(WEB, app=scene.image("app:2"))
+    scene.until(lambda: is_observed(scene.get(WEB)), "it is seen")
+    scene.remember()
+    named = ("metadata.labels.tier", "spec.containers[0].env", "spec.terminationGracePeriodSeconds", "kubectl rollout resume")
+    scene.check_refused(scene.inplace("upgrade", WEB), 5, "the template of deploy/web differs", *named)
+    assert scene.our_writes() == []
+    assert scene.on_image("app:1") == set(scene.before)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("verb", ["resume", "abort"])
+def test_from_the_middle_on_and_back(scene: Scene, verb: str) -> None:
+    """Either way the template is the user's own wish, and stays as it is."""
+    paused(scene, 3)
+    scene.set_images(WEB, app=scene.image("app:2"))
+    scene.remember()
+    halfway = scene.inplace("upgrade", WEB, "--settle", "0s", "--steps", "1,pause,100%")
+    assert halfway.code == 4, halfway
+    assert len(scene.on_image("app:2")) == 1
+    done = scene.inplace(verb, WEB)
+    assert done.code == 0, done
+    scene.check_same_pods()
+    assert scene.on_image("app:2" if verb == "resume" else "app:1") == set(scene.before)
+    found = scene.get(WEB)
+    assert images_in(found["spec"]["template"]["spec"]) == {"app": scene.image("app:2")}
+    assert found["spec"]["paused"] is True
+    assert scene.stored_run()["outcome"] == ("Succeeded" if verb == "resume" else "Aborted")
+    scene.check_no_orphans()
+    scene.check_quiet()
