@@ -1,6 +1,7 @@
 """Every scenario takes a `scene`. `pytest -m e2e` runs them all on a real cluster, anything else on the embedded one.
 
-There everything is a function of a seed: INPLACE_SEED, which is 1.
+There everything is a function of a seed: INPLACE_SEED, which is 1. Of a scenario that is marked `sampled` a real cluster, where
+time is dear, runs only one of its parameter sets (other seeds, other ones); the embedded one runs them all.
 """
 
 import os
@@ -16,6 +17,7 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Stage
 from tests.scenarios.virtual import VirtualStage
 
+SEED = int(os.environ.get("INPLACE_SEED", "1"))
 VIRTUAL, REAL = pytest.param("virtual"), pytest.param("real", marks=pytest.mark.e2e)
 
 
@@ -24,11 +26,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("stage", [REAL if is_wanted(metafunc.config) else VIRTUAL], indirect=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not is_wanted(config):
+        return
+    sampled: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            sampled.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out = {
+        item
+        for turn, those in enumerate(sampled.values(), SEED)
+        for number, item in enumerate(those)
+        if number != turn % len(those)
+    }
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
+
+
 @pytest.fixture
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     if request.param == "virtual":
         name = re.sub("[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:30].strip("-")
-        embedded = VirtualStage(name, tmp_path / "recorder.jsonl", int(os.environ.get("INPLACE_SEED", "1")))
+        embedded = VirtualStage(name, tmp_path / "recorder.jsonl", SEED)
         yield embedded
         embedded.close()
         return

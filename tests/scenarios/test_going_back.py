@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_patched
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Running
 from tests.scenarios.story import DEPLOYMENT, FAST, KINDS, Kind, Story
+
+pytestmark = pytest.mark.sampled
 
 
 @KINDS

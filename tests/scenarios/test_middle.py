@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.recorder.log import condition
 from tests.scenarios.scene import Scene
 from tests.scenarios.story import DEPLOYMENT, KINDS, Kind, Story
+
+pytestmark = pytest.mark.sampled
 
 
 def now_of(story: Story) -> str:

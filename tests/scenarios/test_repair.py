@@ -15,6 +15,8 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Moment, Running
 from tests.scenarios.story import DAEMON_SET, DEPLOYMENT, FAST, KINDS, STATEFUL_SET, Kind, Story
 
+pytestmark = pytest.mark.sampled
+
 POD = r"PATCH .*/pods/[^/ ]+"
 MOMENTS: dict[str, tuple[str, int, Moment]] = {
     "a pod is closed": (rf"{POD}/status .*Upgrading", 1, "after"),
