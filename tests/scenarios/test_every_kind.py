@@ -45,6 +45,7 @@ def test_an_ordered_stateful_set_goes_one_by_one_from_the_highest_ordinal(scene:
     scene.check_quiet()
 
 
+@pytest.mark.sampled
 @KINDS
 def test_a_waiting_pod_is_deleted_in_the_middle(scene: Scene, kind: Kind) -> None:
     """Its replacement, however it comes up, ends on the new image and in service."""
@@ -62,6 +63,7 @@ def test_a_waiting_pod_is_deleted_in_the_middle(scene: Scene, kind: Kind) -> Non
     story.check("app:2")
 
 
+@pytest.mark.sampled
 @TWO_OF_THEM
 @pytest.mark.parametrize("last", [5, 2])
 def test_scaled_in_the_middle(scene: Scene, kind: Kind, last: int) -> None:
