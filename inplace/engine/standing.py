@@ -13,6 +13,7 @@ from inplace.engine.observed import (
     ReplicaSetTarget,
     StatefulSetTarget,
 )
+from inplace.engine.resume import is_overtaken
 from inplace.engine.templatefirst import ABOVE_ALL, partition_of
 from inplace.engine.templates import images_of
 from inplace.model.run import Run
@@ -25,6 +26,8 @@ def standing(observed: Observed, run: Run) -> tuple[str, ...]:
     """Of an open run; nothing for one that is over."""
     if not run.is_open:
         return ()
+    if is_overtaken(run, observed):
+        return ("somebody else has changed it since: `inplace upgrade` is judged afresh, on what is there then",)
     match observed.target:
         case DeploymentTarget(deployment=deployment) if deployment is not None:
             return _of_deployment(deployment, run)

@@ -100,6 +100,10 @@ class Objects:
         body = {"kind": "DeleteOptions", "apiVersion": "v1", **({} if grace is None else {"gracePeriodSeconds": grace})}
         self.send("DELETE", self.path(*reference.split("/")), body)
 
+    def evict(self, pod: str) -> None:
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        self.send("POST", self.path("pod", pod, "eviction"), body)
+
     def scale(self, reference: str, replicas: int) -> None:
         self.merge(f"{reference}/scale", {"spec": {"replicas": replicas}})
 

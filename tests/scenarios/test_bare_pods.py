@@ -52,14 +52,14 @@ def test_picked(scene: Scene, by: str) -> None:
     assert scene.all("lease") == []
 
 
-def test_deleted_in_the_middle(scene: Scene) -> None:
+def test_evicted_in_the_middle(scene: Scene) -> None:
     """By label: those that are there are upgraded."""
     caches(scene, "a", "b", "c")
     run = scene.start("--max-unavailable", "1", target=SELECTED, app="app:2")
     scene.until_seen(any_patched(scene.image("app:2")), "the first is restarting")
     (first,) = scene.on_image("app:2")
     waiting = max({"a", "b", "c"} - {first})
-    scene.delete(f"pod/{waiting}", grace=1)
+    scene.evict(waiting)
     ended(run)
     assert scene.on_image("app:2") == {"a", "b", "c"} - {waiting}
     scene.check_no_orphans()

@@ -1,14 +1,16 @@
 """The Deployment's own objects after, and in the middle of, an upgrade: history, field ownership, pause, scale."""
 
+import re
+
 import pytest
 
 from tests.recorder import Object
 from tests.recorder.history import active_replicasets, end
-from tests.recorder.log import RECORD, annotation
+from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import images_in, is_observed
 from tests.scenarios.manifests import deployment, service
-from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import Running
+from tests.scenarios.scene import SETTLE, WEB, Ended, Scene
+from tests.scenarios.stage import Moment, Running
 
 
 def test_no_history_is_kept(scene: Scene) -> None:
@@ -55,18 +57,35 @@ def image_managers(workload: Object) -> set[str]:
     return owners
 
 
-def test_there_and_back_and_on(scene: Scene) -> None:
-    """The second and third upgrade meet ReplicaSets that hold old templates. The history is that of classic rollouts."""
-    scene.web(2)
-    histories = [
-        ("app:2", {1: "app:1", 2: "app:2"}),
-        ("app:1", {2: "app:2", 3: "app:1"}),
-        ("app:3", {2: "app:2", 3: "app:1", 4: "app:3"}),
-    ]
-    for restarts, (ref, history) in enumerate(histories, 1):
+THERE_AND_BACK = ("app:2", "app:1", "app:3", "app:2", "app:1")
+KEPT = {
+    0: ({2: "app:2"}, {3: "app:1"}, {4: "app:3"}, {5: "app:2"}, {6: "app:1"}),
+    1: (
+        {1: "app:1", 2: "app:2"},
+        {2: "app:2", 3: "app:1"},
+        {3: "app:1", 4: "app:3"},
+        {4: "app:3", 5: "app:2"},
+        {5: "app:2", 6: "app:1"},
+    ),
+    10: (
+        {1: "app:1", 2: "app:2"},
+        {2: "app:2", 3: "app:1"},
+        {2: "app:2", 3: "app:1", 4: "app:3"},
+        {3: "app:1", 4: "app:3", 5: "app:2"},
+        {4: "app:3", 5: "app:2", 6: "app:1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", [pytest.param(0, marks=pytest.mark.proof), pytest.param(1, marks=pytest.mark.proof), 10])
+def test_there_and_back_and_on(scene: Scene, limit: int) -> None:
+    """From the second on each meets ReplicaSets that hold old templates. The history is that of classic rollouts."""
+    scene.web(2, revision_history_limit=limit)
+    for restarts, (ref, history) in enumerate(zip(THERE_AND_BACK, KEPT[limit], strict=True), 1):
         scene.witness.mark()
         scene.upgrade("--max-unavailable", "2", app=ref)
-        scene.check_quiet()
+        scene.until(lambda wanted=history: scene.history() == wanted, f"the history is {history}", 20)  # type: ignore[misc]
+        scene.check_quiet(2)
         scene.check(upgraded=2, max_unavailable=2)
         scene.check_same_pods()
         scene.check_consistent(ref, history, replicas=2)
@@ -108,13 +127,14 @@ def test_a_pause_of_the_users_own_is_kept(scene: Scene) -> None:
     scene.check_same_pods()
 
 
-def test_pods_deleted_in_the_middle(scene: Scene) -> None:
+def test_pods_deleted_and_evicted_in_the_middle(scene: Scene) -> None:
     """One that was upgraded, one that is worked on, one that waits: their replacements come up old, and are caught up."""
     scene.web(4)
     running, done, closing = begin(scene)
     waiting = next(name for name in sorted(scene.before) if name not in (done, closing))
-    for name in (done, closing, waiting):
+    for name in (done, closing):
         scene.delete(f"pod/{name}")
+    scene.evict(waiting)
     scene.end(running)
 
     scene.check_quiet()
@@ -146,6 +166,83 @@ def test_scaled_in_the_middle(scene: Scene, first: int, last: int) -> None:
         scene.scale(WEB, 1)
         scene.until_rolled_out()
         scene.check_runs(1, app="app:2")
+
+
+STAGES = {
+    "paused": r"PATCH .*/deployments/web .*paused",
+    "the ReplicaSet is new": r"PATCH .*/replicasets/",
+    "the Deployment is new": r"PATCH .*/deployments/web .*template",
+    "the old template is buried": r"POST .*/replicasets",
+}
+
+
+def scaling(scene: Scene, to: dict[str, int]) -> Ended:
+    """An upgrade in which the Deployment is scaled to so many right after the writes named."""
+    left = dict(to)
+
+    def met(_command: Running, write: str, moment: Moment) -> None:
+        for stage, replicas in list(left.items()):
+            if moment == "after" and re.match(STAGES[stage], write):
+                del left[stage]
+                scene.scale(WEB, replicas)
+
+    words = ("upgrade", WEB, f"app={scene.image('app:2')}", "-o", "json", *SETTLE, "--max-unavailable", "3")
+    ended = scene.end(scene.stage.start(*words, on_write=met))
+    assert not left
+    return ended
+
+
+def check_scaled(scene: Scene, replicas: int) -> None:
+    """Nothing was rolled out: whoever was there from the first still is, as far as so many are wanted."""
+    scene.until(lambda: len(scene.all("pod")) == replicas, "scaled, and the others are gone")
+    scene.until_rolled_out()
+    scene.check_runs(replicas, app="app:2")
+    scene.check_quiet()
+    assert "paused" not in scene.get(WEB)["spec"]
+    assert scene.history() == {1: "app:1", 2: "app:2"}
+    if replicas >= len(scene.before):
+        assert set(scene.before.values()) <= set(scene.uids().values())
+    scene.check(upgraded=None, max_unavailable=3, writes=None)
+
+
+def test_scaled_at_each_stage_of_the_commit(scene: Scene) -> None:
+    scene.web(3)
+    scene.run_gates()
+    scaling(scene, dict(zip(STAGES, (4, 6, 5, 7), strict=True)))
+    check_scaled(scene, 7)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("replicas", [5, 1, 0])
+@pytest.mark.parametrize("moment", STAGES)
+def test_scaled_at_one_stage_of_the_commit(scene: Scene, moment: str, replicas: int) -> None:
+    scene.web(3)
+    scene.run_gates()
+    scaling(scene, {moment: replicas})
+    check_scaled(scene, replicas)
+    if not replicas:
+        scene.scale(WEB, 2)
+        check_scaled(scene, 2)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("moment", STAGES)
+def test_scaled_to_nothing_and_back_in_a_commit_that_nobody_finishes(scene: Scene, moment: str) -> None:
+    """Then the controller gives pods to the newest ReplicaSet: never to the one that only keeps the old template."""
+    scene.web(2)
+    scene.run_gates()
+    command = scene.command("--max-unavailable", "2", app="app:2")
+    scene.killed_at(STAGES[moment], 1, "after", *command)
+    for replicas in (0, 2):
+        scene.scale(WEB, replicas)
+        scene.until(lambda wanted=replicas: len(scene.all("pod")) == wanted, f"{replicas} pods")  # type: ignore[misc]
+    scene.until(lambda: all(condition(p, "Ready") == "True" for p in scene.pods()), "the new ones serve")
+    scene.remember()
+    done = scene.inplace(*command)
+    assert done.code == 0, done
+    scene.check_quiet()
+    scene.check_same_pods()
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
 
 
 def begin(scene: Scene) -> tuple[Running, str, str]:

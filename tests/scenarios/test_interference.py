@@ -98,6 +98,7 @@ def test_somebody_starts_a_rollout(scene: Scene, act: str, moment: str) -> None:
         scene.until_rolled_out()
         scene.remember()
     interrupted(scene, ROLLOUTS[act], moment)
+    assert act == "edit" or "somebody else has changed it since" in scene.inplace("status", WEB).stdout
     check_the_same_command_upgrades(scene, HISTORIES[act])
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.recorder import Object
-from tests.scenarios.manifests import deployment, pod, service
+from tests.scenarios.manifests import deployment, pod, replicaset, service
 from tests.scenarios.scene import WEB, Scene
 from tests.scenarios.stage import MERGE
 
@@ -43,23 +43,43 @@ def test_pods_without_the_gate(scene: Scene) -> None:
     assert scene.on_image("app:2") == set()
 
 
-def test_pods_that_somebody_else_manages(scene: Scene) -> None:
+def owned(obj: Object, api_version: str, kind: str) -> Object:
+    """By something called `shop`. The garbage collector would delete what a known kind owned: others it leaves alone."""
+    owner = {"apiVersion": api_version, "kind": kind, "name": "shop", "uid": "1234", "controller": True}
+    obj["metadata"]["ownerReferences"] = [owner]
+    return obj
+
+
+def test_what_somebody_else_manages(scene: Scene) -> None:
+    """By its name or by its kind: whose it is, and the right tool."""
     image, new = scene.image("app:1"), f"app={scene.image('app:2')}"
-    clone = pod("clone", image)
-    # The garbage collector would delete a pod of an unknown owner's uid: what it does not know, it leaves alone.
-    clone["metadata"]["ownerReferences"] = [
-        {"apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "name": "shop", "uid": "1234", "controller": True}
-    ]
-    scene.deploy(deployment("web", image, replicas=1), clone, count=2)
-    (name,) = (name for name in scene.before if name != "clone")
-    (replica_set,) = (rs["metadata"]["name"] for rs in scene.all("rs"))
+    clone = owned(pod("clone", image), "apps.kruise.io/v1alpha1", "CloneSet")
+    stateful = owned(pod("db-0", image), "apps.kruise.io/v1beta1", "StatefulSet")
+    unheard = owned(pod("odd", image), "example.com/v1", "Unheard")
+    of_rollout = owned(replicaset("canary", image, replicas=1), "argoproj.io/v1alpha1", "Rollout")
+    scene.deploy(deployment("web", image, replicas=1), clone, stateful, unheard, of_rollout, count=5)
+    (replica_set,) = (rs["metadata"]["name"] for rs in scene.all("rs") if rs["metadata"]["name"] != "canary")
+    (name,) = (name for name in scene.before if name.startswith(f"{replica_set}-"))
     for target, said in {
-        "pod/clone": ("managed by CloneSet/shop", "OpenKruise"),
+        "pod/clone": ("managed by CloneSet/shop", "OpenKruise upgrades it in place itself; change the image in CloneSet/shop"),
+        "pod/db-0": ("managed by StatefulSet/shop", "OpenKruise upgrades it in place itself"),
+        "pod/odd": ("managed by Unheard/shop", "change the image in Unheard/shop"),
+        "rs/canary": ("managed by Rollout/shop", "Argo Rollouts manages it; change the image there"),
         f"pod/{name}": (f"managed by ReplicaSet/{replica_set}",),
         f"rs/{replica_set}": ("managed by Deployment/web", "upgrade deploy/web"),
     }.items():
         scene.check_refused(scene.inplace("upgrade", target, new), REFUSED, *said)
+    scene.check_refused(scene.inplace("upgrade", "cloneset/shop", new), 2, "OpenKruise upgrades a cloneset in place itself")
+    scene.check_refused(scene.inplace("upgrade", "rollout/shop", new), 2, "kubectl argo rollouts set image")
     assert scene.our_writes() == []
+
+
+def test_what_a_tool_syncs_is_upgraded_with_a_warning(scene: Scene) -> None:
+    scene.web(1, serve=False)
+    scene.annotate(WEB, {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:x/web"})
+    planned = scene.inplace("plan", WEB, f"app={scene.image('app:2')}")
+    assert planned.code == 0, planned
+    assert "warning: deploy/web is managed by Argo CD (shop:apps/Deployment:x/web): its next sync sets" in planned.stderr
 
 
 def by_hand(name: str, *addresses: str) -> tuple[Object, Object]:

@@ -18,6 +18,7 @@ from inplace.model.workloads import (
     StatefulSetSpec,
 )
 from tests.builders import (
+    LIVE_UID,
     NEW,
     deployment,
     facts,
@@ -53,8 +54,16 @@ def test_a_deployment_comes_back_old() -> None:
 
 
 def test_a_deployment_in_its_commit() -> None:
-    (line,) = standing(observed(target=of_deployment(deployment(paused=True), replica_set())), run(commit=Commit()))
+    begun = run(commit=Commit(live_uid=LIVE_UID))
+    (line,) = standing(observed(target=of_deployment(deployment(paused=True), replica_set())), begun)
     assert line.startswith("paused by the run while its templates change; its commit has begun")
+
+
+def test_a_deployment_that_somebody_else_has_changed_since() -> None:
+    """What a pod that dies comes back as is then for them to say."""
+    foreign = of_deployment(deployment({"app": "repo/app:9"}), replica_set())
+    (line,) = standing(observed(target=foreign), run(outcome="Failed"))
+    assert line.startswith("somebody else has changed it since")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""Nodes that fall silent in the middle of an upgrade. On the embedded cluster alone: a real kubelet is not to be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.recorder import Object
+from tests.recorder.log import condition
+from tests.scenarios.facts import any_patched, back, recorded
+from tests.scenarios.scene import Scene
+from tests.scenarios.virtual import VirtualStage
+
+HISTORY = {1: "app:1", 2: "app:2"}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[VirtualStage]:
+    made = VirtualStage("shop", tmp_path / "recorder.jsonl")
+    yield made
+    made.close()
+
+
+def node_of(pod: Object) -> str:
+    return str(pod["spec"]["nodeName"])
+
+
+def fallen_silent(scene: Scene, stage: VirtualStage, node: str) -> None:
+    """Until its pods are called not ready."""
+    stage.cluster.stop_node(node)
+    scene.until(lambda: all(condition(p, "Ready") == "False" for p in scene.pods() if node_of(p) == node), "it is noticed")
+
+
+def test_its_pods_wait_and_the_others_go_on(stage: VirtualStage) -> None:
+    scene = Scene(stage)
+    scene.web(4)
+    lost = node_of(scene.pods()[0])
+    theirs = {p["metadata"]["name"] for p in scene.pods() if node_of(p) == lost}
+    fallen_silent(scene, stage, lost)
+    run = stage.start(*scene.command("--max-unavailable", str(len(theirs) + 1), app="app:2"))
+    scene.until(lambda: "which does not report" in run.stdout, "it says what it waits for")
+    assert f"({lost}), which does not report" in run.stdout
+    scene.until_seen(back(scene.image("app:2"), 4 - len(theirs)), "the others are back")
+    stage.let_pass(30)
+    assert scene.on_image("app:2") == set(scene.before) - theirs
+    assert not recorded(scene.pods())
+    stage.cluster.start_node(lost)
+    ended = run.wait()
+    assert ended.code == 0, ended
+    scene.check_same_pods()
+    scene.check_restarts(*[{"app": 1}] * 4)
+    scene.check_consistent("app:2", HISTORY, replicas=4)
+
+
+def test_without_a_budget_for_it_nothing_is_touched(stage: VirtualStage) -> None:
+    """The silent pods are all that may be unavailable."""
+    scene = Scene(stage)
+    scene.web(4)
+    fallen_silent(scene, stage, node_of(scene.pods()[0]))
+    run = stage.start(*scene.command("--max-unavailable", "1", app="app:2"))
+    ended = run.wait(600)
+    assert ended.code == 1, ended
+    assert "gave up after 5 minutes: waiting" in ended.stdout, ended
+    assert scene.on_image("app:2") == set()
+
+
+def test_a_pod_whose_node_is_lost_while_it_restarts_fails_and_is_finished_later(stage: VirtualStage) -> None:
+    scene = Scene(stage)
+    scene.web(3)
+    command = scene.command("--max-unavailable", "1", "--restart-timeout", "60s", app="app:2")
+    run = stage.start(*command)
+    scene.until_seen(any_patched(scene.image("app:2")), "the first is restarting")
+    (first,) = recorded(scene.pods())
+    stage.cluster.stop_node(node_of(first))
+    ended = run.wait()
+    name = first["metadata"]["name"]
+    assert ended.code == 1, ended
+    assert f"pod/{name} RestartTimeout: waiting" in ended.stdout, ended
+    assert f"pod/{name} is still closed" in ended.stdout, ended
+    assert scene.on_image("app:2") == {name}
+    stage.cluster.start_node(node_of(first))
+    again = stage.start(*command).wait()
+    assert again.code == 0, again
+    scene.check_same_pods()
+    scene.check_restarts(*[{"app": 1}] * 3)
+    scene.check_consistent("app:2", HISTORY)
+
+
+def test_pods_that_are_made_elsewhere_are_caught_up(stage: VirtualStage) -> None:
+    """After five minutes of silence the cluster gives them up. Their successors are upgraded; the run ends when the old ones
+    are known to be gone, and says so as long as they are not."""
+    scene = Scene(stage)
+    scene.web(4)
+    lost = node_of(scene.pods()[0])
+    fallen_silent(scene, stage, lost)
+    stage.let_pass(250)
+    scene.run_gates()
+    command = scene.command("--max-unavailable", "4", app="app:2")
+    ended = stage.start(*command).wait(600)
+    assert ended.code == 1, ended
+    assert "4 of 4 pods updated: gave up after 5 minutes: waiting for 2 pods to be deleted" in ended.stdout, ended
+    scene.remember()
+    assert {node_of(p) for p in scene.pods()} == set(stage.cluster.kubelets) - {lost}
+    stage.cluster.start_node(lost)
+    again = stage.start(*command).wait()
+    assert again.code == 0, again
+    scene.check_same_pods()
+    scene.check_consistent("app:2", HISTORY, replicas=4)
