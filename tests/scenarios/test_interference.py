@@ -154,6 +154,7 @@ def test_somebody_changes_it_during_the_commit(scene: Scene, act: str, moment: s
     scene.check_quiet()
 
 
+@pytest.mark.proof
 def test_a_template_of_a_replica_set_is_changed(scene: Scene) -> None:
     scene.deploy(replicaset("web", scene.image("app:1")), service("web"), count=3)
     command = scene.command("--max-unavailable", "1", target="rs/web", app="app:2")

@@ -39,7 +39,7 @@ def check_said(text: str, *words: str) -> None:
         assert claim not in text, text
 
 
-@pytest.mark.parametrize("target", ["deploy/web", "rs/web", "pods -l app=web"])
+@pytest.mark.parametrize("target", ["deploy/web", pytest.param("rs/web", marks=pytest.mark.proof), "pods -l app=web"])
 def test_they_are_upgraded_and_nothing_is_claimed(scene: Scene, target: str) -> None:
     deploy(scene, target)
     refused = scene.inplace(*scene.command(target=target, app="app:2"))
