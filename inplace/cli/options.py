@@ -182,7 +182,7 @@ def run_options(command: F) -> F:
     @functools.wraps(command)
     def wrapped(**named: Any) -> Any:
         values = {field: named.pop(field) for field, _, _ in _UPGRADE}
-        given = {field: value for field, value in values.items() if value not in (None, (), False)}
+        given = {field: value for field, value in values.items() if value is not False and value not in (None, ())}
         return command(given=given, **named)
 
     for field, flag, settings in reversed(_UPGRADE):

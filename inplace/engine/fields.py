@@ -1,8 +1,9 @@
-"""Ownership of image fields under server-side apply (`metadata.managedFields`), as pure functions over plain JSON.
+"""Ownership of the fields that we change under server-side apply (`metadata.managedFields`), as pure functions over plain JSON.
 
-Our PATCH of a template image makes our field manager the owner, and the user's next `kubectl apply --server-side` (or Helm 4,
-Flux, Argo CD) fails with a conflict. So who owned each image field is remembered, and given back after the commit: measured, no
-new generation, and the next apply is clean. Client-side apply keeps its own annotation and needs nothing.
+Our PATCH of a template image, or of an update strategy, makes our field manager the owner, and the user's next `kubectl apply
+--server-side` (or Helm 4, Flux, Argo CD) that changes it fails with a conflict. So who owned each of them is remembered, and
+given back after the commit: measured, no new generation, and the next apply is clean. Client-side apply keeps its own
+annotation and needs nothing.
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ from inplace.model.run import FieldOwner
 
 TEMPLATE_PATH = ("f:spec", "f:template", "f:spec")
 POD_PATH = ("f:spec",)
+STRATEGY = "f:updateStrategy"
 _GROUPS = ("f:containers", "f:initContainers")
 
 Entry = Mapping[str, Any]
 
 
-def image_owners(managed: Iterable[Entry], containers: Iterable[str], path: Sequence[str], ours: str) -> tuple[FieldOwner, ...]:
-    """The appliers, other than `ours`, that own the image of any of these containers."""
+def owners_of(managed: Iterable[Entry], containers: Iterable[str], path: Sequence[str], ours: str) -> tuple[FieldOwner, ...]:
+    """The appliers, other than `ours`, that own the image of any of these containers, or the update strategy."""
     wanted = sorted(containers)
     owners = []
     for entry in managed:
         if entry.get("operation") != "Apply" or entry.get("manager") == ours:
             continue
         owned = tuple(name for name in wanted if _owns(entry, name, path))
-        if owned:
+        strategy = _at(entry.get("fieldsV1") or {}, ("f:spec", STRATEGY))
+        if owned or strategy:
             owners.append(
                 FieldOwner(
                     manager=entry.get("manager", ""),
@@ -35,13 +38,14 @@ def image_owners(managed: Iterable[Entry], containers: Iterable[str], path: Sequ
                     api_version=entry.get("apiVersion", ""),
                     subresource=entry.get("subresource", ""),
                     containers=owned,
+                    strategy=_copy(strategy),
                 )
             )
     return tuple(owners)
 
 
 def give_back(managed: Sequence[Entry], owners: Iterable[FieldOwner], path: Sequence[str], ours: str) -> list[dict[str, Any]]:
-    """managedFields in which the owners own their image fields again, and `ours` owns none of those."""
+    """managedFields in which the owners own their fields again, and `ours` owns none of those."""
     result = [_copy(entry) for entry in managed]
     for owner in owners:
         entry = next((e for e in result if _is(e, owner)), None)
@@ -57,10 +61,14 @@ def give_back(managed: Sequence[Entry], owners: Iterable[FieldOwner], path: Sequ
             result.append(entry)
         for name in owner.containers:
             _add(entry, name, path)
+        if owner.strategy:
+            entry["fieldsV1"].setdefault("f:spec", {})[STRATEGY] = _copy(owner.strategy)
         for mine in result:
             if mine.get("manager") == ours:
                 for name in owner.containers:
                     _remove(mine, name, path)
+                if owner.strategy:
+                    _prune(mine, ["f:spec", STRATEGY])
     return [entry for entry in result if entry.get("manager") != ours or entry.get("fieldsV1")]
 
 
@@ -112,14 +120,18 @@ def _add(entry: dict[str, Any], name: str, path: Sequence[str]) -> None:
 
 def _remove(entry: dict[str, Any], name: str, path: Sequence[str]) -> None:
     for group in _GROUPS:
-        steps = [*path, group, _key(name), "f:image"]
-        trail = [entry.get("fieldsV1") or {}]
-        for step in steps[:-1]:
-            trail.append(trail[-1].get(step) or {})
-        trail[-1].pop(steps[-1], None)
-        for parent, step in zip(reversed(trail[:-1]), reversed(steps[:-1]), strict=True):
-            if step in parent and (not parent[step] or set(parent[step]) == {"."}):
-                del parent[step]
+        _prune(entry, [*path, group, _key(name), "f:image"])
+
+
+def _prune(entry: dict[str, Any], steps: Sequence[str]) -> None:
+    """The field goes, and whatever is empty without it."""
+    trail = [entry.get("fieldsV1") or {}]
+    for step in steps[:-1]:
+        trail.append(trail[-1].get(step) or {})
+    trail[-1].pop(steps[-1], None)
+    for parent, step in zip(reversed(trail[:-1]), reversed(steps[:-1]), strict=True):
+        if step in parent and (not parent[step] or set(parent[step]) == {"."}):
+            del parent[step]
 
 
 def _copy(value: Any) -> Any:

@@ -80,13 +80,16 @@ class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class FieldOwner(Wire, frozen=True, kw_only=True):
-    """A server-side-apply manager that owned image fields before us: they are given back to it after the commit."""
+    """A server-side-apply manager that owned fields before us: they are given back to it after the commit."""
 
     manager: str
     operation: str
     api_version: str
     subresource: str = ""
     containers: tuple[str, ...] = ()
+    """Those whose image it owned."""
+    strategy: dict[str, Any] = {}
+    """What it owned of `spec.updateStrategy`, in the form of fieldsV1."""
     pod: str = ""
     """For bare pods: which."""
 

@@ -17,7 +17,7 @@ import msgspec
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine import undo as undoing
-from inplace.engine.fields import TEMPLATE_PATH, image_owners, last_writer
+from inplace.engine.fields import TEMPLATE_PATH, last_writer, owners_of
 from inplace.engine.history import number_of
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
@@ -345,7 +345,7 @@ class Session:
         found: list[FieldOwner] = []
         for pod, managed in self.found.managed:
             path = ("f:spec",) if pod else TEMPLATE_PATH
-            owners = image_owners(managed, containers, path, FIELD_MANAGER)
+            owners = owners_of(managed, containers, path, FIELD_MANAGER)
             found += [msgspec.structs.replace(owner, pod=pod) for owner in owners]
         return tuple(found)
 

@@ -1,7 +1,9 @@
 """Everything that is wrong without asking a cluster: exit code 2, one line, no request."""
 
+import click
 import pytest
 
+from inplace.cli.options import run_options
 from tests.cli.fakes import Command, FakeServer
 
 IMAGE = "app=repo/app:2"
@@ -77,3 +79,17 @@ def test_a_usage_error_is_one_line_and_code_2(command: Command, server: FakeServ
 
 def test_a_usage_error_of_the_plugin_names_the_plugin(command: Command) -> None:
     assert command("upgrade", prog="kubectl inplace").error.endswith("(see `kubectl inplace upgrade --help`)")
+
+
+def test_zero_is_a_value_and_no_flag_is_none() -> None:
+    """Scar: `0.0 in (None, (), False)` is true, and `--settle 0s` was taken for not given."""
+    seen: list[dict[str, object]] = []
+
+    @click.command()
+    @run_options
+    def asked(given: dict[str, object]) -> None:
+        seen.append(given)
+
+    asked.main(["--settle", "0s"], standalone_mode=False)
+    asked.main(["--without-gate"], standalone_mode=False)
+    assert seen == [{"settle_seconds": 0.0}, {"without_gate": True}]

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back, image_owners, last_writer
+from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back, last_writer, owners_of
 from inplace.model.run import FieldOwner
 
 OURS = "inplace"
@@ -54,40 +54,40 @@ STATUS = {
 
 class TestOwners:
     def test_an_applier_of_the_image(self) -> None:
-        assert image_owners([STATUS, applied()], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
+        assert owners_of([STATUS, applied()], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
 
     def test_client_side_apply_and_edit_need_nothing(self) -> None:
         client = applied("kubectl-client-side-apply", operation="Update")
-        assert image_owners([client, STATUS], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert owners_of([client, STATUS], ["app"], TEMPLATE_PATH, OURS) == ()
 
     def test_we_ourselves_are_no_owner_to_give_back_to(self) -> None:
-        assert image_owners([applied(OURS)], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert owners_of([applied(OURS)], ["app"], TEMPLATE_PATH, OURS) == ()
 
     def test_an_applier_of_everything_but_the_image(self) -> None:
-        assert image_owners([applied(image=False)], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert owners_of([applied(image=False)], ["app"], TEMPLATE_PATH, OURS) == ()
 
     def test_only_the_containers_asked_about(self) -> None:
-        (owner,) = image_owners([applied("helm", "app", "mesh", "log")], ["mesh", "app", "gone"], TEMPLATE_PATH, OURS)
+        (owner,) = owners_of([applied("helm", "app", "mesh", "log")], ["mesh", "app", "gone"], TEMPLATE_PATH, OURS)
         assert owner.containers == ("app", "mesh")
 
     def test_several_appliers_share_it(self) -> None:
-        owners = image_owners([applied("argo"), applied("helm")], ["app"], TEMPLATE_PATH, OURS)
+        owners = owners_of([applied("argo"), applied("helm")], ["app"], TEMPLATE_PATH, OURS)
         assert [o.manager for o in owners] == ["argo", "helm"]
 
     def test_a_sidecar(self) -> None:
         entry = applied()
         spec = entry["fieldsV1"]["f:spec"]["f:template"]["f:spec"]
         spec["f:initContainers"] = {key("mesh"): {"f:image": {}}}
-        (owner,) = image_owners([entry], ["mesh"], TEMPLATE_PATH, OURS)
+        (owner,) = owners_of([entry], ["mesh"], TEMPLATE_PATH, OURS)
         assert owner.containers == ("mesh",)
 
     def test_a_bare_pod(self) -> None:
         entry = {**applied(), "apiVersion": "v1", "fieldsV1": {"f:spec": {"f:containers": {key("app"): {"f:image": {}}}}}}
-        assert image_owners([entry], ["app"], POD_PATH, OURS)[0].api_version == "v1"
-        assert image_owners([entry], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert owners_of([entry], ["app"], POD_PATH, OURS)[0].api_version == "v1"
+        assert owners_of([entry], ["app"], TEMPLATE_PATH, OURS) == ()
 
     def test_entries_without_fields(self) -> None:
-        assert image_owners([{}, {"operation": "Apply", "manager": "x", "fieldsV1": None}], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert owners_of([{}, {"operation": "Apply", "manager": "x", "fieldsV1": None}], ["app"], TEMPLATE_PATH, OURS) == ()
 
 
 class TestGivingBack:
@@ -118,7 +118,7 @@ class TestGivingBack:
         assert status == STATUS
         assert (entry["manager"], entry["operation"], entry["apiVersion"]) == ("helm", "Apply", "apps/v1")
         assert entry["fieldsV1"] == patched("app")["fieldsV1"]
-        assert image_owners([entry], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
+        assert owners_of([entry], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
 
     def test_a_sidecar_goes_back_to_the_init_containers(self) -> None:
         entry, mine = applied(), patched()
@@ -158,3 +158,31 @@ class TestLastWriter:
     def test_may_be_nobody(self) -> None:
         assert last_writer([{"manager": "inplace", "fieldsV1": {"f:spec": {}}}], "inplace") == ""
         assert last_writer([{"manager": "old", "fieldsV1": {"f:spec": {}}}], "inplace") == "field manager old"
+
+
+class TestStrategy:
+    """Of a StatefulSet or a DaemonSet: as a real API server shows it after the partition went up and down again."""
+
+    OWNED: dict[str, Any] = {"f:rollingUpdate": {"f:partition": {}}, "f:type": {}}
+
+    def entries(self) -> list[dict[str, Any]]:
+        helm, mine = applied(), patched("app")
+        helm["fieldsV1"]["f:spec"]["f:updateStrategy"] = {"f:type": {}}
+        mine["fieldsV1"]["f:spec"]["f:updateStrategy"] = {"f:rollingUpdate": {".": {}, "f:partition": {}}}
+        return [helm, mine]
+
+    def test_its_applier_is_an_owner(self) -> None:
+        helm = applied(image=False)
+        helm["fieldsV1"]["f:spec"]["f:updateStrategy"] = self.OWNED
+        (owner,) = owners_of([helm], ["app"], TEMPLATE_PATH, OURS)
+        assert (owner.containers, owner.strategy) == ((), self.OWNED)
+
+    def test_is_given_back_whole(self) -> None:
+        owner = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",), strategy=self.OWNED)
+        (back,) = give_back(self.entries(), [owner], TEMPLATE_PATH, OURS)
+        assert back["manager"] == "helm"
+        assert back["fieldsV1"]["f:spec"]["f:updateStrategy"] == self.OWNED
+
+    def test_one_that_nobody_applied_is_left_alone(self) -> None:
+        back = give_back(self.entries(), [HELM], TEMPLATE_PATH, OURS)
+        assert back[1]["fieldsV1"] == {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {".": {}, "f:partition": {}}}}}
