@@ -100,6 +100,9 @@ def changed_in_template(observed: Observed, run: Run) -> dict[str, str]:
 
 
 def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
+    found = workload.workload_of(observed)
+    if found is not None and workload.is_gone(observed):
+        return f"{run.target} is being deleted"
     match observed.target:
         case (
             DeploymentTarget(deployment=None)

@@ -39,10 +39,11 @@ def workload_of(observed: Observed) -> Workload | None:
 
 
 def is_gone(observed: Observed) -> bool:
-    """Deleted, or no pods left of a selection."""
+    """Deleted, or about to be (its ReplicaSets may be orphaned by then); or no pods are left of a selection."""
     if isinstance(observed.target, PodsTarget):
         return not observed.pods
-    return workload_of(observed) is None
+    workload = workload_of(observed)
+    return workload is None or workload.metadata.deletion_timestamp is not None
 
 
 def uid_of(observed: Observed) -> str:

@@ -123,7 +123,8 @@ class Repair:
         try:
             if target.kind != "Pods":
                 found = self._api.get(WORKLOADS[target.kind], target.namespace, target.name)
-                return bool(run.target_uid) and found.metadata.uid != run.target_uid
+                is_another = bool(run.target_uid) and found.metadata.uid != run.target_uid
+                return is_another or found.metadata.deletion_timestamp is not None
             if target.selector:
                 return not self._api.list(PODS, target.namespace, label_selector=target.selector).items
             return not any(pod.name in target.pod_names for pod in self._api.list(PODS, target.namespace).items)

@@ -257,6 +257,14 @@ class TestTarget:
         assert made.finished is not None
         assert (made.finished.outcome, made.finished.message) == ("Failed", "deploy/web was deleted")
 
+    def test_about_to_be_deleted_with_its_replica_sets_orphaned_already(self) -> None:
+        """As a real garbage collector does it for `--cascade=orphan`."""
+        d = deployment()
+        meta = msgspec.structs.replace(d.metadata, deletion_timestamp="2026-01-01T00:00:00Z")
+        made = planned(observed(target=of_deployment(msgspec.structs.replace(d, metadata=meta))))
+        assert made.finished is not None
+        assert (made.finished.outcome, made.finished.message) == ("Failed", "deploy/web was deleted")
+
     def test_bare_pods_that_have_all_gone_are_no_success(self) -> None:
         r = run(target=TargetRef(kind="Pods", namespace=NS, selector="app=web"))
         made = planned(observed(target=of_pods()), r)

@@ -70,6 +70,13 @@ class TestTarget:
         assert refusal(observed(target=of_deployment(None))) == "deploy/web does not exist in namespace default"
         assert "does not exist" in refusal(observed(target=of_replica_set(None)))
 
+    def test_that_is_being_deleted(self) -> None:
+        d = deployment()
+        leaving = msgspec.structs.replace(
+            d, metadata=msgspec.structs.replace(d.metadata, deletion_timestamp="2026-01-01T00:00:00Z")
+        )
+        assert refusal(observed(*pods(), target=of_deployment(leaving, replica_set()))) == "deploy/web is being deleted"
+
     def test_pods_that_do_not_exist(self) -> None:
         assert refusal(observed(target=of_pods("web-a")), BARE) == "pod/web-a does not exist in namespace default"
         assert refusal(observed(target=of_pods()), SELECTED) == "no pods match 'app=web' in namespace default"
