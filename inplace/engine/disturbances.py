@@ -27,8 +27,9 @@ from inplace.model.names import WorkloadKind
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, StatefulSet
 
-GRACE_SECONDS = 5.0
-"""A pod of an older revision in reach of the controller may just be one that it has not seen yet that it need not make."""
+GRACE_SECONDS = 1.0
+"""A pod of an older revision above a StatefulSet's partition may just be one that its controller has made before it saw the
+partition go down, and deletes at once. A DaemonSet's never makes one."""
 
 
 def disturbed(observed: Observed, run: Run, clocks: Clocks) -> Broken | None:
@@ -98,7 +99,7 @@ def _revisioned(
     if not is_ours(workload.spec.update_strategy, run, kind):
         return Broken(f"the updateStrategy of {name} was changed in the middle")
     pod = exposed(observed, workload, run, run.revision) if run.revision else ""
-    if pod and clocks.expired("disturbed/strategy", GRACE_SECONDS):
+    if pod and (kind == "DaemonSet" or clocks.expired("disturbed/strategy", GRACE_SECONDS)):
         return Broken(f"the updateStrategy of {name} was changed in the middle: it lets its controller replace pod/{pod}")
     return None
 

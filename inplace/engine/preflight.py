@@ -59,6 +59,8 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
     problem = _target_problem(observed, run, resuming) or _pods_problem(observed, run, lease)
     if problem is None and not resuming and not _changes(observed, run):
         return NoChange()
+    if problem is None and not resuming:
+        problem = _two_revisions(observed, run)
     problem = problem or _budget_problem(observed, run) or _service_problem(observed, run)
     if problem is not None:
         return Refusal(problem)
@@ -118,7 +120,7 @@ def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
         case DeploymentTarget() if not resuming:
             return _two_templates(observed.target, run)
         case StatefulSetTarget() | DaemonSetTarget() as target if not resuming:
-            return _pods_of_other_templates(observed, target, run) or _two_revisions(observed, run)
+            return _pods_of_other_templates(observed, target, run)
         case _:
             return None
 

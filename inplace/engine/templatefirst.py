@@ -130,9 +130,11 @@ def exposed(observed: Observed, workload: StatefulSet | DaemonSet, run: Run, lab
     if strategy.get("type") == "OnDelete":
         return ""
     for facts in observed.pods:
-        if facts.pod.is_terminating or facts.uid in behind or revision_label(facts) == label:
+        if facts.uid in behind or revision_label(facts) == label:
             continue
-        if not isinstance(workload, StatefulSet) or index_of(workload, facts) >= partition_of(strategy):
+        if not isinstance(workload, StatefulSet):
+            return facts.pod.name
+        if not facts.pod.is_terminating and index_of(workload, facts) >= partition_of(strategy):
             return facts.pod.name
     return ""
 
