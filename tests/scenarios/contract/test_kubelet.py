@@ -67,16 +67,18 @@ def test_a_gate_takes_a_pod_out_and_back(scene: Scene) -> None:
     assert first["Pod"] < not_ready < first["EndpointSlice"]
 
 
-def test_the_generation_is_seen_before_the_container_changes(scene: Scene) -> None:
-    """It proves "seen", not "restarted". Then the id changes; ContainersReady goes False, and True again with the new one."""
+def test_the_generation_is_seen_no_later_than_the_container_changes(scene: Scene) -> None:
+    """Mostly earlier: it proves "seen", not "restarted" (a busy kubelet tells both at once). Then the id changes;
+    ContainersReady goes False, and True again with the new one."""
     uid = serve(scene, [app(scene)])
     old, generation = identity(scene), scene.get("pod/a")["metadata"]["generation"]
     new = change(scene, "app:2")
     scene.until(lambda: condition(scene.get("pod/a"), "Ready") == "True", "Ready again")
     versions = scene.versions(uid)
-    seen = [v for v in versions if v.object["status"].get("observedGeneration") == generation + 1]
-    assert statuses(seen[0].object)["app"]["containerID"] == old
-    assert statuses(seen[-1].object)["app"]["containerID"] == new
+    changed = with_id(versions, new)
+    assert {v.object["status"]["observedGeneration"] for v in changed} == {generation + 1}
+    assert {v.object["status"]["observedGeneration"] for v in with_id(versions, old)} >= {generation}
+    assert condition(changed[-1].object, "ContainersReady") == "True"
     told = [condition(v.object, "ContainersReady") for v in versions]
     assert [a for a, b in pairwise([*told, None]) if a != b] == ["True", "False", "True"]
     assert scene.ips() == scene.addresses
