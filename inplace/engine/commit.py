@@ -161,13 +161,12 @@ def _older_twin(live: ReplicaSet, replica_sets: tuple[ReplicaSet, ...], run: Run
     return None
 
 
-def withdraw(observed: Observed, run: Run) -> Act | None:
-    """Somebody else changed the Deployment while the commit had it paused: it goes on to what they wanted."""
-    match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None and run.commit is not None:
-            if deployment.spec.paused != run.commit.paused:
-                return Act(PauseTarget(*judged(deployment), paused=run.commit.paused), "giving `paused` back")
-    return None
+def unpause(target: DeploymentTarget, run: Run) -> Act | None:
+    """Gives `paused` back though the commit is not done."""
+    deployment = target.deployment
+    if deployment is None or run.commit is None or deployment.spec.paused == run.commit.paused:
+        return None
+    return Act(PauseTarget(*judged(deployment), paused=run.commit.paused), "giving `paused` back")
 
 
 def give_back(observed: Observed, run: Run, workload: Workload, kind: WorkloadKind) -> Next:

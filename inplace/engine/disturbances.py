@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from inplace.engine.acts import Broken
+from inplace.engine.actions import SetStrategy
+from inplace.engine.acts import Act, Broken
 from inplace.engine.clocks import Clocks
-from inplace.engine.commit import live_of
+from inplace.engine.commit import judged, live_of, unpause
 from inplace.engine.observed import (
     DaemonSetTarget,
     DeploymentTarget,
@@ -87,6 +88,20 @@ def _revisioned(
     run: Run,
     clocks: Clocks,
 ) -> Broken | None:
+    name, changed = str(run.target), _other_template(observed, target, workload, kind, run)
+    if changed is not None:
+        return changed
+    if not is_ours(workload.spec.update_strategy, run, kind):
+        return Broken(f"the updateStrategy of {name} was changed in the middle")
+    pod = exposed(observed, workload, run, run.revision) if run.revision else ""
+    if pod and (kind == "DaemonSet" or clocks.expired("disturbed/strategy", GRACE_SECONDS)):
+        return Broken(f"the updateStrategy of {name} was changed in the middle: it lets its controller replace pod/{pod}")
+    return None
+
+
+def _other_template(
+    observed: Observed, target: RevisionedTarget, workload: StatefulSet | DaemonSet, kind: WorkloadKind, run: Run
+) -> Broken | None:
     name, template = str(run.target), workload.spec.template
     foreign = _foreign_images(template, run, name)
     if foreign is not None:
@@ -94,14 +109,32 @@ def _revisioned(
     if run.revision and not holds(template, run.images):
         return Broken(f"the template of {name} was set back in the middle")
     changed = differences_from_pods(observed, target, kind, template)
-    if changed:
-        return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
-    if not is_ours(workload.spec.update_strategy, run, kind):
-        return Broken(f"the updateStrategy of {name} was changed in the middle")
-    pod = exposed(observed, workload, run, run.revision) if run.revision else ""
-    if pod and (kind == "DaemonSet" or clocks.expired("disturbed/strategy", GRACE_SECONDS)):
-        return Broken(f"the updateStrategy of {name} was changed in the middle: it lets its controller replace pod/{pod}")
-    return None
+    return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})") if changed else None
+
+
+def give_way(observed: Observed, run: Run) -> Act | None:
+    """Somebody else changed the workload while the run held it back: it goes on to what they wanted, as it would have
+    without the run. A strategy of their own stays."""
+    match observed.target:
+        case DeploymentTarget() as target:
+            return unpause(target, run)
+        case StatefulSetTarget(stateful_set=s) as target if s is not None:
+            return _give_strategy_back(observed, target, s, "StatefulSet", run)
+        case DaemonSetTarget(daemon_set=d) as target if d is not None:
+            return _give_strategy_back(observed, target, d, "DaemonSet", run)
+        case _:
+            return None
+
+
+def _give_strategy_back(
+    observed: Observed, target: RevisionedTarget, workload: StatefulSet | DaemonSet, kind: WorkloadKind, run: Run
+) -> Act | None:
+    now, own = workload.spec.update_strategy, run.strategy
+    if own is None or now == own or not is_ours(now, run, kind):
+        return None
+    if _other_template(observed, target, workload, kind, run) is None:
+        return None
+    return Act(SetStrategy(*judged(workload), kind, own), "giving the update strategy back")
 
 
 def differences_from_pods(

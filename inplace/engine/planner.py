@@ -18,6 +18,7 @@ from inplace.engine import target as workload
 from inplace.engine.actions import Action, ListPods, ListSlices
 from inplace.engine.budget import is_available
 from inplace.engine.clocks import Clocks
+from inplace.engine.disturbances import give_way
 from inplace.engine.drain import ignored_services
 from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
 from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
@@ -304,7 +305,7 @@ def _verdict(run: Run) -> Finished:
 def _finish_if_quiet(view: _View, finished: Finished) -> Plan:
     """Reopens what can be reopened first."""
     by_others = view.stop is not None and view.stop.by_others
-    withdraw = committing.withdraw if by_others else templatefirst.withdraw
+    withdraw = give_way if by_others else templatefirst.withdraw
     withdrawing = None if finished.outcome in ENDS else withdraw(view.observed, view.run)
     last = view.plan(() if withdrawing is None else [withdrawing.action])
     if view.observed.busy or view.observed.closing or any(not isinstance(action, ListSlices) for action in last.actions):

@@ -95,7 +95,7 @@ def images_before(observed: Observed, run: Run) -> dict[str, str]:
     return spec.images() if spec is not None else {}
 
 
-def changed_in_template(observed: Observed, run: Run) -> dict[str, str]:
+def images_ahead(observed: Observed, run: Run) -> dict[str, str]:
     """The images of the template that the pods do not run yet: what `upgrade` without images brings them to."""
     spec, before = template_spec(observed), images_before(observed, run)
     return {name: image for name, image in (spec.images() if spec else {}).items() if before.get(name) != image}

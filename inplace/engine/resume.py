@@ -56,8 +56,7 @@ def decide(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtake
     if stored is None or not stored.is_open or stored.target_uid != asked.target_uid:
         return Begin(asked, resuming=False)
     if overtaken and stored.commit is None:
-        strategy = asked.strategy if stored.strategy is None else stored.strategy
-        return Begin(msgspec.structs.replace(asked, strategy=strategy), resuming=False)
+        return Begin(asked, resuming=False)
     if asked.images and stored.asked_images != asked.images:
         if stored.commit is not None:
             return FinishFirst(_again(stored, {}))
@@ -68,17 +67,23 @@ def decide(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtake
 
 
 def _adopting(stored: Run, asked: Run) -> Run:
-    """A new run that takes over what the open one has begun: its pods, what they ran before, and the user's own strategy.
+    """A new run that takes over what the open one has begun: its pods, and what they ran before.
     Containers that only the old one named go on to where that was taking them."""
     return msgspec.structs.replace(
         asked,
         images={**stored.asked_images, **asked.images},
         from_images={**asked.from_images, **stored.from_images},
-        strategy=asked.strategy if stored.strategy is None else stored.strategy,
         owners=stored.owners or asked.owners,
         displaced=(*stored.displaced, stored.asked_images)[-MOST_DISPLACED:],
         takes_over=asked.takes_over or stored.takes_over,
     )
+
+
+def knowing(asked: Run, stored: Run | None, target_uid: str) -> Run:
+    """A new run with the update strategy that an open one has saved: what that one left is not its owner's own."""
+    if stored is None or not stored.is_open or stored.target_uid != target_uid:
+        return asked
+    return msgspec.structs.replace(asked, strategy=stored.strategy)
 
 
 def is_overtaken(stored: Run | None, observed: Observed) -> bool:

@@ -135,7 +135,7 @@ class Run(Wire, frozen=True, kw_only=True):
     paused: bool = False
     """The user's `spec.paused` of a Deployment, as it was when the run was last begun or resumed."""
     displaced: tuple[dict[str, str], ...] = ()
-    """What runs that this one took over from were taking the pods to: the template may hold that."""
+    """What runs that this one took over from were taking the pods to, or a person had: the template may hold that."""
     takes_over: bool = False
     """Begun without images: to bring the pods to the template, those behind a partition too."""
     strategy: dict[str, Any] | None = None

@@ -113,8 +113,8 @@ class Session:
 
     def preview(self, asked: Run, given: Mapping[str, Any]) -> Preview:
         """Judges, and changes nothing. Raises `Refused` where a stored run cannot be read."""
-        asked = self._completed(asked)
         stored = self._stored()
+        asked = self._completed(asked, stored)
         match resuming.decide(stored, asked, given, overtaken=resuming.is_overtaken(stored, self._look(asked))):
             case resuming.Begin(run=run, resuming=is_resumed):
                 pass
@@ -173,7 +173,7 @@ class Session:
             wanted = ask(stored)
             if isinstance(wanted, NothingToDo):
                 return wanted
-            asked = self._completed(wanted)
+            asked = self._completed(wanted, stored)
             match resuming.decide(stored, asked, given, overtaken=resuming.is_overtaken(stored, self._look(asked))):
                 case resuming.StillPaused(run=run):
                     return StillPaused(run)
@@ -326,18 +326,19 @@ class Session:
                 )
             self.inbox.wait(1.0)
 
-    def _completed(self, asked: Run) -> Run:
+    def _completed(self, asked: Run, stored: Run | None) -> Run:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
         observed = self._look(asked)
-        asked = resuming.as_seen(asked, observed)
-        images = checking.changed_in_template(observed, asked) if asked.takes_over else asked.images
-        have = checking.images_before(observed, asked)
+        asked = resuming.as_seen(resuming.knowing(asked, stored, uid_of(observed)), observed)
+        have, ahead = checking.images_before(observed, asked), checking.images_ahead(observed, asked)
+        images = ahead if asked.takes_over else asked.images
         return msgspec.structs.replace(
             asked,
             images=images,
             target_uid=uid_of(observed),
             revision_before=number_of(observed.target),
             from_images={name: have[name] for name in images if name in have},
+            displaced=(ahead,) if ahead.items() - images.items() else (),
             owners=self._owners(tuple(images)),
         )
 

@@ -80,15 +80,33 @@ def statefulset(
     replicas: int = 3,
     gate: str | None = GATE,
     parallel: bool = False,
+    first_ordinal: int | None = None,
+    strategy: Object | None = None,
     **pod_spec: Any,
 ) -> Object:
     """Its pods' gates must be opened one after the other unless parallel: use `deploy`. Make a Service of the name too."""
-    spec = {"replicas": replicas, "serviceName": name, "podManagementPolicy": "Parallel" if parallel else "OrderedReady"}
+    spec = {
+        "replicas": replicas,
+        "serviceName": name,
+        "podManagementPolicy": "Parallel" if parallel else "OrderedReady",
+        "ordinals": None if first_ordinal is None else {"start": first_ordinal},
+        "updateStrategy": strategy,
+    }
     return workload("StatefulSet", name, containers, gate, pod_spec, spec)
 
 
-def daemonset(name: str, containers: str | list[Object], *, gate: str | None = GATE, **pod_spec: Any) -> Object:
-    return workload("DaemonSet", name, containers, gate, pod_spec, {})
+def daemonset(
+    name: str, containers: str | list[Object], *, gate: str | None = GATE, strategy: Object | None = None, **pod_spec: Any
+) -> Object:
+    return workload("DaemonSet", name, containers, gate, pod_spec, {"updateStrategy": strategy})
+
+
+def partition(index: int) -> Object:
+    """A StatefulSet's update strategy."""
+    return {"type": "RollingUpdate", "rollingUpdate": {"partition": index}}
+
+
+ON_DELETE: Object = {"type": "OnDelete"}
 
 
 def replicaset(

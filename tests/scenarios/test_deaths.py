@@ -1,7 +1,7 @@
 """Death before and after every write of a run on three pods, then the same command: as if nothing had happened.
 
-All moments on the embedded cluster with every `make test`, and on a real one with `make proof`; one of each kind of write on a
-real one with `make e2e`, here and in `test_resume`.
+A DaemonSet has two, one for each node. All moments on the embedded cluster with every `make test`, and on a real one with
+`make proof`; one of each kind of write on a real one with `make e2e`, here and in `test_resume`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import pytest
 from tests.recorder import Object
 from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import images_in
-from tests.scenarios.manifests import container, deployment, pod, replicaset, service
+from tests.scenarios.manifests import container, daemonset, deployment, pod, replicaset, service, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Moment, Running
 
+LEFT = ("rs", "slice", "ControllerRevision")
+HASH = "controller-revision-hash"
 NAMES = ("web-a", "web-b", "web-c")
 
 
@@ -31,13 +33,14 @@ def bare(image: str) -> list[Object]:
 
 @dataclass(frozen=True)
 class Case:
-    """Three pods of app `web`, and the command's words for them. `writes`: of ours to each pod."""
+    """So many pods of app `web`, and the command's words for them. `writes`: of ours to each pod."""
 
     make: Callable[[str], list[Object]]
     target: str
     options: tuple[str, ...] = ()
     writes: int = 3
     gate: str | None = "inplace.dev/ready"
+    pods: int = 3
 
 
 PLAIN = ("--without-gate",)
@@ -45,6 +48,8 @@ CASES = {
     "deploy": Case(lambda image: [deployment("web", image)], "deploy/web"),
     "rs": Case(lambda image: [replicaset("web", image)], "rs/web"),
     "pods": Case(bare, "pods -l app=web"),
+    "sts": Case(lambda image: [statefulset("web", image, parallel=True)], "sts/web"),
+    "ds": Case(lambda image: [daemonset("web", image)], "ds/web", pods=2),
     "without gate": Case(lambda image: [deployment("web", [plain(image)], gate=None)], "deploy/web", PLAIN, 2, None),
 }
 
@@ -55,11 +60,12 @@ def plain(image: str) -> Object:
 
 
 def words(scene: Scene, case: Case) -> tuple[str, ...]:
-    return scene.command("--max-unavailable", "2", "--settle", "0s", *case.options, target=case.target, app="app:2")
+    options = ("--max-unavailable", str(case.pods - 1), "--settle", "0s", *case.options)
+    return scene.command(*options, target=case.target, app="app:2")
 
 
 def deploy(scene: Scene, case: Case) -> None:
-    scene.deploy(*case.make(scene.image("app:1")), service("web"), count=3, gate=case.gate)
+    scene.deploy(*case.make(scene.image("app:1")), service("web"), count=case.pods, gate=case.gate)
 
 
 def killed_at(scene: Scene, case: Case, number: int, moment: Moment) -> bool:
@@ -88,7 +94,7 @@ def check_ended(scene: Scene, case: Case) -> None:
     scene.until(lambda: all(condition(p, "Ready") == "True" for p in scene.pods()), "every pod serves")
     scene.check_same_pods()
     assert scene.on_image("app:2") == set(scene.before)
-    scene.check_restarts(*[{"app": 1}] * 3)
+    scene.check_restarts(*[{"app": 1}] * case.pods)
     for found in scene.pods():
         assert not annotation(found, RECORD)
         assert case.gate is None or condition(found, case.gate) == "True"
@@ -100,8 +106,24 @@ def check_ended(scene: Scene, case: Case) -> None:
             assert images_in(workload["spec"]["template"]["spec"]) == {"app": scene.image("app:2")}
     if case.target == "deploy/web":
         assert scene.history() == {1: "app:1", 2: "app:2"}
+    for workload in (*scene.all("sts"), *scene.all("ds")):
+        check_revisions(scene, workload)
     if case.gate is not None:
-        scene.witness.check(scene.rules(2, workload=None, upgraded=3, writes_per_pod=3))
+        scene.witness.check(scene.rules(case.pods - 1, workload=None, upgraded=case.pods, writes_per_pod=3))
+
+
+def check_revisions(scene: Scene, workload: Object) -> None:
+    """As a classic rollout leaves them; and the update strategy is its owner's own again, which is the default one."""
+    strategy = {"partition": 0} if "replicas" in workload["spec"] else {"maxSurge": 0, "maxUnavailable": 1}
+    assert workload["spec"]["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": strategy}
+    assert images_in(workload["spec"]["template"]["spec"]) == {"app": scene.image("app:2")}
+    revisions = sorted(scene.all("ControllerRevision"), key=lambda found: int(found["revision"]))
+    told = [(r["revision"], images_in(r["data"]["spec"]["template"]["spec"])["app"]) for r in revisions]
+    assert told == [(1, scene.image("app:1")), (2, scene.image("app:2"))]
+    newest = revisions[-1]["metadata"]
+    label = newest["name"] if "replicas" in workload["spec"] else newest["labels"][HASH]
+    assert {p["metadata"]["labels"][HASH] for p in scene.pods()} == {label}
+    assert workload["status"].get("currentRevision", newest["name"]) == newest["name"]
 
 
 def clear(scene: Scene, case: Case) -> None:
@@ -111,7 +133,7 @@ def clear(scene: Scene, case: Case) -> None:
         for name in NAMES:
             scene.delete(f"pod/{name}", grace=0)
     scene.delete("svc/web")
-    scene.until(lambda: not scene.all("pod") and not scene.all("rs") and not scene.all("slice"), "all is gone")
+    scene.until(lambda: not scene.all("pod") and not any(scene.all(kind) for kind in LEFT), "all is gone")
     for lease in scene.all("lease"):
         scene.delete(f"lease/{lease['metadata']['name']}")
 
@@ -131,9 +153,14 @@ def test_at_every_write(scene: Scene, case: str, moment: Moment) -> None:
     assert number > 10
 
 
+STS, DS = "PATCH .*/statefulsets/", "PATCH .*/daemonsets/"
 AT: dict[str, tuple[str, str, int, Moment]] = {
     "rs, the template is new, its answer lost": ("rs", "PATCH .*/replicasets/", 1, "after"),
     "pods, the lock is not deleted yet": ("pods", "DELETE .*/leases/", 1, "before"),
+    "sts, the template is new, its answer lost": ("sts", f"{STS}.*template", 1, "after"),
+    "sts, the partition is behind the first, the answer lost": ("sts", f"{STS}.*updateStrategy", 2, "after"),
+    "ds, held back, the answer lost": ("ds", f"{DS}.*updateStrategy", 1, "after"),
+    "ds, the strategy is not given back yet": ("ds", f"{DS}.*updateStrategy", 2, "before"),
     "without gate, a record is dropped, the answer lost": ("without gate", r"PATCH .*/pods/\S+ .*null", 1, "after"),
 }
 

@@ -84,3 +84,16 @@ def test_from_the_middle_on_and_back(scene: Scene, verb: str) -> None:
     assert scene.stored_run()["outcome"] == ("Succeeded" if verb == "resume" else "Aborted")
     scene.check_no_orphans()
     scene.check_quiet()
+
+
+@pytest.mark.proof
+def test_other_images_than_those_that_somebody_set(scene: Scene) -> None:
+    """The template that nobody has rolled out gives way, and the history has never seen it."""
+    paused(scene)
+    scene.set_images(WEB, app=scene.image("app:3"))
+    scene.remember()
+    scene.upgrade("--max-unavailable", "2", app="app:2")
+    scene.check_same_pods()
+    scene.check_runs(2, app="app:2")
+    scene.check_restarts(*[{"app": 1}] * 2)
+    assert scene.history() == {1: "app:1", 2: "app:2"}

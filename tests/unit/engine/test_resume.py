@@ -1,4 +1,3 @@
-import msgspec
 import pytest
 
 from inplace.engine.resume import (
@@ -10,11 +9,12 @@ from inplace.engine.resume import (
     abort_dead,
     decide,
     is_overtaken,
+    knowing,
     pass_pause,
     resume,
 )
 from inplace.model.run import Commit, Failure, Options, Run, Share, parse_steps
-from tests.builders import NEW, OLD, deployment, observed, of_deployment, replica_set, run
+from tests.builders import DEPLOYMENT_UID, NEW, OLD, deployment, observed, of_deployment, replica_set, run
 
 STEPPED = Options(steps=parse_steps("10%,pause,50%,pause:5m,100%"))
 FAILED = (Failure(pod="web-a", uid="uid-web-a", reason="DrainTimeout", message="m"),)
@@ -87,12 +87,6 @@ class TestUpgrade:
         assert decision.run.images == {**NEW, "mesh": "mesh:2"}
         assert decision.run.from_images == {**OLD, "mesh": "mesh:1"}
 
-    def test_the_users_own_strategy_comes_along(self) -> None:
-        own, ours = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, {"type": "OnDelete"}
-        decision = decide(open_run(strategy=own), run(images=OTHER, strategy=ours), {})
-        assert isinstance(decision, Begin)
-        assert decision.run.strategy == own
-
     def test_other_images_wait_for_a_half_done_commit(self) -> None:
         half = open_run(commit=Commit(live_uid="u", revision=1))
         decision = decide(half, run(images=OTHER), {"settle_seconds": 9.0})
@@ -142,16 +136,28 @@ class TestAbort:
         assert (decision.run.failures, decision.run.outcome, decision.run.images) == ((), None, OLD)
 
 
+class TestKnowing:
+    """What an open run left behind is not its owner's choice."""
+
+    OWN, HELD = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, {"type": "OnDelete"}
+
+    def test_the_owners_strategy_is_the_one_that_was_saved(self) -> None:
+        asked = run(images=OTHER, strategy=self.HELD)
+        assert knowing(asked, open_run(strategy=self.OWN), DEPLOYMENT_UID).strategy == self.OWN
+
+    @pytest.mark.parametrize("stored", [None, open_run(outcome="Succeeded", strategy=OWN), open_run(target_uid="x")])
+    def test_nothing_else_is_open(self, stored: Run | None) -> None:
+        asked = run(images=OTHER, strategy=self.HELD)
+        assert knowing(asked, stored, DEPLOYMENT_UID) == asked
+
+
 class TestOvertaken:
     """Somebody else has changed the workload since."""
 
     @pytest.mark.parametrize("images", [NEW, OTHER], ids=["the same images", "others"])
-    def test_begins_anew_with_the_users_own_strategy(self, images: dict[str, str]) -> None:
-        own: dict[str, object] = {"type": "RollingUpdate"}
-        held: dict[str, object] = {"type": "OnDelete"}
-        asked = run(images=images, from_images={"app": "repo/app:9"}, strategy=held)
-        decision = decide(open_run(outcome="Failed", strategy=own), asked, {}, overtaken=True)
-        assert decision == Begin(msgspec.structs.replace(asked, strategy=own), resuming=False)
+    def test_begins_anew(self, images: dict[str, str]) -> None:
+        asked = run(images=images, from_images={"app": "repo/app:9"})
+        assert decide(open_run(outcome="Failed"), asked, {}, overtaken=True) == Begin(asked, resuming=False)
 
     def test_a_commit_is_given_up_by_its_own_run_first(self) -> None:
         half = open_run(commit=Commit(live_uid="u"))
