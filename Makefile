@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli tests/scenarios)
 
-.PHONY: help install test e2e lint format bench proof demo clean
+.PHONY: help install test e2e lint format bench proof breaks demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: install ## measure
 
 proof: install ## long runs
 	$(PY) -m pytest -m proof $(EXTRA)
+
+breaks: install ## break each safety rule in a copy: the tests must notice
+	$(PY) -m tests.breaks
 
 demo: install ## show it without a cluster
 	@.venv/bin/inplace demo

@@ -1,0 +1,120 @@
+"""The breaks: one exact edit of the product each, and the tests of which at least one must fail for it.
+
+An anchor that no longer stands in the source, or stands there twice, is an error: a break cannot rot unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ENGINE = "inplace/engine"
+
+
+@dataclass(frozen=True)
+class Break:
+    """`old` stands exactly once in `file`; `tests` are paths for pytest, the most telling first."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def apply(self, tree: Path) -> None:
+        path = tree / self.file
+        text = path.read_text()
+        count = text.count(self.old)
+        if count != 1:
+            raise ValueError(f"{self.name}: the text to be broken stands {count} times in {self.file}")
+        path.write_text(text.replace(self.old, self.new))
+
+
+BREAKS = (
+    Break(
+        "skip the slice check",
+        f"{ENGINE}/drain.py",
+        '    return tuple(dict.fromkeys(e.service or "a Service" for e in facts.entries'
+        " if e.ready and e.service not in ignored))",
+        "    return ()",
+        ("tests/unit/engine/test_drain.py", "tests/unit/engine/test_evidence.py"),
+    ),
+    Break(
+        "drop the uid",
+        "inplace/runtime/executor.py",
+        'meta = {"uid": pod.uid, **({"resourceVersion": pod.resource_version} if version else {})}',
+        'meta = {**({"resourceVersion": pod.resource_version} if version else {})}',
+        ("tests/unit/runtime/test_executor.py",),
+    ),
+    Break(
+        "retry an open blindly",
+        "inplace/runtime/executor.py",
+        "retries=not version,",
+        "retries=True,",
+        ("tests/unit/runtime/test_executor.py",),
+    ),
+    Break(
+        "percentages rounded up",
+        "inplace/model/quantity.py",
+        "max(1, total * percent // 100)",
+        "max(1, -(-total * percent // 100))",
+        ("tests/unit/model/test_quantity.py",),
+    ),
+    Break(
+        "unpause before updatedReplicas",
+        f"{ENGINE}/commit.py",
+        "    return status.replicas > 0 and status.updated_replicas == status.replicas",
+        "    return True",
+        ("tests/unit/engine/test_commit.py",),
+    ),
+    Break(
+        "ignore the older twin",
+        f"{ENGINE}/commit.py",
+        "if rs.metadata.uid != live.metadata.uid and same_template(rs.spec.template, wanted):",
+        "if False and same_template(rs.spec.template, wanted):",
+        ("tests/unit/engine/test_commit.py", "tests/scenarios/test_commit.py"),
+    ),
+    Break(
+        "no settled view",
+        f"{ENGINE}/starts.py",
+        "    if agrees_since is None:",
+        "    if agrees_since is None or clocks.now < agrees_since + SETTLED_VIEW_SECONDS:\n"
+        '        return ""\n    if agrees_since is None:',
+        ("tests/unit/engine/test_starts.py",),
+    ),
+    Break(
+        "open on imageID",
+        f"{ENGINE}/proof.py",
+        "not status.container_id or status.container_id == before.container_id:",
+        "not status.image_id or status.image_id == before.image_id:",
+        ("tests/unit/engine/test_proof.py",),
+    ),
+    Break(
+        "budget ignores unready pods",
+        f"{ENGINE}/budget.py",
+        "    unavailable = max(0, max(desired, living) - available)",
+        "    unavailable = in_flight",
+        ("tests/unit/engine/test_budget.py",),
+    ),
+    Break(
+        "resume forgets the record",
+        f"{ENGINE}/observed.py",
+        "return PodFacts(pod, record_of(pod), entries,",
+        "return PodFacts(pod, None, entries,",
+        ("tests/unit/engine/test_stages.py", "tests/sim/test_upgrades.py"),
+    ),
+    Break(
+        "give the strategy back before the controller counts every pod",
+        f"{ENGINE}/templatefirst.py",
+        "    if updated_of(workload) < goal(observed, run):",
+        "    if False:",
+        ("tests/unit/engine/test_templatefirst.py",),
+    ),
+    Break(
+        "lower the partition before the controller counts the pods",
+        f"{ENGINE}/templatefirst.py",
+        "if not stateful_set.is_observed or stateful_set.status.updated_replicas < labelled:",
+        "if not stateful_set.is_observed:",
+        ("tests/unit/engine/test_templatefirst.py",),
+    ),
+)
