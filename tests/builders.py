@@ -277,7 +277,7 @@ def record(**fields: Any) -> Record:
 
 def patched(id_: str = "c1", image_id: str = "sha-1", name: str = "app", **fields: Any) -> Record:
     """A record as the image patch leaves it."""
-    return record(before={name: ContainerBefore(container_id=id_, image_id=image_id)}, **fields)
+    return record(before={name: ContainerBefore(container_id=id_, image_id=image_id, image=OLD.get(name, ""))}, **fields)
 
 
 def run(options: Options | None = None, **fields: Any) -> Run:

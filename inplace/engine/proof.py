@@ -22,6 +22,7 @@ UNPROBED_SECONDS = 3.0
 """How long a container without probes must have run, as we saw it. One that exits at once is shown running for up to 1.3 s
 (measured: the kubelet's relist), and Ready, so that without this every pod would get the bad image, one after the other."""
 IMAGE_REASONS = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError"})
+_BACK_OFFS = IMAGE_REASONS | {"CrashLoopBackOff"}
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -67,9 +68,11 @@ def _unclear_until(
     pod: Pod, status: ContainerStatus, before: ContainerBefore, image: str, evidence: Evidence, now: float
 ) -> float:
     """A container that crashed while we patched may have been replaced by the kubelet from the old image first: its
-    containerID is new, its image is not. Only where neither the image name nor the digest tells, nor the old container was
-    seen to outlive the patch, time must."""
-    if _same_image(status.image, image) or status.image_id != before.image_id or before.container_id in evidence.outlived:
+    containerID is new, its image is not; so may one that had none, because the image that we replaced could not be started
+    for a while. Only where neither the image name nor the digest tells, nor the old container was seen to outlive the patch,
+    time must."""
+    is_other = status.image_id != before.image_id and not (before.image and _same_image(status.image, before.image))
+    if _same_image(status.image, image) or is_other or before.container_id in evidence.outlived:
         return now
     grace = pod.spec.termination_grace_period_seconds
     seconds = AMBIGUOUS_SECONDS + (DEFAULT_GRACE_SECONDS if grace is None else grace)
@@ -138,6 +141,14 @@ def trouble_of(pod: Pod, names: frozenset[str], before: dict[str, ContainerBefor
         if waiting.reason in IMAGE_REASONS or crashed:
             return Trouble(waiting.reason, f"container {name}: {waiting.message or waiting.reason}")
     return None
+
+
+def is_backing_off(pod: Pod, names: frozenset[str]) -> bool:
+    """The kubelet has seen the image, and waits before it tries again: nothing runs there, for minutes perhaps."""
+    if pod.status.observed_generation < pod.metadata.generation:
+        return False
+    shown = (pod.container_status(name) for name in names)
+    return any(s.state.waiting is not None and s.state.waiting.reason in _BACK_OFFS for s in shown if s is not None)
 
 
 def _says(status: ContainerStatus | None) -> str:

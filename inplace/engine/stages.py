@@ -15,7 +15,7 @@ import msgspec
 from inplace.engine.actions import Action, CloseGate, DropRecord, OpenGate, PatchImages
 from inplace.engine.drain import drained_at, is_back, sending
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
-from inplace.engine.proof import Trouble, Waiting, may_open, restart_proof, trouble_of
+from inplace.engine.proof import Trouble, Waiting, is_backing_off, may_open, restart_proof, trouble_of
 from inplace.model.pods import Pod
 from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
@@ -187,14 +187,11 @@ def _why_not_drained(facts: PodFacts, rules: Rules, seen: Evidence) -> tuple[str
 
 def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: float) -> str | None:
     """Another image is wanted while an earlier patch of ours may still be restarting the container: its new container
-    would pass for ours. Wait until it runs, or until the kubelet has given up on it."""
-    if record.before is None:
+    would pass for ours. Wait until it runs, or until the kubelet has given up on it for a while."""
+    if record.before is None or is_backing_off(facts.pod, frozenset(record.before)):
         return None
-    if isinstance(restart_proof(facts, record, seen, now), Waiting) and not trouble_of(
-        facts.pod, frozenset(record.before), record.before
-    ):
-        return "waiting for an earlier restart to end"
-    return None
+    under_way = isinstance(restart_proof(facts, record, seen, now), Waiting)
+    return "waiting for an earlier restart to end" if under_way else None
 
 
 def changed_images(facts: PodFacts, rules: Rules) -> dict[str, str]:
@@ -214,9 +211,8 @@ def patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
     before = dict(record.before or {})
     for name in restarts(pod, changed):
         status = pod.container_status(name)
-        before[name] = ContainerBefore(
-            container_id=status.container_id if status else "", image_id=status.image_id if status else ""
-        )
+        ids = (status.container_id, status.image_id) if status else ("", "")
+        before[name] = ContainerBefore(container_id=ids[0], image_id=ids[1], image=have.get(name, ""))
     written = msgspec.structs.replace(
         record,
         run=rules.run,

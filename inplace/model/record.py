@@ -24,6 +24,8 @@ class ContainerBefore(Wire, frozen=True, kw_only=True):
 
     container_id: str = msgspec.field(name="containerID", default="")
     image_id: str = msgspec.field(name="imageID", default="")
+    image: str = ""
+    """What the spec asked for."""
 
 
 class Record(Wire, frozen=True, kw_only=True):

@@ -67,7 +67,7 @@ class Executor:
                 self._patch_pod(pod, body, "", version=True)
             case OpenGate(pod=pod, gate=gate, reason=reason):
                 body = gate_body(gate, True, reason, {RECORD: None}, self._utcnow())
-                self._patch_pod(pod, body, "status", version=True, retries=False)
+                self._patch_pod(pod, body, "status", version=True)
             case DropRecord(pod=pod):
                 self._patch_pod(pod, {"metadata": {"annotations": {RECORD: None}}}, "", version=True)
             case PauseTarget(paused=paused):
@@ -97,7 +97,9 @@ class Executor:
     def _utcnow(self) -> datetime:
         return self._api.clock.utcnow()
 
-    def _patch_pod(self, pod: PodRef, body: Json, subresource: str, *, version: bool, retries: bool = True) -> None:
+    def _patch_pod(self, pod: PodRef, body: Json, subresource: str, *, version: bool) -> None:
+        """With a version it is never tried again blindly: where the first try was done and its answer lost, the second would
+        be refused as stale, and a pod that is closed pass for one that is not."""
         meta = {"uid": pod.uid, **({"resourceVersion": pod.resource_version} if version else {})}
         whole = {**body, "metadata": {**body.get("metadata", {}), **meta}}
         answer = self._api.patch(
@@ -108,7 +110,7 @@ class Executor:
             STRATEGIC_MERGE,
             subresource=subresource,
             dry_run=self._dry_run,
-            retries=retries,
+            retries=not version,
         )
         self._store(self._watches.pods, answer)
 

@@ -94,6 +94,14 @@ class TestCrashDuringTheDrain:
         assert proof(self.CRASHED, seen=seen) == waiting
         assert proof(self.CRASHED, seen=seen, now=NOW + DOUBT - 0.1) == waiting
 
+    def test_so_is_one_of_the_image_that_the_patch_replaced(self) -> None:
+        """The kubelet, which could not start that one for a while, may have done so just as we patched."""
+        between = after(image="repo/app:1b", image_id="sha-1b")
+        replaced = record(before={"app": ContainerBefore(container_id="c1", image_id="sha-1", image="repo/app:1b")})
+        assert proof(between) == Proven()
+        assert proof(between, replaced) == Waiting("making sure that app runs the new image", NOW + DOUBT)
+        assert proof(after(), replaced) == Proven()
+
     def test_time_decides_where_nothing_else_can(self) -> None:
         assert proof(self.CRASHED, seen=Evidence(running_since={"c2": NOW}), now=NOW + DOUBT) == Proven()
 

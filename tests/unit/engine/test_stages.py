@@ -108,7 +108,7 @@ class TestSettling:
         """A drained container may have crashed meanwhile."""
         found = judged(closed(statuses=[status(id_="c7", image_id="x")], record=record(gate_before="False")), DRAINED)
         assert isinstance(found.action, PatchImages)
-        assert found.action.record.before == {"app": ContainerBefore(container_id="c7", image_id="x")}
+        assert found.action.record.before == {"app": ContainerBefore(container_id="c7", image_id="x", image=OLD["app"])}
         assert found.action.record.gate_before == "False"
 
     def test_only_what_differs_is_patched(self) -> None:
@@ -140,6 +140,16 @@ class TestSettling:
     def test_does_not_wait_for_a_restart_that_the_kubelet_gave_up(self, id_: str, waiting: str) -> None:
         p = closed(images=NEW, record=patched("c1"), statuses=[status(id_=id_, waiting=waiting)])
         assert isinstance(judged(p, DRAINED, rules(images=OLD)).action, PatchImages)
+
+    def test_nor_while_the_kubelet_backs_off_before_it_pulls_again(self) -> None:
+        """The old container is gone, and the back-off lasts for minutes (measured: an image that does not exist is shown so
+        most of the time)."""
+        backing_off = {"record": patched("c1"), "statuses": [status(id_="c1", waiting="CrashLoopBackOff")], "generation": 2}
+        found = judged(closed(images=NEW, **backing_off, observed=2), DRAINED, rules(images=OLD))
+        assert isinstance(found.action, PatchImages)
+        assert found.action.record.before is not None
+        assert found.action.record.before["app"].image == NEW["app"]
+        assert judged(closed(images=NEW, **backing_off, observed=1), DRAINED, rules(images=OLD)).action is None
 
 
 class TestRestarting:
