@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tests.recorder.history import Step, end, has_pods, replay, restarts
+from tests.recorder.history import Step, World, end, has_pods, replay, restarts
 from tests.recorder.log import (
     HOLDS,
     RECORD,
@@ -19,6 +19,8 @@ from tests.recorder.log import (
     terminating,
 )
 from tests.recorder.writers import writes_by_us, written_by
+
+REVISION_HASH = "controller-revision-hash"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def judge(step: Step, trial: Trial) -> Iterator[str]:
     if step.event.kind != "Pod" or step.event.type == "DELETED":
         return
     yield from ready_is_honest(step)
+    yield from labelled(step)
     if step.before:
         yield from same_address(step)
         yield from budget(step, trial.rules)
@@ -194,6 +197,32 @@ def same_address(step: Step) -> Iterator[str]:
     old, new = ((o or {}).get("status", {}).get("podIP") for o in (step.before, step.event.object))
     if old and old != new and not finished(step.event.object):
         yield f"I8: the IP of {step.event.name} changed from {old} to {new}"
+
+
+def labelled(step: Step) -> Iterator[str]:
+    """A pod's revision label and its images change together: its controller goes by the label."""
+    revision = carried(step.event.object, step.world)
+    if revision is None or (step.before and told(step.before) == told(step.event.object)):
+        return
+    template = revision["data"]["spec"]["template"]
+    meant, have = images(template), images(step.event.object)
+    for name in sorted(n for n in meant if have.get(n) != meant[n]):
+        of = f"labelled as of {revision['metadata']['name']}: {meant[name]}"
+        yield f"{step.event.name} runs {name}={have.get(name)}, and is {of}"
+
+
+def told(pod: Object) -> tuple[object, ...]:
+    return images(pod), (pod["metadata"].get("labels") or {}).get(REVISION_HASH)
+
+
+def carried(pod: Object, world: World) -> Object | None:
+    """The ControllerRevision that a pod of a StatefulSet or DaemonSet is labelled with, by its name or by its hash."""
+    label, parent = (pod["metadata"].get("labels") or {}).get(REVISION_HASH), owner(pod)
+    for revision in world.all("ControllerRevision").values() if label else ():
+        meta = revision["metadata"]
+        if owner(revision) == parent and label in (meta["name"], meta["labels"].get(REVISION_HASH)):
+            return revision
+    return None
 
 
 def one_replicaset(step: Step, trial: Trial) -> Iterator[str]:

@@ -17,6 +17,7 @@ RESOURCES = {
     "ReplicaSet": "apis/apps/v1/{}/replicasets",
     "StatefulSet": "apis/apps/v1/{}/statefulsets",
     "DaemonSet": "apis/apps/v1/{}/daemonsets",
+    "ControllerRevision": "apis/apps/v1/{}/controllerrevisions",
     "Lease": "apis/coordination.k8s.io/v1/{}/leases",
 }
 

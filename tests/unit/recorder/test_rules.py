@@ -6,6 +6,7 @@ import pytest
 
 from tests.recorder import Rules, validate
 from tests.recorder.log import HOLDS, RECORD
+from tests.recorder.rules import REVISION_HASH
 from tests.unit.recorder.logs import Story
 
 RULES = Rules(max_unavailable=1, workload="Deployment/web", upgraded=1, writes_per_pod=3)
@@ -283,6 +284,50 @@ class TestKept:
         assert validate(story.events, RULES_BUDGET) == []
         story.put("ReplicaSet", "web-2", {"spec": {"replicas": 1}}, owner="uid-web")
         assert validate(story.events, Rules(one_replicaset=False)) == []
+
+
+class TestRevisions:
+    """p0 is of a StatefulSet `db`, or of a DaemonSet, with revisions of app:1 and app:2."""
+
+    @pytest.fixture(params=["db-{}", "{}"], ids=["by name", "by hash"])
+    def label(self, request: pytest.FixtureRequest, story: Story) -> str:
+        for number in (1, 2):
+            template = {"spec": {"containers": [{"name": "app", "image": f"app:{number}"}]}}
+            story.put("ControllerRevision", f"db-{number}", {"data": {"spec": {"template": template}}}, owner="uid-db")
+            story.objects[f"db-{number}"]["metadata"]["labels"] = {REVISION_HASH: str(number)}
+            story.log("ControllerRevision", f"db-{number}")
+        story.objects["p0"]["metadata"]["ownerReferences"] = [{"uid": "uid-db", "controller": True}]
+        self.labelled(story, str(request.param).format(1))
+        story.drain("p0")
+        return str(request.param).format(2)
+
+    def labelled(self, story: Story, label: str) -> None:
+        story.objects["p0"]["metadata"]["labels"][REVISION_HASH] = label
+
+    def test_label_and_image_together(self, story: Story, label: str) -> None:
+        self.labelled(story, label)
+        story.image("p0", "app:2")
+        story.restart("p0")
+        assert validate(story.events, Rules()) == []
+
+    def test_the_image_before_the_label(self, story: Story, label: str) -> None:
+        story.image("p0", "app:2")
+        self.labelled(story, label)
+        story.restart("p0")
+        only(validate(story.events, Rules()), "p0 runs app=app:2, and is labelled as of db-1: app:1")
+
+    def test_the_label_before_the_image(self, story: Story, label: str) -> None:
+        self.labelled(story, label)
+        story.log("Pod", "p0")
+        story.image("p0", "app:2")
+        story.restart("p0")
+        only(validate(story.events, Rules()), "p0 runs app=app:1, and is labelled as of db-2: app:2")
+
+    def test_revisions_of_others_mean_nothing(self, story: Story, label: str) -> None:
+        story.objects["p0"]["metadata"]["ownerReferences"][0]["uid"] = "uid-other"
+        story.image("p0", "app:2")
+        story.restart("p0")
+        assert validate(story.events, Rules()) == []
 
 
 class TestCounts:
