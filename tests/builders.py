@@ -7,12 +7,14 @@ from typing import Any
 
 from inplace.engine.drain import index_of
 from inplace.engine.observed import (
+    DaemonSetTarget,
     DeploymentTarget,
     Evidence,
     Observed,
     PodFacts,
     PodsTarget,
     ReplicaSetTarget,
+    StatefulSetTarget,
     Target,
     facts_of,
 )
@@ -40,14 +42,23 @@ from inplace.model.policy import DisruptionSpec, DisruptionStatus, PodDisruption
 from inplace.model.record import ContainerBefore, Record, encode_record
 from inplace.model.run import Options, Run
 from inplace.model.workloads import (
+    CONTROLLER_REVISION_HASH,
     POD_TEMPLATE_HASH,
     REVISION,
+    ControllerRevision,
+    DaemonSet,
+    DaemonSetSpec,
+    DaemonSetStatus,
     Deployment,
     DeploymentSpec,
     DeploymentStrategy,
+    Ordinals,
     ReplicaSet,
     ReplicaSetSpec,
     RollingUpdate,
+    StatefulSet,
+    StatefulSetSpec,
+    StatefulSetStatus,
     WorkloadStatus,
 )
 
@@ -268,6 +279,86 @@ def replica_set(
         ),
         status=WorkloadStatus(observed_generation=generation if observed is None else observed, replicas=replicas),
     )
+
+
+def partition(index: int) -> dict[str, Any]:
+    return {"type": "RollingUpdate", "rollingUpdate": {"partition": index}}
+
+
+def revision(
+    number: int = 1, images: Mapping[str, str] = OLD, *, template_: Mapping[str, Any] | None = None
+) -> ControllerRevision:
+    """Called web-1, with the hash 1."""
+    meta = ObjectMeta(name=f"web-{number}", namespace=NS, labels={CONTROLLER_REVISION_HASH: str(number)})
+    held = {"$patch": "replace", **(template_ if template_ is not None else template(images))}
+    return ControllerRevision(metadata=meta, revision=number, data={"spec": {"template": held}})
+
+
+def stateful_set(
+    images: Mapping[str, str] = OLD,
+    *revisions: ControllerRevision,
+    replicas: int = 3,
+    strategy: Mapping[str, Any] = partition(0),
+    current: str = "web-1",
+    update: str = "web-1",
+    updated: int | None = None,
+    ready: int | None = None,
+    generation: int = 1,
+    observed: int | None = None,
+    ordered: bool = False,
+    start: int = 0,
+    template_: Mapping[str, Any] | None = None,
+) -> StatefulSetTarget:
+    """With revision 1 unless told."""
+    workload = StatefulSet(
+        metadata=ObjectMeta(name="web", namespace=NS, uid=DEPLOYMENT_UID, resource_version="100", generation=generation),
+        spec=StatefulSetSpec(
+            template=dict(template_) if template_ is not None else template(images),
+            replicas=replicas,
+            pod_management_policy="OrderedReady" if ordered else "Parallel",
+            update_strategy=dict(strategy),
+            ordinals=Ordinals(start) if start else None,
+        ),
+        status=StatefulSetStatus(
+            observed_generation=generation if observed is None else observed,
+            replicas=replicas,
+            updated_replicas=replicas if updated is None else updated,
+            ready_replicas=replicas if ready is None else ready,
+            current_revision=current,
+            update_revision=update,
+        ),
+    )
+    return StatefulSetTarget(workload, revisions or (revision(),))
+
+
+def daemon_set(
+    images: Mapping[str, str] = OLD,
+    *revisions: ControllerRevision,
+    desired: int = 2,
+    strategy: Mapping[str, Any] = {"type": "RollingUpdate"},
+    updated: int | None = None,
+    generation: int = 1,
+    observed: int | None = None,
+    template_: Mapping[str, Any] | None = None,
+) -> DaemonSetTarget:
+    """With revision 1 unless told."""
+    workload = DaemonSet(
+        metadata=ObjectMeta(name="web", namespace=NS, uid=DEPLOYMENT_UID, resource_version="100", generation=generation),
+        spec=DaemonSetSpec(
+            template=dict(template_) if template_ is not None else template(images), update_strategy=dict(strategy)
+        ),
+        status=DaemonSetStatus(
+            observed_generation=generation if observed is None else observed,
+            desired_number_scheduled=desired,
+            updated_number_scheduled=desired if updated is None else updated,
+        ),
+    )
+    return DaemonSetTarget(workload, revisions or (revision(),))
+
+
+def of_revision(name: str, label: str, images: Mapping[str, str] = OLD, **fields: Any) -> PodFacts:
+    """A pod in service that carries this revision label."""
+    return in_service(pod(name, images=images, labels={"app": "web", CONTROLLER_REVISION_HASH: label}, **fields))
 
 
 def record(**fields: Any) -> Record:

@@ -1,0 +1,154 @@
+"""Somebody else changes the workload under a run: what is noticed, and what is given back.
+
+What is noticed of Deployments: see `test_commit`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from inplace.engine.actions import PauseTarget, SetStrategy
+from inplace.engine.clocks import Clocks
+from inplace.engine.disturbances import GRACE_SECONDS, disturbed, give_way
+from inplace.engine.observed import Observed, PodFacts, Target
+from inplace.engine.templatefirst import ABOVE_ALL, ON_DELETE
+from inplace.model.names import TargetRef
+from inplace.model.run import Commit, Run
+from tests.builders import (
+    LIVE_UID,
+    NEW,
+    NS,
+    OLD,
+    daemon_set,
+    deployment,
+    observed,
+    of_deployment,
+    of_pods,
+    of_replica_set,
+    of_revision,
+    partition,
+    replica_set,
+    revision,
+    run,
+    stateful_set,
+    template,
+)
+
+ROLLING: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
+BOTH = (revision(1), revision(2, NEW))
+FOREIGN = {"app": "repo/app:9"}
+EDITED = template(NEW, terminationGracePeriodSeconds=7)
+SET = "somebody set container app of {} to repo/app:9 in the middle"
+
+
+def said(target: Target | None, asked: Run, *pods: PodFacts, at: float = 0.0, timers: dict[str, float] | None = None) -> str:
+    """Empty: nothing is amiss."""
+    broken = disturbed(observed(*pods, target=target), asked, Clocks(timers or {}, at))
+    return broken.reason if broken is not None else ""
+
+
+def sts(**fields: Any) -> Run:
+    target = TargetRef(kind="StatefulSet", namespace=NS, name="web")
+    return run(**{"target": target, "strategy": partition(0), "revision": "web-2", **fields})
+
+
+def ds(**fields: Any) -> Run:
+    target = TargetRef(kind="DaemonSet", namespace=NS, name="web")
+    return run(**{"target": target, "strategy": ROLLING, "revision": "2", **fields})
+
+
+PODS = (of_revision("web-0", "web-1"), of_revision("web-1", "web-1"), of_revision("web-2", "web-2", NEW))
+DAEMONS = (of_revision("web-a", "1"), of_revision("web-b", "2", NEW))
+
+
+def test_a_deployment_may_hold_what_somebody_had_set_before_the_run() -> None:
+    ahead = of_deployment(deployment(FOREIGN, paused=True), replica_set())
+    assert said(ahead, run(paused=True)) == SET.format("deploy/web")
+    assert said(ahead, run(paused=True, displaced=(FOREIGN,))) == ""
+
+
+class TestRevisioned:
+    """StatefulSets and DaemonSets."""
+
+    def test_the_middle_as_it_should_be(self) -> None:
+        assert said(stateful_set(NEW, *BOTH, update="web-2", strategy=partition(2)), sts(), *PODS) == ""
+        assert said(daemon_set(NEW, *BOTH, strategy=ON_DELETE), ds(), *DAEMONS) == ""
+
+    def test_other_images(self) -> None:
+        assert said(stateful_set(FOREIGN, *BOTH, strategy=partition(2)), sts(), *PODS) == SET.format("sts/web")
+        assert said(daemon_set(FOREIGN, *BOTH, strategy=ON_DELETE), ds(), *DAEMONS) == SET.format("ds/web")
+
+    def test_what_somebody_had_set_before_the_run(self) -> None:
+        """The template was ahead: it may be there still, or again, until the run has patched it."""
+        ahead = stateful_set(FOREIGN, *BOTH, strategy=partition(ABOVE_ALL))
+        assert said(ahead, sts(revision="", displaced=(FOREIGN,)), *PODS) == ""
+        assert said(ahead, sts(displaced=(FOREIGN,)), *PODS) == "the template of sts/web was set back in the middle"
+
+    def test_an_undo(self) -> None:
+        assert said(stateful_set(OLD, *BOTH, strategy=partition(2)), sts(), *PODS).endswith(
+            "sts/web was set back in the middle"
+        )
+        assert said(stateful_set(OLD, *BOTH, strategy=partition(2)), sts(revision=""), *PODS[:2]) == ""
+        assert said(daemon_set(OLD, *BOTH, strategy=ON_DELETE), ds(), *DAEMONS).endswith("ds/web was set back in the middle")
+
+    def test_an_edit(self) -> None:
+        target = stateful_set(*(NEW, *BOTH), template_=EDITED, strategy=partition(2))
+        edited = "the template of sts/web was edited in the middle (spec.terminationGracePeriodSeconds)"
+        assert said(target, sts(), *PODS) == edited
+
+    def test_another_strategy(self) -> None:
+        for strategy in (ON_DELETE, {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": 2}}):
+            target = stateful_set(NEW, *BOTH, update="web-2", strategy=strategy)
+            assert said(target, sts(), *PODS) == "the updateStrategy of sts/web was changed in the middle"
+
+    def test_a_partition_that_lets_a_pod_be_replaced(self) -> None:
+        """That may be one which its controller is about to delete, so it is looked at for a while."""
+        target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(1))
+        assert said(target, sts(), *PODS) == ""
+        lasting = said(target, sts(), *PODS, at=GRACE_SECONDS, timers={"disturbed/strategy": 0.0})
+        assert lasting.endswith("was changed in the middle: it lets its controller replace pod/web-1")
+        assert said(target, sts(revision=""), *PODS, at=9.0, timers={"disturbed/strategy": 0.0}) == ""
+
+    def test_a_strategy_given_back_to_a_daemon_set(self) -> None:
+        at_once = said(daemon_set(NEW, *BOTH, strategy=ROLLING), ds(), *DAEMONS)
+        assert at_once.endswith("was changed in the middle: it lets its controller replace pod/web-a")
+
+
+class TestGiveWay:
+    """Where others have changed the template, what held the workload back is taken away, and they get what they wanted."""
+
+    def way(self, target: Target, asked: Run, *pods: PodFacts) -> object:
+        seen: Observed = observed(*pods, target=target)
+        step = give_way(seen, asked)
+        return step.action if step is not None else None
+
+    @pytest.mark.parametrize("images", [FOREIGN, OLD], ids=["set", "undone"])
+    def test_a_template_of_others(self, images: dict[str, str]) -> None:
+        action = self.way(stateful_set(images, *BOTH, strategy=partition(2)), sts(), *PODS)
+        assert isinstance(action, SetStrategy)
+        assert action.strategy == partition(0)
+        action = self.way(daemon_set(images, *BOTH, strategy=ON_DELETE), ds(), *DAEMONS)
+        assert isinstance(action, SetStrategy)
+        assert action.strategy == ROLLING
+
+    def test_a_strategy_of_their_own_stays(self) -> None:
+        theirs = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1, "maxUnavailable": 2}}
+        assert self.way(stateful_set(FOREIGN, *BOTH, strategy=theirs), sts(), *PODS) is None
+        assert self.way(stateful_set(NEW, *BOTH, update="web-2", strategy=partition(1)), sts(), *PODS) is None
+        assert self.way(daemon_set(FOREIGN, *BOTH, strategy=ROLLING), ds(), *DAEMONS) is None
+
+    def test_a_deployment_gets_its_pause_back(self) -> None:
+        target = of_deployment(deployment(FOREIGN, paused=True), replica_set(NEW))
+        begun = run(commit=Commit(live_uid=LIVE_UID))
+        action = self.way(target, begun)
+        assert isinstance(action, PauseTarget)
+        assert not action.paused
+        assert self.way(target, run()) is None
+        assert self.way(of_deployment(deployment(FOREIGN), replica_set(NEW)), begun) is None
+        assert self.way(of_deployment(None), begun) is None
+
+    def test_nothing_else_is_held(self) -> None:
+        assert self.way(of_replica_set(replica_set(FOREIGN)), run()) is None
+        assert self.way(of_pods(), run()) is None
