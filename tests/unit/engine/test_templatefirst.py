@@ -1,4 +1,4 @@
-"""StatefulSets and DaemonSets: what comes first, what holds the pods back, and when the user's strategy is given back."""
+"""The template first, held back by the update strategy: what comes next at every point of the sequence."""
 
 from __future__ import annotations
 
@@ -7,202 +7,288 @@ from typing import Any
 import pytest
 
 from inplace.engine.actions import PatchTemplate, SetStrategy
-from inplace.engine.acts import Act, Await, Done, Next, Prepared
-from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, StatefulSetTarget
-from inplace.engine.templatefirst import ABOVE_ALL, finish, follow, prepare, withdraw
-from inplace.model.meta import ObjectMeta, OwnerReference
+from inplace.engine.acts import Act, Await, Broken, Done, Next, Prepared
+from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
+from inplace.engine.templatefirst import (
+    ABOVE_ALL,
+    ON_DELETE,
+    exposed,
+    finish,
+    follow,
+    held,
+    is_ours,
+    newest_revision,
+    prepare,
+    withdraw,
+)
 from inplace.model.names import TargetRef
 from inplace.model.run import Run
-from inplace.model.workloads import (
-    CONTROLLER_REVISION_HASH,
-    ControllerRevision,
-    DaemonSet,
-    DaemonSetSpec,
-    DaemonSetStatus,
-    Ordinals,
-    StatefulSet,
-    StatefulSetSpec,
-    StatefulSetStatus,
-)
-from tests.builders import NEW, NS, OLD, in_service, observed, pod, run, template
+from inplace.model.workloads import DaemonSet, StatefulSet
+from tests.builders import NEW, NS, OLD, daemon_set, observed, of_revision, partition, revision, run, stateful_set
 
-OLD_REVISION, NEW_REVISION = "db-old", "db-new"
-OWN: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+ROLLING: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
+BOTH = (revision(1), revision(2, NEW))
+WAITS = "waiting for the {} controller to see the change"
 
 
-def held(partition: int) -> dict[str, Any]:
-    return {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
+def sts(**fields: Any) -> Run:
+    target = TargetRef(kind="StatefulSet", namespace=NS, name="web")
+    return run(**{"target": target, "strategy": partition(0), **fields})
 
 
-def revision(name: str, images: dict[str, str], number: int) -> ControllerRevision:
-    labels = {CONTROLLER_REVISION_HASH: name.removeprefix("db-")}
-    return ControllerRevision(ObjectMeta(name=name, labels=labels), number, {"spec": {"template": template(images)}})
+def ds(**fields: Any) -> Run:
+    target = TargetRef(kind="DaemonSet", namespace=NS, name="web")
+    return run(**{"target": target, "strategy": ROLLING, **fields})
 
 
-REVISIONS = (revision(OLD_REVISION, OLD, 1), revision(NEW_REVISION, NEW, 2))
+def old(*ordinals: int) -> list[PodFacts]:
+    return [of_revision(f"web-{n}", "web-1") for n in ordinals]
 
 
-def stateful_set(strategy: dict[str, Any], images: dict[str, str] = OLD, *, seen: bool = True, **status: Any) -> StatefulSet:
-    newest = NEW_REVISION if images == NEW else OLD_REVISION
-    shown: dict[str, Any] = {"replicas": 3, "ready_replicas": 3, "current_revision": OLD_REVISION, "update_revision": newest}
-    return StatefulSet(
-        ObjectMeta(name="db", namespace=NS, uid="uid-db", resource_version="7", generation=5),
-        StatefulSetSpec(template=template(images), replicas=3, update_strategy=strategy),
-        StatefulSetStatus(observed_generation=5 if seen else 4, **{**shown, **status}),
-    )
+def new(*ordinals: int, **fields: Any) -> list[PodFacts]:
+    return [of_revision(f"web-{n}", "web-2", NEW, **fields) for n in ordinals]
 
 
-def pods(new: int, count: int = 3) -> tuple[PodFacts, ...]:
-    """The `new` highest ordinals carry the new revision and image."""
-    owner = OwnerReference("StatefulSet", "db", "uid-db", controller=True)
-    made = []
-    for ordinal in range(count):
-        is_new = ordinal >= count - new
-        labels = {CONTROLLER_REVISION_HASH: NEW_REVISION if is_new else OLD_REVISION}
-        made.append(in_service(pod(f"db-{ordinal}", images=NEW if is_new else OLD, labels=labels, owner=owner)))
-    return tuple(made)
+def seen(target: RevisionedTarget, *pods: PodFacts, **fields: Any) -> Observed:
+    return observed(*pods, target=target, **fields)
 
 
-def asked(**fields: Any) -> Run:
-    return run(target=TargetRef("StatefulSet", NS, "db"), strategy=OWN, **fields)
+def prepared(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> Next:
+    return prepare(seen(target, *pods), target, asked)
 
 
-def view(workload: StatefulSet, new: int = 0, count: int = 3) -> Observed:
-    return observed(*pods(new, count), target=StatefulSetTarget(workload, REVISIONS))
+def finished(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> Next:
+    return finish(seen(target, *pods), target, asked)
 
 
-def preparing(workload: StatefulSet, r: Run | None = None, new: int = 0) -> Next:
-    target = StatefulSetTarget(workload, REVISIONS)
-    return prepare(view(workload, new), target, r or asked())
+def strategy_in(step: object) -> dict[str, Any]:
+    assert isinstance(step, Act), step
+    assert isinstance(step.action, SetStrategy)
+    return step.action.strategy
 
 
-def says(step: Next | None) -> str:
-    match step:
-        case Act(action=SetStrategy(strategy=strategy)):
-            return f"strategy {(strategy.get('rollingUpdate') or {}).get('partition', strategy['type'])}"
-        case Act(action=PatchTemplate()):
-            return "template"
-        case Await(reason=reason):
-            return f"wait: {reason.removeprefix('waiting for ')}"
-        case Prepared(revision=name):
-            return f"prepared: {name}"
-        case Done():
-            return "done"
-        case None:
-            return "nothing"
-        case _:
-            return str(step)
+class TestPrepare:
+    def test_first_the_pods_are_held_back(self) -> None:
+        assert strategy_in(prepared(stateful_set(), sts(), *old(0, 1, 2))) == partition(ABOVE_ALL)
+        assert strategy_in(prepared(daemon_set(), ds(), *old(0, 1))) == ON_DELETE
 
+    def test_what_else_the_owner_has_chosen_is_kept_in_it(self) -> None:
+        own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": "30%"}}
+        strategy = strategy_in(prepared(stateful_set(strategy=own), sts(strategy=own), *old(0, 1, 2)))
+        assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"partition": ABOVE_ALL, "maxUnavailable": "30%"}}
 
-class TestPreparing:
-    @pytest.mark.parametrize(
-        ("workload", "next_is"),
-        [
-            (stateful_set(OWN), f"strategy {ABOVE_ALL}"),
-            (stateful_set(held(ABOVE_ALL), seen=False), "wait: the StatefulSet controller to see the change"),
-            (stateful_set(held(ABOVE_ALL)), "template"),
-            (stateful_set(held(ABOVE_ALL), NEW, seen=False), "wait: the StatefulSet controller to see the change"),
-            (stateful_set(held(ABOVE_ALL), NEW), f"prepared: {NEW_REVISION}"),
-        ],
-    )
-    def test_in_order(self, workload: StatefulSet, next_is: str) -> None:
-        assert says(preparing(workload)) == next_is
+    def test_nothing_before_the_controller_has_seen_that(self) -> None:
+        unseen = stateful_set(strategy=partition(ABOVE_ALL), generation=2, observed=1)
+        assert prepared(unseen, sts(), *old(0, 1, 2)) == Await(WAITS.format("StatefulSet"))
+        late = daemon_set(strategy=ON_DELETE, generation=2, observed=1)
+        assert prepared(late, ds(), *old(0, 1)) == Await(WAITS.format("DaemonSet"))
 
-    def test_waits_where_a_pod_that_dies_would_come_back_older(self) -> None:
-        ancient = stateful_set(held(ABOVE_ALL), current_revision="db-ancient")
-        assert says(preparing(ancient)).startswith("wait: currentRevision to be what the pods run")
-
-    def test_the_users_on_delete_holds_already(self) -> None:
-        on_delete = {"type": "OnDelete"}
-        r = run(target=TargetRef("StatefulSet", NS, "db"), strategy=on_delete)
-        assert says(preparing(stateful_set(on_delete, current_revision="db-ancient"), r)) == "template"
-
-    def test_a_resume_behind_the_front_leaves_the_partition(self) -> None:
-        assert says(preparing(stateful_set(held(2), NEW), new=1)) == f"prepared: {NEW_REVISION}"
-
-    def test_a_resume_that_finds_a_pod_exposed_holds_it_first(self) -> None:
-        assert says(preparing(stateful_set(held(1), NEW), new=1)) == f"strategy {ABOVE_ALL}"
-
-    def test_a_daemon_set_is_held_by_on_delete_and_labelled_with_the_bare_hash(self) -> None:
-        own = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
-        r = run(target=TargetRef("DaemonSet", NS, "db"), strategy=own)
-
-        def at(strategy: dict[str, Any], images: dict[str, str]) -> Next:
-            meta = ObjectMeta(name="db", namespace=NS, uid="uid-db", resource_version="7", generation=5)
-            spec = DaemonSetSpec(template=template(images), update_strategy=strategy)
-            target = DaemonSetTarget(DaemonSet(meta, spec, DaemonSetStatus(observed_generation=5)), REVISIONS)
-            return prepare(observed(*pods(0), target=target), target, r)
-
-        assert says(at(own, OLD)) == "strategy OnDelete"
-        assert says(at({"type": "OnDelete"}, OLD)) == "template"
-        assert says(at({"type": "OnDelete"}, NEW)) == "prepared: new"
-
-
-class TestFollowing:
-    def following(self, workload: StatefulSet, new: int, **fields: Any) -> str:
-        return says(follow(view(workload, new), asked(revision=NEW_REVISION, **fields)))
-
-    @pytest.mark.parametrize(("new", "partition"), [(1, 2), (2, 1), (3, 0)])
-    def test_the_partition_goes_behind_the_front(self, new: int, partition: int) -> None:
-        assert self.following(stateful_set(held(ABOVE_ALL), NEW, updated_replicas=new), new) == f"strategy {partition}"
-
-    def test_not_before_the_controller_counts_those_pods(self) -> None:
-        waiting = "wait: the StatefulSet controller to count the updated pods"
-        assert self.following(stateful_set(held(ABOVE_ALL), NEW, updated_replicas=1), 2) == waiting
-
-    def test_stays_where_nothing_is_new_or_it_is_there_already(self) -> None:
-        assert self.following(stateful_set(held(ABOVE_ALL), NEW), 0) == "nothing"
-        assert self.following(stateful_set(held(2), NEW, updated_replicas=1), 1) == "nothing"
-
-    def test_a_missing_pod_stops_the_front(self) -> None:
-        """It may come back old until the partition is below it."""
-        four = stateful_set(held(ABOVE_ALL), NEW, updated_replicas=3)
-        bigger = StatefulSet(
-            four.metadata, StatefulSetSpec(template=template(NEW), replicas=4, update_strategy=held(9)), four.status
+    @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+    def test_then_the_template(self, kind: str) -> None:
+        target, asked = (
+            (stateful_set(strategy=partition(ABOVE_ALL)), sts())
+            if kind == "StatefulSet"
+            else (daemon_set(strategy=ON_DELETE), ds())
         )
-        assert says(follow(view(bigger, 3), asked(revision=NEW_REVISION))) == "nothing"
+        step = prepared(target, asked, *old(0, 1, 2))
+        assert isinstance(step, Act)
+        assert step.action == PatchTemplate("web", asked.target_uid, "100", kind, NEW)  # type: ignore[arg-type]
 
-    def test_counts_from_the_first_ordinal(self) -> None:
-        s = stateful_set(held(ABOVE_ALL), NEW, updated_replicas=1)
-        spec = StatefulSetSpec(template=template(NEW), replicas=1, update_strategy=held(ABOVE_ALL), ordinals=Ordinals(2))
-        shifted = StatefulSet(s.metadata, spec, s.status)
-        (last,) = pods(1)[2:]
-        found = follow(observed(last, target=StatefulSetTarget(shifted, REVISIONS)), asked(revision=NEW_REVISION))
-        assert says(found) == "strategy 0"
+    def test_not_where_a_pod_that_dies_would_come_back_older_than_it_is(self) -> None:
+        between = stateful_set(
+            OLD, revision(1, {"app": "repo/app:0"}), revision(2), strategy=partition(ABOVE_ALL), update="web-2"
+        )
+        step = prepared(between, sts(), *old(0, 1, 2))
+        assert isinstance(step, Await)
+        assert "waiting for currentRevision" in step.reason
+
+    def test_where_the_owner_deletes_what_is_to_be_new_that_does_not_matter(self) -> None:
+        revisions = revision(1, {"app": "repo/app:0"}), revision(2)
+        between = stateful_set(OLD, *revisions, strategy=ON_DELETE, update="web-2")
+        step = prepared(between, sts(strategy=dict(ON_DELETE)), *old(0, 1, 2))
+        assert isinstance(step, Act)
+        assert isinstance(step.action, PatchTemplate)
+
+    def test_then_the_revision_is_learnt(self) -> None:
+        unnumbered = stateful_set(NEW, strategy=partition(ABOVE_ALL))
+        assert prepared(unnumbered, sts(), *old(0, 1, 2)) == Await(
+            "waiting for the StatefulSet controller to number the new revision"
+        )
+        numbered = stateful_set(NEW, *BOTH, strategy=partition(ABOVE_ALL), update="web-2")
+        assert prepared(numbered, sts(), *old(0, 1, 2)) == Prepared("web-2")
+        assert prepared(daemon_set(NEW, *BOTH, strategy=ON_DELETE), ds(), *old(0, 1)) == Prepared("2")
+
+    def test_a_template_that_went_ahead_is_held_back_first(self) -> None:
+        """The owner had it held back otherwise, and has let go since."""
+        ahead = stateful_set(NEW, *BOTH, update="web-2")
+        assert strategy_in(prepared(ahead, sts(), *old(0, 1), *new(2))) == partition(ABOVE_ALL)
+
+    def test_not_where_every_pod_is_new_or_behind_the_owners_own_partition(self) -> None:
+        own = partition(2)
+        ahead = stateful_set(NEW, *BOTH, update="web-2", strategy=own)
+        assert prepared(ahead, sts(strategy=own), *old(0, 1), *new(2)) == Prepared("web-2")
+
+    def test_a_resume_finds_the_partition_behind_the_front(self) -> None:
+        middle = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(2))
+        assert prepared(middle, sts(), *old(0, 1), *new(2)) == Prepared("web-2")
+        assert strategy_in(prepared(middle, sts(), *old(0, 1, 2))) == partition(ABOVE_ALL)
+
+    def test_what_is_known_is_not_asked_again(self) -> None:
+        assert prepared(stateful_set(), sts(revision="web-2"), *old(0, 1, 2)) == Prepared("web-2")
+
+    def test_a_target_that_is_gone(self) -> None:
+        for target in (StatefulSetTarget(None, ()), DaemonSetTarget(None, ())):
+            assert prepared(target, sts()) == Broken("the target is gone")
 
 
-class TestFinishing:
-    def finishing(self, workload: StatefulSet, new: int = 3, **fields: Any) -> str:
-        target = StatefulSetTarget(workload, REVISIONS)
-        r = run(**{"target": TargetRef("StatefulSet", NS, "db"), "strategy": OWN, "revision": NEW_REVISION, **fields})
-        return says(finish(view(workload, new), target, r))
+class TestFollow:
+    """The partition goes down behind the front."""
 
-    DONE: dict[str, Any] = {"updated_replicas": 3, "current_revision": NEW_REVISION}
+    def following(self, *pods: PodFacts, own: int = 0, now: int = ABOVE_ALL, **fields: Any) -> Act | Await | None:
+        target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(now), **fields)
+        return follow(seen(target, *pods), sts(revision="web-2", strategy=partition(own)))
 
-    def test_waits_for_the_controllers_count(self) -> None:
-        counting = self.finishing(stateful_set(OWN, NEW, updated_replicas=2))
-        assert counting == "wait: the StatefulSet controller to count every pod as updated"
+    def test_behind_those_that_are_new(self) -> None:
+        assert strategy_in(self.following(*old(0), *new(1, 2), updated=2)) == partition(1)
+        assert strategy_in(self.following(*new(0, 1, 2))) == partition(0)
 
-    def test_waits_for_the_new_revision_to_be_the_current_one(self) -> None:
-        waiting = self.finishing(stateful_set(OWN, NEW, updated_replicas=3))
-        assert waiting == "wait: currentRevision to become the new one"
+    def test_not_before_the_controller_counts_them(self) -> None:
+        """It would replace them otherwise."""
+        assert self.following(*old(0), *new(1, 2), updated=1) == Await(
+            "waiting for the StatefulSet controller to count the updated pods"
+        )
+        assert isinstance(self.following(*old(0), *new(1, 2), updated=2, generation=2, observed=1), Await)
 
-    def test_what_somebody_keeps_closed_is_not_waited_for(self) -> None:
-        assert self.finishing(stateful_set(OWN, NEW, updated_replicas=3, ready_replicas=2)) == "done"
+    def test_not_past_one_that_is_old_or_missing(self) -> None:
+        assert self.following(*new(0), *old(1, 2), updated=1) is None
+        assert strategy_in(self.following(*old(0), *new(3), *new(1), replicas=4, updated=2)) == partition(3)
+        assert self.following(*new(0, 1, 2), replicas=4, updated=3) is None
 
-    def test_gives_the_users_strategy_back(self) -> None:
-        own = held(3)
-        assert self.finishing(stateful_set(held(4), NEW, **self.DONE), strategy=own, takes_over=True) == "strategy 3"
-        assert self.finishing(stateful_set(own, NEW, **self.DONE), strategy=own, takes_over=True) == "done"
+    def test_not_behind_one_that_is_about_to_go(self) -> None:
+        assert self.following(*old(0, 1), *new(2, deleting=True), updated=0) is None
 
-    def test_pods_behind_the_users_partition_are_not_counted(self) -> None:
-        assert self.finishing(stateful_set(held(2), NEW, updated_replicas=1), 1, strategy=held(2)) == "done"
+    def test_never_below_the_owners_own(self) -> None:
+        assert strategy_in(self.following(*old(0), *new(1, 2), own=2, updated=2)) == partition(2)
+
+    def test_never_up(self) -> None:
+        """A pod that was scaled up comes new by itself."""
+        assert self.following(*old(0), *new(1, 2), now=1, replicas=4, updated=2) is None
+
+    def test_an_index_is_the_ordinal_less_the_first(self) -> None:
+        pods = [of_revision("web-5", "web-1"), of_revision("web-6", "web-2", NEW), of_revision("web-7", "web-2", NEW)]
+        assert strategy_in(self.following(*pods, start=5, updated=2)) == partition(1)
+
+    def test_nobody_else_has_one(self) -> None:
+        on_delete = stateful_set(NEW, *BOTH, update="web-2", strategy=ON_DELETE)
+        assert follow(seen(on_delete, *new(0, 1, 2)), sts(revision="web-2", strategy=dict(ON_DELETE))) is None
+        assert follow(seen(daemon_set(NEW, *BOTH, strategy=ON_DELETE)), ds(revision="2")) is None
+        assert follow(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
 
 
-class TestWithdrawing:
-    def test_where_every_pod_is_of_the_newest_revision(self) -> None:
-        assert says(withdraw(view(stateful_set(held(ABOVE_ALL))), asked())) == "strategy 0"
-        assert says(withdraw(view(stateful_set(held(0), NEW), 3), asked())) == "nothing"
+class TestFinish:
+    def test_the_partition_goes_down_first(self) -> None:
+        target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(1))
+        assert strategy_in(finished(target, sts(revision="web-2"), *new(0, 1, 2))) == partition(0)
 
-    def test_never_where_one_is_older(self) -> None:
-        assert says(withdraw(view(stateful_set(held(2), NEW), 1), asked())) == "nothing"
+    def test_then_the_controller_counts(self) -> None:
+        short = daemon_set(NEW, *BOTH, strategy=ON_DELETE, updated=1)
+        step = finished(short, ds(revision="2"))
+        assert step == Await("waiting for the DaemonSet controller to count every pod as updated")
+        assert finished(daemon_set(NEW, *BOTH, generation=3, observed=2), ds(revision="2")) == Await(WAITS.format("DaemonSet"))
+
+    def test_then_the_new_revision_is_the_current_one(self) -> None:
+        target = stateful_set(NEW, *BOTH, update="web-2")
+        step = finished(target, sts(revision="web-2"), *new(0, 1, 2))
+        assert step == Await("waiting for currentRevision to become the new one")
+
+    def test_what_is_not_ready_or_kept_behind_is_not_waited_for(self) -> None:
+        target = stateful_set(NEW, *BOTH, update="web-2", ready=2)
+        assert finished(target, sts(revision="web-2"), *new(0, 1, 2)) == Done()
+        own = partition(2)
+        canary = stateful_set(NEW, *BOTH, update="web-2", strategy=own, updated=1)
+        assert finished(canary, sts(revision="web-2", strategy=own), *old(0, 1), *new(2)) == Done()
+
+    def test_then_the_owner_has_his_own_strategy_again(self) -> None:
+        assert strategy_in(finished(daemon_set(NEW, *BOTH, strategy=ON_DELETE), ds(revision="2"))) == ROLLING
+        own = {"type": "RollingUpdate"}
+        target = stateful_set(NEW, *BOTH, update="web-2", current="web-2", strategy=partition(0))
+        assert strategy_in(finished(target, sts(revision="web-2", strategy=own), *new(0, 1, 2))) == own
+
+    def test_and_his_own_partition_after_all_pods_were_brought_along(self) -> None:
+        target = stateful_set(NEW, *BOTH, update="web-2", current="web-2", strategy=partition(0))
+        asked = sts(revision="web-2", strategy=partition(3), takes_over=True)
+        assert strategy_in(finished(target, asked, *new(0, 1, 2))) == partition(3)
+
+    def test_then_nothing_is_left(self) -> None:
+        assert finished(daemon_set(NEW, *BOTH, strategy=ROLLING), ds(revision="2")) == Done()
+        target = stateful_set(NEW, *BOTH, update="web-2", current="web-2")
+        assert finished(target, sts(revision="web-2"), *new(0, 1, 2)) == Done()
+        on_delete = stateful_set(NEW, *BOTH, update="web-2", strategy=ON_DELETE)
+        assert finished(on_delete, sts(revision="web-2", strategy=dict(ON_DELETE)), *new(0, 1, 2)) == Done()
+
+
+class TestWithdraw:
+    """An early end: the strategy goes back only where no pod is of an older revision."""
+
+    def test_where_every_pod_is_of_the_newest(self) -> None:
+        untouched = stateful_set(strategy=partition(ABOVE_ALL))
+        step = withdraw(seen(untouched, *old(0, 1, 2)), sts())
+        assert strategy_in(step) == partition(0)
+        labels = [of_revision("a", "1"), of_revision("b", "1")]
+        assert strategy_in(withdraw(seen(daemon_set(strategy=ON_DELETE), *labels), ds())) == ROLLING
+
+    def test_not_where_it_would_let_one_be_replaced(self) -> None:
+        target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(2))
+        assert withdraw(seen(target, *old(0, 1), *new(2)), sts(revision="web-2")) is None
+
+    def test_what_the_owner_keeps_behind_does_not_count(self) -> None:
+        target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(3))
+        step = withdraw(seen(target, *old(0, 1), *new(2)), sts(revision="web-2", strategy=partition(2)))
+        assert strategy_in(step) == partition(2)
+
+    def test_not_before_the_controller_has_seen_what_there_is(self) -> None:
+        unseen = stateful_set(NEW, strategy=partition(ABOVE_ALL), generation=3, observed=2)
+        assert withdraw(seen(unseen, *old(0, 1, 2)), sts()) is None
+
+    def test_nothing_to_give_back(self) -> None:
+        assert withdraw(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
+        assert withdraw(seen(stateful_set(), *old(0, 1, 2)), sts(strategy=None)) is None
+        assert withdraw(observed(), run()) is None
+
+
+class TestStrategies:
+    def test_which_a_run_can_have_left(self) -> None:
+        own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": 3}}
+        asked = sts(strategy=own)
+        assert is_ours(own, asked, "StatefulSet")
+        assert is_ours(held(asked, "StatefulSet", 7), asked, "StatefulSet")
+        assert not is_ours(partition(7), asked, "StatefulSet")
+        assert not is_ours(ON_DELETE, asked, "StatefulSet")
+        assert is_ours(ON_DELETE, ds(), "DaemonSet")
+        assert not is_ours({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}, ds(), "DaemonSet")
+
+    def test_which_pods_they_expose(self) -> None:
+        def exposed_in(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> str:
+            match target:
+                case StatefulSetTarget(stateful_set=StatefulSet() as workload):
+                    return exposed(seen(target, *pods), workload, asked, "web-2")
+                case DaemonSetTarget(daemon_set=DaemonSet() as workload):
+                    return exposed(seen(target, *pods), workload, asked, "2")
+                case _:
+                    raise AssertionError(target)
+
+        mixed = (*old(0, 1), *new(2))
+        assert exposed_in(stateful_set(strategy=partition(2)), sts(), *mixed) == ""
+        assert exposed_in(stateful_set(strategy=partition(1)), sts(), *mixed) == "web-1"
+        assert exposed_in(stateful_set(strategy=partition(0)), sts(strategy=partition(2)), *mixed) == ""
+        assert exposed_in(stateful_set(strategy=ON_DELETE), sts(), *mixed) == ""
+        leaving = of_revision("web-1", "web-1", deleting=True)
+        assert exposed_in(stateful_set(strategy=partition(1)), sts(), leaving) == ""
+        assert exposed_in(daemon_set(), ds(), of_revision("a", "2", NEW), of_revision("b", "1")) == "b"
+        assert exposed_in(daemon_set(strategy=ON_DELETE), ds(), of_revision("b", "1")) == ""
+
+    def test_the_newest_revision(self) -> None:
+        """A StatefulSet names it; of a DaemonSet's the highest number, which a return to an older template renews."""
+        assert newest_revision(stateful_set(OLD, *BOTH)) is BOTH[0]
+        assert newest_revision(daemon_set(OLD, *BOTH)) is BOTH[1]
+        assert newest_revision(DaemonSetTarget(None, ())) is None
