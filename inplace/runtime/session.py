@@ -16,25 +16,23 @@ import msgspec
 
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
-from inplace.engine import undo as undoing
-from inplace.engine.fields import TEMPLATE_PATH, last_writer, owners_of
-from inplace.engine.history import number_of
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
-from inplace.engine.target import uid_of
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
-from inplace.model.names import FIELD_MANAGER, TargetRef
+from inplace.model.names import TargetRef
 from inplace.model.policy import Lease
-from inplace.model.run import ENDS, FieldOwner, Run, Stop, lease_name
+from inplace.model.run import ENDS, Run, Stop, lease_name
+from inplace.runtime.assessing import Assessor, readable, told_images
+from inplace.runtime.assessing import NothingToDo as NothingToDo
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Refused as Refused
 from inplace.runtime.found import find
 from inplace.runtime.host import Host, Threads
 from inplace.runtime.inbox import Crashed, StopAsked
-from inplace.runtime.lock import Lock, LostLock, run_of
+from inplace.runtime.lock import Lock, LostLock
 from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.rights import Purpose, missing_rights, rights_for, told, too_old
@@ -42,12 +40,6 @@ from inplace.runtime.watches import Watches
 
 SYNC_SECONDS = 60.0
 OnFrame = Callable[[Frame], None]
-
-
-class NothingToDo(msgspec.Struct, frozen=True):
-    """Pods and template are there already."""
-
-    message: str
 
 
 class StillPaused(msgspec.Struct, frozen=True):
@@ -97,6 +89,7 @@ class Session:
         self.found = find(api, target)
         self.watches = Watches(api, self.inbox, target, self.found.selector, lease_name(target))
         self.observer = Observer(self.watches, target, self.found.uid)
+        self._assessor = Assessor(api, target, self.found, self._look)
         self._watching = self._host.watching(self.watches)
         self._watching.start()
 
@@ -114,8 +107,7 @@ class Session:
     def preview(self, asked: Run, given: Mapping[str, Any]) -> Preview:
         """Judges, and changes nothing. Raises `Refused` where a stored run cannot be read."""
         stored = self._stored()
-        asked = self._completed(asked, stored)
-        match resuming.decide(stored, asked, given, overtaken=resuming.is_overtaken(stored, self._look(asked))):
+        match self._assessor.decide(asked, given, stored):
             case resuming.Begin(run=run, resuming=is_resumed):
                 pass
             case resuming.FinishFirst(run=run) | resuming.StillPaused(run=run):
@@ -135,13 +127,7 @@ class Session:
         """As `upgrade`, to the images that were before, or to those of a revision."""
 
         def aimed(stored: Run | None) -> Run | NothingToDo:
-            match undoing.aim(self._look(asked), str(self.target), stored, to_revision):
-                case checking.Refusal(message=message):
-                    raise Refused(message)
-                case undoing.Aim(images=images, what=what):
-                    options = undoing.options(stored, given)
-                    run = msgspec.structs.replace(asked, doing="Undo", takes_over=False, images=images, options=options)
-                    return run if images else NothingToDo(f"{self.target} runs the images of {what} already")
+            return self._assessor.undoing(asked, to_revision, given, stored)
 
         return self._to_the_end(aimed, given, on_frame)
 
@@ -149,7 +135,7 @@ class Session:
         """Goes back from a run that nobody holds; from one that was committed meanwhile, as `undo` would."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
-        stored = _readable(lease)
+        stored = readable(lease)
         if stored is None:
             return NothingToDo(f"{self.target} has no run to abort")
         if stored.is_open:
@@ -169,38 +155,35 @@ class Session:
         lock = self._lock()
         while True:
             lease = lock.wait_until_free(self._said)
-            stored = _readable(lease)
+            stored = readable(lease)
             wanted = ask(stored)
             if isinstance(wanted, NothingToDo):
                 return wanted
-            asked = self._completed(wanted, stored)
-            match resuming.decide(stored, asked, given, overtaken=resuming.is_overtaken(stored, self._look(asked))):
+            match self._assessor.decide(wanted, given, stored):
                 case resuming.StillPaused(run=run):
                     return StillPaused(run)
                 case resuming.NothingToDo():
                     return NothingToDo(f"{self.target} has no run")
                 case resuming.FinishFirst(run=run):
-                    self._said(f"finishing the commit of {_images(run)} first")
+                    self._said(f"finishing the commit of {told_images(run)} first")
                     ended = self._drive(lock, lease, run, on_frame)
                     if ended.outcome != "Succeeded":
                         return ended
                     if self._asked_to_stop is not None:
                         return msgspec.structs.replace(ended, outcome=self._asked_to_stop.outcome)
                 case resuming.Begin(run=run, resuming=is_resumed):
-                    problem = self._problem(run, lock, is_resumed)
+                    problem = self._problem(run, is_resumed)
                     return problem if problem is not None else self._drive(lock, lease, run, on_frame)
 
-    def _problem(self, run: Run, lock: Lock, is_resumed: bool) -> NothingToDo | None:
+    def _problem(self, run: Run, is_resumed: bool) -> NothingToDo | None:
         """Why the run need not begin. Raises `Refused` where it may not."""
-        observed = self._look(run)
-        run = resuming.as_seen(run, observed)
-        if not run.images:
-            return NothingToDo(f"the pods of {self.target} run what its template says")
-        match checking.preflight(observed, run, lock.name, is_resumed):
+        match self._assessor.verdict(run, is_resumed):
+            case NothingToDo() as nothing:
+                return nothing
             case checking.Refusal(message=message):
                 raise Refused(message)
             case checking.NoChange():
-                return NothingToDo(f"{self.target} runs {_images(run)} already")
+                return NothingToDo(f"{self.target} runs {told_images(run)} already")
             case checking.Ready(warnings=warnings):
                 for warning in warnings:
                     self._said(f"warning: {warning}")
@@ -210,7 +193,7 @@ class Session:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
-        match resuming.resume(_readable(lease)):
+        match resuming.resume(readable(lease)):
             case resuming.Begin(run=run):
                 return self._drive(lock, lease, run, on_frame)
             case _:
@@ -220,7 +203,7 @@ class Session:
         """Finishes the pods in flight of a run whose holder died, and leaves it paused."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
-        stored = _readable(lease)
+        stored = readable(lease)
         if stored is None or not stored.is_open:
             return NothingToDo(f"{self.target} has no run to pause")
         if stored.outcome == "Paused":
@@ -281,18 +264,9 @@ class Session:
         finally:
             renewer.stop()
             workers.stop()
-        if finished.by_others:
-            finished = msgspec.structs.replace(finished, message=f"{finished.message}{self._by_whom()}")
+        finished = self._assessor.signed(finished)
         ended = self._let_go(lock, driver.run, finished)
         return tracker.summary(ended, finished.outcome, finished.message, frames[-1], self._own_facts(frames[-1]))
-
-    def _by_whom(self) -> str:
-        """Who has changed the workload under us, in brackets."""
-        with suppress(ApiError, Refused):
-            managed = find(self.api, self.target).managed
-            who = [last_writer(entries, FIELD_MANAGER) for _, entries in managed]
-            return f" ({who[0]})" if who and who[0] else ""
-        return ""
 
     def _own_facts(self, last: Frame) -> dict[str, Any]:
         uids = {pod.uid for pod in last.plan.pods}
@@ -300,16 +274,14 @@ class Session:
 
     def _let_go(self, lock: Lock, run: Run, finished: Finished) -> Run:
         """A clean end. If the API server cannot be reached the Lease just expires."""
-        ended_at = self.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
-        ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)
-        newest = number_of(self.observer.observe(self.api.clock.monotonic(), {}).target)
-        made = () if finished.by_others else tuple(range(run.revision_before + 1, newest + 1))
+        observed = self.observer.observe(self.api.clock.monotonic(), {})
+        ended, made = self._assessor.ended(run, finished, observed)
         with suppress(ApiError, LostLock):
             lock.release(ended, made, delete=self.target.kind == "Pods" and (finished.outcome in ENDS or not run.images))
         return ended
 
     def _stored(self) -> Run | None:
-        return _readable(self._lock().read())
+        return readable(self._lock().read())
 
     def _look(self, run: Run) -> Observed:
         """The snapshot, once every cache is complete. Raises `Refused`."""
@@ -326,30 +298,6 @@ class Session:
                 )
             self.inbox.wait(1.0)
 
-    def _completed(self, asked: Run, stored: Run | None) -> Run:
-        """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
-        observed = self._look(asked)
-        asked = resuming.as_seen(resuming.knowing(asked, stored, uid_of(observed)), observed)
-        have, ahead = checking.images_before(observed, asked), checking.images_ahead(observed, asked)
-        images = ahead if asked.takes_over else asked.images
-        return msgspec.structs.replace(
-            asked,
-            images=images,
-            target_uid=uid_of(observed),
-            revision_before=number_of(observed.target),
-            from_images={name: have[name] for name in images if name in have},
-            displaced=(ahead,) if ahead.items() - images.items() else (),
-            owners=self._owners(tuple(images)),
-        )
-
-    def _owners(self, containers: tuple[str, ...]) -> tuple[FieldOwner, ...]:
-        found: list[FieldOwner] = []
-        for pod, managed in self.found.managed:
-            path = ("f:spec",) if pod else TEMPLATE_PATH
-            owners = owners_of(managed, containers, path, FIELD_MANAGER)
-            found += [msgspec.structs.replace(owner, pod=pod) for owner in owners]
-        return tuple(found)
-
     def _require_rights(self, purpose: Purpose) -> None:
         missing = missing_rights(self.api.replace(limiter=None), self.target.namespace, rights_for(self.target.kind, purpose))
         if missing:
@@ -360,14 +308,3 @@ class Session:
 def identity() -> str:
     """Who holds a lock, for people and for itself: never the same twice."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-
-
-def _readable(lease: Any) -> Run | None:
-    try:
-        return run_of(lease)
-    except ValueError as error:
-        raise Refused(f"{error}; if nothing upgrades this target, delete Lease {lease.metadata.name}") from None
-
-
-def _images(run: Run) -> str:
-    return ", ".join(f"{name}={image}" for name, image in run.asked_images.items())

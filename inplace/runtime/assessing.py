@@ -1,0 +1,127 @@
+"""What is to be done for a target, judged on one look at it and on the run that is stored: for a command in the foreground
+and for the controller alike.
+
+Nothing here writes; whoever asks holds no lock yet, or already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from inplace.engine import preflight as checking
+from inplace.engine import resume as resuming
+from inplace.engine import undo as undoing
+from inplace.engine.fields import TEMPLATE_PATH, last_writer, owners_of
+from inplace.engine.history import number_of
+from inplace.engine.observed import Observed
+from inplace.engine.plan import Finished
+from inplace.engine.target import uid_of
+from inplace.kube.api import Api
+from inplace.kube.errors import ApiError
+from inplace.model.names import FIELD_MANAGER, TargetRef
+from inplace.model.policy import Lease
+from inplace.model.run import FieldOwner, Run, lease_name
+from inplace.runtime.found import Found, Refused, find
+from inplace.runtime.lock import run_of
+
+Look = Callable[[Run], Observed]
+"""The snapshot that the run would be judged on."""
+
+
+class NothingToDo(msgspec.Struct, frozen=True):
+    """Pods and template are there already."""
+
+    message: str
+
+
+class Assessor:
+    """One target, as it was found. `look` may raise `Refused`."""
+
+    def __init__(self, api: Api, target: TargetRef, found: Found, look: Look) -> None:
+        self._api = api
+        self._target = target
+        self._found = found
+        self._look = look
+
+    def decide(self, asked: Run, given: Mapping[str, Any], stored: Run | None) -> resuming.Decision:
+        """What asking for this run comes to. `given`: the options that a person named now."""
+        asked = self.completed(asked, stored)
+        overtaken = resuming.is_overtaken(stored, self._look(asked))
+        return resuming.decide(stored, asked, given, overtaken=overtaken)
+
+    def completed(self, asked: Run, stored: Run | None) -> Run:
+        """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
+        observed = self._look(asked)
+        asked = resuming.as_seen(resuming.knowing(asked, stored, uid_of(observed)), observed)
+        have, ahead = checking.images_before(observed, asked), checking.images_ahead(observed, asked)
+        images = ahead if asked.takes_over else asked.images
+        return msgspec.structs.replace(
+            asked,
+            images=images,
+            target_uid=uid_of(observed),
+            revision_before=number_of(observed.target),
+            from_images={name: have[name] for name in images if name in have},
+            displaced=(ahead,) if ahead.items() - images.items() else (),
+            owners=self._owners(tuple(images)),
+        )
+
+    def undoing(self, asked: Run, to_revision: int | None, given: Mapping[str, Any], stored: Run | None) -> Run | NothingToDo:
+        """`asked` as a run that goes back. Raises `Refused`."""
+        match undoing.aim(self._look(asked), str(self._target), stored, to_revision):
+            case checking.Refusal(message=message):
+                raise Refused(message)
+            case undoing.Aim(images=images, what=what):
+                options = undoing.options(stored, given)
+                run = msgspec.structs.replace(asked, doing="Undo", takes_over=False, images=images, options=options)
+                return run if images else NothingToDo(f"{self._target} runs the images of {what} already")
+
+    def verdict(self, run: Run, is_resumed: bool) -> checking.Verdict | NothingToDo:
+        """Whether the run may begin."""
+        observed = self._look(run)
+        run = resuming.as_seen(run, observed)
+        if not run.images:
+            return NothingToDo(f"the pods of {self._target} run what its template says")
+        return checking.preflight(observed, run, lease_name(self._target), is_resumed)
+
+    def signed(self, finished: Finished) -> Finished:
+        """With who has changed the workload under us, where somebody has."""
+        if not finished.by_others:
+            return finished
+        with suppress(ApiError, Refused):
+            managed = find(self._api, self._target).managed
+            who = [last_writer(entries, FIELD_MANAGER) for _, entries in managed]
+            if who and who[0]:
+                return msgspec.structs.replace(finished, message=f"{finished.message} ({who[0]})")
+        return finished
+
+    def ended(self, run: Run, finished: Finished, observed: Observed) -> tuple[Run, tuple[int, ...]]:
+        """The run as it is stored at its end, and the revisions that it has brought about."""
+        ended_at = self._api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)
+        newest = number_of(observed.target)
+        return ended, () if finished.by_others else tuple(range(run.revision_before + 1, newest + 1))
+
+    def _owners(self, containers: tuple[str, ...]) -> tuple[FieldOwner, ...]:
+        found: list[FieldOwner] = []
+        for pod, managed in self._found.managed:
+            path = ("f:spec",) if pod else TEMPLATE_PATH
+            owners = owners_of(managed, containers, path, FIELD_MANAGER)
+            found += [msgspec.structs.replace(owner, pod=pod) for owner in owners]
+        return tuple(found)
+
+
+def readable(lease: Lease | None) -> Run | None:
+    """The stored run. Raises `Refused` where it cannot be read."""
+    try:
+        return run_of(lease)
+    except ValueError as error:
+        name = lease.metadata.name if lease is not None else ""
+        raise Refused(f"{error}; if nothing upgrades this target, delete Lease {name}") from None
+
+
+def told_images(run: Run) -> str:
+    return ", ".join(f"{name}={image}" for name, image in run.asked_images.items())
