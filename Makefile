@@ -42,8 +42,9 @@ format: install ## put the code into shape
 bench: install ## measure
 	$(PY) -m tests.bench
 
-proof: install ## long runs
-	$(PY) -m pytest -m proof $(EXTRA)
+proof: install ## long runs on a real Kubernetes (root; an hour or more)
+	$(PY) -m tests.cluster build
+	$(PY) -m pytest -m proof -n 3 --dist=worksteal -o timeout=1800 tests/scenarios $(EXTRA)
 
 breaks: install ## break each safety rule in a copy: the tests must notice
 	$(PY) -m tests.breaks

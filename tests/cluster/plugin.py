@@ -26,8 +26,17 @@ def is_wanted(config: pytest.Config) -> bool:
     return config.option.markexpr in ("e2e", "proof")
 
 
+def is_proof(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "proof")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is `proof` takes too long for `-m e2e`."""
+    """What is `proof` takes too long for `-m e2e`; what is `at_rest` belongs to both."""
+    if is_proof(config):
+        for item in items:
+            if item.get_closest_marker("at_rest"):
+                item.add_marker(pytest.mark.proof)
     if config.option.markexpr == "e2e":
         long = [item for item in items if item.get_closest_marker("proof")]
         items[:] = [item for item in items if item not in long]

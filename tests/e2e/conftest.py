@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def stage(cluster: Cluster, ns: str, tmp_path: Path) -> Iterator[RealStage]:
-    with real_stage(cluster, ns, tmp_path) as made:
+    with real_stage(cluster, ns, tmp_path, quiet_seconds=3.0) as made:
         yield made
 
 

@@ -1,7 +1,7 @@
 """Every scenario takes a `scene`. `pytest -m e2e` runs them all on a real cluster, anything else on the embedded one.
 
 There everything is a function of a seed: INPLACE_SEED, which is 1. Of a scenario that is marked `sampled` a real cluster, where
-time is dear, runs only one of its parameter sets (other seeds, other ones); the embedded one runs them all.
+time is dear, runs only one of its parameter sets (other seeds, other ones); the embedded one and `make proof` run them all.
 """
 
 import os
@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.plugin import is_wanted
+from tests.cluster.plugin import is_proof, is_wanted
 from tests.scenarios.real import real_stage
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Stage
 from tests.scenarios.virtual import VirtualStage
 
 SEED = int(os.environ.get("INPLACE_SEED", "1"))
+QUIET_SECONDS, PROVEN_QUIET_SECONDS = 3.0, 30.0
+"""On a real cluster, for those that are to end at rest."""
 VIRTUAL, REAL = pytest.param("virtual"), pytest.param("real", marks=pytest.mark.e2e)
 
 
@@ -27,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not is_wanted(config):
+    if not is_wanted(config) or is_proof(config):
         return
     sampled: dict[str, list[pytest.Item]] = {}
     for item in items:
@@ -52,7 +54,8 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         embedded.close()
         return
     cluster, ns = request.getfixturevalue("cluster"), request.getfixturevalue("ns")
-    with real_stage(cluster, ns, tmp_path) as real:
+    quiet_seconds = PROVEN_QUIET_SECONDS if is_proof(request.config) else QUIET_SECONDS
+    with real_stage(cluster, ns, tmp_path, quiet_seconds) as real:
         yield real
 
 

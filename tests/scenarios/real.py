@@ -27,7 +27,8 @@ T = TypeVar("T")
 class RealStage:
     """Implements `stage.Stage`. `inplace` and `cluster` are for tests that are for the real cluster alone."""
 
-    def __init__(self, cluster: Cluster, namespace: str, recorder: Recorder, inplace: Inplace) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, recorder: Recorder, inplace: Inplace, quiet_seconds: float) -> None:
+        self.quiet_seconds = quiet_seconds
         self.cluster, self.namespace, self.witness, self.inplace = cluster, namespace, recorder, inplace
         self.registry = cluster.registry
         self._context = ssl.create_default_context(cafile=cluster.ca)
@@ -93,11 +94,11 @@ class RealStage:
 
 
 @contextmanager
-def real_stage(cluster: Cluster, namespace: str, folder: Path) -> Iterator[RealStage]:
+def real_stage(cluster: Cluster, namespace: str, folder: Path, quiet_seconds: float) -> Iterator[RealStage]:
     """Whatever is started on it ends with it."""
     inplace = Inplace(cluster, namespace, folder)
     with Recorder(cluster, namespace, folder / "recorder.jsonl") as recorder:
-        stage = RealStage(cluster, namespace, recorder, inplace)
+        stage = RealStage(cluster, namespace, recorder, inplace, quiet_seconds)
         try:
             yield stage
         finally:

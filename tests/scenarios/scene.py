@@ -182,11 +182,11 @@ class Scene(Objects):
     def check_restarts(self, *each: dict[str, int]) -> None:
         assert list(self.restarts().values()) == list(each)
 
-    def check_quiet(self, seconds: float = 5) -> None:
+    def check_quiet(self) -> None:
         """Once the last status has got round nobody writes to workloads, pods, slices and lock: nothing is left to do."""
         self.stage.let_pass(2)
         mark = self.witness.version()
-        self.stage.let_pass(seconds)
+        self.stage.let_pass(self.stage.quiet_seconds)
         noise = self.witness.writes_after(mark)
         assert not noise, f"not quiet: {', '.join(f'{e.kind} {e.name} {e.type} {e.rv}' for e in noise)}"
 

@@ -88,6 +88,11 @@ class Stage(Protocol):
     @property
     def witness(self) -> Witness: ...
 
+    @property
+    def quiet_seconds(self) -> float:
+        """How long a workload at rest is watched."""
+        ...
+
     def request(self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: str) -> tuple[int, Object]:
         """To the API server, as some client; the status code and what came with it."""
         ...

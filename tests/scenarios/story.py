@@ -86,8 +86,7 @@ class Story:
         lease = scene.get(f"lease/{self.kind.lease}")
         assert not lease["spec"].get("holderIdentity")
         assert "inplace.dev/request" not in lease["metadata"]["annotations"]
-        scene.stage.let_pass(2)  # for the controllers to have seen it
-        scene.check_quiet(3)
+        scene.check_quiet()
         scene.check_same_pods()
 
     @property

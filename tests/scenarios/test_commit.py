@@ -12,12 +12,14 @@ from tests.scenarios.manifests import deployment, service
 from tests.scenarios.scene import SETTLE, WEB, Ended, Scene
 from tests.scenarios.stage import Moment, Running
 
+pytestmark = pytest.mark.at_rest
+
 
 def test_no_history_is_kept(scene: Scene) -> None:
     """revisionHistoryLimit 0: the controller removes the tombstone at once, and the commit does not wait for it."""
     scene.web(2, revision_history_limit=0)
     scene.upgrade("--max-unavailable", "2", app="app:2")
-    scene.check_quiet(30)
+    scene.check_quiet()
     scene.check(upgraded=2, max_unavailable=2)
     scene.check_same_pods()
     scene.check_consistent("app:2", {2: "app:2"}, replicas=2)
@@ -85,7 +87,7 @@ def test_there_and_back_and_on(scene: Scene, limit: int) -> None:
         scene.witness.mark()
         scene.upgrade("--max-unavailable", "2", app=ref)
         scene.until(lambda wanted=history: scene.history() == wanted, f"the history is {history}", 20)  # type: ignore[misc]
-        scene.check_quiet(2)
+        scene.check_quiet()
         scene.check(upgraded=2, max_unavailable=2)
         scene.check_same_pods()
         scene.check_consistent(ref, history, replicas=2)

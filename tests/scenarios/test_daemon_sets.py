@@ -14,6 +14,8 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.stage import MERGE
 from tests.scenarios.test_partitions import back, serving, set_image
 
+pytestmark = pytest.mark.at_rest
+
 DS = "ds/web"
 ON_DELETE: Object = {"type": "OnDelete"}
 
@@ -29,7 +31,7 @@ def deploy(scene: Scene, strategy: Object, gate: str | None = GATE) -> None:
     scene.deploy(made, service("web"), count=2, gate=gate)
 
 
-def check(scene: Scene, ref: str, strategy: Object, *, quiet_seconds: float = 5) -> None:
+def check(scene: Scene, ref: str, strategy: Object) -> None:
     scene.until(lambda: is_observed(scene.get(DS)), "the controller has seen it")
     found = scene.get(DS)
     assert found["spec"]["updateStrategy"] == strategy
@@ -37,7 +39,7 @@ def check(scene: Scene, ref: str, strategy: Object, *, quiet_seconds: float = 5)
     assert len(scene.on_image(ref)) == 2
     assert all(condition(p, "Ready") == "True" and not annotation(p, RECORD) for p in scene.pods())
     assert len({p["metadata"]["labels"]["controller-revision-hash"] for p in scene.pods()}) == 1
-    scene.check_quiet(quiet_seconds)
+    scene.check_quiet()
 
 
 @pytest.mark.parametrize("strategy", [rolling(), ON_DELETE], ids=["RollingUpdate", "OnDelete"])
@@ -57,7 +59,7 @@ def test_surge_and_no_unavailable_pod_needs_a_word(scene: Scene) -> None:
     refused = scene.inplace("upgrade", DS, f"app={scene.image('app:2')}")
     scene.check_refused(refused, 5, "has maxUnavailable 0", "--max-unavailable")
     scene.upgrade("--max-unavailable", "1", target=DS, app="app:2")
-    check(scene, "app:2", surging, quiet_seconds=30)
+    check(scene, "app:2", surging)
     scene.check_same_pods()
 
 

@@ -56,22 +56,43 @@ def all_end(commands: list[Running]) -> list[int]:
     return [result.code for result in results]
 
 
-STS, DS = "PATCH .*/statefulsets/", "PATCH .*/daemonsets/"
-AT: dict[str, tuple[str, str, int, Moment]] = {
-    "rs, the template is new, its answer lost": ("rs", "PATCH .*/replicasets/", 1, "after"),
-    "pods, the lock is not deleted yet": ("pods", "DELETE .*/leases/", 1, "before"),
-    "sts, the template is new, its answer lost": ("sts", f"{STS}.*template", 1, "after"),
-    "sts, the partition is behind the first, the answer lost": ("sts", f"{STS}.*updateStrategy", 2, "after"),
-    "ds, held back, the answer lost": ("ds", f"{DS}.*updateStrategy", 1, "after"),
-    "ds, the strategy is not given back yet": ("ds", f"{DS}.*updateStrategy", 2, "before"),
-    "without gate, a record is dropped, the answer lost": ("without gate", r"PATCH .*/pods/\S+ .*null", 1, "after"),
+POD, DEPLOYMENT = r"PATCH .*/pods/[^/ ]+", "PATCH .*/deployments/"
+SETS, DAEMON_SETS = "PATCH .*/statefulsets/", "PATCH .*/daemonsets/"
+# By case, and by what has happened then: a pattern of the write, the how manieth of its kind, and whether it is still done.
+AT: dict[str, dict[str, tuple[str, int, Moment]]] = {
+    "deploy": {
+        "locked": (r"POST .*/leases", 1, "after"),
+        "closed": (rf"{POD}/status .*Upgrading", 1, "after"),
+        "drained": (f"{POD} ", 1, "before"),
+        "patched": (f"{POD} ", 1, "after"),
+        "restarted": (rf"{POD}/status .*Upgraded", 1, "before"),
+        "opened": (rf"{POD}/status .*Upgraded", 3, "after"),
+        "paused": (f"{DEPLOYMENT}.*paused", 1, "after"),
+        "half-new": (r"PATCH .*/replicasets/", 1, "after"),
+        "not-buried": (r"POST .*/replicasets", 1, "before"),
+        "buried": (r"POST .*/replicasets", 1, "after"),
+        "unpaused": (f"{DEPLOYMENT}.*paused", 2, "after"),
+    },
+    "rs": {"new": (r"PATCH .*/replicasets/", 1, "after")},
+    "pods": {"opened": (r"DELETE .*/leases/", 1, "before")},
+    "sts": {"new": (f"{SETS}.*template", 1, "after"), "behind": (f"{SETS}.*updateStrategy", 2, "after")},
+    "ds": {
+        "held": (f"{DAEMON_SETS}.*updateStrategy", 1, "after"),
+        "not-given-back": (f"{DAEMON_SETS}.*updateStrategy", 2, "before"),
+    },
+    "without gate": {"record-dropped": (r"PATCH .*/pods/\S+ .*null", 1, "after")},
 }
 
 
-@pytest.mark.parametrize("at", AT)
-def test_at_one_write_of_each_kind(scene: Scene, at: str) -> None:
-    name, pattern, nth, moment = AT[at]
-    (victim,) = deploy(scene, CASES[name], ["web"])
-    scene.killed_at(pattern, nth, moment, *victim.words)
-    assert all_end([victim.start()]) == [0]
-    victim.check_ended(scene.witness.log())
+@pytest.mark.parametrize("case", AT)
+def test_at_one_write_of_each_kind(scene: Scene, case: str) -> None:
+    victims = deploy(scene, CASES[case], AT[case])
+    dying = [
+        victim.start_and_die(number, moment, pattern)
+        for victim, (pattern, number, moment) in zip(victims, AT[case].values(), strict=True)
+    ]
+    assert set(all_end(dying)) == {-signal.SIGKILL}
+    assert not any(all_end([victim.start() for victim in victims]))
+    log = scene.witness.log()
+    for victim in victims:
+        victim.check_ended(log)

@@ -1,16 +1,20 @@
 """A Deployment upgraded in place: the same pods, all promises kept, the workload as a classic rollout would have left it."""
 
+import pytest
+
 from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import turned
 from tests.scenarios.manifests import GATE, container, deployment, service
 from tests.scenarios.scene import WEB, Scene
+
+pytestmark = pytest.mark.at_rest
 
 
 def test_ten_pods(scene: Scene) -> None:
     """The main job, and that scaling and going back the classic way work on afterwards."""
     scene.web(10)
     ended = scene.upgrade("--max-unavailable", "3", app="app:2")
-    scene.check_quiet(30)
+    scene.check_quiet()
 
     scene.check_same_pods()
     scene.check_restarts(*[{"app": 1}] * 10)

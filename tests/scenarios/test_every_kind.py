@@ -11,6 +11,8 @@ from tests.scenarios.manifests import service, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.story import DAEMON_SET, DEPLOYMENT, KINDS, STATEFUL_SET, Kind, Story
 
+pytestmark = pytest.mark.at_rest
+
 WORKLOAD = {DEPLOYMENT.short: "Deployment/web", STATEFUL_SET.short: "StatefulSet/web", DAEMON_SET.short: "DaemonSet/web"}
 TWO_OF_THEM = pytest.mark.parametrize("kind", [DEPLOYMENT, STATEFUL_SET], ids=lambda kind: kind.short)
 

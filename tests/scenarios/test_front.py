@@ -14,6 +14,8 @@ from tests.scenarios.manifests import ON_DELETE, partition, service, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Running
 
+pytestmark = pytest.mark.at_rest
+
 DB = "sts/db"
 LEASE = "inplace-statefulset-db"
 FAST = ("--settle", "0s")

@@ -12,7 +12,7 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Running
 from tests.scenarios.story import DEPLOYMENT, FAST, KINDS, Kind, Story
 
-pytestmark = pytest.mark.sampled
+pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 
 
 @KINDS

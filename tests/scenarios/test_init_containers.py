@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.recorder.log import condition
 from tests.scenarios.facts import images_in
 from tests.scenarios.manifests import GATE, deployment, service
 from tests.scenarios.scene import WEB, Scene
+
+pytestmark = pytest.mark.at_rest
 
 SAID = "once is an ordinary init container: its new image takes effect when the pod is next recreated"
 

@@ -17,6 +17,8 @@ from tests.scenarios.manifests import GATE, replicaset, service
 from tests.scenarios.scene import LEASE, WEB, Scene
 from tests.scenarios.stage import Moment, Result, Running
 
+pytestmark = pytest.mark.at_rest
+
 
 @dataclass(frozen=True)
 class Act:

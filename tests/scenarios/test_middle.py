@@ -8,7 +8,7 @@ from tests.recorder.log import condition
 from tests.scenarios.scene import Scene
 from tests.scenarios.story import DEPLOYMENT, KINDS, Kind, Story
 
-pytestmark = pytest.mark.sampled
+pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 
 
 def now_of(story: Story) -> str:

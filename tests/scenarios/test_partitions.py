@@ -14,6 +14,8 @@ from tests.scenarios.manifests import GATE, service, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import MERGE, STRATEGIC
 
+pytestmark = pytest.mark.at_rest
+
 STS = "sts/web"
 ROLLING: Object = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
 
@@ -40,14 +42,14 @@ def set_image(scene: Scene, ref: str, target: str = STS) -> None:
     scene.patch(target, {"spec": {"template": {"spec": {"containers": [container]}}}}, STRATEGIC)
 
 
-def check(scene: Scene, strategy: Object, *, quiet_seconds: float = 5, **images: int) -> None:
+def check(scene: Scene, strategy: Object, **images: int) -> None:
     """So many pods on each image (`app_2=3`), in service and without a record; the strategy is the user's; nobody moves."""
     scene.until(lambda: is_observed(scene.get(STS)), "the controller has seen it")
     assert scene.get(STS)["spec"]["updateStrategy"] == strategy
     for name, count in images.items():
         assert len(scene.on_image(name.replace("_", ":"))) == count, name
     assert all(condition(p, "Ready") == "True" and not annotation(p, RECORD) for p in scene.pods())
-    scene.check_quiet(quiet_seconds)
+    scene.check_quiet()
 
 
 def check_one_revision(scene: Scene) -> None:
@@ -72,7 +74,7 @@ def test_the_users_own_partition_limits_the_run_until_it_is_taken_over(scene: Sc
     scene.check_refused(refused, 5, "between two revisions", f"`inplace upgrade {STS}`")
 
     assert scene.inplace("upgrade", STS, "--settle", "0s").code == 0
-    check(scene, partitioned(2), quiet_seconds=30, app_1=0, app_2=5)
+    check(scene, partitioned(2), app_1=0, app_2=5)
     check_one_revision(scene)
     scene.check_same_pods()
     scene.check_restarts(*[{"app": 1}] * 5)

@@ -15,7 +15,7 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Moment, Running
 from tests.scenarios.story import DAEMON_SET, DEPLOYMENT, FAST, KINDS, STATEFUL_SET, Kind, Story
 
-pytestmark = pytest.mark.sampled
+pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 
 POD = r"PATCH .*/pods/[^/ ]+"
 MOMENTS: dict[str, tuple[str, int, Moment]] = {
@@ -101,8 +101,7 @@ def at_rest(story: Story) -> None:
     assert not scene.get(f"lease/{story.kind.lease}")["spec"].get("holderIdentity")
     if story.kind is DEPLOYMENT:
         assert not scene.get("deploy/web")["spec"].get("paused")
-    scene.stage.let_pass(2)  # for the controllers to have seen it
-    scene.check_quiet(3)
+    scene.check_quiet()
     scene.check_same_pods()
 
 

@@ -28,6 +28,7 @@ MOMENTS: dict[str, tuple[str, int, Moment]] = {
 HISTORY = {1: "app:1", 2: "app:2"}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_and_resumed(scene: Scene, moment: str) -> None:
     """One restart per container, three writes per pod in all, and the history of a clean run."""

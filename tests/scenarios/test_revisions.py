@@ -15,6 +15,8 @@ from tests.scenarios.manifests import GATE
 from tests.scenarios.scene import Scene
 from tests.scenarios.story import DAEMON_SET, STATEFUL_SET, Kind, Story
 
+pytestmark = pytest.mark.at_rest
+
 REVISIONED = pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
 
 

@@ -7,6 +7,8 @@ import pytest
 from tests.scenarios.facts import images_in, is_observed
 from tests.scenarios.scene import WEB, Scene
 
+pytestmark = pytest.mark.at_rest
+
 
 def paused(scene: Scene, replicas: int = 2) -> None:
     scene.web(replicas)

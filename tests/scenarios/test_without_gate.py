@@ -9,6 +9,8 @@ from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.manifests import container, deployment, pod, replicaset, service
 from tests.scenarios.scene import Scene
 
+pytestmark = pytest.mark.at_rest
+
 HOW_TO = "add `readinessGates: [{conditionType: inplace.dev/ready}]`"
 DRAINED = ("Closing", "Settling", "Services web", "drain  ", "still closed")
 """What would claim a drain."""

@@ -7,6 +7,7 @@ once. A DaemonSet has two pods, one for each node.
 from __future__ import annotations
 
 import dataclasses
+import re
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -75,12 +76,12 @@ class Victim:
     def start(self) -> Running:
         return self.scene.stage.start(*self.words)
 
-    def start_and_die(self, number: int, moment: Moment) -> Running:
-        """Dies at its so manieth write, renewals of the lock not counted; or ends before it comes to that."""
+    def start_and_die(self, number: int, moment: Moment, pattern: str = "") -> Running:
+        """Dies at its so manieth write that matches, renewals of the lock not counted; or ends before it comes to that."""
         counted = count(1)
 
         def met(command: Running, write: str, when: Moment) -> None:
-            if when == moment and not is_renewal(write) and next(counted) == number:
+            if when == moment and re.match(pattern, write) and not is_renewal(write) and next(counted) == number:
                 command.send(signal.SIGKILL)
 
         return self.scene.stage.start(*self.words, on_write=met)

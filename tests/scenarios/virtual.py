@@ -47,6 +47,7 @@ class VirtualStage:
     """Implements `stage.Stage`."""
 
     registry = "reg"
+    quiet_seconds = 30.0
 
     def __init__(self, namespace: str, dump: Path, seed: int = 1) -> None:
         self.cluster = Cluster(seed, nodes=2, events=False)
