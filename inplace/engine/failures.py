@@ -65,14 +65,19 @@ def stop_of(observed: Observed, spec: Spec, run: Run, clocks: Clocks) -> Stop | 
     broken = disturbed(observed, run, clocks)
     if broken is not None:
         return Stop("Failed", broken.reason, by_others=True)
-    if run.failures and (run.options.on_failure != "continue" or run.rolling_back):
+    if _too_many(run) and (run.options.on_failure != "continue" or run.rolling_back):
         return Stop("Failed", _told(run.failures))
     return spec.stop if run.commit is None else None
 
 
 def should_roll_back(run: Run, spec: Spec) -> bool:
     """Once a commit has begun it is finished; before, `--on-failure rollback` goes back to the images before."""
-    return run.options.on_failure == "rollback" and not run.rolling_back and run.commit is None and spec.stop is None
+    may = not run.rolling_back and run.commit is None and spec.stop is None
+    return may and run.options.on_failure == "rollback" and _too_many(run)
+
+
+def _too_many(run: Run) -> bool:
+    return len(run.failures) > run.options.max_failed
 
 
 def roll_back(run: Run) -> Run:

@@ -45,6 +45,8 @@ class Progress(msgspec.Struct, frozen=True):
     step: str = ""
     waiting: str = ""
     """What the whole run waits for, if not for its pods."""
+    ready: int = 0
+    """Pods of the target that serve, updated or not."""
 
 
 class Finished(msgspec.Struct, frozen=True):

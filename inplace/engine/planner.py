@@ -162,6 +162,7 @@ class _View(msgspec.Struct):
             failed=len(self.failed),
             step=step,
             waiting=waiting,
+            ready=available,
         )
 
 

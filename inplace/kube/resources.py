@@ -11,10 +11,11 @@ from urllib.parse import quote
 import msgspec
 
 from inplace.model.meta import Object, ObjectMeta, Wire
-from inplace.model.names import WorkloadKind
+from inplace.model.names import GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION, WorkloadKind
 from inplace.model.network import EndpointSlice, Service
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease, PodDisruptionBudget
+from inplace.model.rollout import InPlaceRollout
 from inplace.model.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
 
 T = TypeVar("T", bound=Object)
@@ -138,4 +139,13 @@ WORKLOADS: dict[WorkloadKind, Resource[Any]] = {
     "DaemonSet": DAEMON_SETS,
     "ReplicaSet": REPLICA_SETS,
 }
+INPLACE_ROLLOUTS = Resource(
+    group=GROUP,
+    version=ROLLOUT_VERSION,
+    plural=ROLLOUT_PLURAL,
+    kind=ROLLOUT_KIND,
+    singular="inplacerollout",
+    short_names=("ipr",),
+    type=InPlaceRollout,
+)
 JOBS = Resource(group="batch", version="v1", plural="jobs", kind="Job", singular="job", type=Named)

@@ -7,6 +7,9 @@ from typing import Literal
 import msgspec
 
 GROUP = "inplace.dev"
+ROLLOUT_VERSION = "v1alpha1"
+ROLLOUT_KIND = "InPlaceRollout"
+ROLLOUT_PLURAL = "inplacerollouts"
 RECORD = "inplace.dev/upgrade"
 HOLDS = "inplace.dev/holds"
 RUN = "inplace.dev/run"

@@ -7,6 +7,7 @@ the first action of the plan that changed it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -46,10 +47,17 @@ def parse_steps(text: str) -> tuple[Step, ...]:
     steps = tuple(_parse_step(part.strip()) for part in text.split(","))
     if steps[-1] != Share(amount="100%"):
         raise ValueError(f"the last step must be 100%, not {text.rsplit(',', 1)[-1].strip()!r}: to stop halfway use a pause")
-    percents = [int(step.amount[:-1]) for step in steps if isinstance(step, Share) and isinstance(step.amount, str)]
-    if percents != sorted(set(percents)):
+    if not steps_grow(steps):
         raise ValueError(f"steps must grow: {text}")
     return steps
+
+
+def steps_grow(steps: Iterable[Step]) -> bool:
+    """Percentages among themselves, and counts among themselves: which is more depends on the number of pods."""
+    amounts = [step.amount for step in steps if isinstance(step, Share)]
+    percents = [int(amount[:-1]) for amount in amounts if isinstance(amount, str)]
+    counts = [amount for amount in amounts if isinstance(amount, int)]
+    return all(numbers == sorted(set(numbers)) for numbers in (percents, counts))
 
 
 def _parse_step(part: str) -> Step:
@@ -74,6 +82,8 @@ class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
     restart_timeout_seconds: float = 300.0
     min_ready_seconds: float | None = None
     on_failure: OnFailure = "pause"
+    max_failed: int = 0
+    """So many pods may fail before `on_failure` is done."""
     accept_undrainable: tuple[str, ...] = ()
     without_gate: bool = False
     """Nothing is drained, and nothing is claimed: for pods that have no gate."""

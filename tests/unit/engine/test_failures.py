@@ -221,6 +221,39 @@ class TestContinue:
         assert made.run.is_open
 
 
+class TestMaxFailed:
+    """So many failed pods are borne; with one more the run does as `on_failure` says."""
+
+    TOLERANT = Options(max_unavailable=2, max_failed=1)
+
+    def test_within_it_the_run_goes_on(self) -> None:
+        made = planned(observed(restarting("ImagePullBackOff"), *others()), run(self.TOLERANT, failures=(FAILED,)))
+        assert [a.key for a in made.actions] == ["uid-web-1"]
+        assert made.finished is None
+
+    def test_beyond_it_the_run_stops(self) -> None:
+        two = (FAILED, msgspec.structs.replace(FAILED, uid="uid-web-9", pod="web-9"))
+        made = planned(observed(restarting("ImagePullBackOff"), *others()), run(self.TOLERANT, failures=two))
+        assert made.actions == ()
+        assert made.finished is not None
+        assert made.finished.message.endswith("and 1 more")
+
+    def test_a_run_that_bore_failures_has_failed_and_is_not_committed(self) -> None:
+        done = [in_service(pod(f"web-{i}", images=NEW)) for i in (1, 2)]
+        made = planned(observed(restarting("ImagePullBackOff"), *done), run(self.TOLERANT, failures=(FAILED,)))
+        assert made.actions == ()
+        assert made.finished is not None
+        assert (made.finished.outcome, made.run.commit) == ("Failed", None)
+
+    def test_a_second_failure_is_found_on_the_way(self) -> None:
+        tolerant = run(self.TOLERANT, failures=(FAILED,))
+        second = in_service(pod("web-1", gate="False", record=record()))
+        view = observed(restarting("ImagePullBackOff"), second, timers={"uid-web-1/drain": NOW - 60})
+        made = planned(view, tolerant)
+        assert [f.pod for f in made.run.failures] == ["web-0", "web-1"]
+        assert isinstance(made.actions[0], OpenGate)
+
+
 class TestRollback:
     def fail(self, r: Run | None = None, spec: Spec = SPEC) -> Plan:
         view = observed(restarting("ImagePullBackOff"), *others(), timers={"uid-web-0/restart": NOW - 9})
@@ -265,15 +298,24 @@ class TestRollback:
     @pytest.mark.parametrize(
         ("r", "spec"),
         [
-            (run(options("pause")), SPEC),
-            (run(options("rollback"), commit=Commit()), SPEC),
-            (run(options("rollback"), back="Failure"), SPEC),
-            (run(options("rollback")), msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "by Ctrl-C"))),
+            (run(options("pause"), failures=(FAILED,)), SPEC),
+            (run(options("rollback"), failures=(FAILED,), commit=Commit()), SPEC),
+            (run(options("rollback"), failures=(FAILED,), back="Failure"), SPEC),
+            (run(options("rollback", max_failed=1), failures=(FAILED,)), SPEC),
+            (
+                run(options("rollback"), failures=(FAILED,)),
+                msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "by Ctrl-C")),
+            ),
         ],
-        ids=["not asked for", "commit begun", "already", "being stopped"],
+        ids=["not asked for", "commit begun", "already", "tolerated", "being stopped"],
     )
     def test_not_always(self, r: Run, spec: Spec) -> None:
         assert not should_roll_back(r, spec)
+
+    def test_asked_for_it_happens(self) -> None:
+        assert should_roll_back(run(options("rollback"), failures=(FAILED,)), SPEC)
+        two = (FAILED, msgspec.structs.replace(FAILED, uid="uid-web-9"))
+        assert should_roll_back(run(options("rollback", max_failed=1), failures=two), SPEC)
 
     def test_only_recorded_images_are_restored(self) -> None:
         two = run(options("rollback"), images={**NEW, "mesh": "mesh:2"}, failures=(FAILED,))

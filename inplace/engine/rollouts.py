@@ -1,0 +1,311 @@
+"""Between an `InPlaceRollout` and the run that it asks for: the run, what an edit changes of it, and the status that shows it.
+
+Pure. A rollout's run has an id that follows from the rollout's uid, so that whoever takes over knows it again. A status says
+the same for the same state, whatever the time: it changes only where something has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from inplace.engine.plan import Plan
+from inplace.engine.resume import stands_at_pause
+from inplace.engine.stages import IN_FLIGHT
+from inplace.engine.steps import name_of
+from inplace.model.quantity import parse_count_or_percent
+from inplace.model.rollout import (
+    LONGEST,
+    MOST,
+    OVER,
+    Condition,
+    ConditionType,
+    ContainerImage,
+    FailedPod,
+    FailureAction,
+    InFlight,
+    InPlaceRollout,
+    Phase,
+    RolloutSpec,
+    RolloutStatus,
+    RolloutStep,
+    StepTimes,
+)
+from inplace.model.run import OnFailure, Options, Outcome, Pause, Run, Share, Step, lease_name, steps_grow
+
+ON_FAILURE: Mapping[FailureAction, OnFailure] = {"Pause": "pause", "Rollback": "rollback", "Continue": "continue"}
+PHASE_OF: Mapping[Outcome, Phase] = {
+    "Succeeded": "Succeeded",
+    "Failed": "Failed",
+    "RolledBack": "RolledBack",
+    "Aborted": "Aborted",
+    "TimedOut": "Paused",
+    "Paused": "Paused",
+    "Interrupted": "Paused",
+}
+TRUE_IN: Mapping[ConditionType, frozenset[Phase]] = {
+    "Ready": frozenset({"Succeeded"}),
+    "Progressing": frozenset({"Progressing"}),
+    "Paused": frozenset({"Paused"}),
+    "Reconciling": frozenset({"Pending", "Waiting", "Progressing"}),
+    "Stalled": frozenset({"Paused", "Failed", "RolledBack", "Aborted", "Refused"}),
+}
+"""kstatus: Reconciling while it goes on by itself, Stalled where it will not without a person."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """Seen, and not judged yet."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """It may not begin yet, such as while another run holds the target."""
+
+    reason: str
+    message: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """It will not begin: nothing was written."""
+
+    reason: str
+    message: str
+
+
+class Driving(msgspec.Struct, frozen=True):
+    """`since`: pod uid to the instant, as text, at which its stage began."""
+
+    run: Run
+    plan: Plan
+    since: Mapping[str, str] = {}
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """`plan`: the last one, where it is known."""
+
+    run: Run
+    plan: Plan | None = None
+
+
+RolloutState = Pending | Waiting | Refused | Driving | Ended
+
+
+def run_of(rollout: InPlaceRollout, by: str) -> Run:
+    """As a new one would be. One that undoes has no images yet: where it goes to, only the cluster knows. Raises ValueError."""
+    meta, spec = rollout.metadata, rollout.spec
+    images = {image.container: image.image for image in spec.images}
+    if len(images) < len(spec.images):
+        raise ValueError("a container is given two images")
+    if spec.undo is not None and images:
+        raise ValueError("images and undo exclude each other")
+    if spec.target.kind == "Pods" and not images:
+        raise ValueError("bare pods have no template to be brought to: say the images")
+    return Run(
+        id=meta.uid.replace("-", "")[:12],
+        target=spec.target.ref(meta.namespace),
+        doing="Upgrade" if spec.undo is None else "Undo",
+        images=images,
+        takes_over=not images and spec.undo is None,
+        options=options_of(spec),
+        by=by,
+    )
+
+
+def options_of(spec: RolloutSpec) -> Options:
+    """Raises ValueError with a line for a person."""
+    steps = tuple(_step_of(step) for step in spec.strategy.steps) or Options().steps
+    if steps[-1] != Share(amount="100%"):
+        raise ValueError("the last step must be 100%: to stop halfway use a pause")
+    if not steps_grow(steps):
+        raise ValueError("steps must grow")
+    budget = spec.strategy.max_unavailable
+    return Options(
+        gate=spec.gate,
+        max_unavailable=None if budget is None else _amount(budget, "maxUnavailable"),
+        steps=steps,
+        settle_seconds=float(spec.drain.settle_seconds),
+        drain_timeout_seconds=float(spec.drain.timeout_seconds),
+        restart_timeout_seconds=float(spec.restart.timeout_seconds),
+        min_ready_seconds=None if spec.min_ready_seconds is None else float(spec.min_ready_seconds),
+        on_failure=ON_FAILURE[spec.failure.action],
+        max_failed=spec.failure.max_failed,
+        accept_undrainable=spec.accept_undrainable,
+        without_gate=spec.without_gate,
+    )
+
+
+def _step_of(step: RolloutStep) -> Step:
+    match step:
+        case RolloutStep(pods=None, pause=pause) if pause is not None:
+            return Pause(seconds=None if pause.seconds is None else float(pause.seconds))
+        case RolloutStep(pods=pods, pause=None) if pods is not None:
+            return Share(amount=_amount(pods, "pods of a step"))
+        case _:
+            raise ValueError("a step has either pods or pause")
+
+
+def _amount(value: int | str, what: str) -> int | str:
+    amount = parse_count_or_percent(str(value)) if isinstance(value, str) else value
+    if amount == "0%" or (isinstance(amount, int) and amount < 1):
+        raise ValueError(f"{what}: at least 1 pod")
+    return amount
+
+
+def edited(run: Run, rollout: InPlaceRollout) -> Run:
+    """The run as its rollout wants it now. Target, images and gate stay; steps passed stay passed as far as the steps are
+    the same as before, and from there on are found again from the pods. Raises ValueError."""
+    asked = options_of(rollout.spec)
+    options = msgspec.structs.replace(asked, gate=run.options.gate, without_gate=run.options.without_gate)
+    same = _common(run.options.steps, options.steps)
+    return msgspec.structs.replace(run, options=options, steps_passed=min(run.steps_passed, same))
+
+
+def _common(before: tuple[Step, ...], after: tuple[Step, ...]) -> int:
+    """How many steps from the first on are the same."""
+    pairs = enumerate(zip(before, after, strict=False))
+    return next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))
+
+
+def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutStatus, now: str) -> RolloutStatus:
+    """`previous`: the status as it was written last. `now`: the instant, as text."""
+    match state:
+        case Pending():
+            status, reason = _told(previous, "Pending", ""), "Pending"
+        case Waiting(reason=why, message=message):
+            status, reason = _told(previous, "Waiting", message), why
+        case Refused(reason=why, message=message):
+            status, reason = _told(previous, "Refused", message), why
+        case Driving(run=run, plan=plan, since=since) if plan.finished is None:
+            status, reason = _of_run(_told(previous, "Progressing", _doing(run, plan)), run, now), _reason_of(run)
+            status = _counted(status, plan, since)
+        case Driving(plan=plan):
+            return status_of(rollout, Ended(plan.run, plan), previous, now)
+        case Ended(run=run, plan=plan):
+            status, reason = _ended(rollout, run, plan, previous, now)
+    phase = status.phase
+    assert phase is not None
+    finished_at = (status.finished_at or now) if phase in OVER else ""
+    generation = rollout.metadata.generation
+    conditions = tuple(_condition(t, phase, reason, status.message, generation, previous, now) for t in TRUE_IN)
+    return msgspec.structs.replace(status, observed_generation=generation, finished_at=finished_at, conditions=conditions)
+
+
+def _told(previous: RolloutStatus, phase: Phase, message: str) -> RolloutStatus:
+    """Counts stay as they were seen last; nothing is in flight unless somebody says so."""
+    return msgspec.structs.replace(
+        previous,
+        phase=phase,
+        message=_short(message),
+        in_flight=(),
+        draining=None if previous.draining is None else 0,
+        finished_at=previous.finished_at if previous.phase == phase else "",
+    )
+
+
+def _of_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
+    failures = (FailedPod(pod=f.pod, reason=f.reason, message=_short(f.message)) for f in run.failures[:MOST])
+    here = min(run.steps_passed, len(run.options.steps) - 1)
+    return msgspec.structs.replace(
+        status,
+        step="" if run.rolling_back else name_of(run.options.steps[here]),
+        step_index=here,
+        failed=len(run.failures),
+        failures=tuple(failures),
+        run_id=run.id,
+        lease=lease_name(run.target),
+        from_images=tuple(ContainerImage(name, image) for name, image in sorted(run.from_images.items())[:MOST]),
+        started_at=status.started_at or run.started_at or now,
+        steps=_step_times(run, status.steps, now),
+    )
+
+
+def _counted(status: RolloutStatus, plan: Plan, since: Mapping[str, str]) -> RolloutStatus:
+    flying = [
+        InFlight(name=pod.name, stage=pod.stage, since=since.get(pod.uid, ""), reason=_short(pod.reason))
+        for pod in plan.pods
+        if pod.stage in IN_FLIGHT
+    ]
+    return msgspec.structs.replace(
+        status,
+        desired=plan.progress.desired,
+        updated=plan.progress.updated,
+        ready=plan.progress.ready,
+        draining=sum(pod.stage in ("Closing", "Settling") for pod in flying),
+        in_flight=tuple(sorted(flying, key=lambda pod: (pod.since, pod.name))[:MOST]),
+    )
+
+
+def _ended(
+    rollout: InPlaceRollout, run: Run, plan: Plan | None, previous: RolloutStatus, now: str
+) -> tuple[RolloutStatus, str]:
+    phase = PHASE_OF[run.outcome or "Interrupted"]
+    status = _of_run(_told(previous, phase, run.message), run, now)
+    if plan is not None:
+        status = _counted(status, plan, {})
+    elif phase == "Succeeded":
+        status = msgspec.structs.replace(status, updated=status.desired)
+    status = msgspec.structs.replace(status, finished_at=status.finished_at or run.ended_at)
+    if phase == "Paused":
+        return status, _why_paused(rollout, run)
+    return status, run.failures[0].reason if phase == "Failed" and run.failures else phase
+
+
+def _why_paused(rollout: InPlaceRollout, run: Run) -> str:
+    if rollout.spec.paused:
+        return "PausedBySpec"
+    return "PausedByStep" if stands_at_pause(run) else "PausedByRequest"
+
+
+def _doing(run: Run, plan: Plan) -> str:
+    """How long a pause still lasts is not said: it would change with every second."""
+    pausing = stands_at_pause(run) and not run.rolling_back
+    parts = (run.message if run.rolling_back else "", plan.progress.step, "" if pausing else plan.progress.waiting)
+    return "; ".join(filter(None, parts))
+
+
+def _reason_of(run: Run) -> str:
+    if run.rolling_back:
+        return "RollingBack"
+    if run.commit is not None:
+        return "Committing"
+    return "PausingForAWhile" if stands_at_pause(run) else "Upgrading"
+
+
+def _step_times(run: Run, known: tuple[StepTimes, ...], now: str) -> tuple[StepTimes, ...]:
+    """Of the steps passed and the one it stands at."""
+    if run.rolling_back:
+        return known
+    names = [name_of(step) for step in run.options.steps[: run.steps_passed + 1]]
+    passed = len(names) if run.outcome == "Succeeded" else run.steps_passed
+    return tuple(_times(name, known[i : i + 1], i < passed, now) for i, name in enumerate(names[:MOST]))
+
+
+def _times(name: str, known: Iterable[StepTimes], is_passed: bool, now: str) -> StepTimes:
+    times = next((old for old in known if old.step == name), StepTimes(step=name, started_at=now))
+    return msgspec.structs.replace(times, finished_at=(times.finished_at or now) if is_passed else "")
+
+
+def _condition(
+    condition_type: ConditionType,
+    phase: Phase,
+    reason: str,
+    message: str,
+    generation: int,
+    previous: RolloutStatus,
+    now: str,
+) -> Condition:
+    is_true = phase in TRUE_IN[condition_type]
+    before = previous.condition(condition_type)
+    turned = before is None or before.status != str(is_true)
+    return Condition(
+        type=condition_type,
+        status="True" if is_true else "False",
+        reason=reason,
+        message=message if is_true or condition_type == "Ready" else "",
+        last_transition_time=now if before is None or turned else before.last_transition_time,
+        observed_generation=generation,
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,172 @@
+"""`InPlaceRollout`: one object, one run, asked for declaratively. The schema of its CRD says the same (a test compares them).
+
+The run itself lives in the Lease of its target, as with the command; `status` is a projection of it, and small whatever the
+fleet: its lists have `MOST` entries at most, and its texts `LONGEST` characters. A count of None is not known yet.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from inplace.model.meta import ObjectMeta, Wire
+from inplace.model.names import DEFAULT_GATE, Kind, TargetRef
+
+MOST = 20
+LONGEST = 256
+
+Phase = Literal["Pending", "Waiting", "Progressing", "Paused", "Succeeded", "Failed", "RolledBack", "Aborted", "Refused"]
+OVER: frozenset[Phase] = frozenset({"Succeeded", "Failed", "RolledBack", "Aborted", "Refused"})
+"""Nothing goes on, unless a person says `resume` to one that failed."""
+ConditionType = Literal["Ready", "Progressing", "Paused", "Reconciling", "Stalled"]
+ConditionStatus = Literal["True", "False"]
+FailureAction = Literal["Pause", "Rollback", "Continue"]
+OnBusy = Literal["Wait", "Refuse"]
+OnDelete = Literal["Release", "Abort"]
+
+
+class ContainerImage(Wire, frozen=True):
+    container: str
+    image: str
+
+
+class RolloutTarget(Wire, frozen=True, kw_only=True):
+    """A workload by name; kind Pods by names or by a label selector. In the namespace of the rollout."""
+
+    kind: Kind
+    name: str = ""
+    pod_names: tuple[str, ...] = ()
+    selector: str = ""
+
+    def ref(self, namespace: str) -> TargetRef:
+        return TargetRef(self.kind, namespace, self.name, self.pod_names, self.selector)
+
+
+class Undo(Wire, frozen=True, kw_only=True):
+    """Back to a revision of the workload's history; 0: to what was before."""
+
+    to_revision: int = 0
+
+
+class PauseStep(Wire, frozen=True):
+    """None: until a person says `resume`."""
+
+    seconds: int | None = None
+
+
+class RolloutStep(Wire, frozen=True, kw_only=True):
+    """Exactly one of the two, as is usual on the wire."""
+
+    pods: int | str | None = None
+    pause: PauseStep | None = None
+
+
+class Strategy(Wire, frozen=True, kw_only=True):
+    """`max_unavailable` None: the workload's own."""
+
+    max_unavailable: int | str | None = None
+    steps: tuple[RolloutStep, ...] = ()
+
+
+class Drain(Wire, frozen=True, kw_only=True):
+    settle_seconds: int = 5
+    timeout_seconds: int = 60
+
+
+class Restart(Wire, frozen=True, kw_only=True):
+    timeout_seconds: int = 300
+
+
+class FailurePolicy(Wire, frozen=True, kw_only=True):
+    """`action` is taken once more than `max_failed` pods have failed."""
+
+    max_failed: int = 0
+    action: FailureAction = "Pause"
+
+
+class RolloutSpec(Wire, frozen=True, kw_only=True):
+    """Neither images nor undo: the pods are brought to their workload's template, as `inplace upgrade` without images does."""
+
+    target: RolloutTarget
+    images: tuple[ContainerImage, ...] = ()
+    undo: Undo | None = None
+    gate: str = DEFAULT_GATE
+    without_gate: bool = False
+    accept_undrainable: tuple[str, ...] = ()
+    strategy: Strategy = Strategy()
+    drain: Drain = Drain()
+    restart: Restart = Restart()
+    min_ready_seconds: int | None = None
+    failure: FailurePolicy = FailurePolicy()
+    paused: bool = False
+    on_busy: OnBusy = "Wait"
+    on_delete: OnDelete = "Release"
+    ttl_seconds_after_finished: int | None = None
+
+
+class InFlight(Wire, frozen=True, kw_only=True):
+    """A pod that is worked on now."""
+
+    name: str
+    stage: str
+    since: str = ""
+    reason: str = ""
+
+
+class FailedPod(Wire, frozen=True, kw_only=True):
+    pod: str
+    reason: str
+    message: str = ""
+
+
+class StepTimes(Wire, frozen=True, kw_only=True):
+    """When a step began, and when it was passed."""
+
+    step: str
+    started_at: str = ""
+    finished_at: str = ""
+
+
+class Condition(Wire, frozen=True, kw_only=True):
+    """As `metav1.Condition`."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: str
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int = 0
+
+
+class RolloutStatus(Wire, frozen=True, kw_only=True):
+    """`draining`: pods closed to new traffic and not restarted yet. `failed` counts all, `failures` names the first."""
+
+    observed_generation: int = 0
+    phase: Phase | None = None
+    message: str = ""
+    step: str = ""
+    step_index: int | None = None
+    desired: int | None = None
+    updated: int | None = None
+    ready: int | None = None
+    draining: int | None = None
+    failed: int | None = None
+    in_flight: tuple[InFlight, ...] = ()
+    failures: tuple[FailedPod, ...] = ()
+    run_id: str = msgspec.field(name="runID", default="")
+    lease: str = ""
+    from_images: tuple[ContainerImage, ...] = ()
+    started_at: str = ""
+    finished_at: str = ""
+    steps: tuple[StepTimes, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+    def condition(self, condition_type: ConditionType) -> Condition | None:
+        return next((c for c in self.conditions if c.type == condition_type), None)
+
+
+class InPlaceRollout(Wire, frozen=True, kw_only=True):
+    metadata: ObjectMeta
+    spec: RolloutSpec
+    status: RolloutStatus = RolloutStatus()
