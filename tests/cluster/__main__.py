@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     image = verbs.add_parser("image", help="push a test image and print its full name")
     image.add_argument("ref", help="for instance app:2")
     image.add_argument("version", help="what its page says; the same version has the same digest; crash and mute misbehave")
+    verbs.add_parser("program", help="push the project's own image and print its full name")
     verbs.add_parser("kubeconfig", help="print the path of the kubeconfig")
     for name, verb in verbs.choices.items():
         if name != "build":
@@ -38,6 +39,8 @@ def main() -> None:
         down(Instance(args.name))
     elif args.verb == "image":
         print(Cluster.load(args.name).image(args.ref, args.version))
+    elif args.verb == "program":
+        print(Cluster.load(args.name).program())
     else:
         print(Cluster.load(args.name).kubeconfig)
 

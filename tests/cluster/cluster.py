@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from inplace import __version__
 from tests.cluster import images, lock, network, pki
 from tests.cluster.binaries import build
 from tests.cluster.cleanup import down, sweep
@@ -14,6 +15,7 @@ from tests.cluster.control_plane import answers, start_api, start_controllers, s
 from tests.cluster.node import start_node
 from tests.cluster.paths import Instance, binaries, cache, write
 from tests.cluster.processes import ClusterError, environment, recorded
+from tests.cluster.program import push_program
 from tests.cluster.wait import eventually
 
 TOOLS = ("containerd", "runc", "docker-registry", "skopeo", "openssl", "nft", "conntrack", "ip")
@@ -92,6 +94,10 @@ class Cluster:
     def image(self, ref: str, version: str) -> str:
         """Push a test image and return its full name."""
         return images.push(self.registry, ref, version)
+
+    def program(self) -> str:
+        """Push the project's own image, `inplace:VERSION`, and return its full name."""
+        return push_program(self.registry, f"inplace:{__version__}")
 
     def kubeconfig_for(self, token: str, path: Path, namespace: str = "default") -> Path:
         """Write a kubeconfig for another user of this cluster, or with another namespace."""

@@ -6,6 +6,8 @@ import io
 import json
 import tarfile
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +25,47 @@ LINKS = ("sh", "sleep", "httpd", "cat", "echo", "wget", "ls", "ps", "false", "tr
 OCI = "application/vnd.oci.image."
 
 
+@dataclass(frozen=True)
+class Layer:
+    """`diff_id` is the digest of what is gzipped."""
+
+    gzipped: bytes
+    diff_id: str
+
+    @classmethod
+    def of(cls, tar: bytes, level: int = 9) -> "Layer":
+        return cls(gzip.compress(tar, level, mtime=0), digest(tar))
+
+
 def push(registry: str, ref: str, version: str) -> str:
     """Push REGISTRY/REF. The versions `crash` (exits 3 at once) and `mute` (never listens) misbehave."""
+    script = SCRIPTS.get(version, SCRIPTS["app"])
+    config = {"Env": ["PATH=/bin", f"VERSION={version}"], "Cmd": ["sh", "-c", script]}
+    return push_layers(registry, ref, config, Layer.of(root_filesystem(version)))
+
+
+def push_layers(registry: str, ref: str, config: dict[str, Any], *layers: Layer) -> str:
+    """Push REGISTRY/REF: these layers, the lowest first. `config` is that of the OCI image specification."""
     with tempfile.TemporaryDirectory() as folder:
-        layout(Path(folder), version)
+        layout(Path(folder), config, layers)
         target = f"docker://{registry}/{ref}"
         run("skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false", f"oci:{folder}:x", target, env=environment())
     return f"{registry}/{ref}"
 
 
-def layout(out: Path, version: str) -> None:
+def layout(out: Path, config: dict[str, Any], layers: Sequence[Layer]) -> None:
     """An OCI image layout, named x."""
-    script = SCRIPTS.get(version, SCRIPTS["app"])
-    files = root_filesystem(version)
-    config = {
+    image = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["PATH=/bin", f"VERSION={version}"], "Cmd": ["sh", "-c", script]},
-        "rootfs": {"type": "layers", "diff_ids": [digest(files)]},
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
     }
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI + "manifest.v1+json",
-        "config": put(out, "config.v1+json", json.dumps(config).encode()),
-        "layers": [put(out, "layer.v1.tar+gzip", gzip.compress(files, mtime=0))],
+        "config": put(out, "config.v1+json", json.dumps(image).encode()),
+        "layers": [put(out, "layer.v1.tar+gzip", layer.gzipped) for layer in layers],
     }
     entry = put(out, "manifest.v1+json", json.dumps(manifest).encode())
     entry["annotations"] = {"org.opencontainers.image.ref.name": "x"}

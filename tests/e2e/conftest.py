@@ -33,3 +33,9 @@ def inplace(stage: RealStage) -> Inplace:
 @pytest.fixture
 def scene(stage: RealStage) -> Scene:
     return Scene(stage)
+
+
+@pytest.fixture(scope="session")
+def program(cluster: Cluster) -> str:
+    """The full name of the project's own image, made from this very checkout."""
+    return cluster.program()
