@@ -18,7 +18,7 @@ from inplace.kube.seam import MERGE
 from inplace.model.names import REQUEST, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Verb, lease_name
-from inplace.runtime.lock import LEASE_SECONDS, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, pulse_of_leader, request_of, run_of
 from inplace.runtime.session import Refused
 
 LOOK_SECONDS = 0.5
@@ -75,7 +75,7 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
         body = {"metadata": {"annotations": {REQUEST: verb}}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
     out.note(f"asked {lease.spec.holder_identity} to {verb} {target}")
-    clock, last = cluster.api.clock, lease
+    clock, last = cluster.api.clock, _pulse(cluster, lease)
     changed_at = clock.monotonic()
     while True:
         clock.sleep(LOOK_SECONDS)
@@ -84,8 +84,16 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
             return LetGo(found)
         if not until_it_ends and request_of(now) is None:
             return Obeyed(now.spec.holder_identity)
-        if (now.spec.holder_identity, now.spec.renew_time) != (last.spec.holder_identity, last.spec.renew_time):
-            last, changed_at = now, clock.monotonic()
+        if until_it_ends and request_of(now) is None and found.outcome is not None:
+            return LetGo(found)  # a controller holds on to what it has paused
+        seen = _pulse(cluster, now)
+        if seen != last:
+            last, changed_at = seen, clock.monotonic()
         elif clock.monotonic() - changed_at >= LEASE_SECONDS:
             out.note(f"{now.spec.holder_identity} does not answer: it seems dead")
             return NoHolder(found)
+
+
+def _pulse(cluster: Cluster, lease: Lease) -> tuple[str | None, ...]:
+    """What changes as long as the holder lives. Raises `Held` where we may not look."""
+    return lease.spec.holder_identity, lease.spec.renew_time, pulse_of_leader(cluster.api, lease.spec.holder_identity)

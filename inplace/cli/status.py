@@ -83,7 +83,7 @@ def outcome_of(state: RunState) -> str:
     if state.run is None:
         return "Unreadable" if state.problem else "Empty"
     if state.holder:
-        return "Running" if state.seems_alive else "BrokenOff"
+        return (state.run.outcome or "Running") if state.seems_alive else "BrokenOff"
     return state.run.outcome or "BrokenOff"
 
 
@@ -107,7 +107,7 @@ def next_lines(state: RunState | None, cluster: Cluster, target: TargetRef) -> I
     if state is None or state.run is None:
         return
     run = state.run
-    if state.holder and state.seems_alive:
+    if state.holder and state.seems_alive and run.outcome is None:
         yield f"let it finish its pods in flight and stop:  {cluster.command('pause', target)}"
         yield f"go back:                                    {cluster.command('abort', target)}"
     elif run.is_open:

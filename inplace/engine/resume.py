@@ -142,6 +142,11 @@ def abort_dead(stored: Run) -> Begin | FinishFirst:
     return FinishFirst(again) if again.commit is not None else Begin(abort(again), resuming=True)
 
 
+def again(run: Run) -> Run:
+    """An open run that was left, as it goes on with its own options."""
+    return _again(run, {})
+
+
 def _again(run: Run, given: Mapping[str, Any]) -> Run:
     options: Options = msgspec.structs.replace(run.options, **given)
     # Other steps than before: those passed are found again from the pods, pauses made by hand are met again.

@@ -78,6 +78,13 @@ class Cache(Generic[T]):
 
         return unsubscribe
 
+    def follow(self, listener: Listener[T]) -> Callable[[], None]:
+        """As `subscribe`, but what is there already is told first, as additions: nothing is missed, nothing told twice."""
+        with self._lock:
+            for obj in self._objects.values():
+                listener(None, obj)
+            return self.subscribe(listener)
+
     def upsert(self, obj: T) -> None:
         """The answer of our own write. Ignored where something newer, or its deletion, is known already."""
         with self._lock:

@@ -6,6 +6,7 @@ the typed models). `None` for a list on the wire means empty, as in Kubernetes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -37,6 +38,7 @@ class ObjectMeta(Wire, frozen=True):
     generation: int = 0
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     owner_references: tuple[OwnerReference, ...] | None = None
@@ -101,6 +103,38 @@ class LabelSelector(Wire, frozen=True):
                 case _:
                     parts.append(f"!{r.key}")
         return ",".join(parts)
+
+
+_REQUIREMENT = re.compile(
+    r"\s*(?:(?P<key>[^\s=!,()]+)\s*(?:(?P<op>==|=|!=)\s*(?P<value>[^\s=!,()]*)|(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?"
+    r"|!\s*(?P<absent>[^\s=!,()]+))\s*$"
+)
+
+
+def parse_selector(text: str) -> LabelSelector:
+    """The opposite of `LabelSelector.text`, in every form that kubectl takes. Raises ValueError with a line for a person."""
+    requirements = []
+    for part in re.split(r",(?![^(]*\))", text):
+        match = _REQUIREMENT.match(part)
+        if match is None:
+            raise ValueError(
+                f"{text!r} is no label selector: {part.strip()!r} is not of the form key=value, key in (a, b), key or !key"
+            )
+        requirements.append(_requirement(match))
+    return LabelSelector(match_expressions=tuple(requirements))
+
+
+def _requirement(match: re.Match[str]) -> LabelSelectorRequirement:
+    if match["absent"]:
+        return LabelSelectorRequirement(key=match["absent"], operator="DoesNotExist")
+    key = match["key"]
+    if match["set"]:
+        values = tuple(value.strip() for value in match["values"].split(","))
+        return LabelSelectorRequirement(key=key, operator="In" if match["set"] == "in" else "NotIn", values=values)
+    if match["op"]:
+        operator = "NotIn" if match["op"] == "!=" else "In"
+        return LabelSelectorRequirement(key=key, operator=operator, values=(match["value"],))
+    return LabelSelectorRequirement(key=key, operator="Exists")
 
 
 def _holds(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:

@@ -15,8 +15,13 @@ HOLDS = "inplace.dev/holds"
 RUN = "inplace.dev/run"
 REQUEST = "inplace.dev/request"
 HISTORY = "inplace.dev/history"
+BY = "inplace.dev/by"
+"""On an InPlaceRollout: who asked for it."""
+FINALIZER = "inplace.dev/run"
 DEFAULT_GATE = "inplace.dev/ready"
 FIELD_MANAGER = "inplace"
+MANAGED_BY = "app.kubernetes.io/managed-by=inplace"
+"""The label of our Leases, as a selector."""
 
 WorkloadKind = Literal["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]
 Kind = Literal[WorkloadKind, "Pods"]

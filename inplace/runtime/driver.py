@@ -19,7 +19,7 @@ from inplace.engine.planner import plan
 from inplace.engine.resume import abort, pass_pause
 from inplace.kube.errors import ApiError, ConnectionFailed, Forbidden, Invalid, NotFound
 from inplace.kube.seam import Clock
-from inplace.model.run import Run, Stop
+from inplace.model.run import Run, Stop, Verb
 from inplace.runtime.inbox import (
     Crashed,
     Event,
@@ -32,7 +32,7 @@ from inplace.runtime.inbox import (
 )
 from inplace.runtime.lock import Lock, request_of
 from inplace.runtime.observer import Observer
-from inplace.runtime.watches import Watches
+from inplace.runtime.watches import Sight
 
 TAKES_OUT = CloseGate | PatchImages
 """What may take a pod out of service that is not marked so yet."""
@@ -84,7 +84,7 @@ class Driver:
     def __init__(
         self,
         observer: Observer,
-        watches: Watches,
+        watches: Sight,
         workers: Workers,
         lock: Lock,
         inbox: Inbox,
@@ -123,10 +123,14 @@ class Driver:
             self._inbox.wait(wait_seconds)
             self._keep_distance(began_at)
 
+    @property
+    def distance_seconds(self) -> float:
+        """From the beginning of one pass to the next."""
+        return min(LONGEST_DISTANCE_SECONDS, DISTANCE_PER_POD_SECONDS * len(self._observer.facts))
+
     def _keep_distance(self, began_at: float) -> None:
         """What comes meanwhile is taken in together, each event with the instant at which it came."""
-        distance = min(LONGEST_DISTANCE_SECONDS, DISTANCE_PER_POD_SECONDS * len(self._observer.facts))
-        early = began_at + distance - self._clock.monotonic()
+        early = began_at + self.distance_seconds - self._clock.monotonic()
         if early > 0:
             self._clock.sleep(early)
 
@@ -249,17 +253,31 @@ class Driver:
     def _obey_request(self) -> None:
         """A verb's request on the Lease; it goes in the write that stores its effect."""
         lease = self._watches.leases.named(self.run.target.namespace, self._lock.name)
-        match request_of(lease):
-            case None:
-                pass
+        asked = request_of(lease)
+        if asked is not None:
+            self.obey(asked, clear_request=True)
+
+    def stop(self, stop: Stop) -> None:
+        """Ends it early, unless it is about to already."""
+        self._stop = self._stop or stop
+
+    def obey(self, verb: Verb, *, clear_request: bool = False) -> bool:
+        """False: it could not be stored now. Raises `LostLock`."""
+        match verb:
             case "pause":
-                self._stop = self._stop or Stop("Paused", "paused by `inplace pause`")
-                self._stored(self.run, clear_request=True)
+                self.stop(Stop("Paused", "paused by `inplace pause`"))
+                return self._stored(self.run, clear_request=clear_request)
             case "resume" | "promote":
-                self._stored(pass_pause(self.run), clear_request=True)
+                return self._stored(pass_pause(self.run), clear_request=clear_request)
             case "abort":
-                if self._stored(abort(self.run), clear_request=True) and self._stop is not None:
+                is_stored = self._stored(abort(self.run), clear_request=clear_request)
+                if is_stored and self._stop is not None:
                     self._stop = None if self._stop.outcome == "Paused" else self._stop
+                return is_stored
+
+    def change(self, run: Run) -> bool:
+        """The same run with other options. False: it could not be stored now. Raises `LostLock`."""
+        return self._stored(run)
 
     def _stored(self, run: Run, *, clear_request: bool = False) -> bool:
         """Stores the run if it changed: before any action of its plan. False: not now, try again. Raises `LostLock`."""

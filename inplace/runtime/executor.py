@@ -30,14 +30,14 @@ from inplace.engine.actions import (
 )
 from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back
 from inplace.kube.api import Api
-from inplace.kube.cache import Cache
 from inplace.kube.errors import AlreadyExists, NotFound
 from inplace.kube.resources import ENDPOINT_SLICES, PODS, REPLICA_SETS, WORKLOADS, Resource
 from inplace.kube.seam import JSON_PATCH, MERGE, STRATEGIC_MERGE
+from inplace.kube.selection import Store
 from inplace.model.names import FIELD_MANAGER, RECORD, PodRef, WorkloadKind
 from inplace.model.record import encode_record
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
-from inplace.runtime.watches import Watches
+from inplace.runtime.watches import Sight
 
 Json = dict[str, Any]
 
@@ -48,7 +48,7 @@ class Executor:
     `dry_run`: every write is sent with dryRun=All, and no answer enters a cache.
     """
 
-    def __init__(self, api: Api, namespace: str, watches: Watches, *, dry_run: bool = False) -> None:
+    def __init__(self, api: Api, namespace: str, watches: Sight, *, dry_run: bool = False) -> None:
         self._api = api
         self._namespace = namespace
         self._watches = watches
@@ -160,7 +160,7 @@ class Executor:
         ]
         self._api.patch(resource, self._namespace, action.name, body, JSON_PATCH, dry_run=self._dry_run)
 
-    def _store(self, cache: Cache[Any] | None, answer: Any) -> None:
+    def _store(self, cache: Store[Any] | None, answer: Any) -> None:
         if cache is not None and not self._dry_run:
             cache.upsert(answer)
 

@@ -2,6 +2,7 @@
 
 Always holds: nothing is written while the last successful renewal is over 10 s old by our own monotonic clock, so that a
 newcomer, who watches an unrenewed Lease for 15 s before it takes over, never overlaps with us; the wall clock decides nothing.
+A controller holds all its Leases by one Lease of its own, which they name as their holder: that is renewed, and watched.
 Only the holder writes the run, each time with the Lease's resourceVersion; verbs put a request beside it.
 """
 
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
+
+import msgspec
 
 from inplace.kube.api import Api
-from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from inplace.kube.resources import LEASES
 from inplace.kube.seam import MERGE
 from inplace.model.history import Past, decode_history, past_of, remembered
@@ -34,11 +37,24 @@ class LostLock(Exception):
     """The Lease is not ours any more: stop at once, write nothing."""
 
 
-class Lock:
-    """One target's Lease, from acquiring to releasing. Thread-safe: the renewer and the driver share it."""
+class Fence(Protocol):
+    """What a lock hangs on that is not renewed itself."""
 
-    def __init__(self, api: Api, target: TargetRef, owner: dict[str, Any] | None, identity: str) -> None:
+    @property
+    def is_safe(self) -> bool: ...
+
+
+class Lock:
+    """One target's Lease, from acquiring to releasing. Thread-safe: the renewer and the driver share it.
+
+    `fence`: the leader Lease of a controller, whose `holder_of` is then the identity here.
+    """
+
+    def __init__(
+        self, api: Api, target: TargetRef, owner: dict[str, Any] | None, identity: str, fence: Fence | None = None
+    ) -> None:
         self._api = api
+        self._fence = fence
         self._target = target
         self._owner = owner
         self.identity = identity
@@ -65,17 +81,22 @@ class Lock:
         if first is None or not first.spec.holder_identity:
             return first
         told(f"{self._target} is locked by {first.spec.holder_identity}; watching for {LEASE_SECONDS}s whether that is alive")
+        pulse = self._pulse(first)
         ends_at = self._api.clock.monotonic() + LEASE_SECONDS
         while self._api.clock.monotonic() < ends_at:
             self._api.clock.sleep(0.5)
             now = self.read()
             if now is None or not now.spec.holder_identity:
                 return now
-            if now.spec.renew_time != first.spec.renew_time or now.spec.holder_identity != first.spec.holder_identity:
+            if self._pulse(now) != pulse:
                 raise Held(
                     f"{self._target} is being upgraded by {now.spec.holder_identity}: wait for it, or `inplace pause` it"
                 )
         return first
+
+    def _pulse(self, lease: Lease) -> tuple[str | None, ...]:
+        """What changes as long as the holder lives. Raises `Held` where we may not look at a controller's own Lease."""
+        return lease.spec.holder_identity, lease.spec.renew_time, pulse_of_leader(self._api, lease.spec.holder_identity)
 
     def acquire(self, seen: Lease | None, run: Run) -> None:
         """Takes the Lease as it was seen, and stores the run in the same write. Raises `Held` if another was faster."""
@@ -99,6 +120,8 @@ class Lock:
     @property
     def is_safe(self) -> bool:
         """Whether writes are allowed now."""
+        if self._fence is not None:
+            return self._fence.is_safe
         return self._api.clock.monotonic() - self._renewed_at < FENCE_SECONDS
 
     def renew(self) -> None:
@@ -163,6 +186,44 @@ class Lock:
 
     def _now(self) -> str:
         return self._api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class LeaderRef(msgspec.Struct, frozen=True):
+    """The Lease by which a controller leads, and who it is."""
+
+    namespace: str
+    name: str
+    identity: str
+
+    @property
+    def holder(self) -> str:
+        """As it stands in the Leases of its targets."""
+        return f"controller/{self.namespace}/{self.name}/{self.identity}"
+
+
+def leader_of(holder: str | None) -> LeaderRef | None:
+    """The controller that a holder names; None: it is a command's."""
+    word, _, rest = (holder or "").partition("/")
+    parts = rest.split("/", 2)
+    return LeaderRef(*parts) if word == "controller" and len(parts) == 3 else None
+
+
+def pulse_of_leader(api: Api, holder: str | None) -> str | None:
+    """What changes as long as the controller lives; empty: it leads no more, and the same for ever. None: it is no controller.
+
+    Raises `Held` where we may not look: then nobody can tell, and the run is the controller's.
+    """
+    ref = leader_of(holder)
+    if ref is None:
+        return None
+    try:
+        lease = api.get(LEASES, ref.namespace, ref.name)
+    except NotFound:
+        return ""
+    except Forbidden:
+        where = f"Lease {ref.name} in namespace {ref.namespace}"
+        raise Held(f"the run is a controller's, and you may not get {where} to see whether it lives") from None
+    return lease.spec.renew_time or "" if lease.spec.holder_identity == ref.identity else ""
 
 
 class Renewer:

@@ -26,15 +26,15 @@ from inplace.engine.observed import (
     Target,
     facts_of,
 )
-from inplace.kube.cache import Cache
 from inplace.kube.lists import Listing
+from inplace.kube.selection import Store
 from inplace.model.meta import Object, version_of
 from inplace.model.names import TargetRef, WorkloadKind
 from inplace.model.network import EndpointSlice
 from inplace.model.pods import Pod
 from inplace.model.workloads import ControllerRevision, ReplicaSet
 from inplace.runtime.inbox import Event, PodChanged, SliceChanged
-from inplace.runtime.watches import Watches
+from inplace.runtime.watches import Sight
 
 T = TypeVar("T", bound=Object)
 
@@ -42,7 +42,7 @@ T = TypeVar("T", bound=Object)
 class Observer:
     """Call `accept` before the first snapshot where the person accepts Services as undrainable."""
 
-    def __init__(self, watches: Watches, target: TargetRef, target_uid: str) -> None:
+    def __init__(self, watches: Sight, target: TargetRef, target_uid: str) -> None:
         self._watches = watches
         self._target = target
         self._target_uid = target_uid
@@ -205,7 +205,7 @@ def target_of(
             return DaemonSetTarget(workload, tuple(revisions))
 
 
-def _owned(cache: Cache[T] | None, uid: str) -> tuple[T, ...]:
+def _owned(cache: Store[T] | None, uid: str) -> tuple[T, ...]:
     return tuple(o for o in cache.snapshot().values() if o.metadata.owned_by(uid)) if cache is not None else ()
 
 

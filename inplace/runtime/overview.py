@@ -35,17 +35,16 @@ from inplace.kube.resources import (
 )
 from inplace.model.history import Past
 from inplace.model.meta import Object
-from inplace.model.names import DEFAULT_GATE, TargetRef
+from inplace.model.names import DEFAULT_GATE, MANAGED_BY, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, holds_of
 from inplace.model.run import Run, lease_name
 from inplace.runtime.found import Found, find
-from inplace.runtime.lock import LEASE_SECONDS, history_of, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, LeaderRef, history_of, leader_of, request_of, run_of
 from inplace.runtime.observer import target_of
 
 T = TypeVar("T", bound=Object)
-MANAGED_BY = "app.kubernetes.io/managed-by=inplace"
 
 
 class PodState(msgspec.Struct, frozen=True, rename="camel"):
@@ -105,7 +104,7 @@ def state_of(api: Api, target: TargetRef) -> RunState | None:
     """The target's Lease; None where it never had a run. Who may not read Leases is told so, and still sees the pods."""
     name = lease_name(target)
     try:
-        return _state(api.get(LEASES, target.namespace, name), api.clock.utcnow())
+        return _state(api, api.get(LEASES, target.namespace, name), {})
     except NotFound:
         return None
     except Forbidden as error:
@@ -114,21 +113,40 @@ def state_of(api: Api, target: TargetRef) -> RunState | None:
 
 def runs(api: Api, namespace: str | None) -> list[RunState]:
     """Every Lease of ours, in one namespace or in all. Raises `ApiError`."""
-    now = api.clock.utcnow()
-    found = [_state(lease, now) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY).items]
+    leaders: dict[str, float | None] = {}
+    found = [_state(api, lease, leaders) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY).items]
     return sorted(found, key=lambda state: (state.namespace, state.lease))
 
 
-def _state(lease: Lease, now: datetime) -> RunState:
+def _state(api: Api, lease: Lease, leaders: dict[str, float | None]) -> RunState:
+    """`leaders`: controllers by their holder name, with how long ago each was renewed, as far as it was looked up."""
     meta, holder = lease.metadata, lease.spec.holder_identity or ""
     run, problem = None, ""
     try:
         run = run_of(lease)
     except ValueError as error:
         problem = str(error)
-    renewed = seconds_since(lease.spec.renew_time or "", now) if holder else None
+    renewed = seconds_since(lease.spec.renew_time or "", api.clock.utcnow()) if holder else None
+    leader = leader_of(holder)
+    if leader is not None:
+        if holder not in leaders:
+            leaders[holder] = _leader_renewed(api, leader, renewed)
+        renewed = leaders[holder]
     step = describe(run) if run is not None else ""
     return RunState(meta.namespace, meta.name, holder, renewed, request_of(lease) or "", run, step, problem)
+
+
+def _leader_renewed(api: Api, leader: LeaderRef, otherwise: float | None) -> float | None:
+    """A controller's runs live as long as its own Lease. Where that may not be read it is taken to live."""
+    try:
+        lease = api.get(LEASES, leader.namespace, leader.name)
+    except NotFound:
+        return otherwise
+    except Forbidden:
+        return 0.0
+    if lease.spec.holder_identity != leader.identity:
+        return otherwise
+    return seconds_since(lease.spec.renew_time or "", api.clock.utcnow())
 
 
 def seconds_since(timestamp: str, now: datetime) -> float | None:

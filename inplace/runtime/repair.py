@@ -18,7 +18,7 @@ from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, Conflict, NotFound
 from inplace.kube.resources import LEASES, PODS, WORKLOADS
 from inplace.kube.seam import MERGE
-from inplace.model.names import TargetRef
+from inplace.model.names import MANAGED_BY, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, record_of
@@ -26,7 +26,6 @@ from inplace.model.run import Options, Run, lease_name
 from inplace.runtime.found import Refused, find
 from inplace.runtime.host import Host
 from inplace.runtime.lock import LEASE_SECONDS, Held, LostLock, run_of
-from inplace.runtime.overview import MANAGED_BY
 from inplace.runtime.rights import Purpose
 from inplace.runtime.session import Session
 

@@ -7,7 +7,7 @@ workload's selector, the workload and its Lease by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
@@ -26,12 +26,55 @@ from inplace.kube.resources import (
     WORKLOADS,
     Resource,
 )
+from inplace.kube.selection import Store
 from inplace.model.meta import Object
 from inplace.model.names import TargetRef, WorkloadKind
+from inplace.model.network import EndpointSlice, Service
+from inplace.model.pods import Pod
+from inplace.model.policy import Lease, PodDisruptionBudget
 from inplace.model.workloads import ControllerRevision, ReplicaSet
 from inplace.runtime.inbox import Crashed, Inbox, OtherChanged, PodChanged, SliceChanged
 
 T = TypeVar("T", bound=Object)
+
+
+class Sight(Protocol):
+    """What a run sees of its target, and of what is around it."""
+
+    @property
+    def pod_scope(self) -> Scope: ...
+
+    @property
+    def pods(self) -> Store[Pod]: ...
+
+    @property
+    def slices(self) -> Store[EndpointSlice]: ...
+
+    @property
+    def services(self) -> Store[Service]: ...
+
+    @property
+    def budgets(self) -> Store[PodDisruptionBudget]: ...
+
+    @property
+    def leases(self) -> Store[Lease]: ...
+
+    @property
+    def workload(self) -> Store[Any] | None: ...
+
+    @property
+    def replica_sets(self) -> Store[ReplicaSet] | None: ...
+
+    @property
+    def revisions(self) -> Store[ControllerRevision] | None: ...
+
+    @property
+    def is_synced(self) -> bool: ...
+
+    @property
+    def error(self) -> ApiError | None: ...
+
+    def of_kind(self, kind: WorkloadKind) -> Store[Any] | None: ...
 
 
 class Watches:

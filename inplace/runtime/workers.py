@@ -42,3 +42,25 @@ class ThreadWorkers:
     def stop(self) -> None:
         """Actions not begun are dropped; those on their way are not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class PoolWorkers:
+    """One run's share of a pool that many use."""
+
+    def __init__(self, pool: ThreadPoolExecutor, executor: Executor, lock: Lock, clock: Clock) -> None:
+        self._pool = pool
+        self._executor = executor
+        self._lock = lock
+        self._clock = clock
+        self._is_stopped = False
+
+    def submit(self, action: Action, done: Callable[[Event], None]) -> None:
+        self._pool.submit(self._perform, action, done)
+
+    def stop(self) -> None:
+        """Actions not begun are dropped; those on their way are not waited for."""
+        self._is_stopped = True
+
+    def _perform(self, action: Action, done: Callable[[Event], None]) -> None:
+        if not self._is_stopped:
+            done(perform(self._executor, self._lock, self._clock, action))

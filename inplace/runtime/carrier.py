@@ -1,0 +1,320 @@
+"""Carries out one `InPlaceRollout`, a pass at a time, on whichever thread has its turn.
+
+It is the controller's counterpart of `Session`: the same assessment, lock, observer and driver, but nothing here waits: what
+cannot be done now is said, with when to come again. The target's Lease is held, in the name of the leader, from the beginning
+of the run to its end, through pauses too, so that every verb finds somebody to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from inplace.engine import resume as resuming
+from inplace.engine.plan import Finished
+from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiting, edited, run_of
+from inplace.kube.errors import ApiError
+from inplace.kube.retry import RetryPolicy
+from inplace.model.names import BY
+from inplace.model.policy import Lease
+from inplace.model.rollout import InPlaceRollout
+from inplace.model.run import ENDS, Run, Stop, Verb
+from inplace.runtime import found as finding
+from inplace.runtime.driver import Abandoned, Driver, Frame
+from inplace.runtime.executor import Executor
+from inplace.runtime.ground import Ground, Outlook
+from inplace.runtime.host import StoppableWorkers
+from inplace.runtime.lock import Held, Lock, LostLock, request_of
+from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy
+
+AGAIN_SECONDS = 5.0
+"""Until a target that somebody else holds, or that does not exist yet, is looked at again."""
+PAUSED_BY_SPEC = Stop("Paused", "paused by spec.paused")
+PAUSED_BY_STEPS = "paused by its steps"
+
+
+class Came(msgspec.Struct, frozen=True):
+    """Where a pass came to. `state` None: nothing that is worth telling; `requeue_after` None: only an event changes it."""
+
+    state: RolloutState | None
+    requeue_after: float | None = None
+
+
+class _Opening(msgspec.Struct, frozen=True):
+    """Nothing is held."""
+
+
+class _Moving(msgspec.Struct):
+    """Driven. `is_first`: only to end another run's commit."""
+
+    outlook: Outlook
+    lock: Lock
+    workers: StoppableWorkers
+    driver: Driver
+    frames: list[Frame]
+    """At most the last one."""
+    is_first: bool
+
+
+class _Standing(msgspec.Struct, frozen=True):
+    """Held where it stands paused."""
+
+    outlook: Outlook
+    lock: Lock
+    run: Run
+
+
+class _Over(msgspec.Struct, frozen=True):
+    state: RolloutState
+
+
+class Carrier:
+    """One rollout, from first sight to its end. Not thread-safe: one pass at a time; `poke` is called from anywhere.
+
+    `poke`: something has happened, with the seconds that may pass until the next pass.
+    """
+
+    def __init__(self, ground: Ground, rollout: InPlaceRollout, poke: Callable[[float], None]) -> None:
+        self._ground = ground
+        self._poke = poke
+        self._log = structlog.get_logger().bind(rollout=f"{rollout.metadata.namespace}/{rollout.metadata.name}")
+        self._opener = Opener(ground)
+        self._at: _Opening | _Moving | _Standing | _Over = _Opening()
+        self._generation = rollout.metadata.generation
+        self._was_paused = False
+        """What the spec said when it was last looked at."""
+        clock = ground.api.clock
+        self._epoch = clock.utcnow() - timedelta(seconds=clock.monotonic())
+        """Turns monotonic instants into text for people, the same one each time."""
+
+    @property
+    def frame(self) -> Frame | None:
+        """The last one, while it is driven."""
+        return self._at.frames[-1] if isinstance(self._at, _Moving) and self._at.frames else None
+
+    @property
+    def is_over(self) -> bool:
+        return isinstance(self._at, _Over)
+
+    def step(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+        """`asked`: by the rollout's own annotation, once. Raises `ApiError`: try again."""
+        try:
+            match self._at:
+                case _Opening():
+                    return self._open(rollout, asked)
+                case _Over() if asked is not None:
+                    return self._open(rollout, asked)
+                case _Over(state=state):
+                    return Came(state)
+                case _Moving() as moving:
+                    return self._move(moving, rollout, asked)
+                case _Standing() as standing:
+                    return self._stand(standing, rollout, asked)
+        except LostLock as lost:
+            self._log.warning("lost the lock, looking again", why=str(lost))
+            self.forget()
+            return Came(Waiting("LostLock", str(lost)), AGAIN_SECONDS)
+
+    def give_up(self, rollout: InPlaceRollout) -> Came | None:
+        """The rollout is being deleted: ends as its `onDelete` says. None: nothing of it goes on. Raises `ApiError`."""
+        is_abort = rollout.spec.on_delete == "Abort"
+        match self._at:
+            case _Moving(driver=driver) as moving:
+                if not is_abort:
+                    driver.stop(Stop("Interrupted", "its InPlaceRollout was deleted"))
+                elif not driver.run.rolling_back:
+                    driver.obey("abort")
+                came = self._move(moving, rollout, None)
+                return came if isinstance(self._at, _Moving) else None
+            case _Standing() as standing if is_abort:
+                return self._stand(standing, rollout, "abort")
+            case _Standing(lock=lock, run=run):
+                with suppress(LostLock):
+                    lock.release(run)
+                self.forget()
+                return None
+            case _:
+                return None
+
+    def forget(self) -> None:
+        """Lets everything go without a word to the cluster."""
+        match self._at:
+            case _Moving(outlook=outlook, workers=workers):
+                workers.stop()
+                outlook.close()
+            case _Standing(outlook=outlook):
+                outlook.close()
+            case _:
+                pass
+        self._at = _Opening()
+
+    def _open(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+        ground = self._ground
+        try:
+            run = run_of(rollout, rollout.metadata.annotation(BY) or f"inplacerollout/{rollout.metadata.name}")
+        except ValueError as error:
+            return self._over(Refused("Invalid", str(error)))
+        shared, target = ground.shared(run.target.namespace), run.target
+        if target.kind != "Pods" and shared.workloads[target.kind].named(target.namespace, target.name) is None:
+            return Came(Waiting("TargetNotFound", f"{target} does not exist in namespace {target.namespace}"), AGAIN_SECONDS)
+        try:
+            outlook = Outlook(ground.api, shared, run, finding.find(ground.api, target), self._poke)
+        except finding.Refused as refused:
+            return self._over(Refused("Refused", str(refused)))
+        try:
+            return self._begin(rollout, run, outlook, asked)
+        except finding.Refused as refused:
+            return self._over(Refused("Refused", str(refused)))
+        except Held as held:
+            return self._stay(busy(rollout, str(held)))
+        finally:
+            if not isinstance(self._at, (_Moving, _Standing)):
+                outlook.close()
+
+    def _begin(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, asked: Verb | None) -> Came:
+        self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
+        match self._opener.judge(rollout, run, outlook, asked):
+            case Stay(state=state):
+                return self._stay(state)
+            case Hold(lease=lease, run=paused):
+                self._at = _Standing(outlook, self._take(outlook, lease, paused), paused)
+                return Came(Ended(paused), 0.0)
+            case Drive(lease=lease, run=begun, is_first=is_first):
+                begun = resuming.as_seen(begun, outlook.look(begun))
+                lock = self._take(outlook, lease, begun)
+                self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
+                stop = PAUSED_BY_SPEC if rollout.spec.paused else None
+                return self._go(outlook, lock, begun, stop, is_first=is_first)
+
+    def _stay(self, state: RolloutState) -> Came:
+        return Came(state, AGAIN_SECONDS) if isinstance(state, Waiting) else self._over(state)
+
+    def _over(self, state: RolloutState) -> Came:
+        self._at = _Over(state)
+        return Came(state)
+
+    def _take(self, outlook: Outlook, lease: Lease | None, run: Run) -> Lock:
+        """Raises `Held`."""
+        ground = self._ground
+        flow = ground.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
+        lock = Lock(flow, run.target, outlook.found.owner, ground.leader.holder, ground.fence)
+        if not lock.is_safe:
+            raise Held("the leader's own Lease was not renewed in time")
+        lock.acquire(lease, run)
+        _show(outlook, lock)
+        return lock
+
+    def _go(self, outlook: Outlook, lock: Lock, run: Run, stop: Stop | None = None, *, is_first: bool = False) -> Came:
+        ground, frames = self._ground, list[Frame]()
+
+        def saw(frame: Frame) -> None:
+            frames[:] = [frame]
+
+        writes = ground.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
+        workers = ground.workers(Executor(writes, run.target.namespace, outlook.part), lock)
+        clock = ground.api.clock
+        driver = Driver(outlook.observer, outlook.part, workers, lock, outlook.inbox, clock, run, saw, stop)
+        self._at = _Moving(outlook, lock, workers, driver, frames, is_first)
+        return Came(None, 0.0)
+
+    def _move(self, moving: _Moving, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+        driver, clock = moving.driver, self._ground.api.clock
+        self._take_in_edits(driver, rollout)
+        if asked is not None:
+            driver.obey(asked)
+        began_at = clock.monotonic()
+        moving.outlook.inbox.rest_until = began_at + driver.distance_seconds
+        try:
+            finished, wait_seconds = driver.step()
+        except Abandoned as why:
+            finished, wait_seconds = Finished("Failed", str(why)), None
+        if finished is not None:
+            return self._finish(moving, finished, rollout)
+        if not moving.frames:
+            return Came(None, wait_seconds)
+        frame = moving.frames[-1]
+        return Came(Driving(driver.run, frame.plan, self._since(frame)), wait_seconds)
+
+    def _take_in_edits(self, driver: Driver, rollout: InPlaceRollout) -> None:
+        if rollout.metadata.generation == self._generation:
+            return
+        if rollout.spec.paused and not self._was_paused:
+            driver.stop(PAUSED_BY_SPEC)
+        try:
+            if not driver.change(edited(driver.run, rollout)):
+                return
+        except ValueError as error:
+            self._ground.warned(rollout, f"the edit is left out of account: {error}")
+        self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
+
+    def _finish(self, moving: _Moving, finished: Finished, rollout: InPlaceRollout) -> Came:
+        outlook, lock, run = moving.outlook, moving.lock, moving.driver.run
+        plan = moving.frames[-1].plan if moving.frames else None
+        finished = outlook.assessor.signed(finished)
+        ended, made = outlook.assessor.ended(run, finished, outlook.now())
+        if finished.outcome == "Paused" and rollout.metadata.deletion_timestamp is None:
+            lock.save(ended)
+            _show(outlook, lock)
+            moving.workers.stop()
+            self._at = _Standing(outlook, lock, ended)
+            # What came meanwhile is looked at in the next pass.
+            return Came(Ended(ended, plan), 0.0)
+        is_gone = run.target.kind == "Pods" and (finished.outcome in ENDS or not run.images)
+        with suppress(ApiError, LostLock):
+            lock.release(ended, made, delete=is_gone)
+        self._log.info("run ends", run=run.id, outcome=finished.outcome, why=finished.message)
+        self.forget()
+        if moving.is_first and finished.outcome == "Succeeded":
+            return Came(None, 0.0)
+        return self._over(Ended(ended, plan))
+
+    def _stand(self, standing: _Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+        """Waits for a word: a verb, or an edit of the rollout."""
+        outlook, lock, run = standing.outlook, standing.lock, standing.run
+        outlook.absorb()
+        request = request_of(outlook.part.leases.named(run.target.namespace, lock.name))
+        verb = request or asked
+        if rollout.metadata.generation != self._generation:
+            with suppress(ValueError):
+                run = edited(run, rollout)
+            is_unpaused = self._was_paused and not rollout.spec.paused
+            self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
+            has_other_steps = run.options.steps != standing.run.options.steps and run.message == PAUSED_BY_STEPS
+            if verb is None and (is_unpaused or has_other_steps):
+                # The pause that it stands at, if any is left, is met again.
+                return self._go_on(standing, resuming.Begin(resuming.again(run), resuming=True), "an edit")
+        match verb:
+            case "abort":
+                return self._go_on(standing, resuming.abort_dead(run), verb)
+            case "resume" | "promote":
+                return self._go_on(standing, resuming.resume(run), verb)
+            case "pause" | None:
+                if run != standing.run or request is not None:
+                    lock.save(run, clear_request=request is not None)
+                    _show(outlook, lock)
+                self._at = _Standing(outlook, lock, run)
+                return Came(Ended(run))
+
+    def _go_on(self, standing: _Standing, decision: resuming.Decision, why: str) -> Came:
+        match decision:
+            case resuming.Begin(run=run) | resuming.FinishFirst(run=run):
+                run = resuming.as_seen(run, standing.outlook.now())
+                standing.lock.save(run, clear_request=True)
+                _show(standing.outlook, standing.lock)
+                self._log.info("run goes on", run=run.id, by=why)
+                return self._go(standing.outlook, standing.lock, run)
+            case _:
+                return Came(Ended(standing.run))
+
+    def _since(self, frame: Frame) -> dict[str, str]:
+        return {uid: (self._epoch + timedelta(seconds=at)).strftime("%Y-%m-%dT%H:%M:%SZ") for uid, at in frame.since.items()}
+
+
+def _show(outlook: Outlook, lock: Lock) -> None:
+    """Our own write of the Lease is seen at once, so that no request is obeyed twice."""
+    if lock.lease is not None:
+        outlook.part.leases.upsert(lock.lease)

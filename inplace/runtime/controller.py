@@ -1,0 +1,350 @@
+"""The controller: every `InPlaceRollout` of its namespaces, carried out by the planner and the executor of the command.
+
+Level-based: a watch only says which rollout to look at; what to do is decided from the caches when a worker comes to it. One
+queue, a few workers, no thread for a run or for a pod. Only the leader works; a process that leads no more ends, and writes
+nothing from the moment its Lease is old. Status is written when it has changed, at most once a second for each rollout.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Protocol, get_args
+
+import msgspec
+import structlog
+
+from inplace.engine.rollouts import Ended, Pending, RolloutState, status_of
+from inplace.kube.api import Api
+from inplace.kube.errors import ApiError, NotFound
+from inplace.kube.pump import Pump
+from inplace.kube.resources import INPLACE_ROLLOUTS
+from inplace.kube.retry import ONCE
+from inplace.kube.seam import MERGE
+from inplace.model.names import FINALIZER, REQUEST
+from inplace.model.policy import Lease
+from inplace.model.rollout import OVER, InPlaceRollout, RolloutStatus
+from inplace.model.run import Verb
+from inplace.runtime.carrier import Carrier
+from inplace.runtime.executor import Executor
+from inplace.runtime.host import StoppableWorkers
+from inplace.runtime.lock import Fence, LeaderRef, Lock, run_of
+from inplace.runtime.overview import seconds_since
+from inplace.runtime.shared import Shared
+from inplace.runtime.workers import PoolWorkers
+from inplace.runtime.workqueue import WorkQueue
+
+STATUS_SECONDS = 1.0
+SYNCING_SECONDS = 0.2
+STOP_SECONDS = 5.0
+BUG_SECONDS = 5.0
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class Watched(Protocol):
+    """What hears of the controller's work: for events and metrics. Must be quick and must not raise."""
+
+    def changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None: ...
+
+    def warned(self, rollout: InPlaceRollout, message: str) -> None: ...
+
+    def reconciled(self, seconds: float, error: BaseException | None) -> None: ...
+
+
+class Controller:
+    """`namespaces`: those it works in; none: all. `prepare` begins to watch, `lead` to work: between them it stands by.
+
+    A simulation drives `reflectors` and calls `step` itself, with workers of its own.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        namespaces: tuple[str, ...],
+        leader: LeaderRef,
+        fence: Fence,
+        watched: Watched,
+        *,
+        make_workers: Callable[[Executor, Lock], StoppableWorkers] | None = None,
+        size: int = 4,
+        actions: int = 16,
+    ) -> None:
+        self.api = api
+        self.leader = leader
+        self.fence = fence
+        self._watched = watched
+        self._make_workers = make_workers
+        self._size = size
+        self._log = structlog.get_logger()
+        self._pool = ThreadPoolExecutor(actions, thread_name_prefix="action")
+        self.queue: WorkQueue[Key] = WorkQueue(api.clock)
+        self._carriers: dict[Key, tuple[str, Carrier]] = {}
+        """With the uid of the rollout that each is for."""
+        self._statuses: dict[Key, tuple[float, RolloutStatus]] = {}
+        """When and what we have written last."""
+        self._shared = {namespace: Shared(api, namespace, self._poke_all) for namespace in namespaces or (None,)}
+        self.reflectors = tuple(r for shared in self._shared.values() for r in shared.reflectors)
+        for shared in self._shared.values():
+            shared.rollouts.subscribe(self._rollout_changed)
+            shared.leases.subscribe(self._lease_changed)
+        self._pumps: list[Pump] = []
+        self._threads: list[threading.Thread] = []
+
+    def prepare(self, on_crash: Callable[[BaseException], None]) -> None:
+        """Begins to watch, on threads. `on_crash`: one of ours died of a bug."""
+        self._on_crash = on_crash
+        self._pumps = [Pump(reflector, self.api.transport, on_crash) for reflector in self.reflectors]
+        for pump in self._pumps:
+            pump.start()
+
+    def lead(self) -> None:
+        """Begins to work, on threads."""
+        self._poke_all()
+        self._threads = [threading.Thread(target=self._work, name=f"rollout-{n}", daemon=True) for n in range(self._size)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Begins no more, and waits a little for the writes on their way. What is held stays held by the leader's name, for
+        the next leader to take up."""
+        self.queue.shut_down()
+        for pump in self._pumps:
+            pump.stop(0.0)
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def is_synced(self) -> bool:
+        return all(shared.is_synced for shared in self._shared.values())
+
+    @property
+    def error(self) -> ApiError | None:
+        """The last trouble of a watch that is not over."""
+        return next((shared.error for shared in self._shared.values() if shared.error is not None), None)
+
+    def step(self) -> bool:
+        """Looks at one rollout that is due, if any is."""
+        key = self.queue.take()
+        if key is not None:
+            self._handle(key)
+        return key is not None
+
+    def workers(self, executor: Executor, lock: Lock) -> StoppableWorkers:
+        if self._make_workers is not None:
+            return self._make_workers(executor, lock)
+        return PoolWorkers(self._pool, executor, lock, self.api.clock)
+
+    def shared(self, namespace: str) -> Shared:
+        return self._shared[namespace if namespace in self._shared else None]
+
+    def is_going_on(self, run_id: str, besides: InPlaceRollout) -> bool:
+        others = self.shared(besides.metadata.namespace).rollouts.snapshot().values()
+        return any(
+            other.status.run_id == run_id and other.metadata.uid != besides.metadata.uid and other.status.phase not in OVER
+            for other in others
+        )
+
+    def warned(self, rollout: InPlaceRollout, message: str) -> None:
+        self._watched.warned(rollout, message)
+
+    def _work(self) -> None:
+        try:
+            while (key := self.queue.get()) is not None:
+                self._handle(key)
+        except BaseException as bug:
+            self._on_crash(bug)
+
+    def _handle(self, key: Key) -> None:
+        began_at = self.api.clock.monotonic()
+        failed: Exception | None = None
+        try:
+            after = self._reconcile(key)
+            self.queue.forget(key)
+            if after is not None:
+                self.queue.add_after(key, after)
+        except ApiError as error:
+            failed = error
+            self._log.warning("trying again", rollout="/".join(key), why=str(error))
+            self.queue.add_rate_limited(key, error.retry_after_seconds or 0.0)
+        except Exception as bug:
+            # One rollout's bug must not stop the others: it is begun afresh, later and later.
+            failed = bug
+            self._log.exception("a bug: looking at this rollout afresh", rollout="/".join(key))
+            self._forget(key)
+            self.queue.add_rate_limited(key, BUG_SECONDS)
+        finally:
+            self.queue.done(key)
+        self._watched.reconciled(self.api.clock.monotonic() - began_at, failed)
+
+    def _reconcile(self, key: Key) -> float | None:
+        """Seconds after which to come again; None: only an event changes anything."""
+        rollout = self.shared(key[0]).rollouts.named(*key)
+        if rollout is None:
+            self._forget(key)
+            return None
+        if not self.is_synced or not self.fence.is_safe:
+            return SYNCING_SECONDS
+        known = self._carriers.get(key)
+        if known is not None and known[0] != rollout.metadata.uid:
+            self._forget(key)
+        if rollout.metadata.deletion_timestamp is not None:
+            return self._delete(key, rollout)
+        if self._is_over(rollout):
+            return self._keep(key, rollout)
+        if FINALIZER not in (rollout.metadata.finalizers or ()):
+            self._set_finalizers(rollout, [*(rollout.metadata.finalizers or ()), FINALIZER])
+        carrier = self._carrier(key, rollout)
+        came = carrier.step(rollout, self._take_request(rollout))
+        wait = self._tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
+        if carrier.is_over and wait is None:
+            self._forget(key)
+            return rollout.spec.ttl_seconds_after_finished
+        return _soonest(came.requeue_after, wait)
+
+    def _is_over(self, rollout: InPlaceRollout) -> bool:
+        """Over, as the cluster says too, and not asked to go on; what was refused is judged again once it is edited."""
+        status = rollout.status
+        if status.phase not in OVER or _request(rollout) is not None:
+            return False
+        return status.phase != "Refused" or status.observed_generation == rollout.metadata.generation
+
+    def _keep(self, key: Key, rollout: InPlaceRollout) -> float | None:
+        """A rollout that is over: shows what became of its run since, and goes when its time has come."""
+        self._forget(key)
+        status, meta = rollout.status, rollout.metadata
+        wait = None
+        lease = self.shared(key[0]).leases.named(meta.namespace, status.lease) if status.lease else None
+        with suppress(ValueError):
+            run = run_of(lease)
+            if run is not None and run.id == status.run_id and run.outcome is not None:
+                wait = self._tell(key, rollout, Ended(run))
+        if status.observed_generation != meta.generation:
+            self._write_status(key, rollout, msgspec.structs.replace(status, observed_generation=meta.generation))
+        ttl = rollout.spec.ttl_seconds_after_finished
+        if ttl is None or not status.finished_at:
+            return wait
+        left = ttl - (seconds_since(status.finished_at, self.api.clock.utcnow()) or 0.0)
+        if left <= 0:
+            with suppress(NotFound):
+                self.api.delete(INPLACE_ROLLOUTS, meta.namespace, meta.name, uid=meta.uid)
+            return None
+        return _soonest(left, wait)
+
+    def _delete(self, key: Key, rollout: InPlaceRollout) -> float | None:
+        known = self._carriers.get(key)
+        came = known[1].give_up(rollout) if known is not None else None
+        if came is not None:
+            return _soonest(came.requeue_after, self._tell(key, rollout, came.state))
+        self._forget(key)
+        if FINALIZER in (rollout.metadata.finalizers or ()):
+            kept = [name for name in rollout.metadata.finalizers or () if name != FINALIZER]
+            with suppress(NotFound):
+                self._set_finalizers(rollout, kept)
+        return None
+
+    def _set_finalizers(self, rollout: InPlaceRollout, names: list[str]) -> None:
+        self._patch(rollout, {"metadata": {"finalizers": names, "resourceVersion": rollout.metadata.resource_version}})
+
+    def _carrier(self, key: Key, rollout: InPlaceRollout) -> Carrier:
+        known = self._carriers.get(key)
+        if known is None:
+            known = rollout.metadata.uid, Carrier(self, rollout, lambda seconds: self.queue.add_after(key, seconds))
+            self._carriers[key] = known
+        return known[1]
+
+    def _forget(self, key: Key) -> None:
+        known = self._carriers.pop(key, None)
+        if known is not None:
+            known[1].forget()
+        self._statuses.pop(key, None)
+
+    def _take_request(self, rollout: InPlaceRollout) -> Verb | None:
+        """What the rollout's annotation asks for. It is removed before it is obeyed: a request lost is asked again by its
+        person, one obeyed twice might pass a second pause."""
+        asked = _request(rollout)
+        if asked is not None:
+            version = rollout.metadata.resource_version
+            self._patch(rollout, {"metadata": {"annotations": {REQUEST: None}, "resourceVersion": version}})
+        return asked
+
+    def _patch(self, rollout: InPlaceRollout, body: dict[str, Any], subresource: str = "") -> None:
+        """Only to this very object. Raises `ApiError`."""
+        meta = rollout.metadata
+        whole = {**body, "metadata": {**body.get("metadata", {}), "uid": meta.uid}}
+        api = self.api.replace(policy=ONCE, timeout_seconds=5.0)
+        answer = api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, whole, MERGE, subresource=subresource)
+        self.shared(meta.namespace).rollouts.upsert(answer)
+
+    def _tell(self, key: Key, rollout: InPlaceRollout, state: RolloutState | None) -> float | None:
+        """Writes the status if it has changed. Seconds until that is allowed again, if it is not now."""
+        if state is None:
+            return None
+        now = self.api.clock.monotonic()
+        written_at, before = self._statuses.get(key, (float("-inf"), rollout.status))
+        text = self.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        after = status_of(rollout, state, before, text)
+        if after == before:
+            return None
+        if after.phase == before.phase and now < written_at + STATUS_SECONDS:
+            return written_at + STATUS_SECONDS - now
+        self._write_status(key, rollout, after)
+        self._watched.changed(rollout, before, after)
+        return None
+
+    def _write_status(self, key: Key, rollout: InPlaceRollout, after: RolloutStatus) -> None:
+        known = self.shared(key[0]).rollouts.named(*key) or rollout
+        self._patch(known, {"status": _whole(after)}, "status")
+        self._statuses[key] = (self.api.clock.monotonic(), after)
+
+    def _poke_all(self) -> None:
+        for shared in self._shared.values():
+            for rollout in shared.rollouts.snapshot().values():
+                self.queue.add((rollout.metadata.namespace, rollout.metadata.name))
+
+    def _rollout_changed(self, old: InPlaceRollout | None, new: InPlaceRollout | None) -> None:
+        """Our own status writes change nothing that is decided on."""
+        there = new or old
+        if there is None or (old is not None and new is not None and _wish(old) == _wish(new)):
+            return
+        self.queue.add((there.metadata.namespace, there.metadata.name))
+
+    def _lease_changed(self, old: Lease | None, new: Lease | None) -> None:
+        """Renewals are no news; the end of a run is, to the rollout that shows it and to those that wait for its target."""
+        if new is None or (old is not None and old.metadata.annotations == new.metadata.annotations):
+            return
+        meta = new.metadata
+        for rollout in self.shared(meta.namespace).rollouts.snapshot().values():
+            is_concerned = rollout.status.phase == "Waiting" or rollout.status.lease == meta.name
+            if is_concerned and rollout.metadata.namespace == meta.namespace:
+                self.queue.add((meta.namespace, rollout.metadata.name))
+
+
+_VERBS: tuple[Verb, ...] = get_args(Verb)
+
+
+def _request(rollout: InPlaceRollout) -> Verb | None:
+    """Nothing that we do not know."""
+    asked = rollout.metadata.annotation(REQUEST)
+    return next((verb for verb in _VERBS if verb == asked), None)
+
+
+def _wish(rollout: InPlaceRollout) -> tuple[Any, ...]:
+    """All of a rollout that its person writes."""
+    meta = rollout.metadata
+    return meta.uid, meta.generation, meta.annotations, meta.deletion_timestamp
+
+
+def _whole(status: RolloutStatus) -> dict[str, Any]:
+    """For a merge patch: what the status does not say is removed."""
+    names = (field.encode_name for field in msgspec.structs.fields(status))
+    return {**dict.fromkeys(names), **msgspec.to_builtins(status)}
+
+
+def _soonest(*waits: float | None) -> float | None:
+    known = [wait for wait in waits if wait is not None]
+    return min(known) if known else None

@@ -1,0 +1,102 @@
+"""What a controller gives each of the rollouts that it carries out: the API server, its leadership, and a view of the target.
+
+An `Outlook` is to a rollout what the watches of a session are to a command, but costs no thread and no request: it is fed from
+the shared caches, and whatever comes only says that there is something to look at.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from inplace.engine.observed import Observed
+from inplace.kube.api import Api
+from inplace.kube.seam import Clock
+from inplace.model.rollout import InPlaceRollout
+from inplace.model.run import Run, lease_name
+from inplace.runtime.assessing import Assessor
+from inplace.runtime.executor import Executor
+from inplace.runtime.found import Found
+from inplace.runtime.host import StoppableWorkers
+from inplace.runtime.inbox import Event
+from inplace.runtime.lock import Fence, LeaderRef, Lock
+from inplace.runtime.observer import Observer
+from inplace.runtime.shared import Part, Shared
+
+
+class Ground(Protocol):
+    """What all rollouts of a controller stand on."""
+
+    @property
+    def api(self) -> Api: ...
+
+    @property
+    def leader(self) -> LeaderRef: ...
+
+    @property
+    def fence(self) -> Fence: ...
+
+    def workers(self, executor: Executor, lock: Lock) -> StoppableWorkers: ...
+
+    def shared(self, namespace: str) -> Shared: ...
+
+    def is_going_on(self, run_id: str, besides: InPlaceRollout) -> bool:
+        """Whether another rollout, which is not over, has that run."""
+        ...
+
+    def warned(self, rollout: InPlaceRollout, message: str) -> None: ...
+
+
+class PokingInbox:
+    """Events of one run. Whatever comes makes `poke` known how many seconds may pass until the next pass. Thread-safe."""
+
+    def __init__(self, clock: Clock, poke: Callable[[float], None]) -> None:
+        self._clock = clock
+        self._poke = poke
+        self._lock = threading.Lock()
+        self._events: deque[tuple[float, Event]] = deque()
+        self.rest_until = 0.0
+        """What comes before is taken in together then."""
+
+    def put(self, event: Event) -> None:
+        at = self._clock.monotonic()
+        with self._lock:
+            self._events.append((at, event))
+        self._poke(max(0.0, self.rest_until - at))
+
+    def take(self) -> list[tuple[float, Event]]:
+        with self._lock:
+            taken, self._events = list(self._events), deque()
+        return taken
+
+    def wait(self, seconds: float | None) -> None:  # noqa: ARG002
+        raise AssertionError("a controller's thread never waits for one run")
+
+
+class Outlook:
+    """One target and what is around it, until `close`."""
+
+    def __init__(self, api: Api, shared: Shared, run: Run, found: Found, poke: Callable[[float], None]) -> None:
+        self._clock = api.clock
+        self.found = found
+        self.inbox = PokingInbox(api.clock, poke)
+        self.part = Part(shared, run.target, found.selector, lease_name(run.target), self.inbox.put)
+        self.observer = Observer(self.part, run.target, found.uid)
+        self.assessor = Assessor(api, run.target, found, self.look)
+        self.close = self.part.close
+
+    def look(self, run: Run) -> Observed:
+        """The snapshot that the run would be judged on."""
+        self.observer.accept(run.options.accept_undrainable)
+        self.absorb()
+        return self.now()
+
+    def absorb(self) -> None:
+        """For when no driver takes in what comes."""
+        for at, event in self.inbox.take():
+            self.observer.absorb(event, at)
+
+    def now(self) -> Observed:
+        return self.observer.observe(self._clock.monotonic(), {})

@@ -1,0 +1,137 @@
+"""Whether a rollout may begin, and with which run: judged on one look, without a write.
+
+The answer is one of a few: it is over already, it is refused, it has to wait, or there is a run to drive, or to hold where it
+stands paused.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine import preflight as checking
+from inplace.engine import resume as resuming
+from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting
+from inplace.model.policy import Lease
+from inplace.model.rollout import InPlaceRollout
+from inplace.model.run import ENDS, Run, Verb, lease_name
+from inplace.runtime.assessing import NothingToDo, readable, told_images
+from inplace.runtime.ground import Ground, Outlook
+from inplace.runtime.lock import LEASE_SECONDS, leader_of, pulse_of_leader
+
+
+class Drive(msgspec.Struct, frozen=True):
+    """Take the Lease as it was seen, and drive this run. `is_first`: only another run's commit; then judge again."""
+
+    lease: Lease | None
+    run: Run
+    is_first: bool = False
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Take the Lease as it was seen, and wait for a word: the run stands paused."""
+
+    lease: Lease | None
+    run: Run
+
+
+class Stay(msgspec.Struct, frozen=True):
+    """Nothing to drive: over, refused, or to be judged again."""
+
+    state: RolloutState
+
+
+Answer = Drive | Hold | Stay
+
+
+class Opener:
+    """Remembers how a foreign holder of the Lease looked, and since when: that it does not change says that it is dead."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._pulse: tuple[tuple[str | None, ...], float] | None = None
+
+    def judge(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, asked: Verb | None) -> Answer:
+        """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
+        lease = outlook.part.leases.named(run.target.namespace, lease_name(run.target))
+        stored = readable(lease)
+        if stored is not None and stored.id == run.id and stored.outcome is not None and stored.outcome != "Paused":
+            return self._ended(lease, stored, asked)
+        holder = self._holder(lease, stored, rollout)
+        if holder:
+            return Stay(busy(rollout, holder))
+        if rollout.spec.paused and (stored is None or stored.id != run.id):
+            return Stay(Waiting("Paused", "spec.paused is true: the run has not begun"))
+        match self._decide(rollout, run, outlook, stored):
+            case NothingToDo(message=message):
+                now = self._now()
+                over = msgspec.structs.replace(run, outcome="Succeeded", message=message, started_at=now, ended_at=now)
+                return Stay(Ended(over))
+            case checking.Refusal(message=message):
+                return Stay(Refused("Refused", message))
+            case resuming.StillPaused(run=paused):
+                return Hold(lease, paused)
+            case resuming.FinishFirst(run=first):
+                return Drive(lease, first, is_first=True)
+            case resuming.Begin(run=begun):
+                return Drive(lease, begun)
+            case resuming.NothingToDo():
+                raise AssertionError("an upgrade is always something")
+
+    def _ended(self, lease: Lease | None, stored: Run, asked: Verb | None) -> Answer:
+        """The rollout's own run ended. One that failed may be gone on with, on request."""
+        if stored.outcome in ENDS or asked not in ("resume", "promote", "abort"):
+            return Stay(Ended(stored))
+        match resuming.abort_dead(stored) if asked == "abort" else resuming.resume(stored):
+            case resuming.Begin(run=run) | resuming.FinishFirst(run=run):
+                return Drive(lease, run)
+            case _:
+                return Stay(Ended(stored))
+
+    def _decide(
+        self, rollout: InPlaceRollout, run: Run, outlook: Outlook, stored: Run | None
+    ) -> resuming.Decision | NothingToDo | checking.Refusal:
+        asked: Run | NothingToDo = msgspec.structs.replace(run, started_at=self._now())
+        if rollout.spec.undo is not None and (stored is None or stored.id != run.id):
+            asked = outlook.assessor.undoing(run, rollout.spec.undo.to_revision or None, {}, stored)
+        if isinstance(asked, NothingToDo):
+            return asked
+        if stored is not None and stored.id == run.id:
+            # What it was begun for stands in the run: where an undo goes to, say.
+            asked = msgspec.structs.replace(asked, images=stored.asked_images)
+        given = {field: getattr(run.options, field) for field in run.options.__struct_fields__}
+        decision = outlook.assessor.decide(asked, given, stored)
+        if not isinstance(decision, resuming.Begin):
+            return decision
+        match outlook.assessor.verdict(decision.run, decision.resuming):
+            case NothingToDo() | checking.Refusal() as why_not:
+                return why_not
+            case checking.NoChange():
+                return NothingToDo(f"{run.target} runs {told_images(decision.run)} already")
+            case checking.Ready(warnings=warnings):
+                for warning in warnings:
+                    self._ground.warned(rollout, warning)
+        return decision
+
+    def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:
+        """Who works on the target now, in words; empty: nobody. Raises `Held`."""
+        if stored is not None and stored.outcome in (None, "Paused") and self._ground.is_going_on(stored.id, rollout):
+            return f"run {stored.id} of another InPlaceRollout is not over"
+        holder = lease.spec.holder_identity if lease is not None else None
+        if lease is None or not holder:
+            return ""
+        leader, ours = leader_of(holder), self._ground.leader
+        if leader is not None and (leader.namespace, leader.name) == (ours.namespace, ours.name):
+            return ""  # we lead, so whoever led before us does not any more
+        pulse = (holder, lease.spec.renew_time, pulse_of_leader(self._ground.api, holder))
+        now = self._ground.api.clock.monotonic()
+        if self._pulse is None or self._pulse[0] != pulse:
+            self._pulse = (pulse, now)
+        return f"it is held by {holder}" if now - self._pulse[1] < LEASE_SECONDS else ""
+
+    def _now(self) -> str:
+        return self._ground.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def busy(rollout: InPlaceRollout, why: str) -> Waiting | Refused:
+    """As the rollout wants it where somebody else works on its target."""
+    return Refused("TargetBusy", why) if rollout.spec.on_busy == "Refuse" else Waiting("TargetBusy", why)

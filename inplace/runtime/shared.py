@@ -1,0 +1,133 @@
+"""The caches of a controller: one set for all its runs, in one namespace or in all, and for each run its own part of them.
+
+A run's part looks to it like the watches of a command in the foreground (`watches.Sight`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from inplace.kube.api import Api
+from inplace.kube.cache import Cache
+from inplace.kube.errors import ApiError
+from inplace.kube.lists import Scope
+from inplace.kube.reflector import Reflector
+from inplace.kube.resources import (
+    CONTROLLER_REVISIONS,
+    ENDPOINT_SLICES,
+    INPLACE_ROLLOUTS,
+    LEASES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    SERVICES,
+    WORKLOADS,
+    Resource,
+)
+from inplace.kube.selection import Selection, Store
+from inplace.model.meta import Object, parse_selector
+from inplace.model.names import MANAGED_BY, TargetRef, WorkloadKind
+from inplace.model.network import EndpointSlice, Service
+from inplace.model.pods import Pod
+from inplace.model.policy import Lease, PodDisruptionBudget
+from inplace.model.workloads import ControllerRevision, ReplicaSet
+from inplace.runtime.inbox import Event, OtherChanged, PodChanged, SliceChanged
+
+T = TypeVar("T", bound=Object)
+
+
+class Shared:
+    """`namespace` None: all. `on_state`: a watch has begun, or has got into trouble, or out of it."""
+
+    def __init__(self, api: Api, namespace: str | None, on_state: Callable[[], None]) -> None:
+        self._api = api
+        self._on_state = on_state
+        self._reflectors: list[Reflector[Any]] = []
+        self.namespace = namespace
+        self.rollouts = self._watch(INPLACE_ROLLOUTS)
+        self.pods = self._watch(PODS)
+        self.slices = self._watch(ENDPOINT_SLICES)
+        self.services = self._watch(SERVICES)
+        self.budgets = self._watch(POD_DISRUPTION_BUDGETS)
+        self.leases = self._watch(LEASES, MANAGED_BY)
+        self.workloads: dict[WorkloadKind, Cache[Any]] = {kind: self._watch(r) for kind, r in WORKLOADS.items()}
+        self.revisions = self._watch(CONTROLLER_REVISIONS)
+        self.reflectors: tuple[Reflector[Any], ...] = tuple(self._reflectors)
+
+    @property
+    def is_synced(self) -> bool:
+        return all(r.cache.has_synced for r in self.reflectors)
+
+    @property
+    def error(self) -> ApiError | None:
+        return next((r.error for r in self.reflectors if r.error is not None), None)
+
+    def _watch(self, resource: Resource[T], label_selector: str = "") -> Cache[T]:
+        cache: Cache[T] = Cache()
+        scope = Scope(namespace=self.namespace, label_selector=label_selector)
+        self._reflectors.append(Reflector(resource, cache, self._api.clock, scope=scope, on_state=self._on_state))
+        return cache
+
+
+class Part:
+    """One run's part of the shared caches: a `watches.Sight`. `tell` is called under a cache's lock: it must be short."""
+
+    def __init__(self, shared: Shared, target: TargetRef, selector: str, lease: str, tell: Callable[[Event], None]) -> None:
+        self._shared = shared
+        self._kind = target.kind
+        self._closers: list[Callable[[], None]] = []
+        self._tell = tell
+        namespace, picked = target.namespace, parse_selector(selector) if selector else None
+        self.pod_scope = Scope(namespace=namespace, label_selector=selector)
+
+        def here(obj: Object) -> bool:
+            return obj.metadata.namespace == namespace
+
+        def labelled(obj: Object) -> bool:
+            return here(obj) and (picked is None or picked.matches(obj.metadata.labels))
+
+        def called(name: str) -> Callable[[Object], bool]:
+            return lambda obj: here(obj) and obj.metadata.name == name
+
+        self.pods: Store[Pod] = self._select(shared.pods, labelled, lambda old, new: tell(PodChanged(old, new)))
+        self.slices: Store[EndpointSlice] = self._select(shared.slices, here, lambda old, new: tell(SliceChanged(old, new)))
+        self.services: Store[Service] = self._select(shared.services, here)
+        self.budgets: Store[PodDisruptionBudget] = self._select(shared.budgets, here)
+        self.leases: Store[Lease] = self._select(shared.leases, called(lease))
+        self.workload: Store[Any] | None = None
+        self.replica_sets: Store[ReplicaSet] | None = None
+        self.revisions: Store[ControllerRevision] | None = None
+        if target.kind != "Pods":
+            self.workload = self._select(shared.workloads[target.kind], called(target.name))
+        match target.kind:
+            case "Deployment":
+                self.replica_sets = self._select(shared.workloads["ReplicaSet"], labelled)
+            case "StatefulSet" | "DaemonSet":
+                self.revisions = self._select(shared.revisions, labelled)
+            case "ReplicaSet" | "Pods":
+                pass
+
+    @property
+    def is_synced(self) -> bool:
+        return self._shared.is_synced
+
+    @property
+    def error(self) -> ApiError | None:
+        return self._shared.error
+
+    def of_kind(self, kind: WorkloadKind) -> Store[Any] | None:
+        return self.workload if kind == self._kind else self.replica_sets if kind == "ReplicaSet" else None
+
+    def close(self) -> None:
+        for close in self._closers:
+            close()
+
+    def _select(
+        self,
+        cache: Cache[T],
+        wanted: Callable[[T], bool],
+        listener: Callable[[T | None, T | None], None] | None = None,
+    ) -> Selection[T]:
+        selection = Selection(cache, wanted, listener or (lambda _old, _new: self._tell(OtherChanged())))
+        self._closers.append(selection.close)
+        return selection
