@@ -1,0 +1,97 @@
+"""The CRD's schema against the structs it is decoded into: same fields, types, values, defaults; and everything bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from inplace.kube.resources import INPLACE_ROLLOUTS
+from inplace.model.rollout import LONGEST, MOST, InPlaceRollout, RolloutSpec, RolloutStatus
+from tests.unit.deploy.schema import fields, shown
+
+CRD = yaml.safe_load((Path(__file__).parents[3] / "deploy/crds/inplace.dev_inplacerollouts.yaml").read_text())
+(VERSION,) = CRD["spec"]["versions"]
+SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+SPEC, STATUS = (SCHEMA["properties"][part] for part in ("spec", "status"))
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(("schema", "struct"), [(SPEC, RolloutSpec), (STATUS, RolloutStatus)], ids=["spec", "status"])
+def test_the_schema_has_exactly_the_fields_of_the_structs(schema: Json, struct: type) -> None:
+    assert fields(schema) == shown(struct)
+
+
+def test_a_difference_would_be_noticed() -> None:
+    """Of the comparison itself: each kind of difference makes one."""
+    same = fields(SPEC)
+    for change in (
+        {"paused": {"type": "string"}},
+        {"onBusy": {**SPEC["properties"]["onBusy"], "enum": ["Wait"]}},
+        {"onBusy": {**SPEC["properties"]["onBusy"], "default": "Refuse"}},
+        {"more": {"type": "string"}},
+        {"images": {**SPEC["properties"]["images"], "items": {"type": "string"}}},
+    ):
+        assert fields({**SPEC, "properties": {**SPEC["properties"], **change}}) != same
+    assert fields({**SPEC, "required": []}) != same
+
+
+def test_the_names_are_those_that_we_ask_for() -> None:
+    spec, names, r = CRD["spec"], CRD["spec"]["names"], INPLACE_ROLLOUTS
+    assert CRD["metadata"]["name"] == f"{r.plural}.{r.group}"
+    assert (spec["group"], VERSION["name"], spec["scope"] == "Namespaced") == (r.group, r.version, r.is_namespaced)
+    assert (names["kind"], names["plural"], names["singular"]) == (r.kind, r.plural, r.singular)
+    assert tuple(names["shortNames"]) == r.short_names
+    assert r.type is InPlaceRollout
+    assert "status" in VERSION["subresources"]
+
+
+def nodes(schema: Json, path: str = "") -> list[tuple[str, Json]]:
+    found = [(path, schema)]
+    for name, child in schema.get("properties", {}).items():
+        found += nodes(child, f"{path}.{name}")
+    return found + (nodes(schema["items"], f"{path}[]") if "items" in schema else [])
+
+
+def test_everything_has_a_bound() -> None:
+    def is_bounded(schema: Json) -> bool:
+        match schema.get("type"):
+            case "string":
+                return "maxLength" in schema or "enum" in schema
+            case "array":
+                return "maxItems" in schema and "x-kubernetes-list-type" in schema
+            case "integer":
+                return "minimum" in schema and "format" in schema
+            case "object":
+                return "additionalProperties" not in schema and "x-kubernetes-preserve-unknown-fields" not in schema
+            case "boolean":
+                return True
+            case _:
+                return "x-kubernetes-int-or-string" in schema and "x-kubernetes-validations" in schema
+
+    assert [path for path, schema in (*nodes(SPEC), *nodes(STATUS)) if not is_bounded(schema)] == []
+
+
+def test_what_the_status_says_fits() -> None:
+    lists = {path: node["maxItems"] for path, node in nodes(STATUS) if "maxItems" in node}
+    assert lists == {".conditions": 8, **dict.fromkeys((".inFlight", ".failures", ".steps", ".fromImages"), MOST)}
+    assert SPEC["properties"]["strategy"]["properties"]["steps"]["maxItems"] == MOST
+    said = {path: node["maxLength"] for path, node in nodes(STATUS) if path.endswith(("message", "inFlight[].reason"))}
+    assert set(said.values()) == {LONGEST}
+
+
+def test_every_rule_has_a_message_and_every_field_of_the_spec_a_description() -> None:
+    for path, node in nodes(SPEC):
+        assert all(rule.get("message") for rule in node.get("x-kubernetes-validations", ())), path
+        assert node.get("description") or path.endswith("[]"), path
+
+
+def test_columns_show_fields_that_exist() -> None:
+    columns = VERSION["additionalPrinterColumns"]
+    assert [c["name"] for c in columns if not c.get("priority")] == [
+        "Desired", "Updated", "Ready", "Draining", "Status", "Message", "Age",
+    ]  # fmt: skip
+    known = {path for path, _ in nodes(SCHEMA)} | {".metadata.creationTimestamp"}
+    assert {c["jsonPath"] for c in columns} <= known
