@@ -1,0 +1,296 @@
+"""The CRD on a real API server, which alone evaluates its rules: every rule, bound, default and column, and what `kubectl wait`
+makes of the status. The CRD belongs to the whole cluster: it is applied, never deleted."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from inplace.engine.plan import Plan, PodView, Progress
+from inplace.engine.rollouts import Driving, Ended, Pending, run_of, status_of
+from inplace.model.rollout import InPlaceRollout, RolloutSpec, RolloutStatus
+from inplace.model.run import Failure
+from tests.cluster import Cluster
+from tests.cluster.wait import eventually
+
+CRD = Path(__file__).parents[2] / "deploy/crds/inplace.dev_inplacerollouts.yaml"
+NAME = "inplacerollouts.inplace.dev"
+Json = dict[str, Any]
+WEB = {"kind": "Deployment", "name": "web"}
+IMAGES = [{"container": "app", "image": "repo/app:2"}]
+WHOLE = {"pods": "100%"}
+AMOUNT = "from 1, or a percentage from 1% to 100%"
+NOW = "2026-11-25T01:02:03Z"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crd(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=60s")
+    eventually(lambda: "ipr" in cluster.kubectl("api-resources", "--api-group=inplace.dev"), "the rollouts' discovery", 60)
+
+
+def rollout(name: str, **spec: Any) -> Json:
+    fields = {"target": WEB, "images": IMAGES, **spec}
+    given = {key: value for key, value in fields.items() if value is not None}
+    return {"apiVersion": "inplace.dev/v1alpha1", "kind": "InPlaceRollout", "metadata": {"name": name}, "spec": given}
+
+
+def stepped(*steps: Json) -> Json:
+    return {"strategy": {"steps": list(steps)}}
+
+
+def images(number: int) -> list[Json]:
+    return [{"container": f"c{i}", "image": "a:1"} for i in range(number)]
+
+
+REFUSED: list[tuple[Json, str]] = [
+    # what is upgraded, and to what
+    ({"target": None}, "spec.target: Required value"),
+    ({"target": {"kind": "Job", "name": "x"}}, 'Unsupported value: "Job"'),
+    ({"target": {"kind": "Deployment"}}, "name the workload"),
+    ({"target": {**WEB, "selector": "a=b"}}, "name the workload; podNames and selector are for kind Pods"),
+    ({"target": {"kind": "Pods"}}, "say either podNames or selector, and no name"),
+    ({"target": {"kind": "Pods", "name": "x"}}, "say either podNames or selector, and no name"),
+    ({"target": {"kind": "Pods", "podNames": ["x"], "selector": "a=b"}}, "say either podNames or selector"),
+    ({"target": {"kind": "Pods", "podNames": []}}, "should have at least 1 items"),
+    ({"target": {"kind": "Pods", "podNames": ["x", "x"]}}, 'podNames[1]: Duplicate value: "x"'),
+    ({"target": {"kind": "Pods", "podNames": [f"p{i}" for i in range(257)]}}, "must have at most 256 items"),
+    ({"target": {"kind": "Pods", "selector": "x" * 1025}}, "may not be more than 1024"),
+    ({"target": {"kind": "Pods", "selector": "a=b"}, "images": None}, "bare pods have no template to be brought to"),
+    ({"undo": {}}, "images and undo exclude each other"),
+    ({"undo": {"toRevision": -1}, "images": None}, "toRevision in body should be greater than or equal to 0"),
+    ({"images": [{"image": "a:1"}]}, "images[0].container: Required value"),
+    ({"images": [{"container": "App", "image": "a:1"}]}, "images[0].container in body should match"),
+    ({"images": [{"container": "app", "image": "a b"}]}, "images[0].image in body should match"),
+    ({"images": [{"container": "app", "image": ""}]}, "images[0].image in body should be at least 1 chars"),
+    ({"images": IMAGES * 2}, "images[1]: Duplicate value"),
+    ({"images": images(21)}, "must have at most 20 items"),
+    ({"gate": "a/b/c"}, "spec.gate in body should match"),
+    ({"gate": ""}, "spec.gate in body should be at least 1 chars"),
+    ({"acceptUndrainable": [f"s{i}" for i in range(51)]}, "must have at most 50 items"),
+    # how
+    *[
+        ({"strategy": {"maxUnavailable": bad}}, f"maxUnavailable is a number of pods {AMOUNT}")
+        for bad in (0, -1, "0%", "150%", "x%", "3")
+    ],
+    *[(stepped({"pods": bad}, WHOLE), f"pods of a step is a number {AMOUNT}") for bad in (0, "0%", "101%", "half")],
+    (stepped({"pods": "10%"}, {"pods": "50%"}), "the last step must be pods: 100%; to stop halfway use a pause"),
+    (stepped({"pods": 5}), "the last step must be pods: 100%"),
+    (stepped(WHOLE, {"pause": {}}), "the last step must be pods: 100%"),
+    (stepped({"pods": "50%"}, {"pause": {}}, {"pods": "20%"}, WHOLE), "a percentage may not be less than one before it"),
+    (stepped({"pods": "9%"}, {"pods": "5%"}, WHOLE), "a percentage may not be less than one before it"),
+    (stepped({"pods": 30}, {"pods": 4}, WHOLE), "a count may not be less than one before it"),
+    (stepped({"pods": "50%"}, {"pause": {}}, {"pods": "50%"}, WHOLE), "steps must grow: two of them are the same"),
+    (stepped({"pods": 3}, {"pods": 3}, WHOLE), "steps must grow: two of them are the same"),
+    (stepped({}, WHOLE), "a step has either pods or pause"),
+    (stepped({"pods": 1, "pause": {}}, WHOLE), "a step has either pods or pause"),
+    (stepped({"pause": {"seconds": 0}}, WHOLE), "seconds in body should be greater than or equal to 1"),
+    (stepped(*[{"pods": i + 1} for i in range(20)], WHOLE), "must have at most 20 items"),
+    ({"drain": {"settleSeconds": -1}}, "settleSeconds in body should be greater than or equal to 0"),
+    ({"drain": {"timeoutSeconds": 0}}, "timeoutSeconds in body should be greater than or equal to 1"),
+    ({"restart": {"timeoutSeconds": 86401}}, "timeoutSeconds in body should be less than or equal to 86400"),
+    ({"minReadySeconds": -1}, "minReadySeconds in body should be greater than or equal to 0"),
+    ({"failure": {"maxFailed": -1}}, "maxFailed in body should be greater than or equal to 0"),
+    ({"failure": {"action": "Panic"}}, 'Unsupported value: "Panic"'),
+    ({"onBusy": "Queue"}, 'Unsupported value: "Queue"'),
+    ({"onDelete": "Orphan"}, 'Unsupported value: "Orphan"'),
+    ({"ttlSecondsAfterFinished": -1}, "ttlSecondsAfterFinished in body should be greater than or equal to 0"),
+    ({"paused": "yes"}, 'must be of type boolean: "string"'),
+]
+ACCEPTED: list[Json] = [
+    {},
+    {"images": None},
+    {"undo": {}, "images": None},
+    {"undo": {"toRevision": 3}, "images": None},
+    {"target": {"kind": "Pods", "selector": "app in (a,b),!c"}},
+    {"target": {"kind": "Pods", "podNames": ["a", "b"]}},
+    {"images": images(20), "acceptUndrainable": ["a", "b"], "withoutGate": True, "gate": "www.example.com/feature-1"},
+    {"strategy": {"maxUnavailable": "100%", "steps": []}},
+    {"strategy": {"maxUnavailable": 500}},
+    stepped(WHOLE),
+    stepped({"pods": 1}, {"pause": {"seconds": 600}}, {"pods": "5%"}, {"pods": "10%"}, {"pause": {}}, {"pods": 30}, WHOLE),
+    {"drain": {"settleSeconds": 0}, "minReadySeconds": 0, "ttlSecondsAfterFinished": 0, "paused": True},
+]
+
+
+def create(cluster: Cluster, ns: str, *objects: Json, flags: tuple[str, ...] = ()) -> str:
+    """What one kubectl says of all."""
+    everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    return said(cluster, "-n", ns, "create", *flags, "-f-", stdin=everything)
+
+
+def said(cluster: Cluster, *args: str, stdin: str | None = None) -> str:
+    """What kubectl says, good or bad."""
+    try:
+        return cluster.kubectl(*args, input=stdin)
+    except Exception as error:
+        return str(error)
+
+
+def test_what_is_refused_and_why(cluster: Cluster, ns: str) -> None:
+    """Each of these breaks one rule; the message is for the person who wrote it. kubectl's own validation is not asked."""
+    flags = ("--dry-run=server", "--validate=false")
+    told = create(cluster, ns, *(rollout(f"case-{i}", **spec) for i, (spec, _) in enumerate(REFUSED)), flags=flags)
+    about = dict(re.findall(r'"case-(\d+)" is invalid:(.*?)(?=InPlaceRollout.inplace.dev|\Z)', told, re.DOTALL))
+    missed = [(spec, why, about.get(str(i))) for i, (spec, why) in enumerate(REFUSED) if why not in about.get(str(i), "")]
+    assert missed == []
+
+
+def test_what_is_accepted(cluster: Cluster, ns: str) -> None:
+    told = create(cluster, ns, *(rollout(f"case-{i}", **spec) for i, spec in enumerate(ACCEPTED)), flags=("--dry-run=server",))
+    assert told.splitlines() == [
+        f"inplacerollout.inplace.dev/case-{i} created (server dry run)" for i in range(len(ACCEPTED))
+    ]  # and nothing else
+    assert 'unknown field "stratgy"' in create(cluster, ns, rollout("typo", stratgy={}))
+
+
+def test_what_is_fixed_and_what_may_be_edited(cluster: Cluster, ns: str) -> None:
+    create(cluster, ns, rollout("a"), rollout("back", images=None, undo={"toRevision": 2}))
+
+    def patch(spec: Json, name: str = "a") -> str:
+        return said(cluster, "-n", ns, "patch", "ipr", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    for spec, why in (
+        ({"target": {"name": "other"}}, "spec.target: Forbidden: the target is fixed: make another InPlaceRollout"),
+        ({"images": [{"container": "app", "image": "x:3"}]}, "spec.images: Forbidden: images are fixed"),
+        ({"images": None}, "spec.images: Forbidden: images are fixed"),
+        ({"gate": "other/gate"}, "spec.gate: Forbidden: the gate is fixed"),
+        ({"withoutGate": True}, "spec.withoutGate: Forbidden: withoutGate is fixed"),
+        ({"undo": {}, "images": None}, "spec.undo: Forbidden: undo is fixed"),
+    ):
+        assert why in patch(spec)
+    assert "undo is fixed" in patch({"undo": {"toRevision": 3}}, "back")
+    assert "undo is fixed" in patch({"undo": None, "images": IMAGES}, "back")
+    edits: list[Json] = [
+        {"strategy": {"maxUnavailable": 3, "steps": [{"pods": 1}, WHOLE]}},
+        {"drain": {"settleSeconds": 9, "timeoutSeconds": 9}, "restart": {"timeoutSeconds": 9}, "minReadySeconds": 9},
+        {"failure": {"maxFailed": 2, "action": "Rollback"}, "paused": True, "onBusy": "Refuse", "onDelete": "Abort"},
+        {"ttlSecondsAfterFinished": 9, "acceptUndrainable": ["x"]},
+    ]
+    for spec in edits:
+        assert patch(spec) == "inplacerollout.inplace.dev/a patched\n"
+
+
+def test_defaults_are_those_of_our_structs(cluster: Cluster, ns: str) -> None:
+    create(cluster, ns, rollout("plain"), rollout("undo", images=None, undo={}))
+    stored = json.loads(cluster.kubectl("-n", ns, "get", "ipr", "plain", "-o=json"))["spec"]
+    assert stored == {
+        "target": WEB,
+        "images": IMAGES,
+        "gate": "inplace.dev/ready",
+        "withoutGate": False,
+        "strategy": {},
+        "drain": {"settleSeconds": 5, "timeoutSeconds": 60},
+        "restart": {"timeoutSeconds": 300},
+        "failure": {"maxFailed": 0, "action": "Pause"},
+        "paused": False,
+        "onBusy": "Wait",
+        "onDelete": "Release",
+    }
+    assert msgspec.convert(stored, RolloutSpec) == msgspec.convert({"target": WEB, "images": IMAGES}, RolloutSpec)
+    assert cluster.kubectl("-n", ns, "get", "ipr", "undo", "-o=jsonpath={.spec.undo.toRevision}") == "0"
+
+
+class Written:
+    """A rollout on the cluster, whose status is written as its controller would."""
+
+    def __init__(self, cluster: Cluster, ns: str, **spec: Any) -> None:
+        self._cluster, self._ns = cluster, ns
+        create(cluster, ns, rollout("web", **spec))
+        self.status = RolloutStatus()
+
+    def kubectl(self, *args: str) -> str:
+        return said(self._cluster, "-n", self._ns, *args)
+
+    def read(self) -> InPlaceRollout:
+        return msgspec.json.decode(self.kubectl("get", "ipr", "web", "-o=json"), type=InPlaceRollout)
+
+    def say(self, state: Any) -> None:
+        self.status = status_of(self.read(), state, self.status, NOW)
+        body = msgspec.json.encode([{"op": "add", "path": "/status", "value": self.status}]).decode()
+        assert "patched" in self.kubectl("patch", "ipr", "web", "--subresource=status", "--type=json", "-p", body)
+        assert self.read().status == self.status
+
+
+def test_the_largest_status_fits(cluster: Cluster, ns: str) -> None:
+    """Ten thousand pods, everything at its longest, as `status_of` says it."""
+    steps = [{"pods": i + 1} for i in range(19)]
+    written = Written(cluster, ns, **stepped(*steps, WHOLE))
+    name = "p" * 240
+    failures = tuple(Failure(pod=f"{name}{i}", uid=f"{i}", reason="InvalidImageName", message="m" * 999) for i in range(50))
+    run = msgspec.structs.replace(
+        run_of(written.read(), "me"),
+        failures=failures,
+        steps_passed=19,
+        from_images={f"{'c' * 60}{i}": "i" * 1024 for i in range(30)},
+        message="w" * 999,
+    )
+    pods = tuple(PodView(f"{name}{i}", f"u{i}", "n", "Restarting", "r" * 999, "i") for i in range(10_000))
+    progress = Progress(10_000, 9_999, 10_000, 1, 50, step="s" * 999, waiting="w" * 999, ready=9_999)
+    written.say(Driving(run, Plan(run=run, pods=pods, progress=progress), {pod.uid: NOW for pod in pods}))
+    assert len(written.kubectl("get", "ipr", "web", "-o=json")) < 60_000
+
+
+def test_columns_and_category(cluster: Cluster, ns: str) -> None:
+    written = Written(cluster, ns, **stepped({"pods": "50%"}, {"pause": {}}, WHOLE))
+    run = run_of(written.read(), "me")
+    pods = (PodView("a", "ua", "n", "Closing", "", "i"), PodView("b", "ub", "n", "Restarting", "", "i"))
+    progress = Progress(10, 0, 2, 2, 0, step="step 1 of 3: up to 50%", ready=8)
+    written.say(Driving(run, Plan(run=run, pods=pods, progress=progress)))
+
+    def rows(*args: str) -> list[list[str]]:
+        return [re.split(r" {2,}", line.strip()) for line in written.kubectl("get", *args).splitlines()]
+
+    narrow = ["NAME", "DESIRED", "UPDATED", "READY", "DRAINING", "STATUS", "MESSAGE", "AGE"]
+    shown = ["web", "10", "0", "8", "1", "Progressing", "step 1 of 3: up to 50%"]
+    for words in (("ipr",), ("inplacerollouts",), ("inplacerollout", "web"), ("inplace",)):
+        head, row = rows(*words)
+        assert (head, row[:-1]) == (narrow, shown), words
+    head, row = rows("ipr", "-o=wide")
+    assert (head[8:], row[8:]) == (["KIND", "TARGET", "STEP", "FAILED"], ["Deployment", "web", "up to 50%", "0"])
+    assert "settleSeconds" in written.kubectl("explain", "ipr.spec.drain")
+
+
+def test_generations_and_waits(cluster: Cluster, ns: str) -> None:
+    """`kubectl wait` believes a condition only if it is about the spec as it is now."""
+    written = Written(cluster, ns)
+
+    def waited(what: str) -> bool:
+        return "condition met" in written.kubectl("wait", "ipr/web", f"--for={what}", "--timeout=0")
+
+    assert not waited("condition=Ready")
+    written.say(Pending())
+    assert (written.read().metadata.generation, written.status.observed_generation) == (1, 1)
+    assert waited("condition=Reconciling")
+    assert not waited("condition=Ready")
+    run = run_of(written.read(), "me")
+    written.say(Ended(msgspec.structs.replace(run, outcome="Paused")))
+    assert waited("condition=Paused")
+    assert waited("condition=Stalled")
+    assert waited("condition=Reconciling=false")
+    written.say(Ended(msgspec.structs.replace(run, outcome="Succeeded")))
+    assert waited("condition=Ready")
+    assert waited("jsonpath={.status.phase}=Succeeded")
+    assert written.read().metadata.generation == 1
+    written.kubectl("patch", "ipr", "web", "--type=merge", '-p={"spec":{"paused":true},"status":{"phase":"Failed"}}')
+    seen = written.read()
+    assert (seen.metadata.generation, seen.status.phase) == (2, "Succeeded")
+    assert not waited("condition=Ready")
+    written.say(Ended(msgspec.structs.replace(run, outcome="Succeeded")))
+    assert waited("condition=Ready")
+
+
+def test_a_status_written_as_such_leaves_the_spec_alone(cluster: Cluster, ns: str) -> None:
+    written = Written(cluster, ns)
+    body = json.dumps({"spec": {"paused": True}, "status": {"phase": "Waiting"}})
+    written.kubectl("patch", "ipr", "web", "--subresource=status", "--type=merge", f"-p={body}")
+    seen = written.read()
+    assert (seen.spec.paused, seen.status.phase, seen.metadata.generation) == (False, "Waiting", 1)
+    refused = written.kubectl("patch", "ipr", "web", "--subresource=status", "--type=merge", '-p={"status":{"phase":"Lost"}}')
+    assert 'Unsupported value: "Lost"' in refused
