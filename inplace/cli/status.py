@@ -9,6 +9,7 @@ import msgspec
 
 from inplace.cli import out
 from inplace.cli.options import connected, output_option, selector_option, understood
+from inplace.cli.summary import anew
 from inplace.cli.targets import parse_target
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
@@ -36,7 +37,7 @@ def status(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
         out.as_json(found)
         return
     out.lines([*run_lines(found), "", *pod_lines(found.pods)])
-    for line in next_lines(found.state, cluster, target):
+    for line in next_lines(found, cluster, target):
         out.note(line)
 
 
@@ -102,14 +103,17 @@ def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:
     return (pod.name, pod.node, *stage, ready, pod.gate, images_text(pod.images), "; ".join(filter(None, notes)))
 
 
-def next_lines(state: RunState | None, cluster: Cluster, target: TargetRef) -> Iterator[str]:
+def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator[str]:
     """How to go on, as commands."""
+    state = found.state
     if state is None or state.run is None:
         return
     run = state.run
     if state.holder and state.seems_alive and run.outcome is None:
         yield f"let it finish its pods in flight and stop:  {cluster.command('pause', target)}"
         yield f"go back:                                    {cluster.command('abort', target)}"
+    elif found.is_overtaken:
+        yield from anew(run, cluster, target)
     elif run.is_open:
         yield f"go on:    {cluster.command('resume', target)}"
         if run.from_images and not run.rolling_back:

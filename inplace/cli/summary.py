@@ -96,6 +96,8 @@ def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, aga
 
 
 def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[str]:
+    if run is not None and s.by_others:
+        return anew(run, cluster, target)
     if run is None or not s.failures:
         return [f"try again with:  {again}"]
     placeholders = [f"{name}=IMAGE" for name in sorted(s.images)]
@@ -103,6 +105,13 @@ def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: Target
     if run.from_images and not run.rolling_back:
         lines.append(f"go back:                  {cluster.command('abort', target)}")
     return lines
+
+
+def anew(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
+    """After somebody else has changed the workload, to go on with the run, or to abort it, would meet the same change."""
+    images = [] if run.takes_over else [f"{name}={image}" for name, image in sorted(run.asked_images.items())]
+    lines = [f"begin anew:  {upgrade_command(cluster, target, images)}"]
+    return [*lines, f"go back:     {cluster.command('undo', target)}"] if run.from_images else lines
 
 
 def _way_back(run: Run | None, cluster: Cluster, target: TargetRef) -> list[str]:

@@ -106,7 +106,7 @@ def _other_template(
     foreign = _foreign_images(template, run, name)
     if foreign is not None:
         return foreign
-    if run.revision and not holds(template, run.images):
+    if run.revision and not run.spares_template and not holds(template, run.images):
         return Broken(f"the template of {name} was set back in the middle")
     changed = differences_from_pods(observed, target, kind, template)
     return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})") if changed else None

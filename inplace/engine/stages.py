@@ -1,7 +1,7 @@
 """Where a pod stands, derived from what is observed and never stored, and what to do about it next.
 
 Pending > Closing > Settling > Restarting > Returning > Updated      and from anywhere: Failed, Released, Gone
-Kept: not for this run, because it is behind the user's own partition.
+Kept: not for this run, because of the user's own update strategy.
 A pod without the gate, where that was allowed, goes from Pending to Restarting: it is not drained.
 """
 
@@ -104,7 +104,7 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
             problem = f"is being upgraded by another run (Lease {other})"
             return Judged(facts, "Failed", problem, trouble=Trouble("OtherRun", problem))
         case None if facts.uid in rules.kept:
-            return Judged(facts, "Kept", "behind the workload's own partition")
+            return Judged(facts, "Kept", "the workload's own update strategy keeps it")
         case None if current:
             return _unrecorded(facts, rules)
         case None:

@@ -63,8 +63,9 @@ def desired(observed: Observed) -> int:
 
 
 def goal(observed: Observed, run: Run) -> int:
-    """How many pods the run is to update: all, but for those behind the user's own partition."""
-    return max(0, desired(observed) - own_partition(run))
+    """How many pods the run is to update: all, but for those that stay as they are."""
+    behind = len(kept(observed, run)) if run.spares_template else own_partition(run)
+    return max(0, desired(observed) - behind)
 
 
 def own_partition(run: Run) -> int:
@@ -82,12 +83,23 @@ def index_of(stateful_set: StatefulSet, facts: PodFacts) -> int:
 
 
 def kept(observed: Observed, run: Run) -> frozenset[str]:
-    """Uids of the pods that stay as they are, because they are behind the user's own partition."""
+    """Uids of the pods that stay as they are, because they are behind the user's own partition; on the way back to an older
+    revision than the template's, because the user's own strategy does not hold them there."""
     partition = own_partition(run)
     workload = workload_of(observed)
+    if run.spares_template and isinstance(workload, (StatefulSet, DaemonSet)):
+        return frozenset(facts.uid for facts in observed.pods if not _is_held(workload, facts, run.strategy or {}))
     if not partition or not isinstance(workload, StatefulSet):
         return frozenset()
     return frozenset(facts.uid for facts in observed.pods if index_of(workload, facts) < partition)
+
+
+def _is_held(workload: StatefulSet | DaemonSet, facts: PodFacts, strategy: Mapping[str, Any]) -> bool:
+    """Whether under this update strategy a pod of an older revision may stay."""
+    if strategy.get("type") == "OnDelete":
+        return True
+    partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+    return isinstance(workload, StatefulSet) and index_of(workload, facts) < partition
 
 
 def own_max_unavailable(observed: Observed, run: Run) -> int | str:

@@ -6,6 +6,9 @@ is touched, and given back once the controller counts every pod as updated. A St
 held already, and its strategy is not touched.
 
 A pod that dies meanwhile comes back as its place calls for: above the partition, and in a DaemonSet, new; below it, old.
+
+Going back from a template that its owner had changed leaves that as it is: the pods that the owner's own strategy holds back
+carry their older revision again.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ def prepare(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
         return Broken("the target is gone")
     if run.revision:
         return Prepared(run.revision)
+    if run.spares_template:
+        return _before_the_template(target, run, kind)
     newest = newest_revision(target)
     is_seen = newest is not None and workload.is_observed and holds(newest.template, run.images)
     if newest is not None and is_seen and holds(workload.spec.template, run.images):
@@ -54,10 +59,18 @@ def prepare(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
     return Await(f"waiting for the {kind} controller to number the new revision")
 
 
+def _before_the_template(target: RevisionedTarget, run: Run, kind: WorkloadKind) -> Next:
+    """The revision that the pods had before their owner changed the template."""
+    found = max((r for r in target.revisions if holds(r.template, run.images)), key=lambda r: r.revision, default=None)
+    if found is None:
+        return Broken("the revision that the pods had before is no longer in the history, so they stay as they are")
+    return Prepared(label_of(found, kind))
+
+
 def follow(observed: Observed, run: Run) -> Act | Await | None:
     """While pods are worked on: a StatefulSet's partition goes down behind the front, once the controller counts those pods
     as updated; it would replace them otherwise."""
-    if not isinstance(observed.target, StatefulSetTarget) or not run.revision or _is_on_delete(run):
+    if not isinstance(observed.target, StatefulSetTarget) or not run.revision or _is_on_delete(run) or run.spares_template:
         return None
     stateful_set = observed.target.stateful_set
     if stateful_set is None:
@@ -98,7 +111,7 @@ def finish(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
         return following
     if not workload.is_observed:
         return Await(f"waiting for the {kind} controller to see the change")
-    if updated_of(workload) < goal(observed, run):
+    if not run.spares_template and updated_of(workload) < goal(observed, run):
         return Await(f"waiting for the {kind} controller to count every pod as updated")
     if _will_complete(workload, run):
         return Await("waiting for currentRevision to become the new one")

@@ -167,6 +167,11 @@ class Run(Wire, frozen=True, kw_only=True):
         return self.back is not None
 
     @property
+    def spares_template(self) -> bool:
+        """Going back from a template that its owner had changed: that is no doing of the run, and stays."""
+        return self.takes_over and self.rolling_back and not self.displaced
+
+    @property
     def asked_images(self) -> dict[str, str]:
         return self.wanted if self.wanted is not None else self.images
 

@@ -18,6 +18,7 @@ from inplace.engine.history import Entry, revisions, told
 from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
+from inplace.engine.resume import is_overtaken
 from inplace.engine.stages import GateState, gate_of, judge
 from inplace.engine.standing import standing
 from inplace.engine.steps import describe
@@ -88,6 +89,8 @@ class Overview(msgspec.Struct, frozen=True, rename="camel"):
     pods: tuple[PodState, ...]
     standing: tuple[str, ...] = ()
     """In the middle of a run: what holds the pods back, and what one that dies comes back as."""
+    is_overtaken: bool = False
+    """Somebody else has changed the workload under a run that is open."""
 
 
 def overview(api: Api, target: TargetRef) -> Overview:
@@ -97,7 +100,8 @@ def overview(api: Api, target: TargetRef) -> Overview:
     run = state.run if state is not None else None
     observed = _observed(api, target, found)
     stands = standing(observed, run) if run is not None else ()
-    return Overview(1, str(target), target.namespace, state, _pods(api, target, observed, run), stands)
+    pods = _pods(api, target, observed, run)
+    return Overview(1, str(target), target.namespace, state, pods, stands, is_overtaken(run, observed))
 
 
 def state_of(api: Api, target: TargetRef) -> RunState | None:

@@ -8,6 +8,7 @@ from statistics import median
 import msgspec
 
 from inplace.engine.observed import PodFacts
+from inplace.engine.plan import Finished
 from inplace.engine.preflight import gateless
 from inplace.engine.repair import still_ours
 from inplace.engine.stages import Stage
@@ -49,6 +50,8 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     undrained: int = 0
     """Of `touched`: those restarted without a drain, since they have no gate."""
     gate: str = ""
+    by_others: bool = False
+    """It failed because somebody else changed the workload."""
 
 
 class Tracker:
@@ -78,7 +81,7 @@ class Tracker:
             if isinstance(seen.record, Record):
                 self._touched.add(pod.uid)
 
-    def summary(self, run: Run, outcome: Outcome, message: str, last: Frame, facts: Mapping[str, PodFacts]) -> Summary:
+    def summary(self, run: Run, finished: Finished, last: Frame, facts: Mapping[str, PodFacts]) -> Summary:
         still = [uid for uid in self._touched if uid in facts]
         restarts = sum(_restarts(facts[uid]) - self._restarts.get(uid, 0) for uid in still)
         return Summary(
@@ -86,8 +89,8 @@ class Tracker:
             target=str(run.target),
             namespace=run.target.namespace,
             images=run.asked_images,
-            outcome=outcome,
-            message=message,
+            outcome=finished.outcome,
+            message=finished.message,
             desired=last.plan.progress.desired,
             updated=last.plan.progress.updated,
             touched=len(self._touched),
@@ -100,6 +103,7 @@ class Tracker:
             left=tuple(_left(f, run) for f in facts.values() if isinstance(f.record, Record)),
             undrained=gateless((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
+            by_others=finished.by_others,
         )
 
     def _phases(self) -> dict[str, Spread]:

@@ -266,7 +266,7 @@ class Session:
             workers.stop()
         finished = self._assessor.signed(finished)
         ended = self._let_go(lock, driver.run, finished)
-        return tracker.summary(ended, finished.outcome, finished.message, frames[-1], self._own_facts(frames[-1]))
+        return tracker.summary(ended, finished, frames[-1], self._own_facts(frames[-1]))
 
     def _own_facts(self, last: Frame) -> dict[str, Any]:
         uids = {pod.uid for pod in last.plan.pods}

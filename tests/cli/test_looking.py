@@ -161,6 +161,19 @@ def test_status_of_a_paused_run(command: Command, server: FakeServer, snapshot: 
     assert server.writes == []
 
 
+def test_status_of_a_run_that_somebody_overtook_proposes_to_begin_anew(command: Command, server: FakeServer) -> None:
+    """To go on or to abort would meet the same change."""
+    web(server)
+    server.put("deployments", deployment({"app": "repo/app:9"}))
+    server.put("leases", lease(run(outcome="Failed", message="somebody set container app of deploy/web to repo/app:9")))
+    ran = command("status", "deploy/web")
+    assert ran.code == 0
+    assert ran.stderr.splitlines() == [
+        f"begin anew:  inplace upgrade deploy/web app={NEW['app']} -n default",
+        "go back:     inplace undo deploy/web -n default",
+    ]
+
+
 def test_status_as_json(command: Command, server: FakeServer) -> None:
     web(server, replicas=1)
     server.put("leases", lease(paused()))

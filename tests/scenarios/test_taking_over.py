@@ -1,10 +1,17 @@
-"""`upgrade` without images: a Deployment's template was changed while it was paused, and its pods are brought to it."""
+"""`upgrade` without images: a template was changed while its workload was paused, partitioned or OnDelete, and the pods are
+brought to it. (To the end of it, for the latter two: test_partitions and test_daemon_sets.)"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import pytest
 
+from tests.recorder import Object
+from tests.recorder.log import condition
 from tests.scenarios.facts import images_in, is_observed
+from tests.scenarios.manifests import ON_DELETE, daemonset, partition, service, statefulset
 from tests.scenarios.scene import WEB, Scene
 
 pytestmark = pytest.mark.at_rest
@@ -99,3 +106,56 @@ def test_other_images_than_those_that_somebody_set(scene: Scene) -> None:
     scene.check_runs(2, app="app:2")
     scene.check_restarts(*[{"app": 1}] * 2)
     assert scene.history() == {1: "app:1", 2: "app:2"}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A workload whose owner holds its pods back: how many, and so many that have come to a new template all the same."""
+
+    target: str
+    manifest: Callable[[str], Object]
+    pods: int
+    ahead: int
+
+
+HELD = {
+    "sts": Held("sts/web", lambda image: statefulset("web", image, parallel=True, strategy=partition(2)), 3, 1),
+    "ds": Held("ds/web", lambda image: daemonset("web", image, strategy=ON_DELETE), 2, 0),
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_abort_leaves_a_template_that_somebody_set(scene: Scene, kind: str) -> None:
+    """Pods that their owner's strategy holds back go back to their revision, and stay there; those that it does not are new,
+    as they were before the run."""
+    held = HELD[kind]
+    scene.deploy(held.manifest(scene.image("app:1")), service("web"), count=held.pods)
+    scene.run_gates()
+    strategy = scene.get(held.target)["spec"]["updateStrategy"]
+    scene.set_images(held.target, app=scene.image("app:2"))
+    scene.until(lambda: is_observed(scene.get(held.target)), "the image is seen")
+    scene.until(lambda: len(scene.on_image("app:2")) == held.ahead and all_ready(scene, held.pods), "what is not held is new")
+    scene.remember()
+    halfway = scene.inplace("upgrade", held.target, "--settle", "0s", "--steps", f"{held.ahead + 1},pause,100%")
+    assert halfway.code == 4, halfway
+    assert len(scene.on_image("app:2")) == held.ahead + 1
+    aborted = scene.inplace("abort", held.target)
+    assert aborted.code == 0, aborted
+    scene.check_same_pods()
+    assert len(scene.on_image("app:2")) == held.ahead
+    found = scene.get(held.target)
+    assert images_in(found["spec"]["template"]["spec"]) == {"app": scene.image("app:2")}
+    assert found["spec"]["updateStrategy"] == strategy
+    scene.check_no_orphans()
+    scene.check_quiet()
+    scene.check_same_pods()
+    again = scene.inplace("upgrade", held.target, "--settle", "0s")
+    assert again.code == 0, again
+    assert len(scene.on_image("app:2")) == held.pods
+    scene.check_quiet()
+    scene.check_same_pods()
+
+
+def all_ready(scene: Scene, count: int) -> bool:
+    found = scene.all("pod")
+    return sum(condition(p, "Ready") == "True" for p in found) == len(found) == count
