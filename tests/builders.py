@@ -38,7 +38,7 @@ from inplace.model.pods import (
     StateTerminated,
     StateWaiting,
 )
-from inplace.model.policy import DisruptionSpec, DisruptionStatus, PodDisruptionBudget
+from inplace.model.policy import DisruptionCondition, DisruptionSpec, DisruptionStatus, PodDisruptionBudget
 from inplace.model.record import ContainerBefore, Record, encode_record
 from inplace.model.run import Options, Run
 from inplace.model.workloads import (
@@ -143,6 +143,7 @@ def pod(
             labels=dict(labels),
             annotations=notes or None,
             deletion_timestamp="2026-01-01T00:00:00Z" if deleting else None,
+            deletion_grace_period_seconds=grace if deleting else None,
             owner_references=(owner,) if owner else None,
         ),
         spec=PodSpec(
@@ -196,12 +197,17 @@ def service(name: str = "web", *, headless: bool = False, publish: bool = False,
 
 
 def budget(
-    name: str = "pdb", desired_healthy: int = 1, expected: int = 3, healthy: int = 3, app: str = "web"
+    name: str = "pdb", desired_healthy: int = 1, expected: int = 3, healthy: int = 3, app: str = "web", problem: str = ""
 ) -> PodDisruptionBudget:
     return PodDisruptionBudget(
         metadata=ObjectMeta(name=name, namespace=NS),
         spec=DisruptionSpec(selector=LabelSelector(match_labels={"app": app})),
-        status=DisruptionStatus(desired_healthy=desired_healthy, expected_pods=expected, current_healthy=healthy),
+        status=DisruptionStatus(
+            desired_healthy=desired_healthy,
+            expected_pods=expected,
+            current_healthy=healthy,
+            conditions=(DisruptionCondition("SyncFailed", problem),) if problem else None,
+        ),
     )
 
 

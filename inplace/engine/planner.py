@@ -86,9 +86,21 @@ class _View(msgspec.Struct):
 
     @property
     def all_updated(self) -> bool:
-        desired = workload.desired(self.observed)
-        live = [j for j in self.judged if j.stage != "Gone"]
-        return len(live) == desired and len(live) == len(self.judged) and all(j.stage in ("Updated", "Kept") for j in live)
+        """A pod that is being deleted is none of them: it counts when its place is taken."""
+        return self.missing == 0 and all(j.stage in ("Updated", "Kept", "Gone") for j in self.judged)
+
+    @property
+    def missing(self) -> int:
+        """How many pods are to be there and are not, or are too many. Nobody takes the place of a bare one that leaves."""
+        leaving = sum(j.stage == "Gone" for j in self.judged)
+        gone = leaving if isinstance(self.observed.target, PodsTarget) and leaving < len(self.judged) else 0
+        return workload.desired(self.observed) - gone - (len(self.judged) - leaving)
+
+    @property
+    def patience_seconds(self) -> float:
+        """Of waits without an option of their own: a pod that leaves may take its grace period."""
+        graces = (j.facts.pod.metadata.deletion_grace_period_seconds or 0 for j in self.judged if j.stage == "Gone")
+        return CONTROLLER_PATIENCE_SECONDS + max(graces, default=0)
 
     def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
         """Adds what the pods in flight need, and leaves out whatever is under way already."""
@@ -233,11 +245,11 @@ def _starts(view: _View, target: int) -> Starts:
     starts = choose(view.observed, view.run, view.judged, view.rules, view.failed, target, view.clocks, view.spec)
     if starts.actions or starts.waiting or target == 0:
         return starts
-    live, desired = sum(j.stage != "Gone" for j in view.judged), workload.desired(view.observed)
-    if live != desired:
-        return Starts((), frozenset(), f"waiting for {desired} pods to exist ({live} do)")
-    leaving = len(view.judged) - live
-    return Starts((), frozenset(), f"waiting for {leaving} pods to be deleted") if leaving else starts
+    if view.missing:
+        leaving = [f"; pod/{j.facts.pod.name} is being deleted" for j in view.judged if j.stage == "Gone"]
+        live, desired = len(view.judged) - len(leaving), workload.desired(view.observed)
+        return Starts((), frozenset(), f"waiting for {desired} pods to exist ({live} do{''.join(leaving[:1])})")
+    return starts
 
 
 def _stuck(view: _View, waiting: str) -> Plan | None:
@@ -245,8 +257,9 @@ def _stuck(view: _View, waiting: str) -> Plan | None:
     rest = [j for j in view.judged if j.uid not in view.failed and j.stage not in ("Updated", "Gone")]
     if not rest and view.failed:
         return _finish_if_quiet(view, Finished("Failed", "some pods could not be upgraded"))
-    if waiting and view.clocks.expired("run/blocked", CONTROLLER_PATIENCE_SECONDS):
-        return _finish_if_quiet(view, Finished("Failed", f"gave up after 5 minutes: {waiting}"))
+    if waiting and view.clocks.expired("run/blocked", view.patience_seconds):
+        patience = f"{view.patience_seconds / 60:g} minutes"
+        return _finish_if_quiet(view, Finished("Failed", f"gave up after {patience}: {waiting}"))
     return None
 
 

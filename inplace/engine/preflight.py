@@ -299,7 +299,7 @@ def _warnings(observed: Observed, run: Run) -> tuple[str, ...]:
     found = []
     if workload.desired(observed) == 1:
         found.append("there is one replica: its Service will have no endpoint while it restarts")
-    found += [*_limits(observed, run), *_synced_by(observed, run)]
+    found += [*_limits(observed, run), *_uncomputed(observed), *_synced_by(observed, run)]
     for name in sorted(run.images):
         container = spec.container(name) if spec is not None else None
         if spec is not None and spec.is_ordinary_init(name):
@@ -341,6 +341,15 @@ def _limits(observed: Observed, run: Run) -> Iterator[str]:
         )
     else:
         yield "every pod has the gate, so all are drained: --without-gate changes nothing"
+
+
+def _uncomputed(observed: Observed) -> Iterator[str]:
+    """Budgets that their controller cannot compute, as of a DaemonSet's pods anything but a number to keep. They allow no
+    eviction for ever, so that to obey them would be to upgrade never; maxUnavailable holds all the same."""
+    for budget in observed.budgets:
+        if budget.problem and any(budget.covers(f.pod.metadata.labels) for f in observed.pods):
+            counted = "as it was computed last" if budget.status.desired_healthy else "as no limit besides maxUnavailable"
+            yield f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.problem}): it is taken {counted}"
 
 
 _SYNCERS = (

@@ -11,11 +11,17 @@ class DisruptionSpec(Wire, frozen=True):
     max_unavailable: int | str | None = None
 
 
+class DisruptionCondition(Wire, frozen=True):
+    reason: str = ""
+    message: str = ""
+
+
 class DisruptionStatus(Wire, frozen=True):
     observed_generation: int = 0
     desired_healthy: int = 0
     expected_pods: int = 0
     current_healthy: int = 0
+    conditions: tuple[DisruptionCondition, ...] | None = None
 
 
 class PodDisruptionBudget(Wire, frozen=True):
@@ -26,6 +32,12 @@ class PodDisruptionBudget(Wire, frozen=True):
     def covers(self, labels: dict[str, str] | None) -> bool:
         """A nil selector matches nothing (policy/v1)."""
         return self.spec.selector is not None and self.spec.selector.matches(labels)
+
+    @property
+    def problem(self) -> str:
+        """Why its controller cannot compute it; empty: it can. It allows no eviction then, however the pods are."""
+        found = (c for c in self.status.conditions or () if c.reason == "SyncFailed")
+        return next((c.message or c.reason for c in found), "")
 
 
 class LeaseSpec(Wire, frozen=True):

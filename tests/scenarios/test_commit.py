@@ -8,7 +8,7 @@ from tests.recorder import Object
 from tests.recorder.history import active_replicasets, end
 from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import images_in, is_observed
-from tests.scenarios.manifests import deployment, service
+from tests.scenarios.manifests import container, deployment, service
 from tests.scenarios.scene import SETTLE, WEB, Ended, Scene
 from tests.scenarios.stage import Moment, Running
 
@@ -148,6 +148,23 @@ def test_pods_deleted_and_evicted_in_the_middle(scene: Scene) -> None:
     scene.check(upgraded=None, writes=None)  # a replacement's gate gets its condition first
     assert [scene.witness.writes_by_us(now[name]) for name in survivors] == [3]
     assert scene.history() == {1: "app:1", 2: "app:2"}
+
+
+def test_a_pod_that_takes_its_time_to_go_is_not_waited_for(scene: Scene) -> None:
+    """Its place is taken already; when it is gone nothing has changed."""
+    slow = container("side", scene.image("side:1"), port=8081, pre_stop="sleep 60")
+    made = deployment("web", [container("app", scene.image("app:1")), slow], replicas=2, terminationGracePeriodSeconds=90)
+    scene.deploy(made, service("web"), count=2)
+    scene.run_gates()
+    leaving = sorted(scene.before)[0]
+    scene.delete(f"pod/{leaving}")
+    scene.until(lambda: sum(condition(p, "Ready") == "True" for p in scene.pods()) == 2, "its place is taken")
+    scene.remember()
+    scene.upgrade("--max-unavailable", "2", app="app:2")
+    assert scene.get(f"pod/{leaving}")["status"]["phase"] == "Running"
+    scene.check(upgraded=2, max_unavailable=2)
+    scene.check_same_pods()
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
 
 
 @pytest.mark.parametrize(("first", "last"), [(3, 5), (4, 2), (2, 0)])

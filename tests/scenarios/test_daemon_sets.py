@@ -63,6 +63,20 @@ def test_surge_and_no_unavailable_pod_needs_a_word(scene: Scene) -> None:
     scene.check_same_pods()
 
 
+def test_a_budget_that_cannot_be_computed_is_named_and_blocks_nothing(scene: Scene) -> None:
+    """What may be missing is taken of what workloads ask for, and a DaemonSet asks for no number."""
+    deploy(scene, rolling())
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "maxUnavailable": 1}
+    scene.create({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "some"}, "spec": spec})
+    scene.until(lambda: scene.get("pdb/some").get("status", {}).get("conditions"), "its controller has tried")
+    assert scene.get("pdb/some")["status"]["conditions"][0]["reason"] == "SyncFailed"
+    ended = scene.upgrade(target=DS, app="app:2")
+    assert "warning: PodDisruptionBudget some cannot be computed (" in ended.said
+    assert "daemonsets.apps does not implement the scale subresource" in ended.said
+    check(scene, "app:2", rolling())
+    scene.check_same_pods()
+
+
 def test_in_the_middle_the_dead_come_back_new(scene: Scene) -> None:
     """Paused by its steps, with no process of ours; then to the end."""
     deploy(scene, rolling())

@@ -89,8 +89,8 @@ def test_a_pod_whose_node_is_lost_while_it_restarts_fails_and_is_finished_later(
 
 
 def test_pods_that_are_made_elsewhere_are_caught_up(stage: VirtualStage) -> None:
-    """After five minutes of silence the cluster gives them up. Their successors are upgraded; the run ends when the old ones
-    are known to be gone, and says so as long as they are not."""
+    """After five minutes of silence the cluster gives them up. Their successors are upgraded, and the old ones, of which nobody
+    knows whether they are gone, are none of the workload's any more."""
     scene = Scene(stage)
     scene.web(4)
     lost = node_of(scene.pods()[0])
@@ -99,12 +99,12 @@ def test_pods_that_are_made_elsewhere_are_caught_up(stage: VirtualStage) -> None
     scene.run_gates()
     command = scene.command("--max-unavailable", "4", app="app:2")
     ended = stage.start(*command).wait(600)
-    assert ended.code == 1, ended
-    assert "4 of 4 pods updated: gave up after 5 minutes: waiting for 2 pods to be deleted" in ended.stdout, ended
+    assert ended.code == 0, ended
+    assert len(scene.all("pod")) == 6, "the old ones still seem to be there"
     scene.remember()
     assert {node_of(p) for p in scene.pods()} == set(stage.cluster.kubelets) - {lost}
     stage.cluster.start_node(lost)
-    again = stage.start(*command).wait()
-    assert again.code == 0, again
+    scene.until(lambda: len(scene.all("pod")) == 4, "the old ones are gone")
+    scene.check_quiet()
     scene.check_same_pods()
     scene.check_consistent("app:2", HISTORY, replicas=4)

@@ -233,12 +233,26 @@ class TestBlocked:
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do)"
         assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
 
-    def test_pods_that_are_being_deleted_have_a_deadline_too(self) -> None:
-        leaving = in_service(pod("web-9", images=NEW, deleting=True))
-        made = planned(observed(*new(3), leaving, target=committed()))
-        assert made.finished is None
-        assert made.progress.waiting == "waiting for 1 pods to be deleted"
-        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+    def test_a_pod_that_is_being_deleted_is_not_waited_for_once_its_place_is_taken(self) -> None:
+        leaving = in_service(pod("web-9", images=OLD, deleting=True))
+        assert kinds(planned(observed(*new(3), leaving, target=committed()))) == ["ListPods"]
+
+    def test_until_then_it_has_its_grace_period(self) -> None:
+        leaving = in_service(pod("web-9", images=OLD, deleting=True, grace=600))
+        made = planned(observed(*new(2), leaving, target=committed()))
+        assert made.progress.waiting == "waiting for 3 pods to exist (2 do; pod/web-9 is being deleted)"
+        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS + 600
+        view = observed(*new(2), leaving, target=committed(), timers={"run/blocked": NOW - CONTROLLER_PATIENCE_SECONDS - 600})
+        late = planned(view)
+        assert late.finished is not None
+        assert late.finished.message.startswith("gave up after 15 minutes: waiting for 3 pods to exist")
+
+    def test_nobody_takes_the_place_of_a_bare_pod_that_is_being_deleted(self) -> None:
+        leaving = in_service(pod("web-9", images=OLD, deleting=True))
+        assert kinds(planned(observed(*new(2), leaving, target=of_pods()))) == ["ListPods"]
+        alone = planned(observed(leaving, target=of_pods()))
+        assert alone.finished is None
+        assert alone.progress.waiting == "waiting for 1 pods to exist (0 do; pod/web-9 is being deleted)"
 
     def test_nothing_is_waited_for_for_ever(self) -> None:
         view = observed(*old(), evidence={}, timers={"run/blocked": NOW - CONTROLLER_PATIENCE_SECONDS})

@@ -218,6 +218,16 @@ class TestBudget:
         )
         assert isinstance(judged(observed(*pods(), budgets=others)), Ready)
 
+    @pytest.mark.parametrize(
+        ("desired", "taken"), [(0, "as no limit besides maxUnavailable"), (1, "as it was computed last")], ids=["never", "once"]
+    )
+    def test_one_that_its_controller_cannot_compute_is_told(self, desired: int, taken: str) -> None:
+        failed = budget("some", desired_healthy=desired, expected=3 * bool(desired), problem="no scale")
+        said = ready(observed(*pods(), budgets=(failed,))).warnings
+        assert f"PodDisruptionBudget some cannot be computed (no scale): it is taken {taken}" in said
+        of_others = budget("db", app="db", problem="no scale")
+        assert not any("cannot be computed" in line for line in ready(observed(*pods(), budgets=(of_others,))).warnings)
+
 
 class TestServices:
     def test_that_cannot_be_drained(self) -> None:
