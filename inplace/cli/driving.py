@@ -22,7 +22,9 @@ from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
 from inplace.model.run import Outcome
 from inplace.runtime.driver import Frame, Left
+from inplace.runtime.following import StoppedFollowing
 from inplace.runtime.report import Summary
+from inplace.runtime.rights import Purpose
 from inplace.runtime.session import NothingToDo, Result, Session, StillPaused, identity
 
 Act = Callable[[Session, Callable[[Frame], None]], Result]
@@ -37,16 +39,18 @@ class Showing(msgspec.Struct, frozen=True):
     timeout_seconds: float | None
     again: str
     wanted: Outcome = "Succeeded"
+    follows: bool = False
+    """The run is a controller's, and goes on without this command."""
 
 
 class _Watched:
     """The view behind a guard that never raises, and the last frame."""
 
-    def __init__(self, view: View, stopper: Stopper) -> None:
+    def __init__(self, view: View, stopper: Stopper, *, follows: bool) -> None:
         self.view = view
         self.last: Frame | None = None
         self._stopper = stopper
-        self._said_stop = False
+        self._said_stop = follows
 
     def saw(self, frame: Frame) -> None:
         self.last = frame
@@ -64,9 +68,10 @@ class _Watched:
 def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
     """Raises what is expected before the first write as it comes; later, `Ended`."""
     with cluster.world.make_stopper(how.timeout_seconds) as stopper:
-        watched = _Watched(choose(target, quiet=how.is_quiet, beside_json=how.is_json), stopper)
+        watched = _Watched(choose(target, quiet=how.is_quiet, beside_json=how.is_json), stopper, follows=how.follows)
+        purpose: Purpose = "look" if how.follows else "upgrade"
         try:
-            with Session(cluster.api, target, identity(), "upgrade", watched.note, cluster.world.make_host()) as session:
+            with Session(cluster.api, target, identity(), purpose, watched.note, cluster.world.make_host()) as session:
                 stopper.attach(session)
                 result = act(session, watched.saw)
         except TimedOut:
@@ -83,6 +88,10 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
 
 def _tell_break(error: BaseException, watched: _Watched, how: Showing) -> None:
     """Raises `Ended` for what is expected once the run has begun."""
+    if isinstance(error, StoppedFollowing):
+        with suppress(Exception):
+            watched.view.close()
+        raise Ended(f"{error}; look on with: {how.again}", OF_OUTCOME[error.stop.outcome]) from None
     if watched.last is None:
         return
     with suppress(Exception):

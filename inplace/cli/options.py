@@ -134,6 +134,12 @@ def selector_option(command: F) -> F:
     return click.option("-l", "--selector", default="", help="Pods with these labels: pods -l app=web.")(command)
 
 
+def controller_option(command: F) -> F:
+    """`--controller`: whether the controller in the cluster carries it out."""
+    text = "Leave the run to the controller in the cluster, and follow it; Ctrl-C leaves it running."
+    return click.option("--controller", "with_controller", is_flag=True, help=text)(command)
+
+
 def output_option(*formats: str) -> Callable[[F], F]:
     return click.option("-o", "--output", type=click.Choice(formats), help=f"Print {' or '.join(formats)}.")
 

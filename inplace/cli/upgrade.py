@@ -16,6 +16,7 @@ from inplace.cli.driving import Showing, drive
 from inplace.cli.options import (
     POSITIVE_DURATION,
     connected,
+    controller_option,
     output_option,
     run_options,
     selector_option,
@@ -47,6 +48,7 @@ EXAMPLES = """\
     default="none",
     help="client: as `plan`; server: let the API server judge each kind of write, too.",
 )
+@controller_option
 @output_option("json")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @connected
@@ -59,6 +61,7 @@ def upgrade(
     given: dict[str, Any],
     timeout: float | None,
     dry_run: str,
+    with_controller: bool,
     output: str | None,
     quiet: bool,
 ) -> int:
@@ -78,7 +81,11 @@ def upgrade(
         from inplace.cli.plan import show
 
         return show(cluster, asked, given, output, is_dry=True, on_server=dry_run == "server")
-    how = Showing(output == "json", quiet, timeout, world.same_command())
+    how = Showing(output == "json", quiet, timeout, world.same_command(), follows=with_controller)
+    if with_controller:
+        from inplace.cli.controlled import hand_over
+
+        return hand_over(cluster, asked, how)
     return drive(cluster, asked.target, lambda session, told: session.upgrade(asked, given, told), how)
 
 

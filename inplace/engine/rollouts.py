@@ -7,6 +7,7 @@ the same for the same state, whatever the time: it changes only where something 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 
 import msgspec
 
@@ -14,6 +15,8 @@ from inplace.engine.plan import Plan
 from inplace.engine.resume import stands_at_pause
 from inplace.engine.stages import IN_FLIGHT
 from inplace.engine.steps import name_of
+from inplace.model.meta import ObjectMeta
+from inplace.model.names import BY
 from inplace.model.quantity import parse_count_or_percent
 from inplace.model.rollout import (
     LONGEST,
@@ -22,15 +25,22 @@ from inplace.model.rollout import (
     Condition,
     ConditionType,
     ContainerImage,
+    Drain,
     FailedPod,
     FailureAction,
+    FailurePolicy,
     InFlight,
     InPlaceRollout,
+    PauseStep,
     Phase,
+    Restart,
     RolloutSpec,
     RolloutStatus,
     RolloutStep,
+    RolloutTarget,
     StepTimes,
+    Strategy,
+    Undo,
 )
 from inplace.model.run import OnFailure, Options, Outcome, Pause, Run, Share, Step, lease_name, steps_grow
 
@@ -132,6 +142,37 @@ def options_of(spec: RolloutSpec) -> Options:
         accept_undrainable=spec.accept_undrainable,
         without_gate=spec.without_gate,
     )
+
+
+def rollout_of(run: Run, name: str, undo: Undo | None = None) -> InPlaceRollout:
+    """What to create so that the controller carries out this run: the opposite of `run_of`. Seconds are rounded up."""
+    target, options = run.target, run.options
+    images = tuple(ContainerImage(container, image) for container, image in sorted(run.images.items()))
+    spec = RolloutSpec(
+        target=RolloutTarget(kind=target.kind, name=target.name, pod_names=target.pod_names, selector=target.selector),
+        images=() if undo is not None else images,
+        undo=undo,
+        gate=options.gate,
+        without_gate=options.without_gate,
+        accept_undrainable=options.accept_undrainable,
+        strategy=Strategy(max_unavailable=options.max_unavailable, steps=tuple(_wire_step(step) for step in options.steps)),
+        drain=Drain(settle_seconds=ceil(options.settle_seconds), timeout_seconds=ceil(options.drain_timeout_seconds)),
+        restart=Restart(timeout_seconds=ceil(options.restart_timeout_seconds)),
+        min_ready_seconds=None if options.min_ready_seconds is None else ceil(options.min_ready_seconds),
+        failure=FailurePolicy(max_failed=options.max_failed, action=_ACTIONS[options.on_failure]),
+    )
+    return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations={BY: run.by}), spec=spec)
+
+
+_ACTIONS: Mapping[OnFailure, FailureAction] = {on_failure: action for action, on_failure in ON_FAILURE.items()}
+
+
+def _wire_step(step: Step) -> RolloutStep:
+    match step:
+        case Share(amount=amount):
+            return RolloutStep(pods=amount)
+        case Pause(seconds=seconds):
+            return RolloutStep(pause=PauseStep(seconds=None if seconds is None else ceil(seconds)))
 
 
 def _step_of(step: RolloutStep) -> Step:
