@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from inplace.engine.plan import Spec
+from inplace.engine.plan import Finished, Spec
 from inplace.engine.planner import plan
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
@@ -128,4 +128,4 @@ class Follower:
             return NothingToDo(status.message or f"{self._session.target} is {status.phase}")
         outcome = OUTCOMES[status.phase or "Succeeded"]
         facts = {uid: f for uid, f in self._session.observer.facts.items() if uid in {pod.uid for pod in last.plan.pods}}
-        return self._tracker.summary(run, outcome, status.message, last, facts)
+        return self._tracker.summary(run, Finished(outcome, status.message), last, facts)
