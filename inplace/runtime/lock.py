@@ -59,7 +59,8 @@ class Lock:
         self._owner = owner
         self.identity = identity
         self.name = lease_name(target)
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
+        """Whoever drives everything on one thread may renew while a save of its own waits to be tried again."""
         self._renewed_at = float("-inf")
         self._version = ""
         self.lease: Lease | None = None

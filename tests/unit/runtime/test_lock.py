@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
+from inplace.kube.api import Api
 from inplace.kube.errors import ConnectionFailed
 from inplace.model.names import REQUEST, RUN, TargetRef
 from inplace.model.run import Run
@@ -149,6 +151,25 @@ def test_a_request_of_a_verb_beside_the_run_is_no_loss_and_goes_with_its_effect(
     assert request_of(mine.lease) == "pause"
     mine.save(RUN_ONE, clear_request=True)
     assert request_of(mine.lease) is None
+
+
+@pytest.mark.timeout(20)
+def test_a_renewal_on_the_same_thread_while_a_save_waits_to_be_tried_again() -> None:
+    """As on virtual time, where sleeping is what lets the renewer have its turn."""
+    server, clock = Server(), FakeClock()
+    mine = Lock(Api(transport=server, clock=clock), TARGET, OWNER, "me")
+    mine.acquire(None, RUN_ONE)
+    server.down = True
+
+    def renew() -> None:
+        server.down = False
+        mine.renew()
+
+    meanwhile(clock, renew)
+    mine.save(msgspec.structs.replace(RUN_ONE, message="saved"))
+    stored = run_of(mine.read())
+    assert stored is not None
+    assert stored.message == "saved"
 
 
 def test_a_lease_taken_over_is_lost_and_named() -> None:
