@@ -17,7 +17,7 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.resume import abort, pass_pause
-from inplace.kube.errors import ApiError, ConnectionFailed, Forbidden, Invalid, NotFound
+from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, Invalid, NotFound, ServerError, TooManyRequests
 from inplace.kube.seam import Clock
 from inplace.model.run import Run, Stop, Verb
 from inplace.runtime.inbox import (
@@ -242,7 +242,7 @@ class Driver:
         _, times = self._cooling.get(action.key, (0.0, 0))
         wait = min(5.0, 0.1 * 2.0**times) * (1.0 + self._clock.jitter())
         self._cooling[action.key] = (self._clock.monotonic() + wait, times + 1)
-        if isinstance(error, ConnectionFailed) and isinstance(action, TAKES_OUT):
+        if isinstance(action, TAKES_OUT) and _may_be_done(action, error):
             self._unanswered[action.key] = self._clock.monotonic() + UNANSWERED_SECONDS
         if isinstance(error, NotFound) or _is_stale(error):
             return
@@ -296,6 +296,14 @@ class Driver:
     def _tell(self, observed: Observed, planned: Plan, now: float) -> None:
         since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}
         self._told(Frame(observed, planned, since, now, self._trouble))
+
+
+def _may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:
+    """No answer, or a refusal behind which a first try may have been done whose answer was lost: a close that has no version
+    is tried again by itself, and conflicts with nothing."""
+    if isinstance(error, Conflict):
+        return isinstance(action, CloseGate) and not action.judged_version
+    return isinstance(error, (ConnectionFailed, ServerError, TooManyRequests))
 
 
 def _is_stale(error: ApiError) -> bool:

@@ -30,7 +30,6 @@ from inplace.engine.actions import (
 )
 from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back
 from inplace.kube.api import Api
-from inplace.kube.errors import AlreadyExists, NotFound
 from inplace.kube.resources import ENDPOINT_SLICES, PODS, REPLICA_SETS, WORKLOADS, Resource
 from inplace.kube.seam import JSON_PATCH, MERGE, STRATEGIC_MERGE
 from inplace.kube.selection import Store
@@ -120,27 +119,21 @@ class Executor:
         self._store(self._watches.of_kind(kind), answer)
 
     def _delete_twin(self, name: str, uid: str, version: str) -> None:
-        try:
-            self._api.delete(
-                REPLICA_SETS,
-                self._namespace,
-                name,
-                uid=uid,
-                resource_version=version,
-                propagation="Orphan",
-                dry_run=self._dry_run,
-            )
-        except NotFound:
-            return
+        """One that is gone already is a refusal like any other: the cache is behind, and is given time."""
+        self._api.delete(
+            REPLICA_SETS,
+            self._namespace,
+            name,
+            uid=uid,
+            resource_version=version,
+            propagation="Orphan",
+            dry_run=self._dry_run,
+        )
 
     def _create_tombstone(self, manifest: Json) -> None:
-        try:
-            self._store(
-                self._watches.replica_sets,
-                self._api.create(REPLICA_SETS, self._namespace, manifest, dry_run=self._dry_run),
-            )
-        except AlreadyExists:
-            return
+        """So is one that exists."""
+        answer = self._api.create(REPLICA_SETS, self._namespace, manifest, dry_run=self._dry_run)
+        self._store(self._watches.replica_sets, answer)
 
     def _return_fields(self, action: ReturnFields) -> None:
         """Judged on what it reads itself: managedFields are in no cache."""

@@ -14,7 +14,7 @@ from inplace.runtime.session import NothingToDo
 from inplace.sim.api import kinds
 from inplace.sim.traffic import Traffic
 from tests.sim.transport import Lost
-from tests.sim.world import World
+from tests.sim.world import STRATEGIC, World
 
 
 def _uids(world: World) -> set[str]:
@@ -85,14 +85,20 @@ def test_late_watches_only_make_it_slower() -> None:
     assert traffic.failed == 0
 
 
-def test_a_close_whose_answer_was_lost_counts_against_the_budget() -> None:
-    """Until a late watch shows it, nothing but our own memory says that this pod is on its way out."""
+CONFLICT = Response(status=409, body=b'{"kind":"Status","code":409,"reason":"Conflict","message":"try again"}')
+BUSY = Response(status=503, body=b'{"kind":"Status","code":503,"reason":"ServiceUnavailable","message":"try again"}')
+
+
+@pytest.mark.parametrize("then", [Lost(is_performed=True), CONFLICT, BUSY])
+def test_a_close_whose_answer_was_lost_counts_against_the_budget(then: Lost | Response) -> None:
+    """Until a late watch shows it, nothing but our own memory says that this pod is on its way out; whatever the second try
+    is answered."""
     world = World(seed=12)
     world.app("web", "reg/app:1", replicas=4)
     world.host.watch_seconds = lambda _plural: 3.0
     lost, most = 0, 0
 
-    def interfere(request: Request) -> Lost | None:
+    def interfere(request: Request) -> Lost | Response | None:
         nonlocal lost
         is_close = (
             request.method == "PATCH" and request.path.endswith("/status") and b'"status":"False"' in (request.body or b"")
@@ -100,7 +106,7 @@ def test_a_close_whose_answer_was_lost_counts_against_the_budget() -> None:
         if not is_close or lost == 2:
             return None
         lost += 1
-        return Lost(is_performed=True)
+        return Lost(is_performed=True) if lost == 1 else then
 
     def count() -> None:
         nonlocal most
@@ -168,6 +174,19 @@ def _killed_at(world: World, number: int, *, is_performed: bool) -> bool:
     except Killed:
         return True
     return False
+
+
+def test_a_cache_that_is_behind_is_given_time() -> None:
+    """What is done already is not done again and again until a late watch shows it."""
+    world = World(seed=13)
+    world.app("web", "reg/app:2", replicas=2)
+    template = {"spec": {"containers": [{"name": "app", "image": "reg/app:1"}]}}
+    world.request("PATCH", world.path("apps", "deployments", "web"), {"spec": {"template": template}}, STRATEGIC)
+    world.scheduler.run_for(30)
+    world.host.watch_seconds = lambda plural: 5.0 if plural == "replicasets" else 0.003
+    world.transport.requests.clear()
+    _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0))
+    assert 1 <= world.transport.requests["DELETE replicasets"] < 8
 
 
 def test_passes_keep_a_distance_that_grows_with_the_fleet() -> None:

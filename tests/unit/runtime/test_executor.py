@@ -19,7 +19,7 @@ from inplace.engine.actions import (
     PodAction,
     ReturnFields,
 )
-from inplace.kube.errors import ConnectionFailed, Invalid
+from inplace.kube.errors import AlreadyExists, ConnectionFailed, Invalid, NotFound
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import RECORD, PodRef, TargetRef
 from inplace.model.record import Record, encode_record
@@ -166,18 +166,21 @@ def test_templates_get_images_and_nothing_else(action: Action, path: str) -> Non
     assert body["spec"] == {"template": {"spec": {"containers": [{"name": "app", "image": "app:2"}]}}}
 
 
-def test_a_twin_is_deleted_only_as_it_was_judged_and_one_that_is_gone_is_fine() -> None:
+def test_a_twin_is_deleted_only_as_it_was_judged() -> None:
     world = World()
     _, path, body = world.perform(DeleteTwin("web-abc", "rs-1", world.version(REPLICA_SET)))
     assert path == REPLICA_SET
     assert body["preconditions"]["uid"] == "rs-1"
-    world.executor.perform(DeleteTwin("web-abc", "rs-1", "1"))
 
 
-def test_a_tombstone_that_exists_is_fine() -> None:
+def test_what_is_done_already_is_told_so_that_nobody_tries_again_at_once() -> None:
     world = World()
+    world.perform(DeleteTwin("web-abc", "rs-1", world.version(REPLICA_SET)))
+    with pytest.raises(NotFound):
+        world.executor.perform(DeleteTwin("web-abc", "rs-1", "1"))
     manifest = {"metadata": {"name": "web-tomb", "namespace": "shop"}, "spec": {"replicas": 0}}
-    for _ in range(2):
+    world.executor.perform(CreateTombstone("web-tomb", manifest))
+    with pytest.raises(AlreadyExists):
         world.executor.perform(CreateTombstone("web-tomb", manifest))
     assert sum(path.endswith("/web-tomb") for path in world.server.objects) == 1
 
