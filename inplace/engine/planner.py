@@ -257,10 +257,20 @@ def _stuck(view: _View, waiting: str) -> Plan | None:
     rest = [j for j in view.judged if j.uid not in view.failed and j.stage not in ("Updated", "Gone")]
     if not rest and view.failed:
         return _finish_if_quiet(view, Finished("Failed", "some pods could not be upgraded"))
+    limit = workload.max_unavailable(view.observed, view.run)
+    if waiting and sum(_is_lost(j, view) for j in view.judged) >= limit:
+        return _finish_if_quiet(view, Finished("Failed", f"failed pods use up all that may be unavailable ({limit})"))
     if waiting and view.clocks.expired("run/blocked", view.patience_seconds):
         patience = f"{view.patience_seconds / 60:g} minutes"
         return _finish_if_quiet(view, Finished("Failed", f"gave up after {patience}: {waiting}"))
     return None
+
+
+def _is_lost(j: Judged, view: _View) -> bool:
+    """A failed pod that will not come back by itself: it stays closed, or the kubelet says that it cannot run."""
+    if j.uid not in view.failed or j.facts.is_ready:
+        return False
+    return j.trouble is not None or (isinstance(j.facts.record, Record) and reopen(j, view.rules) is None)
 
 
 def _commit(view: _View) -> Plan:

@@ -22,7 +22,7 @@ UNPROBED_SECONDS = 3.0
 """How long a container without probes must have run, as we saw it. One that exits at once is shown running for up to 1.3 s
 (measured: the kubelet's relist), and Ready, so that without this every pod would get the bad image, one after the other."""
 IMAGE_REASONS = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError"})
-_BACK_OFFS = IMAGE_REASONS | {"CrashLoopBackOff"}
+_BACK_OFFS = IMAGE_REASONS | {"CrashLoopBackOff", "ErrImagePull"}
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -138,9 +138,20 @@ def trouble_of(pod: Pod, names: frozenset[str], before: dict[str, ContainerBefor
             continue
         old = before.get(name)
         crashed = waiting.reason == "CrashLoopBackOff" and (old is None or status.container_id not in ("", old.container_id))
-        if waiting.reason in IMAGE_REASONS or crashed:
+        if (waiting.reason in IMAGE_REASONS and not _is_about_another(waiting.message, old)) or crashed:
             return Trouble(waiting.reason, f"container {name}: {waiting.message or waiting.reason}")
     return None
+
+
+def is_guarded(pod: Pod, names: frozenset[str]) -> bool:
+    """Every one of these containers has a readinessProbe: none counts as ready before it answers."""
+    found = [pod.spec.container(name) for name in names]
+    return all(container is not None and container.readiness_probe is not None for container in found)
+
+
+def _is_about_another(message: str, old: ContainerBefore | None) -> bool:
+    """A kubelet that has just seen our image may still tell the reason of the one before; the message names it."""
+    return old is not None and old.image != "" and f'"{old.image}"' in message
 
 
 def is_backing_off(pod: Pod, names: frozenset[str]) -> bool:

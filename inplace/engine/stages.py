@@ -15,7 +15,7 @@ import msgspec
 from inplace.engine.actions import Action, CloseGate, DropRecord, OpenGate, PatchImages
 from inplace.engine.drain import drained_at, is_back, sending
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
-from inplace.engine.proof import Trouble, Waiting, is_backing_off, may_open, restart_proof, trouble_of
+from inplace.engine.proof import Trouble, Waiting, is_backing_off, is_guarded, may_open, restart_proof, trouble_of
 from inplace.model.pods import Pod
 from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
@@ -252,14 +252,15 @@ def _release(facts: PodFacts, rules: Rules, why: str) -> Judged:
 
 
 def reopen(judged: Judged, rules: Rules) -> Action | None:
-    """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven (the
-    probe guards it). Otherwise it stays closed, owned by its record, and is named."""
+    """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven and probes
+    guard the new containers. Otherwise it stays closed, owned by its record, and is named: without a probe, a container that
+    crashes at once counts as ready for a moment, again and again."""
     record = judged.facts.record
     if not isinstance(record, Record) or judged.stage == "Failed":
         return None
-    if record.before is None or judged.stage == "Returning":
+    if record.before is None or (judged.stage == "Returning" and is_guarded(judged.facts.pod, frozenset(record.before))):
         return _release(judged.facts, rules, "failed").action
-    return None
+    return judged.action if isinstance(judged.action, (OpenGate, DropRecord)) else None
 
 
 def _open(facts: PodFacts, rules: Rules, reason: str) -> Action:

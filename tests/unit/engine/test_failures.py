@@ -190,10 +190,6 @@ class TestPause:
 class TestContinue:
     def test_goes_on_with_the_others_within_the_budget(self) -> None:
         failed = restarting("ImagePullBackOff")
-        r = run(options("continue"), failures=(FAILED,))
-        made = planned(observed(failed, *others()), r)
-        assert made.actions == ()
-        assert made.progress.waiting == "waiting: pods are unavailable, and at most 1 may be at once"
         roomy = run(Options(on_failure="continue", max_unavailable=2), failures=(FAILED,))
         assert [a.key for a in planned(observed(failed, *others()), roomy).actions] == ["uid-web-1"]
 
@@ -203,12 +199,32 @@ class TestContinue:
         assert made.finished is not None
         assert (made.finished.outcome, made.finished.message) == ("Failed", "some pods could not be upgraded")
 
-    def test_gives_up_when_failed_pods_hold_the_budget(self) -> None:
-        r = run(options("continue"), failures=(FAILED,))
-        view = observed(restarting("ImagePullBackOff"), *others(), timers={"run/blocked": NOW - 300})
-        made = planned(view, r)
+    @pytest.mark.parametrize(
+        "failed",
+        [
+            restarting("ImagePullBackOff"),
+            in_service(pod("web-0", images=NEW, ready=False, statuses=[status(waiting="CrashLoopBackOff")]), ready=False),
+        ],
+        ids=["stays closed", "was reopened, and crashes"],
+    )
+    def test_gives_up_when_failed_pods_hold_the_budget(self, failed: PodFacts) -> None:
+        made = planned(observed(failed, *others()), run(options("continue"), failures=(FAILED,)))
         assert made.finished is not None
-        assert made.finished.message.startswith("gave up after 5 minutes: waiting: pods are unavailable")
+        assert made.finished.message == "failed pods use up all that may be unavailable (1)"
+
+    def test_but_not_while_one_is_on_its_way_back(self) -> None:
+        """It could not be drained, was reopened, and is not Ready yet."""
+        back = in_service(pod("web-0", ready=False), ready=False)
+        made = planned(observed(back, *others()), run(options("continue"), failures=(FAILED,)))
+        assert made.finished is None
+        assert made.progress.waiting == "waiting: pods are unavailable, and at most 1 may be at once"
+
+    def test_but_not_while_a_pod_that_has_not_failed_takes_room_too(self) -> None:
+        """That one may come back."""
+        r = run(Options(on_failure="continue", max_unavailable=2), failures=(FAILED,))
+        down = in_service(pod("web-9", ready=False, images=NEW), ready=False)
+        made = planned(observed(restarting("ImagePullBackOff"), down, *others()), r)
+        assert (made.finished, made.actions) == (None, ())
 
     def test_a_failed_pod_that_recovers_late_is_still_a_failure(self) -> None:
         """A failed pod means exit 1, whatever `--on-failure` did; its workload is committed all the same."""

@@ -18,7 +18,7 @@ from inplace.engine.proof import (
     restart_proof,
     trouble_of,
 )
-from inplace.model.pods import Pod, Probe
+from inplace.model.pods import ContainerState, Pod, Probe, StateWaiting
 from inplace.model.record import ContainerBefore, Record
 from tests.builders import NEW, container, facts, patched, pod, record, status
 
@@ -223,6 +223,15 @@ class TestTrouble:
 
     def test_a_back_off_after_a_new_container_ran_is_a_bad_image(self) -> None:
         assert self.of("CrashLoopBackOff", "c2") == Trouble("CrashLoopBackOff", "container app: CrashLoopBackOff of app")
+
+    def test_what_is_said_of_the_image_before_is_no_news(self) -> None:
+        """The first status after the kubelet has seen our image still tells why that one waited."""
+        waiting = msgspec.structs.replace(
+            status(), state=ContainerState(waiting=StateWaiting("ImagePullBackOff", 'pulling "app:9"'))
+        )
+        was = {"app": ContainerBefore(container_id="c1", image="app:9")}
+        assert trouble_of(pod(statuses=[waiting]), self.NAMES, was) is None
+        assert trouble_of(pod(statuses=[waiting]), self.NAMES, self.BEFORE) is not None
 
     def test_other_containers_are_not_our_business(self) -> None:
         p = pod(statuses=[status("app"), status("mesh", waiting="CrashLoopBackOff")])

@@ -141,10 +141,11 @@ class TestSettling:
         p = closed(images=NEW, record=patched("c1"), statuses=[status(id_=id_, waiting=waiting)])
         assert isinstance(judged(p, DRAINED, rules(images=OLD)).action, PatchImages)
 
-    def test_nor_while_the_kubelet_backs_off_before_it_pulls_again(self) -> None:
-        """The old container is gone, and the back-off lasts for minutes (measured: an image that does not exist is shown so
-        most of the time)."""
-        backing_off = {"record": patched("c1"), "statuses": [status(id_="c1", waiting="CrashLoopBackOff")], "generation": 2}
+    @pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ErrImagePull"])
+    def test_nor_while_the_kubelet_backs_off_before_it_pulls_again(self, reason: str) -> None:
+        """The old container is gone, and the back-off lasts for minutes: an image that cannot be pulled is shown so most of
+        the time."""
+        backing_off = {"record": patched("c1"), "statuses": [status(id_="c1", waiting=reason)], "generation": 2}
         found = judged(closed(images=NEW, **backing_off, observed=2), DRAINED, rules(images=OLD))
         assert isinstance(found.action, PatchImages)
         assert found.action.record.before is not None
@@ -283,6 +284,12 @@ class TestFailedPods:
 
     def test_proven_is_reopened_since_the_probe_guards_it(self) -> None:
         assert isinstance(reopen(judged(restarted()), rules()), OpenGate)
+
+    def test_without_a_probe_it_must_have_proven_itself_to_be_reopened(self) -> None:
+        """One that crashes at once counts as ready for a moment, and would free its slot for the next pod."""
+        p = restarted(containers=[container(image=NEW["app"], readiness_probe=None)])
+        assert reopen(judged(p, Evidence(running_since={"c2": 98.0})), rules()) is None
+        assert isinstance(reopen(judged(p, Evidence(running_since={"c2": 90.0})), rules()), OpenGate)
 
     def test_not_proven_stays_closed_and_owned(self) -> None:
         assert reopen(judged(restarted(statuses=[status(waiting="ImagePullBackOff")])), rules()) is None

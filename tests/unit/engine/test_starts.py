@@ -11,7 +11,7 @@ from inplace.engine.plan import Plan
 from inplace.engine.planner import plan
 from inplace.engine.starts import gate_before
 from inplace.model.names import TargetRef
-from inplace.model.run import Failure, Options, parse_steps
+from inplace.model.run import Options, parse_steps
 from tests.builders import (
     GATE,
     NEW,
@@ -87,10 +87,8 @@ class TestBudget:
     def test_no_room_is_said_unless_our_own_pods_in_flight_take_it(self) -> None:
         closing = in_service(pod("web-9", ready=False, gate="False", record=record()))
         assert planned(observed(*pods(2), closing)).progress.waiting == ""
-        broken = in_service(pod("web-9", images=NEW, ready=False))
-        failure = Failure(pod="web-9", uid="uid-web-9", reason="x", message="y")
-        stuck = run(Options(on_failure="continue", max_unavailable=1), failures=(failure,))
-        waiting = plan(observed(*pods(2), broken), SPEC, stuck, NOW).progress.waiting
+        held = in_service(pod("web-9", images=NEW, ready=False, gate="False", containers_ready=True), ready=False)
+        waiting = plan(observed(*pods(2), held), SPEC, run(Options(max_unavailable=1)), NOW).progress.waiting
         assert waiting == "waiting: pods are unavailable, and at most 1 may be at once"
 
     def test_a_disruption_budget_blocks_by_name_and_unready_pods_are_free_of_it(self) -> None:
