@@ -70,8 +70,13 @@ class Restarts:
     container_id: str | None = None  # the last one known, as a status may lack it for a moment
     restart_count: int = 0
     image_changes: int = 0
+    early_changes: int = 0  # those of them that came before any container was seen: none need have begun from the image before
     id_changes: int = 0
     count_growth: int = 0
+
+    @property
+    def one_for_each_change(self) -> bool:
+        return self.image_changes - self.early_changes <= self.id_changes == self.count_growth <= self.image_changes
 
 
 def restarts(log: Iterable[Event], since: int = 0) -> dict[tuple[str, str], Restarts]:
@@ -82,7 +87,9 @@ def restarts(log: Iterable[Event], since: int = 0) -> dict[tuple[str, str], Rest
         found_statuses = statuses(event.object)
         for name, image in images(event.object).items():
             seen, status = found.setdefault((event.uid, name), Restarts()), found_statuses.get(name, {})
-            seen.image_changes += judged and old_images.get(name, image) != image
+            changed = judged and old_images.get(name, image) != image
+            seen.image_changes += changed
+            seen.early_changes += changed and seen.container_id is None
             if new_id := status.get("containerID"):
                 restarted = judged and seen.container_id is not None
                 seen.id_changes += restarted and new_id != seen.container_id

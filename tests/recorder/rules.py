@@ -244,7 +244,7 @@ def summary(log: list[Event], trial: Trial) -> Iterator[str]:
     names, alive = {e.uid: e.name for e in log}, {u for u, p in end(log).all("Pod").items() if not terminating(p)}
     if rules.one_restart:
         for (uid, container), seen in restarts(log, rules.since).items():
-            if uid in alive and not seen.image_changes == seen.id_changes == seen.count_growth:
+            if uid in alive and not seen.one_for_each_change:
                 yield (
                     f"I8: container {container} of {names[uid]} had {seen.image_changes} image changes, "
                     f"{seen.id_changes} new container ids and {seen.count_growth} restarts"

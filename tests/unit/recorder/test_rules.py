@@ -249,6 +249,19 @@ class TestKept:
         story.image("p0", "app:2")
         only(validate(story.events, RULES_BUDGET), "I8", "1 image changes, 0 new container ids")
 
+    @pytest.mark.parametrize("containers", [1, 2])
+    def test_an_image_changed_before_any_container_began_needs_none(self, story: Story, containers: int) -> None:
+        """The kubelet may have been about to start the image before, or not yet."""
+        status = story.objects["p0"]["status"]["containerStatuses"][0]
+        del status["containerID"]
+        story.events.clear()
+        story.log("Pod", "p0", "ADDED")
+        story.image("p0", "app:2")
+        for number in range(1, containers + 1):
+            status.update(containerID=f"p0-app-{number}", restartCount=number - 1)
+            story.log("Pod", "p0")
+        assert validate(story.events, Rules(drains=False)) == []
+
     def test_a_pod_that_is_gone_need_not_have_restarted(self, story: Story) -> None:
         story.drain("p0")
         story.image("p0", "app:2")
