@@ -254,7 +254,7 @@ def _starts(view: _View, target: int) -> Starts:
 
 def _stuck(view: _View, waiting: str) -> Plan | None:
     """Nothing moves and nothing may be started."""
-    rest = [j for j in view.judged if j.uid not in view.failed and j.stage not in ("Updated", "Gone")]
+    rest = [j for j in view.judged if j.uid not in view.failed and j.stage not in ("Updated", "Gone", "Kept")]
     if not rest and view.failed:
         return _finish_if_quiet(view, Finished("Failed", "some pods could not be upgraded"))
     limit = workload.max_unavailable(view.observed, view.run)

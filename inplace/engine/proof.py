@@ -129,15 +129,16 @@ def _started_believed_at(container: Container, status: ContainerStatus, evidence
 
 
 def trouble_of(pod: Pod, names: frozenset[str], before: dict[str, ContainerBefore]) -> Trouble | None:
-    """A bad image as the kubelet tells it. CrashLoopBackOff counts only once a new container ran: before that it is the
-    back-off that the kubelet keeps per image string, and ends by itself."""
+    """A bad image as the kubelet tells it. CrashLoopBackOff counts only once a container of the new image ran: before that it
+    is the back-off that the kubelet keeps per image string, and ends by itself; and while we patched, the kubelet may just have
+    tried the image before once more."""
     for name in sorted(names):
         status = pod.container_status(name)
         waiting = status.state.waiting if status is not None else None
         if status is None or waiting is None:
             continue
         old = before.get(name)
-        crashed = waiting.reason == "CrashLoopBackOff" and (old is None or status.container_id not in ("", old.container_id))
+        crashed = waiting.reason == "CrashLoopBackOff" and (old is None or _has_begun_anew(status, old))
         if (waiting.reason in IMAGE_REASONS and not _is_about_another(waiting.message, old)) or crashed:
             return Trouble(waiting.reason, f"container {name}: {waiting.message or waiting.reason}")
     return None
@@ -147,6 +148,12 @@ def is_guarded(pod: Pod, names: frozenset[str]) -> bool:
     """Every one of these containers has a readinessProbe: none counts as ready before it answers."""
     found = [pod.spec.container(name) for name in names]
     return all(container is not None and container.readiness_probe is not None for container in found)
+
+
+def _has_begun_anew(status: ContainerStatus, old: ContainerBefore) -> bool:
+    """Where another tag has the same digest, the runtime may show either: then the deadline decides."""
+    is_another = status.container_id not in ("", old.container_id)
+    return is_another and not (old.image and _same_image(status.image, old.image))
 
 
 def _is_about_another(message: str, old: ContainerBefore | None) -> bool:

@@ -21,7 +21,7 @@ from inplace.engine.acts import Act, Await, Broken, Next, Prepared
 from inplace.engine.commit import give_back, judged
 from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
 from inplace.engine.target import goal, index_of, kept
-from inplace.engine.templates import holds, images_of, init_names_of
+from inplace.engine.templates import holds, images_of, init_names_of, same_template
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Run
 from inplace.model.workloads import CONTROLLER_REVISION_HASH, ControllerRevision, DaemonSet, StatefulSet
@@ -154,11 +154,15 @@ def exposed(observed: Observed, workload: StatefulSet | DaemonSet, run: Run, lab
 
 def newest_revision(target: RevisionedTarget) -> ControllerRevision | None:
     """Of the template as the controller has seen it: a return to an older template gives that one's revision the highest
-    number again. A StatefulSet names it itself."""
+    number again. A StatefulSet names it itself. A DaemonSet does not: where the one of its template is not here yet, although
+    the controller has seen it (two watches race), there is none."""
     if isinstance(target, StatefulSetTarget) and target.stateful_set is not None:
         name = target.stateful_set.status.update_revision
         return next((r for r in target.revisions if r.metadata.name == name), None)
-    return max(target.revisions, key=lambda r: r.revision, default=None)
+    newest = max(target.revisions, key=lambda r: r.revision, default=None)
+    daemon_set = _workload_of(target)[0]
+    is_there = newest is not None and daemon_set is not None and same_template(newest.template, daemon_set.spec.template)
+    return newest if is_there else None
 
 
 def label_of(revision: ControllerRevision, kind: WorkloadKind) -> str:

@@ -10,9 +10,11 @@ from inplace.engine.failures import roll_back, should_roll_back
 from inplace.engine.observed import Evidence, Observed, PodFacts
 from inplace.engine.plan import Plan, Spec
 from inplace.engine.planner import plan
+from inplace.model.names import TargetRef
 from inplace.model.run import Commit, Failure, OnFailure, Options, Run, Stop
 from tests.builders import (
     NEW,
+    NS,
     OLD,
     SPEC,
     closed_evidence,
@@ -20,11 +22,15 @@ from tests.builders import (
     in_service,
     observed,
     of_deployment,
+    of_revision,
+    partition,
     patched,
     pod,
     record,
     replica_set,
+    revision,
     run,
+    stateful_set,
     status,
 )
 
@@ -45,7 +51,7 @@ def draining() -> PodFacts:
 
 
 def restarting(waiting: str = "", id_: str = "c1", observed_: int = 2, **fields: Any) -> PodFacts:
-    shown = [status("app", id_, waiting=waiting)]
+    shown = [status("app", id_, (OLD if id_ == "c1" else NEW)["app"], waiting=waiting)]
     base = {"images": NEW, "ready": False, "gate": "False", "record": patched(), "generation": 2, "observed": observed_}
     return in_service(pod("web-0", statuses=shown, **{**base, **fields}))
 
@@ -198,6 +204,18 @@ class TestContinue:
         made = planned(observed(restarting("ImagePullBackOff"), *done), run(options("continue"), failures=(FAILED,)))
         assert made.finished is not None
         assert (made.finished.outcome, made.finished.message) == ("Failed", "some pods could not be upgraded")
+
+    def test_nor_waits_for_pods_that_are_not_to_be_upgraded(self) -> None:
+        """Behind the owner's partition there is nothing to do."""
+        target = stateful_set(NEW, revision(1), revision(2, NEW), replicas=2, update="web-2", updated=1, strategy=partition(1))
+        kept = of_revision("web-0", "web-1")
+        down = of_revision("web-1", "web-2", NEW, ready=False, statuses=[status(waiting="ImagePullBackOff")])
+        failed = msgspec.structs.replace(FAILED, pod="web-1", uid="uid-web-1")
+        ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
+        r = run(options("continue"), failures=(failed,), revision="web-2", strategy=partition(1), target=ref)
+        made = planned(observed(kept, down, target=target), r)
+        assert made.finished is not None
+        assert made.finished.outcome == "Failed"
 
     @pytest.mark.parametrize(
         "failed",

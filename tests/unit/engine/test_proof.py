@@ -20,7 +20,7 @@ from inplace.engine.proof import (
 )
 from inplace.model.pods import ContainerState, Pod, Probe, StateWaiting
 from inplace.model.record import ContainerBefore, Record
-from tests.builders import NEW, container, facts, patched, pod, record, status
+from tests.builders import NEW, OLD, container, facts, patched, pod, record, status
 
 NOW = 100.0
 DOUBT = AMBIGUOUS_SECONDS + 30
@@ -223,6 +223,13 @@ class TestTrouble:
 
     def test_a_back_off_after_a_new_container_ran_is_a_bad_image(self) -> None:
         assert self.of("CrashLoopBackOff", "c2") == Trouble("CrashLoopBackOff", "container app: CrashLoopBackOff of app")
+
+    def test_unless_it_was_the_image_before_that_the_kubelet_tried_once_more(self) -> None:
+        was = {"app": ContainerBefore(container_id="c1", image=OLD["app"])}
+        shown = status("app", "c2", f"docker.io/{OLD['app']}", waiting="CrashLoopBackOff")
+        assert trouble_of(pod(statuses=[shown]), self.NAMES, was) is None
+        new = msgspec.structs.replace(shown, image=NEW["app"])
+        assert trouble_of(pod(statuses=[new]), self.NAMES, was) is not None
 
     def test_what_is_said_of_the_image_before_is_no_news(self) -> None:
         """The first status after the kubelet has seen our image still tells why that one waited."""

@@ -243,6 +243,14 @@ class TestReleased:
         assert isinstance(judged(restarted(), rule=rules(stopping=True)).action, OpenGate)
         assert judged(restarted(statuses=[status()]), rule=rules(stopping=True)).stage == "Restarting"
 
+    def test_nor_is_one_opened_unproven_that_was_to_go_back(self) -> None:
+        """Before the template could be set back, the run is stopped: what the pod runs is another run's, or a bad image."""
+        stop = rules(images=OLD, stopping=True, revision="")
+        waiting = restarted(statuses=[status(waiting="ImagePullBackOff")])
+        found = judged(waiting, DRAINED, stop)
+        assert (found.stage, found.action, found.timer) == ("Restarting", None, "uid-web-a/restart")
+        assert isinstance(judged(restarted(), DRAINED, stop).action, OpenGate)
+
     def test_an_image_that_needs_no_change_any_more(self) -> None:
         found = judged(closed(images=NEW))
         assert isinstance(found.action, OpenGate)

@@ -250,6 +250,11 @@ class TestWithdraw:
         unseen = stateful_set(NEW, strategy=partition(ABOVE_ALL), generation=3, observed=2)
         assert withdraw(seen(unseen, *old(0, 1, 2)), sts()) is None
 
+    def test_nor_before_its_newest_revision_is_seen(self) -> None:
+        """The pods are of the one before, which looks like the newest until the watch of revisions has caught up."""
+        labels = [of_revision("a", "1"), of_revision("b", "1")]
+        assert withdraw(seen(daemon_set(NEW, strategy=ON_DELETE), *labels), ds()) is None
+
     def test_nothing_to_give_back(self) -> None:
         assert withdraw(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
         assert withdraw(seen(stateful_set(), *old(0, 1, 2)), sts(strategy=None)) is None
@@ -290,5 +295,6 @@ class TestStrategies:
     def test_the_newest_revision(self) -> None:
         """A StatefulSet names it; of a DaemonSet's the highest number, which a return to an older template renews."""
         assert newest_revision(stateful_set(OLD, *BOTH)) is BOTH[0]
-        assert newest_revision(daemon_set(OLD, *BOTH)) is BOTH[1]
+        assert newest_revision(daemon_set(NEW, *BOTH)) is BOTH[1]
+        assert newest_revision(daemon_set({"app": "repo/app:3"}, *BOTH)) is None
         assert newest_revision(DaemonSetTarget(None, ())) is None
