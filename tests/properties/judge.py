@@ -19,7 +19,14 @@ from tests.recorder.rules import sends_to
 
 GATE, RECORD = "inplace.dev/ready", "inplace.dev/upgrade"
 Json = dict[str, Any]
-KINDS = (kinds.PODS, kinds.ENDPOINT_SLICES, kinds.DEPLOYMENTS, kinds.REPLICA_SETS)
+KINDS = (
+    kinds.PODS,
+    kinds.ENDPOINT_SLICES,
+    kinds.DEPLOYMENTS,
+    kinds.REPLICA_SETS,
+    kinds.STATEFUL_SETS,
+    kinds.DAEMON_SETS,
+)
 
 
 class Judge:

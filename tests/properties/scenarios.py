@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from inplace.model.run import OnFailure, Pause, Share, Step
 
+Kind = Literal["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"]
+Tag = str
 Probe = Literal["readiness", "none", "startup", "both"]
 What = Literal["delete", "scale", "crash", "hold", "free", "cut", "forget", "interrupt", "kill"]
 
@@ -40,9 +42,16 @@ class App(msgspec.Struct, frozen=True):
     """And so many by a hold that is written down."""
     is_paused: bool = False
     has_twin: bool = False
-    """A ReplicaSet that an earlier rollout left has the new template already."""
+    """A ReplicaSet, or a ControllerRevision, that an earlier rollout left has the new template already."""
     budget: int | None = None
     """`maxUnavailable` of a PodDisruptionBudget."""
+    kind: Kind = "Deployment"
+    is_parallel: bool = False
+    """A StatefulSet's pods need not wait for each other."""
+    partition: int = 0
+    """The owner's own, of a StatefulSet."""
+    is_on_delete: bool = False
+    """The owner's strategy, of a StatefulSet or DaemonSet."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -122,16 +131,25 @@ CONTAINERS = st.builds(
 @st.composite
 def apps(draw: st.DrawFn) -> App:
     first = msgspec.structs.replace(draw(CONTAINERS), is_sidecar=False, is_changed=True)
+    kind: Kind = draw(st.sampled_from(["Deployment", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]))
+    replicas = draw(st.integers(1, 7))
+    strategy = draw(st.sampled_from(["rolling", "rolling", "OnDelete", "partition"]))
+    partition = draw(st.integers(1, replicas)) if kind == "StatefulSet" and strategy == "partition" else 0
     return App(
-        replicas=draw(st.integers(1, 7)),
+        kind=kind,
+        replicas=replicas,
+        is_parallel=kind == "StatefulSet" and draw(st.booleans()),
+        partition=partition,
+        is_on_delete=kind in ("StatefulSet", "DaemonSet") and strategy == "OnDelete",
         containers=(first, *draw(few(CONTAINERS, 2))),
         services=draw(st.sampled_from([1, 1, 2, 0])),
         min_ready_seconds=draw(st.sampled_from([0, 0, 4])),
         by_hand=draw(st.sampled_from([0, 0, 0, 1])),
         held=draw(st.sampled_from([0, 0, 0, 1])),
-        is_paused=draw(st.booleans()),
-        has_twin=draw(st.booleans()),
-        budget=draw(st.sampled_from([None, None, 1, 2])),
+        is_paused=kind == "Deployment" and draw(st.booleans()),
+        has_twin=kind != "ReplicaSet" and not partition and draw(st.booleans()),
+        # A DaemonSet has no scale, so that a budget by number of pods that may be missing never counts (measured).
+        budget=draw(st.sampled_from([None, None, 1, 2])) if kind != "DaemonSet" else None,
     )
 
 
@@ -202,5 +220,6 @@ def bad(draw: st.DrawFn) -> Scenario:
     asked = msgspec.structs.replace(
         scenario.asked, tag=draw(st.sampled_from(tags)), on_failure=draw(st.sampled_from(["pause", "rollback", "continue"]))
     )
-    app = msgspec.structs.replace(app, has_twin=False, by_hand=0, held=0)
+    partition = min(app.partition, app.replicas - 1)
+    app = msgspec.structs.replace(app, has_twin=False, by_hand=0, held=0, partition=partition)
     return msgspec.structs.replace(scenario, app=app, asked=asked)

@@ -4,7 +4,6 @@ the same command again until it is done. The judge looks on."""
 from __future__ import annotations
 
 import functools
-import json
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -15,17 +14,17 @@ from inplace.engine.actions import ListPods, ListSlices
 from inplace.engine.plan import Plan, Spec
 from inplace.engine.planner import plan
 from inplace.kube.errors import ApiError
-from inplace.model.names import DEFAULT_GATE, TargetRef
+from inplace.model.names import DEFAULT_GATE
 from inplace.model.run import Options, Pause, Run, Share, Stop, lease_name
 from inplace.runtime.driver import Abandoned, Frame, Left
 from inplace.runtime.lock import Held, LostLock
 from inplace.runtime.report import Summary
 from inplace.runtime.session import NothingToDo, Refused, Result, Session
-from inplace.sim.api import kinds
 from inplace.sim.api.store import Item
 from tests.properties.judge import Judge
 from tests.properties.process import Killed, Process, Whims
-from tests.properties.scenarios import Container, Incident, Scenario, limit_of
+from tests.properties.scenarios import Incident, Scenario, limit_of
+from tests.properties.workload import HOLDS, NAME, RECORD, Workload, image, images_in
 from tests.recorder import Rules
 from tests.sim.world import STRATEGIC, World
 
@@ -34,9 +33,6 @@ LONGEST_SECONDS = 6000.0
 COMMANDS = 25
 BUSY = 150
 """No process has so much to do, however late its watches are, or how often it is refused."""
-NAME = "web"
-HOLDS = "inplace.dev/holds"
-PROBE: Json = {"httpGet": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 1}
 
 
 class Story:
@@ -45,17 +41,15 @@ class Story:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = s = scenario
         self.rng = random.Random(s.seed)
-        self.world = World(s.seed, events=False)
+        self.world = World(s.seed, events=False, nodes=s.app.replicas if s.app.kind == "DaemonSet" else 2)
         self.cluster = self.world.cluster
-        self.target = TargetRef(kind="Deployment", namespace=self.world.namespace, name=NAME)
         self.replicas = {s.app.replicas}
         net = s.network
         late = net.pods_late_seconds + net.slices_late_seconds + net.others_late_seconds + sum(d for _, d in net.stalls)
         self.judge = Judge(self.cluster, self.limit, s.asked.settle_seconds, 20.0 + 2 * late)
-        self.judge.bad_image = self.image("app", s.asked.tag) if s.is_bad else ""
+        self.judge.bad_image = image("app", s.asked.tag) if s.is_bad else ""
         self.judge.is_calm = not s.is_disturbed
-        self._build()
-        self.closed = {pod.name for pod in self.world.pods()[: s.app.by_hand + s.app.held]}
+        self.workload = Workload(s.app, self.world, s.asked.tag)
         self.first = {pod.uid for pod in self.world.pods()}
         self.whims = Whims(self.cluster, net, self.rng)
         self.process: Process | None = None
@@ -70,77 +64,9 @@ class Story:
         for incident in s.incidents:
             self.world.scheduler.after(incident.at, functools.partial(self._befalls, incident))
 
-    # The app
-    def image(self, container: str, tag: str) -> str:
-        return f"reg/{container}:{tag}"
-
-    def images(self, tag: str) -> dict[str, str]:
-        named = self._named()
-        return {name: self.image(name, tag) for name, container in named.items() if container.is_changed}
-
-    def _named(self) -> dict[str, Container]:
-        return {"app" if i == 0 else f"c{i}": container for i, container in enumerate(self.scenario.app.containers)}
-
     def limit(self) -> int:
         """While it is scaled, nobody can say which count a percentage was taken of."""
         return max(limit_of(self.scenario.asked.max_unavailable, replicas) for replicas in self.replicas)
-
-    def _build(self) -> None:
-        app, world = self.scenario.app, self.world
-        for number in range(app.services):
-            world.service(f"{NAME}-{number}" if number else NAME, selector={"app": NAME})
-        tag = self.scenario.asked.tag if app.has_twin else "1"
-        spec = {
-            "replicas": app.replicas,
-            "minReadySeconds": app.min_ready_seconds,
-            "selector": {"matchLabels": {"app": NAME}},
-            "template": {"metadata": {"labels": {"app": NAME}}, "spec": self._pod_spec(tag)},
-        }
-        world.request("POST", world.path("apps", "deployments"), {"metadata": {"name": NAME}, "spec": spec})
-        world.keep_gates_open()
-        world.wait(lambda: world.ready(NAME) == app.replicas)
-        if app.has_twin:
-            self._patch({"spec": {"template": {"spec": self._pod_spec("1")}}})
-            world.wait(self._is_rolled_out)
-        if app.is_paused:
-            self._patch({"spec": {"paused": True}})
-        if app.budget is not None:
-            # Pods that are closed already have used it up in part.
-            most = app.budget + app.by_hand + app.held
-            body = {"maxUnavailable": most, "selector": {"matchLabels": {"app": NAME}}}
-            path = world.path("policy", "poddisruptionbudgets")
-            world.request("POST", path, {"metadata": {"name": NAME}, "spec": body})
-        for number, pod in enumerate(world.pods()[: app.by_hand + app.held]):
-            self._close(pod, is_held=number >= app.by_hand)
-        world.scheduler.run_for(15)
-
-    def _pod_spec(self, tag: str) -> Json:
-        made: dict[str, list[Json]] = {"containers": [], "initContainers": []}
-        for name, container in self._named().items():
-            image = self.image(name, tag if container.is_changed else "1")
-            one: Json = {"name": name, "image": image, "env": [{"name": "BOOT", "value": str(container.boot_seconds)}]}
-            if container.probe in ("readiness", "both"):
-                one["readinessProbe"] = PROBE
-            if container.probe in ("startup", "both"):
-                one["startupProbe"] = {**PROBE, "failureThreshold": 60}
-            if container.is_sidecar:
-                one["restartPolicy"] = "Always"
-            made["initContainers" if container.is_sidecar else "containers"].append(one)
-        filled = {group: listed for group, listed in made.items() if listed}
-        return {"readinessGates": [{"conditionType": DEFAULT_GATE}], "terminationGracePeriodSeconds": 2, **filled}
-
-    def _patch(self, body: Json) -> None:
-        self.world.request("PATCH", self.world.path("apps", "deployments", NAME), body, STRATEGIC)
-
-    def _deployment(self) -> Json:
-        return self.world.request("GET", self.world.path("apps", "deployments", NAME))
-
-    def _is_rolled_out(self) -> bool:
-        deployment = self._deployment()
-        status, wanted = deployment["status"], deployment["spec"]["replicas"]
-        counts = [status.get(key, 0) for key in ("updatedReplicas", "availableReplicas", "replicas")]
-        is_seen = status["observedGeneration"] == deployment["metadata"]["generation"]
-        return is_seen and counts == [wanted] * 3 and len(self.world.pods()) == wanted
 
     # What others do
     def _befalls(self, incident: Incident) -> None:
@@ -152,16 +78,19 @@ class Story:
             case "delete":
                 self.judge.was_disrupted(pod.uid)
                 self.world.request("DELETE", self.world.path("", "pods", pod.name))
+            case "scale" if self.scenario.app.kind == "DaemonSet":
+                pass
             case "scale":
                 self.replicas.add(incident.number)
                 for each in pods:
                     self.judge.was_disrupted(each.uid)
-                path = self.world.path("apps", "deployments", NAME, "scale")
-                self.world.request("PATCH", path, {"spec": {"replicas": incident.number}}, "application/merge-patch+json")
+                body = {"spec": {"replicas": incident.number}}
+                self.world.request("PATCH", self.workload.path, body, "application/merge-patch+json")
             case "crash":
                 self._crash(pod)
             case "hold":
-                self._close(pod, is_held=True)
+                self.judge.was_disrupted(pod.uid)
+                self.workload.close(pod, is_held=True)
                 self.world.scheduler.after(60.0, self.free)
             case "free":
                 self.free()
@@ -187,22 +116,13 @@ class Story:
         if worker is not None and container is not None and current is not None and current.restart_count == 0:
             worker.exits_later(container, current, 0.0, 1)
 
-    def _close(self, pod: Item, *, is_held: bool) -> None:
-        """By hand, or with a hold that is written down, as the gate controller does."""
-        self.judge.was_disrupted(pod.uid)
-        notes = {"annotations": {HOLDS: json.dumps({f"label@{DEFAULT_GATE}": "by label"})}} if is_held else {}
-        body = {"metadata": notes, "status": {"conditions": [{"type": DEFAULT_GATE, "status": "False"}]}}
-        self.world.request("PATCH", self.world.path("", "pods", pod.name, "status"), body, STRATEGIC)
-
     def free(self) -> None:
         """The holds go; whoever removes the last one opens, unless an upgrade holds."""
         for pod in self.world.pods():
             notes = pod.meta.get("annotations") or {}
-            if HOLDS in notes and pod.name not in self.closed:
+            if HOLDS in notes and pod.name not in self.workload.closed:
                 self.judge.was_disrupted(pod.uid)
-                opened = (
-                    {"conditions": [{"type": DEFAULT_GATE, "status": "True"}]} if "inplace.dev/upgrade" not in notes else {}
-                )
+                opened = {"conditions": [{"type": DEFAULT_GATE, "status": "True"}]} if RECORD not in notes else {}
                 body = {"metadata": {"annotations": {HOLDS: None}}, "status": opened}
                 self.world.request("PATCH", self.world.path("", "pods", pod.name, "status"), body, STRATEGIC)
 
@@ -254,15 +174,15 @@ class Story:
         self.process, goes_on = process, self.outcomes[-1:] in (["StillPaused"], ["Paused"])
         self.processes.append(process)
         try:
-            with process.session(self.target, self.said.append) as session:
+            with process.session(self.workload.target, self.said.append) as session:
                 self.session = session
                 if goes_on:
                     return session.resume(self._saw)
                 given = self._options()
                 asked = Run(
                     id=f"run-{len(self.processes)}",
-                    target=self.target,
-                    images=self.images(self.tag),
+                    target=self.workload.target,
+                    images=self.workload.images(self.tag),
                     options=Options(**given),
                     by="test",
                 )
@@ -297,7 +217,7 @@ class Story:
         """The order in which pods are seen decides nothing."""
         pods = list(frame.observed.pods)
         self.rng.shuffle(pods)
-        spec = Spec(lease_name(self.target))
+        spec = Spec(lease_name(self.workload.target))
         one = plan(frame.observed, spec, frame.plan.run, frame.now)
         other = plan(msgspec.structs.replace(frame.observed, pods=tuple(pods)), spec, frame.plan.run, frame.now)
         assert _essence(one) == _essence(other), "the order of pods matters"
@@ -315,13 +235,13 @@ class Story:
         ):
             return
         shares = [step.amount for step in steps[:here] if isinstance(step, Share)]
-        replicas = self.scenario.app.replicas
+        replicas = max(0, self.scenario.app.replicas - self.scenario.app.partition)
         wanted = max(min(replicas, a) if isinstance(a, int) else -(-replicas * int(a[:-1]) // 100) for a in shares)
-        images = set(self.images(self.tag).values())
+        images = set(self.workload.images(self.tag).values())
         touched = [
             pod.name
             for pod in self.world.pods()
-            if "inplace.dev/upgrade" in (pod.meta.get("annotations") or {}) or images <= set(_images(pod).values())
+            if RECORD in (pod.meta.get("annotations") or {}) or images <= set(images_in(pod.obj["spec"]).values())
         ]
         assert len(touched) == wanted, f"{touched} are touched at a pause after {shares}: {made.progress}"
 
@@ -333,44 +253,12 @@ class Story:
         writes = 3 if is_plain and not s.deaths and not s.network.fault_rate and not s.incidents else None
         rules = Rules(
             max_unavailable=self.limit() if not s.is_disturbed else None,
-            workload=f"Deployment/{NAME}",
+            workload=f"{s.app.kind}/{NAME}",
             one_restart=not s.is_bad and not crashed,
-            writes_per_pod=writes if not self.closed else None,
+            writes_per_pod=writes if not self.workload.closed else None,
             since=self.judge.since,
         )
         return self.judge.verdict(rules)
-
-    def is_at_goal(self, tag: str) -> None:
-        """Every pod runs these images and serves, but for those that others keep closed; the workload is consistent."""
-        wanted = self.images(tag)
-        pods = self.world.pods()
-        deployment = self._deployment()
-        assert len(pods) == deployment["spec"]["replicas"], [pod.name for pod in pods]
-        for pod in pods:
-            assert wanted.items() <= _images(pod).items(), (pod.name, _images(pod))
-            conditions = {c["type"]: c["status"] for c in pod.obj["status"]["conditions"]}
-            assert "inplace.dev/upgrade" not in (pod.meta.get("annotations") or {}), pod.name
-            assert conditions["ContainersReady"] == "True", (pod.name, conditions)
-            assert conditions["Ready"] == conditions[DEFAULT_GATE], (pod.name, conditions)
-            assert conditions[DEFAULT_GATE] == ("False" if pod.name in self.closed else "True"), (pod.name, conditions)
-        self._is_committed(deployment, wanted)
-
-    def _is_committed(self, deployment: Json, wanted: dict[str, str]) -> None:
-        assert deployment["spec"].get("paused", False) == self.scenario.app.is_paused
-        status = deployment["status"]
-        assert status["observedGeneration"] == deployment["metadata"]["generation"]
-        assert status.get("updatedReplicas", 0) == deployment["spec"]["replicas"], status
-        sets = {int(rs.meta["annotations"]["deployment.kubernetes.io/revision"]): rs for rs in self.world_sets()}
-        live = sets[max(sets)]
-        assert live.obj["spec"]["replicas"] == deployment["spec"]["replicas"]
-        assert [rs.name for rs in sets.values() if rs.obj["spec"]["replicas"]] == [live.name][: deployment["spec"]["replicas"]]
-        for obj in (deployment, live.obj):
-            spec = obj["spec"]["template"]["spec"]
-            have = {c["name"]: c["image"] for c in [*spec["containers"], *spec.get("initContainers", ())]}
-            assert wanted.items() <= have.items(), have
-
-    def world_sets(self) -> list[Item]:
-        return list(self.cluster.store.all(kinds.REPLICA_SETS))
 
     def is_quiet(self) -> None:
         """Nothing is left to do for anybody: not for us, and not for the cluster's controllers."""
@@ -381,9 +269,9 @@ class Story:
 
     def is_done_again(self) -> None:
         """The same command says that there is nothing to do, and writes nothing; nor would a plan on the same view."""
-        if self.last is not None and self.last.plan.run.commit is not None:
+        if self.last is not None and self.last.plan.finished is not None and self.last.plan.run.outcome == "Succeeded":
             run = msgspec.structs.replace(self.last.plan.run, outcome=None, message="")
-            again = plan(self.last.observed, Spec(lease_name(self.target)), run, self.last.now)
+            again = plan(self.last.observed, Spec(lease_name(self.workload.target)), run, self.last.now)
             assert all(isinstance(action, ListPods | ListSlices) for action in again.actions), again.actions
         calm = Whims(self.cluster, msgspec.structs.replace(self.scenario.network, fault_rate=0.0), self.rng)
         process, result = self._calmly(calm)
@@ -400,11 +288,6 @@ class Story:
         assert len(self.outcomes) < 2 * COMMANDS, f"it does not end: {self.outcomes}"
         process = Process(self.cluster, f"calm-{len(self.processes)}", calm, None)
         return process, self._run(process)
-
-
-def _images(pod: Item) -> dict[str, str]:
-    spec = pod.obj["spec"]
-    return {c["name"]: c["image"] for c in [*spec["containers"], *(spec.get("initContainers") or ())]}
 
 
 def _essence(made: Plan) -> tuple[object, ...]:

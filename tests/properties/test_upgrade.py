@@ -46,7 +46,7 @@ def test_a_bad_image_costs_at_most_the_budget_and_the_way_back_is_one_command(sc
 def comes_to_rest(story: Story) -> None:
     story.free()
     story.world.scheduler.run_for(10)
-    story.is_at_goal(story.tag)
+    story.workload.check_goal(story.tag)
     story.is_quiet()
     story.is_done_again()
     assert story.verdict() == []
