@@ -2,10 +2,10 @@
 PY := .venv/bin/python
 FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli tests/scenarios)
 
-.PHONY: help install test e2e lint format bench proof breaks demo clean
+.PHONY: help install test e2e lint format bench proof breaks manifests demo clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## make ./.venv with the locked packages and this project
 
@@ -48,6 +48,10 @@ proof: install ## long runs on a real Kubernetes (root; an hour or more)
 
 breaks: install ## break each safety rule in a copy: the tests must notice
 	$(PY) -m tests.breaks
+
+manifests: ## render deploy/install.yaml and install-namespace.yaml (kubectl)
+	kubectl kustomize deploy/overlays/cluster > deploy/install.yaml
+	kubectl kustomize deploy/overlays/namespace > deploy/install-namespace.yaml
 
 demo: install ## show it without a cluster
 	@.venv/bin/inplace demo

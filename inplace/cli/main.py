@@ -33,6 +33,8 @@ COMMANDS = {
     "undo": ("inplace.cli.back:undo", "Go back to the images before, or to those of a revision, in place."),
     "repair": ("inplace.cli.repair:repair", "Free what runs that died have left behind."),
     "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
+    "install": ("inplace.cli.install:install", "Install the controller on a cluster."),
+    "uninstall": ("inplace.cli.install:uninstall", "Remove the controller from a cluster."),
     "demo": ("inplace.cli.demo:demo", "Show an upgrade beside a classic rollout, on a simulated cluster."),
     "version": ("inplace.cli.version:version", "Print the version."),
     "completion": ("inplace.cli.completion:completion", "Print the completion script of a shell."),

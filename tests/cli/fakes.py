@@ -122,7 +122,8 @@ class FakeServer:
 
     def _object(self, request: Request) -> Response:
         parts = request.path.split("/")
-        rest = parts[parts.index("namespaces") + 2 :] if "namespaces" in parts else parts[-1:]
+        rest = parts[3 if parts[1] == "api" else 4 :]
+        rest = rest[2:] if rest[0] == "namespaces" and len(rest) > 2 else rest
         plural, name = rest[0], rest[1] if len(rest) > 1 else ""
         held = self.objects.get(plural, {})
         if not name and request.method == "GET":

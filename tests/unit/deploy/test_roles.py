@@ -14,6 +14,9 @@ from inplace.runtime.rights import Right, rights_for
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 KINDS: tuple[Kind, ...] = get_args(Kind)
+ROLLOUTS = ("inplace.dev", "inplacerollouts")
+UPGRADE = tuple(right for kind in KINDS for right in rights_for(kind, "upgrade"))
+LOOK = tuple(right for kind in KINDS for right in rights_for(kind, "look"))
 
 
 def granted(file: str) -> set[tuple[str, str, str]]:
@@ -27,9 +30,34 @@ def asked(rights: Iterable[Right]) -> set[tuple[str, str, str]]:
     return {(right.verb, right.group, right.what) for right in rights}
 
 
+def rollouts(*verbs: str) -> set[tuple[str, str, str]]:
+    return {(verb, *ROLLOUTS) for verb in verbs}
+
+
 def test_the_role_for_people_is_what_a_run_asks_for() -> None:
-    assert granted("cli-role.yaml") == asked(right for kind in KINDS for right in rights_for(kind, "upgrade"))
+    assert granted("cli-role.yaml") == asked(UPGRADE)
 
 
 def test_the_role_of_the_gate_controller_is_what_it_asks_for() -> None:
     assert granted("gate.yaml") == asked(RIGHTS)
+
+
+def test_with_a_controller_people_may_also_ask_it() -> None:
+    asking = rollouts("get", "list", "watch", "create", "update", "patch", "delete")
+    assert granted("base/user-role.yaml") == asked(UPGRADE) | asking
+
+
+def test_who_only_looks_may_write_nothing() -> None:
+    may = granted("base/viewer-role.yaml")
+    assert may == asked(LOOK) | {("get", "", "pods")} | rollouts("get", "list", "watch")
+    assert {verb for verb, _, _ in may} == {"get", "list", "watch"}
+
+
+def test_the_controller_may_upgrade_and_tell_how_rollouts_stand() -> None:
+    own = rollouts("get", "list", "watch", "patch", "delete") | {
+        ("patch", "inplace.dev", "inplacerollouts/status"),
+        ("update", "inplace.dev", "inplacerollouts/finalizers"),
+        ("create", "events.k8s.io", "events"),
+        ("patch", "events.k8s.io", "events"),
+    }
+    assert granted("base/controller-role.yaml") == asked((*UPGRADE, *RIGHTS)) | own

@@ -1,0 +1,163 @@
+"""`inplace install` and `uninstall`: the controller, its rights and its definitions, from the manifests packaged with us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import click
+from click.core import ParameterSource
+
+from inplace.cli import out
+from inplace.cli.exits import Code, Ended
+from inplace.cli.options import connected
+from inplace.cli.world import Cluster
+from inplace.kube.errors import ApiError
+from inplace.model.names import DEFAULT_GATE
+from inplace.runtime import install as installing
+from inplace.runtime import uninstall as removing
+from inplace.runtime.manifests import CONTROLLER, CRDS, SYSTEM_NAMESPACE, Manifest, definitions, manifests, with_image
+from inplace.runtime.session import Refused
+
+T = TypeVar("T")
+MOST = 20
+
+DRY_RUN = click.option(
+    "--dry-run",
+    type=click.Choice(("none", "client", "server")),
+    default="none",
+    help="client: only say what belongs to it; server: send everything, and keep nothing (none).",
+)
+NAMESPACE_ONLY = click.option("--namespace-only", is_flag=True, help="For one namespace (-n), with nothing cluster-wide.")
+
+
+@click.command()
+@DRY_RUN
+@NAMESPACE_ONLY
+@click.option("--crds-only", is_flag=True, help="Only the definition of InPlaceRollout, which --namespace-only needs.")
+@click.option("--image", metavar="REF", help="The controller's image (inplace:VERSION).")
+@connected
+def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, crds_only: bool, image: str | None) -> int:
+    """Install the controller on a cluster.
+
+    For all namespaces, in the namespace inplace-system; or for one. By server-side apply of the packaged manifests: the same
+    command again brings what differs up to date.
+
+    \b
+      inplace install --image registry.example/inplace:0.1.0
+      inplace install --crds-only                    # once per cluster, by whoever may
+      inplace install --namespace-only -n shop       # then by whoever may in that namespace
+
+    Exit codes: 0 done, 1 broke off in the middle, 2 usage, 5 refused.
+    """
+    if namespace_only and crds_only:
+        raise click.UsageError("--namespace-only and --crds-only exclude each other")
+    _check_namespace(namespace_only)
+    cluster = connect()
+    found = definitions() if crds_only else manifests(cluster.namespace if namespace_only else None)
+    if image:
+        found = with_image(found, image)
+    if dry_run == "client":
+        out.lines(f"{_where(manifest)} would be applied" for manifest in found)
+        return Code.DONE
+    installing.check(cluster.api, found)
+    if namespace_only and not installing.knows_rollouts(cluster.api):
+        hint = cluster.world.command("install", "--crds-only")
+        raise Refused(f"the definition of InPlaceRollout is not there: somebody who administers the cluster says `{hint}` once")
+    is_dry = dry_run == "server"
+    for applied in _until_it_breaks(installing.apply(cluster.api, found, dry_run=is_dry), is_dry, "the same command goes on"):
+        out.data(f"{_where(applied.manifest)} {applied.change}{_suffix(is_dry)}")
+    if not crds_only and not is_dry:
+        namespace = cluster.namespace if namespace_only else SYSTEM_NAMESPACE
+        out.note(f"see it start: kubectl rollout status -n {namespace} deployment/{CONTROLLER}")
+    return Code.DONE
+
+
+@click.command()
+@DRY_RUN
+@NAMESPACE_ONLY
+@click.option("--crds", is_flag=True, help="Also the definition of InPlaceRollout; refused while there is one.")
+@connected
+def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, crds: bool) -> int:
+    """Remove the controller from a cluster.
+
+    Refused while a run is live. Names the workloads whose templates carry the gate, since nobody opens it on new pods then.
+    Rollouts, their Leases and the pods are left as they are.
+
+    Exit codes: 0 done, 1 broke off in the middle, 2 usage, 5 refused.
+    """
+    if namespace_only and crds:
+        raise click.UsageError("--namespace-only and --crds exclude each other: the definition is the whole cluster's")
+    _check_namespace(namespace_only)
+    cluster = connect()
+    scope = cluster.namespace if namespace_only else None
+    found = [manifest for manifest in manifests(scope) if crds or manifest.resource is not CRDS]
+    if dry_run == "client":
+        out.lines(f"{_where(manifest)} would be deleted" for manifest in reversed(found))
+        return Code.DONE
+    removing.check(cluster.api, found, scope)
+    _refuse_live(cluster, scope, scope or SYSTEM_NAMESPACE)
+    if crds and (count := removing.rollouts_left(cluster.api)):
+        are = f"there is {count} InPlaceRollout" if count == 1 else f"there are {count} InPlaceRollouts"
+        raise Refused(f"{are}, which would go with the definition: delete them first, or leave out --crds")
+    _warn_of_gates(removing.gated(cluster.api, scope, (DEFAULT_GATE,)), cluster)
+    is_dry = dry_run == "server"
+    for removed in _until_it_breaks(removing.remove(cluster.api, found, dry_run=is_dry), is_dry, "the same command goes on"):
+        told = {"deleted": "deleted", "absent": "not there", "left": "left as it is: it does not carry our label"}
+        out.data(f"{_where(removed.manifest)} {told[removed.removal]}{_suffix(is_dry)}")
+    if not is_dry and (count := removing.release(cluster.api, scope)):
+        out.note(f"{count} InPlaceRollout{'s' if count > 1 else ''} stay, as a record, and can be deleted at any time")
+    return Code.DONE
+
+
+def _check_namespace(namespace_only: bool) -> None:
+    given = click.get_current_context().get_parameter_source("namespace") is ParameterSource.COMMANDLINE
+    if given and not namespace_only:
+        raise click.UsageError(f"for all namespaces it lives in {SYSTEM_NAMESPACE}; -n is for --namespace-only")
+
+
+def _until_it_breaks(steps: Iterator[T], is_dry: bool, hint: str) -> Iterator[T]:
+    """What was refused before the first write is a refusal; afterwards something is half done."""
+    has_begun = False
+    try:
+        for step in steps:
+            has_begun = True
+            yield step
+    except ApiError as error:
+        if has_begun and not is_dry:
+            raise Ended(f"{error}; what is listed above is done, and {hint}", Code.FAILED) from None
+        raise
+
+
+def _refuse_live(cluster: Cluster, scope: str | None, home: str) -> None:
+    live = removing.live_runs(cluster.api, scope, home)
+    if live:
+        one = live[0]
+        abort = f"`{cluster.world.command('abort', *one.what.split(), '-n', one.namespace)}`"
+        raise Refused(f"{_some(live)}: a live run would lose who drives it. Let it end, or {abort} goes back")
+
+
+def _warn_of_gates(found: Sequence[removing.Gated], cluster: Cluster) -> None:
+    for one in found[:MOST]:
+        out.note(f"warning: the template of {one.what} in {one.namespace} carries the gate {one.gate}")
+    if len(found) > MOST:
+        out.note(f"warning: and so do {len(found) - MOST} more")
+    if found:
+        run = cluster.world.command("gate", "run")
+        out.note(
+            "warning: pods that serve go on serving; every new one (a scale-up, an eviction, a rollout) stays out of service "
+            f"until somebody opens its gate: take the gate out of the templates, or keep `{run}` running"
+        )
+
+
+def _some(items: Iterable[object]) -> str:
+    texts = [str(item) for item in items]
+    return ", ".join(texts[:MOST]) + (f" and {len(texts) - MOST} more" if len(texts) > MOST else "")
+
+
+def _where(manifest: Manifest) -> str:
+    return f"{manifest} in {manifest.namespace}" if manifest.namespace else str(manifest)
+
+
+def _suffix(is_dry: bool) -> str:
+    return " (server dry run)" if is_dry else ""

@@ -1,0 +1,180 @@
+"""install and uninstall: what they refuse, say and leave alone. That they work is told on a real cluster (tests/e2e)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from inplace.model.meta import ObjectMeta
+from inplace.model.names import FINALIZER, RUN
+from inplace.model.policy import Lease, LeaseSpec
+from inplace.model.rollout import InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget
+from inplace.model.run import encode_run
+from inplace.runtime.manifests import CONTROLLER, OURS, manifests
+from tests.builders import NS, run
+from tests.cli.fakes import Command, FakeClock, FakeServer, web
+
+LIVE = "controller/inplace-system/inplace-controller/pod-a"
+
+
+def leader(renewed: str, holder: str = "pod-a") -> Lease:
+    spec = LeaseSpec(holder_identity=holder, renew_time=renewed)
+    return Lease(metadata=ObjectMeta(name=CONTROLLER, namespace="inplace-system"), spec=spec)
+
+
+def held(holder: str) -> Lease:
+    meta = ObjectMeta(
+        name="inplace-deployment-web",
+        namespace=NS,
+        annotations={RUN: encode_run(run())},
+        labels={"app.kubernetes.io/managed-by": "inplace"},
+    )
+    return Lease(metadata=meta, spec=LeaseSpec(holder_identity=holder, renew_time="2026-01-01T12:00:00Z"))
+
+
+def rollout(phase: Phase | None, finalizers: tuple[str, ...] = (FINALIZER, "other.example/x")) -> InPlaceRollout:
+    meta = ObjectMeta(name="web-2", namespace=NS, uid="u", resource_version="9", finalizers=finalizers)
+    spec = RolloutSpec(target=RolloutTarget(kind="Deployment", name="web"))
+    return InPlaceRollout(metadata=meta, spec=spec, status=RolloutStatus(phase=phase, lease="inplace-deployment-web"))
+
+
+def beating(server: FakeServer, clock: FakeClock) -> None:
+    """The leader renews its Lease whenever somebody waits."""
+    server.put("leases", leader("0"))
+
+    def renew() -> None:
+        server.put("leases", leader(str(clock.now)))
+
+    clock.on_sleep = renew
+
+
+def put_installed(server: FakeServer, namespace: str | None = None) -> None:
+    for manifest in manifests(namespace):
+        body: dict[str, Any] = {**manifest.body, "metadata": {"uid": "1", **manifest.body["metadata"]}}
+        server.put(manifest.resource.plural, body)
+
+
+def paths(server: FakeServer, method: str) -> list[str]:
+    return [request.path.rpartition("/")[2] for request in server.writes if request.method == method]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["install", "-n", "shop"], "it lives in inplace-system"),
+        (["uninstall", "-n", "shop"], "it lives in inplace-system"),
+        (["install", "--namespace-only", "--crds-only"], "exclude each other"),
+        (["uninstall", "--namespace-only", "--crds"], "exclude each other"),
+    ],
+)
+def test_usage(command: Command, server: FakeServer, words: list[str], why: str) -> None:
+    ran = command(*words)
+    assert ran.code == 2
+    assert why in ran.error
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_a_clients_dry_run_asks_no_cluster(command: Command, server: FakeServer, verb: str) -> None:
+    ran = command(verb, "--dry-run", "client")
+    assert (ran.code, ran.stderr, server.requests) == (0, "", [])
+    assert "deployment.apps/inplace-controller in inplace-system" in ran.stdout
+    only = command(verb, "--dry-run", "client", "--namespace-only", "-n", "shop")
+    assert {line.split()[2] for line in only.stdout.splitlines()} == {"shop"}
+
+
+def test_missing_rights_are_told_before_the_first_write(command: Command, server: FakeServer) -> None:
+    server.denied = {"patch clusterroles", "create deployments"}
+    ran = command("install")
+    assert ran.code == 5
+    assert "not patch clusterroles in the whole cluster, nor create deployments in namespace inplace-system" in ran.error
+    assert server.writes == []
+
+
+def test_too_old_a_cluster(command: Command, server: FakeServer) -> None:
+    server.minor = "33"
+    ran = command("install")
+    assert (ran.code, server.writes) == (5, [])
+    assert "needs 1.34" in ran.error
+
+
+def test_it_breaks_off_in_the_middle(command: Command, server: FakeServer) -> None:
+    put_installed(server)
+    server.refuse = {"/deployments/inplace-controller": "no more today"}
+    ran = command("install")
+    assert ran.code == 1
+    assert "deployment.apps/inplace-controller: no more today; what is listed above is done" in ran.error
+    assert "namespace/inplace-system unchanged" in ran.stdout
+
+
+def test_a_live_run_is_not_left_alone(command: Command, server: FakeServer, clock: FakeClock) -> None:
+    put_installed(server)
+    beating(server, clock)
+    server.put("leases", held(LIVE))
+    ran = command("uninstall")
+    assert ran.code == 5
+    assert ran.error == (
+        f"deploy/web in {NS} (held by {LIVE}): a live run would lose who drives it. "
+        f"Let it end, or `inplace abort deploy/web -n {NS}` goes back"
+    )
+    assert server.writes == []
+
+
+def test_a_rollout_that_the_controller_is_about_to_begin_is_live(
+    command: Command, server: FakeServer, clock: FakeClock
+) -> None:
+    put_installed(server)
+    beating(server, clock)
+    server.put("inplacerollouts", rollout(None))
+    ran = command("uninstall")
+    assert (ran.code, server.writes) == (5, [])
+    assert f"deploy/web in {NS} (InPlaceRollout web-2, not begun yet)" in ran.error
+
+
+def test_of_a_dead_controller_everything_is_removed_and_its_rollouts_are_let_go(
+    command: Command, server: FakeServer, clock: FakeClock
+) -> None:
+    put_installed(server)
+    server.put("leases", leader("0"), held(LIVE))
+    server.put("inplacerollouts", rollout("Progressing"))
+    began = clock.now
+    ran = command("uninstall")
+    assert ran.code == 0
+    assert clock.now - began >= 15
+    assert len(paths(server, "DELETE")) == len(manifests()) - 1
+    assert paths(server, "DELETE")[-1] == "inplace-system"
+    assert "inplacerollouts.inplace.dev" not in ran.stdout
+    assert server.objects["inplacerollouts"]["web-2"]["metadata"]["finalizers"] == ["other.example/x"]
+    assert "1 InPlaceRollout stay" in ran.stderr
+
+
+def test_rollouts_that_are_over_are_no_obstacle_but_to_the_definition(command: Command, server: FakeServer) -> None:
+    put_installed(server)
+    server.put("inplacerollouts", rollout("Succeeded", ()))
+    ran = command("uninstall", "--crds")
+    assert (ran.code, server.writes) == (5, [])
+    assert ran.error.startswith("there is 1 InPlaceRollout, which would go with the definition")
+    assert command("uninstall").code == 0
+
+
+def test_templates_with_the_gate_are_named(command: Command, server: FakeServer) -> None:
+    put_installed(server)
+    web(server)
+    ran = command("uninstall", "--dry-run", "server")
+    assert ran.code == 0
+    assert f"warning: the template of deploy/web in {NS} carries the gate inplace.dev/ready" in ran.stderr
+    assert "every new one (a scale-up, an eviction, a rollout) stays out of service" in ran.stderr
+    assert all(("dryRun", "All") in request.query for request in server.writes)
+    assert all(line.endswith(" (server dry run)") for line in ran.stdout.splitlines())
+
+
+def test_what_is_not_ours_stays(command: Command, server: FakeServer) -> None:
+    put_installed(server)
+    server.objects["namespaces"]["inplace-system"]["metadata"]["labels"] = {OURS[0]: "somebody-else"}
+    del server.objects["poddisruptionbudgets"]
+    ran = command("uninstall")
+    assert ran.code == 0
+    assert "namespace/inplace-system left as it is" in ran.stdout
+    assert "poddisruptionbudget.policy/inplace-controller in inplace-system not there" in ran.stdout
+    assert "inplace-system" not in paths(server, "DELETE")
