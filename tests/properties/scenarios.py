@@ -44,7 +44,7 @@ class App(msgspec.Struct, frozen=True):
     has_twin: bool = False
     """A ReplicaSet, or a ControllerRevision, that an earlier rollout left has the new template already."""
     budget: int | None = None
-    """`maxUnavailable` of a PodDisruptionBudget."""
+    """`maxUnavailable` of a PodDisruptionBudget; of a DaemonSet's pods it cannot be computed, and counts for nothing."""
     kind: Kind = "Deployment"
     is_parallel: bool = False
     """A StatefulSet's pods need not wait for each other."""
@@ -148,8 +148,7 @@ def apps(draw: st.DrawFn) -> App:
         held=draw(st.sampled_from([0, 0, 0, 1])),
         is_paused=kind == "Deployment" and draw(st.booleans()),
         has_twin=kind != "ReplicaSet" and not partition and draw(st.booleans()),
-        # A DaemonSet has no scale, so that a budget by number of pods that may be missing never counts (measured).
-        budget=draw(st.sampled_from([None, None, 1, 2])) if kind != "DaemonSet" else None,
+        budget=draw(st.sampled_from([None, None, 1, 2])),
     )
 
 

@@ -285,63 +285,6 @@ class TestLiveReplicaSet:
         assert live_of(of_deployment(deployment())) is None
 
 
-class TestDisturbed:
-    def reason(self, *sets: ReplicaSet, r: Run | None = None, **d: Any) -> str:
-        found = disturbed(observed(target=of_deployment(deployment(**d), *sets)), r or run(), Clocks({}, 0.0))
-        return found.reason if found else ""
-
-    def test_nothing_at_rest_nor_at_any_point_of_a_commit(self) -> None:
-        committing = run(commit=BEGUN)
-        assert self.reason(OLD_SET) == ""
-        for images, rs in ((OLD, OLD_SET), (OLD, NEW_SET), (NEW, NEW_SET), (NEW, RAISED)):
-            assert self.reason(rs, r=committing, images=images, paused=True) == ""
-        assert self.reason(RAISED, buried(), r=committing, images=NEW, paused=True) == ""
-
-    def test_somebody_started_a_rollout(self) -> None:
-        other = replica_set({"app": "x"}, name="web-9", uid="uid-9", replicas=1)
-        assert self.reason(OLD_SET, other).startswith("deploy/web has other active ReplicaSets (web-1, web-9)")
-        assert "(web-9)" in self.reason(OLD_SET, other, r=run(commit=BEGUN))
-
-    def test_an_active_tombstone(self) -> None:
-        """Scaled to 0 and back in that window, the newest ReplicaSet is revived."""
-        alive = msgspec.structs.replace(buried(), spec=replica_set(OLD).spec)
-        assert "other active ReplicaSets" in self.reason(NEW_SET, alive, r=run(commit=BEGUN), images=NEW)
-
-    def test_the_template_was_edited(self) -> None:
-        found = self.reason(OLD_SET, template_=template(OLD, hostNetwork=True))
-        assert found == "the template of deploy/web was edited in the middle (spec.hostNetwork)"
-
-    def test_what_was_edited_is_told_also_once_its_rollout_has_begun(self) -> None:
-        edited = template(OLD, hostNetwork=True)
-        young = replica_set(name="web-9", uid="uid-9", replicas=1, template_=edited)
-        found = self.reason(OLD_SET, young, template_=edited)
-        assert found == "the template of deploy/web was edited in the middle (spec.hostNetwork)"
-        young = replica_set({"app": "x"}, name="web-9", uid="uid-9", replicas=1)
-        assert self.reason(OLD_SET, young, images={"app": "x"}).startswith("somebody set container app of deploy/web to x")
-
-    def test_a_classic_rollout_to_the_runs_own_images(self) -> None:
-        young = replica_set(NEW, name="web-9", uid="uid-9", replicas=1)
-        assert self.reason(OLD_SET, young, images=NEW).endswith("(web-1, web-9): somebody started a rollout")
-
-    @pytest.mark.parametrize("paused", [True, False])
-    def test_paused_or_unpaused(self, paused: bool) -> None:
-        how = "paused" if paused else "unpaused"
-        assert self.reason(OLD_SET, paused=paused, r=run(paused=not paused)) == f"deploy/web was {how} in the middle"
-        assert self.reason(OLD_SET, paused=paused, r=run(paused=paused)) == ""
-
-    def test_somebody_set_another_image(self) -> None:
-        assert self.reason(OLD_SET, images={"app": "x"}) == "somebody set container app of deploy/web to x in the middle"
-        view = observed(target=of_replica_set(replica_set({"app": "x"})))
-        assert disturbed(view, run(), Clocks({}, 0.0)) == Broken("somebody set container app of rs/web-1 to x in the middle")
-
-    def test_a_rollback_knows_both_ways(self) -> None:
-        back = run(images=OLD, wanted=NEW, back="Failure")
-        assert self.reason(OLD_SET, r=back) == ""
-
-    def test_bare_pods_cannot_be_disturbed(self) -> None:
-        assert disturbed(observed(target=of_pods()), run(), Clocks({}, 0.0)) is None
-
-
 class Controllers:
     """The Deployment and its controllers, just enough to walk a commit from one end to the other."""
 

@@ -1,12 +1,10 @@
-"""Somebody else changes the workload under a run: what is noticed, and what is given back.
-
-What is noticed of Deployments: see `test_commit`.
-"""
+"""Somebody else changes the workload under a run: what is noticed, and what is given back."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from inplace.engine.actions import PauseTarget, SetStrategy
@@ -16,6 +14,7 @@ from inplace.engine.observed import Observed, PodFacts, Target
 from inplace.engine.templatefirst import ABOVE_ALL, ON_DELETE
 from inplace.model.names import TargetRef
 from inplace.model.run import Commit, Run
+from inplace.model.workloads import ReplicaSet
 from tests.builders import (
     LIVE_UID,
     NEW,
@@ -38,6 +37,9 @@ from tests.builders import (
 
 ROLLING: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
 BOTH = (revision(1), revision(2, NEW))
+OLD_SET, NEW_SET, RAISED = replica_set(OLD), replica_set(NEW), replica_set(NEW, revision=2)
+TOMBSTONE = replica_set(OLD, name="web-tomb", uid="uid-tomb", replicas=0, revision=1)
+BEGUN = Commit(paused=False, live_uid=LIVE_UID, revision=1)
 FOREIGN = {"app": "repo/app:9"}
 EDITED = template(NEW, terminationGracePeriodSeconds=7)
 SET = "somebody set container app of {} to repo/app:9 in the middle"
@@ -63,10 +65,67 @@ PODS = (of_revision("web-0", "web-1"), of_revision("web-1", "web-1"), of_revisio
 DAEMONS = (of_revision("web-a", "1"), of_revision("web-b", "2", NEW))
 
 
-def test_a_deployment_may_hold_what_somebody_had_set_before_the_run() -> None:
-    ahead = of_deployment(deployment(FOREIGN, paused=True), replica_set())
-    assert said(ahead, run(paused=True)) == SET.format("deploy/web")
-    assert said(ahead, run(paused=True, displaced=(FOREIGN,))) == ""
+class TestDeployment:
+    """Also in the middle of its commit."""
+
+    def reason(self, *sets: ReplicaSet, r: Run | None = None, **d: Any) -> str:
+        return said(of_deployment(deployment(**d), *sets), r or run())
+
+    def test_nothing_at_rest_nor_at_any_point_of_a_commit(self) -> None:
+        committing = run(commit=BEGUN)
+        assert self.reason(OLD_SET) == ""
+        for images, rs in ((OLD, OLD_SET), (OLD, NEW_SET), (NEW, NEW_SET), (NEW, RAISED)):
+            assert self.reason(rs, r=committing, images=images, paused=True) == ""
+        assert self.reason(RAISED, TOMBSTONE, r=committing, images=NEW, paused=True) == ""
+
+    def test_somebody_started_a_rollout(self) -> None:
+        other = replica_set({"app": "x"}, name="web-9", uid="uid-9", replicas=1)
+        assert self.reason(OLD_SET, other).startswith("deploy/web has other active ReplicaSets (web-1, web-9)")
+        assert "(web-9)" in self.reason(OLD_SET, other, r=run(commit=BEGUN))
+
+    def test_an_active_tombstone(self) -> None:
+        """Scaled to 0 and back in that window, the newest ReplicaSet is revived."""
+        alive = msgspec.structs.replace(TOMBSTONE, spec=replica_set(OLD).spec)
+        assert "other active ReplicaSets" in self.reason(NEW_SET, alive, r=run(commit=BEGUN), images=NEW)
+
+    def test_the_template_was_edited(self) -> None:
+        found = self.reason(OLD_SET, template_=template(OLD, hostNetwork=True))
+        assert found == "the template of deploy/web was edited in the middle (spec.hostNetwork)"
+
+    def test_what_was_edited_is_told_also_once_its_rollout_has_begun(self) -> None:
+        edited = template(OLD, hostNetwork=True)
+        young = replica_set(name="web-9", uid="uid-9", replicas=1, template_=edited)
+        found = self.reason(OLD_SET, young, template_=edited)
+        assert found == "the template of deploy/web was edited in the middle (spec.hostNetwork)"
+        young = replica_set({"app": "x"}, name="web-9", uid="uid-9", replicas=1)
+        assert self.reason(OLD_SET, young, images={"app": "x"}).startswith("somebody set container app of deploy/web to x")
+
+    def test_a_classic_rollout_to_the_runs_own_images(self) -> None:
+        young = replica_set(NEW, name="web-9", uid="uid-9", replicas=1)
+        assert self.reason(OLD_SET, young, images=NEW).endswith("(web-1, web-9): somebody started a rollout")
+
+    @pytest.mark.parametrize("paused", [True, False])
+    def test_paused_or_unpaused(self, paused: bool) -> None:
+        how = "paused" if paused else "unpaused"
+        assert self.reason(OLD_SET, paused=paused, r=run(paused=not paused)) == f"deploy/web was {how} in the middle"
+        assert self.reason(OLD_SET, paused=paused, r=run(paused=paused)) == ""
+
+    def test_somebody_set_another_image(self) -> None:
+        assert self.reason(OLD_SET, images={"app": "x"}) == "somebody set container app of deploy/web to x in the middle"
+        other = of_replica_set(replica_set({"app": "x"}))
+        assert said(other, run()) == "somebody set container app of rs/web-1 to x in the middle"
+
+    def test_a_rollback_knows_both_ways(self) -> None:
+        back = run(images=OLD, wanted=NEW, back="Failure")
+        assert self.reason(OLD_SET, r=back) == ""
+
+    def test_bare_pods_cannot_be_disturbed(self) -> None:
+        assert said(of_pods(), run()) == ""
+
+    def test_what_somebody_had_set_before_the_run_may_stand_there(self) -> None:
+        ahead = of_deployment(deployment(FOREIGN, paused=True), replica_set())
+        assert said(ahead, run(paused=True)) == SET.format("deploy/web")
+        assert said(ahead, run(paused=True, displaced=(FOREIGN,))) == ""
 
 
 class TestRevisioned:
