@@ -75,7 +75,7 @@ def run(
 
     scope = Scope(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
     check_access(cluster.api, scope)
-    _log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
+    log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
     controller = GateController(cluster.api, Rule(condition, label, default), scope, resync_seconds=resync)
     cluster.world.keep_gates(controller)
     return Code.DONE
@@ -90,7 +90,8 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
-def _log_lines(log_format: str) -> None:
+def log_lines(log_format: str) -> None:
+    """The log of a controller goes to stdout, a line for each thing that happened."""
     import structlog
 
     processors: dict[str, list[Any]] = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inplace.model.names import TargetRef
     from inplace.runtime.gates import GateController
     from inplace.runtime.host import Host
+    from inplace.runtime.manager import Manager
 
 
 def _connect(options: ConnectOptions) -> Connection:
@@ -51,11 +52,18 @@ def _keep_gates(controller: GateController) -> None:
     until_told(controller.stop, controller.run)
 
 
+def _run_manager(manager: Manager) -> None:
+    from inplace.cli.signals import until_told
+
+    until_told(manager.stop, manager.run)
+
+
 @dataclass
 class World:
     """`prog` is `inplace`, or `kubectl inplace` for the plugin; `args` is what followed it.
 
-    `make_host` None: sessions run on threads. `keep_gates` runs a gate controller until it is told to stop.
+    `make_host` None: sessions run on threads. `keep_gates` runs a gate controller until it is told to stop,
+    `run_manager` a whole controller.
     """
 
     prog: str = "inplace"
@@ -65,6 +73,7 @@ class World:
     make_host: Callable[[], Host | None] = lambda: None
     make_stopper: Callable[[float | None], Stopper] = _stopper
     keep_gates: Callable[[GateController], None] = _keep_gates
+    run_manager: Callable[[Manager], None] = _run_manager
     is_debugging: bool = False
 
     def same_command(self) -> str:

@@ -55,6 +55,19 @@ class Watched(Protocol):
     def reconciled(self, seconds: float, error: BaseException | None) -> None: ...
 
 
+class Unwatched:
+    """Nobody hears of it."""
+
+    def changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None:
+        pass
+
+    def warned(self, rollout: InPlaceRollout, message: str) -> None:
+        pass
+
+    def reconciled(self, seconds: float, error: BaseException | None) -> None:
+        pass
+
+
 class Controller:
     """`namespaces`: those it works in; none: all. `prepare` begins to watch, `lead` to work: between them it stands by.
 
@@ -69,18 +82,19 @@ class Controller:
         fence: Fence,
         watched: Watched,
         *,
-        make_workers: Callable[[Executor, Lock], StoppableWorkers] | None = None,
         size: int = 4,
         actions: int = 16,
     ) -> None:
         self.api = api
+        self.namespaces = namespaces
         self.leader = leader
         self.fence = fence
         self._watched = watched
-        self._make_workers = make_workers
         self._size = size
         self._log = structlog.get_logger()
         self._pool = ThreadPoolExecutor(actions, thread_name_prefix="action")
+        self.make_workers: Callable[[Executor, Lock], StoppableWorkers] | None = None
+        """A simulation's own."""
         self.queue: WorkQueue[Key] = WorkQueue(api.clock)
         self._carriers: dict[Key, tuple[str, Carrier]] = {}
         """With the uid of the rollout that each is for."""
@@ -135,8 +149,8 @@ class Controller:
         return key is not None
 
     def workers(self, executor: Executor, lock: Lock) -> StoppableWorkers:
-        if self._make_workers is not None:
-            return self._make_workers(executor, lock)
+        if self.make_workers is not None:
+            return self.make_workers(executor, lock)
         return PoolWorkers(self._pool, executor, lock, self.api.clock)
 
     def shared(self, namespace: str) -> Shared:

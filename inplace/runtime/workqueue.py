@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from inplace.kube.seam import Clock
@@ -38,6 +38,8 @@ class WorkQueue(Generic[K]):
         self._added = 0
         self._failures: dict[K, int] = {}
         self._is_shut_down = False
+        self.told: Callable[[], None] = lambda: None
+        """Called when there is something to take, or to wait less long for: for a simulation, which has no thread in `get`."""
 
     def __len__(self) -> int:
         """Items that could be taken now."""
@@ -59,6 +61,7 @@ class WorkQueue(Generic[K]):
                 self._added += 1
                 heapq.heappush(self._later, (due, self._added, item))
                 self._changed.notify()
+                self.told()
 
     def add_rate_limited(self, item: K, at_least_seconds: float = 0.0) -> None:
         """After a failure."""
@@ -122,6 +125,7 @@ class WorkQueue(Generic[K]):
         if item not in self._processing:
             self._ready.append(item)
             self._changed.notify()
+            self.told()
 
     def _ripen(self) -> None:
         """What is due is added. An entry that an earlier time has replaced is not in `_due` any more."""

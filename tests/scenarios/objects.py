@@ -24,6 +24,7 @@ GROUPS = {
     "EndpointSlice": ("discovery.k8s.io", "endpointslices"),
     "Lease": ("coordination.k8s.io", "leases"),
     "PodDisruptionBudget": ("policy", "poddisruptionbudgets"),
+    "InPlaceRollout": ("inplace.dev", "inplacerollouts"),
 }
 SHORT = {
     "po": "Pod",
@@ -37,6 +38,7 @@ SHORT = {
     "pdb": "PodDisruptionBudget",
     "slice": "EndpointSlice",
     "endpoints": "Endpoints",
+    "ipr": "InPlaceRollout",
 }
 
 
@@ -57,7 +59,8 @@ class Objects:
 
     def path(self, kind: str, name: str = "", subresource: str = "") -> str:
         group, plural = GROUPS[SHORT.get(kind, kind)]
-        root = f"/apis/{group}/v1" if group else "/api/v1"
+        version = "v1alpha1" if group == "inplace.dev" else "v1"
+        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
         return "/".join(filter(None, (root, "namespaces", self.stage.namespace, plural, name, subresource)))
 
     def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **query: str) -> Object:

@@ -24,6 +24,7 @@ from inplace.kube.errors import ConnectionFailed
 from inplace.kube.seam import Request, Response
 from inplace.model.run import Stop
 from inplace.runtime.gates import GateController
+from inplace.runtime.manager import Manager
 from inplace.runtime.session import Session
 from inplace.sim import Cluster
 from inplace.sim.api.kinds import PODS
@@ -145,7 +146,16 @@ class Command:
         self.transport = CommandTransport(stage, self, on_write)
         self.host = TaskHost(stage.scheduler, self.transport)
         self.host.tasks = stage.tasks
-        world = World("inplace", args, self._connect, lambda: self._clock, lambda: self.host, self._make_stopper, self._keep)
+        world = World(
+            "inplace",
+            args,
+            self._connect,
+            lambda: self._clock,
+            lambda: self.host,
+            self._make_stopper,
+            self._keep,
+            self._manage,
+        )
         self.task: Task = stage.tasks.start(lambda: run(world))
 
     @property
@@ -210,6 +220,25 @@ class Command:
                 task.wait(resync_at - now if due is None else min(due, resync_at - now))
         finally:
             pump.stop()
+
+    def _manage(self, manager: Manager) -> None:
+        """As `Manager.run`, alone and with one worker."""
+        controller, task = manager.controller, self.task
+        controller.make_workers = lambda executor, lock: self.host.workers(executor, lock, self._clock)
+        pumps = [SpeakingPump(self.host, reflector, task) for reflector in controller.reflectors]
+        for reflector in controller.reflectors:
+            reflector.cache.subscribe(lambda _old, _new: task.wake())
+        for pump in pumps:
+            pump.go_on()
+        controller.queue.told = task.wake
+        try:
+            while True:
+                while controller.step():
+                    self._clock.sleep(self.host.rtt_seconds())
+                task.wait(controller.queue.due_in())
+        finally:
+            for pump in pumps:
+                pump.stop()
 
 
 class VirtualStopper(Stopper):

@@ -1,0 +1,84 @@
+"""InPlaceRollouts and their controller, for scenarios: applied as a person would, watched by their status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.recorder import Object
+from tests.scenarios.scene import Scene
+from tests.scenarios.stage import Running
+
+CRD = Path(__file__).parents[2] / "deploy/crds/inplace.dev_inplacerollouts.yaml"
+OVER = ("Succeeded", "Failed", "RolledBack", "Aborted", "Refused")
+TARGETS = {"deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "rs": "ReplicaSet"}
+
+
+class Rollouts:
+    """Of one namespace, whose controller is `inplace controller` with no rival."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._install()
+
+    def control(self, *options: str) -> Running:
+        """Until the test ends, and leading."""
+        started = self.scene.stage.start("controller", "--no-leader-elect", *options)
+        self.scene.until(lambda: "leading" in started.stdout, f"the controller leads: {started.stdout}{started.stderr}", 60)
+        return started
+
+    def apply(self, name: str, target: str = "deploy/web", **spec: Any) -> Object:
+        """`app="app:2"` for the image of container app; anything else is of the spec."""
+        images = [{"container": key, "image": self.scene.image(spec.pop(key))} for key in ("app", "side") if key in spec]
+        kind, _, called = target.partition("/")
+        aim = {"kind": TARGETS[kind], "name": called} if kind in TARGETS else {"kind": "Pods", "selector": called}
+        whole = {"target": aim, "images": images, "drain": {"settleSeconds": 1}, **spec}
+        body = {k: v for k, v in whole.items() if v not in (None, [])}
+        (made,) = self.scene.create(
+            {"apiVersion": "inplace.dev/v1alpha1", "kind": "InPlaceRollout", "metadata": {"name": name}, "spec": body}
+        )
+        return made
+
+    def status(self, name: str) -> Object:
+        found: Object = self.scene.get(f"ipr/{name}").get("status", {})
+        return found
+
+    def phase(self, name: str) -> str:
+        return str(self.status(name).get("phase", ""))
+
+    def until(self, name: str, phase: str, seconds: float = 180) -> Object:
+        """Fails at once where it has ended in another way."""
+
+        def is_so() -> bool:
+            found = self.phase(name)
+            if found in OVER and found != phase:
+                raise Unexpected(self.status(name))
+            return found == phase
+
+        self.scene.until(is_so, f"{name} is {phase}", seconds)
+        return self.status(name)
+
+    def edit(self, name: str, **spec: Any) -> None:
+        self.scene.merge(f"ipr/{name}", {"spec": spec})
+
+    def ask(self, name: str, verb: str) -> None:
+        """As `kubectl annotate ipr/NAME inplace.dev/request=VERB`."""
+        self.scene.merge(f"ipr/{name}", {"metadata": {"annotations": {"inplace.dev/request": verb}}})
+
+    def check_conditions(self, name: str, *true: str) -> None:
+        conditions = self.status(name)["conditions"]
+        assert {c["type"] for c in conditions if c["status"] == "True"} == set(true), conditions
+        generation = self.scene.get(f"ipr/{name}")["metadata"]["generation"]
+        assert {c["observedGeneration"] for c in conditions} == {generation} == {self.status(name)["observedGeneration"]}
+
+    def _install(self) -> None:
+        root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        code, answer = self.scene.stage.request("POST", root, yaml.safe_load(CRD.read_text()))
+        assert code in (201, 409), answer
+        self.scene.until(lambda: self.scene.all("ipr") is not None, "InPlaceRollouts are served", 60)
+
+
+class Unexpected(Exception):
+    """A rollout has ended otherwise than the test says."""

@@ -1,0 +1,309 @@
+"""The controller: runs asked for by an InPlaceRollout, each of them judged as the command's are."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.recorder import Rules
+from tests.scenarios.facts import any_closed, any_patched, back
+from tests.scenarios.manifests import pod, replicaset, service
+from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.scene import SETTLE, Scene
+from tests.scenarios.story import KINDS, Kind, Story
+
+ONE = {"maxUnavailable": 1}
+
+
+@pytest.fixture
+def rollouts(scene: Scene) -> Rollouts:
+    return Rollouts(scene)
+
+
+@KINDS
+def test_each_kind_by_one_rollout(scene: Scene, rollouts: Rollouts, kind: Kind) -> None:
+    """As the command would have done it, status and conditions say so, and then nobody writes any more."""
+    story = Story(scene, kind)
+    rollouts.control()
+    rollouts.apply("up", kind.web, app="app:2", strategy=ONE)
+    status = rollouts.until("up", "Succeeded")
+    assert {k: status[k] for k in ("desired", "updated", "ready", "draining", "failed")} == {
+        "desired": kind.pods,
+        "updated": kind.pods,
+        "ready": kind.pods,
+        "draining": 0,
+        "failed": 0,
+    }
+    rollouts.check_conditions("up", "Ready")
+    scene.witness.check(Rules(1, f"{scene.get(kind.web)['kind']}/web", upgraded=kind.pods, writes_per_pod=3))
+    story.check("app:2")
+    assert story.revisions() == {1: "app:1", 2: "app:2"}
+    assert story.outcome == "Succeeded"
+
+
+def test_bare_pods_and_a_replica_set(scene: Scene, rollouts: Rollouts) -> None:
+    scene.deploy(pod("a", scene.image("app:1")), pod("b", scene.image("app:1")), count=2)
+    rollouts.control()
+    rollouts.apply("bare", "pods/app in (a,b)", app="app:2", strategy=ONE)
+    rollouts.until("bare", "Succeeded")
+    assert scene.on_image("app:2") == {"a", "b"}
+    scene.check_same_pods()
+    scene.deploy(replicaset("rs", scene.image("app:1"), replicas=2), count=4)
+    rollouts.apply("set", "rs/rs", app="app:2", strategy=ONE)
+    rollouts.until("set", "Succeeded")
+    assert len(scene.on_image("app:2")) == 4
+    scene.check_same_pods()
+    scene.check_no_orphans()
+
+
+def test_steps_with_pauses_and_every_way_past_them(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(4)
+    rollouts.control()
+    steps = [{"pods": 1}, {"pause": {}}, {"pods": 2}, {"pause": {}}, {"pods": 3}, {"pause": {}}, {"pods": "100%"}]
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps})
+
+    status = rollouts.until("up", "Paused")
+    assert (status["updated"], status["stepIndex"]) == (1, 1)
+    rollouts.check_conditions("up", "Paused", "Stalled")
+    shown = scene.inplace("status", "deploy/web")
+    assert "Paused" in shown.stdout
+    assert "inplace resume deploy/web" in shown.stderr
+    refused = scene.inplace(*scene.command(app="app:3"))
+    assert refused.code == 5, "the controller holds the lock of what it has paused"
+
+    promoted = scene.inplace("promote", "deploy/web")
+    assert (promoted.code, "goes on, driven by controller/" in promoted.stdout) == (0, True), promoted
+    scene.until(lambda: rollouts.status("up").get("stepIndex") == 3 and rollouts.phase("up") == "Paused", "the second pause")
+    assert len(scene.on_image("app:2")) == 2
+
+    rollouts.ask("up", "promote")
+    scene.until(lambda: rollouts.status("up").get("stepIndex") == 5 and rollouts.phase("up") == "Paused", "the third pause")
+    assert len(scene.on_image("app:2")) == 3
+    assert "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {})
+
+    rollouts.edit("up", strategy={**ONE, "steps": [*steps[:5], {"pods": "100%"}]})
+    rollouts.until("up", "Succeeded")
+    scene.check(upgraded=4)
+    scene.check_same_pods()
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=4)
+    times = rollouts.status("up")["steps"]
+    assert [step["step"] for step in times] == ["up to 1", "pause", "up to 2", "pause", "up to 3", "up to 100%"]
+    assert all(step["startedAt"] <= step["finishedAt"] for step in times)
+
+
+def test_paused_by_the_spec_and_by_a_verb(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(4)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE, paused=True)
+    rollouts.until("up", "Waiting")
+    assert scene.our_writes() == []
+    rollouts.edit("up", paused=False)
+    scene.until_seen(back(scene.image("app:2"), 1), "the first pod is back")
+    rollouts.edit("up", paused=True)
+    rollouts.until("up", "Paused")
+    assert len(scene.on_image("app:2")) < 4
+    scene.check_no_orphans()
+    rollouts.edit("up", paused=False)
+    rollouts.until("up", "Progressing")
+    paused = scene.inplace("pause", "deploy/web")
+    assert paused.code == 0, paused
+    rollouts.until("up", "Paused")
+    resumed = scene.inplace("resume", "deploy/web")
+    assert resumed.code == 0, resumed
+    rollouts.until("up", "Succeeded")
+    scene.check(upgraded=4)
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=4)
+
+
+@KINDS
+def test_abort_in_the_middle(scene: Scene, rollouts: Rollouts, kind: Kind) -> None:
+    story = Story(scene, kind)
+    rollouts.control()
+    rollouts.apply("up", kind.web, app="app:2", strategy=ONE)
+    story.one_is_done("app:2")
+    aborted = scene.inplace("abort", kind.web)
+    assert aborted.code == 0, aborted
+    status = rollouts.until("up", "Aborted")
+    assert "aborted" in status["message"]
+    rollouts.check_conditions("up", "Stalled")
+    story.check("app:1")
+
+
+def test_undo_right_after_and_to_a_revision(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    rollouts.control()
+    for name, ref in (("two", "app:2"), ("three", "app:3")):
+        rollouts.apply(name, app=ref, strategy=ONE)
+        rollouts.until(name, "Succeeded")
+    rollouts.apply("back", undo={}, strategy=ONE)
+    rollouts.until("back", "Succeeded")
+    scene.check_runs(2, app="app:2")
+    rollouts.apply("first", undo={"toRevision": 1}, strategy=ONE)
+    rollouts.until("first", "Succeeded")
+    scene.check_runs(2, app="app:1")
+    scene.check_same_pods()
+    told = scene.inplace("history", "deploy/web").stdout
+    assert "inplacerollout/first" in told
+
+
+def test_a_bad_image_fails_and_a_good_one_takes_over(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(3)
+    rollouts.control()
+    rollouts.apply("bad", app="app:crash", strategy=ONE)
+    status = rollouts.until("bad", "Failed")
+    assert status["failed"] == 1
+    assert status["failures"][0]["reason"] in ("CrashLoopBackOff", "ContainerFailed", "Error")
+    rollouts.check_conditions("bad", "Stalled")
+    rollouts.apply("good", app="app:2", strategy=ONE)
+    rollouts.until("good", "Succeeded")
+    scene.check_same_pods()
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+    assert rollouts.phase("bad") == "Failed"
+
+
+def test_a_failure_rolls_back_where_the_spec_says_so(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(3)
+    rollouts.control()
+    rollouts.apply("bad", app="app:crash", strategy=ONE, failure={"action": "Rollback"})
+    status = rollouts.until("bad", "RolledBack")
+    assert "rolled back" in status["message"]
+    scene.check_same_pods()
+    scene.check_consistent("app:1", {1: "app:1"}, outcome="RolledBack")
+
+
+def test_a_busy_target_waits_or_is_refused(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(3)
+    rollouts.control()
+    upgrade = scene.start("--steps", "34%,pause:20s,100%", app="app:2")
+    scene.until_seen(any_closed, "the command is at work")
+    rollouts.apply("no", app="app:3", strategy=ONE, onBusy="Refuse")
+    rollouts.apply("later", app="app:3", strategy=ONE)
+    status = rollouts.until("no", "Refused")
+    assert "held by" in status["message"]
+    rollouts.until("later", "Waiting")
+    scene.end(upgrade)
+    rollouts.until("later", "Succeeded")
+    scene.check_consistent("app:3", {1: "app:1", 2: "app:2", 3: "app:3"})
+    scene.check_same_pods()
+
+
+def test_a_target_that_comes_later_and_one_that_goes(scene: Scene, rollouts: Rollouts) -> None:
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    status = rollouts.until("up", "Waiting")
+    assert "does not exist" in status["message"]
+    scene.web(2)
+    rollouts.until("up", "Paused")
+    scene.delete("deploy/web")
+    rollouts.ask("up", "resume")
+    status = rollouts.until("up", "Failed")
+    assert "deleted" in status["message"]
+
+
+@pytest.mark.parametrize(("on_delete", "ref"), [("Release", None), ("Abort", "app:1")], ids=["release", "abort"])
+def test_the_rollout_is_deleted_in_the_middle(scene: Scene, rollouts: Rollouts, on_delete: str, ref: str | None) -> None:
+    scene.web(3)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE, onDelete=on_delete)
+    scene.until_seen(back(scene.image("app:2"), 1), "the first pod is back")
+    scene.delete("ipr/up")
+    scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 120)
+    scene.check_no_orphans()
+    scene.check_same_pods()
+    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
+    if ref is None:
+        assert 1 <= len(scene.on_image("app:2")) < 3
+        scene.upgrade(*SETTLE, settle=None, app="app:2")
+    scene.check_runs(3, app=ref or "app:2")
+
+
+def test_what_is_over_goes_when_its_time_has_come(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(1)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE, ttlSecondsAfterFinished=5)
+    rollouts.until("up", "Succeeded")
+    scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 60)
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=1)
+
+
+def test_a_controller_is_killed_and_the_next_goes_on(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(3)
+    first = rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE)
+    scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
+    first.send(signal.SIGKILL)
+    first.wait()
+    run = scene.stored_run()
+    rollouts.control()
+    rollouts.until("up", "Succeeded")
+    assert scene.stored_run()["id"] == run["id"]
+    scene.check(upgraded=3, writes=None)
+    scene.check_same_pods()
+    scene.check_restarts(*[{"app": 1}] * 3)
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+
+
+def test_restarted_it_lets_what_is_over_be_and_holds_what_is_paused(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    first = rollouts.control()
+    rollouts.apply("done", app="app:2", strategy=ONE)
+    rollouts.until("done", "Succeeded")
+    rollouts.apply("half", app="app:3", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.until("half", "Paused")
+    first.send(signal.SIGTERM)
+    first.wait()
+    writes = scene.witness.version()
+    rollouts.control()
+    scene.until(lambda: scene.inplace("promote", "deploy/web").code == 0, "the new one obeys", 60)
+    rollouts.until("half", "Succeeded")
+    assert rollouts.phase("done") == "Succeeded"
+    assert scene.witness.version() > writes
+    scene.check_consistent("app:3", {1: "app:1", 2: "app:2", 3: "app:3"}, replicas=2)
+    scene.check_same_pods()
+
+
+def test_many_at_once(scene: Scene, rollouts: Rollouts) -> None:
+    """As many runs as there are targets, by one controller."""
+    from tests.scenarios.manifests import deployment
+
+    names = [f"web-{n}" for n in range(4)]
+    made = [made for name in names for made in (deployment(name, scene.image("app:1"), replicas=2), service(name))]
+    scene.deploy(*made, count=8)
+    rollouts.control()
+    for name in names:
+        rollouts.apply(name, f"deploy/{name}", app="app:2", strategy=ONE)
+    for name in names:
+        rollouts.until(name, "Succeeded")
+    assert len(scene.on_image("app:2")) == 8
+    scene.check_same_pods()
+    scene.check_no_orphans()
+    scene.check_restarts(*[{"app": 1}] * 8)
+
+
+def test_upgrade_leaves_it_to_the_controller_and_follows(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    rollouts.control()
+    left = scene.start("--controller", "--max-unavailable", "1", app="app:2")
+    scene.until_seen(any_closed, "the controller is at work")
+    left.send(signal.SIGINT)
+    ended = left.wait()
+    assert ended.code == 130, ended
+    assert "goes on in the cluster" in ended.stderr
+    again = scene.upgrade("--controller", "--max-unavailable", "1", app="app:2")
+    assert "does that already" in again.said
+    assert again.report["outcome"] == "Succeeded"
+    scene.check(upgraded=2)
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
+    assert len(scene.all("ipr")) == 1
+
+
+def test_what_cannot_be_is_refused_in_words_and_nothing_is_written(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(1)
+    rollouts.control()
+    since = scene.witness.version()
+    rollouts.apply("no", strategy=ONE, app=None, images=[{"container": "nobody", "image": "x:1"}])
+    status = rollouts.until("no", "Refused")
+    assert "nobody" in status["message"]
+    assert scene.our_writes(since) == []
+    rollouts.check_conditions("no", "Stalled")
