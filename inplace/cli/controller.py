@@ -22,7 +22,9 @@ from inplace.cli.world import Cluster
 def controller(
     connect: Callable[[], Cluster], all_namespaces: bool, also: tuple[str, ...], leader_elect: bool, log_format: str | None
 ) -> Code:
-    """Carry out the InPlaceRollouts of one, several or all namespaces, until told to stop.
+    """Carry out InPlaceRollouts, until told to stop.
+
+    Those of one namespace, of several or of all.
 
     \b
       inplace controller -A
