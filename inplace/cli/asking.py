@@ -11,6 +11,7 @@ from contextlib import suppress
 import msgspec
 
 from inplace.cli import out
+from inplace.cli.exits import Code, Ended
 from inplace.cli.world import Cluster
 from inplace.kube.errors import NotFound
 from inplace.kube.resources import LEASES
@@ -74,7 +75,16 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
     with suppress(NotFound):
         body = {"metadata": {"annotations": {REQUEST: verb}}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
-    out.note(f"asked {lease.spec.holder_identity} to {verb} {target}")
+    holder = lease.spec.holder_identity
+    out.note(f"asked {holder} to {verb} {target}")
+    try:
+        return _answer(cluster, target, lease, until_it_ends=until_it_ends)
+    except KeyboardInterrupt:
+        raise Ended(f"interrupted; {holder} stays asked to {verb} {target}", Code.INTERRUPTED) from None
+
+
+def _answer(cluster: Cluster, target: TargetRef, lease: Lease, *, until_it_ends: bool) -> Answer:
+    """Waits for it."""
     clock, last = cluster.api.clock, _pulse(cluster, lease)
     changed_at = clock.monotonic()
     while True:

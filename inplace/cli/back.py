@@ -11,7 +11,7 @@ from inplace.cli import out
 from inplace.cli.asking import LetGo, NoHolder, Obeyed, ask, stored_run
 from inplace.cli.driving import Showing, drive
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import POSITIVE_DURATION, connected, output_option, run_options, selector_option
+from inplace.cli.options import POSITIVE_DURATION, connected, dry_run_option, output_option, run_options, selector_option
 from inplace.cli.upgrade import asked_run
 from inplace.cli.verbs import how_it_ended, opened
 from inplace.cli.world import Cluster
@@ -33,8 +33,9 @@ UNDO_EXAMPLES = """\
 def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, output: str | None, quiet: bool) -> int:
     """Break a run off and go back to the images before, in place.
 
-    Leaves nothing of the run on the pods or the workload. To stop halfway and go on later, use `pause`. A run whose commit has
-    begun is finished first, and then undone. A living holder is asked to go back, and waited for; else it is done here.
+    Leaves nothing of the run on the pods or the workload; a template that its owner had changed before the run stays. To stop
+    halfway and go on later, use `pause`. A run whose commit has begun is finished first, and then undone. A living holder is
+    asked to go back, and waited for; else it is done here.
 
     Exit codes: 0 the pods run what they ran before, else as for `upgrade`; 5 where there is no run.
     """
@@ -63,6 +64,7 @@ def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
 @click.option("--to-revision", type=click.IntRange(min=1), metavar="N", help="A revision of the history (the one before).")
 @run_options
 @click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
+@dry_run_option
 @output_option("json")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @connected
@@ -75,6 +77,7 @@ def undo(
     to_revision: int | None,
     given: dict[str, Any],
     timeout: float | None,
+    dry_run: str,
     output: str | None,
     quiet: bool,
 ) -> int:
@@ -87,8 +90,13 @@ def undo(
     Exit codes: as for `upgrade`.
     """
     cluster, target = opened(connect, words, selector)
-    _make_room(cluster, target)
     asked = asked_run(cluster, target, {}, given)
+    if dry_run != "none":
+        from inplace.cli.plan import show
+
+        look = lambda session: session.preview_undo(asked, to_revision, given)  # noqa: E731
+        return show(cluster, asked, look, output, is_dry=True, on_server=dry_run == "server")
+    _make_room(cluster, target)
     how = Showing(output == "json", quiet, timeout, ctx.obj.same_command())
     return drive(cluster, target, lambda session, told: session.undo(asked, to_revision, given, told), how)
 

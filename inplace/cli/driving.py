@@ -120,16 +120,17 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
                 out.note(line)
             return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
         case NothingToDo(message=message):
-            _say(message, "NothingToDo", target, how)
+            say(message, "NothingToDo", target, is_json=how.is_json)
             return Code.DONE
         case StillPaused(run=run):
-            _say(f"{target} is {run.message or 'paused'}", "Paused", target, how)
+            say(f"{target} is {run.message or 'paused'}", "Paused", target, is_json=how.is_json)
             out.note(f"go on with: {resume}")
             return Code.DONE if how.wanted == "Paused" else Code.STOPPED
 
 
-def _say(message: str, outcome: str, target: TargetRef, how: Showing) -> None:
-    if how.is_json:
+def say(message: str, outcome: str, target: TargetRef, *, is_json: bool) -> None:
+    """Instead of a summary."""
+    if is_json:
         out.as_json({"v": 1, "target": str(target), "namespace": target.namespace, "outcome": outcome, "message": message})
     else:
         out.data(message)

@@ -6,8 +6,7 @@ object changed since it was read, and is looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from inplace.cli.exits import Code, Ended
 from inplace.engine.actions import (
@@ -34,13 +33,13 @@ from inplace.kube.errors import ApiError, Conflict
 from inplace.model.record import ContainerBefore, Record
 from inplace.model.run import Run, lease_name
 from inplace.runtime.executor import Executor
-from inplace.runtime.session import Preview, Session
+from inplace.runtime.session import NothingToDo, Preview, Session
 
 TRIES = 3
 
 
-def send(session: Session, preview: Preview, asked: Run, given: Mapping[str, Any]) -> None:
-    """Raises `Ended` with everything that the API server refuses, in one line."""
+def send(session: Session, preview: Preview, look: Callable[[Session], Preview | NothingToDo]) -> None:
+    """`look` is asked again where something has changed. Raises `Ended` with all that the API server refuses, in one line."""
     executor = Executor(session.api, session.target.namespace, session.watches, dry_run=True)
     refusals: dict[str, str] = {}
     for number in range(TRIES):
@@ -59,7 +58,10 @@ def send(session: Session, preview: Preview, asked: Run, given: Mapping[str, Any
         if number == TRIES - 1:
             refusals |= conflicts
         else:
-            preview = session.preview(asked, given)
+            looked = look(session)
+            if isinstance(looked, NothingToDo):
+                break
+            preview = looked
     if refusals:
         text = "; ".join(f"{what}: {why}" for what, why in refusals.items())
         raise Ended(f"the API server refuses (server dry run) to {text}", Code.REFUSED)

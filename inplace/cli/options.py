@@ -144,6 +144,15 @@ def output_option(*formats: str) -> Callable[[F], F]:
     return click.option("-o", "--output", type=click.Choice(formats), help=f"Print {' or '.join(formats)}.")
 
 
+def dry_run_option(command: F) -> F:
+    return click.option(
+        "--dry-run",
+        type=click.Choice(("none", "client", "server")),
+        default="none",
+        help="client: as `plan`; server: let the API server judge each kind of write, too.",
+    )(command)
+
+
 _UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "steps",

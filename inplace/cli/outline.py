@@ -58,9 +58,7 @@ class Outline(msgspec.Struct, frozen=True, rename="camel"):
     warnings: tuple[str, ...]
 
 
-def outline(
-    preview: Preview, asked: Run, verdict: Ready | NoChange, now: float, more_warnings: tuple[str, ...] = ()
-) -> Outline:
+def outline(preview: Preview, verdict: Ready | NoChange, now: float, more_warnings: tuple[str, ...] = ()) -> Outline:
     run, observed = preview.run, preview.observed
     desired = workload.desired(observed)
     return Outline(
@@ -68,7 +66,7 @@ def outline(
         target=str(run.target),
         namespace=run.target.namespace,
         changes=isinstance(verdict, Ready),
-        first=_first(preview, asked),
+        first=_first(preview),
         images=tuple(Change(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
         gate=run.options.gate,
         steps=tuple(_step(step, desired) for step in run.options.steps),
@@ -82,12 +80,14 @@ def outline(
     )
 
 
-def _first(preview: Preview, asked: Run) -> str:
-    run = preview.run
+def _first(preview: Preview) -> str:
+    run, asked = preview.run, preview.asked
     if not preview.resuming:
         return ""
     if run.commit is not None and asked.images and run.asked_images != asked.images:
         return f"first finishes the commit of {images_text(run.asked_images)}, as shown here"
+    if run.id == asked.id:
+        return "takes the pods over from the run before, which is not at its end"
     if run.outcome == "Paused":
         return "its run is paused: only `inplace resume` goes on"
     begun = f" begun at {run.started_at}" if run.started_at else ""

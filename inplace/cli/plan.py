@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from inplace.cli import out
+from inplace.cli.driving import say
 from inplace.cli.exits import Code
 from inplace.cli.options import connected, output_option, run_options, selector_option, understood
 from inplace.cli.outline import Outline, details, headline, outline
@@ -17,7 +18,7 @@ from inplace.cli.world import Cluster
 from inplace.engine.preflight import Refusal
 from inplace.model.run import Run
 from inplace.runtime.rights import Purpose, missing_rights, rights_for, told
-from inplace.runtime.session import Refused, Session, identity
+from inplace.runtime.session import NothingToDo, Preview, Refused, Session, identity
 
 
 @click.command()
@@ -45,31 +46,34 @@ def plan(
     require_template(target, images)
     cluster = connect()
     asked = asked_run(cluster, target, images, given)
-    return show(cluster, asked, given, output, wants_exit_code=exit_code)
+    return show(cluster, asked, lambda session: session.preview(asked, given), output, wants_exit_code=exit_code)
 
 
 def show(
     cluster: Cluster,
     asked: Run,
-    given: dict[str, Any],
+    look: Callable[[Session], Preview | NothingToDo],
     output: str | None,
     *,
     is_dry: bool = False,
     on_server: bool = False,
     wants_exit_code: bool = False,
 ) -> Code:
-    """Raises what is expected; `Refused` where the upgrade would be."""
+    """What `look` finds. Raises what is expected; `Refused` where the upgrade, or the undo, would be."""
     purpose: Purpose = "upgrade" if on_server else "look"
     with Session(cluster.api, asked.target, identity(), purpose, out.note, cluster.world.make_host()) as session:
-        preview = session.preview(asked, given)
+        preview = look(session)
+        if isinstance(preview, NothingToDo):
+            say(preview.message, "NothingToDo", asked.target, is_json=output == "json")
+            return Code.DONE
         if isinstance(preview.verdict, Refusal):
             raise Refused(preview.verdict.message)
         warnings = () if on_server else _rights_warning(cluster, asked)
-        found = outline(preview, asked, preview.verdict, cluster.api.clock.monotonic(), warnings)
+        found = outline(preview, preview.verdict, cluster.api.clock.monotonic(), warnings)
         if on_server and found.changes:
             from inplace.cli.dryrun import send
 
-            send(session, preview, asked, given)
+            send(session, preview, look)
     if output == "json":
         out.as_json(found)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from inplace.cli import out
-from inplace.cli.exits import Code
+from inplace.cli.exits import Code, Ended
 from inplace.cli.options import connected, selector_option
 from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
@@ -44,7 +44,12 @@ def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
 
     with cluster.world.make_stopper(None) as stopper:
         work = Repair(cluster.api, identity(), tell, stopper.attach, cluster.world.make_host(), dry_run=dry_run)
-        is_clean = work.repair(None if all_namespaces else cluster.namespace, target)
+        try:
+            is_clean = work.repair(None if all_namespaces else cluster.namespace, target)
+        except KeyboardInterrupt:
+            has_begun = not dry_run and any(line.about == "done" for line in said)
+            what = "what was told so far was begun" if has_begun else "nothing was changed"
+            raise Ended(f"interrupted; {what}", Code.INTERRUPTED) from None
     if not said:
         out.data("nothing to repair")
     return Code.DONE if is_clean else Code.FAILED

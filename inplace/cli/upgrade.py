@@ -17,6 +17,7 @@ from inplace.cli.options import (
     POSITIVE_DURATION,
     connected,
     controller_option,
+    dry_run_option,
     output_option,
     run_options,
     selector_option,
@@ -42,12 +43,7 @@ EXAMPLES = """\
 @selector_option
 @run_options
 @click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
-@click.option(
-    "--dry-run",
-    type=click.Choice(("none", "client", "server")),
-    default="none",
-    help="client: as `plan`; server: let the API server judge each kind of write, too.",
-)
+@dry_run_option
 @controller_option
 @output_option("json")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
@@ -80,7 +76,8 @@ def upgrade(
     if dry_run != "none":
         from inplace.cli.plan import show
 
-        return show(cluster, asked, given, output, is_dry=True, on_server=dry_run == "server")
+        look = lambda session: session.preview(asked, given)  # noqa: E731
+        return show(cluster, asked, look, output, is_dry=True, on_server=dry_run == "server")
     how = Showing(output == "json", quiet, timeout, world.same_command(), follows=with_controller)
     if with_controller:
         from inplace.cli.controlled import hand_over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import click
 import msgspec
@@ -11,12 +12,12 @@ from inplace.cli import out
 from inplace.cli.asking import LetGo, Obeyed, ask, open_run
 from inplace.cli.driving import Showing, drive
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import POSITIVE_DURATION, connected, output_option, selector_option, understood
+from inplace.cli.options import POSITIVE_DURATION, F, connected, output_option, selector_option, understood
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
 from inplace.engine.resume import stands_at_pause
 from inplace.model.names import TargetRef
-from inplace.model.run import Run
+from inplace.model.run import Run, Verb
 from inplace.runtime.session import Refused
 
 
@@ -44,21 +45,16 @@ def pause(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
             return drive(cluster, target, lambda session, told: session.pause(told), how)
 
 
-@click.command()
-@click.argument("words", nargs=-1, metavar="TARGET")
-@selector_option
-@click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
-@output_option("json")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
-@connected
-def resume(
-    connect: Callable[[], Cluster],
-    words: tuple[str, ...],
-    selector: str,
-    timeout: float | None,
-    output: str | None,
-    quiet: bool,
-) -> int:
+def going_on(command: F) -> click.Command:
+    """A command with the words and options of one that drives a run on."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+    timeout = click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
+    words = click.argument("words", nargs=-1, metavar="TARGET")
+    return click.command()(words(selector_option(timeout(output_option("json")(quiet(connected(command)))))))
+
+
+@going_on
+def resume(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, **how: Any) -> int:
     """Go on with a paused or broken-off run, past the pause at which it stands.
 
     A living holder is asked to go on (past a pause with a time, say); else the run is driven here, as `upgrade` would.
@@ -66,32 +62,11 @@ def resume(
     Exit codes: as for `upgrade`; 5 where there is no run.
     """
     cluster, target = opened(connect, words, selector)
-    how = Showing(output == "json", quiet, timeout, again=cluster.command("resume", target))
-    match ask(cluster, target, "resume", until_it_ends=False):
-        case Obeyed(holder=holder):
-            out.data(f"{target} goes on, driven by {holder}")
-            return Code.DONE
-        case LetGo(run=run) if run is None or run.outcome == "Succeeded":
-            return say_done(target)
-        case _:
-            return drive(cluster, target, lambda session, told: session.resume(told), how)
+    return _go_on(cluster, target, "resume", **how)
 
 
-@click.command()
-@click.argument("words", nargs=-1, metavar="TARGET")
-@selector_option
-@click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
-@output_option("json")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
-@connected
-def promote(
-    connect: Callable[[], Cluster],
-    words: tuple[str, ...],
-    selector: str,
-    timeout: float | None,
-    output: str | None,
-    quiet: bool,
-) -> int:
+@going_on
+def promote(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, **how: Any) -> int:
     """Go on past the pause at which a run stands, by hand or for a time.
 
     As `resume`, but refused where the run stands at no pause of its steps.
@@ -103,14 +78,18 @@ def promote(
     if not stands_at_pause(run):
         how_on = f"; {cluster.command('resume', target)} goes on" if run.outcome is not None else ""
         raise Refused(f"{target} in {target.namespace} stands at no pause of its steps{how_on}")
-    how = Showing(output == "json", quiet, timeout, again=cluster.command("resume", target))
-    match ask(cluster, target, "promote", until_it_ends=False):
+    return _go_on(cluster, target, "promote", **how)
+
+
+def _go_on(cluster: Cluster, target: TargetRef, verb: Verb, timeout: float | None, output: str | None, quiet: bool) -> int:
+    match ask(cluster, target, verb, until_it_ends=False):
         case Obeyed(holder=holder):
             out.data(f"{target} goes on, driven by {holder}")
             return Code.DONE
-        case LetGo(run=ended) if ended is None or ended.outcome == "Succeeded":
+        case LetGo(run=run) if run is None or run.outcome == "Succeeded":
             return say_done(target)
         case _:
+            how = Showing(output == "json", quiet, timeout, again=cluster.command("resume", target))
             return drive(cluster, target, lambda session, told: session.resume(told), how)
 
 

@@ -50,9 +50,10 @@ Result = Summary | NothingToDo | StillPaused
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """What an upgrade would be judged on now."""
+    """What an upgrade would be judged on now. `asked`: as a new run would be; `run`: as it would be driven."""
 
     observed: Observed
+    asked: Run
     run: Run
     resuming: bool
     verdict: checking.Verdict
@@ -106,7 +107,15 @@ class Session:
 
     def preview(self, asked: Run, given: Mapping[str, Any]) -> Preview:
         """Judges, and changes nothing. Raises `Refused` where a stored run cannot be read."""
+        return self._previewed(asked, given, self._stored())
+
+    def preview_undo(self, asked: Run, to_revision: int | None, given: Mapping[str, Any]) -> Preview | NothingToDo:
+        """As `preview`, of `undo`."""
         stored = self._stored()
+        wanted = self._assessor.undoing(asked, to_revision, given, stored)
+        return wanted if isinstance(wanted, NothingToDo) else self._previewed(wanted, given, stored)
+
+    def _previewed(self, asked: Run, given: Mapping[str, Any], stored: Run | None) -> Preview:
         match self._assessor.decide(asked, given, stored):
             case resuming.Begin(run=run, resuming=is_resumed):
                 pass
@@ -116,8 +125,9 @@ class Session:
                 run, is_resumed = asked, False
         observed = self._look(run)
         if not run.images:
-            return Preview(observed, run, is_resumed, checking.NoChange())
-        return Preview(observed, run, is_resumed, checking.preflight(observed, run, lease_name(self.target), is_resumed))
+            return Preview(observed, asked, run, is_resumed, checking.NoChange())
+        verdict = checking.preflight(observed, run, lease_name(self.target), is_resumed)
+        return Preview(observed, asked, run, is_resumed, verdict)
 
     def upgrade(self, asked: Run, given: Mapping[str, Any], on_frame: OnFrame) -> Result:
         """To the end. Raises `Refused`, `Held`, `ApiError` before the first write; `LostLock`, `Left`, `Abandoned` after."""

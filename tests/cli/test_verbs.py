@@ -8,7 +8,7 @@ import pytest
 
 from inplace.model.names import REQUEST, RUN
 from inplace.model.run import Options, Run, encode_run, parse_steps
-from tests.builders import NS, run
+from tests.builders import NEW, NS, OLD, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 from tests.cli.test_looking import lease, paused
 
@@ -196,7 +196,61 @@ class TestAbort:
         assert (ran.code, ran.error) == (5, f"deploy/web in {NS} has no run to abort: `inplace undo` goes back")
 
 
+class Interrupted:
+    """Ctrl-C at the second look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self) -> None:
+        self.looks += 1
+        if self.looks == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "abort"])
+def test_ctrl_c_while_waiting_for_a_holder_says_that_it_stays_asked(
+    command: Command, held: FakeServer, clock: FakeClock, verb: str
+) -> None:
+    clock.on_sleep = Interrupted()
+    ran = command(verb, "deploy/web")
+    assert ran.code == 130
+    assert ran.stderr.splitlines()[-1] == f"error: interrupted; host-1 stays asked to {verb} deploy/web"
+    assert request_of(held) == verb
+
+
+def test_ctrl_c_while_a_dead_lock_is_watched_has_changed_nothing(command: Command, held: FakeServer, clock: FakeClock) -> None:
+    clock.on_sleep = Interrupted()
+    ran = command("repair", "deploy/web")
+    assert (ran.code, ran.error) == (130, "interrupted; nothing was changed")
+    assert held.writes == []
+
+
 class TestUndo:
+    def test_a_dry_run_says_what_it_would_do_and_asks_nobody(self, command: Command, server: FakeServer) -> None:
+        web(server, images=NEW)
+        server.put("leases", lease(run(outcome="Paused", steps_passed=1), "host-1", "2026-01-01T12:00:00.000000Z"))
+        ran = command("undo", "deploy/web", "--dry-run", "client")
+        assert ran.code == 0, ran.stderr
+        assert ran.stdout.startswith("deploy/web in default: 3 of 3 pods would be restarted in place (dry run)\n")
+        assert f"  app        {OLD['app']}\n" in ran.stdout
+        assert "takes the pods over from the run before" in ran.stdout
+        assert server.writes == []
+
+    def test_a_dry_run_on_the_server_sends_each_kind_of_write_once(self, command: Command, server: FakeServer) -> None:
+        web(server, images=NEW)
+        server.put("leases", lease(run(outcome="Failed")))
+        ran = command("undo", "deploy/web", "--dry-run", "server")
+        assert ran.code == 0, ran.stderr
+        assert len(server.writes) == 7
+        assert all(("dryRun", "All") in request.query for request in server.writes)
+
+    def test_a_dry_run_is_refused_where_the_undo_would_be(self, command: Command, server: FakeServer) -> None:
+        web(server)
+        ran = command("undo", "deploy/web", "--dry-run", "client")
+        assert ran.code == 5
+        assert ran.error.startswith("deploy/web cannot be undone: its history has one revision only")
+
     def test_of_a_deployment_with_one_revision_is_refused(self, command: Command, server: FakeServer) -> None:
         web(server)
         ran = command("undo", "deploy/web")
