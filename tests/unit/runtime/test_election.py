@@ -1,0 +1,242 @@
+"""One leader: who stands by watches, who is cut off stops, who ends lets go."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from inplace.kube.clock import SystemClock
+from inplace.kube.errors import ApiError
+from inplace.runtime.election import Leader
+from inplace.runtime.lock import FENCE_SECONDS, LEASE_SECONDS, RENEW_SECONDS
+from tests.unit.kube.fakes import FakeClock, refusal
+from tests.unit.runtime.fakes import Server, api, merged
+
+PATH = "/apis/coordination.k8s.io/v1/namespaces/system/leases/inplace-controller"
+
+
+def leader(server: Server, clock: FakeClock, who: str) -> Leader:
+    return Leader(api(server, clock), "system", "inplace-controller", who)
+
+
+def holder(server: Server) -> str | None:
+    found: str | None = server.objects[PATH]["spec"].get("holderIdentity")
+    return found
+
+
+def is_leading(candidate: Leader) -> bool:
+    return candidate.election.is_leading
+
+
+def is_safe(candidate: Leader) -> bool:
+    return candidate.is_safe
+
+
+def go(clock: FakeClock, *candidates: Leader, seconds: float) -> None:
+    """Each does what it has to, at its own instants."""
+    due = dict.fromkeys(candidates, clock.now)
+    ends_at = clock.now + seconds
+    while (at := min(due.values())) <= ends_at:
+        clock.now = max(clock.now, at)
+        candidate = min(due, key=lambda one: due[one])
+        wait = candidate.step()
+        due[candidate] = float("inf") if wait is None else clock.now + wait
+    clock.now = ends_at
+
+
+def test_the_first_leads_at_once_and_renews_every_5_s_in_one_small_write() -> None:
+    server, clock = Server(), FakeClock()
+    one = leader(server, clock, "one")
+    assert not is_safe(one)
+    go(clock, one, seconds=0)
+    assert is_safe(one)
+    assert server.objects[PATH]["spec"]["leaseDurationSeconds"] == LEASE_SECONDS
+    before = len(server.requests)
+    go(clock, one, seconds=59)
+    assert len(server.requests) - before == 60 / RENEW_SECONDS
+    assert all(method == "PATCH" and body["spec"].keys() == {"renewTime"} for method, _, body in server.writes[1:])
+
+
+def test_who_stands_by_only_reads_as_long_as_the_leader_lives() -> None:
+    server, clock = Server(), FakeClock()
+    one, two = leader(server, clock, "one"), leader(server, clock, "two")
+    go(clock, one, seconds=0)
+    go(clock, one, two, seconds=300)
+    assert is_safe(one)
+    assert not is_safe(two)
+    assert two.election.holder == "one"
+    assert server.objects[PATH]["spec"]["leaseTransitions"] == 0
+
+
+def test_a_dead_leader_is_replaced_after_15_s_whatever_its_renew_time_says() -> None:
+    server, clock = Server(), FakeClock()
+    one, two = leader(server, clock, "one"), leader(server, clock, "two")
+    go(clock, one, seconds=0)
+    server.put(PATH, merged(server.objects[PATH], {"spec": {"renewTime": "2099-01-01T00:00:00.000000Z"}}))
+    go(clock, two, seconds=LEASE_SECONDS - 0.01)
+    assert holder(server) == "one"
+    go(clock, two, seconds=0.02)
+    assert holder(server) == "two"
+    assert is_safe(two)
+    assert not is_safe(one)
+    assert server.objects[PATH]["spec"]["leaseTransitions"] == 1
+
+
+def test_a_leader_that_slept_too_long_is_unsafe_and_learns_that_it_has_lost() -> None:
+    server, clock = Server(), FakeClock()
+    one, two = leader(server, clock, "one"), leader(server, clock, "two")
+    go(clock, one, seconds=0)
+    go(clock, two, seconds=LEASE_SECONDS + 1)
+    assert is_safe(two)
+    assert not is_safe(one)
+    lost: list[str] = []
+    one.start(lambda: None, lost.append, lambda bug: lost.append(repr(bug)))
+    assert one._thread is not None
+    one._thread.join(30)
+    assert lost == ["the leader Lease was taken over by two"]
+    one.stop()
+    assert holder(server) == "two"
+
+
+def test_a_leader_that_slept_while_nobody_else_was_there_leads_on() -> None:
+    server, clock = Server(), FakeClock()
+    one = leader(server, clock, "one")
+    go(clock, one, seconds=0)
+    clock.now += 3600
+    assert not is_safe(one)
+    go(clock, one, seconds=0)
+    assert is_safe(one)
+
+
+def test_without_the_api_server_it_is_unsafe_after_10_s_and_safe_again_with_it() -> None:
+    server, clock = Server(), FakeClock()
+    one = leader(server, clock, "one")
+    go(clock, one, seconds=0)
+    server.down = True
+    with capture_logs():
+        go(clock, one, seconds=FENCE_SECONDS - 0.1)
+        assert is_safe(one)
+        go(clock, one, seconds=0.2)
+        assert not is_safe(one)
+        go(clock, one, seconds=20)
+    server.down = False
+    go(clock, one, seconds=2)
+    assert is_safe(one)
+
+
+def test_who_was_cut_off_too_gives_the_leader_its_time_again() -> None:
+    server, clock = Server(), FakeClock()
+    one, two = leader(server, clock, "one"), leader(server, clock, "two")
+    go(clock, one, seconds=0)
+    go(clock, one, two, seconds=1)
+    server.down = True
+    with capture_logs():
+        go(clock, one, two, seconds=60)
+    server.down = False
+    go(clock, two, seconds=LEASE_SECONDS - 1)
+    assert holder(server) == "one"
+    go(clock, one, two, seconds=1)
+    assert is_safe(one)
+
+
+def test_a_clean_end_is_unsafe_first_and_lets_the_next_in_at_its_next_look() -> None:
+    server, clock = Server(), FakeClock()
+    one, two = leader(server, clock, "one"), leader(server, clock, "two")
+    go(clock, one, seconds=0)
+    go(clock, two, seconds=3)
+    one.stop()
+    assert not is_safe(one)
+    assert holder(server) is None
+    go(clock, two, seconds=2)
+    assert is_safe(two)
+
+
+def test_a_clean_end_of_one_that_does_not_lead_writes_nothing() -> None:
+    server, clock = Server(), FakeClock()
+    one, two = leader(server, clock, "one"), leader(server, clock, "two")
+    go(clock, one, seconds=0)
+    go(clock, two, seconds=3)
+    before = len(server.writes)
+    two.stop()
+    assert len(server.writes) == before
+
+
+def test_a_write_whose_answer_was_lost_is_found_to_be_ours() -> None:
+    server, clock = Server(), FakeClock()
+    one = leader(server, clock, "one")
+    server.deaf = True
+    with capture_logs():
+        go(clock, one, seconds=0)
+    assert not is_leading(one)
+    server.deaf = False
+    go(clock, one, seconds=2)
+    assert is_safe(one)
+    server.deaf = True
+    with capture_logs():
+        go(clock, one, seconds=RENEW_SECONDS)
+    server.deaf = False
+    go(clock, one, seconds=2)
+    assert is_safe(one)
+
+
+def test_a_note_that_somebody_puts_on_the_lease_is_no_loss() -> None:
+    server, clock = Server(), FakeClock()
+    one = leader(server, clock, "one")
+    go(clock, one, seconds=0)
+    server.put(PATH, merged(server.objects[PATH], {"metadata": {"annotations": {"note": "mine"}}}))
+    go(clock, one, seconds=RENEW_SECONDS)
+    assert is_safe(one)
+
+
+def test_a_lease_that_vanishes_is_lost_and_not_taken_before_the_leader_knows() -> None:
+    server, clock = Server(), FakeClock()
+    one, two = leader(server, clock, "one"), leader(server, clock, "two")
+    go(clock, one, seconds=0)
+    go(clock, one, two, seconds=3)
+    del server.objects[PATH]
+    go(clock, two, seconds=FENCE_SECONDS)
+    assert not is_safe(two)
+    go(clock, one, seconds=0)
+    assert not is_leading(one)
+    go(clock, two, seconds=LEASE_SECONDS)
+    assert is_safe(two)
+
+
+def test_a_missing_right_is_told_and_waited_for() -> None:
+    server, clock = Server(), FakeClock()
+    one = leader(server, clock, "one")
+    server.refuse = refusal(403, "leases is forbidden", "Forbidden")
+    with capture_logs() as lines:
+        go(clock, one, seconds=2)
+    assert {line["why"] for line in lines} == {"leases is forbidden"}
+    server.refuse = None
+    go(clock, one, seconds=2)
+    assert is_safe(one)
+
+
+def test_on_threads_it_is_elected_once_and_stops() -> None:
+    server, elected = Server(), threading.Semaphore(0)
+    one = Leader(api(server, SystemClock()), "system", "inplace-controller", "one")  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        one.start(elected.release, pytest.fail, lambda bug: pytest.fail(repr(bug)))
+        assert elected.acquire(timeout=30)
+        one.stop()
+    assert [line["event"] for line in lines] == ["leading"]
+    assert holder(server) is None
+    assert not elected.acquire(blocking=False)
+
+
+def test_a_bug_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Leader, "_read", broken)
+    bugs: list[BaseException] = []
+    one = leader(Server(), FakeClock(), "one")
+    one.start(lambda: None, lambda _why: None, bugs.append)
+    assert one._thread is not None
+    one._thread.join(30)
+    assert [type(bug) for bug in bugs] == [ZeroDivisionError]
+    assert not isinstance(bugs[0], ApiError)
