@@ -33,6 +33,10 @@ TIMEOUT_SECONDS = 3.0
 _NEVER = float("-inf")
 
 
+class LostLeadership(Exception):
+    """Another may lead now: write nothing, end. `str()` is one line for a person."""
+
+
 class Look(msgspec.Struct, frozen=True):
     """Read the Lease; then `looked` or `failed`."""
 
@@ -173,8 +177,7 @@ class Election:
 
 
 class Leader:
-    """An `Election` for the Lease `lease_ref` (namespace, name), on a thread. Each callback comes once at most, on that thread:
-    `on_elected`, `on_lost` with the reason, `on_crash` with a bug."""
+    """An `Election` for the Lease `lease_ref` (namespace, name), on a thread: a `manager.Leadership`."""
 
     def __init__(self, api: Api, namespace: str, name: str, identity: str) -> None:
         self.lease_ref = (namespace, name)
@@ -193,12 +196,9 @@ class Leader:
         """Whether writes are allowed now: looked at right before each."""
         return self.election.is_safe
 
-    def start(
-        self, on_elected: Callable[[], None], on_lost: Callable[[str], None], on_crash: Callable[[BaseException], None]
-    ) -> None:
-        self._thread = threading.Thread(
-            target=self._run, args=(on_elected, on_lost, on_crash), name="leader-election", daemon=True
-        )
+    def start(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None:
+        """`led` and `lost` are called on the thread, each once at most; `lost` with `LostLeadership`, or with a bug."""
+        self._thread = threading.Thread(target=self._run, args=(led, lost), name="leader-election", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -211,8 +211,8 @@ class Leader:
             with suppress(ApiError):  # then the next waits for its 15 s
                 self._write(last)
 
-    def step(self) -> float | None:
-        """Does what is next; the seconds until there is more to do. None: it is lost."""
+    def step(self) -> float:
+        """Does what is next; the seconds until there is more to do. Raises `LostLeadership`."""
         self.stepped_at = self._api.clock.monotonic()
         command = self.election.next()
         try:
@@ -223,32 +223,25 @@ class Leader:
                     self.election.wrote(self._write(command))
                 case Wait(seconds):
                     return seconds
-                case Lost():
-                    return None
+                case Lost(why):
+                    raise LostLeadership(why)
         except ApiError as error:
             self.election.failed(error)
             self._say_failed(error)
         return 0.0
 
-    def _run(
-        self, on_elected: Callable[[], None], on_lost: Callable[[str], None], on_crash: Callable[[BaseException], None]
-    ) -> None:
+    def _run(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None:
         was_leading = False
         try:
             while not self._stopped.is_set():
                 seconds = self.step()
-                if seconds is None:
-                    command = self.election.next()
-                    on_lost(command.why if isinstance(command, Lost) else "")
-                    return
                 if self.election.is_leading and not was_leading:
                     was_leading = True
-                    self._log.info("leading", lease="/".join(self.lease_ref), identity=self.identity)
-                    on_elected()
+                    led()
                 self._say_holder()
                 self._stopped.wait(seconds)
-        except BaseException as bug:
-            on_crash(bug)
+        except BaseException as why:
+            lost(why)
 
     def _read(self) -> Lease | None:
         try:

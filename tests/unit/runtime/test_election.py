@@ -8,8 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from inplace.kube.clock import SystemClock
-from inplace.kube.errors import ApiError
-from inplace.runtime.election import Leader
+from inplace.runtime.election import Leader, LostLeadership
 from inplace.runtime.lock import FENCE_SECONDS, LEASE_SECONDS, RENEW_SECONDS
 from tests.unit.kube.fakes import FakeClock, refusal
 from tests.unit.runtime.fakes import Server, api, merged
@@ -41,8 +40,7 @@ def go(clock: FakeClock, *candidates: Leader, seconds: float) -> None:
     while (at := min(due.values())) <= ends_at:
         clock.now = max(clock.now, at)
         candidate = min(due, key=lambda one: due[one])
-        wait = candidate.step()
-        due[candidate] = float("inf") if wait is None else clock.now + wait
+        due[candidate] = clock.now + candidate.step()
     clock.now = ends_at
 
 
@@ -91,11 +89,8 @@ def test_a_leader_that_slept_too_long_is_unsafe_and_learns_that_it_has_lost() ->
     go(clock, two, seconds=LEASE_SECONDS + 1)
     assert is_safe(two)
     assert not is_safe(one)
-    lost: list[str] = []
-    one.start(lambda: None, lost.append, lambda bug: lost.append(repr(bug)))
-    assert one._thread is not None
-    one._thread.join(30)
-    assert lost == ["the leader Lease was taken over by two"]
+    with pytest.raises(LostLeadership, match="was taken over by two"):
+        go(clock, one, seconds=10)
     one.stop()
     assert holder(server) == "two"
 
@@ -198,7 +193,8 @@ def test_a_lease_that_vanishes_is_lost_and_not_taken_before_the_leader_knows() -
     del server.objects[PATH]
     go(clock, two, seconds=FENCE_SECONDS)
     assert not is_safe(two)
-    go(clock, one, seconds=0)
+    with pytest.raises(LostLeadership, match="was deleted"):
+        go(clock, one, seconds=0)
     assert not is_leading(one)
     go(clock, two, seconds=LEASE_SECONDS)
     assert is_safe(two)
@@ -219,13 +215,33 @@ def test_a_missing_right_is_told_and_waited_for() -> None:
 def test_on_threads_it_is_elected_once_and_stops() -> None:
     server, elected = Server(), threading.Semaphore(0)
     one = Leader(api(server, SystemClock()), "system", "inplace-controller", "one")  # type: ignore[arg-type]
-    with capture_logs() as lines:
-        one.start(elected.release, pytest.fail, lambda bug: pytest.fail(repr(bug)))
-        assert elected.acquire(timeout=30)
-        one.stop()
-    assert [line["event"] for line in lines] == ["leading"]
+    lost: list[BaseException] = []
+    one.start(elected.release, lost.append)
+    assert elected.acquire(timeout=30)
+    one.stop()
     assert holder(server) is None
     assert not elected.acquire(blocking=False)
+    assert lost == []
+
+
+def ended_by(one: Leader) -> list[type[BaseException]]:
+    why, is_over = [], threading.Event()
+
+    def lost(error: BaseException) -> None:
+        why.append(type(error))
+        is_over.set()
+
+    one.start(lambda: None, lost)
+    assert is_over.wait(30)
+    return why
+
+
+def test_the_thread_ends_when_it_is_lost() -> None:
+    server, clock = Server(), FakeClock()
+    one = leader(server, clock, "one")
+    go(clock, one, seconds=0)
+    server.put(PATH, merged(server.objects[PATH], {"spec": {"holderIdentity": "two"}}))
+    assert ended_by(one) == [LostLeadership]
 
 
 def test_a_bug_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,10 +249,4 @@ def test_a_bug_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Leader, "_read", broken)
-    bugs: list[BaseException] = []
-    one = leader(Server(), FakeClock(), "one")
-    one.start(lambda: None, lambda _why: None, bugs.append)
-    assert one._thread is not None
-    one._thread.join(30)
-    assert [type(bug) for bug in bugs] == [ZeroDivisionError]
-    assert not isinstance(bugs[0], ApiError)
+    assert ended_by(leader(Server(), FakeClock(), "one")) == [ZeroDivisionError]
