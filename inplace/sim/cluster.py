@@ -16,6 +16,7 @@ from inplace.sim.api.server import Server
 from inplace.sim.api.store import Happened, Item, Store
 from inplace.sim.clock import EPOCH, Scheduler
 from inplace.sim.controllers.budgets import DisruptionBudgets
+from inplace.sim.controllers.customresources import CustomResources
 from inplace.sim.controllers.daemonset import DaemonSets
 from inplace.sim.controllers.deployment import Deployments
 from inplace.sim.controllers.endpointslice import EndpointSlices
@@ -50,6 +51,7 @@ class Cluster:
         self.garbage = GarbageCollection(self.registry)
         self.namespaces = Namespaces(self.registry)
         self.budgets = DisruptionBudgets(self.registry)
+        self.custom_resources = CustomResources(self.registry)
         self.kubelets: dict[str, Kubelet] = {}
         self.nodes = Nodes(self.registry, self.record)
         for name in ("default", "kube-system", "kube-public", "kube-node-lease"):

@@ -10,8 +10,10 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from inplace.sim.api import structural
 from inplace.sim.api.errors import Json
 from inplace.sim.api.kinds import (
+    CUSTOM_RESOURCE_DEFINITIONS,
     DAEMON_SETS,
     DEPLOYMENTS,
     POD_DISRUPTION_BUDGETS,
@@ -52,6 +54,10 @@ PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
 def with_defaults(kind: Kind, obj: Json) -> Json:
+    if kind.custom is not None:
+        return structural.completed(kind.custom.schema, obj)
+    if kind is CUSTOM_RESOURCE_DEFINITIONS:
+        return _replaced(obj, "spec", _definition(obj.get("spec") or {}))
     if kind is PODS:
         return _replaced(obj, "spec", _filled(pod_spec(obj.get("spec") or {}), POD_ONLY))
     if kind in WORKLOADS:
@@ -151,6 +157,13 @@ def _service(spec: Json) -> Json:
     spec = _filled(spec, {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"})
     ports = _each(spec.get("ports") or [], lambda p: _filled(p, {"protocol": "TCP", "targetPort": p.get("port")}))
     return _replaced(spec, "ports", ports) if ports else spec
+
+
+def _definition(spec: Json) -> Json:
+    names = spec.get("names") or {}
+    kind = str(names.get("kind", ""))
+    names = _filled(names, {"singular": kind.lower(), "listKind": f"{kind}List"})
+    return _filled(_replaced(spec, "names", names), {"conversion": {"strategy": "None"}})
 
 
 def _secret(obj: Json) -> Json:

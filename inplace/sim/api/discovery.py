@@ -1,11 +1,11 @@
-"""What a client asks first: the version, the groups and resources (old and aggregated form), health. Nothing here changes."""
+"""What a client asks first: the version, the groups and resources (old and aggregated form), health."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 from inplace.sim.api.errors import Json, Refusal
-from inplace.sim.api.kinds import SERVED, Kind
+from inplace.sim.api.kinds import Kind
 from inplace.sim.api.store import encode
 
 VERSION: Json = {
@@ -27,7 +27,10 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 SUBRESOURCE_VERBS = ("get", "patch", "update")
 
 
-def discovered(path: str, accept: str) -> tuple[bytes, str] | None:
+Served = tuple[Kind, ...]
+
+
+def discovered(path: str, accept: str, served: Served) -> tuple[bytes, str] | None:
     """Body and content type, where the path is one of these. Raises `Refusal` for what is served nowhere."""
     match path.strip("/").split("/"):
         case ["version"]:
@@ -35,31 +38,35 @@ def discovered(path: str, accept: str) -> tuple[bytes, str] | None:
         case ["healthz" | "livez" | "readyz", *_]:
             return b"ok", "text/plain"
         case ["api"] if "apidiscovery.k8s.io" in accept:
-            return _aggregated(is_core=True), AGGREGATED
+            return _aggregated(served, is_core=True), AGGREGATED
         case ["apis"] if "apidiscovery.k8s.io" in accept:
-            return _aggregated(is_core=False), AGGREGATED
+            return _aggregated(served, is_core=False), AGGREGATED
         case ["api"]:
             return encode({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}), "application/json"
         case ["apis"]:
-            groups = [_group(name) for name in _groups()]
+            groups = [_group(served, name) for name in _groups(served)]
             return encode({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}), "application/json"
-        case ["apis", group] if group in _groups():
-            return encode({"kind": "APIGroup", "apiVersion": "v1", **_group(group)}), "application/json"
+        case ["apis", group] if group in _groups(served):
+            return encode({"kind": "APIGroup", "apiVersion": "v1", **_group(served, group)}), "application/json"
         case ["api", "v1"]:
-            return _resources("", "v1"), "application/json"
-        case ["apis", group, version] if any((kind.group, kind.version) == (group, version) for kind in SERVED):
-            return _resources(group, version), "application/json"
+            return _resources(served, "", "v1"), "application/json"
+        case ["apis", group, version] if any((kind.group, kind.version) == (group, version) for kind in served):
+            return _resources(served, group, version), "application/json"
         case ["openapi" | "logs" | "metrics" | "", *_]:
             raise Refusal(404, "NotFound", "the server could not find the requested resource", {})
     return None
 
 
-def _groups() -> list[str]:
-    return sorted({kind.group for kind in SERVED if kind.group})
+def _groups(served: Served) -> list[str]:
+    return sorted({kind.group for kind in served if kind.group})
 
 
-def _group(name: str) -> Json:
-    versions = sorted({kind.version for kind in SERVED if kind.group == name})
+def _versions(served: Served, group: str) -> list[str]:
+    return sorted({kind.version for kind in served if kind.group == group})
+
+
+def _group(served: Served, name: str) -> Json:
+    versions = _versions(served, name)
     listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
 
@@ -77,10 +84,10 @@ def _subresources(kind: Kind) -> list[tuple[str, str, str, tuple[str, ...]]]:
     return found
 
 
-@cache
-def _resources(group: str, version: str) -> bytes:
+@lru_cache(maxsize=64)
+def _resources(served: Served, group: str, version: str) -> bytes:
     listed: list[Json] = []
-    for kind in SERVED:
+    for kind in served:
         if (kind.group, kind.version) != (group, version):
             continue
         listed.append(
@@ -91,7 +98,7 @@ def _resources(group: str, version: str) -> bytes:
                 "kind": kind.kind,
                 "verbs": list(kind.verbs),
                 **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
-                **({"categories": ["all"]} if kind.in_all else {}),
+                **_categories(kind),
             }
         )
         for name, place, kind_name, verbs in _subresources(kind):
@@ -103,13 +110,20 @@ def _resources(group: str, version: str) -> bytes:
     return encode({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": listed})
 
 
-@cache
-def _aggregated(*, is_core: bool) -> bytes:
+def _categories(kind: Kind) -> Json:
+    found = [*(["all"] if kind.in_all else []), *kind.categories]
+    return {"categories": found} if found else {}
+
+
+@lru_cache(maxsize=64)
+def _aggregated(served: Served, *, is_core: bool) -> bytes:
     items = []
-    for group in [""] if is_core else _groups():
-        served = [_aggregated_resource(kind) for kind in SERVED if kind.group == group]
-        meta = {"name": group} if group else {}
-        items.append({"metadata": meta, "versions": [{"version": "v1", "resources": served, "freshness": "Current"}]})
+    for group in [""] if is_core else _groups(served):
+        versions: list[Json] = []
+        for version in _versions(served, group):
+            found = [_aggregated_resource(kind) for kind in served if (kind.group, kind.version) == (group, version)]
+            versions.append({"version": version, "resources": found, "freshness": "Current"})
+        items.append({"metadata": {"name": group} if group else {}, "versions": versions})
     head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
     return encode({**head, "items": items})
 
@@ -127,6 +141,6 @@ def _aggregated_resource(kind: Kind) -> Json:
         "singularResource": kind.singular,
         "verbs": list(kind.verbs),
         **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
-        **({"categories": ["all"]} if kind.in_all else {}),
+        **_categories(kind),
         **({"subresources": subresources} if subresources else {}),
     }

@@ -86,8 +86,11 @@ def wrong_method() -> Refusal:
     return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
 
 
-def unsupported_media() -> Refusal:
-    return Refusal(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+def unsupported_media(*accepted: str) -> Refusal:
+    if not accepted:
+        return Refusal(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    text = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    return Refusal(415, "UnsupportedMediaType", text, {})
 
 
 def success(kind: str, name: str, uid: str, group: str = "") -> Json:

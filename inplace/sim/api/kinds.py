@@ -1,9 +1,12 @@
-"""The kinds of object that the cluster knows, and what is special about each: one row per kind, read by everything else."""
+"""The kinds of object that the cluster knows, and what is special about each: one row per kind, read by everything else.
+
+Those below are built in; `Kinds` are what one cluster serves, with those that its CustomResourceDefinitions add.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Generation = Literal["none", "spec", "spec and annotations", "all but metadata"]
 
@@ -12,6 +15,14 @@ NAME_FIELDS = ("metadata.name", "metadata.namespace")
 INVOLVED = tuple(
     f"involvedObject.{f}" for f in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 )
+
+
+@dataclass
+class Custom:
+    """What a CustomResourceDefinition says of its kind beyond the names. It may change: the kind stays the same."""
+
+    schema: dict[str, Any]
+    columns: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +41,8 @@ class Kind:
     generation: Generation = "none"
     fields: tuple[str, ...] = NAME_FIELDS
     verbs: tuple[str, ...] = ALL_VERBS
+    categories: tuple[str, ...] = ()
+    custom: Custom | None = None
 
     @property
     def api_version(self) -> str:
@@ -95,9 +108,15 @@ POD_DISRUPTION_BUDGETS = Kind(
     "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", ("pdb",), has_status=True, generation="spec"
 )
 
+CUSTOM_RESOURCE_DEFINITIONS = Kind(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", ("crd", "crds"),
+    is_namespaced=False, has_status=True, generation="spec", fields=("metadata.name",),
+)  # fmt: skip
+
 STORED = (
     PODS, SERVICES, NODES, NAMESPACES, CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, EVENTS, DEPLOYMENTS, REPLICA_SETS,
     STATEFUL_SETS, DAEMON_SETS, CONTROLLER_REVISIONS, ENDPOINT_SLICES, LEASES, POD_DISRUPTION_BUDGETS,
+    CUSTOM_RESOURCE_DEFINITIONS,
 )  # fmt: skip
 """Every kind that has objects of its own; `NEW_EVENTS` is another way to look at `EVENTS`."""
 
@@ -105,8 +124,33 @@ REVIEWS = Kind(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", is_namespaced=False, verbs=("create",)
 )
 
-SERVED = tuple(sorted((*STORED, NEW_EVENTS, REVIEWS), key=lambda kind: (kind.group, kind.plural)))
-"""In the order of discovery, and so of `kubectl get all`."""
 
-BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in SERVED}
-BY_KIND = {(kind.api_version, kind.kind): kind for kind in STORED}
+class Kinds:
+    """What one cluster serves."""
+
+    def __init__(self) -> None:
+        self.stored: tuple[Kind, ...] = ()
+        self.served: tuple[Kind, ...] = ()
+        """In the order of discovery, and so of `kubectl get all`."""
+        self._by_path: dict[tuple[str, str, str], Kind] = {}
+        self._by_kind: dict[tuple[str, str], Kind] = {}
+        self._now(STORED)
+
+    def add(self, kind: Kind) -> None:
+        self._now((*self.stored, kind))
+
+    def drop(self, kind: Kind) -> None:
+        self._now(tuple(other for other in self.stored if other is not kind))
+
+    def at_path(self, group: str, version: str, plural: str) -> Kind | None:
+        return self._by_path.get((group, version, plural))
+
+    def called(self, api_version: str, kind: str) -> Kind | None:
+        """Of those that have objects of their own."""
+        return self._by_kind.get((api_version, kind))
+
+    def _now(self, stored: tuple[Kind, ...]) -> None:
+        self.stored = stored
+        self.served = tuple(sorted((*stored, NEW_EVENTS, REVIEWS), key=lambda kind: (kind.group, kind.plural)))
+        self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in self.served}
+        self._by_kind = {(kind.api_version, kind.kind): kind for kind in stored}

@@ -92,7 +92,9 @@ class Registry:
             **{f: v for f, v in obj.items() if f not in ("kind", "apiVersion")},
         }
         made["metadata"] = meta
-        if kind.has_status and (kind is not k.NODES or "status" not in obj):
+        if kind.has_status and kind.custom is not None:
+            made.pop("status", None)
+        elif kind.has_status and (kind is not k.NODES or "status" not in obj):
             made["status"] = FIRST_STATUS.get(kind, {})
         made = self._completed(kind, with_defaults(kind, made))
         check(kind, made, None)
@@ -120,7 +122,10 @@ class Registry:
                 else:
                     meta.pop(key, None)
         wanted = {"kind": kind.kind, "apiVersion": kind.api_version, **new, "metadata": meta}
-        if how.subresource == "status":
+        if how.subresource == "status" and kind.custom is not None:
+            wanted = with_defaults(kind, _with_status_of(old, new))
+            check(kind, wanted, old.obj)
+        elif how.subresource == "status":
             wanted = {**old.obj, "metadata": meta, "status": new.get("status", {})}
             if kind is k.PODS and meta.get("ownerReferences") is not had.get("ownerReferences"):
                 meta.pop("ownerReferences", None)
@@ -130,6 +135,8 @@ class Registry:
         else:
             if kind.has_status and "status" in old.obj:
                 wanted["status"] = old.obj["status"]
+            elif kind.has_status and kind.custom is not None:
+                wanted.pop("status", None)
             if how.manager is not None:
                 wanted = self._completed(kind, with_defaults(kind, wanted))
             check(kind, wanted, old.obj)
@@ -331,6 +338,14 @@ class Registry:
     def _orphan(self, owner: Item) -> None:
         for item in self.store.owned_by(owner.uid):
             self.change(item, lambda obj: _without_owner(obj, owner.uid))
+
+
+def _with_status_of(old: Item, new: Json) -> Json:
+    """A custom resource: of what is written to its status, its metadata too is ignored (but for managedFields)."""
+    managed = (new.get("metadata") or {}).get("managedFields")
+    meta = {**old.meta, **({"managedFields": managed} if managed is not None else {})}
+    wanted = {key: value for key, value in old.obj.items() if key != "status"} | {"metadata": meta}
+    return {**wanted, "status": new["status"]} if "status" in new else wanted
 
 
 def _without_owner(obj: Json, uid: str) -> Json:

@@ -16,7 +16,7 @@ import yaml
 from inplace.sim.api import errors, kinds, subresources
 from inplace.sim.api.discovery import discovered
 from inplace.sim.api.errors import Json, Refusal
-from inplace.sim.api.kinds import BY_KIND, BY_PATH, Kind
+from inplace.sim.api.kinds import Kind, Kinds
 from inplace.sim.api.patches import PatchFailed, json_patch, merge_patch, strategic_merge
 from inplace.sim.api.protobuf import from_protobuf, is_protobuf
 from inplace.sim.api.registry import Registry, Writing
@@ -25,6 +25,7 @@ from inplace.sim.api.tables import is_table_wanted, scale_table, table, table_li
 from inplace.sim.api.watching import Line, Lister, Selection, Sink, Watch, plain_line
 
 Review = Callable[[Json], bool]
+PATCHES_OF_CUSTOM = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class Server:
 
     def handle(self, call: Call) -> Answer | WatchAnswer:
         try:
-            found = discovered(call.path, call.accept)
+            found = discovered(call.path, call.accept, self.registry.store.kinds.served)
             if found is not None:
                 return Answer(200, found[0], found[1])
-            return self._handle(call, target_of(call.path))
+            return self._handle(call, target_of(call.path, self.registry.store.kinds))
         except Refusal as error:
             return Answer(error.code, encode(error.status()))
 
@@ -198,6 +199,8 @@ class Server:
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         if target.subresource == "scale":
             return self._scaled(call, item, patched(call.content_type, subresources.scale_of(item.obj), body))
+        if target.kind.custom is not None and call.content_type.startswith("application/strategic-merge"):
+            raise errors.unsupported_media(*PATCHES_OF_CUSTOM)
         made = patched(call.content_type, item.obj, body)
         return self._shown(call, 200, self.registry.update(item, made, self._how(call, target)))
 
@@ -276,7 +279,7 @@ class Server:
         obj: Json = decoded(call)
         given = (obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind)
         if given != (kind.api_version, kind.kind):
-            named = BY_KIND.get(given)
+            named = self.registry.store.kinds.called(*given)
             text = f"converting (v1.{given[1]}) to ({kind.kind}): unknown conversion" if named else "no kind is registered"
             raise errors.bad_request(f'{given[1]} in version "{given[0]}" cannot be handled as a {kind.kind}: {text}')
         return obj
@@ -288,7 +291,7 @@ class Server:
         return Answer(status, item.encoded)
 
 
-def target_of(path: str) -> Target:
+def target_of(path: str, kinds: Kinds) -> Target:
     """Raises `Refusal` where nothing is served there."""
     parts = [unquote(part) for part in path.strip("/").split("/")]
     if parts[0] == "api" and len(parts) > 2:
@@ -300,7 +303,7 @@ def target_of(path: str) -> Target:
     namespace = None
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
-    kind = BY_PATH.get((group, version, rest[0]))
+    kind = kinds.at_path(group, version, rest[0])
     if kind is None or (namespace is not None and not kind.is_namespaced) or len(rest) > 3:
         raise errors.unknown_path()
     name, subresource = (rest[1] if len(rest) > 1 else ""), (rest[2] if len(rest) > 2 else "")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from inplace.sim.api.errors import Json, expired
-from inplace.sim.api.kinds import STORED, Kind
+from inplace.sim.api.kinds import Kind, Kinds
 
 Key = tuple[str, str]
 
@@ -71,11 +71,27 @@ class Store:
     def __init__(self, window: int = 20_000) -> None:
         self.version = 1
         self._window = window
-        self._objects: dict[Kind, dict[str, dict[str, Item]]] = {kind: {} for kind in STORED}
+        self.kinds = Kinds()
+        stored = self.kinds.stored
+        self._objects: dict[Kind, dict[str, dict[str, Item]]] = {kind: {} for kind in stored}
         self._owned: dict[str, dict[str, Item]] = {}
-        self._history: dict[Kind, list[Happened]] = {kind: [] for kind in STORED}
-        self._oldest: dict[Kind, int] = dict.fromkeys(STORED, 0)
-        self._listeners: dict[Kind, list[Listener]] = {kind: [] for kind in STORED}
+        self._history: dict[Kind, list[Happened]] = {kind: [] for kind in stored}
+        self._oldest: dict[Kind, int] = dict.fromkeys(stored, 0)
+        self._listeners: dict[Kind, list[Listener]] = {kind: [] for kind in stored}
+        self._listeners_of_all: list[Listener] = []
+
+    def add_kind(self, kind: Kind) -> None:
+        """From now on there may be objects of it."""
+        self.kinds.add(kind)
+        self._objects[kind], self._history[kind] = {}, []
+        self._oldest[kind] = self.version
+        self._listeners[kind] = list(self._listeners_of_all)
+
+    def drop_kind(self, kind: Kind) -> None:
+        """Its objects go first. Who watches it still hears no more."""
+        for item in list(self.all(kind)):
+            self.remove(item)
+        self.kinds.drop(kind)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Item | None:
         names = self._objects[kind].get(namespace)
@@ -131,6 +147,11 @@ class Store:
                 self._listeners[kind].remove(listener)
 
         return stop
+
+    def listen_to_all(self, listener: Listener) -> None:
+        """As `listen`, for every kind that there is or will be."""
+        self._listeners_of_all.append(listener)
+        self.listen(self.kinds.stored, listener)
 
     def since(self, kind: Kind, version: int) -> list[Happened]:
         """Everything after `version`. Raises `Refusal` where that is forgotten."""

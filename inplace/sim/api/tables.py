@@ -22,10 +22,30 @@ def is_table_wanted(accept: str) -> bool:
 
 
 def table(kind: Kind, items: list[Item], now: datetime, meta: Json, query: Mapping[str, str]) -> Json:
-    columns, cells = PRINTERS.get(kind, (NAME_AND_AGE, _name_and_age))
+    definitions, cells = _printer(kind)
     rows = [{"cells": cells(item.obj, now), "object": _row_object(item.obj, query)} for item in items]
-    definitions = [_definition(column) for column in columns]
     return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "columnDefinitions": definitions, "rows": rows}
+
+
+def _printer(kind: Kind) -> tuple[list[Json], Cells]:
+    if kind.custom is not None and kind.custom.columns:
+        return _custom_printer(kind.custom.columns)
+    columns, cells = PRINTERS.get(kind, (NAME_AND_AGE, _name_and_age))
+    return [_definition(column) for column in columns], cells
+
+
+def _custom_printer(columns: tuple[Json, ...]) -> tuple[list[Json], Cells]:
+    """`additionalPrinterColumns`; of JSONPath only plain fields."""
+    usual = {"format": "", "description": "", "priority": 0}
+    shown = [{**usual, **{key: v for key, v in column.items() if key != "jsonPath"}} for column in columns]
+    return [_definition("Name"), *shown], lambda obj, now: [_name(obj), *(_custom_cell(obj, column, now) for column in columns)]
+
+
+def _custom_cell(obj: Json, column: Json, now: datetime) -> Any:
+    value: Any = obj
+    for field in column["jsonPath"].removeprefix(".").split("."):
+        value = value.get(field) if isinstance(value, dict) else None
+    return age(value, now) if column["type"] == "date" and value is not None else value
 
 
 def scale_table(scale: Json, now: datetime, query: Mapping[str, str]) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from inplace.sim.api import structural
 from inplace.sim.api.errors import Json, Refusal, bad_request, invalid
 from inplace.sim.api.kinds import (
     CONTROLLER_REVISIONS,
@@ -37,7 +38,9 @@ _DNS = (
 def check(kind: Kind, new: Json, old: Json | None) -> None:
     """Raises `Refusal`."""
     causes = _name_causes(new) if old is None else []
-    if kind is PODS:
+    if kind.custom is not None:
+        causes += structural.causes(kind.custom.schema, new, old)
+    elif kind is PODS:
         causes += _pod_causes(new, old)
     elif kind in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS):
         causes += _workload_causes(kind, new, old)

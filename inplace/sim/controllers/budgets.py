@@ -56,7 +56,11 @@ class DisruptionBudgets:
             if matches(pod.meta.get("labels") or {}) and facts_of(pod).phase not in ("Succeeded", "Failed")
         ]
         counted = spec.get("minAvailable")
-        unscaled = next((o for o in map(_unscaled_owner, pods) if o), "") if not isinstance(counted, int) else ""
+        unscaled = (
+            next((o for pod in pods if (o := _unscaled_owner(pod, self._registry.store.kinds))), "")
+            if not isinstance(counted, int)
+            else ""
+        )
         if unscaled:
             status = self._failed(budget, f"{unscaled} does not implement the scale subresource")
         else:
@@ -110,8 +114,8 @@ class DisruptionBudgets:
         return {"type": "DisruptionAllowed", "status": status, "reason": reason, "message": "", "lastTransitionTime": since}
 
 
-def _unscaled_owner(pod: Item) -> str:
+def _unscaled_owner(pod: Item, kinds: k.Kinds) -> str:
     """The resource that manages a pod and has no number of pods of its own."""
     owner = controller_of(pod.obj)
-    kind = k.BY_KIND.get((owner["apiVersion"], owner["kind"])) if owner else None
+    kind = kinds.called(owner["apiVersion"], owner["kind"]) if owner else None
     return f"{kind.plural}.{kind.group}" if kind and not kind.has_scale else ""

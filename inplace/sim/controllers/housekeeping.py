@@ -61,7 +61,7 @@ class GarbageCollection:
         self._registry = registry
         self._gone = Queue(registry, self._owner_gone)
         self._waiting = Queue(registry, self._owner_waits)
-        on_events(registry, k.STORED, self._saw)
+        registry.store.listen_to_all(self._saw)
 
     def _saw(self, event: Happened) -> None:
         item = event.item
@@ -84,11 +84,11 @@ class GarbageCollection:
                 self._gone.add(("", owner["uid"]))
 
     def _owner(self, namespace: str, owner: Json) -> Item | None:
-        kind = k.BY_KIND.get((owner.get("apiVersion", ""), owner.get("kind", "")))
+        kind = self._registry.store.kinds.called(owner.get("apiVersion", ""), owner.get("kind", ""))
         return self._registry.store.get(kind, namespace if kind.is_namespaced else "", owner["name"]) if kind else None
 
     def _may_live(self, namespace: str, owner: Json) -> bool:
-        if (owner.get("apiVersion", ""), owner.get("kind", "")) not in k.BY_KIND:
+        if self._registry.store.kinds.called(owner.get("apiVersion", ""), owner.get("kind", "")) is None:
             return True
         found = self._owner(namespace, owner)
         return found is not None and found.uid == owner["uid"]
@@ -107,7 +107,8 @@ class GarbageCollection:
 
     def _owner_waits(self, key: Key) -> None:
         api_version, kind_name, namespace = key[0].rsplit("/", 2)
-        owner = self._registry.store.get(k.BY_KIND[api_version, kind_name], namespace, key[1])
+        kind = self._registry.store.kinds.called(api_version, kind_name)
+        owner = self._registry.store.get(kind, namespace, key[1]) if kind is not None else None
         if owner is None or "deletionTimestamp" not in owner.meta:
             return
         dependents = self._registry.store.owned_by(owner.uid)
@@ -136,7 +137,7 @@ class Namespaces:
                 self._registry.create(k.SERVICE_ACCOUNTS, space.name, {"metadata": {"name": "default"}})
             return
         left = 0
-        for kind in k.STORED:
+        for kind in self._registry.store.kinds.stored:
             if not kind.is_namespaced:
                 continue
             for item in self._registry.store.ordered(kind, space.name):

@@ -100,6 +100,7 @@ def test_discovery_has_both_forms(served: Served) -> None:
         [core] = wire.send("GET", "/api", Accept=wanted)[1]["items"]
         assert "pods" in [resource["resource"] for resource in core["versions"][0]["resources"]]
         assert [group["name"] for group in wire.send("GET", "/apis")[1]["groups"]] == [
+            "apiextensions.k8s.io",
             "apps",
             "authorization.k8s.io",
             "coordination.k8s.io",
