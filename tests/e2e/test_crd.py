@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,11 @@ ACCEPTED: list[Json] = [
 
 def create(cluster: Cluster, ns: str, *objects: Json, flags: tuple[str, ...] = ()) -> str:
     """What one kubectl says of all."""
-    everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-    return said(cluster, "-n", ns, "create", *flags, "-f-", stdin=everything)
+    return said(cluster, "-n", ns, "create", *flags, "-f-", stdin=listed(objects))
+
+
+def listed(objects: Iterable[Json]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
 def said(cluster: Cluster, *args: str, stdin: str | None = None) -> str:

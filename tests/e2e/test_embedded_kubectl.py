@@ -17,6 +17,7 @@ from tests.cluster.paths import binaries
 from tests.cluster.processes import environment
 from tests.cluster.wait import eventually
 from tests.e2e.command import PROGRAM
+from tests.e2e.test_crd import ACCEPTED, CRD, REFUSED, listed, rollout
 
 Json = dict[str, Any]
 GATE = "inplace.dev/ready"
@@ -265,3 +266,62 @@ def test_the_product_upgrades_in_place(kubectl: Kubectl) -> None:
     assert set(kubectl("get", "pods", "-o=jsonpath={.items[*].spec.containers[0].image}").split()) == {"reg/app:2"}
     kubectl("rollout", "status", "deploy/web", "--timeout=10s")
     assert re.findall(r"^(\d+) ", kubectl("rollout", "history", "deploy/web"), re.MULTILINE) == ["1", "2"]
+
+
+NOT_CHECKED = ", <nil>: Invalid value: null: some validation rules were not checked because the object was invalid"
+OF_THE_SCHEMA = (
+    "Required value",
+    "Unsupported value",
+    "Duplicate value",
+    "in body",
+    "Too many",
+    "must have at most",
+    "Too long",
+)
+
+
+def _refusals(said: str) -> dict[str, str]:
+    """Case to what is said of it, without the brackets that a list of several has."""
+    found = re.findall(r'"case-(\d+)" is invalid: (.*)', said)
+    return {case: text.partition(NOT_CHECKED)[0].strip("[]") for case, text in found}
+
+
+def test_custom_resources_are_those_of_a_real_cluster(kubectl: Kubectl, cluster: Cluster, ns: str, tmp_path: Path) -> None:
+    """What is refused and in which words, the columns, the waits. Of CEL here are only fixed fields."""
+    real = Kubectl(tmp_path, Path(cluster.kubeconfig), ns)
+    for each in (kubectl, real):
+        each("apply", "--server-side", "--force-conflicts", "--validate=false", "-f", str(CRD))
+        each("wait", "--for=condition=Established", "crd/inplacerollouts.inplace.dev", "--timeout=60s")
+        eventually(lambda each=each: "ipr" in each("api-resources", "--api-group=inplace.dev"), "its discovery", 30)  # type: ignore[misc]
+    bad = [rollout(f"case-{i}", **spec) for i, (spec, why) in enumerate(REFUSED) if any(t in why for t in OF_THE_SCHEMA)]
+    simulated, actual = (
+        _refusals(each.run("create", "--dry-run=server", "--validate=false", "-f-", stdin=listed(bad)).stderr)
+        for each in (kubectl, real)
+    )
+    assert len(actual) == len(bad) > 20
+    assert simulated == actual
+    for each in (kubectl, real):
+        each("create", "--validate=false", "-f-", stdin=listed([rollout(f"case-{i}", **s) for i, s in enumerate(ACCEPTED)]))
+    stored = [
+        {item["metadata"]["name"]: item["spec"] for item in each.get("inplacerollouts")["items"]} for each in (kubectl, real)
+    ]
+    assert stored[0] == stored[1]
+    for change in ('{"spec":{"gate":"x"}}', '{"spec":{"images":null}}', '{"spec":{"target":{"name":"x"}}}'):
+        refused = [each.run("patch", "ipr/case-0", "--type=merge", f"-p={change}").stderr for each in (kubectl, real)]
+        assert "Forbidden" in refused[0]
+        assert refused[0] == refused[1]
+    status = (
+        '{"metadata":{"annotations":{"a":"b"}},"status":{"phase":"Succeeded","updated":0,"conditions":[CONDITION]}}'.replace(
+            "CONDITION", '{"type":"Ready","status":"True","reason":"Succeeded","observedGeneration":1}'
+        )
+    )
+    for each in (kubectl, real):
+        each("patch", "ipr/case-0", "--subresource=status", "--type=merge", f"-p={status}")
+        each("wait", "--for=condition=Ready", "ipr/case-0", "--timeout=10s")
+        each("label", "ipr/case-1", "a=b")
+        each("patch", "ipr/case-1", "--type=merge", '-p={"spec":{"paused":true},"status":{"phase":"Failed"}}')
+    metas = [[each.get(f"ipr/case-{i}")["metadata"] for i in (0, 1)] for each in (kubectl, real)]
+    assert [[(m["generation"], "annotations" in m) for m in each] for each in metas] == [[(1, False), (2, False)]] * 2
+    for words in (("ipr",), ("inplace",), ("ipr", "case-0", "-o=wide")):
+        shown = [[re.sub(r"\d+[smh]+\b", "AGE", line) for line in each("get", *words).splitlines()] for each in (kubectl, real)]
+        assert [line.split() for line in shown[0]] == [line.split() for line in shown[1]], words

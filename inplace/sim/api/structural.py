@@ -101,13 +101,13 @@ def _misfits(schema: Json, value: Any, path: str) -> Iterator[Cause]:
 
 
 def _text(schema: Json, value: str, path: str) -> Iterator[Cause]:
+    """Only the first thing that is wrong."""
+    least, pattern = schema.get("minLength", 0), schema.get("pattern")
     if len(value) > schema.get("maxLength", len(value)):
         yield path, "FieldValueTooLong", f"Too long: may not be more than {schema['maxLength']} bytes"
-    least = schema.get("minLength", 0)
-    if len(value) < least:
+    elif len(value) < least:
         yield _said(path, value, f"should be at least {least} chars long")
-    pattern = schema.get("pattern")
-    if pattern and not re.search(pattern, value):
+    elif pattern and not re.search(pattern, value):
         yield _said(path, value, f"should match '{pattern}'")
 
 
