@@ -7,7 +7,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from inplace import __version__
 from tests.cluster import images, lock, network, pki
 from tests.cluster.binaries import build
 from tests.cluster.cleanup import down, sweep
@@ -96,8 +95,8 @@ class Cluster:
         return images.push(self.registry, ref, version)
 
     def program(self) -> str:
-        """Push the project's own image, `inplace:VERSION`, and return its full name."""
-        return push_program(self.registry, f"inplace:{__version__}")
+        """Push the project's own image, made from this checkout, and return its full name."""
+        return push_program(self.registry)
 
     def kubeconfig_for(self, token: str, path: Path, namespace: str = "default") -> Path:
         """Write a kubeconfig for another user of this cluster, or with another namespace."""

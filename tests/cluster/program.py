@@ -22,6 +22,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from inplace import __version__
 from tests.cluster.images import Layer, push_layers
 from tests.cluster.paths import cache
 from tests.cluster.processes import environment, run
@@ -38,14 +39,16 @@ UNUSED = (
 )
 
 
-def push_program(registry: str, ref: str) -> str:
-    """Push REGISTRY/REF, the image that the Dockerfile describes."""
+def push_program(registry: str) -> str:
+    """Push the image that the Dockerfile describes, as REGISTRY/inplace:VERSION-HASH: nodes keep a tag that they have."""
     config = {
         "Env": [f"PATH=/{HOME}/bin", f"LD_LIBRARY_PATH=/{LIBRARIES}", "HOME=/", "PYTHONDONTWRITEBYTECODE=1"],
         "Entrypoint": [f"/{HOME}/bin/inplace"],
         "User": USER,
     }
-    return push_layers(registry, ref, config, python_layer(), program_layer())
+    layers = python_layer(), program_layer()
+    made_of = hashlib.sha256(" ".join(layer.diff_id for layer in layers).encode()).hexdigest()
+    return push_layers(registry, f"inplace:{__version__}-{made_of[:8]}", config, *layers)
 
 
 def program_layer() -> Layer:

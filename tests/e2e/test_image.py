@@ -31,3 +31,12 @@ def test_it_runs_restricted_and_reaches_the_api_server(cluster: Cluster, ns: str
     told = cluster.kubectl("-n", ns, "logs", "inplace")
     assert (ended, told.splitlines()[0]) == ("Succeeded", f"inplace {__version__}")
     assert told.splitlines()[1].startswith("server v1.")
+
+
+def test_the_manifests_are_in_it(cluster: Cluster, ns: str, program: str) -> None:
+    cluster.kubectl("-n", ns, "create", "-f-", input=json.dumps(restricted_pod(program, "install", "--dry-run", "client")))
+    phase = ("-n", ns, "get", "pod", "inplace", "-o=jsonpath={.status.phase}")
+    eventually(lambda: cluster.kubectl(*phase) in ("Succeeded", "Failed"), "the pod ends", 180)
+    told = cluster.kubectl("-n", ns, "logs", "inplace")
+    assert "deployment.apps/inplace-controller in inplace-system would be applied" in told
+    assert "customresourcedefinition.apiextensions.k8s.io/inplacerollouts.inplace.dev would be applied" in told
