@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli tests/scenarios)
 
-.PHONY: help install test e2e lint format bench proof breaks manifests demo clean
+.PHONY: help install test e2e lint format bench proof breaks manifests reference demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ breaks: install ## break each safety rule in a copy: the tests must notice
 manifests: ## render deploy/install.yaml and install-namespace.yaml (kubectl)
 	kubectl kustomize deploy/overlays/cluster > deploy/install.yaml
 	kubectl kustomize deploy/overlays/namespace > deploy/install-namespace.yaml
+
+reference: install ## write docs/crd.md from the CRD
+	$(PY) docs/crd.py > docs/crd.md
 
 demo: install ## show it without a cluster
 	@.venv/bin/inplace demo

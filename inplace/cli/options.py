@@ -179,6 +179,11 @@ _UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {"type": click.Choice(("pause", "rollback", "continue")), "help": "What to do when a pod fails (pause)."},
     ),
     (
+        "max_failed",
+        "--max-failed",
+        {"type": click.IntRange(min=0), "metavar": "N", "help": "So many failed pods are borne before that (0)."},
+    ),
+    (
         "accept_undrainable",
         "--accept-undrainable",
         {"multiple": True, "metavar": "SERVICE", "help": "Do not wait for this Service; may be repeated."},

@@ -51,7 +51,7 @@ def aim(observed: Observed, name: str, stored: Run | None, to_revision: int | No
 def options(stored: Run | None, given: Mapping[str, Any]) -> Options:
     """As the run before went about it, but at one go, and stopping at a failure, unless told now."""
     before = stored.options if stored is not None else Options()
-    usual: dict[str, Any] = {"steps": parse_steps("100%"), "on_failure": "pause"}
+    usual: dict[str, Any] = {"steps": parse_steps("100%"), "on_failure": "pause", "max_failed": 0}
     return msgspec.structs.replace(before, **{**usual, **given})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.rollout import LONGEST, MOST, InPlaceRollout, RolloutSpec, RolloutStatus
 from tests.unit.deploy.schema import fields, shown
 
-CRD = yaml.safe_load((Path(__file__).parents[3] / "deploy/crds/inplace.dev_inplacerollouts.yaml").read_text())
+ROOT = Path(__file__).parents[3]
+CRD = yaml.safe_load((ROOT / "deploy/crds/inplace.dev_inplacerollouts.yaml").read_text())
 (VERSION,) = CRD["spec"]["versions"]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 SPEC, STATUS = (SCHEMA["properties"][part] for part in ("spec", "status"))
@@ -22,6 +25,13 @@ Json = dict[str, Any]
 @pytest.mark.parametrize(("schema", "struct"), [(SPEC, RolloutSpec), (STATUS, RolloutStatus)], ids=["spec", "status"])
 def test_the_schema_has_exactly_the_fields_of_the_structs(schema: Json, struct: type) -> None:
     assert fields(schema) == shown(struct)
+
+
+def test_the_reference_is_made_from_it() -> None:
+    """`make reference` writes it."""
+    made = subprocess.run([sys.executable, str(ROOT / "docs/crd.py")], capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs/crd.md").read_text() == made
+    assert all(f"`{path.removeprefix('.')}`" in made for path, _ in nodes(SPEC)[1:] if not path.endswith("[]"))
 
 
 def test_a_difference_would_be_noticed() -> None:

@@ -109,7 +109,9 @@ def test_bare_pods_have_no_revisions() -> None:
 
 
 def test_options_are_those_of_the_run_before_but_in_one_step() -> None:
-    before = run(Options(settle_seconds=1.0, gate="a/b", steps=parse_steps("1,pause,100%"), on_failure="rollback"))
+    before = run(
+        Options(settle_seconds=1.0, gate="a/b", steps=parse_steps("1,pause,100%"), on_failure="rollback", max_failed=2)
+    )
     assert options(before, {}) == Options(settle_seconds=1.0, gate="a/b")
     assert options(before, {"settle_seconds": 2.0}).settle_seconds == 2.0
     assert options(None, {"on_failure": "continue"}) == Options(on_failure="continue")
