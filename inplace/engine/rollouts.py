@@ -231,6 +231,12 @@ def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutSta
     return msgspec.structs.replace(status, observed_generation=generation, finished_at=finished_at, conditions=conditions)
 
 
+def seen(status: RolloutStatus, generation: int) -> RolloutStatus:
+    """Of a rollout that is over: an edit changes nothing any more, so what was said holds for the spec as it is now, too."""
+    conditions = tuple(msgspec.structs.replace(c, observed_generation=generation) for c in status.conditions)
+    return msgspec.structs.replace(status, observed_generation=generation, conditions=conditions)
+
+
 def _told(previous: RolloutStatus, phase: Phase, message: str) -> RolloutStatus:
     """Counts stay as they were seen last; nothing is in flight unless somebody says so."""
     return msgspec.structs.replace(

@@ -16,7 +16,7 @@ from typing import Any, Protocol, get_args
 import msgspec
 import structlog
 
-from inplace.engine.rollouts import Ended, Pending, RolloutState, status_of
+from inplace.engine.rollouts import Ended, Pending, RolloutState, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
@@ -238,7 +238,7 @@ class Controller:
             if run is not None and run.id == status.run_id and run.outcome is not None:
                 wait = self._tell(key, rollout, Ended(run))
         if status.observed_generation != meta.generation:
-            self._write_status(key, rollout, msgspec.structs.replace(status, observed_generation=meta.generation))
+            self._write_status(key, rollout, seen(status, meta.generation))
         ttl = rollout.spec.ttl_seconds_after_finished
         if ttl is None or not status.finished_at:
             return wait

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from inplace.engine.plan import Finished, Plan, PodView, Progress
-from inplace.engine.rollouts import Driving, Ended, Pending, Refused, Waiting, edited, options_of, run_of, status_of
+from inplace.engine.rollouts import Driving, Ended, Pending, Refused, Waiting, edited, options_of, run_of, seen, status_of
 from inplace.engine.stages import Stage
 from inplace.model.meta import ObjectMeta
 from inplace.model.names import TargetRef
@@ -218,6 +218,11 @@ class TestStatus:
         again = status(Driving(run(), plan(run())), failed, "t5")
         assert (failed.finished_at, again.finished_at, again.phase) == ("t1", "", "Progressing")
         assert status(Ended(run(outcome="Succeeded", ended_at="t8")), again, "t9").finished_at == "t8"
+
+    def test_an_edit_after_the_end_is_seen_in_every_condition(self) -> None:
+        """Else `kubectl wait` would not believe them any more."""
+        over = seen(status(Ended(run(outcome="Succeeded"))), 8)
+        assert {over.observed_generation, *(c.observed_generation for c in over.conditions)} == {8}
 
     def test_a_transition_time_is_that_of_the_transition(self) -> None:
         first = status(Driving(run(), plan(run())), now="t1")
