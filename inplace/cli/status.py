@@ -45,6 +45,7 @@ def run_lines(found: Overview) -> Iterator[str]:
     where, state = f"{found.target} in {found.namespace}", found.state
     if state is None:
         yield f"{where} has no run"
+        yield from (f"  now        {text}" for text in found.standing)
     elif state.run is None:
         yield f"{where}: {state.problem or f'Lease {state.lease} holds no run'}"
     else:

@@ -72,6 +72,11 @@ def give_back(managed: Sequence[Entry], owners: Iterable[FieldOwner], path: Sequ
     return [entry for entry in result if entry.get("manager") != ours or entry.get("fieldsV1")]
 
 
+def wrote_strategy(managed: Iterable[Entry], ours: str) -> bool:
+    """Whether the update strategy, as it is, is of our writing."""
+    return any(e.get("manager") == ours and _at(e.get("fieldsV1") or {}, ("f:spec", STRATEGY)) for e in managed)
+
+
 def last_writer(managed: Iterable[Entry], ours: str) -> str:
     """Who, other than `ours`, last wrote the spec itself (scaling is another subresource): `field manager kubectl-edit,
     20:41:07Z`. Empty: nobody known."""

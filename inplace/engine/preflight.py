@@ -26,13 +26,21 @@ from inplace.engine.observed import (
 )
 from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of
-from inplace.engine.templatefirst import comes_back_as_it_was, label_of, newest_revision, revision_label, revision_of_pods
+from inplace.engine.templatefirst import (
+    comes_back_as_it_was,
+    in_words,
+    label_of,
+    newest_revision,
+    revision_label,
+    revision_of_pods,
+)
 from inplace.engine.templates import differences, images_of, spec_of
 from inplace.model.meta import OwnerReference
 from inplace.model.pods import PodSpec
 from inplace.model.quantity import is_mutable
 from inplace.model.record import BadRecord, Record
 from inplace.model.run import Run
+from inplace.model.workloads import DaemonSet, StatefulSet
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -67,7 +75,8 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
     ignored = ignored_services(observed.services, run.options.accept_undrainable)
     drained = (f for f in observed.pods if gate_of(f.pod, run.options.gate) != "Absent")
     services = sorted({e.service for f in drained for e in f.entries if e.service and e.service not in ignored})
-    return Ready(_warnings(observed, run), tuple(services))
+    left = () if resuming else _left_by_a_run(observed, run)
+    return Ready((*left, *_warnings(observed, run)), tuple(services))
 
 
 def template_spec(observed: Observed) -> PodSpec | None:
@@ -341,6 +350,12 @@ def _limits(observed: Observed, run: Run) -> Iterator[str]:
         )
     else:
         yield "every pod has the gate, so all are drained: --without-gate changes nothing"
+
+
+def _left_by_a_run(observed: Observed, run: Run) -> Iterator[str]:
+    found = workload.workload_of(observed)
+    if isinstance(found, (StatefulSet, DaemonSet)) and run.strategy is not None and found.spec.update_strategy != run.strategy:
+        yield f"the updateStrategy of {run.target} was left so by a run; at the end it is {in_words(run.strategy)}"
 
 
 def _uncomputed(observed: Observed) -> Iterator[str]:

@@ -5,6 +5,9 @@ What is done is decided by the planner alone, told to stop; this only foretells 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from inplace.engine import target as workload
@@ -13,6 +16,7 @@ from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, Revisio
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.stages import Judged, judge
+from inplace.model.names import Kind, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.record import BadRecord, Record
 from inplace.model.run import Run, Stop
@@ -41,9 +45,20 @@ def leftovers(observed: Observed, spec: Spec, run: Run, now: float) -> Leftovers
     strategy = held_strategy(observed, run)
     if strategy and templatefirst.withdraw(observed, run) is not None:
         todo.append("give its updateStrategy back")
-    elif strategy:
+    elif strategy and run.images:
         held.append(f"{strategy}, since pods of two revisions live: `inplace upgrade`, `undo` or `abort` ends that")
+    elif strategy:
+        held.append(f"{strategy}, since pods of two revisions live: {_ENDS.format(run.target)}")
     return Leftovers(tuple(todo), tuple(held), tuple(_stuck(f) for f in observed.pods if isinstance(f.record, BadRecord)))
+
+
+_ENDS = "`inplace upgrade {}` brings them to the template and ends that"
+
+
+def of_a_lost_run(observed: Observed, strategy: dict[str, Any], target: TargetRef) -> str:
+    """The same for `status`, of a workload whose own strategy was `strategy`."""
+    found = held_strategy(observed, Run(id="", target=target, images={}, strategy=strategy))
+    return f"{found} by a run whose Lease is gone: {_ENDS.format(target)}"
 
 
 def _of_pod(j: Judged) -> str:
@@ -96,6 +111,18 @@ def held_strategy(observed: Observed, run: Run) -> str:
             return "its updateStrategy is held at OnDelete"
         case _:
             return ""
+
+
+def own_strategy(strategy: Mapping[str, Any], kind: Kind, is_of_our_writing: bool) -> dict[str, Any] | None:
+    """For a workload of whose run nothing is known any more: what its strategy was in all likelihood, where the one it has can
+    only be that of a run. None: it may well be its owner's."""
+    match kind:
+        case "StatefulSet" if templatefirst.partition_of(strategy) == templatefirst.ABOVE_ALL:
+            return {**strategy, "rollingUpdate": {**strategy["rollingUpdate"], "partition": 0}}
+        case "DaemonSet" if is_of_our_writing and strategy.get("type") == "OnDelete":
+            return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+        case _:
+            return None
 
 
 def gate_closed_by_us(pod: Pod) -> str:

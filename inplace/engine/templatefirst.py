@@ -137,6 +137,11 @@ def partition_of(strategy: Mapping[str, Any]) -> int:
     return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
 
 
+def in_words(strategy: Mapping[str, Any]) -> str:
+    parameters = ", ".join(f"{name} {value}" for name, value in sorted((strategy.get("rollingUpdate") or {}).items()))
+    return f"{strategy.get('type')}" + (f" with {parameters}" if parameters else "")
+
+
 def exposed(observed: Observed, workload: StatefulSet | DaemonSet, run: Run, label: str) -> str:
     """A pod of another revision that the strategy, as it is now, does not keep from being replaced; empty: none."""
     strategy, behind = workload.spec.update_strategy, kept(observed, run)

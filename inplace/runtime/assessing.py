@@ -15,10 +15,11 @@ import msgspec
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine import undo as undoing
-from inplace.engine.fields import TEMPLATE_PATH, last_writer, owners_of
+from inplace.engine.fields import TEMPLATE_PATH, last_writer, owners_of, wrote_strategy
 from inplace.engine.history import number_of
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
+from inplace.engine.repair import own_strategy
 from inplace.engine.target import uid_of
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError
@@ -57,6 +58,10 @@ class Assessor:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
         observed = self._look(asked)
         asked = resuming.as_seen(resuming.knowing(asked, stored, uid_of(observed)), observed)
+        managed = (entry for pod, entries in self._found.managed if not pod for entry in entries)
+        if asked.strategy is not None and not (stored is not None and stored.is_open):
+            own = own_strategy(asked.strategy, asked.target.kind, wrote_strategy(managed, FIELD_MANAGER))
+            asked = msgspec.structs.replace(asked, strategy=own or asked.strategy)
         have, ahead = checking.images_before(observed, asked), checking.images_ahead(observed, asked)
         images = ahead if asked.takes_over else asked.images
         return msgspec.structs.replace(

@@ -14,14 +14,17 @@ from typing import TypeVar
 import msgspec
 
 from inplace.engine.drain import index_of
+from inplace.engine.fields import wrote_strategy
 from inplace.engine.history import Entry, revisions, told
 from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
+from inplace.engine.repair import of_a_lost_run, own_strategy
 from inplace.engine.resume import is_overtaken
 from inplace.engine.stages import GateState, gate_of, judge
 from inplace.engine.standing import standing
 from inplace.engine.steps import describe
+from inplace.engine.target import workload_of
 from inplace.kube.api import Api
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import (
@@ -36,11 +39,12 @@ from inplace.kube.resources import (
 )
 from inplace.model.history import Past
 from inplace.model.meta import Object
-from inplace.model.names import DEFAULT_GATE, MANAGED_BY, TargetRef
+from inplace.model.names import DEFAULT_GATE, FIELD_MANAGER, MANAGED_BY, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, holds_of
 from inplace.model.run import Run, lease_name
+from inplace.model.workloads import DaemonSet, StatefulSet
 from inplace.runtime.found import Found, find
 from inplace.runtime.lock import LEASE_SECONDS, LeaderRef, history_of, leader_of, request_of, run_of
 from inplace.runtime.observer import target_of
@@ -99,9 +103,19 @@ def overview(api: Api, target: TargetRef) -> Overview:
     state = state_of(api, target)
     run = state.run if state is not None else None
     observed = _observed(api, target, found)
-    stands = standing(observed, run) if run is not None else ()
+    stands = standing(observed, run) if run is not None else _of_a_lost_run(target, observed, found)
     pods = _pods(api, target, observed, run)
     return Overview(1, str(target), target.namespace, state, pods, stands, is_overtaken(run, observed))
+
+
+def _of_a_lost_run(target: TargetRef, observed: Observed, found: Found) -> tuple[str, ...]:
+    """What a run has left of which nothing is known any more."""
+    workload = workload_of(observed)
+    if not isinstance(workload, (StatefulSet, DaemonSet)):
+        return ()
+    managed = (entry for _, entries in found.managed for entry in entries)
+    own = own_strategy(workload.spec.update_strategy, target.kind, wrote_strategy(managed, FIELD_MANAGER))
+    return (of_a_lost_run(observed, own, target),) if own is not None else ()
 
 
 def state_of(api: Api, target: TargetRef) -> RunState | None:

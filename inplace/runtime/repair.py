@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from inplace.engine.fields import wrote_strategy
 from inplace.engine.plan import Spec
-from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, still_closed
+from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, own_strategy, still_closed
+from inplace.engine.templatefirst import in_words
 from inplace.kube.api import Api
-from inplace.kube.errors import ApiError, Conflict, NotFound
+from inplace.kube.errors import ApiError, Conflict, Forbidden, NotFound
 from inplace.kube.resources import LEASES, PODS, WORKLOADS
 from inplace.kube.seam import MERGE
-from inplace.model.names import MANAGED_BY, TargetRef
+from inplace.model.names import FIELD_MANAGER, MANAGED_BY, TargetRef, WorkloadKind
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, record_of
@@ -32,6 +34,8 @@ from inplace.runtime.session import Session
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
 """For a pod without a run: how long its restart may take to be proven."""
+
+_REVISIONED: tuple[Literal["StatefulSet"], Literal["DaemonSet"]] = ("StatefulSet", "DaemonSet")
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -78,6 +82,7 @@ class Repair:
                 owners.add(key)
         names = set(only.pod_names) if only is not None else set()
         self._orphans(namespace, selector, names, owners)
+        self._lost_strategies(namespace, only, owners)
         return self._is_clean
 
     def _watch(self, namespace: str | None, name: str) -> tuple[dict[Key, Lease], dict[Key, str]]:
@@ -209,6 +214,41 @@ class Repair:
                 session.make_safe(None, run, leases, lambda _frame: None)
                 for text in still_closed(session.look(run)):
                     self._tell("left", where, text)
+
+        self._in_session(target, where, act)
+
+    def _lost_strategies(self, namespace: str | None, only: TargetRef | None, owners: set[Key]) -> None:
+        """Of workloads that are held back by a run of which nothing is known any more."""
+        for kind in _REVISIONED:
+            if only is not None and only.kind != kind:
+                continue
+            with suppress(Forbidden):  # whoever has none of that kind may not be allowed to look
+                for workload in self._api.list(WORKLOADS[kind], namespace).items:
+                    meta = workload.metadata
+                    target = TargetRef(kind, meta.namespace, name=meta.name)
+                    is_asked_for = only is None or only.name == meta.name
+                    if is_asked_for and meta.controller() is None and (meta.namespace, lease_name(target)) not in owners:
+                        self._of_lost_run(kind, target, meta.uid, workload.spec.update_strategy)
+
+    def _of_lost_run(self, kind: WorkloadKind, target: TargetRef, uid: str, strategy: dict[str, Any]) -> None:
+        if own_strategy(strategy, kind, is_of_our_writing=True) is None:
+            return
+        managed = self._api.get_raw(WORKLOADS[kind], target.namespace, target.name)["metadata"].get("managedFields")
+        own = own_strategy(strategy, kind, wrote_strategy(managed or (), FIELD_MANAGER))
+        if own is None:
+            return
+        run = Run(id=f"repair-{self._identity}"[:63], target=target, target_uid=uid, images={}, strategy=own, by=self._identity)
+        where = f"{target} in {target.namespace}"
+
+        def act(session: Session) -> None:
+            found = self._foretold(session, run)
+            for text in found.todo:
+                self._tell("done", where, f"{text}: to {in_words(own)}, since its run is gone, and with it what it was")
+            if found.todo and not self._dry_run:
+                self._driven(session)
+                session.make_safe(None, run, frozenset(), lambda _frame: None)
+            for text in found.held:
+                self._tell("found", where, text)
 
         self._in_session(target, where, act)
 

@@ -287,7 +287,7 @@ class Session:
         observed = self.observer.observe(self.api.clock.monotonic(), {})
         ended, made = self._assessor.ended(run, finished, observed)
         with suppress(ApiError, LostLock):
-            lock.release(ended, made, delete=self.target.kind == "Pods" and (finished.outcome in ENDS or not run.images))
+            lock.release(ended, made, delete=not run.images or (self.target.kind == "Pods" and finished.outcome in ENDS))
         return ended
 
     def _stored(self) -> Run | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.recorder.log import RECORD, annotation, condition
-from tests.scenarios.facts import images_in
+from tests.scenarios.facts import images_in, is_observed
 from tests.scenarios.manifests import GATE, pod, service
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Moment, Running
@@ -166,6 +166,43 @@ def test_pods_whose_lease_is_gone_are_freed(scene: Scene, kind: Kind) -> None:
     assert len(scene.on_image("app:2")) == 1
     assert [o for o in scene.all("lease") if o["metadata"]["name"].startswith("inplace-")] == []
     scene.check_same_pods()
+
+
+@pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
+@pytest.mark.parametrize("images", [(), ("app:3",)], ids=["the template's", "others"])
+def test_a_strategy_whose_lease_is_gone_is_named_and_in_the_end_given_back(
+    scene: Scene, kind: Kind, images: tuple[str, ...]
+) -> None:
+    """Nobody knows any more what it was; but what it is now can only be a run's."""
+    story = Story(scene, kind)
+    killed_when(story, OF_REVISIONED["the template is new"])
+    scene.delete(f"lease/{kind.lease}")
+    status = story.run("status").stdout
+    assert "has no run" in status
+    assert "by a run whose Lease is gone" in status
+    repaired = story.run("repair")
+    assert f"since pods of two revisions live: `inplace upgrade {kind.web}`" in repaired.stdout, repaired
+    assert kind.kept(scene.get(kind.web)) != story.kept
+    upgraded = story.run("upgrade", *[f"app={scene.image(ref)}" for ref in images], "--settle", "0s")
+    assert f"the updateStrategy of {kind.web} was left so by a run; at the end it is RollingUpdate with" in upgraded.stderr
+    story.check(*(images or ("app:2",)))
+
+
+@pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
+def test_a_strategy_whose_lease_is_gone_is_given_back_where_nothing_needs_it(scene: Scene, kind: Kind) -> None:
+    story = Story(scene, kind)
+    killed_when(story, OF_REVISIONED["the pods are held back, the template is old"])
+    scene.delete(f"lease/{kind.lease}")
+    scene.until(lambda: is_observed(scene.get(kind.web)), "its controller has seen it")
+    foretold = story.run("repair", "--dry-run")
+    assert "would give its updateStrategy back: to RollingUpdate with" in foretold.stdout, foretold
+    assert kind.kept(scene.get(kind.web)) != story.kept
+    story.run("repair")
+    assert kind.kept(scene.get(kind.web)) == story.kept
+    assert scene.find(f"lease/{kind.lease}") is None
+    assert story.run("repair").stdout == "nothing to repair\n"
+    story.upgrade("app:2")
+    story.check("app:2")
 
 
 def test_a_lock_that_outlived_its_pods_is_deleted(scene: Scene) -> None:

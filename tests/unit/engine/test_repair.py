@@ -1,13 +1,18 @@
 """What a run that nobody drives has left behind, in words."""
 
+from typing import Any
+
 import msgspec
+import pytest
 
 from inplace.engine.plan import Spec
-from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, still_closed
+from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, own_strategy, still_closed
+from inplace.engine.templatefirst import ABOVE_ALL
+from inplace.model.names import Kind
 from inplace.model.pods import PodCondition
 from inplace.model.record import Record
 from inplace.model.run import Commit
-from tests.builders import GATE, LEASE, NEW, facts, observed, of_pods, patched, pod, record, run, status
+from tests.builders import GATE, LEASE, NEW, facts, observed, of_pods, partition, patched, pod, record, run, status
 
 SPEC = Spec(LEASE)
 
@@ -66,3 +71,19 @@ def test_the_gate_that_an_upgrade_has_closed_is_told_by_its_reason() -> None:
     assert gate_closed_by_us(msgspec.structs.replace(found, status=status_)) == GATE
     assert gate_closed_by_us(found) == ""
     assert isinstance(facts(pod(record=record())).record, Record)
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy", "is_ours", "own"),
+    [
+        ("StatefulSet", partition(ABOVE_ALL), False, partition(0)),
+        ("StatefulSet", partition(2), True, None),
+        ("DaemonSet", {"type": "OnDelete"}, True, {"maxSurge": 0, "maxUnavailable": 1}),
+        ("DaemonSet", {"type": "OnDelete"}, False, None),
+        ("DaemonSet", {"type": "RollingUpdate"}, True, None),
+    ],
+)
+def test_a_strategy_that_can_only_be_a_runs(kind: Kind, strategy: dict[str, Any], is_ours: bool, own: Any) -> None:
+    found = own_strategy(strategy, kind, is_ours)
+    wanted = {"type": "RollingUpdate", "rollingUpdate": own} if kind == "DaemonSet" and own else own
+    assert found == wanted
