@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from inplace.engine import resume as resuming
+from inplace.engine import target as workload
 from inplace.engine.plan import Finished
 from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiting, edited, run_of
 from inplace.kube.errors import ApiError
@@ -160,6 +161,10 @@ class Carrier:
             return self._over(Refused("Invalid", str(error)))
         shared, target = ground.shared(run.target.namespace), run.target
         if target.kind != "Pods" and shared.workloads[target.kind].named(target.namespace, target.name) is None:
+            if rollout.status.run_id:
+                return self._deleted(
+                    msgspec.structs.replace(run, id=rollout.status.run_id, started_at=rollout.status.started_at)
+                )
             return Came(Waiting("TargetNotFound", f"{target} does not exist in namespace {target.namespace}"), AGAIN_SECONDS)
         try:
             outlook = Outlook(ground.api, shared, run, finding.find(ground.api, target), self._poke)
@@ -189,6 +194,12 @@ class Carrier:
                 self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
                 stop = PAUSED_BY_SPEC if rollout.spec.paused else None
                 return self._go(outlook, lock, begun, stop, is_first=is_first)
+
+    def _deleted(self, run: Run) -> Came:
+        """The target is gone, and its Lease with it or soon."""
+        ended_at = self._ground.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        message = f"{run.target} was deleted"
+        return self._over(Ended(msgspec.structs.replace(run, outcome="Failed", message=message, ended_at=ended_at)))
 
     def _stay(self, state: RolloutState) -> Came:
         return Came(state, AGAIN_SECONDS) if isinstance(state, Waiting) else self._over(state)
@@ -276,6 +287,9 @@ class Carrier:
         """Waits for a word: a verb, or an edit of the rollout."""
         outlook, lock, run = standing.outlook, standing.lock, standing.run
         outlook.absorb()
+        if workload.is_gone(outlook.now()):
+            self.forget()
+            return self._deleted(run)
         request = request_of(outlook.part.leases.named(run.target.namespace, lock.name))
         verb = request or asked
         if rollout.metadata.generation != self._generation:

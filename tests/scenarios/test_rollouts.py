@@ -112,7 +112,7 @@ def test_paused_by_the_spec_and_by_a_verb(scene: Scene, rollouts: Rollouts) -> N
     resumed = scene.inplace("resume", "deploy/web")
     assert resumed.code == 0, resumed
     rollouts.until("up", "Succeeded")
-    scene.check(upgraded=4)
+    scene.check(upgraded=4, writes=None)  # a pod that is drained only when the pause comes is reopened, and closed again
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=4)
 
 
@@ -196,7 +196,6 @@ def test_a_target_that_comes_later_and_one_that_goes(scene: Scene, rollouts: Rol
     scene.web(2)
     rollouts.until("up", "Paused")
     scene.delete("deploy/web")
-    rollouts.ask("up", "resume")
     status = rollouts.until("up", "Failed")
     assert "deleted" in status["message"]
 
