@@ -186,14 +186,17 @@ class Carrier:
             case Stay(state=state):
                 return self._stay(state)
             case Hold(lease=lease, run=paused):
-                self._at = _Standing(outlook, self._take(outlook, lease, paused), paused)
-                return Came(Ended(paused), 0.0)
+                # What a person asked of the leader before us is asked of us: taking the Lease removes the request.
+                asked = request_of(lease) or asked
+                self._at = standing = _Standing(outlook, self._take(outlook, lease, paused), paused)
+                return Came(Ended(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
             case Drive(lease=lease, run=begun, is_first=is_first):
+                request = request_of(lease) if begun.id == rollout.status.run_id else None
                 begun = resuming.as_seen(begun, outlook.look(begun))
                 lock = self._take(outlook, lease, begun)
                 self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
                 stop = PAUSED_BY_SPEC if rollout.spec.paused else None
-                return self._go(outlook, lock, begun, stop, is_first=is_first)
+                return self._go(outlook, lock, begun, stop, is_first=is_first, asked=request)
 
     def _deleted(self, run: Run) -> Came:
         """The target is gone, and its Lease with it or soon."""
@@ -219,7 +222,16 @@ class Carrier:
         _show(outlook, lock)
         return lock
 
-    def _go(self, outlook: Outlook, lock: Lock, run: Run, stop: Stop | None = None, *, is_first: bool = False) -> Came:
+    def _go(
+        self,
+        outlook: Outlook,
+        lock: Lock,
+        run: Run,
+        stop: Stop | None = None,
+        *,
+        is_first: bool = False,
+        asked: Verb | None = None,
+    ) -> Came:
         ground, frames = self._ground, list[Frame]()
 
         def saw(frame: Frame) -> None:
@@ -230,6 +242,8 @@ class Carrier:
         clock = ground.api.clock
         driver = Driver(outlook.observer, outlook.part, workers, lock, outlook.inbox, clock, run, saw, stop)
         self._at = _Moving(outlook, lock, workers, driver, frames, is_first)
+        if asked is not None:
+            driver.obey(asked)
         return Came(None, 0.0)
 
     def _move(self, moving: _Moving, rollout: InPlaceRollout, asked: Verb | None) -> Came:

@@ -100,7 +100,7 @@ class Controller:
         """With the uid of the rollout that each is for."""
         self._statuses: dict[Key, tuple[float, RolloutStatus]] = {}
         """When and what we have written last."""
-        self._shared = {namespace: Shared(api, namespace, self._poke_all) for namespace in namespaces or (None,)}
+        self._shared = {namespace: Shared(api, namespace, self.look_at_all) for namespace in namespaces or (None,)}
         self.reflectors = tuple(r for shared in self._shared.values() for r in shared.reflectors)
         for shared in self._shared.values():
             shared.rollouts.subscribe(self._rollout_changed)
@@ -117,7 +117,7 @@ class Controller:
 
     def lead(self) -> None:
         """Begins to work, on threads."""
-        self._poke_all()
+        self.look_at_all()
         self._threads = [threading.Thread(target=self._work, name=f"rollout-{n}", daemon=True) for n in range(self._size)]
         for thread in self._threads:
             thread.start()
@@ -315,7 +315,8 @@ class Controller:
         self._patch(known, {"status": _whole(after)}, "status")
         self._statuses[key] = (self.api.clock.monotonic(), after)
 
-    def _poke_all(self) -> None:
+    def look_at_all(self) -> None:
+        """Every rollout, at once: for who begins to lead, and when a watch has come back."""
         for shared in self._shared.values():
             for rollout in shared.rollouts.snapshot().values():
                 self.queue.add((rollout.metadata.namespace, rollout.metadata.name))

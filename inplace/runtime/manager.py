@@ -29,24 +29,12 @@ class Leadership(Protocol):
         ...
 
 
-class Alone:
-    """Leads from the start: for a process that has no rival."""
-
-    is_safe = True
-
-    def start(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None:  # noqa: ARG002
-        led()
-
-    def stop(self) -> None:
-        pass
-
-
 class Manager:
     """`run` until `stop`, or until leadership is lost."""
 
     def __init__(self, controller: Controller, leadership: Leadership) -> None:
         self.controller = controller
-        self._leadership = leadership
+        self.leadership = leadership
         self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
         self._log = structlog.get_logger()
 
@@ -54,10 +42,10 @@ class Manager:
         """Raises what it died of: a bug of a thread of ours, or the loss of leadership."""
         self._log.info("watching", namespaces=self.controller.namespaces or "all")
         self.controller.prepare(self._ended.put)
-        self._leadership.start(self._lead, self._ended.put)
+        self.leadership.start(lambda: self.lead(self.controller.lead), self._ended.put)
         why = self._ended.get()
         self.controller.stop()
-        self._leadership.stop()
+        self.leadership.stop()
         if why is not None:
             raise why
 
@@ -65,6 +53,7 @@ class Manager:
         """From any thread, or a signal handler."""
         self._ended.put(None)
 
-    def _lead(self) -> None:
+    def lead(self, work: Callable[[], None]) -> None:
+        """`work` begins to work."""
         self._log.info("leading", identity=self.controller.leader.identity)
-        self.controller.lead()
+        work()

@@ -24,8 +24,9 @@ class Rollouts:
         self._install()
 
     def control(self, *options: str) -> Running:
-        """Until the test ends, and leading."""
-        started = self.scene.stage.start("controller", "--no-leader-elect", *options)
+        """Until the test ends, and leading. Its own Lease is elsewhere, since it is renewed for ever."""
+        lease = ("--lease-namespace", "default", "--lease-name", self.scene.ns)
+        started = self.scene.stage.start("controller", *lease, *options)
         self.scene.until(lambda: "leading" in started.stdout, f"the controller leads: {started.stdout}{started.stderr}", 60)
         return started
 

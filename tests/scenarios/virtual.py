@@ -23,6 +23,7 @@ from inplace.kube.config import Connection, ConnectOptions
 from inplace.kube.errors import ConnectionFailed
 from inplace.kube.seam import Request, Response
 from inplace.model.run import Stop
+from inplace.runtime.election import Leader
 from inplace.runtime.gates import GateController
 from inplace.runtime.manager import Manager
 from inplace.runtime.session import Session
@@ -222,20 +223,28 @@ class Command:
             pump.stop()
 
     def _manage(self, manager: Manager) -> None:
-        """As `Manager.run`, alone and with one worker."""
-        controller, task = manager.controller, self.task
+        """As `Manager.run`, with one worker."""
+        controller, leader, task = manager.controller, manager.leadership, self.task
+        assert isinstance(leader, Leader)
         controller.make_workers = lambda executor, lock: self.host.workers(executor, lock, self._clock)
         pumps = [SpeakingPump(self.host, reflector, task) for reflector in controller.reflectors]
-        for reflector in controller.reflectors:
-            reflector.cache.subscribe(lambda _old, _new: task.wake())
         for pump in pumps:
             pump.go_on()
         controller.queue.told = task.wake
+        leader_at, has_led = 0.0, False
         try:
             while True:
-                while controller.step():
+                now = self._clock.monotonic()
+                if now >= leader_at:
+                    leader_at = now + leader.step()
+                    if leader.is_safe and not has_led:
+                        has_led = True
+                        manager.lead(controller.look_at_all)
+                elif has_led and controller.step():
                     self._clock.sleep(self.host.rtt_seconds())
-                task.wait(controller.queue.due_in())
+                else:
+                    due = controller.queue.due_in() if has_led else None
+                    task.wait(leader_at - now if due is None else min(due, leader_at - now))
         finally:
             for pump in pumps:
                 pump.stop()
