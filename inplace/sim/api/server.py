@@ -260,9 +260,11 @@ class Server:
         query = {
             key: v.replace("regarding.", "involvedObject.") if key == "fieldSelector" else v for key, v in call.query.items()
         }
-        old = Call(call.method, call.path, query, call.body, call.content_type, call.accept, call.agent)
+        is_merge = call.method == "PATCH" and call.content_type.partition(";")[0].endswith("merge-patch+json")
+        body = encode(subresources.old_event(decoded(call))) if is_merge else call.body
+        old = Call(call.method, call.path, query, body, call.content_type, call.accept, call.agent)
         answer = self._handle(old, Target(kinds.EVENTS, target.namespace, target.name, ""))
-        if isinstance(answer, WatchAnswer) or call.method != "GET" or is_table_wanted(call.accept):
+        if isinstance(answer, WatchAnswer) or call.method not in ("GET", "PATCH") or is_table_wanted(call.accept):
             return answer
         found = msgspec.json.decode(answer.body)
         if not target.name:
