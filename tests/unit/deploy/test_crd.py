@@ -92,8 +92,8 @@ def test_what_the_status_says_fits() -> None:
     assert set(said.values()) == {LONGEST}
 
 
-def test_every_rule_has_a_message_and_every_field_of_the_spec_a_description() -> None:
-    for path, node in nodes(SPEC):
+def test_every_rule_has_a_message_and_every_field_a_description() -> None:
+    for path, node in (*nodes(SPEC), *nodes(STATUS)):
         assert all(rule.get("message") for rule in node.get("x-kubernetes-validations", ())), path
         assert node.get("description") or path.endswith("[]"), path
 
