@@ -84,7 +84,7 @@ def delete_leftovers(cluster: Cluster) -> None:
     for namespace in json.loads(cluster.kubectl("get", "namespaces", "-l", SESSION, "-o", "json"))["items"]:
         pid, _, start_time = namespace["metadata"]["labels"][SESSION].partition("-")
         if born(int(pid)) != start_time:
-            cluster.kubectl("delete", "namespace", namespace["metadata"]["name"], "--wait=false")
+            cluster.kubectl("delete", "namespace", namespace["metadata"]["name"], "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")

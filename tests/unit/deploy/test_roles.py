@@ -56,7 +56,6 @@ def test_who_only_looks_may_write_nothing() -> None:
 def test_the_controller_may_upgrade_and_tell_how_rollouts_stand() -> None:
     own = rollouts("get", "list", "watch", "patch", "delete") | {
         ("patch", "inplace.dev", "inplacerollouts/status"),
-        ("update", "inplace.dev", "inplacerollouts/finalizers"),
         ("create", "events.k8s.io", "events"),
         ("patch", "events.k8s.io", "events"),
     }
