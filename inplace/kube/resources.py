@@ -88,6 +88,9 @@ POD_DISRUPTION_BUDGETS = Resource(
     short_names=("pdb",),
     type=PodDisruptionBudget,
 )
+EVENTS = Resource(
+    group="events.k8s.io", version="v1", plural="events", kind="Event", singular="event", short_names=("ev",), type=Named
+)
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", singular="lease", type=Lease)
 DEPLOYMENTS = Resource(
     group="apps",

@@ -82,6 +82,7 @@ class Carrier:
     def __init__(self, ground: Ground, rollout: InPlaceRollout, poke: Callable[[float], None]) -> None:
         self._ground = ground
         self._poke = poke
+        self._drove: Callable[[Frame], None] = lambda frame: ground.drove(rollout, frame)
         self._log = structlog.get_logger().bind(rollout=f"{rollout.metadata.namespace}/{rollout.metadata.name}")
         self._opener = Opener(ground)
         self._at: _Opening | _Moving | _Standing | _Over = _Opening()
@@ -236,6 +237,7 @@ class Carrier:
 
         def saw(frame: Frame) -> None:
             frames[:] = [frame]
+            self._drove(frame)
 
         writes = ground.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
         workers = ground.workers(Executor(writes, run.target.namespace, outlook.part), lock)

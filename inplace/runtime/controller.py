@@ -28,6 +28,7 @@ from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout, RolloutStatus
 from inplace.model.run import Verb
 from inplace.runtime.carrier import Carrier
+from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lock import Fence, LeaderRef, Lock, run_of
@@ -54,6 +55,12 @@ class Watched(Protocol):
 
     def reconciled(self, seconds: float, error: BaseException | None) -> None: ...
 
+    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None: ...
+
+    def gone(self, uid: str) -> None:
+        """Nothing of that rollout goes on here."""
+        ...
+
 
 class Unwatched:
     """Nobody hears of it."""
@@ -65,6 +72,12 @@ class Unwatched:
         pass
 
     def reconciled(self, seconds: float, error: BaseException | None) -> None:
+        pass
+
+    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
+        pass
+
+    def gone(self, uid: str) -> None:
         pass
 
 
@@ -165,6 +178,9 @@ class Controller:
 
     def warned(self, rollout: InPlaceRollout, message: str) -> None:
         self._watched.warned(rollout, message)
+
+    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
+        self._watched.drove(rollout, frame)
 
     def _work(self) -> None:
         try:
@@ -275,6 +291,7 @@ class Controller:
         known = self._carriers.pop(key, None)
         if known is not None:
             known[1].forget()
+            self._watched.gone(known[0])
         self._statuses.pop(key, None)
 
     def _take_request(self, rollout: InPlaceRollout) -> Verb | None:

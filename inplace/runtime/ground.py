@@ -17,6 +17,7 @@ from inplace.kube.seam import Clock
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, lease_name
 from inplace.runtime.assessing import Assessor
+from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Found
 from inplace.runtime.host import StoppableWorkers
@@ -47,6 +48,10 @@ class Ground(Protocol):
         ...
 
     def warned(self, rollout: InPlaceRollout, message: str) -> None: ...
+
+    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
+        """After each pass of its run."""
+        ...
 
 
 class PokingInbox:

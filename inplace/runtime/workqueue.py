@@ -14,7 +14,7 @@ import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from inplace.kube.seam import Clock
 
@@ -22,6 +22,18 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_BACKOFF_SECONDS = 0.005
 LONGEST_BACKOFF_SECONDS = 30.0
+
+
+class Watched(Protocol):
+    """What measures a queue. Called under the queue's lock."""
+
+    def added(self, item: Hashable) -> None: ...
+
+    def taken(self, item: Hashable) -> None: ...
+
+    def done(self, item: Hashable) -> None: ...
+
+    def retried(self) -> None: ...
 
 
 class WorkQueue(Generic[K]):
@@ -38,6 +50,7 @@ class WorkQueue(Generic[K]):
         self._added = 0
         self._failures: dict[K, int] = {}
         self._is_shut_down = False
+        self.watched: Watched | None = None
         self.told: Callable[[], None] = lambda: None
         """Called when there is something to take, or to wait less long for: for a simulation, which has no thread in `get`."""
 
@@ -68,6 +81,8 @@ class WorkQueue(Generic[K]):
         with self._changed:
             failures = self._failures.get(item, 0)
             self._failures[item] = failures + 1
+            if self.watched is not None:
+                self.watched.retried()
         backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 30))
         self.add_after(item, max(backoff, at_least_seconds))
 
@@ -85,6 +100,8 @@ class WorkQueue(Generic[K]):
             item = self._ready.popleft()
             self._dirty.discard(item)
             self._processing.add(item)
+            if self.watched is not None:
+                self.watched.taken(item)
             if self._ready or self._later:
                 self._changed.notify()  # somebody else must look after the rest
             return item
@@ -109,6 +126,8 @@ class WorkQueue(Generic[K]):
     def done(self, item: K) -> None:
         with self._changed:
             self._processing.discard(item)
+            if self.watched is not None:
+                self.watched.done(item)
             if item in self._dirty:
                 self._ready.append(item)
                 self._changed.notify()
@@ -122,6 +141,8 @@ class WorkQueue(Generic[K]):
         if self._is_shut_down or item in self._dirty:
             return
         self._dirty.add(item)
+        if self.watched is not None:
+            self.watched.added(item)
         if item not in self._processing:
             self._ready.append(item)
             self._changed.notify()

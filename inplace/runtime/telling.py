@@ -1,0 +1,158 @@
+"""Turns what a controller does into metrics and events: it hears of every change of a rollout's status and of every frame of a
+run, and remembers just enough to see what is new.
+
+Always holds: a new leader repeats nothing that the status says already, since only changes are told; what is remembered of a
+run goes with its end. It is a `controller.Watched`: quick, and never raises.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from inplace.engine.stages import IN_FLIGHT, Stage
+from inplace.kube.resources import INPLACE_ROLLOUTS, PODS
+from inplace.model.meta import ObjectMeta
+from inplace.model.names import TargetRef
+from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
+from inplace.runtime.driver import Frame
+from inplace.runtime.events import About, Events, Kind
+from inplace.runtime.metrics import Metrics
+
+Reason = Literal[
+    "RunWaiting",
+    "RunStarted",
+    "RunResumed",
+    "RunPaused",
+    "RunSucceeded",
+    "RunFailed",
+    "RunRolledBack",
+    "RunAborted",
+    "RunRefused",
+    "RunWarning",
+    "StepFinished",
+    "PodClosed",
+    "PodUpgraded",
+    "PodFailed",
+]
+"""Every reason of an event about a run, its target or its pods."""
+
+CONTROLLER = "inplacerollout"
+ENDS: dict[Phase, tuple[Kind, Reason]] = {
+    "Waiting": ("Normal", "RunWaiting"),
+    "Paused": ("Normal", "RunPaused"),
+    "Succeeded": ("Normal", "RunSucceeded"),
+    "Failed": ("Warning", "RunFailed"),
+    "RolledBack": ("Warning", "RunRolledBack"),
+    "Aborted": ("Normal", "RunAborted"),
+    "Refused": ("Warning", "RunRefused"),
+}
+"""What it means to come into a phase, `Progressing` apart."""
+
+
+class _Seen(msgspec.Struct):
+    """One run: pod uid to its stage and since when, of those in flight; and the failures that were told."""
+
+    stages: dict[str, tuple[Stage, float]] = {}
+    failed: set[str] = set()
+    out: int = 0
+
+
+class Teller:
+    """`find_target`: the object that a rollout's target is, where there is one."""
+
+    def __init__(self, metrics: Metrics, events: Events) -> None:
+        self._metrics = metrics
+        self._events = events
+        self.find_target: Callable[[TargetRef], About | None] = lambda _target: None
+        self._lock = threading.Lock()
+        self._seen: dict[str, _Seen] = {}
+
+    def changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None:
+        if after.phase in OVER:
+            self._end(rollout.metadata.uid)
+        if after.phase != before.phase:
+            self._phase_changed(rollout, before, after)
+        elif after.step_index != before.step_index and after.phase == "Progressing" and before.step:
+            self._tell(rollout, "Normal", "StepFinished", f"step {before.step} is done: {_counts(after)}")
+
+    def warned(self, rollout: InPlaceRollout, message: str) -> None:
+        self._tell(rollout, "Warning", "RunWarning", message)
+
+    def reconciled(self, seconds: float, error: BaseException | None) -> None:
+        self._metrics.reconciled(CONTROLLER, seconds, error)
+
+    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
+        """After each pass of a run."""
+        meta = rollout.metadata
+        with self._lock:
+            seen = self._seen.get(meta.uid)
+            is_first = seen is None
+            if seen is None:
+                seen = self._seen[meta.uid] = _Seen()
+                # What failed before this process came was told then.
+                seen.failed |= {failure.uid for failure in frame.plan.run.failures}
+        stages: dict[str, tuple[Stage, float]] = {}
+        for pod in frame.plan.pods:
+            before = seen.stages.get(pod.uid)
+            if pod.stage in IN_FLIGHT:
+                stages[pod.uid] = before if before and before[0] == pod.stage else (pod.stage, frame.now)
+            if before is None and pod.stage == "Closing" and not is_first:
+                self._pod(meta, pod.name, pod.uid, "Normal", "PodClosed", "taken out of service to be upgraded")
+            if before is not None and before[0] != pod.stage:
+                self._metrics.stage_seconds.labels(before[0]).observe(frame.now - before[1])
+                if pod.stage == "Updated":
+                    self._metrics.pods_upgraded.inc()
+                    self._pod(meta, pod.name, pod.uid, "Normal", "PodUpgraded", f"runs {pod.image}, proven and back in service")
+        for failure in frame.plan.run.failures:
+            if failure.uid not in seen.failed:
+                self._metrics.failures.labels(failure.reason).inc()
+                why = f"{failure.reason}: {failure.message}"
+                self._pod(meta, failure.pod, failure.uid, "Warning", "PodFailed", why)
+        seen.failed = {failure.uid for failure in frame.plan.run.failures}
+        seen.stages = stages
+        self._set_out(seen, len(stages))
+
+    def gone(self, uid: str) -> None:
+        """A rollout that nobody drives here any more."""
+        self._end(uid)
+
+    def _end(self, uid: str) -> None:
+        with self._lock:
+            seen = self._seen.pop(uid, None)
+        if seen is not None:
+            self._set_out(seen, 0)
+
+    def _set_out(self, seen: _Seen, out: int) -> None:
+        self._metrics.pods_out.inc(out - seen.out)
+        seen.out = out
+
+    def _phase_changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None:
+        if after.phase is None or after.phase == "Pending":
+            return
+        if after.phase == "Progressing":
+            reason: Reason = "RunResumed" if before.phase == "Paused" or before.phase in OVER else "RunStarted"
+            self._tell(rollout, "Normal", reason, after.message or _counts(after))
+            return
+        kind, reason = ENDS[after.phase]
+        self._tell(rollout, kind, reason, after.message or _counts(after))
+
+    def _tell(self, rollout: InPlaceRollout, kind: Kind, reason: Reason, note: str) -> None:
+        """To those who look at the rollout, and to those who look at its target."""
+        meta, target = rollout.metadata, rollout.spec.target.ref(rollout.metadata.namespace)
+        about = About(INPLACE_ROLLOUTS.api_version, INPLACE_ROLLOUTS.kind, meta.namespace, meta.name, meta.uid)
+        self._events.tell(about, kind, reason, "Upgrade", f"{target}: {note}")
+        found = self.find_target(target)
+        if found is not None and reason != "RunWaiting":
+            self._events.tell(found, kind, reason, "Upgrade", f"inplacerollout/{meta.name}: {note}")
+
+    def _pod(self, run: ObjectMeta, name: str, uid: str, kind: Kind, reason: Reason, note: str) -> None:
+        about = About(PODS.api_version, PODS.kind, run.namespace, name, uid)
+        self._events.tell(about, kind, reason, "Upgrade", f"{note} (inplacerollout/{run.name})")
+
+
+def _counts(status: RolloutStatus) -> str:
+    return f"{status.updated or 0} of {status.desired or 0} pods updated"

@@ -1,0 +1,152 @@
+"""Events: one for what happens, a count for what happens again, nothing that waits or piles up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from inplace.kube.clock import SystemClock
+from inplace.runtime.events import MEMORY_SECONDS, MOST, SERIES_SECONDS, About, Events, Result
+from tests.unit.kube.fakes import FakeClock, refusal
+from tests.unit.runtime.fakes import Server, api
+
+WEB = About("v1", "Pod", "shop", "web", "u1")
+PATH = "/apis/events.k8s.io/v1/namespaces/shop/events"
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.server, self.clock = Server(), FakeClock()
+        self.results: list[Result] = []
+        self.events = Events(api(self.server, self.clock), "me", self.results.append)
+
+    def tell(self, note: str = "because", about: About = WEB, reason: str = "PodFailed") -> None:
+        self.events.tell(about, "Warning", reason, "Upgrade", note)
+
+    def work(self, seconds: float = 0.0) -> None:
+        ends_at = self.clock.now + seconds
+        while (due := self.events.queue.due_in()) is not None and self.clock.now + due <= ends_at:
+            self.clock.now += due
+            self.events.step()
+        self.clock.now = max(self.clock.now, ends_at)
+
+    @property
+    def stored(self) -> list[Any]:
+        return [body for path, body in self.server.objects.items() if path.startswith(PATH)]
+
+
+def test_an_event_says_what_happened_to_whom() -> None:
+    bench = Bench()
+    bench.tell()
+    assert bench.server.writes == []
+    bench.work()
+    (body,) = bench.stored
+    assert body["metadata"]["name"].startswith("web.")
+    assert body["eventTime"] == "2026-01-01T00:16:40.000000Z"
+    assert body["regarding"] == {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "web", "uid": "u1"}
+    rest = {key: body[key] for key in ("reason", "type", "action", "note", "reportingController", "reportingInstance")}
+    assert rest == {
+        "reason": "PodFailed",
+        "type": "Warning",
+        "action": "Upgrade",
+        "note": "because",
+        "reportingController": "inplace.dev/controller",
+        "reportingInstance": "me",
+    }
+    assert bench.results == ["sent"]
+
+
+def test_what_happens_again_is_counted_in_one_write() -> None:
+    bench = Bench()
+    bench.tell()
+    bench.work()
+    for _ in range(40):
+        bench.tell("again")
+    bench.work(SERIES_SECONDS + 1)
+    (body,) = bench.stored
+    assert body["series"]["count"] == 41
+    assert len(bench.server.writes) == 2
+
+
+def test_after_a_while_it_is_news_again() -> None:
+    bench = Bench()
+    bench.tell()
+    bench.work(MEMORY_SECONDS + 1)
+    bench.tell()
+    bench.work(1)
+    assert len(bench.stored) == 2
+
+
+def test_other_reasons_and_other_objects_are_other_events() -> None:
+    bench = Bench()
+    bench.tell()
+    bench.tell(reason="PodUpgraded")
+    bench.tell(about=About("v1", "Pod", "shop", "web", "another"))
+    bench.work()
+    assert len(bench.stored) == 3
+
+
+def test_beyond_a_bound_they_are_dropped_and_there_is_room_again_later() -> None:
+    bench = Bench()
+    for number in range(MOST + 5):
+        bench.tell(about=About("v1", "Pod", "shop", "web", str(number)))
+    assert bench.results == ["dropped"] * 5
+    bench.work(1)
+    bench.work(MEMORY_SECONDS + 1)
+    assert len(bench.stored) == MOST
+    bench.tell(about=About("v1", "Pod", "shop", "web", "late"))
+    bench.work(1)
+    assert len(bench.stored) == MOST + 1
+
+
+def test_trouble_is_tried_three_times_and_then_left() -> None:
+    bench = Bench()
+    bench.server.down = True
+    bench.tell()
+    bench.work(60)
+    assert bench.results == ["failed"]
+    bench.server.down = False
+    bench.tell()
+    bench.work(60)
+    (body,) = bench.stored
+    assert body["series"]["count"] == 2
+
+
+def test_a_refusal_is_not_tried_again() -> None:
+    bench = Bench()
+    bench.server.refuse = refusal(403, "forbidden", "Forbidden")
+    bench.tell()
+    bench.work(60)
+    assert len(bench.server.requests) == 1
+    assert bench.results == ["failed"]
+
+
+def test_an_event_that_has_expired_is_told_anew() -> None:
+    bench = Bench()
+    bench.tell()
+    bench.work()
+    bench.server.objects.clear()
+    bench.tell()
+    bench.work(SERIES_SECONDS + 10)
+    (body,) = bench.stored
+    assert body["series"]["count"] == 2
+
+
+def test_long_notes_and_names_are_cut() -> None:
+    bench = Bench()
+    bench.tell("x" * 5000, About("v1", "Pod", "shop", "n" * 253, "u"))
+    bench.work()
+    (body,) = bench.stored
+    assert len(body["note"]) <= 1024
+    assert len(body["metadata"]["name"]) <= 253
+
+
+def test_on_a_thread() -> None:
+    server, sent = Server(), threading.Semaphore(0)
+    events = Events(api(server, SystemClock()), "me", lambda _result: sent.release())  # type: ignore[arg-type]
+    events.start()
+    events.tell(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
+    assert sent.acquire(timeout=30)
+    events.stop()
+    assert [json.loads(request.body or b"")["reason"] for request in server.requests] == ["PodUpgraded"]
