@@ -53,11 +53,11 @@ def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, 
     if namespace_only and crds_only:
         raise click.UsageError("--namespace-only and --crds-only exclude each other")
     _check_namespace(namespace_only)
-    cluster = connect()
-    found = definitions() if crds_only else manifests(cluster.namespace if namespace_only else None)
+    cluster = _reached(connect, dry_run, namespace_only)
+    found = definitions() if crds_only else manifests(cluster.namespace if cluster and namespace_only else None)
     if image:
         found = with_image(found, image)
-    if dry_run == "client":
+    if cluster is None or dry_run == "client":
         out.lines(f"{_where(manifest)} would be applied" for manifest in found)
         return Code.DONE
     installing.check(cluster.api, found)
@@ -89,14 +89,15 @@ def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool
     if namespace_only and crds:
         raise click.UsageError("--namespace-only and --crds exclude each other: the definition is the whole cluster's")
     _check_namespace(namespace_only)
-    cluster = connect()
-    scope = cluster.namespace if namespace_only else None
+    cluster = _reached(connect, dry_run, namespace_only)
+    scope = cluster.namespace if cluster and namespace_only else None
     found = [manifest for manifest in manifests(scope) if crds or manifest.resource is not CRDS]
-    if dry_run == "client":
+    if cluster is None or dry_run == "client":
         out.lines(f"{_where(manifest)} would be deleted" for manifest in reversed(found))
         return Code.DONE
-    removing.check(cluster.api, found, scope)
-    _refuse_live(cluster, scope, scope or SYSTEM_NAMESPACE)
+    home = scope or SYSTEM_NAMESPACE
+    removing.check(cluster.api, found, scope, home)
+    _refuse_live(cluster, scope, home)
     if crds and (count := removing.rollouts_left(cluster.api)):
         are = f"there is {count} InPlaceRollout" if count == 1 else f"there are {count} InPlaceRollouts"
         raise Refused(f"{are}, which would go with the definition: delete them first, or leave out --crds")
@@ -105,9 +106,17 @@ def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool
     for removed in _until_it_breaks(removing.remove(cluster.api, found, dry_run=is_dry), is_dry, "the same command goes on"):
         told = {"deleted": "deleted", "absent": "not there", "left": "left as it is: it does not carry our label"}
         out.data(f"{_where(removed.manifest)} {told[removed.removal]}{_suffix(is_dry)}")
-    if not is_dry and (count := removing.release(cluster.api, scope)):
+    if is_dry:
+        return Code.DONE
+    removing.forget_leader(cluster.api, home)
+    if count := removing.release(cluster.api, scope):
         out.note(f"{count} InPlaceRollout{'s' if count > 1 else ''} stay, as a record, and can be deleted at any time")
     return Code.DONE
+
+
+def _reached(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool) -> Cluster | None:
+    """None where no cluster is needed: only a namespace is ever taken from the kubeconfig in a client's dry run."""
+    return connect() if namespace_only or dry_run != "client" else None
 
 
 def _check_namespace(namespace_only: bool) -> None:

@@ -58,7 +58,7 @@ class Gated(msgspec.Struct, frozen=True):
     gate: str
 
 
-def check(api: Api, found: Iterable[Manifest], scope: str | None) -> None:
+def check(api: Api, found: Iterable[Manifest], scope: str | None, home: str) -> None:
     """Raises `Refused` where a right is missing, and `ApiError`."""
     by_namespace: dict[str, list[Right]] = {}
     for manifest in found:
@@ -67,7 +67,9 @@ def check(api: Api, found: Iterable[Manifest], scope: str | None) -> None:
     looked_at: tuple[Resource[Any], ...] = (LEASES, INPLACE_ROLLOUTS, *WORKLOADS.values())
     looks = [Right("list", resource.group, resource.plural) for resource in looked_at]
     freeing = Right("patch", INPLACE_ROLLOUTS.group, INPLACE_ROLLOUTS.plural)
+    forgetting = Right("delete", LEASES.group, LEASES.plural)
     by_namespace.setdefault(scope or "", []).extend([*looks, freeing])
+    by_namespace.setdefault(home, []).append(forgetting)
     refuse_missing(api, by_namespace)
 
 
@@ -121,6 +123,12 @@ def _rollouts(api: Api, scope: str | None) -> Sequence[InPlaceRollout]:
         return api.list(INPLACE_ROLLOUTS, scope).items
     except NotFound:
         return ()
+
+
+def forget_leader(api: Api, home: str) -> None:
+    """The controller's own Lease, which it made itself."""
+    with suppress(NotFound):
+        api.delete(LEASES, home, CONTROLLER)
 
 
 def release(api: Api, scope: str | None) -> int:

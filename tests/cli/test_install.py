@@ -78,7 +78,7 @@ def test_usage(command: Command, server: FakeServer, words: list[str], why: str)
 @pytest.mark.parametrize("verb", ["install", "uninstall"])
 def test_a_clients_dry_run_asks_no_cluster(command: Command, server: FakeServer, verb: str) -> None:
     ran = command(verb, "--dry-run", "client")
-    assert (ran.code, ran.stderr, server.requests) == (0, "", [])
+    assert (ran.code, ran.stderr, server.requests, command.options) == (0, "", [], [])
     assert "deployment.apps/inplace-controller in inplace-system" in ran.stdout
     only = command(verb, "--dry-run", "client", "--namespace-only", "-n", "shop")
     assert {line.split()[2] for line in only.stdout.splitlines()} == {"shop"}
@@ -142,8 +142,10 @@ def test_of_a_dead_controller_everything_is_removed_and_its_rollouts_are_let_go(
     ran = command("uninstall")
     assert ran.code == 0
     assert clock.now - began >= 15
-    assert len(paths(server, "DELETE")) == len(manifests()) - 1
-    assert paths(server, "DELETE")[-1] == "inplace-system"
+    *removed, namespace, lease = [request.path for request in server.writes if request.method == "DELETE"]
+    assert len(removed) == len(manifests()) - 2
+    assert namespace.endswith("/namespaces/inplace-system")
+    assert lease.endswith("/leases/inplace-controller")
     assert "inplacerollouts.inplace.dev" not in ran.stdout
     assert server.objects["inplacerollouts"]["web-2"]["metadata"]["finalizers"] == ["other.example/x"]
     assert "1 InPlaceRollout stay" in ran.stderr
