@@ -135,3 +135,26 @@ def test_a_step_holds_bare_pods_too(scene: Scene) -> None:
     assert scene.all("lease") == []
     scene.check_no_orphans()
     scene.witness.check(Rules(max_unavailable=1, upgraded=2, writes_per_pod=3))
+
+
+def test_the_way_back(scene: Scene) -> None:
+    """Only from the middle: their lock, and with it what they ran before, goes at the end."""
+    caches(scene, "a", "b")
+    command = scene.command("--steps", "50%,pause,100%", "--max-unavailable", "1", target=SELECTED, app="app:2")
+    for verb in ("undo", "abort"):
+        halfway = scene.inplace(*command)
+        assert halfway.code == 4, halfway
+        assert len(scene.on_image("app:2")) == 1
+        went_back = scene.inplace(verb, *SELECTED.split())
+        assert went_back.code == 0, went_back
+        assert scene.on_image("app:1") == {"a", "b"}
+        assert scene.all("lease") == []
+    ended(scene.stage.start(*scene.command("--max-unavailable", "1", target=SELECTED, app="app:2")))
+    told = scene.inplace("history", *SELECTED.split())
+    assert (told.code, told.stdout) == (0, ""), told
+    refused = scene.inplace("undo", *SELECTED.split())
+    assert refused.code == 5, refused
+    assert "say the images, with `upgrade`" in refused.stderr
+    scene.check_no_orphans()
+    scene.check_quiet()
+    scene.check_same_pods()

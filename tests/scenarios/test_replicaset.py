@@ -104,3 +104,31 @@ def test_killed_and_resumed(scene: Scene) -> None:
     scene.check_same_pods()
     check_done(scene, 3)
     scene.witness.check(scene.rules(workload=SET, upgraded=3, writes_per_pod=3))
+
+
+def test_history_and_the_way_back(scene: Scene) -> None:
+    """It has no revisions: `undo` goes to what its last run began from, or, in the middle, to what that one's pods ran."""
+    game(scene)
+    scene.end(begin(scene))
+    told = scene.inplace("history", GAME)
+    assert told.code == 0, told
+    (_, row) = told.stdout.splitlines()
+    assert f"app={scene.image('app:2')}" in row
+    assert "in place" in row
+    assert "Succeeded" in row
+    undone = scene.inplace("undo", GAME, "--settle", "0s")
+    assert undone.code == 0, undone
+    scene.check_same_pods()
+    assert template_image(scene) == scene.image("app:1")
+    assert scene.on_image("app:1") == set(scene.before)
+
+    halfway = scene.inplace("upgrade", GAME, f"app={scene.image('app:3')}", "--settle", "0s", "--steps", "1,pause,100%")
+    assert halfway.code == 4, halfway
+    undone = scene.inplace("undo", GAME)
+    assert undone.code == 0, undone
+    scene.check_same_pods()
+    assert template_image(scene) == scene.image("app:1")
+    assert scene.on_image("app:1") == set(scene.before)
+    scene.check_no_orphans()
+    scene.check_quiet()
+    scene.check_same_pods()

@@ -92,6 +92,26 @@ def test_resume_cuts_a_long_pause_of_a_living_run_short(scene: Scene) -> None:
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
 
 
+def test_promote_passes_pauses_by_hand_and_for_a_time(scene: Scene) -> None:
+    """The first where nobody lives, the second with the holder that stands at it; elsewhere there is nothing to pass."""
+    scene.web(3)
+    steps = scene.command("--steps", "1,pause,2,pause:30m,100%", "--max-unavailable", "1", app="app:2")
+    paused = scene.inplace(*steps)
+    assert paused.code == 4, paused
+    promote = scene.stage.start("promote", "deploy/web")
+    scene.until(lambda: "pausing for 30m" in promote.stdout, "the second pause is reached", 60)
+    assert len(scene.on_image("app:2")) == 2
+    second = scene.inplace("promote", "deploy/web")
+    assert second.code == 0, second
+    assert "deploy/web goes on, driven by " in second.stdout
+    done = promote.wait(60)
+    assert done.code == 0, done
+    refused = scene.inplace("promote", "deploy/web")
+    assert refused.code == 5, refused
+    scene.check(upgraded=3)
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+
+
 def test_pause_and_resume_without_a_run(scene: Scene) -> None:
     scene.web(1, serve=False)
     for verb in ("pause", "resume"):
