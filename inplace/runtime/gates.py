@@ -1,6 +1,7 @@
-"""The gate controller: keeps one condition of many pods true to a label.
+"""The label rules: keep conditions of many pods true to their labels, one rule for each gate.
 
-Level-based: the watch only says which pod to look at, and what to do is decided from the cache when a worker comes to it; every
+`Gates` works on caches that others fill, as a part of a controller that leads; `GateController` is a process of its own.
+Level-based: a watch only says which pod to look at, and what to do is decided from the cache when a worker comes to it; every
 resync looks at all pods again, so a lost event costs at most that long. A change is one strategic-merge PATCH on `pods/status`
 (condition by type, holds and preconditions together: design, section 4), whose answer enters the cache before the pod is
 judged again. A refusal means *look again*: at once-ish for a pod that has changed or gone, later and later for anything else.
@@ -9,10 +10,10 @@ judged again. A refusal means *look again*: at once-ish for a pod that has chang
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 import structlog
 
@@ -28,6 +29,7 @@ from inplace.kube.seam import STRATEGIC_MERGE, Request
 from inplace.model.names import HOLDS
 from inplace.model.pods import Pod
 from inplace.model.record import encode_holds
+from inplace.runtime.lock import Fence
 from inplace.runtime.rights import Right, missing_rights, told, too_old
 from inplace.runtime.session import Refused
 from inplace.runtime.workqueue import WorkQueue
@@ -35,6 +37,9 @@ from inplace.runtime.workqueue import WorkQueue
 RIGHTS = (Right("list", "", "pods"), Right("watch", "", "pods"), Right("patch", "", "pods", "status"))
 STOP_SECONDS = 5.0
 """How long a stop waits for the writes that are on their way; each is whole, whether or not we hear of it."""
+UNSAFE_SECONDS = 1.0
+RESYNC = "resync"
+"""No pod has such a uid."""
 
 
 def check_access(api: Api, scope: Scope) -> None:
@@ -49,46 +54,79 @@ def check_access(api: Api, scope: Scope) -> None:
     api.raw(Request(method="GET", path=PODS.path(scope.namespace), query=(*scope.query(), ("limit", "1"))))
 
 
-class GateController:
-    """`run` until `stop`. A simulation feeds `pods` (or drives `reflector`) and calls `step` and `resync` itself."""
+class Heard(Protocol):
+    """What hears of gates: for events and metrics. Must be quick and must not raise."""
 
-    def __init__(self, api: Api, rule: Rule, scope: Scope, *, resync_seconds: float = 30.0, workers: int = 4) -> None:
+    def gate_changed(self, before: Pod, wanted: SetGate) -> None: ...
+
+    def gate_refused(self, wanted: SetGate, error: ApiError) -> None: ...
+
+
+class Gates:
+    """Keeps the gates of the pods in `caches` to `rules`, of which each gate has one. Nothing is written while `fence` is not
+    safe. Threads: `start`, `stop`; a simulation calls `begin`, and `step` while something is due."""
+
+    def __init__(
+        self,
+        api: Api,
+        rules: Sequence[Rule],
+        caches: Sequence[Cache[Pod]],
+        *,
+        fence: Fence | None = None,
+        heard: Heard | None = None,
+        resync_seconds: float = 30.0,
+        workers: int = 4,
+    ) -> None:
         self._api = api
-        self._rule = rule
-        self.resync_seconds = resync_seconds
+        self._rules = tuple(rules)
+        self._caches = self._caches_to_follow = tuple(caches)
+        self._fence = fence
+        self._heard = heard
+        self._resync_seconds = resync_seconds
         self._size = workers
         self._log = structlog.get_logger()
-        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._forbidden: set[str] = set()
+        self._threads: list[threading.Thread] = []
         self.queue: WorkQueue[str] = WorkQueue(api.clock)
-        """Uids of pods to look at."""
-        self.pods: Cache[Pod] = Cache()
-        self.pods.subscribe(self._changed)
-        self.reflector = Reflector(PODS, self.pods, api.clock, scope=scope, on_state=self._watch_changed)
+        """Uids of pods to look at, and `RESYNC`."""
 
-    def run(self) -> None:
-        """Raises what a thread of ours died of: a bug."""
-        pump = Pump(self.reflector, self._api.transport, self._ended.put)
-        threads = [threading.Thread(target=self._work, name=f"gate-{n}", daemon=True) for n in range(self._size)]
-        pump.start()
-        for thread in threads:
+    def follow(self) -> None:
+        """From now on every change of a pod is looked at. Once."""
+        caches, self._caches_to_follow = self._caches_to_follow, ()
+        for cache in caches:
+            cache.subscribe(self._changed)
+
+    def begin(self) -> None:
+        """Also looks at all that are there, now and every so often."""
+        self.follow()
+        self.queue.add(RESYNC)
+
+    def start(self, on_crash: Callable[[BaseException], None]) -> None:
+        """`on_crash`: a thread of ours died of a bug."""
+
+        def work() -> None:
+            try:
+                while (uid := self.queue.get()) is not None:
+                    self._handle(uid)
+            except BaseException as bug:
+                on_crash(bug)
+
+        self.begin()
+        self._threads = [threading.Thread(target=work, name=f"gate-{n}", daemon=True) for n in range(self._size)]
+        for thread in self._threads:
             thread.start()
-        try:
-            self._resync_until_ended()
-        finally:
-            self.queue.shut_down()
-            pump.stop(0.5)
-            for thread in threads:
-                thread.join(STOP_SECONDS)
 
     def stop(self) -> None:
-        """From any thread or a signal handler: begins no more, waits for the writes on their way."""
-        self._ended.put(None)
+        """Begins no more, waits for the writes on their way."""
+        self.queue.shut_down()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
 
     def resync(self) -> None:
-        for uid in self.pods.snapshot():
-            self.queue.add(uid)
+        for cache in self._caches:
+            for uid in cache.snapshot():
+                self.queue.add(uid)
 
     def step(self) -> bool:
         """Looks at one pod that is due, if any is."""
@@ -97,58 +135,52 @@ class GateController:
             self._handle(uid)
         return uid is not None
 
-    def _resync_until_ended(self) -> None:
-        while True:
-            with suppress(Empty):
-                ended = self._ended.get(timeout=self.resync_seconds)
-                if ended is not None:
-                    raise ended
-                return
-            self.resync()
-
-    def _work(self) -> None:
-        try:
-            while (uid := self.queue.get()) is not None:
-                self._handle(uid)
-        except Exception as bug:
-            self._ended.put(bug)
+    def gated(self) -> int:
+        """How many pods have one of our gates."""
+        pods = (pod for cache in self._caches for pod in cache.snapshot().values())
+        return sum(any(pod.spec.has_gate(rule.condition) for rule in self._rules) for pod in pods)
 
     def _changed(self, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
         if pod is not None:
             self.queue.add(pod.uid)
 
-    def _watch_changed(self) -> None:
-        if self.reflector.error is not None:
-            self._log.warning("cannot watch pods, trying again", why=str(self.reflector.error))
-            return
-        pods = self.pods.snapshot().values()
-        gated = sum(pod.spec.has_gate(self._rule.condition) for pod in pods)
-        self._log.info("watching pods", condition=self._rule.condition, pods=len(pods), with_gate=gated)
-
     def _handle(self, uid: str) -> None:
         try:
-            self._reconcile(uid)
+            if uid == RESYNC:
+                self.resync()
+                self.queue.add_after(RESYNC, self._resync_seconds)
+            else:
+                self._reconcile(uid)
         finally:
             self.queue.done(uid)
 
     def _reconcile(self, uid: str) -> None:
-        pod = self.pods.get(uid)
-        wanted = decide(pod, self._rule) if pod is not None else None
-        if pod is None or wanted is None:
-            self.queue.forget(uid)
-            return
+        """One write at a time: the next rule is judged on what the one before it has left."""
+        for rule in self._rules:
+            cache = next((cache for cache in self._caches if cache.get(uid) is not None), None)
+            pod = cache.get(uid) if cache is not None else None
+            wanted = decide(pod, rule) if pod is not None else None
+            if cache is not None and pod is not None and wanted is not None and not self._set(cache, pod, wanted):
+                return
+        self.queue.forget(uid)
+
+    def _set(self, cache: Cache[Pod], pod: Pod, wanted: SetGate) -> bool:
+        """False: looked at again later."""
+        if self._fence is not None and not self._fence.is_safe:
+            self.queue.add_after(pod.uid, UNSAFE_SECONDS)
+            return False
         ref, body = wanted.pod, patch_body(wanted, self._api.clock.utcnow())
         try:
             answer = self._api.patch(PODS, ref.namespace, ref.name, body, STRATEGIC_MERGE, subresource="status", retries=False)
         except ApiError as error:
             self._refused(wanted, error)
-            return
-        self.queue.forget(uid)
+            return False
         with self._lock:
             self._forbidden.discard(ref.namespace)
-        self.pods.upsert(answer)
+        cache.upsert(answer)
         self._report(pod, wanted)
+        return True
 
     def _report(self, before: Pod, wanted: SetGate) -> None:
         condition = before.condition(wanted.gate)
@@ -162,6 +194,8 @@ class GateController:
                 event, now = "holds changed", was
         facts = {"pod": _name(wanted), "condition": wanted.gate, "from": was, "to": now, "why": wanted.why}
         self._log.info(event, **facts)
+        if self._heard is not None:
+            self._heard.gate_changed(before, wanted)
 
     def _refused(self, wanted: SetGate, error: ApiError) -> None:
         """Every refusal is looked at again; only those that a person can do something about are told."""
@@ -174,6 +208,8 @@ class GateController:
                 pass
             case _:
                 self._log.warning("failed, trying again", pod=_name(wanted), condition=wanted.gate, why=str(error))
+        if self._heard is not None:
+            self._heard.gate_refused(wanted, error)
         self.queue.add_rate_limited(wanted.pod.uid, error.retry_after_seconds or 0.0)
 
     def _say_forbidden(self, namespace: str, error: Forbidden) -> None:
@@ -184,6 +220,45 @@ class GateController:
         if not is_known:
             advice = f"you may not patch pods/status in namespace {namespace}: ask for a Role that allows it"
             self._log.error("refused", why=advice, server=str(error))
+
+
+class GateController:
+    """One rule, with a watch of its own: `run` until `stop`. A simulation feeds `pods` (or drives `reflector`) and calls
+    `step` and `resync` itself."""
+
+    def __init__(self, api: Api, rule: Rule, scope: Scope, *, resync_seconds: float = 30.0, workers: int = 4) -> None:
+        self._api = api
+        self._rule = rule
+        self.resync_seconds = resync_seconds
+        self._log = structlog.get_logger()
+        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self.pods: Cache[Pod] = Cache()
+        self.reflector = Reflector(PODS, self.pods, api.clock, scope=scope, on_state=self._watch_changed)
+        self._gates = Gates(api, (rule,), (self.pods,), resync_seconds=resync_seconds, workers=workers)
+        self.queue, self.step, self.resync = self._gates.queue, self._gates.step, self._gates.resync
+        self._gates.follow()
+
+    def run(self) -> None:
+        """Raises what a thread of ours died of: a bug."""
+        pump = Pump(self.reflector, self._api.transport, self._ended.put)
+        pump.start()
+        self._gates.start(self._ended.put)
+        why = self._ended.get()
+        pump.stop(0.5)
+        self._gates.stop()
+        if why is not None:
+            raise why
+
+    def stop(self) -> None:
+        """From any thread or a signal handler: begins no more, waits for the writes on their way."""
+        self._ended.put(None)
+
+    def _watch_changed(self) -> None:
+        if self.reflector.error is not None:
+            self._log.warning("cannot watch pods, trying again", why=str(self.reflector.error))
+            return
+        pods, condition = len(self.pods.snapshot()), self._rule.condition
+        self._log.info("watching pods", condition=condition, pods=pods, with_gate=self._gates.gated())
 
 
 def patch_body(wanted: SetGate, at: datetime) -> dict[str, Any]:

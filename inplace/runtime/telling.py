@@ -2,7 +2,7 @@
 run, and remembers just enough to see what is new.
 
 Always holds: a new leader repeats nothing that the status says already, since only changes are told; what is remembered of a
-run goes with its end. It is a `controller.Watched`: quick, and never raises.
+run goes with its end. It is a `controller.Watched` and a `gates.Heard`: quick, and never raises.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Literal
 
 import msgspec
 
+from inplace.engine.gatekeeping import SetGate
 from inplace.engine.stages import IN_FLIGHT, Stage
+from inplace.kube.errors import ApiError
 from inplace.kube.resources import INPLACE_ROLLOUTS, PODS
 from inplace.model.meta import ObjectMeta
 from inplace.model.names import TargetRef
+from inplace.model.pods import Pod
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
 from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Events, Kind
@@ -37,6 +40,8 @@ Reason = Literal[
     "PodClosed",
     "PodUpgraded",
     "PodFailed",
+    "GateOpened",
+    "GateClosed",
 ]
 """Every reason of an event about a run, its target or its pods."""
 
@@ -115,6 +120,20 @@ class Teller:
         seen.failed = {failure.uid for failure in frame.plan.run.failures}
         seen.stages = stages
         self._set_out(seen, len(stages))
+
+    def gate_changed(self, before: Pod, wanted: SetGate) -> None:
+        """By a label rule. That a new pod's gate is opened is no news."""
+        result = {True: "opened", False: "closed", None: "held"}[wanted.status]
+        self._metrics.gate_writes.labels(wanted.gate, result).inc()
+        if wanted.status is None or (wanted.status and before.condition(wanted.gate) is None):
+            return
+        pod = wanted.pod
+        about = About(PODS.api_version, PODS.kind, pod.namespace, pod.name, pod.uid)
+        reason: Reason = "GateOpened" if wanted.status else "GateClosed"
+        self._events.tell(about, "Normal", reason, "FollowLabel", f"{wanted.gate}: {wanted.why}")
+
+    def gate_refused(self, wanted: SetGate, error: ApiError) -> None:  # noqa: ARG002
+        self._metrics.gate_writes.labels(wanted.gate, "refused").inc()
 
     def gone(self, uid: str) -> None:
         """A rollout that nobody drives here any more."""
