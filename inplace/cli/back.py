@@ -11,11 +11,22 @@ from inplace.cli import out
 from inplace.cli.asking import LetGo, NoHolder, Obeyed, ask, stored_run
 from inplace.cli.driving import Showing, drive
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import POSITIVE_DURATION, connected, dry_run_option, output_option, run_options, selector_option
+from inplace.cli.options import (
+    POSITIVE_DURATION,
+    connected,
+    controller_option,
+    dry_run_option,
+    output_option,
+    run_options,
+    selector_option,
+)
 from inplace.cli.upgrade import asked_run
 from inplace.cli.verbs import how_it_ended, opened
 from inplace.cli.world import Cluster
 from inplace.model.names import TargetRef
+from inplace.model.rollout import Undo
+from inplace.runtime.found import Refused
+from inplace.runtime.lock import leader_of
 
 UNDO_EXAMPLES = """\
 \b
@@ -65,6 +76,7 @@ def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
 @run_options
 @click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
 @dry_run_option
+@controller_option
 @output_option("json")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @connected
@@ -78,6 +90,7 @@ def undo(
     given: dict[str, Any],
     timeout: float | None,
     dry_run: str,
+    with_controller: bool,
     output: str | None,
     quiet: bool,
 ) -> int:
@@ -96,8 +109,12 @@ def undo(
 
         look = lambda session: session.preview_undo(asked, to_revision, given)  # noqa: E731
         return show(cluster, asked, look, output, is_dry=True, on_server=dry_run == "server")
+    how = Showing(output == "json", quiet, timeout, ctx.obj.same_command(), follows=with_controller)
+    if with_controller:
+        from inplace.cli.controlled import hand_over
+
+        return hand_over(cluster, asked, how, Undo(to_revision=to_revision or 0))
     _make_room(cluster, target)
-    how = Showing(output == "json", quiet, timeout, ctx.obj.same_command())
     return drive(cluster, target, lambda session, told: session.undo(asked, to_revision, given, told), how)
 
 
@@ -106,6 +123,9 @@ def _make_room(cluster: Cluster, target: TargetRef) -> None:
     lease, run = stored_run(cluster, target)
     if lease is None or run is None or run.doing == "Undo" or not lease.spec.holder_identity:
         return
+    if leader_of(lease.spec.holder_identity) is not None:
+        # A controller holds on to what it has paused, so there is no taking over from it.
+        raise Refused(f"{target} is being upgraded by a controller: {cluster.command('abort', target)} goes back from that run")
     match ask(cluster, target, "pause", until_it_ends=True):
         case LetGo(run=ended) if ended is not None:
             out.note(f"its run has let go: {how_it_ended(ended)}")

@@ -83,11 +83,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Driving(msgspec.Struct, frozen=True):
-    """`since`: pod uid to the instant, as text, at which its stage began."""
+    """`since`: pod uid to the instant, as text, at which its stage began. `trouble`: why nothing moves, such as that the API
+    server refuses a write; it is tried again."""
 
     run: Run
     plan: Plan
     since: Mapping[str, str] = {}
+    trouble: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -216,8 +218,10 @@ def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutSta
             status, reason = _told(previous, "Waiting", message), why
         case Refused(reason=why, message=message):
             status, reason = _told(previous, "Refused", message), why
-        case Driving(run=run, plan=plan, since=since) if plan.finished is None:
-            status, reason = _of_run(_told(previous, "Progressing", _doing(run, plan)), run, now), _reason_of(run)
+        case Driving(run=run, plan=plan, since=since, trouble=trouble) if plan.finished is None:
+            doing = trouble or _doing(run, plan)
+            status = _of_run(_told(previous, "Progressing", doing), run, now)
+            reason = "Trouble" if trouble else _reason_of(run)
             status = _counted(status, plan, since)
         case Driving(plan=plan):
             return status_of(rollout, Ended(plan.run, plan), previous, now)

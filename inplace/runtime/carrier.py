@@ -242,7 +242,7 @@ class Carrier:
         writes = ground.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
         workers = ground.workers(Executor(writes, run.target.namespace, outlook.part), lock)
         clock = ground.api.clock
-        driver = Driver(outlook.observer, outlook.part, workers, lock, outlook.inbox, clock, run, saw, stop)
+        driver = Driver(outlook.observer, outlook.part, workers, lock, outlook.inbox, clock, run, saw, stop, is_patient=True)
         self._at = _Moving(outlook, lock, workers, driver, frames, is_first)
         if asked is not None:
             driver.obey(asked)
@@ -264,7 +264,7 @@ class Carrier:
         if not moving.frames:
             return Came(None, wait_seconds)
         frame = moving.frames[-1]
-        return Came(Driving(driver.run, frame.plan, self._since(frame)), wait_seconds)
+        return Came(Driving(driver.run, frame.plan, self._since(frame), frame.trouble), wait_seconds)
 
     def _take_in_edits(self, driver: Driver, rollout: InPlaceRollout) -> None:
         if rollout.metadata.generation == self._generation:

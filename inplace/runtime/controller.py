@@ -16,7 +16,7 @@ from typing import Any, Protocol, get_args
 import msgspec
 import structlog
 
-from inplace.engine.rollouts import Ended, Pending, RolloutState, seen, status_of
+from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
@@ -200,6 +200,7 @@ class Controller:
         except ApiError as error:
             failed = error
             self._log.warning("trying again", rollout="/".join(key), why=str(error))
+            self._tell_trouble(key, error)
             self.queue.add_rate_limited(key, error.retry_after_seconds or 0.0)
         except Exception as bug:
             # One rollout's bug must not stop the others: it is begun afresh, later and later.
@@ -326,6 +327,13 @@ class Controller:
         self._write_status(key, rollout, after)
         self._watched.changed(rollout, before, after)
         return None
+
+    def _tell_trouble(self, key: Key, error: ApiError) -> None:
+        """A rollout that cannot even begin says why; one that goes on says it itself."""
+        rollout = self.shared(key[0]).rollouts.named(*key)
+        if rollout is not None and rollout.status.phase in (None, "Pending", "Waiting"):
+            with suppress(ApiError):
+                self._tell(key, rollout, Waiting(type(error).__name__, str(error)))
 
     def _write_status(self, key: Key, rollout: InPlaceRollout, after: RolloutStatus) -> None:
         known = self.shared(key[0]).rollouts.named(*key) or rollout

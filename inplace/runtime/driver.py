@@ -79,7 +79,8 @@ class Workers(Protocol):
 
 
 class Driver:
-    """`run` must be stored in the lock already. `told` gets every frame."""
+    """`run` must be stored in the lock already. `told` gets every frame. `is_patient`: what the API server refuses is said, and
+    tried again for ever, instead of the run being abandoned."""
 
     def __init__(
         self,
@@ -93,8 +94,11 @@ class Driver:
         told: Callable[[Frame], None],
         stop: Stop | None = None,
         dead_leases: frozenset[str] = frozenset(),
+        *,
+        is_patient: bool = False,
     ) -> None:
         self.run = run
+        self._is_patient = is_patient
         self._observer = observer
         self._watches = watches
         self._workers = workers
@@ -247,6 +251,8 @@ class Driver:
         if isinstance(error, NotFound) or _is_stale(error):
             return
         self._trouble = str(error)
+        if self._is_patient:
+            return
         if isinstance(error, Forbidden) or (times + 1 >= REFUSALS and not isinstance(error, ConnectionFailed)):
             raise Abandoned(f"the API server refuses: {error}")
 

@@ -72,6 +72,9 @@ def test_steps_with_pauses_and_every_way_past_them(scene: Scene, rollouts: Rollo
     refused = scene.inplace(*scene.command(app="app:3"))
     assert refused.code == 5, "the controller holds the lock of what it has paused"
 
+    refused = scene.inplace("undo", "deploy/web")
+    assert (refused.code, "inplace abort deploy/web" in refused.stderr) == (5, True), refused
+
     promoted = scene.inplace("promote", "deploy/web")
     assert (promoted.code, "goes on, driven by controller/" in promoted.stdout) == (0, True), promoted
     scene.until(lambda: rollouts.status("up").get("stepIndex") == 3 and rollouts.phase("up") == "Paused", "the second pause")
@@ -142,6 +145,9 @@ def test_undo_right_after_and_to_a_revision(scene: Scene, rollouts: Rollouts) ->
     rollouts.apply("first", undo={"toRevision": 1}, strategy=ONE)
     rollouts.until("first", "Succeeded")
     scene.check_runs(2, app="app:1")
+    undone = scene.inplace("undo", "deploy/web", "--controller", *SETTLE)
+    assert undone.code == 0, undone
+    scene.check_runs(2, app="app:2")
     scene.check_same_pods()
     told = scene.inplace("history", "deploy/web").stdout
     assert "inplacerollout/first" in told
