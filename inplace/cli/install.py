@@ -13,7 +13,6 @@ from inplace.cli.exits import Code, Ended
 from inplace.cli.options import connected
 from inplace.cli.world import Cluster
 from inplace.kube.errors import ApiError
-from inplace.model.names import DEFAULT_GATE
 from inplace.runtime import install as installing
 from inplace.runtime import uninstall as removing
 from inplace.runtime.manifests import CONTROLLER, CRDS, SYSTEM_NAMESPACE, Manifest, definitions, manifests, with_image
@@ -21,6 +20,7 @@ from inplace.runtime.session import Refused
 
 T = TypeVar("T")
 MOST = 20
+CHANGES = {"kept": "left as it is"}
 
 DRY_RUN = click.option(
     "--dry-run",
@@ -66,7 +66,7 @@ def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, 
         raise Refused(f"the definition of InPlaceRollout is not there: somebody who administers the cluster says `{hint}` once")
     is_dry = dry_run == "server"
     for applied in _until_it_breaks(installing.apply(cluster.api, found, dry_run=is_dry), is_dry, "the same command goes on"):
-        out.data(f"{_where(applied.manifest)} {applied.change}{_suffix(is_dry)}")
+        out.data(f"{_where(applied.manifest)} {CHANGES.get(applied.change, applied.change)}{_suffix(is_dry)}")
     if not crds_only and not is_dry:
         namespace = cluster.namespace if namespace_only else SYSTEM_NAMESPACE
         out.note(f"see it start: kubectl rollout status -n {namespace} deployment/{CONTROLLER}")
@@ -101,7 +101,7 @@ def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool
     if crds and (count := removing.rollouts_left(cluster.api)):
         are = f"there is {count} InPlaceRollout" if count == 1 else f"there are {count} InPlaceRollouts"
         raise Refused(f"{are}, which would go with the definition: delete them first, or leave out --crds")
-    _warn_of_gates(removing.gated(cluster.api, scope, (DEFAULT_GATE,)), cluster)
+    _warn_of_gates(removing.gated(cluster.api, scope, removing.gates_kept(cluster.api, found)), cluster)
     is_dry = dry_run == "server"
     for removed in _until_it_breaks(removing.remove(cluster.api, found, dry_run=is_dry), is_dry, "the same command goes on"):
         told = {"deleted": "deleted", "absent": "not there", "left": "left as it is: it does not carry our label"}
@@ -110,7 +110,8 @@ def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool
         return Code.DONE
     removing.forget_leader(cluster.api, home)
     if count := removing.release(cluster.api, scope):
-        out.note(f"{count} InPlaceRollout{'s' if count > 1 else ''} stay, as a record, and can be deleted at any time")
+        stay = "InPlaceRollouts stay" if count > 1 else "InPlaceRollout stays"
+        out.note(f"{count} {stay}, as a record, and can be deleted at any time")
     return Code.DONE
 
 

@@ -16,7 +16,7 @@ from inplace.kube.codec import decode_raw
 from inplace.kube.errors import ApiError, Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, NAMESPACES
 from inplace.kube.seam import Request
-from inplace.runtime.manifests import Manifest
+from inplace.runtime.manifests import CONFIG_MAPS, Manifest
 from inplace.runtime.rights import Right, missing_rights, told, too_old
 from inplace.runtime.session import Refused
 
@@ -26,7 +26,8 @@ FIELD_MANAGER = "inplace-install"
 UNTOLD = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
 """Of the metadata: what differs in a dry run, or by the write itself."""
 
-Change = Literal["created", "configured", "unchanged"]
+Change = Literal["created", "configured", "unchanged", "kept"]
+"""`kept`: settings that are there already are their owner's."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -83,6 +84,8 @@ def apply(api: Api, found: Iterable[Manifest], *, dry_run: bool = False) -> Iter
 
 def _apply(api: Api, manifest: Manifest, dry_run: bool) -> Applied:
     before = existing(api, manifest)
+    if before is not None and manifest.resource is CONFIG_MAPS:
+        return Applied(manifest, "kept")
     query = (("fieldManager", FIELD_MANAGER), ("force", "true"), *((("dryRun", "All"),) if dry_run else ()))
     path = manifest.resource.path(manifest.namespace or None, manifest.name)
     body = msgspec.json.encode(manifest.body)

@@ -29,12 +29,13 @@ def _resource(group: str, plural: str, kind: str, *, is_namespaced: bool = True)
 
 
 RBAC = "rbac.authorization.k8s.io"
+CONFIG_MAPS = _resource("", "configmaps", "ConfigMap")
 CRDS = _resource("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition", is_namespaced=False)
 RESOURCES: tuple[Resource[Any], ...] = (
     NAMESPACES,
     CRDS,
     _resource("", "serviceaccounts", "ServiceAccount"),
-    _resource("", "configmaps", "ConfigMap"),
+    CONFIG_MAPS,
     _resource(RBAC, "roles", "Role"),
     _resource(RBAC, "rolebindings", "RoleBinding"),
     _resource(RBAC, "clusterroles", "ClusterRole", is_namespaced=False),
@@ -70,6 +71,12 @@ def manifests(namespace: str | None = None) -> tuple[Manifest, ...]:
 def definitions() -> tuple[Manifest, ...]:
     """The CustomResourceDefinitions alone."""
     return tuple(manifest for manifest in manifests() if manifest.resource is CRDS)
+
+
+def settings_of(manifest: Manifest, body: dict[str, Any] | None) -> str:
+    """The controller's settings file, as it is in the cluster, or as we would bring it."""
+    data = (body or manifest.body).get("data") or {}
+    return str(data.get("config.yaml", ""))
 
 
 def with_image(found: Iterable[Manifest], image: str) -> tuple[Manifest, ...]:

@@ -17,11 +17,12 @@ from inplace.kube.api import Api
 from inplace.kube.errors import NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, WORKLOADS, Resource
 from inplace.kube.seam import MERGE
-from inplace.model.names import FINALIZER, MANAGED_BY, SHORT
+from inplace.model.names import DEFAULT_GATE, FINALIZER, MANAGED_BY, SHORT
 from inplace.model.rollout import OVER, InPlaceRollout
+from inplace.runtime.config import parse_settings
 from inplace.runtime.install import existing, refuse_missing
 from inplace.runtime.lock import LEASE_SECONDS, pulse_of_leader, run_of
-from inplace.runtime.manifests import CONTROLLER, OURS, Manifest
+from inplace.runtime.manifests import CONFIG_MAPS, CONTROLLER, OURS, Manifest, settings_of
 from inplace.runtime.rights import Right
 
 LOOK_SECONDS = 1.0
@@ -143,6 +144,17 @@ def release(api: Api, scope: str | None) -> int:
                 api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, body, MERGE)
                 count += 1
     return count
+
+
+def gates_kept(api: Api, found: Iterable[Manifest]) -> set[str]:
+    """The gates that the controller opens, as far as its settings can be read; the default one among them."""
+    gates = {DEFAULT_GATE}
+    for manifest in found:
+        if manifest.resource is CONFIG_MAPS:
+            with suppress(ValueError):
+                settings = parse_settings(settings_of(manifest, existing(api, manifest)))
+                gates |= {rule.condition for rule in settings.rules()}
+    return gates
 
 
 def gated(api: Api, scope: str | None, gates: Iterable[str]) -> list[Gated]:

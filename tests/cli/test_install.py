@@ -148,7 +148,7 @@ def test_of_a_dead_controller_everything_is_removed_and_its_rollouts_are_let_go(
     assert lease.endswith("/leases/inplace-controller")
     assert "inplacerollouts.inplace.dev" not in ran.stdout
     assert server.objects["inplacerollouts"]["web-2"]["metadata"]["finalizers"] == ["other.example/x"]
-    assert "1 InPlaceRollout stay" in ran.stderr
+    assert "1 InPlaceRollout stays" in ran.stderr
 
 
 def test_rollouts_that_are_over_are_no_obstacle_but_to_the_definition(command: Command, server: FakeServer) -> None:
@@ -169,6 +169,26 @@ def test_templates_with_the_gate_are_named(command: Command, server: FakeServer)
     assert "every new one (a scale-up, an eviction, a rollout) stays out of service" in ran.stderr
     assert all(("dryRun", "All") in request.query for request in server.writes)
     assert all(line.endswith(" (server dry run)") for line in ran.stdout.splitlines())
+
+
+def test_the_gates_of_its_own_settings_are_named(command: Command, server: FakeServer) -> None:
+    put_installed(server)
+    rules = "gateRules: [{condition: www.example.com/feature-1, label: example}]"
+    server.objects["configmaps"][CONTROLLER]["data"] = {"config.yaml": rules}
+    web(server)
+    template = server.objects["deployments"]["web"]["spec"]["template"]
+    template["spec"]["readinessGates"] = [{"conditionType": "www.example.com/feature-1"}, {"conditionType": "other.example/x"}]
+    ran = command("uninstall", "--dry-run", "server")
+    assert f"the template of deploy/web in {NS} carries the gate www.example.com/feature-1" in ran.stderr
+    assert "other.example" not in ran.stderr
+
+
+def test_settings_that_are_there_are_their_owners(command: Command, server: FakeServer) -> None:
+    put_installed(server)
+    ran = command("install")
+    assert ran.code == 0
+    assert f"configmap/{CONTROLLER} in inplace-system left as it is" in ran.stdout
+    assert [request for request in server.writes if "configmaps" in request.path] == []
 
 
 def test_what_is_not_ours_stays(command: Command, server: FakeServer) -> None:

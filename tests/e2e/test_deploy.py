@@ -123,9 +123,9 @@ def test_all_of_it_is_accepted(cluster: Cluster, ns: str) -> None:
 @pytest.mark.usefixtures("everywhere")
 def test_installed_for_all_namespaces(cluster: Cluster, ns: str, inplace: Inplace) -> None:
     again = inplace("install", "--image", f"{cluster.registry}/inplace:missing")
-    assert {line.rpartition(" ")[2] for line in again.stdout.splitlines()} == {"unchanged"}
+    assert {line.rpartition(" ")[2] for line in again.stdout.splitlines()} == {"unchanged", "is"}  # as it is: the settings
     server = inplace("install", "--dry-run", "server")
-    changed = [line for line in server.stdout.splitlines() if " unchanged " not in line]
+    changed = [line for line in server.stdout.splitlines() if " unchanged " not in line and " left as it is " not in line]
     assert changed == ["deployment.apps/inplace-controller in inplace-system configured (server dry run)"]
     dry = ("apply", "--server-side", "--dry-run=server", "--field-manager=inplace-install", "-f", str(DEPLOY / "install.yaml"))
     assert cluster.kubectl(*dry).count("serverside-applied (server dry run)") == len(server.stdout.splitlines())
@@ -170,14 +170,14 @@ def test_what_one_namespace_has_got_is_taken_away(cluster: Cluster, ns: str, inp
     assert first.code == 0, first.stderr
     assert {line.rpartition(" ")[2] for line in first.stdout.splitlines()} == {"created"}
     again = inplace("install", "--namespace-only", *image)
-    assert {line.rpartition(" ")[2] for line in again.stdout.splitlines()} == {"unchanged"}
+    assert {line.rpartition(" ")[2] for line in again.stdout.splitlines()} == {"unchanged", "is"}  # as it is: the settings
     cluster.kubectl("-n", ns, "apply", "-f-", input=json.dumps(gated()))
 
     gone = inplace("uninstall", "--namespace-only")
     assert gone.code == 0, gone.stderr
     assert f"warning: the template of deploy/web in {ns} carries the gate inplace.dev/ready" in gone.stderr
     assert {line.rpartition(" ")[2] for line in gone.stdout.splitlines()} == {"deleted"}
-    kinds = "serviceaccount,role,rolebinding,deployment,pdb"
+    kinds = "serviceaccount,configmap,role,rolebinding,deployment,pdb"
     left = ("-n", ns, "get", kinds, "-l", "app.kubernetes.io/name=inplace", "-o", "name")
     eventually(lambda: cluster.kubectl(*left) == "", "nothing of ours is left", 60)
     assert "inplacerollouts" in cluster.kubectl("get", "crd", "-o", "name")
@@ -204,7 +204,7 @@ def test_who_may_not_is_told_so(cluster: Cluster, ns: str, inplace: Inplace) -> 
 
 
 def test_nobody_gives_rights_that_he_has_not_got(cluster: Cluster, ns: str, inplace: Inplace) -> None:
-    rules = "serviceaccounts,roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io"
+    rules = "serviceaccounts,configmaps,roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io"
     verbs = "--verb=get,create,patch"
     cluster.kubectl("-n", ns, "create", "role", "installer", verbs, f"--resource={rules},deployments.apps,pdb")
     bind(cluster, ns, "installer", "ines")

@@ -10,7 +10,19 @@ import yaml
 
 from inplace import __version__
 from inplace.kube.resources import DEPLOYMENTS
-from inplace.runtime.manifests import CONTROLLER, CRDS, OURS, SYSTEM_NAMESPACE, Manifest, definitions, manifests, with_image
+from inplace.runtime.config import DEFAULT_RULE, parse_settings
+from inplace.runtime.manifests import (
+    CONFIG_MAPS,
+    CONTROLLER,
+    CRDS,
+    OURS,
+    SYSTEM_NAMESPACE,
+    Manifest,
+    definitions,
+    manifests,
+    settings_of,
+    with_image,
+)
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 SCOPES = pytest.mark.parametrize("namespace", [None, "shop"])
@@ -84,6 +96,12 @@ def test_two_run_with_the_least_rights(namespace: str | None) -> None:
     kinds = {manifest.body["kind"]: manifest.body for manifest in found if manifest.name == CONTROLLER}
     assert kinds["Deployment"]["spec"]["replicas"] == 2
     assert kinds["PodDisruptionBudget"]["spec"]["selector"] == kinds["Deployment"]["spec"]["selector"]
+
+
+@SCOPES
+def test_its_settings_are_understood(namespace: str | None) -> None:
+    (manifest,) = [one for one in manifests(namespace) if one.resource is CONFIG_MAPS]
+    assert parse_settings(settings_of(manifest, None)).rules() == (DEFAULT_RULE,)
 
 
 def test_the_definition_stays_apart_from_what_one_namespace_needs() -> None:
