@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from inplace.model.events import Event
 from inplace.model.meta import Object, ObjectMeta, Wire
 from inplace.model.names import GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION, WorkloadKind
 from inplace.model.network import EndpointSlice, Service
@@ -89,7 +90,7 @@ POD_DISRUPTION_BUDGETS = Resource(
     type=PodDisruptionBudget,
 )
 EVENTS = Resource(
-    group="events.k8s.io", version="v1", plural="events", kind="Event", singular="event", short_names=("ev",), type=Named
+    group="events.k8s.io", version="v1", plural="events", kind="Event", singular="event", short_names=("ev",), type=Event
 )
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", singular="lease", type=Lease)
 DEPLOYMENTS = Resource(

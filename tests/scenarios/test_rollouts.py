@@ -93,6 +93,11 @@ def test_steps_with_pauses_and_every_way_past_them(scene: Scene, rollouts: Rollo
     times = rollouts.status("up")["steps"]
     assert [step["step"] for step in times] == ["up to 1", "pause", "up to 2", "pause", "up to 3", "up to 100%"]
     assert all(step["startedAt"] <= step["finishedAt"] for step in times)
+    told = scene.inplace("history", "deploy/web", "--runs")
+    assert told.code == 0, told
+    assert "inplacerollout/up: Succeeded" in told.stdout
+    assert f"app={scene.image('app:2')}" in told.stdout
+    assert all(step["finishedAt"] in told.stdout for step in times)
 
 
 def test_paused_by_the_spec_and_by_a_verb(scene: Scene, rollouts: Rollouts) -> None:

@@ -1,0 +1,75 @@
+"""What is kept of the runs that were asked for by InPlaceRollouts of a target: who, when, step by step, and pod by pod.
+
+The rollouts themselves are the audit trail, as long as they are kept; what happened to each pod is told by its Events, which a
+cluster keeps for an hour, say.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from inplace.kube.api import Api
+from inplace.kube.errors import Forbidden, NotFound
+from inplace.kube.resources import EVENTS, INPLACE_ROLLOUTS
+from inplace.model.names import BY, TargetRef
+from inplace.model.rollout import InPlaceRollout, StepTimes
+
+
+class PodEvent(msgspec.Struct, frozen=True, rename="camel"):
+    at: str
+    pod: str
+    reason: str
+    note: str
+
+
+class Trail(msgspec.Struct, frozen=True, rename="camel"):
+    """One rollout. `images`: what it asked for; empty: an undo, or what the template said."""
+
+    name: str
+    phase: str
+    message: str
+    by: str
+    images: dict[str, str]
+    started_at: str
+    finished_at: str
+    steps: tuple[StepTimes, ...]
+    pods: tuple[PodEvent, ...]
+
+
+def trails(api: Api, target: TargetRef) -> tuple[Trail, ...]:
+    """The oldest first; none where the cluster knows no InPlaceRollouts. Raises `ApiError`."""
+    try:
+        listed = api.list(INPLACE_ROLLOUTS, target.namespace).items
+    except NotFound:
+        return ()
+    ours = [rollout for rollout in listed if rollout.spec.target.ref(target.namespace) == target]
+    told = _events(api, target.namespace) if ours else ()
+    found = [_trail(rollout, told) for rollout in ours]
+    return tuple(sorted(found, key=lambda trail: (trail.started_at or "~", trail.name)))
+
+
+def _events(api: Api, namespace: str) -> tuple[PodEvent, ...]:
+    """Of pods. Who may not read them sees the rest."""
+    with suppress(Forbidden):
+        events = api.list(EVENTS, namespace).items
+        ours = (event for event in events if event.regarding.kind == "Pod")
+        return tuple(PodEvent(e.event_time or "", e.regarding.name, e.reason, e.note) for e in ours)
+    return ()
+
+
+def _trail(rollout: InPlaceRollout, told: tuple[PodEvent, ...]) -> Trail:
+    status, mark = rollout.status, f" (inplacerollout/{rollout.metadata.name})"
+    pods = [msgspec.structs.replace(event, note=event.note.removesuffix(mark)) for event in told if event.note.endswith(mark)]
+    return Trail(
+        name=rollout.metadata.name,
+        phase=status.phase or "Pending",
+        message=status.message,
+        by=rollout.metadata.annotation(BY) or "",
+        images={image.container: image.image for image in rollout.spec.images},
+        started_at=status.started_at,
+        finished_at=status.finished_at,
+        steps=status.steps,
+        pods=tuple(sorted(pods, key=lambda event: (event.at, event.pod))),
+    )
