@@ -113,7 +113,7 @@ def run_of(rollout: InPlaceRollout, by: str) -> Run:
     if spec.target.kind == "Pods" and not images:
         raise ValueError("bare pods have no template to be brought to: say the images")
     return Run(
-        id=meta.uid.replace("-", "")[:12],
+        id=run_id_of(rollout),
         target=spec.target.ref(meta.namespace),
         doing="Upgrade" if spec.undo is None else "Undo",
         images=images,
@@ -121,6 +121,11 @@ def run_of(rollout: InPlaceRollout, by: str) -> Run:
         options=options_of(spec),
         by=by,
     )
+
+
+def run_id_of(rollout: InPlaceRollout) -> str:
+    """What its run is called, unless it has taken up one that was there."""
+    return rollout.metadata.uid.replace("-", "")[:12]
 
 
 def options_of(spec: RolloutSpec) -> Options:

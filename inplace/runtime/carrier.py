@@ -99,6 +99,17 @@ class Carrier:
         return self._at.frames[-1] if isinstance(self._at, _Moving) and self._at.frames else None
 
     @property
+    def run_id(self) -> str:
+        """Of the run that it holds; empty: none."""
+        match self._at:
+            case _Moving(driver=driver):
+                return driver.run.id
+            case _Standing(run=run):
+                return run.id
+            case _:
+                return ""
+
+    @property
     def is_over(self) -> bool:
         return isinstance(self._at, _Over)
 

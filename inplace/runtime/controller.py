@@ -16,7 +16,7 @@ from typing import Any, Protocol, get_args
 import msgspec
 import structlog
 
-from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, seen, status_of
+from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, run_id_of, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
@@ -143,7 +143,7 @@ class Controller:
             pump.stop(0.0)
         for thread in self._threads:
             thread.join(STOP_SECONDS)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
     def is_synced(self) -> bool:
@@ -170,10 +170,15 @@ class Controller:
         return self._shared[namespace if namespace in self._shared else None]
 
     def is_going_on(self, run_id: str, besides: InPlaceRollout) -> bool:
+        """Told by what is carried out here, by what the statuses say, and by the names that runs have: whichever is first."""
+        uid = besides.metadata.uid
+        if any(known != uid and carrier.run_id == run_id for known, carrier in list(self._carriers.values())):
+            return True
         others = self.shared(besides.metadata.namespace).rollouts.snapshot().values()
         return any(
-            other.status.run_id == run_id and other.metadata.uid != besides.metadata.uid and other.status.phase not in OVER
+            run_id in (other.status.run_id, run_id_of(other)) and other.status.phase not in OVER
             for other in others
+            if other.metadata.uid != uid
         )
 
     def warned(self, rollout: InPlaceRollout, message: str) -> None:

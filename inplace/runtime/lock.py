@@ -63,6 +63,7 @@ class Lock:
         """Whoever drives everything on one thread may renew while a save of its own waits to be tried again."""
         self._renewed_at = float("-inf")
         self._version = ""
+        self._run_id = ""
         self.lease: Lease | None = None
         """As our own last write left it."""
 
@@ -113,9 +114,10 @@ class Lock:
                 lease = self._api.patch(LEASES, self._target.namespace, self.name, body, MERGE)
         except (AlreadyExists, Conflict):
             taken = self.read()
-            if taken is None or taken.spec.holder_identity != self.identity:
+            if taken is None or not self._is_ours(taken, run.id):
                 raise Held(f"{self._target} was taken by another run at this moment: try again") from None
             lease = taken
+        self._run_id = run.id
         self._accept(lease, sent_at)
 
     @property
@@ -162,10 +164,14 @@ class Lock:
     def _look_again(self) -> None:
         """A verb's request changes the Lease too: that is no loss."""
         lease = self.read()
-        if lease is None or lease.spec.holder_identity != self.identity:
+        if lease is None or not self._is_ours(lease, self._run_id):
             holder = lease.spec.holder_identity if lease is not None else None
             raise LostLock(f"the Lease {self.name} was taken over by {holder or 'somebody'}")
         self._version = lease.metadata.resource_version
+
+    def _is_ours(self, lease: Lease, run_id: str) -> bool:
+        """A controller holds every Lease by the same name: so the run counts, too."""
+        return lease.spec.holder_identity == self.identity and run_id_in(lease) == run_id
 
     def _accept(self, lease: Lease, sent_at: float) -> None:
         self.lease = lease
@@ -260,6 +266,15 @@ def run_of(lease: Lease | None) -> Run | None:
     """The run stored in a Lease. Raises ValueError with a line for a person."""
     text = lease.metadata.annotation(RUN) if lease is not None else None
     return decode_run(text) if text else None
+
+
+def run_id_in(lease: Lease) -> str:
+    """Empty where there is no run, or none that can be read."""
+    try:
+        run = run_of(lease)
+    except ValueError:
+        return ""
+    return run.id if run is not None else ""
 
 
 def history_of(lease: Lease | None) -> tuple[Past, ...]:

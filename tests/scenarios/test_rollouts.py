@@ -199,6 +199,21 @@ def test_a_busy_target_waits_or_is_refused(scene: Scene, rollouts: Rollouts) -> 
     scene.check_same_pods()
 
 
+def test_two_at_once_for_one_target_go_one_after_the_other(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(3)
+    for name, ref in (("a", "app:2"), ("b", "app:3")):
+        rollouts.apply(name, app=ref, strategy=ONE)
+    rollouts.control()
+    for name in ("a", "b"):
+        rollouts.until(name, "Succeeded")
+    scene.check_same_pods()
+    scene.check_restarts(*[{"app": 2}] * 3)
+    history = scene.history()
+    assert sorted(history) == [1, 2, 3]
+    assert set(history.values()) == {"app:1", "app:2", "app:3"}
+    scene.check_no_orphans()
+
+
 def test_a_target_that_comes_later_and_one_that_goes(scene: Scene, rollouts: Rollouts) -> None:
     rollouts.control()
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})

@@ -203,3 +203,21 @@ def test_a_stored_run_of_another_version_is_refused_in_words() -> None:
     annotations[RUN] = annotations[RUN].replace('"id"', '"v":9,"id"')
     with pytest.raises(ValueError, match="version 9"):
         run_of(lock(server, clock).read())
+
+
+def test_a_controller_that_holds_every_lease_by_one_name_does_not_take_another_runs_for_its_own() -> None:
+    server, clock = Server(), FakeClock()
+    acquired(server, clock, "controller/sys/inplace/x")
+    second = Lock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")
+    with pytest.raises(Held):
+        second.acquire(None, Run(id="two", target=TARGET, images={"app": "app:3"}))
+    assert '"id":"one"' in server.objects[PATH]["metadata"]["annotations"][RUN]
+
+
+def test_a_lock_whose_run_was_replaced_under_the_same_name_is_lost() -> None:
+    server, clock = Server(), FakeClock()
+    first = acquired(server, clock, "controller/sys/inplace/x")
+    second = Lock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")
+    second.acquire(second.read(), Run(id="two", target=TARGET, images={"app": "app:3"}))
+    with pytest.raises(LostLock):
+        first.save(RUN_ONE)
