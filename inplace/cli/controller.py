@@ -1,54 +1,110 @@
-"""`inplace controller`: carries out InPlaceRollouts, until it is told to stop."""
+"""`inplace controller`: carries out InPlaceRollouts and label rules, until it is told to stop."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from inplace.cli.exits import Code
-from inplace.cli.gate import log_lines
-from inplace.cli.options import connected
+from inplace.cli.gate import log_lines, resync_seconds
+from inplace.cli.options import NAMESPACE, Parsed, connected, understood
 from inplace.cli.world import Cluster
+from inplace.runtime.config import Settings, checked, parse_rule, parse_settings
 
 
 @click.command()
-@click.option("-A", "--all-namespaces", is_flag=True, help="The rollouts of every namespace.")
-@click.option("--also", multiple=True, metavar="NAMESPACE", help="One more namespace; may be repeated.")
-@click.option("--lease-namespace", metavar="NAMESPACE", default="", help="Of the leader's Lease; else the first one worked in.")
-@click.option("--lease-name", metavar="NAME", default="inplace-controller", show_default=True, help="Of the leader's Lease.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="The rollouts and gates of every namespace.")
+@click.option("--also", multiple=True, type=NAMESPACE, help="One more namespace; may be repeated.")
+@click.option("--config", metavar="FILE", help="Settings in YAML (docs/controller.md); flags win over them.")
+@click.option("--lease-namespace", type=NAMESPACE, help="Of the leader's Lease; else $POD_NAMESPACE, or the first one.")
+@click.option("--lease-name", metavar="NAME", help="Of the leader's Lease (inplace-controller).")
+@click.option("--workers", type=click.IntRange(1, 64), help="Rollouts looked at at once (4).")
+@click.option(
+    "--gate-rule",
+    "rules",
+    multiple=True,
+    type=Parsed("rule", parse_rule),
+    metavar="TYPE=LABEL[:closed]",
+    help="Keep gate TYPE to LABEL, without it open or closed; may be repeated (inplace.dev/ready=inplace.dev/serve).",
+)
+@click.option("--no-gate-rules", is_flag=True, help="Leave gates alone.")
+@click.option("--resync", type=Parsed("duration", resync_seconds), help="Look at all gates again (30s).")
+@click.option("--listen", metavar="[HOST]:PORT", help="For /livez, /readyz and /metrics; empty: nowhere (:8080).")
+@click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), help="What is logged (info).")
 @click.option("--log-format", type=click.Choice(("console", "json")), help="console on a terminal, else json.")
 @connected
 def controller(
     connect: Callable[[], Cluster],
-    all_namespaces: bool,
     also: tuple[str, ...],
-    lease_namespace: str,
-    lease_name: str,
+    config: str | None,
     log_format: str | None,
+    **given: Any,
 ) -> Code:
-    """Carry out InPlaceRollouts, until told to stop.
+    """Carry out InPlaceRollouts, and keep gates to labels, until told to stop.
 
-    Those of one namespace, of several or of all. Of several processes with one Lease the one that holds it works, and the
-    others stand by.
+    In one namespace, in several or in all. Of several processes with one Lease the one that holds it works, and the others
+    stand by.
 
     \b
       inplace controller -A
       inplace controller -n shop --also stock
+      inplace controller -n shop --gate-rule www.example.com/feature-1=example
     """
+    settings = _settings(understood(_read, config) if config else Settings(), given)
+    if settings.all_namespaces and also:
+        raise click.UsageError("--also and all namespaces exclude each other", click.get_current_context())
     cluster = connect()
 
-    from inplace.runtime.controller import Controller, Unwatched
-    from inplace.runtime.election import Leader
-    from inplace.runtime.lock import LeaderRef
-    from inplace.runtime.manager import Manager
-    from inplace.runtime.session import identity
+    from inplace.runtime.manager import assembled
+    from inplace.runtime.rights import too_old
+    from inplace.runtime.session import Refused, identity
 
-    log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
-    namespaces = () if all_namespaces else (cluster.namespace, *also)
-    leader = Leader(cluster.api, lease_namespace or cluster.namespace, lease_name, identity())
-    ref = LeaderRef(*leader.lease_ref, leader.identity)
-    manager = Manager(Controller(cluster.api, namespaces, ref, leader, Unwatched()), leader)
+    old = too_old(cluster.api)
+    if old is not None:
+        raise Refused(old)
+    log_lines(log_format or ("console" if sys.stdout.isatty() else "json"), settings.log_level)
+    here = cluster.namespace
+    namespaces = () if settings.all_namespaces else tuple(dict.fromkeys((*(settings.namespaces or (here,)), *also)))
+    lease_namespace = settings.leader_election.namespace or os.environ.get("POD_NAMESPACE") or here
+    try:
+        manager = assembled(cluster.api, cluster.host, identity(), settings, namespaces, lease_namespace)
+    except OSError as error:
+        raise Refused(f"cannot listen on {settings.listen}: {error.strerror or error}") from None
     cluster.world.run_manager(manager)
     return Code.DONE
+
+
+def _read(path: str) -> Settings:
+    """Raises ValueError with a line for a person."""
+    try:
+        return parse_settings(Path(path).read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _settings(file: Settings, given: dict[str, Any]) -> Settings:
+    """Flags win over the file. Raises a usage error."""
+    changes = {key: given[key] for key in ("workers", "listen", "log_level") if given[key] is not None}
+    named = click.get_current_context().params.get("namespace")
+    if given["all_namespaces"]:
+        changes |= {"all_namespaces": True, "namespaces": None}
+    elif named:
+        changes |= {"all_namespaces": False, "namespaces": (named,)}
+    if given["resync"] is not None:
+        changes["resync_seconds"] = given["resync"]
+    if given["rules"] or given["no_gate_rules"]:
+        changes["gate_rules"] = () if given["no_gate_rules"] else given["rules"]
+    if given["rules"] and given["no_gate_rules"]:
+        raise click.UsageError("--gate-rule and --no-gate-rules exclude each other", click.get_current_context())
+    lease = {key: given[f"lease_{key}"] for key in ("namespace", "name") if given[f"lease_{key}"]}
+    changes["leader_election"] = msgspec.structs.replace(file.leader_election, **lease)
+    settings: Settings = understood(checked, msgspec.structs.replace(file, **changes))
+    return settings

@@ -65,6 +65,7 @@ def _of_runtime(error: BaseException) -> tuple[str, Code] | None:
     """Loaded only once something has gone wrong."""
     from inplace.kube.errors import ApiError, ConfigError
     from inplace.runtime.driver import Abandoned, Left
+    from inplace.runtime.election import LostLeadership
     from inplace.runtime.lock import Held, LostLock
     from inplace.runtime.session import Refused
 
@@ -75,6 +76,8 @@ def _of_runtime(error: BaseException) -> tuple[str, Code] | None:
             return f"{error}: this run stopped at once and writes nothing more", Code.FAILED
         case Abandoned():
             return str(error), Code.FAILED
+        case LostLeadership():
+            return f"{error}: this process ends and writes nothing more", Code.FAILED
         case Left():
             return "left in the middle", Code.INTERRUPTED
         case _:

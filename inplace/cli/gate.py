@@ -20,7 +20,7 @@ from inplace.model.quantity import parse_duration
 DEFAULT_LABEL = "inplace.dev/serve"
 
 
-def _resync(text: str) -> float:
+def resync_seconds(text: str) -> float:
     seconds = parse_duration(text)
     if seconds < 1:
         raise ValueError("changes are seen at once anyway: resync at most every second")
@@ -42,7 +42,9 @@ def gate() -> None:
     show_default=True,
     help="What a pod without the label gets, or with any other value.",
 )
-@click.option("--resync", type=Parsed("duration", _resync), default="30s", show_default=True, help="Look at all pods again.")
+@click.option(
+    "--resync", type=Parsed("duration", resync_seconds), default="30s", show_default=True, help="Look at all pods again."
+)
 @click.option("-A", "--all-namespaces", is_flag=True, help="The pods of every namespace.")
 @click.option("--log-format", type=click.Choice(("console", "json")), help="console on a terminal, else json.")
 @selector_option
@@ -90,7 +92,7 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
-def log_lines(log_format: str) -> None:
+def log_lines(log_format: str, level: str = "info") -> None:
     """The log of a controller goes to stdout, a line for each thing that happened."""
     import structlog
 
@@ -103,6 +105,6 @@ def log_lines(log_format: str) -> None:
     }
     structlog.configure(
         processors=[structlog.processors.add_log_level, *processors[log_format]],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Lines(),
     )

@@ -32,7 +32,10 @@ COMMANDS = {
     "abort": ("inplace.cli.back:abort", "Break a run off and go back to the images before, in place."),
     "undo": ("inplace.cli.back:undo", "Go back to the images before, or to those of a revision, in place."),
     "repair": ("inplace.cli.repair:repair", "Free what runs that died have left behind."),
-    "controller": ("inplace.cli.controller:controller", "Carry out InPlaceRollouts, until told to stop."),
+    "controller": (
+        "inplace.cli.controller:controller",
+        "Carry out InPlaceRollouts, and keep gates to labels, until told to stop.",
+    ),
     "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
     "install": ("inplace.cli.install:install", "Install the controller on a cluster."),
     "uninstall": ("inplace.cli.install:uninstall", "Remove the controller from a cluster."),

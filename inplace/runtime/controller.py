@@ -18,14 +18,16 @@ import structlog
 
 from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, run_id_of, seen, status_of
 from inplace.kube.api import Api
+from inplace.kube.cache import Cache
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.retry import ONCE
 from inplace.kube.seam import MERGE
 from inplace.model.names import FINALIZER, REQUEST
+from inplace.model.pods import Pod
 from inplace.model.policy import Lease
-from inplace.model.rollout import OVER, InPlaceRollout, RolloutStatus
+from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
 from inplace.model.run import Verb
 from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
@@ -144,6 +146,16 @@ class Controller:
         for thread in self._threads:
             thread.join(STOP_SECONDS)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def pod_caches(self) -> tuple[Cache[Pod], ...]:
+        """Of each namespace it works in, or one of all."""
+        return tuple(shared.pods for shared in self._shared.values())
+
+    def count(self, phase: Phase) -> int:
+        """Rollouts in that phase."""
+        caches = (shared.rollouts for shared in self._shared.values())
+        return sum(rollout.status.phase == phase for cache in caches for rollout in cache.snapshot().values())
 
     @property
     def is_synced(self) -> bool:

@@ -78,7 +78,7 @@ class Gates:
         workers: int = 4,
     ) -> None:
         self._api = api
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
         self._caches = self._caches_to_follow = tuple(caches)
         self._fence = fence
         self._heard = heard
@@ -138,7 +138,7 @@ class Gates:
     def gated(self) -> int:
         """How many pods have one of our gates."""
         pods = (pod for cache in self._caches for pod in cache.snapshot().values())
-        return sum(any(pod.spec.has_gate(rule.condition) for rule in self._rules) for pod in pods)
+        return sum(any(pod.spec.has_gate(rule.condition) for rule in self.rules) for pod in pods)
 
     def _changed(self, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
@@ -157,7 +157,7 @@ class Gates:
 
     def _reconcile(self, uid: str) -> None:
         """One write at a time: the next rule is judged on what the one before it has left."""
-        for rule in self._rules:
+        for rule in self.rules:
             cache = next((cache for cache in self._caches if cache.get(uid) is not None), None)
             pod = cache.get(uid) if cache is not None else None
             wanted = decide(pod, rule) if pod is not None else None

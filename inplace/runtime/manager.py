@@ -7,13 +7,34 @@ that another takes over without waiting for a Lease to grow old.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Protocol, get_args
+from urllib.parse import urlsplit
 
 import structlog
 
+from inplace.kube.api import Api
+from inplace.kube.limiter import Limiter
+from inplace.kube.resources import WORKLOADS
+from inplace.model.names import TargetRef
+from inplace.model.rollout import Phase
+from inplace.runtime.config import Settings
 from inplace.runtime.controller import Controller
+from inplace.runtime.election import Leader
+from inplace.runtime.events import About, Events
+from inplace.runtime.gates import Gates
+from inplace.runtime.health import Health, HealthServer
+from inplace.runtime.host import Background
+from inplace.runtime.lock import LeaderRef
+from inplace.runtime.metrics import CONTENT_TYPE, Metrics
+from inplace.runtime.telling import CONTROLLER, Teller
+
+HANGING_SECONDS = 60.0
+"""A leader's thread that has done nothing for so long is not alive: it does something every few seconds."""
+GATES_QPS, GATES_BURST = 50.0, 100
+"""A pace of their own: new pods are waited for, whatever runs are doing."""
 
 
 class Leadership(Protocol):
@@ -30,22 +51,39 @@ class Leadership(Protocol):
 
 
 class Manager:
-    """`run` until `stop`, or until leadership is lost."""
+    """`run` until `stop`, or until leadership is lost. `beside`: what runs from the first moment to the last."""
 
-    def __init__(self, controller: Controller, leadership: Leadership) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        leadership: Leadership,
+        gates: Gates,
+        beside: Sequence[Background] = (),
+        leads: Callable[[bool], None] = lambda _is_leading: None,
+    ) -> None:
         self.controller = controller
         self.leadership = leadership
+        self.gates = gates
+        self._beside = beside
+        self._leads = leads
         self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
         self._log = structlog.get_logger()
 
     def run(self) -> None:
         """Raises what it died of: a bug of a thread of ours, or the loss of leadership."""
         self._log.info("watching", namespaces=self.controller.namespaces or "all")
+        for each in self._beside:
+            each.start()
         self.controller.prepare(self._ended.put)
-        self.leadership.start(lambda: self.lead(self.controller.lead), self._ended.put)
+        self.leadership.start(lambda: self.lead(self._work), self._ended.put)
         why = self._ended.get()
+        self._log.info("stopping", why=str(why) if why is not None else "told to")
+        self.gates.stop()
         self.controller.stop()
         self.leadership.stop()
+        self._leads(False)
+        for each in reversed(self._beside):
+            each.stop()
         if why is not None:
             raise why
 
@@ -56,4 +94,67 @@ class Manager:
     def lead(self, work: Callable[[], None]) -> None:
         """`work` begins to work."""
         self._log.info("leading", identity=self.controller.leader.identity)
+        self._leads(True)
         work()
+
+    def _work(self) -> None:
+        self.controller.lead()
+        self.gates.start(self._ended.put)
+
+
+def assembled(
+    api: Api, host: str, identity: str, settings: Settings, namespaces: tuple[str, ...], lease_namespace: str
+) -> Manager:
+    """A whole process, of which nothing runs yet. Raises OSError where it cannot listen."""
+    metrics = Metrics()
+    api = api.replace(transport=metrics.counted(api.transport, urlsplit(host).netloc or host, api.clock))
+    leader = Leader(api, lease_namespace, settings.leader_election.name, identity)
+    events = Events(api, identity, lambda result: metrics.events.labels(result).inc())
+    teller = Teller(metrics, events)
+    ref = LeaderRef(*leader.lease_ref, identity)
+    controller = Controller(api, namespaces, ref, leader, teller, size=settings.workers)
+    flow = api.replace(limiter=Limiter(api.clock, GATES_QPS, GATES_BURST))
+    gates = Gates(
+        flow,
+        settings.rules(),
+        controller.pod_caches,
+        fence=leader,
+        heard=teller,
+        resync_seconds=settings.resync_seconds,
+    )
+    teller.find_target = lambda target: _target(controller, target)
+    metrics.queue(CONTROLLER, controller.queue, api.clock)
+    metrics.queue("gates", gates.queue, api.clock)
+    for phase in get_args(Phase):
+        metrics.rollouts.labels(phase).set_function(partial(controller.count, phase))
+
+    def leads(is_leading: bool) -> None:
+        metrics.leads(settings.leader_election.name, is_leading)
+
+    leads(False)
+    beside: list[Background] = [events]
+    if settings.listen:
+        beside.insert(0, HealthServer(_health(metrics, controller, leader), settings.listen))
+    return Manager(controller, leader, gates, beside, leads)
+
+
+def _health(metrics: Metrics, controller: Controller, leader: Leader) -> Health:
+    def election() -> str | None:
+        silent = controller.api.clock.monotonic() - leader.stepped_at
+        return f"has done nothing for {silent:.0f} s" if silent > HANGING_SECONDS else None
+
+    def caches() -> str | None:
+        if controller.is_synced:
+            return None
+        return str(controller.error) if controller.error is not None else "not everything was listed yet"
+
+    return Health({"leader-election": election}, {"caches": caches}, lambda: (metrics.render(), CONTENT_TYPE))
+
+
+def _target(controller: Controller, target: TargetRef) -> About | None:
+    if target.kind == "Pods":
+        return None
+    found = controller.shared(target.namespace).workloads[target.kind].named(target.namespace, target.name)
+    if found is None:
+        return None
+    return About(WORKLOADS[target.kind].api_version, target.kind, target.namespace, target.name, found.metadata.uid)

@@ -63,6 +63,18 @@ WRONG: list[tuple[str, str]] = [
     ("status", "name what to upgrade: "),
     ("resume web", "say which kind 'web' is, such as deploy/web: "),
     ("list extra", "got unexpected extra argument (extra)"),
+    ("controller --workers 0", "invalid value for '--workers': 0 is not in the range 1<=x<=64"),
+    ("controller --gate-rule Ready=x", "invalid value for '--gate-rule': Ready belongs to Kubernetes itself"),
+    ("controller --gate-rule a", "invalid value for '--gate-rule': 'a' is no rule: write it like "),
+    ("controller --gate-rule a=b:maybe", "invalid value for '--gate-rule': 'a=b:maybe' is no rule: write it like "),
+    ("controller --gate-rule a=b --gate-rule a=c", "two gate rules are about a: a gate follows one label"),
+    ("controller --gate-rule a=b --no-gate-rules", "--gate-rule and --no-gate-rules exclude each other"),
+    ("controller --resync 10ms", "invalid value for '--resync': changes are seen at once anyway"),
+    ("controller --listen 8080", "'8080' is no address to listen on: write it like :8080 or 127.0.0.1:8080"),
+    ("controller --log-level loud", "invalid value for '--log-level': 'loud' is not one of"),
+    ("controller --also A_b", "invalid value for '--also': 'A_b' is no name of a namespace"),
+    ("controller -A --also shop", "--also and all namespaces exclude each other"),
+    ("controller --config /nowhere/at/all", "/nowhere/at/all: No such file or directory"),
     ("completion tcsh", "invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
 ]
 

@@ -25,7 +25,7 @@ class Rollouts:
 
     def control(self, *options: str) -> Running:
         """Until the test ends, and leading. Its own Lease is elsewhere, since it is renewed for ever."""
-        lease = ("--lease-namespace", "default", "--lease-name", self.scene.ns)
+        lease = ("--lease-namespace", "default", "--lease-name", self.scene.ns, "--listen", "")
         started = self.scene.stage.start("controller", *lease, *options)
         self.scene.until(lambda: "leading" in started.stdout, f"the controller leads: {started.stdout}{started.stderr}", 60)
         return started

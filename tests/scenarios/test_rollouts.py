@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tests.recorder import Rules
+from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, any_patched, back
 from tests.scenarios.manifests import pod, replicaset, service
 from tests.scenarios.rollouts import Rollouts
@@ -332,3 +333,24 @@ def test_what_cannot_be_is_refused_in_words_and_nothing_is_written(scene: Scene,
     assert "nobody" in status["message"]
     assert scene.our_writes(since) == []
     rollouts.check_conditions("no", "Stalled")
+
+
+def test_labels_flip_and_pods_are_added_while_a_run_goes_on(scene: Scene, rollouts: Rollouts) -> None:
+    """One process, one decision for each gate: what the labels say in the end is what the gates are, and what a label closes
+    stays closed through the restart."""
+    scene.web(4)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 2})
+    scene.until_seen(any_closed, "the run is at work")
+    names = sorted(scene.uids())
+    for name in names[:2]:
+        scene.label(f"pod/{name}", **{"inplace.dev/serve": "false"})
+    scene.scale("deploy/web", 5)
+    scene.until(lambda: len(scene.uids()) == 5, "a fifth pod")
+    scene.label(f"pod/{names[0]}", **{"inplace.dev/serve": "true"})
+    rollouts.until("up", "Succeeded")
+    gates = {name: condition(scene.get(f"pod/{name}"), "inplace.dev/ready") for name in scene.uids()}
+    assert gates == {name: "False" if name == names[1] else "True" for name in scene.uids()}
+    scene.label(f"pod/{names[1]}", **{"inplace.dev/serve": "true"})
+    scene.until(lambda: condition(scene.get(f"pod/{names[1]}"), "inplace.dev/ready") == "True", "all gates are open", 30)
+    assert len(scene.on_image("app:2")) == 5

@@ -230,7 +230,13 @@ class Command:
         pumps = [SpeakingPump(self.host, reflector, task) for reflector in controller.reflectors]
         for pump in pumps:
             pump.go_on()
-        controller.queue.told = task.wake
+        gates = manager.gates
+        controller.queue.told = gates.queue.told = task.wake
+
+        def work() -> None:
+            controller.look_at_all()
+            gates.begin()
+
         leader_at, has_led = 0.0, False
         try:
             while True:
@@ -239,12 +245,12 @@ class Command:
                     leader_at = now + leader.step()
                     if leader.is_safe and not has_led:
                         has_led = True
-                        manager.lead(controller.look_at_all)
-                elif has_led and controller.step():
+                        manager.lead(work)
+                elif has_led and (controller.step() or gates.step()):
                     self._clock.sleep(self.host.rtt_seconds())
                 else:
-                    due = controller.queue.due_in() if has_led else None
-                    task.wait(leader_at - now if due is None else min(due, leader_at - now))
+                    due = (controller.queue.due_in(), gates.queue.due_in()) if has_led else ()
+                    task.wait(min([leader_at - now, *(seconds for seconds in due if seconds is not None)]))
         finally:
             for pump in pumps:
                 pump.stop()
