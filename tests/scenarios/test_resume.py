@@ -10,6 +10,8 @@ from tests.scenarios.manifests import container, deployment, service
 from tests.scenarios.scene import LEASE, Scene
 from tests.scenarios.stage import Moment, Running
 
+pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
+
 POD = r"PATCH .*/pods/[^/ ]+"
 # The write at which the command dies: a pattern, the how manieth of its kind, and whether the API server still gets it.
 MOMENTS: dict[str, tuple[str, int, Moment]] = {
@@ -28,7 +30,6 @@ MOMENTS: dict[str, tuple[str, int, Moment]] = {
 HISTORY = {1: "app:1", 2: "app:2"}
 
 
-@pytest.mark.sampled
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_and_resumed(scene: Scene, moment: str) -> None:
     """One restart per container, three writes per pod in all, and the history of a clean run."""
@@ -44,6 +45,7 @@ def test_killed_and_resumed(scene: Scene, moment: str) -> None:
     scene.check_restarts(*[{"app": 1}] * 3)
     scene.check_consistent("app:2", HISTORY)
     scene.check(upgraded=3, max_unavailable=2)
+    scene.check_quiet()
     again = scene.inplace(*command)
     assert (again.code, again.stdout) == (0, f"deploy/web runs app={scene.image('app:2')} already\n")
 
