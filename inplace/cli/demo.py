@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, Any
 
 import click
@@ -20,6 +20,7 @@ from rich.text import Text
 
 from inplace.cli import out
 from inplace.cli.comparison import Compared, Side, as_lines
+from inplace.cli.democontroller import controlled, follow
 from inplace.cli.demoviews import InPlaceLive, RolloutLines, RolloutLive
 from inplace.cli.embedded import BOOT_SECONDS, NEW, OLD, Embedded, Stuck, embedded
 from inplace.cli.exits import Code, Ended
@@ -33,7 +34,7 @@ from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.model.run import Options, Pause, Run
 from inplace.runtime.report import Summary
-from inplace.runtime.session import Session, identity
+from inplace.runtime.session import Result, Session, identity
 from inplace.sim.traffic import Traffic
 
 WEB, TWIN = "web", "twin"
@@ -45,6 +46,7 @@ class Asked(msgspec.Struct, frozen=True):
     speed: float
     seed: int
     steps: tuple[Any, ...]
+    with_controller: bool
 
 
 class Stage:
@@ -90,12 +92,21 @@ class Stage:
     help="Simulated seconds per second; at 1 it takes a minute.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated delays.")
+@click.option("--controller", "with_controller", is_flag=True, help="Ask for it by an InPlaceRollout, and have a controller.")
 @click.option("--keep", is_flag=True, help="Let the cluster go on until Ctrl-C, for kubectl and inplace.")
 @output_option("json")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 @click.pass_obj
 def demo(
-    world: World, pods: int, steps: tuple[Any, ...], speed: float, seed: int, keep: bool, output: str | None, quiet: bool
+    world: World,
+    pods: int,
+    steps: tuple[Any, ...],
+    speed: float,
+    seed: int,
+    with_controller: bool,
+    keep: bool,
+    output: str | None,
+    quiet: bool,
 ) -> int:
     """Show an upgrade beside a classic rollout, on a simulated cluster.
 
@@ -108,7 +119,7 @@ def demo(
     """
     if any(isinstance(step, Pause) and step.seconds is None for step in steps):
         raise click.UsageError("nobody resumes a demo: give a pause its time, as in pause:5s", click.get_current_context())
-    asked, is_json = Asked(pods, speed, seed, steps), output == "json"
+    asked, is_json = Asked(pods, speed, seed, steps, with_controller), output == "json"
     stage, is_over = Stage(is_quiet=quiet, is_json=is_json), False
     with _ends_cleanly():
         try:
@@ -147,7 +158,8 @@ def _show(stage: Stage, cluster: Embedded, asked: Asked) -> Compared:
 
 def _in_place(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
     steps = ",".join(str(step.amount) if not isinstance(step, Pause) else f"pause:{step.seconds:g}s" for step in asked.steps)
-    stage.say(f"2. inplace upgrade deploy/{WEB} app={NEW} --settle {SETTLE_SECONDS:g}s --steps {steps}")
+    left = " --controller" if asked.with_controller else ""
+    stage.say(f"2. inplace upgrade deploy/{WEB} app={NEW} --settle {SETTLE_SECONDS:g}s --steps {steps}{left}")
     target = TargetRef(kind="Deployment", namespace="demo", name=WEB)
     given: dict[str, Any] = {"steps": asked.steps, "settle_seconds": SETTLE_SECONDS}
     started_at = cluster.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -156,8 +168,14 @@ def _in_place(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
         view = stage.view(target, cluster.clock, traffic)
         gauge = cluster.gauge(WEB, asked.pods)
         try:
-            with Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host) as session:
-                result = session.upgrade(run, given, view.saw)
+            with ExitStack() as stack:
+                if asked.with_controller:
+                    stack.enter_context(controlled(cluster, target.namespace))
+                session = stack.enter_context(Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host))
+                if asked.with_controller:
+                    result: Result = follow(cluster, session, run, view.saw)
+                else:
+                    result = session.upgrade(run, given, view.saw)
         finally:
             with suppress(Exception):
                 view.close()

@@ -11,8 +11,9 @@ from inplace.cli.gauge import Measured, Requests
 from tests.cli.fakes import Command
 
 
-def test_side_by_side(command: Command) -> None:
-    ran = command("demo", "--pods", "2", "--speed", "10", "--steps", "50%,100%", "-o", "json")
+@pytest.mark.parametrize("options", [(), ("--controller",)], ids=["command", "controller"])
+def test_side_by_side(command: Command, options: tuple[str, ...]) -> None:
+    ran = command("demo", "--pods", "2", "--speed", "10", "--steps", "50%,100%", "-o", "json", *options)
     assert ran.code == 0
     shown = json.loads(ran.stdout)
     assert (shown["v"], shown["simulated"], shown["pods"]) == (1, True, 2)
@@ -31,7 +32,7 @@ def test_side_by_side(command: Command) -> None:
     assert told[0] == "Simulated: a cluster inside this process; its clock runs 10 times as fast."
     assert any(line.endswith("Updated (2 of 2)") for line in told)
     assert any("2 of 2 pods are new" in line for line in told)
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("sim-", "gate-"))]
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("sim-", "gate-", "demo-"))]
 
 
 def test_the_table_fits_a_terminal_and_says_that_it_is_simulated() -> None:

@@ -1,0 +1,92 @@
+"""The controller as it is shipped: two pods of its own image, with the manifests' rights; on a real cluster alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.cluster.wait import eventually
+from tests.e2e.command import Inplace
+from tests.recorder import Rules
+from tests.scenarios.facts import any_patched
+from tests.scenarios.manifests import deployment, service
+from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.scene import Scene
+
+ONE = {"maxUnavailable": 1}
+CONTROLLER = "deploy/inplace-controller"
+
+
+@pytest.fixture
+def home(cluster: Cluster, ns: str, inplace: Inplace, program: str) -> str:
+    """The namespace, with a controller in it that works there alone."""
+    cluster.kubectl("label", "namespace", ns, "pod-security.kubernetes.io/warn=restricted")
+    inplace("install", "--crds-only")
+    installed = inplace("install", "--namespace-only", "-n", ns, "--image", program)
+    assert installed.code == 0, installed
+    cluster.kubectl("-n", ns, "rollout", "status", CONTROLLER, "--timeout=240s")
+    return ns
+
+
+def leader(cluster: Cluster, ns: str) -> str:
+    """The pod that holds the controller's Lease."""
+    holder = cluster.kubectl("-n", ns, "get", "lease", "inplace-controller", "-o=jsonpath={.spec.holderIdentity}", check=False)
+    pods = json.loads(cluster.kubectl("-n", ns, "get", "pods", "-l", "app.kubernetes.io/name=inplace", "-o", "json"))["items"]
+    return next((pod["metadata"]["name"] for pod in pods if holder.startswith(pod["metadata"]["name"])), "")
+
+
+def test_it_keeps_gates_carries_out_a_rollout_and_survives_its_leader(
+    cluster: Cluster, home: str, scene: Scene, inplace: Inplace
+) -> None:
+    """Gates of new pods are opened by it; the leader dies in the middle; the other goes on with the same run."""
+    scene.create(deployment("web", scene.image("app:1"), replicas=3), service("web"))
+    cluster.kubectl("-n", home, "rollout", "status", "deploy/web", "--timeout=120s")
+    scene.witness.mark()
+    before = {p["metadata"]["name"]: p["metadata"]["uid"] for p in scene.pods("app=web")}
+    rollouts = Rollouts(scene)
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 2}, {"pause": {}}, {"pods": "100%"}]})
+    scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched", 120)
+    first = eventually(lambda: leader(cluster, home), "somebody leads", 60)
+    run = scene.stored_run()
+    cluster.kubectl("-n", home, "delete", "pod", first, "--grace-period=0", "--force")
+    rollouts.until("up", "Paused", 240)
+    assert leader(cluster, home) not in ("", first)
+    assert scene.stored_run()["id"] == run["id"]
+    promoted = inplace("promote", "deploy/web", "-n", home)
+    assert promoted.code == 0, promoted
+    cluster.kubectl("-n", home, "wait", "--for=condition=Ready", "ipr/up", "--timeout=240s")
+    after = {p["metadata"]["name"]: p for p in scene.pods("app=web")}
+    assert {name: pod["metadata"]["uid"] for name, pod in after.items()} == before
+    assert [pod["status"]["containerStatuses"][0]["restartCount"] for pod in after.values()] == [1, 1, 1]
+    scene.witness.check(Rules(1, "Deployment/web", upgraded=3))
+    assert scene.history() == {1: "app:1", 2: "app:2"}
+    events = cluster.kubectl("-n", home, "get", "events.events.k8s.io", "-o=jsonpath={.items[*].reason}").split()
+    assert {"RunStarted", "RunPaused", "RunSucceeded", "PodUpgraded"} <= set(events)
+
+
+def test_a_right_that_is_taken_away_stops_it_with_the_reason_until_it_is_given_back(
+    cluster: Cluster, home: str, scene: Scene
+) -> None:
+    scene.create(deployment("web", scene.image("app:1"), replicas=2), service("web"))
+    cluster.kubectl("-n", home, "rollout", "status", "deploy/web", "--timeout=120s")
+    role = json.loads(cluster.kubectl("-n", home, "get", "role", "inplace-controller", "-o", "json"))
+    without = json.loads(json.dumps(role["rules"]))
+    for rule in without:
+        if rule["resources"] == ["pods"] or "pods" in rule["resources"]:
+            rule["verbs"] = [verb for verb in rule["verbs"] if verb != "patch"]
+    rollouts = Rollouts(scene)
+    cluster.kubectl("-n", home, "patch", "role", "inplace-controller", "--type=merge", "-p", json.dumps({"rules": without}))
+    rollouts.apply("up", app="app:2", strategy=ONE)
+
+    def says_why() -> bool:
+        status = rollouts.status("up")
+        assert status.get("phase") != "Failed", status
+        return "forbidden" in status.get("message", "").lower()
+
+    scene.until(says_why, "the status says what is refused", 120)
+    back = json.dumps({"rules": role["rules"]})
+    cluster.kubectl("-n", home, "patch", "role", "inplace-controller", "--type=merge", "-p", back)
+    rollouts.until("up", "Succeeded", 240)
+    assert all(p["status"]["containerStatuses"][0]["restartCount"] == 1 for p in scene.pods("app=web"))
