@@ -115,11 +115,12 @@ class Controller:
         """With the uid of the rollout that each is for."""
         self._statuses: dict[Key, tuple[float, RolloutStatus]] = {}
         """When and what we have written last."""
-        self._shared = {namespace: Shared(api, namespace, self.look_at_all) for namespace in namespaces or (None,)}
+        self._shared = {namespace: Shared(api, namespace, self._watch_changed) for namespace in namespaces or (None,)}
         self.reflectors = tuple(r for shared in self._shared.values() for r in shared.reflectors)
         for shared in self._shared.values():
             shared.rollouts.subscribe(self._rollout_changed)
             shared.leases.subscribe(self._lease_changed)
+        self._trouble = ""
         self._pumps: list[Pump] = []
         self._threads: list[threading.Thread] = []
 
@@ -362,6 +363,17 @@ class Controller:
         for shared in self._shared.values():
             for rollout in shared.rollouts.snapshot().values():
                 self.queue.add((rollout.metadata.namespace, rollout.metadata.name))
+
+    def _watch_changed(self) -> None:
+        """A watch has begun, or is in trouble, or out of it."""
+        trouble = str(self.error or "")
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                self._log.warning("cannot watch, trying again", why=trouble)
+            else:
+                self._log.info("watching again")
+        self.look_at_all()
 
     def _rollout_changed(self, old: InPlaceRollout | None, new: InPlaceRollout | None) -> None:
         """Our own status writes change nothing that is decided on."""

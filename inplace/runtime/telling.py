@@ -1,5 +1,5 @@
-"""Turns what a controller does into metrics and events: it hears of every change of a rollout's status and of every frame of a
-run, and remembers just enough to see what is new.
+"""Turns what a controller does into metrics, events and log lines: it hears of every change of a rollout's status and of
+every frame of a run, and remembers just enough to see what is new.
 
 Always holds: a new leader repeats nothing that the status says already, since only changes are told; what is remembered of a
 run goes with its end. It is a `controller.Watched` and a `gates.Heard`: quick, and never raises.
@@ -7,11 +7,13 @@ run goes with its end. It is a `controller.Watched` and a `gates.Heard`: quick, 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+import structlog
 
 from inplace.engine.gatekeeping import SetGate
 from inplace.engine.stages import IN_FLIGHT, Stage
@@ -21,6 +23,7 @@ from inplace.model.meta import ObjectMeta
 from inplace.model.names import TargetRef
 from inplace.model.pods import Pod
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
+from inplace.model.run import Run
 from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Events, Kind
 from inplace.runtime.metrics import Metrics
@@ -58,6 +61,9 @@ ENDS: dict[Phase, tuple[Kind, Reason]] = {
 """What it means to come into a phase, `Progressing` apart."""
 
 
+LEVELS: dict[Kind, int] = {"Normal": logging.INFO, "Warning": logging.WARNING}
+
+
 class _Seen(msgspec.Struct):
     """One run: pod uid to its stage and since when, of those in flight; and the failures that were told."""
 
@@ -72,6 +78,7 @@ class Teller:
     def __init__(self, metrics: Metrics, events: Events) -> None:
         self._metrics = metrics
         self._events = events
+        self._log = structlog.get_logger()
         self.find_target: Callable[[TargetRef], About | None] = lambda _target: None
         self._lock = threading.Lock()
         self._seen: dict[str, _Seen] = {}
@@ -92,32 +99,32 @@ class Teller:
 
     def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
         """After each pass of a run."""
-        meta = rollout.metadata
+        meta, run = rollout.metadata, frame.plan.run
         with self._lock:
             seen = self._seen.get(meta.uid)
             is_first = seen is None
             if seen is None:
                 seen = self._seen[meta.uid] = _Seen()
                 # What failed before this process came was told then.
-                seen.failed |= {failure.uid for failure in frame.plan.run.failures}
+                seen.failed |= {failure.uid for failure in run.failures}
         stages: dict[str, tuple[Stage, float]] = {}
         for pod in frame.plan.pods:
             before = seen.stages.get(pod.uid)
             if pod.stage in IN_FLIGHT:
                 stages[pod.uid] = before if before and before[0] == pod.stage else (pod.stage, frame.now)
             if before is None and pod.stage == "Closing" and not is_first:
-                self._pod(meta, pod.name, pod.uid, "Normal", "PodClosed", "taken out of service to be upgraded")
+                self._pod(meta, run, pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded")
             if before is not None and before[0] != pod.stage:
                 self._metrics.stage_seconds.labels(before[0]).observe(frame.now - before[1])
                 if pod.stage == "Updated":
                     self._metrics.pods_upgraded.inc()
-                    self._pod(meta, pod.name, pod.uid, "Normal", "PodUpgraded", f"runs {pod.image}, proven and back in service")
-        for failure in frame.plan.run.failures:
+                    self._pod(meta, run, pod.name, pod.uid, "PodUpgraded", f"runs {pod.image}, proven and back in service")
+        for failure in run.failures:
             if failure.uid not in seen.failed:
                 self._metrics.failures.labels(failure.reason).inc()
                 why = f"{failure.reason}: {failure.message}"
-                self._pod(meta, failure.pod, failure.uid, "Warning", "PodFailed", why)
-        seen.failed = {failure.uid for failure in frame.plan.run.failures}
+                self._pod(meta, run, failure.pod, failure.uid, "PodFailed", why)
+        seen.failed = {failure.uid for failure in run.failures}
         seen.stages = stages
         self._set_out(seen, len(stages))
 
@@ -162,15 +169,20 @@ class Teller:
     def _tell(self, rollout: InPlaceRollout, kind: Kind, reason: Reason, note: str) -> None:
         """To those who look at the rollout, and to those who look at its target."""
         meta, target = rollout.metadata, rollout.spec.target.ref(rollout.metadata.namespace)
+        facts = {"rollout": f"{meta.namespace}/{meta.name}", "target": str(target)}
+        self._log.log(LEVELS[kind], "rollout", action=reason, **facts, why=note)
         about = About(INPLACE_ROLLOUTS.api_version, INPLACE_ROLLOUTS.kind, meta.namespace, meta.name, meta.uid)
         self._events.tell(about, kind, reason, "Upgrade", f"{target}: {note}")
         found = self.find_target(target)
         if found is not None and reason != "RunWaiting":
             self._events.tell(found, kind, reason, "Upgrade", f"inplacerollout/{meta.name}: {note}")
 
-    def _pod(self, run: ObjectMeta, name: str, uid: str, kind: Kind, reason: Reason, note: str) -> None:
-        about = About(PODS.api_version, PODS.kind, run.namespace, name, uid)
-        self._events.tell(about, kind, reason, "Upgrade", f"{note} (inplacerollout/{run.name})")
+    def _pod(self, rollout: ObjectMeta, run: Run, name: str, uid: str, reason: Reason, note: str) -> None:
+        kind: Kind = "Warning" if reason == "PodFailed" else "Normal"
+        facts = {"rollout": f"{rollout.namespace}/{rollout.name}", "run": run.id, "pod": f"{rollout.namespace}/{name}"}
+        self._log.log(LEVELS[kind], "pod", action=reason, **facts, why=note)
+        about = About(PODS.api_version, PODS.kind, rollout.namespace, name, uid)
+        self._events.tell(about, kind, reason, "Upgrade", f"{note} (inplacerollout/{rollout.name})")
 
 
 def _counts(status: RolloutStatus) -> str:

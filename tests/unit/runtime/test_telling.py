@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from structlog.testing import capture_logs
 
 from inplace.engine.plan import Plan, PodView
 from inplace.engine.stages import Stage
@@ -143,3 +144,19 @@ def test_a_warning_and_a_reconciliation() -> None:
     bench.teller.reconciled(0.1, None)
     assert bench.told()[0] == "InPlaceRollout RunWarning: deploy/web: the edit is left out of account"
     assert values(bench.metrics)["controller_runtime_reconcile_total inplacerollout success"] == 1
+
+
+def test_the_log_names_run_pod_and_action() -> None:
+    with capture_logs() as lines:
+        bench = Bench()
+        bench.frame(0.0, {"a": "Pending"})
+        bench.frame(1.0, {"a": "Closing"})
+        bench.frame(2.0, {"a": "Failed"}, [Failure(pod="a", uid="u-a", reason="DrainTimeout", message="late")])
+        bench.goes("Progressing")
+    facts = [(line["event"], line["log_level"], line["action"], line["rollout"]) for line in lines]
+    assert facts == [
+        ("pod", "info", "PodClosed", "shop/up"),
+        ("pod", "warning", "PodFailed", "shop/up"),
+        ("rollout", "info", "RunStarted", "shop/up"),
+    ]
+    assert (lines[0]["run"], lines[0]["pod"]) == ("run-1", "shop/a")

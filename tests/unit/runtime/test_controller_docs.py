@@ -1,0 +1,39 @@
+"""docs/controller.md says what there is: every metric with its labels, every reason, every field of the file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from inplace.runtime.config import Settings, parse_settings
+from inplace.runtime.metrics import Metrics
+from inplace.runtime.telling import Reason
+
+TEXT = (Path(__file__).parents[3] / "docs/controller.md").read_text()
+
+
+def rows(section: str) -> list[list[str]]:
+    """The cells of the table in that section, without its head."""
+    part = TEXT.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_metric_is_described_with_its_labels() -> None:
+    told = {(row[0].removesuffix("_total"), row[1]) for row in rows("Metrics")}
+    known = Metrics().registry._names_to_collectors.values()
+    assert told == {(each._name, ", ".join(each._labelnames)) for each in known}  # type: ignore[attr-defined]
+
+
+def test_every_reason_is_described() -> None:
+    assert sorted(row[0] for row in rows("Events")) == sorted(get_args(Reason))
+
+
+def test_every_field_is_described_and_the_example_is_right() -> None:
+    named = {row[1].partition(".")[0] for row in rows("Flags and file") if row[1]}
+    assert named == {field.encode_name for field in msgspec.structs.fields(Settings)}
+    example = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    assert [parse_settings(text).namespaces for text in example] == [("shop", "stock")]
