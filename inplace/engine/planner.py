@@ -243,7 +243,7 @@ def _following_behind(view: _View) -> Plan | None:
 
 def _starts(view: _View, target: int) -> Starts:
     starts = choose(view.observed, view.run, view.judged, view.rules, view.failed, target, view.clocks, view.spec)
-    if starts.actions or starts.waiting or target == 0:
+    if starts.actions or starts.waiting:
         return starts
     if view.missing:
         leaving = [f"; pod/{j.facts.pod.name} is being deleted" for j in view.judged if j.stage == "Gone"]

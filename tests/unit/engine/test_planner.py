@@ -32,11 +32,14 @@ from tests.builders import (
     observed,
     of_deployment,
     of_pods,
+    partition,
     patched,
     pod,
     record,
     replica_set,
+    revision,
     run,
+    stateful_set,
     status,
 )
 
@@ -231,6 +234,14 @@ class TestBlocked:
     def test_pods_that_do_not_exist_are_waited_for_by_number(self) -> None:
         made = planned(observed(*new(2), target=of_deployment(deployment(replicas=3), replica_set())))
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do)"
+        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+
+    def test_also_where_none_of_them_is_to_be_upgraded(self) -> None:
+        """All are behind the owner's partition."""
+        target = stateful_set(NEW, revision(1), revision(2, NEW), replicas=1, update="web-2", strategy=partition(1))
+        ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
+        made = planned(observed(target=target), run(target=ref, revision="web-2", strategy=partition(1)))
+        assert made.progress.waiting == "waiting for 1 pods to exist (0 do)"
         assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
 
     def test_a_pod_that_is_being_deleted_is_not_waited_for_once_its_place_is_taken(self) -> None:
