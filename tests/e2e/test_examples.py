@@ -56,7 +56,6 @@ def rights(cluster: Cluster, ns: str) -> str:
 
 
 def test_every_example_is_upgraded_in_its_steps(cluster: Cluster, ns: str, inplace: Inplace, rights: str) -> None:
-    inplace.start("gate", "run", "--as", rights)
     inplace.start("controller", "--as", rights, "--listen", "")
     for kind in KINDS:
         applied(cluster, ns, f"{kind}/workload.yaml")

@@ -22,11 +22,13 @@ CONTROLLER = "deploy/inplace-controller"
 @pytest.fixture
 def home(cluster: Cluster, ns: str, inplace: Inplace, program: str) -> str:
     """The namespace, with a controller in it that works there alone."""
-    cluster.kubectl("label", "namespace", ns, "pod-security.kubernetes.io/warn=restricted")
+    restricted = "pod-security.kubernetes.io/enforce"
+    cluster.kubectl("label", "namespace", ns, f"{restricted}=restricted")
     inplace("install", "--crds-only")
     installed = inplace("install", "--namespace-only", "-n", ns, "--image", program)
     assert installed.code == 0, installed
     cluster.kubectl("-n", ns, "rollout", "status", CONTROLLER, "--timeout=240s")
+    cluster.kubectl("label", "namespace", ns, f"{restricted}-")  # what is upgraded here is not so strict
     return ns
 
 
@@ -54,6 +56,9 @@ def test_it_keeps_gates_carries_out_a_rollout_and_survives_its_leader(
     rollouts.until("up", "Paused", 240)
     assert leader(cluster, home) not in ("", first)
     assert scene.stored_run()["id"] == run["id"]
+    refused = inplace("uninstall", "--namespace-only")
+    assert refused.code == 5
+    assert f"deploy/web in {home} (held by controller/{home}/" in refused.stderr
     promoted = inplace("promote", "deploy/web", "-n", home)
     assert promoted.code == 0, promoted
     cluster.kubectl("-n", home, "wait", "--for=condition=Ready", "ipr/up", "--timeout=240s")
@@ -64,6 +69,11 @@ def test_it_keeps_gates_carries_out_a_rollout_and_survives_its_leader(
     assert scene.history() == {1: "app:1", 2: "app:2"}
     events = cluster.kubectl("-n", home, "get", "events.events.k8s.io", "-o=jsonpath={.items[*].reason}").split()
     assert {"RunStarted", "RunPaused", "RunSucceeded", "PodUpgraded"} <= set(events)
+    gone = inplace("uninstall", "--namespace-only")
+    assert gone.code == 0, gone
+    assert f"warning: the template of deploy/web in {home} carries the gate inplace.dev/ready" in gone.stderr
+    assert "1 InPlaceRollout stays" in gone.stderr
+    cluster.kubectl("-n", home, "delete", "ipr", "up", "--timeout=30s")
 
 
 def test_a_right_that_is_taken_away_stops_it_with_the_reason_until_it_is_given_back(
