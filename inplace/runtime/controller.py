@@ -28,7 +28,7 @@ from inplace.model.names import FINALIZER, REQUEST
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
-from inplace.model.run import Verb
+from inplace.model.run import ENDS, Verb
 from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
@@ -251,8 +251,7 @@ class Controller:
         came = carrier.step(rollout, self._take_request(rollout))
         wait = self._tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
         if carrier.is_over and wait is None:
-            self._forget(key)
-            return rollout.spec.ttl_seconds_after_finished
+            return self._keep(key, self.shared(key[0]).rollouts.named(*key) or rollout)
         return _soonest(came.requeue_after, wait)
 
     def _is_over(self, rollout: InPlaceRollout) -> bool:
@@ -265,12 +264,13 @@ class Controller:
     def _keep(self, key: Key, rollout: InPlaceRollout) -> float | None:
         """A rollout that is over: shows what became of its run since, and goes when its time has come."""
         self._forget(key)
+        self._let_go(rollout)
         status, meta = rollout.status, rollout.metadata
         wait = None
         lease = self.shared(key[0]).leases.named(meta.namespace, status.lease) if status.lease else None
         with suppress(ValueError):
             run = run_of(lease)
-            if run is not None and run.id == status.run_id and run.outcome is not None:
+            if run is not None and run.id == status.run_id and run.outcome in ENDS:
                 wait = self._tell(key, rollout, Ended(run))
         if status.observed_generation != meta.generation:
             self._write_status(key, rollout, seen(status, meta.generation))
@@ -285,19 +285,26 @@ class Controller:
         return _soonest(left, wait)
 
     def _delete(self, key: Key, rollout: InPlaceRollout) -> float | None:
-        known = self._carriers.get(key)
-        came = known[1].give_up(rollout) if known is not None else None
+        """Ends what goes on as the rollout says, also where it went on under the leader before us."""
+        carrier = self._carrier(key, rollout)
+        if not carrier.run_id and rollout.status.run_id and rollout.status.phase not in OVER:
+            carrier.step(rollout, None)
+        came = carrier.give_up(rollout)
         if came is not None:
             return _soonest(came.requeue_after, self._tell(key, rollout, came.state))
         self._forget(key)
-        if FINALIZER in (rollout.metadata.finalizers or ()):
-            kept = [name for name in rollout.metadata.finalizers or () if name != FINALIZER]
-            with suppress(NotFound):
-                self._set_finalizers(rollout, kept)
+        with suppress(NotFound):
+            self._let_go(rollout)
         return None
 
+    def _let_go(self, rollout: InPlaceRollout) -> None:
+        """Nothing of ours keeps it any more: whoever deletes it, or its namespace, needs no controller."""
+        names = rollout.metadata.finalizers or ()
+        if FINALIZER in names:
+            self._set_finalizers(rollout, [name for name in names if name != FINALIZER])
+
     def _set_finalizers(self, rollout: InPlaceRollout, names: list[str]) -> None:
-        self._patch(rollout, {"metadata": {"finalizers": names, "resourceVersion": rollout.metadata.resource_version}})
+        self._patch(rollout, {"metadata": {"finalizers": names or None, "resourceVersion": rollout.metadata.resource_version}})
 
     def _carrier(self, key: Key, rollout: InPlaceRollout) -> Carrier:
         known = self._carriers.get(key)

@@ -41,6 +41,7 @@ def test_each_kind_by_one_rollout(scene: Scene, rollouts: Rollouts, kind: Kind) 
     story.check("app:2")
     assert story.revisions() == {1: "app:1", 2: "app:2"}
     assert story.outcome == "Succeeded"
+    assert "finalizers" not in scene.get("ipr/up")["metadata"], "it can be deleted without a controller"
 
 
 def test_bare_pods_and_a_replica_set(scene: Scene, rollouts: Rollouts) -> None:
@@ -242,6 +243,22 @@ def test_the_rollout_is_deleted_in_the_middle(scene: Scene, rollouts: Rollouts, 
         assert 1 <= len(scene.on_image("app:2")) < 3
         scene.upgrade(*SETTLE, settle=None, app="app:2")
     scene.check_runs(3, app=ref or "app:2")
+
+
+def test_deleted_while_nobody_leads_it_is_ended_by_the_next(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(3)
+    first = rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE)
+    scene.until_seen(any_closed, "the first pod is closed")
+    first.send(signal.SIGKILL)
+    first.wait()
+    scene.delete("ipr/up")
+    assert scene.get("ipr/up")["metadata"]["deletionTimestamp"]
+    rollouts.control()
+    scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 120)
+    scene.check_no_orphans()
+    scene.check_same_pods()
+    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
 
 
 def test_what_is_over_goes_when_its_time_has_come(scene: Scene, rollouts: Rollouts) -> None:
