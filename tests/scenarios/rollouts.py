@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,17 @@ import yaml
 
 from tests.recorder import Object
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
+from tests.scenarios.stage import Result, Running
 
 CRD = Path(__file__).parents[2] / "deploy/crds/inplace.dev_inplacerollouts.yaml"
+PODS = "/api/v1/namespaces/inplace-system/pods"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/inplace-system/leases"
 OVER = ("Succeeded", "Failed", "RolledBack", "Aborted", "Refused")
 TARGETS = {"deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "rs": "ReplicaSet"}
+
+
+IN_CLUSTER = os.environ.get("INPLACE_CONTROLLER") == "cluster"
+"""By hand (docs/proof.md): the same scenarios under the controller of all namespaces that `inplace install` has put there."""
 
 
 class Rollouts:
@@ -25,6 +33,8 @@ class Rollouts:
 
     def control(self, *options: str) -> Running:
         """Until the test ends, and leading. Its own Lease is elsewhere, since it is renewed for ever."""
+        if IN_CLUSTER:
+            return InCluster(self.scene)
         lease = ("--lease-namespace", "default", "--lease-name", self.scene.ns, "--listen", "")
         started = self.scene.stage.start("controller", *lease, *options)
         self.scene.until(lambda: "leading" in started.stdout, f"the controller leads: {started.stdout}{started.stderr}", 60)
@@ -79,6 +89,30 @@ class Rollouts:
         code, answer = self.scene.stage.request("POST", root, yaml.safe_load(CRD.read_text()))
         assert code in (201, 409), answer
         self.scene.until(lambda: self.scene.all("ipr") is not None, "InPlaceRollouts are served", 60)
+
+
+class InCluster:
+    """The installed controller, in place of a process. Implements `stage.Running`: who would kill it kills its leader's pod."""
+
+    stdout = stderr = ""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.leader = scene.until(self._leads, "the installed controller leads", 90)
+
+    def _leads(self) -> str:
+        _, lease = self._scene.stage.request("GET", f"{LEASES}/inplace-controller")
+        holder = str(lease.get("spec", {}).get("holderIdentity") or "")
+        pods = self._scene.send("GET", f"{PODS}", labelSelector="app.kubernetes.io/component=controller")["items"]
+        return next((pod["metadata"]["name"] for pod in pods if holder.startswith(pod["metadata"]["name"])), "")
+
+    def send(self, number: signal.Signals) -> None:
+        grace = 0 if number == signal.SIGKILL else 30
+        self._scene.stage.request("DELETE", f"{PODS}/{self.leader}", {"gracePeriodSeconds": grace})
+
+    def wait(self, timeout: float = 300) -> Result:
+        self._scene.until(lambda: self._leads() not in ("", self.leader), "another leads", timeout)
+        return Result(0, "", "")
 
 
 class Unexpected(Exception):
