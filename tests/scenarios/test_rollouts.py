@@ -22,6 +22,7 @@ def rollouts(scene: Scene) -> Rollouts:
     return Rollouts(scene)
 
 
+@pytest.mark.sampled
 @KINDS
 def test_each_kind_by_one_rollout(scene: Scene, rollouts: Rollouts, kind: Kind) -> None:
     """As the command would have done it, status and conditions say so, and then nobody writes any more."""
@@ -126,6 +127,7 @@ def test_paused_by_the_spec_and_by_a_verb(scene: Scene, rollouts: Rollouts) -> N
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=4)
 
 
+@pytest.mark.sampled
 @KINDS
 def test_abort_in_the_middle(scene: Scene, rollouts: Rollouts, kind: Kind) -> None:
     story = Story(scene, kind)
@@ -228,6 +230,7 @@ def test_a_target_that_comes_later_and_one_that_goes(scene: Scene, rollouts: Rol
     assert "deleted" in status["message"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("on_delete", "ref"), [("Release", None), ("Abort", "app:1")], ids=["release", "abort"])
 def test_the_rollout_is_deleted_in_the_middle(scene: Scene, rollouts: Rollouts, on_delete: str, ref: str | None) -> None:
     scene.web(3)
