@@ -65,12 +65,14 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """`late_seconds`: how late watch lines are at most. `fault_rate`: of requests refused, lost, or done and not answered."""
+    """`late_seconds`: how late watch lines are at most. `fault_rate`: of requests refused, lost, or done and not answered.
+    `slices_behind_seconds`: how far behind the EndpointSlice controller is."""
 
     round_trip_seconds: float = 0.01
     pods_late_seconds: float = 0.1
     slices_late_seconds: float = 0.1
     others_late_seconds: float = 0.1
+    slices_behind_seconds: float = 0.0
     stalls: tuple[tuple[float, float], ...] = ()
     """From when, and for how long, no watch brings anything."""
     fault_rate: float = 0.0
@@ -177,6 +179,7 @@ NETWORKS = st.builds(
     pods_late_seconds=st.sampled_from([0.0, 0.3, 5.0]),
     slices_late_seconds=st.sampled_from([0.0, 0.3, 5.0, 15.0]),
     others_late_seconds=st.sampled_from([0.0, 0.3, 5.0]),
+    slices_behind_seconds=st.sampled_from([0.0, 0.0, 1.0, 8.0]),
     stalls=few(st.tuples(seconds(60.0), seconds(20.0)), 1),
     fault_rate=st.sampled_from([0.0, 0.0, 0.1, 0.3]),
 )

@@ -46,11 +46,13 @@ class Story:
         self.replicas = {s.app.replicas}
         net = s.network
         late = net.pods_late_seconds + net.slices_late_seconds + net.others_late_seconds + sum(d for _, d in net.stalls)
+        late += net.slices_behind_seconds
         self.judge = Judge(self.cluster, self.limit, s.asked.settle_seconds, 20.0 + 2 * late)
         self.judge.bad_image = image("app", s.asked.tag) if s.is_bad else ""
         self.judge.is_calm = not s.is_disturbed
         self.workload = Workload(s.app, self.world, s.asked.tag)
         self.first = {pod.uid for pod in self.world.pods()}
+        self.cluster.endpoint_slices.lag_seconds = net.slices_behind_seconds
         self.whims = Whims(self.cluster, net, self.rng)
         self.process: Process | None = None
         self.session: Session | None = None
