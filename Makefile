@@ -44,7 +44,7 @@ bench: install ## measure
 
 proof: install ## long runs on a real Kubernetes (root; an hour or more)
 	$(PY) -m tests.cluster build
-	$(PY) -m pytest -m proof -n 3 --dist=worksteal -o timeout=1800 tests/scenarios $(EXTRA)
+	$(PY) -m pytest -m proof -n 3 --dist=worksteal -o timeout=1800 tests/scenarios tests/e2e $(EXTRA)
 
 thorough: install ## 2,000 random scenarios for each property, on the embedded cluster
 	INPLACE_HYPOTHESIS=thorough $(PY) -m pytest -n 2 -o timeout=3300 tests/properties $(EXTRA)

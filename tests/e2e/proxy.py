@@ -5,10 +5,12 @@
 
 import http.client
 import http.server
+import socket
 import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal
@@ -39,6 +41,9 @@ class Proxy:
     cluster: Cluster
     meets: Callable[[Request, Moment], None] = lambda request, moment: None
     seen: list[Request] = field(default_factory=list)
+    is_away: bool = False
+    """Nobody answers, and open watches have ended: see `go_away`."""
+    _upstream: set[http.client.HTTPSConnection] = field(default_factory=set)
 
     def __enter__(self) -> "Proxy":
         proxy = self
@@ -50,9 +55,13 @@ class Proxy:
 
             def pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if proxy.is_away:
+                    self.close_connection = True
+                    return
                 request = Request(self.command, self.path.partition("?")[0], body.decode())
                 proxy.seen.append(request)
                 connection = http.client.HTTPSConnection(upstream, timeout=120, context=context)
+                proxy._upstream.add(connection)
                 try:
                     if request.is_write:
                         proxy.meets(request, "before")
@@ -65,6 +74,7 @@ class Proxy:
                 except (OSError, http.client.HTTPException):
                     self.close_connection = True  # either side has gone, as the killed command does
                 finally:
+                    proxy._upstream.discard(connection)
                     connection.close()
 
             def relay(self, response: http.client.HTTPResponse) -> None:
@@ -88,6 +98,14 @@ class Proxy:
         self._thread = threading.Thread(target=self._server.serve_forever, name="proxy", daemon=True)
         self._thread.start()
         return self
+
+    def go_away(self) -> None:
+        """As an API server does that is gone, until `is_away` is False again: watches break, and requests get no answer."""
+        self.is_away = True
+        for connection in list(self._upstream):
+            if connection.sock is not None:
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.shutdown()

@@ -11,7 +11,9 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Background, Inplace
+from tests.e2e.proxy import Proxy
 from tests.recorder.log import condition
+from tests.scenarios.facts import any_patched, back
 from tests.scenarios.manifests import pod
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
@@ -117,6 +119,51 @@ def test_one_that_slept_too_long_has_lost_and_writes_no_more(scene: Scene, inpla
     assert "was taken over by" in ended.stderr
     assert "gate opened" not in first.stdout
     assert second.stdout.count("gate opened") == 1
+
+
+@pytest.mark.proof
+def test_one_that_slept_in_the_middle_of_a_run_touches_no_pod_any_more(
+    scene: Scene, inplace: Inplace, rollouts: Rollouts
+) -> None:
+    scene.web(4)
+    first = start(inplace, free_port())
+    scene.until(lambda: '"leading"' in first.stdout, "the first leads", 60)
+    second = start(inplace, free_port())
+    scene.until(lambda: '"standing by"' in second.stdout, "the second stands by", 60)
+    rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
+    scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched", 120)
+    led_by = holder(scene)
+    first.send(signal.SIGSTOP)
+    scene.until(lambda: holder(scene) != led_by, "the second takes over", 60)
+    scene.until_seen(back(scene.image("app:2"), 2), "the second goes on", 120)
+    first.send(signal.SIGCONT)
+    assert first.wait(60).code == 1
+    rollouts.until("up", "Succeeded", 240)
+    scene.check(upgraded=4, writes=None)
+    scene.check_same_pods()
+    scene.check_restarts(*[{"app": 1}] * 4)
+
+
+@pytest.mark.proof
+def test_the_api_server_is_gone_for_30_s_in_the_middle_of_a_run(
+    cluster: Cluster, scene: Scene, inplace: Inplace, rollouts: Rollouts
+) -> None:
+    scene.web(4)
+    with Proxy(cluster) as proxy:
+        controller = inplace.start("controller", "--listen", "", "--server", proxy.url)
+        scene.until(lambda: '"leading"' in controller.stdout, "it leads", 60)
+        rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
+        scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched", 120)
+        proxy.go_away()
+        here = scene.witness.version()
+        scene.stage.let_pass(30)
+        assert scene.our_writes(here) == []
+        assert rollouts.phase("up") == "Progressing"
+        proxy.is_away = False
+        rollouts.until("up", "Succeeded", 240)
+    scene.check(upgraded=4, writes=None)
+    scene.check_same_pods()
+    scene.check_restarts(*[{"app": 1}] * 4)
 
 
 def test_a_run_is_told_in_events_and_metrics(cluster: Cluster, scene: Scene, inplace: Inplace, rollouts: Rollouts) -> None:
