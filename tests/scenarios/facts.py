@@ -113,3 +113,14 @@ def spans(told: Iterable[tuple[float, bool]]) -> list[tuple[float, float]]:
         elif not true and is_open:
             found[-1] = (found[-1][0], at)
     return found
+
+
+def differences(old: object, new: object, path: str = "") -> list[str]:
+    """Where two versions of an object differ, but for its bookkeeping."""
+    if old == new or path in ("metadata.resourceVersion", "metadata.managedFields"):
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [d for key in sorted({*old, *new}) for d in differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in differences(a, b, f"{path}[{i}]")]
+    return [f"{path} {old} -> {new}"]
