@@ -5,9 +5,9 @@ The unmodified product in the embedded cluster. `INPLACE_HYPOTHESIS=thorough` pl
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 
-from tests.properties.scenarios import Scenario, bad, calm, disturbed
+from tests.properties.scenarios import App, Asked, Container, Death, Network, Scenario, bad, calm, disturbed
 from tests.properties.story import Story
 
 
@@ -28,7 +28,18 @@ def test_what_others_do_in_the_middle_changes_nothing_of_that(scenario: Scenario
     comes_to_rest(story)
 
 
+LATE_PROBE = Scenario(
+    seed=299202,
+    app=App(replicas=5, containers=(Container("startup"),), budget=1, kind="StatefulSet", is_parallel=True),
+    asked=Asked(max_unavailable=1, settle_seconds=0.0, on_failure="rollback", tag="mute"),
+    network=Network(0.005, 0.0, 5.0, 0.3, slices_behind_seconds=8.0),
+    deaths=(Death(write=1, is_performed=False),),
+)
+"""The embedded kubelet once killed the container that had just come back, for the last failure of the one before."""
+
+
 @given(bad())
+@example(LATE_PROBE)
 def test_a_bad_image_costs_at_most_the_budget_and_the_way_back_is_one_command(scenario: Scenario) -> None:
     story = Story(scenario)
     ended = story.play()

@@ -151,14 +151,19 @@ class Probes:
         if success <= failure:
             self._at("startup", success + PROBE_SECONDS, lambda: self._set_started(value=True))
         else:
-            self._at("startup", failure + PROBE_SECONDS, lambda: self._on_unhealthy("startup"))
+            self._at("startup", failure + PROBE_SECONDS, lambda: self._unhealthy(current, "startup"))
 
     def _await_unhealthy(self, probe: Probe, current: Instance, name: str, since: float) -> None:
         """Restarts it where it fails often enough before it answers."""
         first = max(probe.tick_after(since), probe.tick(current.started_at + probe.initial_delay))
         failure = first + (probe.failures - 1) * probe.period
         if current.is_sick or current.answers_at > failure:
-            self._at("liveness", failure + PROBE_SECONDS, lambda: self._on_unhealthy(name))
+            self._at("liveness", failure + PROBE_SECONDS, lambda: self._unhealthy(current, name))
+
+    def _unhealthy(self, probed: Instance, name: str) -> None:
+        """Results belong to a container id: a late one of the container before says nothing of the one that runs now."""
+        if self._container.current is probed:
+            self._on_unhealthy(name)
 
     def _set_ready(self, *, value: bool) -> None:
         self._timers.pop("ready", None)
