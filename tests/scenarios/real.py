@@ -46,7 +46,7 @@ class RealStage:
         try:
             self._connection.request(method, target, sent, headers)
             response = self._connection.getresponse()
-            return response.status, json.load(response)
+            return response.status, _decoded(response.read())
         except (OSError, http.client.HTTPException):
             self._connection.close()
             self._connection = None
@@ -91,6 +91,15 @@ class RealStage:
         self._proxies.close()
         if self._connection is not None:
             self._connection.close()
+
+
+def _decoded(text: bytes) -> Object:
+    """What is no object, such as the 404 of a kind that is not served yet, is a message."""
+    try:
+        found: Object = json.loads(text)
+    except ValueError:
+        return {"message": text.decode()}
+    return found if isinstance(found, dict) else {"message": text.decode()}
 
 
 @contextmanager
