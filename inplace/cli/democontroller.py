@@ -18,7 +18,7 @@ from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.seam import Request
 from inplace.model.run import Run
 from inplace.runtime.assessing import NothingToDo
-from inplace.runtime.controller import Controller, Unwatched
+from inplace.runtime.controller import Controller
 from inplace.runtime.driver import Frame
 from inplace.runtime.election import Leader
 from inplace.runtime.following import Follower
@@ -26,6 +26,7 @@ from inplace.runtime.lock import LeaderRef
 from inplace.runtime.manifests import definitions
 from inplace.runtime.report import Summary
 from inplace.runtime.session import Session, identity
+from inplace.runtime.watched import Unwatched
 
 LOOK_SECONDS = 0.01
 LONGEST_WAIT_SECONDS = 30.0

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import msgspec
 import structlog
@@ -36,6 +36,7 @@ from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lock import Fence, LeaderRef, Lock, run_of
 from inplace.runtime.overview import seconds_since
 from inplace.runtime.shared import Shared
+from inplace.runtime.watched import Watched
 from inplace.runtime.workers import PoolWorkers
 from inplace.runtime.workqueue import WorkQueue
 
@@ -46,41 +47,6 @@ BUG_SECONDS = 5.0
 
 Key = tuple[str, str]
 """Namespace and name."""
-
-
-class Watched(Protocol):
-    """What hears of the controller's work: for events and metrics. Must be quick and must not raise."""
-
-    def changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None: ...
-
-    def warned(self, rollout: InPlaceRollout, message: str) -> None: ...
-
-    def reconciled(self, seconds: float, error: BaseException | None) -> None: ...
-
-    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None: ...
-
-    def gone(self, uid: str) -> None:
-        """Nothing of that rollout goes on here."""
-        ...
-
-
-class Unwatched:
-    """Nobody hears of it."""
-
-    def changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None:
-        pass
-
-    def warned(self, rollout: InPlaceRollout, message: str) -> None:
-        pass
-
-    def reconciled(self, seconds: float, error: BaseException | None) -> None:
-        pass
-
-    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
-        pass
-
-    def gone(self, uid: str) -> None:
-        pass
 
 
 class Controller:

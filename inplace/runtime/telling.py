@@ -2,7 +2,7 @@
 every frame of a run, and remembers just enough to see what is new.
 
 Always holds: a new leader repeats nothing that the status says already, since only changes are told; what is remembered of a
-run goes with its end. It is a `controller.Watched` and a `gates.Heard`: quick, and never raises.
+run goes with its end. It is a `watched.Watched` and a `gates.Heard`: quick, and never raises.
 """
 
 from __future__ import annotations
