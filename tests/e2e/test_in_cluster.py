@@ -10,7 +10,7 @@ from tests.cluster import Cluster
 from tests.cluster.wait import eventually
 from tests.e2e.command import Inplace
 from tests.recorder import Rules
-from tests.scenarios.facts import any_patched
+from tests.scenarios.facts import any_patched, back
 from tests.scenarios.manifests import deployment, service
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
@@ -73,6 +73,26 @@ def test_it_keeps_gates_carries_out_a_rollout_and_survives_its_leader(
     assert gone.code == 0, gone
     assert f"warning: the template of deploy/web in {home} carries the gate inplace.dev/ready" in gone.stderr
     cluster.kubectl("-n", home, "delete", "ipr", "up", "--timeout=30s")
+
+
+@pytest.mark.proof
+def test_three_leaders_die_in_one_run(cluster: Cluster, home: str, scene: Scene) -> None:
+    scene.create(deployment("web", scene.image("app:1"), replicas=8), service("web"))
+    cluster.kubectl("-n", home, "rollout", "status", "deploy/web", "--timeout=120s")
+    scene.witness.mark()
+    before = {p["metadata"]["name"]: p["metadata"]["uid"] for p in scene.pods("app=web")}
+    rollouts = Rollouts(scene)
+    rollouts.apply("up", app="app:2", strategy=ONE)
+    for done in (1, 2, 3):
+        scene.until_seen(back(scene.image("app:2"), done), f"{done} pods are back", 120)
+        dead = eventually(lambda: leader(cluster, home), "somebody leads", 60)
+        cluster.kubectl("-n", home, "delete", "pod", dead, "--grace-period=0", "--force")
+        eventually(lambda dead=dead: leader(cluster, home) not in ("", dead), "another leads", 90)  # type: ignore[misc]
+    rollouts.until("up", "Succeeded", 240)
+    after = {p["metadata"]["name"]: p for p in scene.pods("app=web")}
+    assert {name: pod["metadata"]["uid"] for name, pod in after.items()} == before
+    assert [pod["status"]["containerStatuses"][0]["restartCount"] for pod in after.values()] == [1] * 8
+    scene.witness.check(Rules(1, "Deployment/web", upgraded=8))
 
 
 def test_a_right_that_is_taken_away_stops_it_with_the_reason_until_it_is_given_back(
