@@ -19,7 +19,7 @@ from inplace.kube.seam import MERGE
 from inplace.model.names import REQUEST, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Verb, lease_name
-from inplace.runtime.lock import LEASE_SECONDS, pulse_of_leader, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, pulse_of, request_of, run_of
 from inplace.runtime.session import Refused
 
 LOOK_SECONDS = 0.5
@@ -85,7 +85,7 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
 
 def _answer(cluster: Cluster, target: TargetRef, lease: Lease, *, until_it_ends: bool) -> Answer:
     """Waits for it."""
-    clock, last = cluster.api.clock, _pulse(cluster, lease)
+    clock, last = cluster.api.clock, pulse_of(cluster.api, lease)
     changed_at = clock.monotonic()
     while True:
         clock.sleep(LOOK_SECONDS)
@@ -96,14 +96,9 @@ def _answer(cluster: Cluster, target: TargetRef, lease: Lease, *, until_it_ends:
             return Obeyed(now.spec.holder_identity)
         if until_it_ends and request_of(now) is None and found.outcome is not None:
             return LetGo(found)  # a controller holds on to what it has paused
-        seen = _pulse(cluster, now)
+        seen = pulse_of(cluster.api, now)
         if seen != last:
             last, changed_at = seen, clock.monotonic()
         elif clock.monotonic() - changed_at >= LEASE_SECONDS:
             out.note(f"{now.spec.holder_identity} does not answer: it seems dead")
             return NoHolder(found)
-
-
-def _pulse(cluster: Cluster, lease: Lease) -> tuple[str | None, ...]:
-    """What changes as long as the holder lives. Raises `Held` where we may not look."""
-    return lease.spec.holder_identity, lease.spec.renew_time, pulse_of_leader(cluster.api, lease.spec.holder_identity)

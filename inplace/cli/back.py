@@ -114,20 +114,27 @@ def undo(
         from inplace.cli.controlled import hand_over
 
         return hand_over(cluster, asked, how, Undo(to_revision=to_revision or 0))
-    _make_room(cluster, target)
-    return drive(cluster, target, lambda session, told: session.undo(asked, to_revision, given, told), how)
+    has_paused = _make_room(cluster, target)
+    try:
+        return drive(cluster, target, lambda session, told: session.undo(asked, to_revision, given, told), how)
+    except KeyboardInterrupt:
+        if has_paused:
+            line = f"interrupted; the run before was paused for this: {cluster.command('resume', target)} goes on with it"
+            raise Ended(line, Code.INTERRUPTED) from None
+        raise
 
 
-def _make_room(cluster: Cluster, target: TargetRef) -> None:
-    """A living holder of anything but an undo is asked to stop."""
+def _make_room(cluster: Cluster, target: TargetRef) -> bool:
+    """A living holder of anything but an undo is asked to stop. Whether one has paused for us."""
     lease, run = stored_run(cluster, target)
     if lease is None or run is None or run.doing == "Undo" or not lease.spec.holder_identity:
-        return
+        return False
     if leader_of(lease.spec.holder_identity) is not None:
         # A controller holds on to what it has paused, so there is no taking over from it.
         raise Refused(f"{target} is being upgraded by a controller: {cluster.command('abort', target)} goes back from that run")
     match ask(cluster, target, "pause", until_it_ends=True):
         case LetGo(run=ended) if ended is not None:
             out.note(f"its run has let go: {how_it_ended(ended)}")
+            return ended.outcome == "Paused"
         case _:
-            pass
+            return False

@@ -61,17 +61,14 @@ def controller(
         raise click.UsageError("--also and all namespaces exclude each other", click.get_current_context())
     cluster = connect()
 
-    from inplace.runtime.manager import assembled
-    from inplace.runtime.rights import too_old
+    from inplace.runtime.manager import assembled, check_access
     from inplace.runtime.session import Refused, identity
 
-    old = too_old(cluster.api)
-    if old is not None:
-        raise Refused(old)
-    log_lines(log_format or ("console" if sys.stdout.isatty() else "json"), settings.log_level)
     here = cluster.namespace
     namespaces = () if settings.all_namespaces else tuple(dict.fromkeys((*(settings.namespaces or (here,)), *also)))
     lease_namespace = settings.leader_election.namespace or os.environ.get("POD_NAMESPACE") or here
+    check_access(cluster.api, namespaces, lease_namespace)
+    log_lines(log_format or ("console" if sys.stdout.isatty() else "json"), settings.log_level)
     try:
         manager = assembled(cluster.api, cluster.host, identity(), settings, namespaces, lease_namespace)
     except OSError as error:

@@ -30,6 +30,7 @@ from inplace.cli.options import STEPS, output_option
 from inplace.cli.summary import summary_lines
 from inplace.cli.views import Quiet, View, is_terminal
 from inplace.cli.world import World
+from inplace.kube.clock import stamp
 from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.model.run import Options, Pause, Run
@@ -162,7 +163,7 @@ def _in_place(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
     stage.say(f"2. inplace upgrade deploy/{WEB} app={NEW} --settle {SETTLE_SECONDS:g}s --steps {steps}{left}")
     target = TargetRef(kind="Deployment", namespace="demo", name=WEB)
     given: dict[str, Any] = {"steps": asked.steps, "settle_seconds": SETTLE_SECONDS}
-    started_at = cluster.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+    started_at = stamp(cluster.clock.utcnow())
     run = Run(id="demo", target=target, images={"app": NEW}, options=Options(**given), by="demo", started_at=started_at)
     with cluster.traffic(WEB) as traffic:
         view = stage.view(target, cluster.clock, traffic)

@@ -13,18 +13,13 @@ from inplace.cli.options import Parsed, connected, selector_option, understood
 from inplace.cli.out import data
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
-from inplace.engine.gatekeeping import Default, Rule, condition_type, qualified_name
-from inplace.model.names import DEFAULT_GATE
+from inplace.engine.gatekeeping import Default, Rule, condition_type, qualified_name, resync_period
+from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL
 from inplace.model.quantity import parse_duration
-
-DEFAULT_LABEL = "inplace.dev/serve"
 
 
 def resync_seconds(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds < 1:
-        raise ValueError("changes are seen at once anyway: resync at most every second")
-    return seconds
+    return resync_period(parse_duration(text))
 
 
 @click.group()

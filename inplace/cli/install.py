@@ -15,6 +15,7 @@ from inplace.cli.world import Cluster
 from inplace.kube.errors import ApiError
 from inplace.runtime import install as installing
 from inplace.runtime import uninstall as removing
+from inplace.runtime.found import knows_rollouts
 from inplace.runtime.manifests import CONTROLLER, CRDS, SYSTEM_NAMESPACE, Manifest, definitions, manifests, with_image
 from inplace.runtime.session import Refused
 
@@ -61,7 +62,7 @@ def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, 
         out.lines(f"{_where(manifest)} would be applied" for manifest in found)
         return Code.DONE
     installing.check(cluster.api, found)
-    if namespace_only and not installing.knows_rollouts(cluster.api):
+    if namespace_only and not knows_rollouts(cluster.api):
         hint = cluster.world.command("install", "--crds-only")
         raise Refused(f"the definition of InPlaceRollout is not there: somebody who administers the cluster says `{hint}` once")
     is_dry = dry_run == "server"

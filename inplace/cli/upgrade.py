@@ -26,6 +26,7 @@ from inplace.cli.options import (
 )
 from inplace.cli.targets import parse_words
 from inplace.cli.world import Cluster, World
+from inplace.kube.clock import stamp
 from inplace.model.names import TargetRef
 from inplace.model.run import Run
 
@@ -101,7 +102,7 @@ def asked_run(cluster: Cluster, target: TargetRef, images: dict[str, str], given
         takes_over=not images,
         options=with_defaults(given),
         by=_who(),
-        started_at=cluster.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        started_at=stamp(cluster.api.clock.utcnow()),
     )
 
 

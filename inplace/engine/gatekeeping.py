@@ -55,6 +55,13 @@ def condition_type(text: str) -> str:
     return qualified_name(text)
 
 
+def resync_period(seconds: float) -> float:
+    """Raises ValueError with a line for a person."""
+    if seconds < 1:
+        raise ValueError("changes are seen at once anyway: resync at most every second")
+    return seconds
+
+
 class Rule(msgspec.Struct, frozen=True):
     """Label `true` opens, `false` closes; absent or anything else means `default`."""
 

@@ -25,7 +25,7 @@ from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
 from inplace.engine.plan import Finished, Plan, PodView, Progress, Spec
 from inplace.engine.stages import IN_FLIGHT, Judged, Rules, gate_of, judge, reopen
 from inplace.engine.starts import Starts, choose
-from inplace.engine.steps import Barrier, describe, position
+from inplace.engine.steps import PAUSED_BY_STEPS, Barrier, describe, position
 from inplace.model.record import Record
 from inplace.model.run import ENDS, Failure, Run, Stop
 
@@ -198,7 +198,7 @@ def _go_on(view: _View) -> Plan:
             waiting = _following_behind(view)
             if waiting is not None:
                 return waiting
-            return _finish_if_quiet(view, Finished("Paused", "paused by its steps"))
+            return _finish_if_quiet(view, Finished("Paused", PAUSED_BY_STEPS))
         gates = _starts(view, 0)
         return view.plan(gates.actions, where.reason, describe(run))
     if view.all_updated:

@@ -11,6 +11,9 @@ from inplace.engine.stages import Judged
 from inplace.model.quantity import format_duration, share_of
 from inplace.model.run import Pause, Run, Share, Step
 
+PAUSED_BY_STEPS = "paused by its steps"
+"""What a run says that stands at a pause of its steps, to tell it from one that was paused by a person."""
+
 
 class UpTo(msgspec.Struct, frozen=True):
     """Work until so many pods are updated."""
@@ -37,7 +40,7 @@ def position(run: Run, judged: Iterable[Judged], failed: frozenset[str], desired
             last = here == len(run.options.steps) - 1
             return Barrier(here + 1) if updated >= target and not last else UpTo(target)
         case Pause(seconds=None):
-            return Barrier(here, "paused by its steps", manual=True)
+            return Barrier(here, PAUSED_BY_STEPS, manual=True)
         case Pause(seconds=float() as seconds):
             timer = f"pause/{here}"
             if clocks.expired(timer, seconds):

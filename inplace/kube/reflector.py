@@ -9,8 +9,8 @@ read in `error` until it is over, so that a person can be told why nothing moves
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -216,3 +216,13 @@ class Reflector(Generic[T]):
         self.error = error
         if is_news and self._on_state:
             self._on_state()
+
+
+def have_synced(reflectors: Iterable[Reflector[Any]]) -> bool:
+    """Every cache is complete, now or earlier."""
+    return all(reflector.cache.has_synced for reflector in reflectors)
+
+
+def trouble_of(reflectors: Iterable[Reflector[Any]]) -> ApiError | None:
+    """The last trouble of a watch that is not over."""
+    return next((reflector.error for reflector in reflectors if reflector.error is not None), None)

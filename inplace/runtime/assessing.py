@@ -22,10 +22,11 @@ from inplace.engine.plan import Finished
 from inplace.engine.repair import own_strategy
 from inplace.engine.target import uid_of
 from inplace.kube.api import Api
+from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError
 from inplace.model.names import FIELD_MANAGER, TargetRef
 from inplace.model.policy import Lease
-from inplace.model.run import FieldOwner, Run, lease_name
+from inplace.model.run import ENDS, FieldOwner, Run, lease_name
 from inplace.runtime.found import Found, Refused, find
 from inplace.runtime.lock import run_of
 
@@ -103,9 +104,13 @@ class Assessor:
                 return msgspec.structs.replace(finished, message=f"{finished.message} ({who[0]})")
         return finished
 
+    def is_spent(self, run: Run, finished: Finished) -> bool:
+        """Whether the Lease has nothing more to remember, and goes: bare pods have no owner that would take it along."""
+        return not run.images or (self._target.kind == "Pods" and finished.outcome in ENDS)
+
     def ended(self, run: Run, finished: Finished, observed: Observed) -> tuple[Run, tuple[int, ...]]:
         """The run as it is stored at its end, and the revisions that it has brought about."""
-        ended_at = self._api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended_at = stamp(self._api.clock.utcnow())
         ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)
         newest = number_of(observed.target)
         return ended, () if finished.by_others else tuple(range(run.revision_before + 1, newest + 1))

@@ -18,12 +18,14 @@ from inplace.engine import resume as resuming
 from inplace.engine import target as workload
 from inplace.engine.plan import Finished
 from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiting, edited, run_of
+from inplace.engine.steps import PAUSED_BY_STEPS
+from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import BY
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
-from inplace.model.run import ENDS, Run, Stop, Verb
+from inplace.model.run import Run, Stop, Verb
 from inplace.runtime import found as finding
 from inplace.runtime.driver import Abandoned, Driver, Frame
 from inplace.runtime.executor import Executor
@@ -35,7 +37,6 @@ from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy
 AGAIN_SECONDS = 5.0
 """Until a target that somebody else holds, or that does not exist yet, is looked at again."""
 PAUSED_BY_SPEC = Stop("Paused", "paused by spec.paused")
-PAUSED_BY_STEPS = "paused by its steps"
 
 
 class Came(msgspec.Struct, frozen=True):
@@ -94,11 +95,6 @@ class Carrier:
         """Turns monotonic instants into text for people, the same one each time."""
 
     @property
-    def frame(self) -> Frame | None:
-        """The last one, while it is driven."""
-        return self._at.frames[-1] if isinstance(self._at, _Moving) and self._at.frames else None
-
-    @property
     def run_id(self) -> str:
         """Of the run that it holds; empty: none."""
         match self._at:
@@ -134,6 +130,15 @@ class Carrier:
 
     def give_up(self, rollout: InPlaceRollout) -> Came | None:
         """The rollout is being deleted: ends as its `onDelete` says. None: nothing of it goes on. Raises `ApiError`."""
+        try:
+            return self._give_up(rollout)
+        except LostLock as lost:
+            # Its pods may still be closed: the next pass takes the Lease again, unless somebody else works there now.
+            self._log.warning("lost the lock, looking again", why=str(lost))
+            self.forget()
+            return Came(None, AGAIN_SECONDS)
+
+    def _give_up(self, rollout: InPlaceRollout) -> Came | None:
         is_abort = rollout.spec.on_delete == "Abort"
         match self._at:
             case _Moving(driver=driver) as moving:
@@ -146,8 +151,7 @@ class Carrier:
             case _Standing() as standing if is_abort:
                 return self._stand(standing, rollout, "abort")
             case _Standing(lock=lock, run=run):
-                with suppress(LostLock):
-                    lock.release(run)
+                lock.release(run)
                 self.forget()
                 return None
             case _:
@@ -212,7 +216,7 @@ class Carrier:
 
     def _deleted(self, run: Run) -> Came:
         """The target is gone, and its Lease with it or soon."""
-        ended_at = self._ground.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended_at = stamp(self._ground.api.clock.utcnow())
         message = f"{run.target} was deleted"
         return self._over(Ended(msgspec.structs.replace(run, outcome="Failed", message=message, ended_at=ended_at)))
 
@@ -282,6 +286,8 @@ class Carrier:
             return
         if rollout.spec.paused and not self._was_paused:
             driver.stop(PAUSED_BY_SPEC)
+        elif self._was_paused and not rollout.spec.paused:
+            driver.pause_no_more()
         try:
             if not driver.change(edited(driver.run, rollout)):
                 return
@@ -301,9 +307,8 @@ class Carrier:
             self._at = _Standing(outlook, lock, ended)
             # What came meanwhile is looked at in the next pass.
             return Came(Ended(ended, plan), 0.0)
-        is_gone = run.target.kind == "Pods" and (finished.outcome in ENDS or not run.images)
         with suppress(ApiError, LostLock):
-            lock.release(ended, made, delete=is_gone)
+            lock.release(ended, made, delete=outlook.assessor.is_spent(run, finished))
         self._log.info("run ends", run=run.id, outcome=finished.outcome, why=finished.message)
         self.forget()
         if moving.is_first and finished.outcome == "Succeeded":
@@ -352,7 +357,7 @@ class Carrier:
                 return Came(Ended(standing.run))
 
     def _since(self, frame: Frame) -> dict[str, str]:
-        return {uid: (self._epoch + timedelta(seconds=at)).strftime("%Y-%m-%dT%H:%M:%SZ") for uid, at in frame.since.items()}
+        return {uid: stamp(self._epoch + timedelta(seconds=at)) for uid, at in frame.since.items()}
 
 
 def _show(outlook: Outlook, lock: Lock) -> None:

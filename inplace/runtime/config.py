@@ -11,12 +11,11 @@ from typing import Literal
 import msgspec
 import yaml
 
-from inplace.engine.gatekeeping import Default, Rule, condition_type, qualified_name
-from inplace.model.names import DEFAULT_GATE
+from inplace.engine.gatekeeping import Default, Rule, condition_type, qualified_name, resync_period
+from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL
 from inplace.runtime.health import listen_address
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-DEFAULT_LABEL = "inplace.dev/serve"
 DEFAULT_RULE = Rule(DEFAULT_GATE, DEFAULT_LABEL)
 LEASE_NAME = "inplace-controller"
 
@@ -83,8 +82,10 @@ def checked(settings: Settings) -> Settings:
         raise ValueError("namespaces and allNamespaces exclude each other")
     if not 1 <= settings.workers <= 64:
         raise ValueError(f"workers: {settings.workers} is not between 1 and 64")
-    if settings.resync_seconds < 1:
-        raise ValueError("resyncSeconds: changes are seen at once anyway: resync at most every second")
+    try:
+        resync_period(settings.resync_seconds)
+    except ValueError as error:
+        raise ValueError(f"resyncSeconds: {error}") from None
     if settings.listen:
         listen_address(settings.listen)
     settings.rules()

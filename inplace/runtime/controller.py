@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import structlog
@@ -19,8 +19,10 @@ import structlog
 from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, run_id_of, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
+from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
+from inplace.kube.reflector import have_synced, trouble_of
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.retry import ONCE
 from inplace.kube.seam import MERGE
@@ -33,7 +35,7 @@ from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.host import StoppableWorkers
-from inplace.runtime.lock import Fence, LeaderRef, Lock, run_of
+from inplace.runtime.lock import Fence, LeaderRef, Lock, request_of, run_of
 from inplace.runtime.overview import seconds_since
 from inplace.runtime.shared import Shared
 from inplace.runtime.watched import Watched
@@ -126,12 +128,12 @@ class Controller:
 
     @property
     def is_synced(self) -> bool:
-        return all(shared.is_synced for shared in self._shared.values())
+        return have_synced(self.reflectors)
 
     @property
     def error(self) -> ApiError | None:
         """The last trouble of a watch that is not over."""
-        return next((shared.error for shared in self._shared.values() if shared.error is not None), None)
+        return trouble_of(self.reflectors)
 
     def step(self) -> bool:
         """Looks at one rollout that is due, if any is."""
@@ -223,7 +225,7 @@ class Controller:
     def _is_over(self, rollout: InPlaceRollout) -> bool:
         """Over, as the cluster says too, and not asked to go on; what was refused is judged again once it is edited."""
         status = rollout.status
-        if status.phase not in OVER or _request(rollout) is not None:
+        if status.phase not in OVER or request_of(rollout) is not None:
             return False
         return status.phase != "Refused" or status.observed_generation == rollout.metadata.generation
 
@@ -289,7 +291,7 @@ class Controller:
     def _take_request(self, rollout: InPlaceRollout) -> Verb | None:
         """What the rollout's annotation asks for. It is removed before it is obeyed: a request lost is asked again by its
         person, one obeyed twice might pass a second pause."""
-        asked = _request(rollout)
+        asked = request_of(rollout)
         if asked is not None:
             version = rollout.metadata.resource_version
             self._patch(rollout, {"metadata": {"annotations": {REQUEST: None}, "resourceVersion": version}})
@@ -309,7 +311,7 @@ class Controller:
             return None
         now = self.api.clock.monotonic()
         written_at, before = self._statuses.get(key, (float("-inf"), rollout.status))
-        text = self.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        text = stamp(self.api.clock.utcnow())
         after = status_of(rollout, state, before, text)
         if after == before:
             return None
@@ -364,15 +366,6 @@ class Controller:
             is_concerned = rollout.status.phase == "Waiting" or rollout.status.lease == meta.name
             if is_concerned and rollout.metadata.namespace == meta.namespace:
                 self.queue.add((meta.namespace, rollout.metadata.name))
-
-
-_VERBS: tuple[Verb, ...] = get_args(Verb)
-
-
-def _request(rollout: InPlaceRollout) -> Verb | None:
-    """Nothing that we do not know."""
-    asked = rollout.metadata.annotation(REQUEST)
-    return next((verb for verb in _VERBS if verb == asked), None)
 
 
 def _wish(rollout: InPlaceRollout) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.resume import abort, pass_pause
+from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, Invalid, NotFound, ServerError, TooManyRequests
 from inplace.kube.seam import Clock
 from inplace.model.run import Run, Stop, Verb
@@ -151,7 +152,7 @@ class Driver:
         cooling = {key for key, (until, _) in self._cooling.items() if until > now}
         busy = cooling.union(self._busy)
         observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
-        since = self._clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = stamp(self._clock.utcnow())
         spec = Spec(self._lock.name, self._stop, since, self._dead_leases)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
@@ -267,6 +268,11 @@ class Driver:
         """Ends it early, unless it is about to already."""
         self._stop = self._stop or stop
 
+    def pause_no_more(self) -> None:
+        """Takes a pause back that was asked for and has not come about yet."""
+        if self._stop is not None and self._stop.outcome == "Paused":
+            self._stop = None
+
     def obey(self, verb: Verb, *, clear_request: bool = False) -> bool:
         """False: it could not be stored now. Raises `LostLock`."""
         match verb:
@@ -274,12 +280,13 @@ class Driver:
                 self.stop(Stop("Paused", "paused by `inplace pause`"))
                 return self._stored(self.run, clear_request=clear_request)
             case "resume" | "promote":
-                return self._stored(pass_pause(self.run), clear_request=clear_request)
+                goes_on = pass_pause(self.run)
             case "abort":
-                is_stored = self._stored(abort(self.run), clear_request=clear_request)
-                if is_stored and self._stop is not None:
-                    self._stop = None if self._stop.outcome == "Paused" else self._stop
-                return is_stored
+                goes_on = abort(self.run)
+        is_stored = self._stored(goes_on, clear_request=clear_request)
+        if is_stored:
+            self.pause_no_more()
+        return is_stored
 
     def change(self, run: Run) -> bool:
         """The same run with other options. False: it could not be stored now. Raises `LostLock`."""

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from inplace.kube.api import Api
+from inplace.kube.clock import microstamp
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from inplace.kube.resources import LEASES
 from inplace.kube.retry import ONCE
@@ -163,7 +164,7 @@ class Election:
         self._over = self._over or Lost(f"the leader Lease {what}")
 
     def _spec(self) -> dict[str, Any]:
-        at = self._clock.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        at = microstamp(self._clock.utcnow())
         if self.is_leading:
             return {"renewTime": at}
         transitions = (self._seen.spec.lease_transitions or 0) + 1 if self._seen is not None else 0

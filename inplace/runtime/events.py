@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from inplace.kube.api import Api
+from inplace.kube.clock import microstamp
 from inplace.kube.errors import ApiError, ConnectionFailed, NotFound, ServerError, TooManyRequests
 from inplace.kube.limiter import Limiter
 from inplace.kube.resources import EVENTS
@@ -50,14 +51,16 @@ class About(msgspec.Struct, frozen=True):
 
 
 class _Key(msgspec.Struct, frozen=True):
+    """What is told again counts; the same reason with another note is something else, of another run say."""
+
     about: About
     kind: Kind
     reason: str
+    note: str
 
 
 class _Entry(msgspec.Struct):
     action: str
-    note: str
     happened_at: str
     count: int = 1
     written: int = 0
@@ -84,7 +87,7 @@ class Events:
 
     def tell(self, about: About, kind: Kind, reason: str, action: str, note: str) -> None:
         """`action`: what we were doing; `reason`: why there is an event. Both in UpperCamelCase."""
-        key, at = _Key(about, kind, reason), self._api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        key, at = _Key(about, kind, reason, note[:LONGEST_NOTE]), microstamp(self._api.clock.utcnow())
         with self._lock:
             entry = self._entries.get(key)
             is_dropped = entry is None and len(self._entries) >= MOST
@@ -92,7 +95,7 @@ class Events:
                 entry.count += 1
                 entry.happened_at = at
             elif not is_dropped:
-                self._entries[key] = _Entry(action, note[:LONGEST_NOTE], at)
+                self._entries[key] = _Entry(action, at)
         if is_dropped:
             self._heard("dropped")
         elif entry is None:
@@ -173,7 +176,7 @@ class Events:
             "type": key.kind,
             "reason": key.reason,
             "action": entry.action,
-            "note": entry.note,
+            "note": key.note,
             "regarding": {
                 "apiVersion": about.api_version,
                 "kind": about.kind,

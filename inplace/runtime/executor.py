@@ -8,7 +8,7 @@ cache before anybody hears of it, so that no plan is judged on anything older.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from inplace.engine.actions import (
@@ -30,6 +30,7 @@ from inplace.engine.actions import (
 )
 from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back
 from inplace.kube.api import Api
+from inplace.kube.clock import stamp
 from inplace.kube.resources import ENDPOINT_SLICES, PODS, REPLICA_SETS, WORKLOADS, Resource
 from inplace.kube.seam import JSON_PATCH, MERGE, STRATEGIC_MERGE
 from inplace.kube.selection import Store
@@ -165,7 +166,7 @@ def gate_body(gate: str, is_open: bool, reason: str, annotations: dict[str, str 
         "status": "True" if is_open else "False",
         "reason": reason,
         "message": _MESSAGES.get(reason, ""),
-        "lastTransitionTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": stamp(at),
     }
     return {"metadata": {"annotations": annotations}, "status": {"conditions": [condition]}}
 

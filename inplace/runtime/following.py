@@ -24,6 +24,8 @@ from inplace.runtime.lock import run_of
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.session import OnFrame, Session
 
+UNSEEN_SECONDS = 10.0
+"""How long a controller may take to see a rollout before it is asked for."""
 LOOK_SECONDS = 1.0
 """From one look at the rollout itself to the next."""
 OUTCOMES: dict[str, Outcome] = {
@@ -56,6 +58,7 @@ class Follower:
         self._timers: dict[str, float] = {}
         self._last: Frame | None = None
         self._message = ""
+        self._asks_at = self._clock.monotonic() + UNSEEN_SECONDS
 
     def follow(self) -> Summary | NothingToDo:
         """Until it is over, or stands paused. Raises `StoppedFollowing`, `Refused` where it was, and `ApiError`."""
@@ -114,6 +117,9 @@ class Follower:
         except NotFound:
             raise ApiError(f"InPlaceRollout {meta.name} was deleted") from None
         status = self._rollout.status
+        if status.phase is None and self._clock.monotonic() >= self._asks_at:
+            self._asks_at = float("inf")
+            self._said("no controller has seen it yet: does one run for this namespace? Ctrl-C leaves it for whoever comes")
         if status.phase == "Refused":
             raise Refused(status.message)
         if status.phase == "Waiting" and status.message != self._message:

@@ -9,8 +9,9 @@ import msgspec
 
 from inplace.engine.preflight import owned_by
 from inplace.kube.api import Api
-from inplace.kube.errors import NotFound
-from inplace.kube.resources import PODS, WORKLOADS, Resource
+from inplace.kube.errors import Forbidden, NotFound
+from inplace.kube.resources import INPLACE_ROLLOUTS, PODS, WORKLOADS, Resource
+from inplace.kube.seam import Request
 from inplace.model.names import TargetRef
 
 
@@ -54,3 +55,14 @@ def _bare_pods(api: Api, target: TargetRef) -> Found:
             raw = api.get_raw(PODS, target.namespace, name)
             managed.append((name, tuple(raw["metadata"].get("managedFields") or ())))
     return Found("", target.selector, None, tuple(managed))
+
+
+def knows_rollouts(api: Api) -> bool:
+    """Whether the CustomResourceDefinition is there."""
+    try:
+        api.raw(Request(method="GET", path=INPLACE_ROLLOUTS.path(), query=(("limit", "1"),)))
+    except NotFound:
+        return False
+    except Forbidden:
+        return True  # authorization comes before the question whether there is such a thing: it is not for us to say
+    return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ import structlog
 from inplace.engine.gatekeeping import Rule, SetGate, decide
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
+from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from inplace.kube.lists import Scope
 from inplace.kube.pump import Pump
@@ -273,7 +274,7 @@ def patch_body(wanted: SetGate, at: datetime) -> dict[str, Any]:
         "status": str(wanted.status),
         "reason": wanted.reason,
         "message": wanted.why,
-        "lastTransitionTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": stamp(at),
     }
     return {"metadata": metadata, "status": {"conditions": [condition]}}
 

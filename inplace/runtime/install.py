@@ -14,7 +14,7 @@ import msgspec
 from inplace.kube.api import Api
 from inplace.kube.codec import decode_raw
 from inplace.kube.errors import ApiError, Forbidden, NotFound
-from inplace.kube.resources import INPLACE_ROLLOUTS, NAMESPACES
+from inplace.kube.resources import NAMESPACES
 from inplace.kube.seam import Request
 from inplace.runtime.manifests import CONFIG_MAPS, Manifest
 from inplace.runtime.rights import Right, missing_rights, told, too_old
@@ -56,17 +56,6 @@ def refuse_missing(api: Api, by_namespace: dict[str, list[Right]]) -> None:
             lines.append(f"{told(missing)} {f'in namespace {namespace}' if namespace else 'in the whole cluster'}")
     if lines:
         raise Refused(f"you may not {', nor '.join(lines)}: ask somebody who administers the cluster")
-
-
-def knows_rollouts(api: Api) -> bool:
-    """Whether the CustomResourceDefinition is there."""
-    try:
-        api.raw(Request(method="GET", path=INPLACE_ROLLOUTS.path(), query=(("limit", "1"),)))
-    except NotFound:
-        return False
-    except Forbidden:
-        return True  # authorization comes before the question whether there is such a thing: it is not for us to say
-    return True
 
 
 def apply(api: Api, found: Iterable[Manifest], *, dry_run: bool = False) -> Iterator[Applied]:

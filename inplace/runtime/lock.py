@@ -15,10 +15,12 @@ from typing import Any, Protocol, get_args
 import msgspec
 
 from inplace.kube.api import Api
+from inplace.kube.clock import microstamp
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from inplace.kube.resources import LEASES
 from inplace.kube.seam import MERGE
 from inplace.model.history import Past, decode_history, past_of, remembered
+from inplace.model.meta import Object
 from inplace.model.names import HISTORY, REQUEST, RUN, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Verb, decode_run, encode_run, lease_name
@@ -47,7 +49,7 @@ class Fence(Protocol):
 class Lock:
     """One target's Lease, from acquiring to releasing. Thread-safe: the renewer and the driver share it.
 
-    `fence`: the leader Lease of a controller, whose `holder_of` is then the identity here.
+    `fence`: the leader Lease of a controller, whose `LeaderRef.holder` is then the identity here.
     """
 
     def __init__(
@@ -83,22 +85,18 @@ class Lock:
         if first is None or not first.spec.holder_identity:
             return first
         told(f"{self._target} is locked by {first.spec.holder_identity}; watching for {LEASE_SECONDS}s whether that is alive")
-        pulse = self._pulse(first)
+        pulse = pulse_of(self._api, first)
         ends_at = self._api.clock.monotonic() + LEASE_SECONDS
         while self._api.clock.monotonic() < ends_at:
             self._api.clock.sleep(0.5)
             now = self.read()
             if now is None or not now.spec.holder_identity:
                 return now
-            if self._pulse(now) != pulse:
+            if pulse_of(self._api, now) != pulse:
                 raise Held(
                     f"{self._target} is being upgraded by {now.spec.holder_identity}: wait for it, or `inplace pause` it"
                 )
         return first
-
-    def _pulse(self, lease: Lease) -> tuple[str | None, ...]:
-        """What changes as long as the holder lives. Raises `Held` where we may not look at a controller's own Lease."""
-        return lease.spec.holder_identity, lease.spec.renew_time, pulse_of_leader(self._api, lease.spec.holder_identity)
 
     def acquire(self, seen: Lease | None, run: Run) -> None:
         """Takes the Lease as it was seen, and stores the run in the same write. Raises `Held` if another was faster."""
@@ -192,7 +190,7 @@ class Lock:
         }
 
     def _now(self) -> str:
-        return self._api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return microstamp(self._api.clock.utcnow())
 
 
 class LeaderRef(msgspec.Struct, frozen=True):
@@ -215,11 +213,20 @@ def leader_of(holder: str | None) -> LeaderRef | None:
     return LeaderRef(*parts) if word == "controller" and len(parts) == 3 else None
 
 
-def pulse_of_leader(api: Api, holder: str | None) -> str | None:
-    """What changes as long as the controller lives; empty: it leads no more, and the same for ever. None: it is no controller.
+Pulse = tuple[str | None, ...]
 
-    Raises `Held` where we may not look: then nobody can tell, and the run is the controller's.
+
+def pulse_of(api: Api, lease: Lease) -> Pulse:
+    """What changes as long as the holder of this Lease lives: looked at twice, 15 s apart, it tells a dead one from a live one.
+
+    Raises `Held` where we may not look at a controller's own Lease: then nobody can tell, and the run is the controller's.
     """
+    holder = lease.spec.holder_identity
+    return holder, lease.spec.renew_time, _pulse_of_leader(api, holder)
+
+
+def _pulse_of_leader(api: Api, holder: str | None) -> str | None:
+    """Empty: the controller leads no more, and the same for ever. None: it is no controller."""
     ref = leader_of(holder)
     if ref is None:
         return None
@@ -282,9 +289,9 @@ def history_of(lease: Lease | None) -> tuple[Past, ...]:
     return decode_history(lease.metadata.annotation(HISTORY)) if lease is not None else ()
 
 
-def request_of(lease: Lease | None) -> Verb | None:
-    """What a verb asks the holder for; nothing that we do not know."""
-    asked = lease.metadata.annotation(REQUEST) if lease is not None else None
+def request_of(found: Object | None) -> Verb | None:
+    """What a verb asks the holder for, on the Lease or on an InPlaceRollout; nothing that we do not know."""
+    asked = found.metadata.annotation(REQUEST) if found is not None else None
     return next((verb for verb in _VERBS if verb == asked), None)
 
 

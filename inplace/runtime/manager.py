@@ -17,18 +17,20 @@ import structlog
 
 from inplace.kube.api import Api
 from inplace.kube.limiter import Limiter
-from inplace.kube.resources import WORKLOADS
+from inplace.kube.resources import LEASES, WORKLOADS
 from inplace.model.names import TargetRef
 from inplace.model.rollout import Phase
 from inplace.runtime.config import Settings
 from inplace.runtime.controller import Controller
 from inplace.runtime.election import Leader
 from inplace.runtime.events import About, Events
+from inplace.runtime.found import Refused, knows_rollouts
 from inplace.runtime.gates import Gates
 from inplace.runtime.health import Health, HealthServer
 from inplace.runtime.host import Background
 from inplace.runtime.lock import LeaderRef
 from inplace.runtime.metrics import CONTENT_TYPE, Metrics
+from inplace.runtime.rights import Right, missing_rights, rights_of_controller, told, too_old
 from inplace.runtime.telling import CONTROLLER, Teller
 
 HANGING_SECONDS = 60.0
@@ -100,6 +102,25 @@ class Manager:
     def _work(self) -> None:
         self.controller.lead()
         self.gates.start(self._ended.put)
+
+
+def check_access(api: Api, namespaces: tuple[str, ...], lease_namespace: str) -> None:
+    """Whether a controller could do its work. Only reads. Raises `Refused` or `ApiError`.
+
+    A right that is taken away later is said by what needs it, and waited for.
+    """
+    old = too_old(api)
+    if old is not None:
+        raise Refused(old)
+    leases = tuple(Right(verb, LEASES.group, LEASES.plural) for verb in ("get", "create", "patch"))
+    wanted = [(namespace, rights_of_controller()) for namespace in namespaces or ("",)]
+    for namespace, rights in (*wanted, (lease_namespace, leases)):
+        missing = missing_rights(api.replace(limiter=None), namespace, rights)
+        if missing:
+            where = f"in namespace {namespace}" if namespace else "in all namespaces"
+            raise Refused(f"you may not {told(missing)} {where}: `inplace install` brings the Role that allows it")
+    if not knows_rollouts(api):
+        raise Refused("the cluster knows no InPlaceRollout: `inplace install --crds-only` brings its definition")
 
 
 def assembled(

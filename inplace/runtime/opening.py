@@ -11,12 +11,13 @@ import msgspec
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting
+from inplace.kube.clock import stamp
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import ENDS, Run, Verb, lease_name
 from inplace.runtime.assessing import NothingToDo, readable, told_images
 from inplace.runtime.ground import Ground, Outlook
-from inplace.runtime.lock import LEASE_SECONDS, leader_of, pulse_of_leader
+from inplace.runtime.lock import LEASE_SECONDS, Pulse, leader_of, pulse_of
 
 
 class Drive(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ class Opener:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._pulse: tuple[tuple[str | None, ...], float] | None = None
+        self._pulse: tuple[Pulse, float] | None = None
 
     def judge(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, asked: Verb | None) -> Answer:
         """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
@@ -122,14 +123,14 @@ class Opener:
         leader, ours = leader_of(holder), self._ground.leader
         if leader is not None and (leader.namespace, leader.name) == (ours.namespace, ours.name):
             return ""  # we lead, so whoever led before us does not any more
-        pulse = (holder, lease.spec.renew_time, pulse_of_leader(self._ground.api, holder))
+        pulse = pulse_of(self._ground.api, lease)
         now = self._ground.api.clock.monotonic()
         if self._pulse is None or self._pulse[0] != pulse:
             self._pulse = (pulse, now)
         return f"it is held by {holder}" if now - self._pulse[1] < LEASE_SECONDS else ""
 
     def _now(self) -> str:
-        return self._ground.api.clock.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return stamp(self._ground.api.clock.utcnow())
 
 
 def busy(rollout: InPlaceRollout, why: str) -> Waiting | Refused:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from inplace.kube.api import Api
 from inplace.kube.resources import WORKLOADS
 from inplace.kube.seam import Request
-from inplace.model.names import Kind
+from inplace.model.names import GROUP, ROLLOUT_PLURAL, Kind
 
 OLDEST_MINOR = 34
 """Kubernetes 1.34 is the first that reports a pod's observedGeneration by default (KEP-5067)."""
@@ -53,6 +53,14 @@ def rights_for(kind: Kind, purpose: Purpose) -> tuple[Right, ...]:
     looks = [Right(verb, group, resource) for group, resource in reads for verb in ("list", "watch")]
     looks += [Right("get", group, resource) for group, resource in reads if group in ("apps", "coordination.k8s.io")]
     return tuple(looks + writes) if purpose == "upgrade" else tuple(looks)
+
+
+def rights_of_controller() -> tuple[Right, ...]:
+    """Everything that runs of any kind may need, and the rollouts themselves. Events are not worth a refusal."""
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    runs = [right for kind in kinds for purpose in get_args(Purpose) for right in rights_for(kind, purpose)]
+    rollouts = [Right(verb, GROUP, ROLLOUT_PLURAL) for verb in ("list", "watch", "patch", "delete")]
+    return tuple(dict.fromkeys((*runs, *rollouts, Right("patch", GROUP, ROLLOUT_PLURAL, "status"))))
 
 
 def told(rights: Iterable[Right]) -> str:

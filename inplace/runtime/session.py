@@ -23,7 +23,7 @@ from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import TargetRef
 from inplace.model.policy import Lease
-from inplace.model.run import ENDS, Run, Stop, lease_name
+from inplace.model.run import Run, Stop, lease_name
 from inplace.runtime.assessing import Assessor, readable, told_images
 from inplace.runtime.assessing import NothingToDo as NothingToDo
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
@@ -287,7 +287,7 @@ class Session:
         observed = self.observer.observe(self.api.clock.monotonic(), {})
         ended, made = self._assessor.ended(run, finished, observed)
         with suppress(ApiError, LostLock):
-            lock.release(ended, made, delete=not run.images or (self.target.kind == "Pods" and finished.outcome in ENDS))
+            lock.release(ended, made, delete=self._assessor.is_spent(run, finished))
         return ended
 
     def _stored(self) -> Run | None:

@@ -12,7 +12,7 @@ from inplace.kube.api import Api
 from inplace.kube.cache import Cache
 from inplace.kube.errors import ApiError
 from inplace.kube.lists import Scope
-from inplace.kube.reflector import Reflector
+from inplace.kube.reflector import Reflector, have_synced, trouble_of
 from inplace.kube.resources import (
     CONTROLLER_REVISIONS,
     ENDPOINT_SLICES,
@@ -56,11 +56,11 @@ class Shared:
 
     @property
     def is_synced(self) -> bool:
-        return all(r.cache.has_synced for r in self.reflectors)
+        return have_synced(self.reflectors)
 
     @property
     def error(self) -> ApiError | None:
-        return next((r.error for r in self.reflectors if r.error is not None), None)
+        return trouble_of(self.reflectors)
 
     def _watch(self, resource: Resource[T], label_selector: str = "") -> Cache[T]:
         cache: Cache[T] = Cache()

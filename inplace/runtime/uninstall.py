@@ -21,7 +21,7 @@ from inplace.model.names import DEFAULT_GATE, FINALIZER, MANAGED_BY, SHORT
 from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.runtime.config import parse_settings
 from inplace.runtime.install import existing, refuse_missing
-from inplace.runtime.lock import LEASE_SECONDS, pulse_of_leader, run_of
+from inplace.runtime.lock import LEASE_SECONDS, Pulse, pulse_of, run_of
 from inplace.runtime.manifests import CONFIG_MAPS, CONTROLLER, OURS, Manifest, settings_of
 from inplace.runtime.rights import Right
 
@@ -48,7 +48,7 @@ class Open(msgspec.Struct, frozen=True):
         return f"{self.what} in {self.namespace} ({self.how})"
 
 
-Pulses = dict[Open, tuple[str | None, ...]]
+Pulses = dict[Open, Pulse]
 
 
 class Gated(msgspec.Struct, frozen=True):
@@ -95,8 +95,7 @@ def _pulses(api: Api, scope: str | None, home: str) -> Pulses:
             run = run_of(lease)
             if run is not None and holder and run.is_open:
                 held.add((meta.namespace, meta.name))
-                pulse = holder, lease.spec.renew_time, pulse_of_leader(api, holder)
-                pulses[Open(meta.namespace, str(run.target), f"held by {holder}")] = pulse
+                pulses[Open(meta.namespace, str(run.target), f"held by {holder}")] = pulse_of(api, lease)
     waiting = [rollout for rollout in _rollouts(api, scope) if _is_waiting(rollout, held)]
     if waiting:
         with suppress(NotFound):

@@ -14,7 +14,7 @@ from inplace.kube.cache import Cache
 from inplace.kube.errors import ApiError
 from inplace.kube.lists import Scope
 from inplace.kube.pump import Pump
-from inplace.kube.reflector import Reflector
+from inplace.kube.reflector import Reflector, have_synced, trouble_of
 from inplace.kube.resources import (
     CONTROLLER_REVISIONS,
     ENDPOINT_SLICES,
@@ -128,12 +128,12 @@ class Watches:
 
     @property
     def is_synced(self) -> bool:
-        return all(r.cache.has_synced for r in self.reflectors)
+        return have_synced(self.reflectors)
 
     @property
     def error(self) -> ApiError | None:
         """The last trouble of a watch that is not over."""
-        return next((r.error for r in self.reflectors if r.error is not None), None)
+        return trouble_of(self.reflectors)
 
     def _watch(
         self, resource: Resource[T], scope: Scope, listener: Callable[[T | None, T | None], None] | None = None

@@ -77,13 +77,14 @@ class SilentStream:
 
 class FakeServer:
     """`objects`: plural to the objects by name. `denied`: verbs such as `patch pods`. `refuse`: the end of a
-    write's path to a message. `hidden`: plurals that may not be read."""
+    write's path to a message. `hidden`: plurals that may not be read; `missing`: that are not served."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {}
         self.denied: set[str] = set()
         self.refuse: dict[str, str] = {}
         self.hidden: set[str] = set()
+        self.missing: set[str] = set()
         self.minor = "36"
         self.is_down = False
         self.requests: list[Request] = []
@@ -110,6 +111,8 @@ class FakeServer:
                 return _refusal(400, message, "BadRequest")
         if request.method == "GET" and any(f"/{plural}/" in f"{request.path}/" for plural in self.hidden):
             return _refusal(403, f'User "me" cannot get {request.path.rsplit("/", 1)[-1]}', "Forbidden")
+        if request.path.rsplit("/", 1)[-1] in self.missing:
+            return _refusal(404, "the server could not find the requested resource", "NotFound")
         return self._object(request)
 
     @contextmanager

@@ -102,3 +102,17 @@ def test_a_port_that_is_taken_is_refused(command: Command) -> None:
         ran = command("controller", "--listen", address)
     assert ran.code == 5
     assert ran.error.startswith(f"cannot listen on {address}: ")
+
+
+def test_without_rights_or_without_the_definition_it_does_not_begin(command: Command, server: FakeServer) -> None:
+    server.denied = {"patch pods/status", "watch inplacerollouts"}
+    ran = command("controller", "-n", "shop", "--listen", "")
+    assert (ran.code, ran.stdout) == (5, "")
+    assert "you may not patch pods/status; watch inplacerollouts in namespace shop" in ran.error
+    server.denied = {"create leases"}
+    assert "you may not create leases in all namespaces" in command("controller", "-A", "--listen", "").error
+    server.denied = set()
+    server.missing = {"inplacerollouts"}
+    ran = command("controller", "-n", "shop", "--listen", "")
+    assert (ran.code, "inplace install --crds-only" in ran.error) == (5, True), ran
+    assert server.writes == []

@@ -9,7 +9,7 @@ import pytest
 from tests.recorder import Rules
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, any_patched, back
-from tests.scenarios.manifests import pod, replicaset, service
+from tests.scenarios.manifests import container, deployment, pod, replicaset, service
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import SETTLE, Scene
 from tests.scenarios.story import KINDS, Kind, Story
@@ -264,6 +264,49 @@ def test_deleted_while_nobody_leads_it_is_ended_by_the_next(scene: Scene, rollou
     assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
 
 
+def test_a_lease_deleted_by_hand_does_not_leave_pods_closed(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(3)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE, drain={"settleSeconds": 3})
+    scene.until_seen(any_closed, "the first pod is closed")
+    scene.delete("lease/inplace-deployment-web")
+    scene.delete("ipr/up")
+    scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 120)
+    scene.check_no_orphans()
+    scene.check_same_pods()
+
+
+def test_a_pause_taken_back_before_it_came_about(scene: Scene, rollouts: Rollouts) -> None:
+    """By an edit, and by a verb: while a pod that boots is waited for."""
+    slow = container("app", scene.image("app:1"), boot=4)
+    scene.deploy(deployment("web", [slow], replicas=3), service("web"), count=3)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE)
+    scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
+    rollouts.edit("up", paused=True)
+    scene.until(lambda: rollouts.status("up")["observedGeneration"] == 2, "the edit is seen", 30)
+    assert rollouts.phase("up") == "Progressing", "it finishes the pod that is out"
+    rollouts.edit("up", paused=False)
+    scene.until(lambda: len(scene.on_image("app:2")) == 2, "it goes on", 120)
+    rollouts.ask("up", "pause")
+    scene.until(lambda: "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {}), "it is told", 30)
+    rollouts.ask("up", "resume")
+    rollouts.until("up", "Succeeded")
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+
+
+def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(1)
+    left = scene.start("--controller", app="app:2")
+    scene.until(lambda: "no controller has seen it yet" in left.stderr, "it says why nothing moves", 60)
+    left.send(signal.SIGINT)
+    ended = left.wait()
+    assert (ended.code, "goes on in the cluster" in ended.stderr) == (130, True), ended
+    rollouts.control()
+    again = scene.upgrade("--controller", app="app:2")
+    assert again.report["outcome"] == "Succeeded"
+
+
 def test_what_is_over_goes_when_its_time_has_come(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(1)
     rollouts.control()
@@ -311,7 +354,6 @@ def test_restarted_it_lets_what_is_over_be_and_holds_what_is_paused(scene: Scene
 
 def test_many_at_once(scene: Scene, rollouts: Rollouts) -> None:
     """As many runs as there are targets, by one controller."""
-    from tests.scenarios.manifests import deployment
 
     names = [f"web-{n}" for n in range(4)]
     made = [made for name in names for made in (deployment(name, scene.image("app:1"), replicas=2), service(name))]
