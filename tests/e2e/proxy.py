@@ -46,54 +46,7 @@ class Proxy:
     _upstream: set[http.client.HTTPSConnection] = field(default_factory=set)
 
     def __enter__(self) -> "Proxy":
-        proxy = self
-        upstream = urllib.parse.urlsplit(self.cluster.server).netloc
-        context = ssl.create_default_context(cafile=self.cluster.ca)
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def pass_on(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if proxy.is_away:
-                    self.close_connection = True
-                    return
-                request = Request(self.command, self.path.partition("?")[0], body.decode())
-                proxy.seen.append(request)
-                connection = http.client.HTTPSConnection(upstream, timeout=120, context=context)
-                proxy._upstream.add(connection)
-                try:
-                    if request.is_write:
-                        proxy.meets(request, "before")
-                    headers = {k: v for k, v in self.headers.items() if k.lower() not in DROPPED}
-                    connection.request(self.command, self.path, body, headers)
-                    response = connection.getresponse()
-                    if request.is_write:
-                        proxy.meets(request, "after")
-                    self.relay(response)
-                except (OSError, http.client.HTTPException):
-                    self.close_connection = True  # either side has gone, as the killed command does
-                finally:
-                    proxy._upstream.discard(connection)
-                    connection.close()
-
-            def relay(self, response: http.client.HTTPResponse) -> None:
-                self.send_response(response.status)
-                for key, value in response.getheaders():
-                    if key.lower() not in DROPPED:
-                        self.send_header(key, value)
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                while block := response.read1(65536):
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
-                self.wfile.write(b"0\r\n\r\n")
-
-            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = pass_on  # noqa: N815 as http.server wants them
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -119,3 +72,53 @@ class Proxy:
     @property
     def writes(self) -> list[Request]:
         return [r for r in self.seen if r.is_write]
+
+
+def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
+    upstream = urllib.parse.urlsplit(proxy.cluster.server).netloc
+    context = ssl.create_default_context(cafile=proxy.cluster.ca)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if proxy.is_away:
+                self.close_connection = True
+                return
+            request = Request(self.command, self.path.partition("?")[0], body.decode())
+            proxy.seen.append(request)
+            connection = http.client.HTTPSConnection(upstream, timeout=120, context=context)
+            proxy._upstream.add(connection)
+            try:
+                if request.is_write:
+                    proxy.meets(request, "before")
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in DROPPED}
+                connection.request(self.command, self.path, body, headers)
+                response = connection.getresponse()
+                if request.is_write:
+                    proxy.meets(request, "after")
+                self.relay(response)
+            except (OSError, http.client.HTTPException):
+                self.close_connection = True  # either side has gone, as the killed command does
+            finally:
+                proxy._upstream.discard(connection)
+                connection.close()
+
+        def relay(self, response: http.client.HTTPResponse) -> None:
+            self.send_response(response.status)
+            for key, value in response.getheaders():
+                if key.lower() not in DROPPED:
+                    self.send_header(key, value)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            while block := response.read1(65536):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
+            self.wfile.write(b"0\r\n\r\n")
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = pass_on  # noqa: N815 as http.server wants them
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler

@@ -1,3 +1,5 @@
+"""The budget: how many pods may be out at once, whoever took them out, and what PodDisruptionBudgets leave of it."""
+
 import random
 
 import pytest

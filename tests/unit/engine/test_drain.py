@@ -1,3 +1,5 @@
+"""When a pod is drained, and when it is back: what slices say, by uid or by address, and which Services count."""
+
 import pytest
 
 from inplace.engine.drain import drained_at, entries_by_pod, ignored_services, index_of, is_back, sending, undrainable

@@ -1,3 +1,5 @@
+"""What a process has witnessed of a pod, folded event by event: it is gathered anew, and never from timestamps."""
+
 from typing import Any
 
 import pytest

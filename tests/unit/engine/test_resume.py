@@ -1,3 +1,5 @@
+"""What the same command means for a target that has a run already, and what the verbs make of it."""
+
 import pytest
 
 from inplace.engine.resume import (

@@ -1,3 +1,5 @@
+"""Steps and pauses: the only barriers of a run."""
+
 import pytest
 
 from inplace.engine.clocks import Clocks

@@ -1,3 +1,5 @@
+"""Templates of ReplicaSets and revisions: what differs in more than images, and the tombstone of the one before."""
+
 import copy
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Counts, percentages and durations as people write them."""
+
 import pytest
 
 from inplace.model.quantity import (

@@ -1,3 +1,5 @@
+"""The record that a pod carries, and the holds beside it: what is written is read back, and what cannot be read is said."""
+
 import msgspec
 import pytest
 

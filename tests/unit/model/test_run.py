@@ -1,3 +1,5 @@
+"""The run as it is stored: read back whole, by its version, under a Lease of a name that fits."""
+
 import msgspec
 import pytest
 
