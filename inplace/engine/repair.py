@@ -104,7 +104,7 @@ def held_strategy(observed: Observed, run: Run) -> str:
         return ""
     match observed.target:
         case StatefulSetTarget(stateful_set=s) if s is not None and s.spec.update_strategy != run.strategy:
-            partition = templatefirst.partition_of(s.spec.update_strategy)
+            partition = workload.partition_of(s.spec.update_strategy)
             shown = "above every pod" if partition == templatefirst.ABOVE_ALL else str(partition)
             return f"its partition is held at {shown}"
         case DaemonSetTarget(daemon_set=d) if d is not None and d.spec.update_strategy != run.strategy:
@@ -117,7 +117,7 @@ def own_strategy(strategy: Mapping[str, Any], kind: Kind, is_of_our_writing: boo
     """For a workload of whose run nothing is known any more: what its strategy was in all likelihood, where the one it has can
     only be that of a run. None: it may well be its owner's."""
     match kind:
-        case "StatefulSet" if templatefirst.partition_of(strategy) == templatefirst.ABOVE_ALL:
+        case "StatefulSet" if workload.partition_of(strategy) == templatefirst.ABOVE_ALL:
             return {**strategy, "rollingUpdate": {**strategy["rollingUpdate"], "partition": 0}}
         case "DaemonSet" if is_of_our_writing and strategy.get("type") == "OnDelete":
             return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}

@@ -14,7 +14,7 @@ from inplace.engine.observed import (
     StatefulSetTarget,
 )
 from inplace.engine.resume import is_overtaken
-from inplace.engine.templatefirst import ABOVE_ALL, partition_of
+from inplace.engine.templatefirst import ABOVE_ALL
 from inplace.engine.templates import images_of
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, Deployment, StatefulSet
@@ -59,11 +59,11 @@ def _of_stateful_set(observed: Observed, stateful_set: StatefulSet, run: Run) ->
         if now.get("type") == "OnDelete":
             return (f"updateStrategy OnDelete, its owner's: a pod that dies now comes back with {new}; {NOBODY_REPLACES}",)
         return ("its updateStrategy is its owner's own",)
-    partition, ordinal = partition_of(now), partition_of(now) + stateful_set.first_ordinal
+    partition, ordinal = workload.partition_of(now), workload.partition_of(now) + stateful_set.first_ordinal
     number, becomes = str(partition), f"with {new} from ordinal {ordinal} on, as it was below"
     if partition >= workload.desired(observed):
         number, becomes = "above every pod" if partition == ABOVE_ALL else number, "as it was"
-    whose = f"set by the run (its owner's: {partition_of(own)})"
+    whose = f"set by the run (its owner's: {workload.partition_of(own)})"
     return (f"partition {number}, {whose}: a pod that dies now comes back {becomes}; {NOBODY_REPLACES}",)
 
 

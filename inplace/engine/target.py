@@ -73,7 +73,7 @@ def own_partition(run: Run) -> int:
     changed template was begun to bring all pods to it."""
     if run.takes_over or run.strategy is None:
         return 0
-    return int((run.strategy.get("rollingUpdate") or {}).get("partition") or 0)
+    return partition_of(run.strategy)
 
 
 def index_of(stateful_set: StatefulSet, facts: PodFacts) -> int:
@@ -94,12 +94,16 @@ def kept(observed: Observed, run: Run) -> frozenset[str]:
     return frozenset(facts.uid for facts in observed.pods if index_of(workload, facts) < partition)
 
 
+def partition_of(strategy: Mapping[str, Any]) -> int:
+    """Of a StatefulSet's updateStrategy: pods with a lower index stay as they are."""
+    return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+
+
 def _is_held(workload: StatefulSet | DaemonSet, facts: PodFacts, strategy: Mapping[str, Any]) -> bool:
     """Whether under this update strategy a pod of an older revision may stay."""
     if strategy.get("type") == "OnDelete":
         return True
-    partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
-    return isinstance(workload, StatefulSet) and index_of(workload, facts) < partition
+    return isinstance(workload, StatefulSet) and index_of(workload, facts) < partition_of(strategy)
 
 
 def own_max_unavailable(observed: Observed, run: Run) -> int | str:

@@ -20,7 +20,7 @@ from inplace.engine.actions import PatchTemplate, SetStrategy
 from inplace.engine.acts import Act, Await, Broken, Next, Prepared
 from inplace.engine.commit import give_back, judged
 from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
-from inplace.engine.target import goal, index_of, kept
+from inplace.engine.target import goal, index_of, kept, partition_of
 from inplace.engine.templates import holds, images_of, init_names_of, same_template
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Run
@@ -131,10 +131,6 @@ def held(run: Run, kind: WorkloadKind, partition: int) -> dict[str, Any]:
 def is_ours(strategy: Mapping[str, Any], run: Run, kind: WorkloadKind) -> bool:
     """Whether a run could have left it so: the user's own, or a form of it that holds pods back."""
     return strategy in (run.strategy, held(run, kind, partition_of(strategy)))
-
-
-def partition_of(strategy: Mapping[str, Any]) -> int:
-    return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
 
 
 def in_words(strategy: Mapping[str, Any]) -> str:

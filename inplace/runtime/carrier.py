@@ -16,7 +16,8 @@ import structlog
 
 from inplace.engine import resume as resuming
 from inplace.engine import target as workload
-from inplace.engine.plan import Finished
+from inplace.engine.plan import Finished, Plan, Spec
+from inplace.engine.planner import plan
 from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiting, edited, run_of
 from inplace.engine.steps import PAUSED_BY_STEPS
 from inplace.kube.clock import stamp
@@ -36,6 +37,8 @@ from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy
 
 AGAIN_SECONDS = 5.0
 """Until a target that somebody else holds, or that does not exist yet, is looked at again."""
+STANDING_SECONDS = 0.5
+"""What comes while it stands is taken in together: only counts depend on it."""
 PAUSED_BY_SPEC = Stop("Paused", "paused by spec.paused")
 
 
@@ -317,18 +320,25 @@ class Carrier:
 
     def _stand(self, standing: _Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         """Waits for a word: a verb, or an edit of the rollout."""
-        outlook, lock, run = standing.outlook, standing.lock, standing.run
+        outlook = standing.outlook
+        outlook.inbox.rest_until = self._ground.api.clock.monotonic() + STANDING_SECONDS
         outlook.absorb()
         if workload.is_gone(outlook.now()):
             self.forget()
-            return self._deleted(run)
+            return self._deleted(standing.run)
+        came = self._answer(standing, rollout, asked)
+        # Only now: what could not be stored is taken in again by the next pass.
+        self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
+        return came
+
+    def _answer(self, standing: _Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+        outlook, lock, run = standing.outlook, standing.lock, standing.run
         request = request_of(outlook.part.leases.named(run.target.namespace, lock.name))
         verb = request or asked
         if rollout.metadata.generation != self._generation:
             with suppress(ValueError):
                 run = edited(run, rollout)
             is_unpaused = self._was_paused and not rollout.spec.paused
-            self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
             has_other_steps = run.options.steps != standing.run.options.steps and run.message == PAUSED_BY_STEPS
             if verb is None and (is_unpaused or has_other_steps):
                 # The pause that it stands at, if any is left, is met again.
@@ -343,7 +353,12 @@ class Carrier:
                     lock.save(run, clear_request=request is not None)
                     _show(outlook, lock)
                 self._at = _Standing(outlook, lock, run)
-                return Came(Ended(run))
+                return Came(Ended(run, self._as_it_stands(self._at)))
+
+    def _as_it_stands(self, standing: _Standing) -> Plan:
+        """What its pods are like now, for the counts: nothing of it is done."""
+        going = resuming.again(standing.run)
+        return plan(standing.outlook.now(), Spec(standing.lock.name), going, self._ground.api.clock.monotonic())
 
     def _go_on(self, standing: _Standing, decision: resuming.Decision, why: str) -> Came:
         match decision:

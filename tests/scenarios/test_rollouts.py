@@ -62,13 +62,18 @@ def test_bare_pods_and_a_replica_set(scene: Scene, rollouts: Rollouts) -> None:
 
 def test_steps_with_pauses_and_every_way_past_them(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(4)
-    rollouts.control()
+    rollouts.control("--no-gate-rules")
     steps = [{"pods": 1}, {"pause": {}}, {"pods": 2}, {"pause": {}}, {"pods": 3}, {"pause": {}}, {"pods": "100%"}]
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps})
 
     status = rollouts.until("up", "Paused")
     assert (status["updated"], status["stepIndex"]) == (1, 1)
     rollouts.check_conditions("up", "Paused", "Stalled")
+    closed = min(scene.before)
+    scene.set_gate(closed, "False")
+    scene.until(lambda: rollouts.status("up")["ready"] == 3, "the counts are kept while it stands", 30)
+    scene.set_gate(closed, "True")
+    scene.until(lambda: rollouts.status("up")["ready"] == 4, "and again", 30)
     shown = scene.inplace("status", "deploy/web")
     assert "Paused" in shown.stdout
     assert "inplace resume deploy/web" in shown.stderr
