@@ -11,7 +11,7 @@ RUN sed -n 's/^\([a-z][^ ]*==[^ ]*\).*/\1/p' requirements.lock > /tmp/constraint
  && python -m pip wheel --quiet --no-deps --wheel-dir /tmp/wheel . \
  && /opt/inplace/bin/pip install --quiet --no-cache-dir --constraint /tmp/constraints.txt /tmp/wheel/*.whl \
  && /opt/inplace/bin/pip uninstall --quiet --yes pip \
- && python -m compileall -q --invalidation-mode unchecked-hash /opt/inplace || test $? -eq 1
+ && { python -m compileall -q --invalidation-mode unchecked-hash /opt/inplace || test $? -eq 1; }
 
 FROM ${PYTHON}
 COPY --from=build /opt/inplace /opt/inplace

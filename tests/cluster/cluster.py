@@ -1,7 +1,9 @@
 """One running instance, as the tests see it."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -105,6 +107,21 @@ class Cluster:
     def ready_nodes(self) -> int:
         path = "-o=jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
         return self.kubectl("get", "nodes", path, check=False).split().count("True")
+
+    def add_node(self, number: int) -> None:
+        """One more, for a test of its own (see `node.taint`), which may do with it as it likes. It ends with the cluster."""
+        name = f"node{number}"
+        if not self.kubectl("get", "node", name, "--ignore-not-found"):
+            start_node(Instance(self.name), number, Path(self.kubeconfig), reserved=True)
+        eventually(lambda: self.is_ready(name), name, 60)
+
+    def signal_kubelet(self, number: int, sent: signal.Signals) -> None:
+        """SIGSTOP makes the node fall silent: its containers go on, and nobody hears of them. SIGCONT ends that."""
+        os.kill(int((Instance(self.name).run / f"kubelet{number}.pid").read_text().split()[0]), sent)
+
+    def is_ready(self, node: str) -> bool:
+        path = "-o=jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+        return self.kubectl("get", "node", node, path, check=False) == "True"
 
     @classmethod
     def _start(cls, instance: Instance, nodes: int, lock_fds: tuple[int, ...]) -> "Cluster":

@@ -40,13 +40,15 @@ def cgroup_roots() -> list[Path]:
     return [CGROUPS] if (CGROUPS / "cgroup.controllers").exists() else [p for p in CGROUPS.iterdir() if p.is_dir()]
 
 
-def start_node(instance: Instance, number: int, kubeconfig: Path) -> None:
+def start_node(instance: Instance, number: int, kubeconfig: Path, *, reserved: bool = False) -> None:
+    """Reserved: it takes only pods that tolerate `taint(number)`."""
     folder, sockets = instance.state / f"node{number}", instance.run / f"node{number}"
     make_cgroups(instance.cgroup(number))
     write(folder / "cni" / "10-bridge.conflist", json.dumps(pod_network(number, folder)))
     containerd = CONTAINERD.format(folder=folder, sockets=sockets, registry=instance.registry)
     config = write(folder / "containerd.toml", containerd)
-    kubelet = write(folder / "kubelet.yaml", json.dumps(kubelet_config(instance, number, folder)))
+    taints = {"registerWithTaints": [taint(number)]} if reserved else {}
+    kubelet = write(folder / "kubelet.yaml", json.dumps({**kubelet_config(instance, number, folder), **taints}))
     start(instance, f"containerd{number}", "containerd", "-c", config)
     eventually((sockets / "containerd.sock").exists, f"containerd of node {number}", 30)
     start(
@@ -60,6 +62,10 @@ def start_node(instance: Instance, number: int, kubeconfig: Path) -> None:
         f"--hostname-override=node{number}",
         f"--node-ip={network.HOST}",
     )
+
+
+def taint(number: int) -> dict[str, str]:
+    return {"key": "inplace-test/node", "value": f"node{number}", "effect": "NoSchedule"}
 
 
 def make_cgroups(name: str) -> None:

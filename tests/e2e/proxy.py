@@ -41,6 +41,8 @@ class Proxy:
     cluster: Cluster
     meets: Callable[[Request, Moment], None] = lambda request, moment: None
     seen: list[Request] = field(default_factory=list)
+    done: list[Request] = field(default_factory=list)
+    """Writes that the API server has accepted."""
     is_away: bool = False
     """Nobody answers, and open watches have ended: see `go_away`."""
     _upstream: set[http.client.HTTPSConnection] = field(default_factory=set)
@@ -97,6 +99,8 @@ def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
                 connection.request(self.command, self.path, body, headers)
                 response = connection.getresponse()
                 if request.is_write:
+                    if response.status < 300:
+                        proxy.done.append(request)
                     proxy.meets(request, "after")
                 self.relay(response)
             except (OSError, http.client.HTTPException):

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.cluster import Cluster
+from tests.cluster.paths import binaries
+from tests.cluster.processes import environment
 from tests.cluster.wait import eventually
 from tests.e2e.command import Inplace
 from tests.recorder import Rules
@@ -39,8 +45,32 @@ def leader(cluster: Cluster, ns: str) -> str:
     return next((pod["metadata"]["name"] for pod in pods if holder.startswith(pod["metadata"]["name"])), "")
 
 
+@contextmanager
+def get_watch(cluster: Cluster, ns: str, out: Path) -> Iterator[None]:
+    """`kubectl get ipr -w` writes to that file meanwhile."""
+    env = {**environment(), "KUBECONFIG": cluster.kubeconfig, "KUBECACHEDIR": str(out.parent)}
+    with out.open("wb") as stdout:
+        watch = subprocess.Popen([binaries() / "kubectl", "-n", ns, "get", "ipr", "-w"], stdout=stdout, env=env)
+    try:
+        yield
+    finally:
+        watch.kill()
+        watch.wait()
+
+
+COLUMNS = ["NAME", "DESIRED", "UPDATED", "READY", "DRAINING", "STATUS", "MESSAGE", "AGE"]
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    """What a person saw, up to the status: a row for each change once there is a status."""
+    head, *lines = out.read_text().splitlines() or [""]
+    assert head.split() == COLUMNS
+    rows = [line.split() for line in lines]
+    return [dict(zip(COLUMNS[:6], row, strict=False)) for row in rows if len(row) > 6]
+
+
 def test_it_keeps_gates_carries_out_a_rollout_and_survives_its_leader(
-    cluster: Cluster, home: str, scene: Scene, inplace: Inplace
+    cluster: Cluster, home: str, scene: Scene, inplace: Inplace, tmp_path: Path
 ) -> None:
     """Gates of new pods are opened by it; the leader dies in the middle; the other goes on with the same run."""
     scene.create(deployment("web", scene.image("app:1"), replicas=3), service("web"))
@@ -48,20 +78,28 @@ def test_it_keeps_gates_carries_out_a_rollout_and_survives_its_leader(
     scene.witness.mark()
     before = {p["metadata"]["name"]: p["metadata"]["uid"] for p in scene.pods("app=web")}
     rollouts = Rollouts(scene)
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 2}, {"pause": {}}, {"pods": "100%"}]})
-    scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched", 120)
-    first = eventually(lambda: leader(cluster, home), "somebody leads", 60)
-    run = scene.stored_run()
-    cluster.kubectl("-n", home, "delete", "pod", first, "--grace-period=0", "--force")
-    rollouts.until("up", "Paused", 240)
-    assert leader(cluster, home) not in ("", first)
-    assert scene.stored_run()["id"] == run["id"]
-    refused = inplace("uninstall", "--namespace-only")
-    assert refused.code == 5
-    assert f"deploy/web in {home} (held by controller/{home}/" in refused.stderr
-    promoted = inplace("promote", "deploy/web", "-n", home)
-    assert promoted.code == 0, promoted
-    cluster.kubectl("-n", home, "wait", "--for=condition=Ready", "ipr/up", "--timeout=240s")
+    with get_watch(cluster, home, tmp_path / "watch"):
+        rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 2}, {"pause": {}}, {"pods": "100%"}]})
+        scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched", 120)
+        first = eventually(lambda: leader(cluster, home), "somebody leads", 60)
+        run = scene.stored_run()
+        cluster.kubectl("-n", home, "delete", "pod", first, "--grace-period=0", "--force")
+        rollouts.until("up", "Paused", 240)
+        assert leader(cluster, home) not in ("", first)
+        assert scene.stored_run()["id"] == run["id"]
+        refused = inplace("uninstall", "--namespace-only")
+        assert refused.code == 5
+        assert f"deploy/web in {home} (held by controller/{home}/" in refused.stderr
+        promoted = inplace("promote", "deploy/web", "-n", home)
+        assert promoted.code == 0, promoted
+        cluster.kubectl("-n", home, "wait", "--for=condition=Ready", "ipr/up", "--timeout=240s")
+        scene.until(lambda: rows_of(tmp_path / "watch")[-1]["STATUS"] == "Succeeded", "the watch says so", 30)
+    rows = rows_of(tmp_path / "watch")
+    updated = [int(row["UPDATED"]) for row in rows]
+    assert updated == sorted(updated)
+    assert set(updated) == {0, 1, 2, 3}
+    assert {"Progressing", "Paused", "Succeeded"} <= {row["STATUS"] for row in rows}
+    assert rows[-1]["READY"] == "3"
     after = {p["metadata"]["name"]: p for p in scene.pods("app=web")}
     assert {name: pod["metadata"]["uid"] for name, pod in after.items()} == before
     assert [pod["status"]["containerStatuses"][0]["restartCount"] for pod in after.values()] == [1, 1, 1]

@@ -68,7 +68,7 @@ class Scene(Objects):
             serves = sum(1 for p in pods if condition(p, "Ready") == "True") == len(pods) == count
             return serves and sent_to >= count * bool(services) and all(is_observed(self.get(w)) for w in workloads)
 
-        self.until(ready, f"{count} pods Ready")
+        self.until(ready, f"{count} pods Ready", 120 + 3 * count)
         self.remember()
 
     def web(self, replicas: int = 3, *, ref: str = "app:1", serve: bool = True, **options: Any) -> None:

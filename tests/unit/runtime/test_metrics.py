@@ -94,3 +94,7 @@ def test_two_in_one_process_do_not_meet() -> None:
     one, two = Metrics(), Metrics()
     one.pods_upgraded.inc()
     assert values(two)["inplace_pods_upgraded_total"] == 0
+
+
+def test_the_process_tells_its_memory() -> None:
+    assert values(Metrics())["process_resident_memory_bytes"] > 1_000_000
