@@ -26,7 +26,7 @@ from inplace.kube.retry import RetryPolicy
 from inplace.model.names import BY
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
-from inplace.model.run import Run, Stop, Verb
+from inplace.model.run import Run, Stop, Verb, lease_name
 from inplace.runtime import found as finding
 from inplace.runtime.driver import Abandoned, Driver, Frame
 from inplace.runtime.executor import Executor
@@ -93,6 +93,8 @@ class Carrier:
         self._generation = rollout.metadata.generation
         self._was_paused = False
         """What the spec said when it was last looked at."""
+        self._asked: Verb | None = None
+        """By a person, and not taken in yet."""
         clock = ground.api.clock
         self._epoch = clock.utcnow() - timedelta(seconds=clock.monotonic())
         """Turns monotonic instants into text for people, the same one each time."""
@@ -114,6 +116,7 @@ class Carrier:
 
     def step(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         """`asked`: by the rollout's own annotation, once. Raises `ApiError`: try again."""
+        asked, self._asked = asked or self._asked, None
         try:
             match self._at:
                 case _Opening():
@@ -130,6 +133,10 @@ class Carrier:
             self._log.warning("lost the lock, looking again", why=str(lost))
             self.forget()
             return Came(Waiting("LostLock", str(lost)), AGAIN_SECONDS)
+        except ApiError:
+            if not isinstance(self._at, _Moving):
+                self._asked = asked
+            raise
 
     def give_up(self, rollout: InPlaceRollout) -> Came | None:
         """The rollout is being deleted: ends as its `onDelete` says. None: nothing of it goes on. Raises `ApiError`."""
@@ -173,49 +180,49 @@ class Carrier:
         self._at = _Opening()
 
     def _open(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
-        ground = self._ground
         try:
             run = run_of(rollout, rollout.metadata.annotation(BY) or f"inplacerollout/{rollout.metadata.name}")
         except ValueError as error:
             return self._over(Refused("Invalid", str(error)))
-        shared, target = ground.shared(run.target.namespace), run.target
+        shared, target = self._ground.shared(run.target.namespace), run.target
         if target.kind != "Pods" and shared.workloads[target.kind].named(target.namespace, target.name) is None:
             if rollout.status.run_id:
                 return self._deleted(
                     msgspec.structs.replace(run, id=rollout.status.run_id, started_at=rollout.status.started_at)
                 )
             return Came(Waiting("TargetNotFound", f"{target} does not exist in namespace {target.namespace}"), AGAIN_SECONDS)
+        lease = shared.leases.named(target.namespace, lease_name(target))
         try:
-            outlook = Outlook(ground.api, shared, run, finding.find(ground.api, target), self._poke)
-        except finding.Refused as refused:
-            return self._over(Refused("Refused", str(refused)))
-        try:
-            return self._begin(rollout, run, outlook, asked)
+            why_not = self._opener.why_not_yet(rollout, run, lease)
+            return self._begin(rollout, run, lease, asked) if why_not is None else self._stay(why_not)
         except finding.Refused as refused:
             return self._over(Refused("Refused", str(refused)))
         except Held as held:
             return self._stay(busy(rollout, str(held)))
+
+    def _begin(self, rollout: InPlaceRollout, run: Run, lease: Lease | None, asked: Verb | None) -> Came:
+        self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
+        api, shared = self._ground.api, self._ground.shared(run.target.namespace)
+        outlook = Outlook(api, shared, run, finding.find(api, run.target), self._poke)
+        try:
+            match self._opener.judge(rollout, run, outlook, lease, asked):
+                case Stay(state=state):
+                    return self._stay(state)
+                case Hold(run=paused):
+                    # What a person asked of the leader before us is asked of us: taking the Lease removes the request.
+                    asked = request_of(lease) or asked
+                    self._at = standing = _Standing(outlook, self._take(outlook, lease, paused), paused)
+                    return Came(Ended(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
+                case Drive(run=begun, is_first=is_first, stop=stop):
+                    request = request_of(lease) if begun.id == rollout.status.run_id else None
+                    begun = resuming.as_seen(begun, outlook.look(begun))
+                    lock = self._take(outlook, lease, begun)
+                    self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
+                    stop = stop or (PAUSED_BY_SPEC if rollout.spec.paused else None)
+                    return self._go(outlook, lock, begun, stop, is_first=is_first, asked=request)
         finally:
             if not isinstance(self._at, (_Moving, _Standing)):
                 outlook.close()
-
-    def _begin(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, asked: Verb | None) -> Came:
-        self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
-        match self._opener.judge(rollout, run, outlook, asked):
-            case Stay(state=state):
-                return self._stay(state)
-            case Hold(lease=lease, run=paused):
-                # What a person asked of the leader before us is asked of us: taking the Lease removes the request.
-                asked = request_of(lease) or asked
-                self._at = standing = _Standing(outlook, self._take(outlook, lease, paused), paused)
-                return Came(Ended(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
-            case Drive(lease=lease, run=begun, is_first=is_first):
-                request = request_of(lease) if begun.id == rollout.status.run_id else None
-                begun = resuming.as_seen(begun, outlook.look(begun))
-                lock = self._take(outlook, lease, begun)
-                self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
-                stop = PAUSED_BY_SPEC if rollout.spec.paused else None
-                return self._go(outlook, lock, begun, stop, is_first=is_first, asked=request)
 
     def _deleted(self, run: Run) -> Came:
         """The target is gone, and its Lease with it or soon."""
@@ -262,15 +269,14 @@ class Carrier:
         clock = ground.api.clock
         driver = Driver(outlook.observer, outlook.part, workers, lock, outlook.inbox, clock, run, saw, stop, is_patient=True)
         self._at = _Moving(outlook, lock, workers, driver, frames, is_first)
-        if asked is not None:
-            driver.obey(asked)
+        self._asked = asked
         return Came(None, 0.0)
 
     def _move(self, moving: _Moving, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         driver, clock = moving.driver, self._ground.api.clock
         self._take_in_edits(driver, rollout)
-        if asked is not None:
-            driver.obey(asked)
+        if asked is not None and not driver.obey(asked):
+            self._asked = asked
         began_at = clock.monotonic()
         moving.outlook.inbox.rest_until = began_at + driver.distance_seconds
         try:
@@ -310,7 +316,9 @@ class Carrier:
             self._at = _Standing(outlook, lock, ended)
             # What came meanwhile is looked at in the next pass.
             return Came(Ended(ended, plan), 0.0)
-        with suppress(ApiError, LostLock):
+        # Until the API server has taken it the run is not over, and the next pass comes to the same end: nobody else could free
+        # a Lease that a living leader holds.
+        with suppress(LostLock):
             lock.release(ended, made, delete=outlook.assessor.is_spent(run, finished))
         self._log.info("run ends", run=run.id, outcome=finished.outcome, why=finished.message)
         self.forget()

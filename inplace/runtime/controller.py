@@ -30,7 +30,7 @@ from inplace.model.names import FINALIZER, REQUEST
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
-from inplace.model.run import ENDS, Verb
+from inplace.model.run import ENDS, Verb, lease_name
 from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
@@ -240,6 +240,7 @@ class Controller:
             run = run_of(lease)
             if run is not None and run.id == status.run_id and run.outcome in ENDS:
                 wait = self._tell(key, rollout, Ended(run))
+        status = (self.shared(key[0]).rollouts.named(*key) or rollout).status
         if status.observed_generation != meta.generation:
             self._write_status(key, rollout, seen(status, meta.generation))
         ttl = rollout.spec.ttl_seconds_after_finished
@@ -255,8 +256,10 @@ class Controller:
     def _delete(self, key: Key, rollout: InPlaceRollout) -> float | None:
         """Ends what goes on as the rollout says, also where it went on under the leader before us."""
         carrier = self._carrier(key, rollout)
-        if not carrier.run_id and rollout.status.run_id and rollout.status.phase not in OVER:
-            carrier.step(rollout, None)
+        if not carrier.run_id and self._is_left(rollout):
+            looked = carrier.step(rollout, None)
+            if isinstance(looked.state, Waiting):
+                return _soonest(looked.requeue_after, self._tell(key, rollout, looked.state))
         came = carrier.give_up(rollout)
         if came is not None:
             return _soonest(came.requeue_after, self._tell(key, rollout, came.state))
@@ -264,6 +267,16 @@ class Controller:
         with suppress(NotFound):
             self._let_go(rollout)
         return None
+
+    def _is_left(self, rollout: InPlaceRollout) -> bool:
+        """Whether its run is there and not over, as whoever carried it out has left it."""
+        meta = rollout.metadata
+        lease = lease_name(rollout.spec.target.ref(meta.namespace))
+        with suppress(ValueError):
+            run = run_of(self.shared(meta.namespace).leases.named(meta.namespace, lease))
+            is_own = run is not None and run.id in (rollout.status.run_id, run_id_of(rollout))
+            return is_own and run is not None and run.outcome in (None, "Paused")
+        return False
 
     def _let_go(self, rollout: InPlaceRollout) -> None:
         """Nothing of ours keeps it any more: whoever deletes it, or its namespace, needs no controller."""
@@ -363,9 +376,9 @@ class Controller:
             return
         meta = new.metadata
         for rollout in self.shared(meta.namespace).rollouts.snapshot().values():
-            is_concerned = rollout.status.phase == "Waiting" or rollout.status.lease == meta.name
-            if is_concerned and rollout.metadata.namespace == meta.namespace:
-                self.queue.add((meta.namespace, rollout.metadata.name))
+            there = rollout.metadata
+            if there.namespace == meta.namespace and lease_name(rollout.spec.target.ref(meta.namespace)) == meta.name:
+                self.queue.add((there.namespace, there.name))
 
 
 def _wish(rollout: InPlaceRollout) -> tuple[Any, ...]:

@@ -115,6 +115,8 @@ class Driver:
         self._unanswered: dict[str, float] = {}
         self._fields_returned: frozenset[str] = frozenset()
         self._trouble = ""
+        self._is_unstored = False
+        """What was to be stored in this pass was not: nothing else may come that asks for the next."""
         self._blind_since: float | None = None
         self._unsafe_since: float | None = None
 
@@ -205,8 +207,9 @@ class Driver:
         waits = [until - now for until, _ in self._cooling.values() if until > now]
         if planned.requeue_after is not None:
             waits.append(planned.requeue_after)
-        if self._watches.error is not None:
+        if self._watches.error is not None or self._is_unstored:
             waits.append(TICK_SECONDS)
+        self._is_unstored = False
         return max(0.0, min(waits)) if waits else None
 
     def _take_in(self, event: Event, at: float) -> None:
@@ -299,11 +302,11 @@ class Driver:
         try:
             self._lock.save(run, clear_request=clear_request)
         except ApiError as error:
-            self._trouble = f"the run cannot be stored: {error}"
+            self._trouble, self._is_unstored = f"the run cannot be stored: {error}", True
             return False
         if self._lock.lease is not None:
             self._watches.leases.upsert(self._lock.lease)
-        self.run = run
+        self.run, self._trouble = run, ""
         return True
 
     def _tell(self, observed: Observed, planned: Plan, now: float) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol, get_args
 
 import msgspec
@@ -138,25 +139,34 @@ class Lock:
         """A clean end: the run as it ended, also in the history, and no holder; or no Lease at all. `made`: the
         revisions that it has brought about. Raises `LostLock` or `ApiError`."""
         if delete:
-            self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version)
+            with suppress(NotFound):
+                self._sent(lambda: self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version))
             return
         history = self.lease.metadata.annotation(HISTORY) if self.lease is not None else None
         annotations = {RUN: encode_run(run), HISTORY: remembered(history, past_of(run, made))}
         self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": None}})
 
     def _write(self, body: Callable[[], dict[str, Any]]) -> None:
+        def patch() -> None:
+            whole = body()
+            whole["metadata"] = {**whole.get("metadata", {}), "resourceVersion": self._version}
+            sent_at = self._api.clock.monotonic()
+            self._accept(self._api.patch(LEASES, self._target.namespace, self.name, whole, MERGE), sent_at)
+
+        try:
+            self._sent(patch)
+        except NotFound:
+            raise LostLock(f"the Lease {self.name} was deleted") from None
+
+    def _sent(self, send: Callable[[], object]) -> None:
+        """With the version that we know, and again where a verb's request has changed that."""
         with self._mutex:
             for _ in range(SAVE_TRIES):
-                whole = body()
-                whole["metadata"] = {**whole.get("metadata", {}), "resourceVersion": self._version}
-                sent_at = self._api.clock.monotonic()
                 try:
-                    self._accept(self._api.patch(LEASES, self._target.namespace, self.name, whole, MERGE), sent_at)
+                    send()
                     return
                 except Conflict:
                     self._look_again()
-                except NotFound:
-                    raise LostLock(f"the Lease {self.name} was deleted") from None
             raise ApiError(f"the Lease {self.name} keeps changing under us")
 
     def _look_again(self) -> None:

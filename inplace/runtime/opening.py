@@ -6,6 +6,8 @@ stands paused.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import msgspec
 
 from inplace.engine import preflight as checking
@@ -14,18 +16,20 @@ from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting
 from inplace.kube.clock import stamp
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
-from inplace.model.run import ENDS, Run, Verb, lease_name
+from inplace.model.run import ENDS, Run, Stop, Verb
 from inplace.runtime.assessing import NothingToDo, readable, told_images
 from inplace.runtime.ground import Ground, Outlook
 from inplace.runtime.lock import LEASE_SECONDS, Pulse, leader_of, pulse_of
 
 
 class Drive(msgspec.Struct, frozen=True):
-    """Take the Lease as it was seen, and drive this run. `is_first`: only another run's commit; then judge again."""
+    """Take the Lease as it was seen, and drive this run. `is_first`: only another run's commit; then judge again. `stop`: only
+    to leave no pod of it as it is."""
 
     lease: Lease | None
     run: Run
     is_first: bool = False
+    stop: Stop | None = None
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -51,22 +55,34 @@ class Opener:
         self._ground = ground
         self._pulse: tuple[Pulse, float] | None = None
 
-    def judge(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, asked: Verb | None) -> Answer:
-        """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
-        lease = outlook.part.leases.named(run.target.namespace, lease_name(run.target))
+    def why_not_yet(self, rollout: InPlaceRollout, run: Run, lease: Lease | None) -> Waiting | Refused | None:
+        """What keeps it from being judged, told from the caches: many may wait for long beside those that go on. Raises
+        `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = readable(lease)
-        if stored is not None and stored.id == run.id and stored.outcome is not None and stored.outcome != "Paused":
-            return self._ended(lease, stored, asked)
+        is_own = stored is not None and stored.id == run.id
+        if is_own and not _is_going_on(stored):
+            return None
         holder = self._holder(lease, stored, rollout)
         if holder:
-            return Stay(busy(rollout, holder))
-        if rollout.spec.paused and (stored is None or stored.id != run.id):
-            return Stay(Waiting("Paused", "spec.paused is true: the run has not begun"))
+            return busy(rollout, holder)
+        if rollout.spec.paused and not is_own:
+            return Waiting("Paused", "spec.paused is true: the run has not begun")
+        return None
+
+    def judge(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, lease: Lease | None, asked: Verb | None) -> Answer:
+        """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
+        stored = readable(lease)
+        own = stored if stored is not None and stored.id == run.id else None
+        if own is not None and not _is_going_on(own):
+            return self._ended(lease, own, asked)
         match self._decide(rollout, run, outlook, stored):
             case NothingToDo(message=message):
                 now = self._now()
                 over = msgspec.structs.replace(run, outcome="Succeeded", message=message, started_at=now, ended_at=now)
                 return Stay(Ended(over))
+            case checking.Refusal(message=message) if own is not None:
+                # Begun under the leader before us: its pods may be closed, so it is not refused any more, but fails.
+                return Drive(lease, resuming.again(own), stop=Stop("Failed", message))
             case checking.Refusal(message=message):
                 return Stay(Refused("Refused", message))
             case resuming.StillPaused(run=paused):
@@ -115,7 +131,7 @@ class Opener:
 
     def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:
         """Who works on the target now, in words; empty: nobody. Raises `Held`."""
-        if stored is not None and stored.outcome in (None, "Paused") and self._ground.is_going_on(stored.id, rollout):
+        if _is_going_on(stored) and self._ground.is_going_on(stored.id, rollout):
             return f"run {stored.id} of another InPlaceRollout is not over"
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder:
@@ -131,6 +147,11 @@ class Opener:
 
     def _now(self) -> str:
         return stamp(self._ground.api.clock.utcnow())
+
+
+def _is_going_on(stored: Run | None) -> TypeGuard[Run]:
+    """Paused or not."""
+    return stored is not None and stored.outcome in (None, "Paused")
 
 
 def busy(rollout: InPlaceRollout, why: str) -> Waiting | Refused:

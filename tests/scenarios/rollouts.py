@@ -41,10 +41,11 @@ class Rollouts:
         return started
 
     def apply(self, name: str, target: str = "deploy/web", **spec: Any) -> Object:
-        """`app="app:2"` for the image of container app; anything else is of the spec."""
+        """`app="app:2"` for the image of container app; anything else is of the spec. Bare pods: `pods/SELECTOR`, `pod/a,b`."""
         images = [{"container": key, "image": self.scene.image(spec.pop(key))} for key in ("app", "side") if key in spec]
         kind, _, called = target.partition("/")
-        aim = {"kind": TARGETS[kind], "name": called} if kind in TARGETS else {"kind": "Pods", "selector": called}
+        which = {"selector": called} if kind == "pods" else {"podNames": called.split(",")}
+        aim = {"kind": TARGETS[kind], "name": called} if kind in TARGETS else {"kind": "Pods", **which}
         whole = {"target": aim, "images": images, "drain": {"settleSeconds": 1}, **spec}
         body = {k: v for k, v in whole.items() if v not in (None, [])}
         (made,) = self.scene.create(

@@ -1,0 +1,145 @@
+"""A controller whose writes fail for a while, and one with much to wait for: nothing of it hangs, and nobody else pays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inplace.kube.errors import ConnectionFailed
+from tests.recorder import Object
+from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.scene import Scene
+from tests.scenarios.stage import Moment, Running
+from tests.scenarios.virtual import VirtualStage
+
+ONE = {"maxUnavailable": 1}
+LEASE = "lease/inplace-deployment-web"
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    stage = VirtualStage("shop", tmp_path / "recorder.jsonl")
+    yield Scene(stage)
+    stage.close()
+
+
+@pytest.fixture
+def rollouts(scene: Scene) -> Rollouts:
+    return Rollouts(scene)
+
+
+class Lost:
+    """Requests that match never arrive, for `seconds` from the first one after `begin`."""
+
+    def __init__(self, scene: Scene, pattern: str, seconds: float) -> None:
+        self._scene, self._pattern, self._seconds = scene, re.compile(pattern), seconds
+        self._ends_at: float | None = None
+        self.is_on = False
+        self.count = 0
+
+    def __call__(self, command: Running, write: str, moment: Moment) -> None:
+        if not self.is_on or moment == "after" or not self._pattern.match(write):
+            return
+        now = self._scene.stage.now()
+        self._ends_at = now + self._seconds if self._ends_at is None else self._ends_at
+        if now < self._ends_at:
+            self.count += 1
+            raise ConnectionFailed("lost")
+
+
+def control(scene: Scene, lost: Lost) -> None:
+    lease = ("--lease-namespace", "default", "--lease-name", scene.ns, "--listen", "")
+    started = scene.stage.start("controller", *lease, on_write=lost)
+    scene.until(lambda: "leading" in started.stdout, "the controller leads", 60)
+
+
+def holder(scene: Scene) -> str:
+    return str(scene.get(LEASE)["spec"].get("holderIdentity") or "")
+
+
+def test_a_lease_that_cannot_be_let_go_at_once_is_let_go_later(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    lost = Lost(scene, r'PATCH .*/leases/inplace-deployment-web .*"holderIdentity":null', seconds=10)
+    lost.is_on = True
+    control(scene, lost)
+    rollouts.apply("up", app="app:2", strategy=ONE)
+    rollouts.until("up", "Succeeded")
+    assert lost.count > 1
+    assert holder(scene) == ""
+    assert scene.stored_run()["outcome"] == "Succeeded"
+    assert scene.upgrade("--max-unavailable", "1", app="app:3").report["outcome"] == "Succeeded"
+
+
+@pytest.fixture
+def in_a_pause(scene: Scene, rollouts: Rollouts) -> Lost:
+    """A run in a long pause, and from now on its Lease cannot be written for a few seconds."""
+    scene.web(3)
+    lost = Lost(scene, r"PATCH .*/leases/inplace-deployment-web ", seconds=5)
+    control(scene, lost)
+    steps = [{"pods": 1}, {"pause": {"seconds": 7200}}, {"pods": "100%"}]
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps})
+    scene.until(lambda: rollouts.status("up").get("stepIndex") == 1, "it pauses")
+    lost.is_on = True
+    return lost
+
+
+def test_a_request_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts: Rollouts, in_a_pause: Lost) -> None:
+    scene.merge(LEASE, {"metadata": {"annotations": {"inplace.dev/request": "abort"}}})
+    rollouts.until("up", "Aborted")
+    assert in_a_pause.count > 1
+
+
+def test_one_on_the_rollout_itself_too(scene: Scene, rollouts: Rollouts, in_a_pause: Lost) -> None:
+    rollouts.ask("up", "promote")
+    rollouts.until("up", "Succeeded")
+    assert in_a_pause.count > 1
+
+
+def test_an_edit_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts: Rollouts, in_a_pause: Lost) -> None:
+    rollouts.edit("up", strategy={**ONE, "steps": [{"pods": 1}, {"pods": "100%"}]})
+    rollouts.until("up", "Succeeded")
+    assert in_a_pause.count > 1
+
+
+def test_a_deletion_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts: Rollouts, in_a_pause: Lost) -> None:
+    rollouts.edit("up", onDelete="Abort")
+    scene.delete("ipr/up")
+    scene.until(lambda: scene.find("ipr/up") is None, "the rollout is gone", 300)
+    assert in_a_pause.count > 1
+    assert scene.on_image("app:2") == set()
+    scene.check_no_orphans()
+
+
+@pytest.mark.parametrize("why", ["paused", "busy"])
+def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: str) -> None:
+    """So that those that go on are not kept waiting for their turn."""
+    scene.web(3)
+    control(scene, Lost(scene, "nothing", 0))
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.until("up", "Paused")
+    for number in range(20):
+        rollouts.apply(f"later-{number}", app="app:3", strategy=ONE, paused=why == "paused")
+    scene.until(lambda: all(rollouts.phase(f"later-{n}") == "Waiting" for n in range(20)), "all wait")
+    scene.stage.let_pass(10)
+    asked: list[str] = []
+    listen(scene, asked)
+    scene.stage.let_pass(60)
+    assert [what for what in asked if "/leases/shop" not in what] == []
+
+
+def listen(scene: Scene, asked: list[str]) -> None:
+    """What anybody but the cluster's own controllers asks the API server from now on, watches apart."""
+    stage = scene.stage
+    assert isinstance(stage, VirtualStage)
+    server = stage.cluster.server
+    handle = server.handle
+
+    def heard(call: Object) -> object:
+        if "watch" not in call.query:
+            asked.append(f"{call.method} {call.path}")
+        return handle(call)
+
+    server.handle = heard
