@@ -1,4 +1,4 @@
-"""What a leader that dies in the middle of a run leaves to the next: whatever that finds, no pod stays closed without an owner."""
+"""What a leader that dies in the middle of a run leaves to the next: whatever that finds, no pod stays closed for nobody."""
 
 from __future__ import annotations
 

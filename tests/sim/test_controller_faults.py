@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inplace.kube.errors import ConnectionFailed
-from tests.recorder import Object
+from inplace.sim.api.server import Answer, Call, WatchAnswer
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Moment, Running
@@ -114,7 +114,7 @@ def test_a_deletion_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts
 
 
 @pytest.mark.parametrize("why", ["paused", "busy"])
-def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: str) -> None:
+def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that those that go on are not kept waiting for their turn."""
     scene.web(3)
     control(scene, Lost(scene, "nothing", 0))
@@ -125,21 +125,20 @@ def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: s
     scene.until(lambda: all(rollouts.phase(f"later-{n}") == "Waiting" for n in range(20)), "all wait")
     scene.stage.let_pass(10)
     asked: list[str] = []
-    listen(scene, asked)
+    listen(scene, asked, monkeypatch)
     scene.stage.let_pass(60)
     assert [what for what in asked if "/leases/shop" not in what] == []
 
 
-def listen(scene: Scene, asked: list[str]) -> None:
+def listen(scene: Scene, asked: list[str], patch: pytest.MonkeyPatch) -> None:
     """What anybody but the cluster's own controllers asks the API server from now on, watches apart."""
     stage = scene.stage
     assert isinstance(stage, VirtualStage)
-    server = stage.cluster.server
-    handle = server.handle
+    handle = stage.cluster.server.handle
 
-    def heard(call: Object) -> object:
+    def heard(call: Call) -> Answer | WatchAnswer:
         if "watch" not in call.query:
             asked.append(f"{call.method} {call.path}")
         return handle(call)
 
-    server.handle = heard
+    patch.setattr(stage.cluster.server, "handle", heard)
