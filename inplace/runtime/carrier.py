@@ -205,6 +205,8 @@ class Carrier:
         api, shared = self._ground.api, self._ground.shared(run.target.namespace)
         outlook = Outlook(api, shared, run, finding.find(api, run.target), self._poke)
         try:
+            if outlook.part.leases.named(run.target.namespace, lease_name(run.target)) != lease:
+                return Came(None, 0.0)  # it has changed while we asked: whether it may begin is looked at again
             match self._opener.judge(rollout, run, outlook, lease, asked):
                 case Stay(state=state):
                     return self._stay(state)

@@ -115,8 +115,8 @@ class Driver:
         self._unanswered: dict[str, float] = {}
         self._fields_returned: frozenset[str] = frozenset()
         self._trouble = ""
-        self._is_unstored = False
-        """What was to be stored in this pass was not: nothing else may come that asks for the next."""
+        self._unstored = ""
+        """Why something could not be stored in this pass. Nothing else may come that asks for the next."""
         self._blind_since: float | None = None
         self._unsafe_since: float | None = None
 
@@ -167,9 +167,7 @@ class Driver:
             return planned.finished, None
         is_stored = self._stored(planned.run)
         self._tell(observed, planned, now)
-        if not is_stored:
-            return None, TICK_SECONDS
-        for action in planned.actions:
+        for action in planned.actions if is_stored else ():
             self._busy[action.key] = action
             self._workers.submit(action, self._inbox.put)
         return None, self._wait_seconds(planned, now)
@@ -207,9 +205,9 @@ class Driver:
         waits = [until - now for until, _ in self._cooling.values() if until > now]
         if planned.requeue_after is not None:
             waits.append(planned.requeue_after)
-        if self._watches.error is not None or self._is_unstored:
+        if self._watches.error is not None or self._unstored:
             waits.append(TICK_SECONDS)
-        self._is_unstored = False
+        self._unstored = ""
         return max(0.0, min(waits)) if waits else None
 
     def _take_in(self, event: Event, at: float) -> None:
@@ -302,16 +300,16 @@ class Driver:
         try:
             self._lock.save(run, clear_request=clear_request)
         except ApiError as error:
-            self._trouble, self._is_unstored = f"the run cannot be stored: {error}", True
+            self._unstored = f"the run cannot be stored: {error}"
             return False
         if self._lock.lease is not None:
             self._watches.leases.upsert(self._lock.lease)
-        self.run, self._trouble = run, ""
+        self.run = run
         return True
 
     def _tell(self, observed: Observed, planned: Plan, now: float) -> None:
         since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}
-        self._told(Frame(observed, planned, since, now, self._trouble))
+        self._told(Frame(observed, planned, since, now, self._unstored or self._trouble))
 
 
 def _may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:
