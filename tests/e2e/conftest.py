@@ -1,5 +1,6 @@
 """What is for a real cluster alone: each file here says why. Everything else is in tests/scenarios."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,5 +38,5 @@ def scene(stage: RealStage) -> Scene:
 
 @pytest.fixture(scope="session")
 def program(cluster: Cluster) -> str:
-    """The full name of the project's own image, made from this very checkout."""
-    return cluster.program()
+    """The full name of the project's own image, made from this very checkout; or of one that Docker has built, by hand."""
+    return os.environ.get("INPLACE_IMAGE") or cluster.program()
