@@ -29,6 +29,7 @@ from inplace.engine.steps import PAUSED_BY_STEPS, Barrier, describe, position
 from inplace.model.record import Record
 from inplace.model.run import ENDS, Failure, Run, Stop
 
+
 def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
     """See the module. `run` must be stored, if it differs, before the first action is done."""
     clocks = Clocks(observed.timers, now)
@@ -228,7 +229,7 @@ def _prepare(view: _View) -> Plan | None:
 
 
 def _give_up(view: _View, timer: str, why: str) -> Plan:
-    """Ends as if told to stop: pods that are closed, and whose image waits for this, are reopened. `timer` goes on until then."""
+    """Ends as if told to stop: closed pods whose image waits for this are reopened first; `timer` goes on meanwhile."""
     told = msgspec.structs.replace(view.spec, stop=Stop("Failed", why))
     last = plan(view.observed, told, view.run, view.clocks.now)
     return msgspec.structs.replace(last, timers=last.timers | {timer})

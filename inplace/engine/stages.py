@@ -164,8 +164,8 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
 
 
 def _patching(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
-    """Nothing sends to it any more; or it has no gate, and nothing is known of that. Whatever it waits for now, it is out of
-    service: so each wait has an end, after which it is reopened."""
+    """Nothing sends to it any more; or it has no gate, and nothing is known of that. It is out of service, so whatever it
+    waits for now has a deadline, also what the API server refuses."""
     stage: Stage = "Restarting" if gate_of(facts.pod, rules.gate) == "Absent" else "Settling"
     unclear = _restart_under_way(facts, record, seen, now)
     if unclear is not None:

@@ -1,4 +1,4 @@
-"""Whose run `repair` frees: a controller's that is dead, but not one's that may be alive. What its own Lease says is played here."""
+"""Whose run `repair` frees: a controller's that is dead, not one's that may be alive. What its own Lease says is played."""
 
 from __future__ import annotations
 
