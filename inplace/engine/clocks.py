@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+PATIENCE_SECONDS = 300.0
+"""Deadline of every wait without an option of its own: images, templates, commit, budgets."""
+
 
 class Clocks:
     """`now` and `timers`: monotonic seconds."""

@@ -44,16 +44,19 @@ def _failure_of(j: Judged, run: Run, clocks: Clocks) -> Failure | None:
         if seen_since > began and pod.status.observed_generation >= pod.metadata.generation:
             return _failure(pod, j.trouble.reason, j.trouble.message)
     if clocks.expired(j.timer, j.deadline_seconds):
-        return _failure(pod, _TIMEOUT_REASONS[j.stage], f"{j.reason or 'nothing'} (for {format_duration(j.deadline_seconds)})")
+        reason = _TIMEOUT_REASONS[j.timer.removeprefix(f"{j.uid}/")]
+        return _failure(pod, reason, f"{j.reason or 'nothing'} (for {format_duration(j.deadline_seconds)})")
     return None
 
 
 _TIMEOUT_REASONS = {
-    "Closing": "DrainTimeout",
-    "Settling": "RestartTimeout",
-    "Restarting": "RestartTimeout",
-    "Returning": "RestartTimeout",
+    "drain": "DrainTimeout",
+    "earlier": "RestartTimeout",
+    "template": "TemplateTimeout",
+    "patch": "PatchTimeout",
+    "restart": "RestartTimeout",
 }
+"""By the timer of `Judged`, without the pod's uid."""
 
 
 def _failure(pod: Pod, reason: str, message: str) -> Failure:

@@ -17,7 +17,7 @@ from inplace.engine import commit as committing
 from inplace.engine import target as workload
 from inplace.engine.actions import Action, ListPods, ListSlices
 from inplace.engine.budget import is_available
-from inplace.engine.clocks import Clocks
+from inplace.engine.clocks import PATIENCE_SECONDS, Clocks
 from inplace.engine.disturbances import give_way
 from inplace.engine.drain import ignored_services
 from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
@@ -28,9 +28,6 @@ from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import PAUSED_BY_STEPS, Barrier, describe, position
 from inplace.model.record import Record
 from inplace.model.run import ENDS, Failure, Run, Stop
-
-CONTROLLER_PATIENCE_SECONDS = 300.0
-"""Deadline of every wait without an option of its own: commit, budgets."""
 
 
 def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
@@ -100,7 +97,7 @@ class _View(msgspec.Struct):
     def patience_seconds(self) -> float:
         """Of waits without an option of their own: a pod that leaves may take its grace period."""
         graces = (j.facts.pod.metadata.deletion_grace_period_seconds or 0 for j in self.judged if j.stage == "Gone")
-        return CONTROLLER_PATIENCE_SECONDS + max(graces, default=0)
+        return PATIENCE_SECONDS + max(graces, default=0)
 
     def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
         """Adds what the pods in flight need, and leaves out whatever is under way already."""
@@ -224,11 +221,18 @@ def _prepare(view: _View) -> Plan | None:
         case acts.Act(action=action, reason=reason):
             return view.plan([action], reason, describe(run))
         case acts.Await(reason=reason):
-            if view.clocks.expired(f"prepare/wait/{reason}", CONTROLLER_PATIENCE_SECONDS):
-                return _finish_if_quiet(view, Finished("Failed", f"gave up after 5 minutes: {reason}"))
+            if view.clocks.expired(f"prepare/wait/{reason}", PATIENCE_SECONDS):
+                return _give_up(view, f"prepare/wait/{reason}", f"gave up after 5 minutes: {reason}")
             return view.plan((), reason, describe(run))
         case other:
             return _end(view, Finished("Failed", other.reason if isinstance(other, acts.Broken) else str(other)))
+
+
+def _give_up(view: _View, timer: str, why: str) -> Plan:
+    """Ends as if told to stop: closed pods whose image waits for this are reopened first; `timer` goes on meanwhile."""
+    told = msgspec.structs.replace(view.spec, stop=Stop("Failed", why))
+    last = plan(view.observed, told, view.run, view.clocks.now)
+    return msgspec.structs.replace(last, timers=last.timers | {timer})
 
 
 def _following_behind(view: _View) -> Plan | None:
@@ -236,7 +240,7 @@ def _following_behind(view: _View) -> Plan | None:
     waited for without end."""
     match view.following():
         case acts.Act(reason=reason) | acts.Await(reason=reason):
-            if not view.clocks.expired("follow", CONTROLLER_PATIENCE_SECONDS):
+            if not view.clocks.expired("follow", PATIENCE_SECONDS):
                 return view.plan((), reason, describe(view.run))
     return None
 
@@ -289,7 +293,7 @@ def _commit(view: _View) -> Plan:
         case acts.Act(action=action, reason=reason):
             return view.plan([action], reason, describe(run))
         case acts.Await(reason=reason):
-            if clocks.expired(f"commit/wait/{reason}", CONTROLLER_PATIENCE_SECONDS):
+            if clocks.expired(f"commit/wait/{reason}", PATIENCE_SECONDS):
                 return _end(view, Finished("Failed", f"gave up after 5 minutes: {reason}"))
             return view.plan((), reason, describe(run))
         case acts.FreshList(moment=moment):

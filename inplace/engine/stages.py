@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from inplace.engine.actions import Action, CloseGate, DropRecord, OpenGate, PatchImages
+from inplace.engine.clocks import PATIENCE_SECONDS
 from inplace.engine.drain import drained_at, is_back, sending
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
 from inplace.engine.proof import Trouble, Waiting, is_backing_off, is_guarded, may_open, restart_proof, trouble_of
@@ -163,18 +164,21 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
 
 
 def _patching(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
-    """Nothing sends to it any more; or it has no gate, and nothing is known of that."""
+    """Nothing sends to it any more; or it has no gate, and nothing is known of that. It is out of service, so whatever it
+    waits for now has a deadline, also what the API server refuses."""
     stage: Stage = "Restarting" if gate_of(facts.pod, rules.gate) == "Absent" else "Settling"
     unclear = _restart_under_way(facts, record, seen, now)
     if unclear is not None:
-        timer = f"{facts.uid}/drain"
+        timer = f"{facts.uid}/earlier"
         return Judged(facts, stage, unclear, None, now + 1.0, timer, rules.restart_timeout_seconds)
     if rules.revision != "":
-        return Judged(facts, stage, "patching the image", patch(facts, record, rules))
+        timer, what = f"{facts.uid}/patch", "waiting for the API server to take the image"
+        return Judged(facts, stage, what, patch(facts, record, rules), None, timer, PATIENCE_SECONDS)
     if rules.stopping:
         # Its image is not changed again, and what an earlier patch of ours gave it is to be proven like any other.
         return _on_the_way_up(facts, record, rules, seen, now)
-    return Judged(facts, stage, "waiting for the template")
+    # The run gives up by itself where the controller does not see the strategy, or then the template.
+    return Judged(facts, stage, "waiting for the template", None, None, f"{facts.uid}/template", 2 * PATIENCE_SECONDS)
 
 
 def _why_not_drained(facts: PodFacts, rules: Rules, seen: Evidence) -> tuple[str, bool]:

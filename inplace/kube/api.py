@@ -42,6 +42,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Api:
     """`limiter` None: not limited. `timeout_seconds` is for each attempt. A flow of its own, for leases say:
     `api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=4), timeout_seconds=3)`.
+    `may_write` is asked right before each attempt of a write goes out, however long that has waited for its turn; where it says
+    no, the attempt ends like a connection that failed.
 
     All verbs raise `ApiError` and its subclasses.
     """
@@ -52,6 +54,7 @@ class Api:
     policy: RetryPolicy = DEFAULT
     timeout_seconds: float = 30.0
     on_request: Callable[[Sent], None] | None = None
+    may_write: Callable[[], bool] | None = None
     field_manager: str = FIELD_MANAGER
 
     def replace(self, **changes: Any) -> Api:
@@ -166,6 +169,8 @@ class Api:
     def _attempt(self, request: Request, label: str) -> Response:
         if self.limiter:
             self.limiter.acquire()
+        if self.may_write and request.method != "GET" and not self.may_write():
+            raise ConnectionFailed("not sent: the lock was not renewed in time")
         started_at = self.clock.monotonic()
         try:
             response = self.transport.call(request, self.timeout_seconds)

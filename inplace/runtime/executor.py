@@ -37,6 +37,7 @@ from inplace.kube.selection import Store
 from inplace.model.names import FIELD_MANAGER, RECORD, PodRef, WorkloadKind
 from inplace.model.record import encode_record
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
+from inplace.runtime.lock import Fence
 from inplace.runtime.watches import Sight
 
 Json = dict[str, Any]
@@ -53,6 +54,11 @@ class Executor:
         self._namespace = namespace
         self._watches = watches
         self._dry_run = dry_run
+
+    def behind(self, fence: Fence) -> Executor:
+        """The same, but nothing is written while the fence is not safe; it is asked right before each request goes out."""
+        api = self._api.replace(may_write=lambda: fence.is_safe)
+        return Executor(api, self._namespace, self._watches, dry_run=self._dry_run)
 
     def perform(self, action: Action) -> Any:
         match action:

@@ -1,6 +1,6 @@
 """Frees what runs without a living holder have left behind: closed gates, half-done commits, strategies, records, locks.
 
-Always holds: whoever lives is left alone; that is told by a Lease changing within 15 s, and all are watched at once.
+Always holds: whoever lives is left alone; that is told by its pulse within 15 s, as everywhere, and all are watched at once.
 Every write to a pod or workload is decided by the planner, told to stop, under the lock.
 """
 
@@ -27,7 +27,7 @@ from inplace.model.record import BadRecord, Record, record_of
 from inplace.model.run import Options, Run, lease_name
 from inplace.runtime.found import Refused, find
 from inplace.runtime.host import Host
-from inplace.runtime.lock import LEASE_SECONDS, Held, LostLock, run_of
+from inplace.runtime.lock import LEASE_SECONDS, Held, LostLock, Pulse, pulse_of, run_of
 from inplace.runtime.rights import Purpose
 from inplace.runtime.session import Session
 
@@ -77,7 +77,7 @@ class Repair:
         owners = set(alive)
         for key, lease in leases.items():
             if key in alive:
-                self._tell("found", _where(lease), f"{alive[key]} is at work: left alone")
+                self._tell("found", _where(lease), f"{alive[key]}: left alone")
             elif self._of_lease(lease):
                 owners.add(key)
         names = set(only.pod_names) if only is not None else set()
@@ -86,17 +86,29 @@ class Repair:
         return self._is_clean
 
     def _watch(self, namespace: str | None, name: str) -> tuple[dict[Key, Lease], dict[Key, str]]:
-        """The Leases of ours, and the holders of those that changed while we looked."""
+        """The Leases of ours; and why, in words, some of their holders are alive, or may be."""
         clock, alive = self._api.clock, dict[Key, str]()
-        first = self._leases(namespace, name)
-        latest, ends_at = first, clock.monotonic() + LEASE_SECONDS
-        while clock.monotonic() < ends_at and any(_held(lease) and key not in alive for key, lease in latest.items()):
+        latest = self._leases(namespace, name)
+        first = self._pulses(latest, alive)
+        ends_at, looked_at = clock.monotonic() + LEASE_SECONDS, clock.monotonic()
+        while looked_at < ends_at and any(_held(lease) and key not in alive for key, lease in latest.items()):
             clock.sleep(LOOK_SECONDS)
-            latest = self._leases(namespace, name)
-            for key, lease in latest.items():
-                if _held(lease) and (key not in first or first[key].spec != lease.spec):
-                    alive[key] = lease.spec.holder_identity or ""
-        return latest, {key: holder for key, holder in alive.items() if key in latest and _held(latest[key])}
+            looked_at, latest = clock.monotonic(), self._leases(namespace, name)
+            for key, pulse in self._pulses(latest, alive).items():
+                if first.get(key) != pulse:
+                    alive[key] = f"{latest[key].spec.holder_identity} is at work"
+        return latest, {key: why for key, why in alive.items() if key in latest and _held(latest[key])}
+
+    def _pulses(self, leases: dict[Key, Lease], alive: dict[Key, str]) -> dict[Key, Pulse]:
+        """Of those that are held and not known to be alive. Where nobody may look, it counts as alive."""
+        pulses: dict[Key, Pulse] = {}
+        for key, lease in leases.items():
+            if _held(lease) and key not in alive:
+                try:
+                    pulses[key] = pulse_of(self._api, lease)
+                except Held as unknown:
+                    alive[key] = str(unknown)
+        return pulses
 
     def _leases(self, namespace: str | None, name: str) -> dict[Key, Lease]:
         found = self._api.list(LEASES, namespace, label_selector=MANAGED_BY).items

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from inplace.engine.actions import Action, ListPods, ListSlices
-from inplace.kube.errors import ApiError, ConnectionFailed
+from inplace.engine.actions import Action
+from inplace.kube.errors import ApiError
 from inplace.kube.seam import Clock
 from inplace.runtime.executor import Executor
 from inplace.runtime.inbox import Crashed, Event, Performed
@@ -14,12 +14,10 @@ from inplace.runtime.lock import Lock
 
 
 def perform(executor: Executor, lock: Lock, clock: Clock, action: Action) -> Event:
-    """Performs one action; the lock is looked at right before. Never raises: a bug comes back as `Crashed`."""
+    """Performs one action; the lock is looked at right before each write. Never raises: a bug comes back as `Crashed`."""
     sent_at = clock.monotonic()
     try:
-        if not isinstance(action, (ListPods, ListSlices)) and not lock.is_safe:
-            raise ConnectionFailed("the lock was not renewed in time")
-        result = executor.perform(action)
+        result = executor.behind(lock).perform(action)
     except ApiError as error:
         return Performed(action, error, sent_at)
     except BaseException as bug:

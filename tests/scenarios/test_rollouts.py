@@ -338,6 +338,23 @@ def test_a_controller_is_killed_and_the_next_goes_on(scene: Scene, rollouts: Rol
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
 
 
+def test_repair_leaves_alone_what_a_living_controller_holds(scene: Scene, rollouts: Rollouts) -> None:
+    """It never renews the Leases of its runs, only its own."""
+    scene.web(2)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.until("up", "Paused")
+    held = scene.get("lease/inplace-deployment-web")["spec"]
+    for words in (("repair",), ("repair", "deploy/web")):
+        repaired = scene.inplace(*words)
+        assert repaired.code == 0, repaired
+        assert f"{held['holderIdentity']} is at work: left alone" in repaired.stdout
+    assert scene.get("lease/inplace-deployment-web")["spec"] == held
+    rollouts.ask("up", "promote")
+    rollouts.until("up", "Succeeded")
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
+
+
 def test_restarted_it_lets_what_is_over_be_and_holds_what_is_paused(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     first = rollouts.control()

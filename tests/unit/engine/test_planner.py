@@ -15,9 +15,10 @@ from inplace.engine.actions import (
     PatchTemplate,
     PauseTarget,
 )
+from inplace.engine.clocks import PATIENCE_SECONDS
 from inplace.engine.observed import Evidence, Observed, PodFacts, Target
 from inplace.engine.plan import Plan
-from inplace.engine.planner import CONTROLLER_PATIENCE_SECONDS, plan
+from inplace.engine.planner import plan
 from inplace.model.names import TargetRef
 from inplace.model.run import Commit, Failure, Options, Run, Stop, parse_steps
 from tests.builders import (
@@ -234,7 +235,7 @@ class TestBlocked:
     def test_pods_that_do_not_exist_are_waited_for_by_number(self) -> None:
         made = planned(observed(*new(2), target=of_deployment(deployment(replicas=3), replica_set())))
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do)"
-        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+        assert made.requeue_after == PATIENCE_SECONDS
 
     def test_also_where_none_of_them_is_to_be_upgraded(self) -> None:
         """All are behind the owner's partition."""
@@ -242,7 +243,7 @@ class TestBlocked:
         ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
         made = planned(observed(target=target), run(target=ref, revision="web-2", strategy=partition(1)))
         assert made.progress.waiting == "waiting for 1 pods to exist (0 do)"
-        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+        assert made.requeue_after == PATIENCE_SECONDS
 
     def test_a_pod_that_is_being_deleted_is_not_waited_for_once_its_place_is_taken(self) -> None:
         leaving = in_service(pod("web-9", images=OLD, deleting=True))
@@ -252,8 +253,8 @@ class TestBlocked:
         leaving = in_service(pod("web-9", images=OLD, deleting=True, grace=600))
         made = planned(observed(*new(2), leaving, target=committed()))
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do; pod/web-9 is being deleted)"
-        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS + 600
-        view = observed(*new(2), leaving, target=committed(), timers={"run/blocked": NOW - CONTROLLER_PATIENCE_SECONDS - 600})
+        assert made.requeue_after == PATIENCE_SECONDS + 600
+        view = observed(*new(2), leaving, target=committed(), timers={"run/blocked": NOW - PATIENCE_SECONDS - 600})
         late = planned(view)
         assert late.finished is not None
         assert late.finished.message.startswith("gave up after 15 minutes: waiting for 3 pods to exist")
@@ -266,7 +267,7 @@ class TestBlocked:
         assert alone.progress.waiting == "waiting for 1 pods to exist (0 do; pod/web-9 is being deleted)"
 
     def test_nothing_is_waited_for_for_ever(self) -> None:
-        view = observed(*old(), evidence={}, timers={"run/blocked": NOW - CONTROLLER_PATIENCE_SECONDS})
+        view = observed(*old(), evidence={}, timers={"run/blocked": NOW - PATIENCE_SECONDS})
         made = planned(view)
         assert made.finished is not None
         assert made.finished.message.startswith("gave up after 5 minutes: waiting for pod/web-0")
@@ -353,7 +354,7 @@ class TestCommit:
         target = of_deployment(deployment(paused=True, generation=2, observed=1), replica_set())
         view = observed(*new(), target=target)
         made = planned(view, self.BEGUN)
-        assert made.requeue_after == CONTROLLER_PATIENCE_SECONDS
+        assert made.requeue_after == PATIENCE_SECONDS
         (timer,) = made.timers
         ended = planned(msgspec.structs.replace(view, timers={timer: NOW - 300}), self.BEGUN)
         assert ended.finished is not None

@@ -134,7 +134,23 @@ class TestSettling:
         under_way = closed(images={"app": "app:2"}, record=patched("c1"), statuses=[status(id_="c1")], generation=2, observed=1)
         found = judged(under_way, DRAINED, rules(images={"app": "app:3"}))
         assert (found.stage, found.action, found.reason) == ("Settling", None, "waiting for an earlier restart to end")
-        assert (found.timer, found.deadline_seconds) == ("uid-web-a/drain", 300.0)
+        assert (found.timer, found.deadline_seconds) == ("uid-web-a/earlier", 300.0)
+
+    def test_waits_for_the_template_where_that_goes_first(self) -> None:
+        found = judged(closed(), DRAINED, rules(revision=""))
+        assert (found.stage, found.action, found.reason) == ("Settling", None, "waiting for the template")
+
+    def test_each_wait_of_a_drained_pod_has_a_clock_of_its_own(self) -> None:
+        """So that one that was long takes nothing off the next."""
+        under_way = closed(images={"app": "app:2"}, record=patched("c1"), statuses=[status(id_="c1")], generation=2, observed=1)
+        waits = [
+            judged(closed(ready=True)),
+            judged(under_way, DRAINED, rules(images={"app": "app:3"})),
+            judged(closed(), DRAINED, rules(revision="")),
+            judged(closed(), DRAINED),
+        ]
+        assert len({wait.timer for wait in waits}) == len(waits)
+        assert all(wait.timer and wait.deadline_seconds for wait in waits)
 
     @pytest.mark.parametrize(("id_", "waiting"), [("c1", "ImagePullBackOff"), ("c2", "CrashLoopBackOff")])
     def test_does_not_wait_for_a_restart_that_the_kubelet_gave_up(self, id_: str, waiting: str) -> None:

@@ -208,6 +208,24 @@ def test_an_own_flow_passes_a_drained_limiter() -> None:
     assert clock.slept == []
 
 
+class Turns(Limiter):
+    """Whose turn comes after a while."""
+
+    def acquire(self) -> None:
+        self._clock.sleep(3.0)
+
+
+def test_a_write_may_go_out_as_long_as_it_may_when_its_turn_has_come() -> None:
+    clock, transport = FakeClock(), FakeTransport(ok(pod("web", 3)), refusal(503), ok(pod("web", 4)))
+    ends_at = clock.now + 7
+    api = Api(transport=transport, clock=clock, limiter=Turns(clock), may_write=lambda: clock.now < ends_at)
+    api.patch(PODS, "shop", "web", {}, STRATEGIC_MERGE)
+    with pytest.raises(ConnectionFailed, match=r"^not sent: the lock was not renewed in time$"):
+        api.patch(PODS, "shop", "web", {}, STRATEGIC_MERGE)
+    assert [request.method for request in transport.requests] == ["PATCH", "PATCH"], "the second is not tried again"
+    assert api.get(PODS, "shop", "web").metadata.resource_version == "4", "reading is always allowed"
+
+
 def test_raw_gives_the_answer_or_raises() -> None:
     api, _ = api_of(ok({"gitVersion": "v1.36.3"}), refusal(404))
     assert json.loads(api.raw(Request(method="GET", path="/version")).body) == {"gitVersion": "v1.36.3"}

@@ -1,0 +1,84 @@
+"""A controller whose writes the API server refuses, such as by an admission policy or a Role that lost a verb. On the embedded
+cluster alone: there the refusal is of any request, from any moment to any other, and hours take no time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inplace.kube.seam import Request, Response
+from tests.recorder import Rules
+from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.facts import any_closed
+from tests.scenarios.manifests import GATE
+from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.scene import Scene
+from tests.scenarios.virtual import Command, VirtualStage
+
+WHY = "admission webhook policy.example denied the request: this image is not allowed"
+DENIED = Response(
+    status=403, body=b'{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"%s"}' % WHY.encode()
+)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[VirtualStage]:
+    made = VirtualStage("shop", tmp_path / "recorder.jsonl")
+    yield made
+    made.close()
+
+
+def refusing(rollouts: Rollouts) -> Command:
+    """A controller that may not give a pod the image `app:2`."""
+    command = rollouts.control()
+    assert isinstance(command, Command)
+
+    def interfere(request: Request) -> Response | None:
+        is_image = request.method == "PATCH" and re.search(r"/pods/[^/]+$", request.path) and b":2" in (request.body or b"")
+        return DENIED if is_image else None
+
+    command.transport.interfere = interfere
+    return command
+
+
+def apply(scene: Scene, rollouts: Rollouts, action: str = "Pause") -> None:
+    """Until the first pod is closed and its image refused."""
+    scene.web(3)
+    rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1}, failure={"action": action})
+    scene.until_seen(any_closed, "the first pod is closed")
+    scene.until(lambda: rollouts.status("up").get("message") == WHY, "the status says what is refused")
+
+
+@pytest.mark.parametrize(("action", "phase"), [("Pause", "Failed"), ("Rollback", "RolledBack"), ("Continue", "Failed")])
+def test_a_pod_whose_image_is_refused_for_good_is_put_back_into_service(stage: VirtualStage, action: str, phase: str) -> None:
+    scene = Scene(stage)
+    rollouts = Rollouts(scene)
+    refusing(rollouts)
+    apply(scene, rollouts, action)
+    ended = rollouts.until("up", phase, 3600)
+    assert "PatchTimeout" in str(ended)
+    assert len(ended.get("failures", ())) == {"Pause": 1, "Rollback": 0, "Continue": 3}[action]
+    scene.until(lambda: all(condition(pod, "Ready") == "True" for pod in scene.pods()), "every pod serves")
+    assert all(condition(pod, GATE) == "True" and not annotation(pod, RECORD) for pod in scene.pods())
+    assert scene.on_image("app:2") == set()
+    scene.check_same_pods()
+    scene.check_no_orphans()
+    scene.witness.check(Rules(1, "Deployment/web", upgraded=None, writes_per_pod=None))
+
+
+def test_a_right_that_comes_back_in_time_is_all_it_waited_for(stage: VirtualStage) -> None:
+    """And since when the pod is out of service is said the same all the while."""
+    scene = Scene(stage)
+    rollouts = Rollouts(scene)
+    command = refusing(rollouts)
+    apply(scene, rollouts)
+    (flying,) = rollouts.status("up")["inFlight"]
+    stage.let_pass(240)
+    assert rollouts.status("up")["inFlight"] == [flying]
+    command.transport.interfere = lambda _request: None
+    rollouts.until("up", "Succeeded")
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+    scene.check_same_pods()
