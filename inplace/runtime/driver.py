@@ -38,7 +38,8 @@ from inplace.runtime.watches import Sight
 TAKES_OUT = CloseGate | PatchImages
 """What may take a pod out of service that is not marked so yet."""
 REFUSALS = 5
-"""After so many refusals in a row of one object's action, other than conflicts, the run gives up."""
+"""After so many refusals in a row of one object's action, other than conflicts, the run stops: pods that are closed are freed
+first. What is refused then too, it leaves."""
 BLIND_SECONDS = 10.0
 """How long a watch may be failing before its cache is called old."""
 PATIENCE_SECONDS = 300.0
@@ -246,7 +247,7 @@ class Driver:
     def _refused(self, action: Action, error: ApiError) -> None:
         """Forget the plan, look again: after a moment that doubles, since the cache may be behind what refused us."""
         _, times = self._cooling.get(action.key, (0.0, 0))
-        wait = min(5.0, 0.1 * 2.0**times) * (1.0 + self._clock.jitter())
+        wait = min(5.0, 0.1 * 2.0 ** min(times, 6)) * (1.0 + self._clock.jitter())
         self._cooling[action.key] = (self._clock.monotonic() + wait, times + 1)
         if isinstance(action, TAKES_OUT) and _may_be_done(action, error):
             self._unanswered[action.key] = self._clock.monotonic() + UNANSWERED_SECONDS
@@ -256,7 +257,9 @@ class Driver:
         if self._is_patient:
             return
         if isinstance(error, Forbidden) or (times + 1 >= REFUSALS and not isinstance(error, ConnectionFailed)):
-            raise Abandoned(f"the API server refuses: {error}")
+            if self._stop is not None:
+                raise Abandoned(f"the API server refuses: {error}")
+            self._stop = Stop("Failed", f"the API server refuses: {error}")
 
     def _obey_request(self) -> None:
         """A verb's request on the Lease; it goes in the write that stores its effect."""

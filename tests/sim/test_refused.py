@@ -31,16 +31,16 @@ def stage(tmp_path: Path) -> Iterator[VirtualStage]:
     made.close()
 
 
+def no_image(request: Request) -> Response | None:
+    is_image = request.method == "PATCH" and re.search(r"/pods/[^/]+$", request.path) and b":2" in (request.body or b"")
+    return DENIED if is_image else None
+
+
 def refusing(rollouts: Rollouts) -> Command:
     """A controller that may not give a pod the image `app:2`."""
     command = rollouts.control()
     assert isinstance(command, Command)
-
-    def interfere(request: Request) -> Response | None:
-        is_image = request.method == "PATCH" and re.search(r"/pods/[^/]+$", request.path) and b":2" in (request.body or b"")
-        return DENIED if is_image else None
-
-    command.transport.interfere = interfere
+    command.transport.interfere = no_image
     return command
 
 
@@ -82,3 +82,34 @@ def test_a_right_that_comes_back_in_time_is_all_it_waited_for(stage: VirtualStag
     rollouts.until("up", "Succeeded")
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
     scene.check_same_pods()
+
+
+def test_a_command_frees_the_pods_that_it_has_closed_before_it_gives_up(stage: VirtualStage) -> None:
+    scene = Scene(stage)
+    scene.web(3)
+    run = stage.start(*scene.command("--max-unavailable", "2", app="app:2"))
+    assert isinstance(run, Command)
+    run.transport.interfere = no_image
+    ended = run.wait()
+    assert ended.code == 1, ended
+    assert f"the API server refuses: {WHY}" in ended.stdout, ended
+    scene.check_no_orphans()
+    assert scene.on_image("app:2") == set()
+    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
+    scene.witness.check(Rules(2, "Deployment/web", upgraded=None, writes_per_pod=None))
+
+
+def test_what_is_refused_for_hours_is_tried_until_it_is_not(stage: VirtualStage) -> None:
+    """The closing of a gate, which keeps no pod out of service."""
+    scene = Scene(stage)
+    scene.web(3)
+    rollouts = Rollouts(scene)
+    command = rollouts.control()
+    assert isinstance(command, Command)
+    command.transport.interfere = lambda request: DENIED if re.search(r"/pods/[^/]+/status$", request.path) else None
+    rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
+    stage.let_pass(3 * 3600)
+    assert rollouts.status("up")["message"] == WHY
+    assert "a bug" not in command.stdout
+    command.transport.interfere = lambda _request: None
+    rollouts.until("up", "Succeeded")
