@@ -306,6 +306,7 @@ def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollou
     scene.until(lambda: "no controller has seen it yet" in left.stderr, "it says why nothing moves", 60)
     left.send(signal.SIGINT)
     ended = left.wait()
+    assert f"look on with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
     assert (ended.code, "goes on in the cluster" in ended.stderr) == (130, True), ended
     rollouts.control()
     again = scene.upgrade("--controller", app="app:2")
@@ -382,7 +383,7 @@ def test_upgrade_leaves_it_to_the_controller_and_follows(scene: Scene, rollouts:
     left.send(signal.SIGINT)
     ended = left.wait()
     assert ended.code == 130, ended
-    assert "goes on in the cluster" in ended.stderr
+    assert f"goes on in the cluster; look on with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
     again = scene.upgrade("--controller", "--max-unavailable", "1", app="app:2")
     assert "does that already" in again.said
     assert again.report["outcome"] == "Succeeded"
