@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from inplace.cli.targets import words_of
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
 from inplace.engine.preflight import how_to_add
@@ -121,4 +120,4 @@ def _way_back(run: Run | None, cluster: Cluster, target: TargetRef) -> list[str]
 
 
 def upgrade_command(cluster: Cluster, target: TargetRef, images: list[str]) -> str:
-    return cluster.world.command("upgrade", *words_of(target), *images, "-n", target.namespace, *cluster.flags)
+    return cluster.world.command("upgrade", *target.words, *images, "-n", target.namespace, *cluster.flags)

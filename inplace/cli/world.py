@@ -96,9 +96,7 @@ class Cluster:
 
     def command(self, verb: str, target: TargetRef, *words: str) -> str:
         """A command on the same cluster, to be typed next."""
-        from inplace.cli.targets import words_of
-
-        return self.world.command(verb, *words_of(target), "-n", target.namespace, *self.flags, *words)
+        return self.world.command(verb, *target.words, "-n", target.namespace, *self.flags, *words)
 
 
 def _said_again(args: Sequence[str]) -> list[str]:
