@@ -109,7 +109,8 @@ def undo(
         from inplace.cli.plan import show
 
         look = lambda session: session.preview_undo(asked, to_revision, given)  # noqa: E731
-        return show(cluster, asked, look, output, is_dry=True, on_server=dry_run == "server")
+        on_server = dry_run == "server"
+        return show(cluster, asked, look, output, is_dry=True, on_server=on_server, by_controller=with_controller)
     how = Showing(output == "json", quiet, timeout, ctx.obj.same_command(), follows=with_controller)
     if with_controller:
         from inplace.cli.controlled import hand_over
