@@ -117,7 +117,7 @@ def undo(
     In the middle of a run: to what its pods ran before it; its holder is asked to pause, and taken over from. Else to the
     revision before the newest, as `kubectl rollout undo` does, if that differs in images alone. It is done as the last run was
     (gate, settle time, budget), unless options say otherwise, but in one step. The same command again goes on, until it has
-    ended.
+    ended. Bare pods can be undone in the middle of a run only: nothing is kept of it once it has ended.
 
     Exit codes: as for `upgrade`.
     """
