@@ -99,7 +99,12 @@ def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: Target
         return anew(run, cluster, target)
     if run is None or not s.failures:
         return [f"try again with:  {again}"]
-    placeholders = [f"{name}=IMAGE" for name in sorted(s.images)]
+    return after_failed_pods(run, cluster, target)
+
+
+def after_failed_pods(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
+    """To go on with the same images would mostly meet the same failure."""
+    placeholders = [f"{name}=IMAGE" for name in sorted(run.asked_images)]
     lines = [f"go on with a good image:  {upgrade_command(cluster, target, placeholders)}"]
     if run.from_images and not run.rolling_back:
         lines.append(f"go back:                  {cluster.command('abort', target)}")

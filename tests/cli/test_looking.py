@@ -235,11 +235,16 @@ def test_status_names_failures_and_who_closed_a_pod(command: Command, server: Fa
     server.put("pods", pod("web-b", gate="False", ready=False))
     failure = Failure(pod="web-a", uid="uid-web-a", reason="ImagePullBackOff", message="no such image")
     server.put("leases", lease(run(failures=(failure,), outcome="Failed", message="a pod failed")))
-    out = command("status", "deploy/web").stdout
+    ran = command("status", "deploy/web")
+    out = ran.stdout
     assert "  failed     pod/web-a ImagePullBackOff: no such image\n" in out
     assert "  closed     2 pods\n" in out
     assert "ImagePullBackOff: no such image; closed by upgrade run-1\n" in out
     assert "closed by somebody who left no note\n" in out
+    assert ran.stderr.splitlines() == [
+        "go on with a good image:  inplace upgrade deploy/web app=IMAGE -n default",
+        "go back:                  inplace abort deploy/web -n default",
+    ]
 
 
 def test_who_may_not_read_leases_still_sees_the_pods(command: Command, server: FakeServer) -> None:
