@@ -150,8 +150,8 @@ def test_the_way_back(scene: Scene) -> None:
         assert scene.on_image("app:1") == {"a", "b"}
         assert scene.all("lease") == []
     ended(scene.stage.start(*scene.command("--max-unavailable", "1", target=SELECTED, app="app:2")))
-    for verb in (["history", *SELECTED.split()], ["list"]):
-        told = scene.inplace(*verb)
+    for words in (["history", *SELECTED.split()], ["list"]):
+        told = scene.inplace(*words)
         assert (told.code, told.stdout) == (0, ""), told
     refused = scene.inplace("undo", *SELECTED.split())
     assert refused.code == 5, refused
