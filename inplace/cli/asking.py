@@ -32,9 +32,11 @@ class NoHolder(msgspec.Struct, frozen=True):
 
 
 class LetGo(msgspec.Struct, frozen=True):
-    """The holder has ended it while we waited; None: and removed its Lease, as is done for bare pods at the end."""
+    """The holder has ended it while we waited; None: and removed its Lease, as is done for bare pods at the end. `last`: the
+    run as it was last seen while it was held."""
 
     run: Run | None
+    last: Run
 
 
 class Obeyed(msgspec.Struct, frozen=True):
@@ -78,27 +80,28 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
     holder = lease.spec.holder_identity
     out.note(f"asked {holder} to {verb} {target}")
     try:
-        return _answer(cluster, target, lease, until_it_ends=until_it_ends)
+        return _answer(cluster, target, lease, run, until_it_ends=until_it_ends)
     except KeyboardInterrupt:
         raise Ended(f"interrupted; {holder} stays asked to {verb} {target}", Code.INTERRUPTED) from None
 
 
-def _answer(cluster: Cluster, target: TargetRef, lease: Lease, *, until_it_ends: bool) -> Answer:
+def _answer(cluster: Cluster, target: TargetRef, lease: Lease, run: Run, *, until_it_ends: bool) -> Answer:
     """Waits for it."""
-    clock, last = cluster.api.clock, pulse_of(cluster.api, lease)
+    clock, last, pulse = cluster.api.clock, run, pulse_of(cluster.api, lease)
     changed_at = clock.monotonic()
     while True:
         clock.sleep(LOOK_SECONDS)
         now, found = stored_run(cluster, target)
         if now is None or found is None or not now.spec.holder_identity:
-            return LetGo(found)
+            return LetGo(found, last)
+        last = found
         if not until_it_ends and request_of(now) is None:
             return Obeyed(now.spec.holder_identity)
         if until_it_ends and request_of(now) is None and found.outcome is not None:
-            return LetGo(found)  # a controller holds on to what it has paused
+            return LetGo(found, last)  # a controller holds on to what it has paused
         seen = pulse_of(cluster.api, now)
-        if seen != last:
-            last, changed_at = seen, clock.monotonic()
+        if seen != pulse:
+            pulse, changed_at = seen, clock.monotonic()
         elif clock.monotonic() - changed_at >= LEASE_SECONDS:
             out.note(f"{now.spec.holder_identity} does not answer: it seems dead")
             return NoHolder(found)

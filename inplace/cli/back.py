@@ -25,8 +25,10 @@ from inplace.cli.verbs import how_it_ended, opened
 from inplace.cli.world import Cluster
 from inplace.model.names import TargetRef
 from inplace.model.rollout import Undo
+from inplace.model.run import Run
 from inplace.runtime.found import Refused
 from inplace.runtime.lock import leader_of
+from inplace.runtime.overview import overview
 
 UNDO_EXAMPLES = """\
 \b
@@ -48,16 +50,16 @@ def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
     halfway and go on later, use `pause`. A run whose commit has begun is finished first, and then undone. A living holder is
     asked to go back, and waited for; else it is done here.
 
-    Exit codes: 0 the pods run what they ran before, else as for `upgrade`; 5 where there is no run.
+    Exit codes: 0 the pods run what they ran before, else as for `upgrade`; 5 where there is no run. Of bare pods nothing is
+    kept to undo a run that has succeeded meanwhile: then 1.
     """
     cluster, target = opened(connect, words, selector)
     match ask(cluster, target, "abort", until_it_ends=True):
         case LetGo(run=run) if run is not None and run.outcome in ("Aborted", "RolledBack"):
             out.data(f"{target} is back at its images before: {run.message}")
             return Code.DONE
-        case LetGo(run=None):
-            out.data(f"{target} is done, and its Lease is gone")
-            return Code.DONE
+        case LetGo(run=None, last=last):
+            return _gone(cluster, target, last)
         case LetGo(run=run) if run is not None and run.back is not None:
             raise Ended(f"{target} could not go back: {how_it_ended(run)}", Code.FAILED)
         case LetGo(run=run) if run is not None and run.outcome == "Succeeded":
@@ -67,6 +69,22 @@ def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
     asked = asked_run(cluster, target, {}, {})
     how = Showing(output == "json", quiet, None, cluster.command("abort", target), "Aborted")
     return drive(cluster, target, lambda session, told: session.abort(asked, told), how)
+
+
+def _gone(cluster: Cluster, target: TargetRef, last: Run) -> Code:
+    """The Lease went while its holder was asked, as that of bare pods does at the end: what they run now tells which end."""
+    pods = overview(cluster.api, target).pods if target.kind == "Pods" else ()
+
+    def run(images: dict[str, str]) -> bool:
+        return bool(pods and images) and all(pod.images.get(name) == images[name] for pod in pods for name in images)
+
+    if run(last.from_images):
+        out.data(f"{target} is back at its images before")
+        return Code.DONE
+    if run(last.asked_images):
+        raise Ended(f"the run of {target} had already succeeded: nothing to abort", Code.FAILED)
+    look = cluster.command("status", target)
+    raise Ended(f"the Lease of {target} is gone, and its pods do not tell how its run ended; look with: {look}", Code.FAILED)
 
 
 @click.command(epilog=UNDO_EXAMPLES)
@@ -98,7 +116,8 @@ def undo(
 
     In the middle of a run: to what its pods ran before it; its holder is asked to pause, and taken over from. Else to the
     revision before the newest, as `kubectl rollout undo` does, if that differs in images alone. It is done as the last run was
-    (gate, settle time, budget), unless options say otherwise, but in one step. The same command again goes on.
+    (gate, settle time, budget), unless options say otherwise, but in one step. The same command again goes on, until it has
+    ended. Bare pods can be undone in the middle of a run only: nothing is kept of it once it has ended.
 
     Exit codes: as for `upgrade`.
     """
@@ -108,7 +127,8 @@ def undo(
         from inplace.cli.plan import show
 
         look = lambda session: session.preview_undo(asked, to_revision, given)  # noqa: E731
-        return show(cluster, asked, look, output, is_dry=True, on_server=dry_run == "server")
+        on_server = dry_run == "server"
+        return show(cluster, asked, look, output, is_dry=True, on_server=on_server, by_controller=with_controller)
     how = Showing(output == "json", quiet, timeout, ctx.obj.same_command(), follows=with_controller)
     if with_controller:
         from inplace.cli.controlled import hand_over

@@ -22,7 +22,7 @@ from inplace.runtime.config import Settings, checked, parse_rule, parse_settings
 @click.option("-A", "--all-namespaces", is_flag=True, help="The rollouts and gates of every namespace.")
 @click.option("--also", multiple=True, type=NAMESPACE, help="One more namespace; may be repeated.")
 @click.option("--config", metavar="FILE", help="Settings in YAML (docs/controller.md); flags win over them.")
-@click.option("--lease-namespace", type=NAMESPACE, help="Of the leader's Lease; else $POD_NAMESPACE, or the first one.")
+@click.option("--lease-namespace", type=NAMESPACE, help="Of the leader's Lease; else $POD_NAMESPACE, or the connection's own.")
 @click.option("--lease-name", metavar="NAME", help="Of the leader's Lease (inplace-controller).")
 @click.option("--workers", type=click.IntRange(1, 64), help="Rollouts looked at at once (4).")
 @click.option(

@@ -78,7 +78,7 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
             text = format_duration(how.timeout_seconds or 0.0)
             raise Ended(f"timed out after {text}, before anything was changed", Code.TIMED_OUT) from None
         except BaseException as error:
-            _tell_break(error, watched, how)
+            _tell_break(error, watched, how, cluster.command("status", target))
             raise
         finally:
             with suppress(Exception):
@@ -86,17 +86,18 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
     return _end(result, watched, cluster, target, how)
 
 
-def _tell_break(error: BaseException, watched: _Watched, how: Showing) -> None:
-    """Raises `Ended` for what is expected once the run has begun."""
+def _tell_break(error: BaseException, watched: _Watched, how: Showing, look: str) -> None:
+    """Raises `Ended` for what is expected once the run has begun. `look`: the command that only looks."""
     if isinstance(error, StoppedFollowing):
         with suppress(Exception):
             watched.view.close()
-        raise Ended(f"{error}; look on with: {how.again}", OF_OUTCOME[error.stop.outcome]) from None
+        # Not the same command again: once the run has ended that would ask for another one.
+        raise Ended(f"{error}; look on with: {look}", OF_OUTCOME[error.stop.outcome]) from None
     if watched.last is None:
         return
     with suppress(Exception):
         watched.view.close()
-    again = f"go on with: {how.again}"
+    again = f"look on with: {look}" if how.follows else f"go on with: {how.again}"
     match error:
         case Left() | KeyboardInterrupt():
             flying = plural(watched.last.plan.progress.in_flight, "pod")

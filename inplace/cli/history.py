@@ -31,7 +31,8 @@ def history(
     """List a target's revisions, and how each was made.
 
     The revisions are those of `kubectl rollout history`. The last ten runs of inplace are remembered beside them, those that
-    made no revision (failed, paused, aborted) too. `inplace undo TARGET --to-revision N` goes back to one.
+    made no revision (failed, paused, aborted) too. `inplace undo TARGET --to-revision N` goes back to one. Of bare pods nothing
+    is remembered once their run has ended.
 
     With --runs: what the controller has carried out, as long as its InPlaceRollouts and the cluster's Events are kept.
     """

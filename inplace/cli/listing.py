@@ -23,7 +23,10 @@ HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "AGE")
 @output_option("json", "name")
 @connected
 def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str | None) -> None:
-    """List runs: those that go on, and the last one of each target."""
+    """List runs: those that go on, and the last one of each target.
+
+    Of bare pods those that have not ended: nothing is kept of the others.
+    """
     cluster = connect()
     found = runs(cluster.api, None if all_namespaces else cluster.namespace)
     if output == "json":

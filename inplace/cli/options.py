@@ -14,7 +14,7 @@ import msgspec
 
 from inplace.cli.targets import check_namespace
 from inplace.cli.world import Cluster, World
-from inplace.kube.config import ConnectOptions
+from inplace.kube.config import ConnectOptions, check_server
 from inplace.model.quantity import parse_count_or_percent, parse_duration
 from inplace.model.run import Options, parse_steps
 
@@ -65,6 +65,7 @@ STEPS = Parsed("steps", parse_steps)
 BUDGET = Parsed("pods", _budget)
 GATE = Parsed("type", _gate)
 NAMESPACE = Parsed("namespace", check_namespace)
+SERVER = Parsed("address", check_server)
 
 CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ("namespace", ("-n", "--namespace"), {"type": NAMESPACE, "help": "The namespace; else the context's own."}),
@@ -72,7 +73,7 @@ CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ("kubeconfig", ("--kubeconfig",), {"metavar": "FILE", "help": "The kubeconfig file; else $KUBECONFIG or ~/.kube/config."}),
     ("cluster", ("--cluster",), {"help": "The kubeconfig cluster to use."}),
     ("user", ("--user",), {"help": "The kubeconfig user to use."}),
-    ("server", ("-s", "--server"), {"metavar": "URL", "help": "The API server's address."}),
+    ("server", ("-s", "--server"), {"type": SERVER, "metavar": "URL", "help": "The API server's address."}),
     ("token", ("--token",), {"help": "A bearer token (others on this machine can see it; prefer a kubeconfig)."}),
     ("as_user", ("--as",), {"metavar": "USER", "help": "Impersonate this user."}),
     ("as_groups", ("--as-group",), {"metavar": "GROUP", "multiple": True, "help": "Impersonate this group; may be repeated."}),

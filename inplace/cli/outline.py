@@ -16,6 +16,7 @@ from inplace.engine.preflight import NoChange, Ready, gateless
 from inplace.engine.stages import Judged, judge, restarts
 from inplace.engine.steps import name_of, target_of
 from inplace.model.run import Run, Share, lease_name
+from inplace.runtime.lock import leader_of
 from inplace.runtime.session import Preview
 
 
@@ -58,7 +59,15 @@ class Outline(msgspec.Struct, frozen=True, rename="camel"):
     warnings: tuple[str, ...]
 
 
-def outline(preview: Preview, verdict: Ready | NoChange, now: float, more_warnings: tuple[str, ...] = ()) -> Outline:
+def outline(
+    preview: Preview,
+    verdict: Ready | NoChange,
+    now: float,
+    more_warnings: tuple[str, ...] = (),
+    *,
+    by_controller: bool = False,
+) -> Outline:
+    """`by_controller`: the run would be left to that."""
     run, observed = preview.run, preview.observed
     desired = workload.desired(observed)
     return Outline(
@@ -66,7 +75,7 @@ def outline(preview: Preview, verdict: Ready | NoChange, now: float, more_warnin
         target=str(run.target),
         namespace=run.target.namespace,
         changes=isinstance(verdict, Ready),
-        first=_first(preview),
+        first=_held(preview, by_controller=by_controller) if preview.holder else _first(preview),
         images=tuple(Change(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
         gate=run.options.gate,
         steps=tuple(_step(step, desired) for step in run.options.steps),
@@ -78,6 +87,17 @@ def outline(preview: Preview, verdict: Ready | NoChange, now: float, more_warnin
         pods=_pods(observed, run, desired, now),
         warnings=(*(verdict.warnings if isinstance(verdict, Ready) else ()), *more_warnings),
     )
+
+
+def _held(preview: Preview, *, by_controller: bool) -> str:
+    """What is done while the holder lives: to see whether it does takes 15 s, which a look does not take."""
+    busy, stored = f"is being upgraded by {preview.holder}", preview.stored
+    if by_controller:
+        return f"{busy}: begins after the end of that"
+    is_undone = preview.asked.doing == "Undo" and (stored is None or stored.doing != "Undo")
+    if is_undone and leader_of(preview.holder) is None:
+        return f"{busy}: asks that to pause, and takes the pods over"
+    return f"{busy}: refused as long as that is alive"
 
 
 def _first(preview: Preview) -> str:

@@ -40,7 +40,10 @@ def plan(
 
     Takes the words of `upgrade`. Lists every pod in the order of work, with what would happen to it and why not.
 
-    Exit codes: 0 shown (with --exit-code: 1 where there is something to do), 2 usage, 5 the upgrade would be refused.
+    Where somebody holds the target's lock it says so, and not whether that one lives: while it does, `upgrade` is refused.
+
+    Exit codes: 0 shown, a target that is locked, too (with --exit-code: 1 where there is something to do), 2 usage, 5 the
+    upgrade would be refused for another reason than a lock.
     """
     target, images = understood(parse_words, words, selector)
     require_template(target, images)
@@ -57,9 +60,10 @@ def show(
     *,
     is_dry: bool = False,
     on_server: bool = False,
+    by_controller: bool = False,
     wants_exit_code: bool = False,
 ) -> Code:
-    """What `look` finds. Raises what is expected; `Refused` where the upgrade, or the undo, would be."""
+    """What `look` finds. Raises what is expected; `Refused` where the upgrade, or the undo, would be whoever holds the lock."""
     purpose: Purpose = "upgrade" if on_server else "look"
     with Session(cluster.api, asked.target, identity(), purpose, out.note, cluster.world.make_host()) as session:
         preview = look(session)
@@ -69,7 +73,8 @@ def show(
         if isinstance(preview.verdict, Refusal):
             raise Refused(preview.verdict.message)
         warnings = () if on_server else _rights_warning(cluster, asked)
-        found = outline(preview, preview.verdict, cluster.api.clock.monotonic(), warnings)
+        now = cluster.api.clock.monotonic()
+        found = outline(preview, preview.verdict, now, warnings, by_controller=by_controller)
         if on_server and found.changes:
             from inplace.cli.dryrun import send
 

@@ -9,7 +9,7 @@ import msgspec
 
 from inplace.cli import out
 from inplace.cli.options import connected, output_option, selector_option, understood
-from inplace.cli.summary import anew
+from inplace.cli.summary import after_failed_pods, anew
 from inplace.cli.targets import parse_target
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
@@ -115,6 +115,8 @@ def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator
         yield f"go back:                                    {cluster.command('abort', target)}"
     elif found.is_overtaken:
         yield from anew(run, cluster, target)
+    elif run.outcome == "Failed" and run.failures:
+        yield from after_failed_pods(run, cluster, target)
     elif run.is_open:
         yield f"go on:    {cluster.command('resume', target)}"
         if run.from_images and not run.rolling_back:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from inplace.cli.targets import words_of
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
 from inplace.engine.preflight import how_to_add
@@ -100,7 +99,12 @@ def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: Target
         return anew(run, cluster, target)
     if run is None or not s.failures:
         return [f"try again with:  {again}"]
-    placeholders = [f"{name}=IMAGE" for name in sorted(s.images)]
+    return after_failed_pods(run, cluster, target)
+
+
+def after_failed_pods(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
+    """To go on with the same images would mostly meet the same failure."""
+    placeholders = [f"{name}=IMAGE" for name in sorted(run.asked_images)]
     lines = [f"go on with a good image:  {upgrade_command(cluster, target, placeholders)}"]
     if run.from_images and not run.rolling_back:
         lines.append(f"go back:                  {cluster.command('abort', target)}")
@@ -121,4 +125,4 @@ def _way_back(run: Run | None, cluster: Cluster, target: TargetRef) -> list[str]
 
 
 def upgrade_command(cluster: Cluster, target: TargetRef, images: list[str]) -> str:
-    return cluster.world.command("upgrade", *words_of(target), *images, "-n", target.namespace, *cluster.flags)
+    return cluster.world.command("upgrade", *target.words, *images, "-n", target.namespace, *cluster.flags)

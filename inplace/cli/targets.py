@@ -76,13 +76,6 @@ def check_namespace(name: str) -> str:
     return name
 
 
-def words_of(target: TargetRef) -> tuple[str, ...]:
-    """The words that mean this target, for a command line."""
-    if target.kind == "Pods":
-        return ("pods", "-l", target.selector) if target.selector else tuple(f"pod/{name}" for name in target.pod_names)
-    return (str(target),)
-
-
 def kind_of(word: str, *, is_alone: bool = False) -> Kind:
     for kind, resource in SUPPORTED:
         if resource.is_called(word):

@@ -78,7 +78,8 @@ def upgrade(
         from inplace.cli.plan import show
 
         look = lambda session: session.preview(asked, given)  # noqa: E731
-        return show(cluster, asked, look, output, is_dry=True, on_server=dry_run == "server")
+        on_server = dry_run == "server"
+        return show(cluster, asked, look, output, is_dry=True, on_server=on_server, by_controller=with_controller)
     how = Showing(output == "json", quiet, timeout, world.same_command(), follows=with_controller)
     if with_controller:
         from inplace.cli.controlled import hand_over

@@ -77,8 +77,8 @@ class World:
     is_debugging: bool = False
 
     def same_command(self) -> str:
-        """This very command line, to be typed again; a token is not shown."""
-        return self.command(*_without_secrets(self.args))
+        """This very command line, to be typed again: without --timeout, which would run out again; a token is not shown."""
+        return self.command(*_said_again(self.args))
 
     def command(self, *words: str) -> str:
         return shlex.join([*self.prog.split(), *words])
@@ -96,14 +96,13 @@ class Cluster:
 
     def command(self, verb: str, target: TargetRef, *words: str) -> str:
         """A command on the same cluster, to be typed next."""
-        from inplace.cli.targets import words_of
-
-        return self.world.command(verb, *words_of(target), "-n", target.namespace, *self.flags, *words)
+        return self.world.command(verb, *target.words, "-n", target.namespace, *self.flags, *words)
 
 
-def _without_secrets(args: Sequence[str]) -> list[str]:
+def _said_again(args: Sequence[str]) -> list[str]:
     shown: list[str] = []
-    for i, arg in enumerate(args):
-        hidden = i > 0 and args[i - 1] == "--token"
-        shown.append("TOKEN" if hidden else "--token=TOKEN" if arg.startswith("--token=") else arg)
+    for before, arg in zip(("", *args), args, strict=False):
+        if "--timeout" in (before, arg) or arg.startswith("--timeout="):
+            continue
+        shown.append("TOKEN" if before == "--token" else "--token=TOKEN" if arg.startswith("--token=") else arg)
     return shown

@@ -44,6 +44,9 @@ def aim(observed: Observed, name: str, stored: Run | None, to_revision: int | No
         return _to(observed, known[-2], None, name)
     if stored is not None and stored.from_images and all(facts.runs(stored.asked_images) for facts in observed.pods):
         return Aim(stored.from_images, f"what they ran before run {stored.id}")
+    if stored is None and isinstance(observed.target, PodsTarget):
+        why = "nothing is kept of a bare pod's run once it has ended"
+        return Refusal(f"{name} cannot be undone: {why}: say the images, with `upgrade`")
     why = "its history has one revision only" if known else "it has no revision history"
     return Refusal(f"{name} cannot be undone: {why}, and its pods are not as a run left them: say the images, with `upgrade`")
 

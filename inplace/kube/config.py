@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -48,6 +49,15 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"ConnectOptions(context={self.context!r}, namespace={self.namespace!r}, ...)"
+
+
+def check_server(url: str) -> str:
+    """Raises ValueError with a line for a person."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isprintable() and " " not in url:
+            return url
+    raise ValueError(f"{url!r} is no API server address: write it like https://host:6443")
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +116,10 @@ def _load(options: ConnectOptions, environ: Mapping[str, str]) -> _Loaded:
             "pass --kubeconfig FILE or --server URL"
         )
     _apply_flags(loaded.configuration, options)
+    try:
+        check_server(loaded.configuration.host)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return loaded
 
 

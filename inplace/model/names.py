@@ -53,3 +53,10 @@ class TargetRef(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
         if self.kind == "Pods":
             return f"pods -l {self.selector}" if self.selector else " ".join(f"pod/{n}" for n in self.pod_names)
         return f"{SHORT[self.kind]}/{self.name}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that mean this target, for a command line."""
+        if self.kind == "Pods":
+            return ("pods", "-l", self.selector) if self.selector else tuple(f"pod/{name}" for name in self.pod_names)
+        return (str(self),)

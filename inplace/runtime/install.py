@@ -81,7 +81,7 @@ def _apply(api: Api, manifest: Manifest, dry_run: bool) -> Applied:
     try:
         answer = api.raw(Request(method="PATCH", path=path, query=query, body=body, content_type=APPLY))
     except ApiError as error:
-        raise type(error)(f"{manifest}: {_why(error)}", status=error.status, reason=error.reason) from None
+        raise type(error)(f"{manifest}: {_why(error, manifest)}", status=error.status, reason=error.reason) from None
     if before is None:
         return Applied(manifest, "created")
     is_same = _comparable(before) == _comparable(decode_raw(answer.body))
@@ -95,8 +95,10 @@ def existing(api: Api, manifest: Manifest) -> dict[str, Any] | None:
         return None
 
 
-def _why(error: ApiError) -> str:
-    """RBAC's own words list every right, over pages."""
+def _why(error: ApiError, manifest: Manifest) -> str:
+    """RBAC's own words list every right, over pages, and those about a kind that is not served do not name it."""
+    if isinstance(error, NotFound) and "requested resource" in str(error):
+        return f"this cluster knows no {manifest.resource.kind} ({manifest.resource.api_version})"
     if isinstance(error, Forbidden) and "not currently held" in str(error):
         return "you can only give rights that you have yourself (RBAC): ask somebody who administers the cluster"
     return str(error)

@@ -8,6 +8,7 @@ Only the holder writes the run, each time with the Lease's resourceVersion; verb
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -94,9 +95,7 @@ class Lock:
             if now is None or not now.spec.holder_identity:
                 return now
             if pulse_of(self._api, now) != pulse:
-                raise Held(
-                    f"{self._target} is being upgraded by {now.spec.holder_identity}: wait for it, or `inplace pause` it"
-                )
+                raise Held(f"{self._target} is being upgraded by {now.spec.holder_identity}: {_what_to_do(self._target, now)}")
         return first
 
     def acquire(self, seen: Lease | None, run: Run) -> None:
@@ -221,6 +220,14 @@ def leader_of(holder: str | None) -> LeaderRef | None:
     word, _, rest = (holder or "").partition("/")
     parts = rest.split("/", 2)
     return LeaderRef(*parts) if word == "controller" and len(parts) == 3 else None
+
+
+def _what_to_do(target: TargetRef, lease: Lease) -> str:
+    """About a living holder. A controller holds on to what it has paused, so that no pause lets anybody in."""
+    where = shlex.join([*target.words, "-n", target.namespace])
+    if leader_of(lease.spec.holder_identity) is not None:
+        return f"wait for its end, or go back first: `inplace abort {where}`"
+    return f"wait for it, or `inplace pause {where}`"
 
 
 Pulse = tuple[str | None, ...]

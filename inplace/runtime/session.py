@@ -50,13 +50,16 @@ Result = Summary | NothingToDo | StillPaused
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """What an upgrade would be judged on now. `asked`: as a new run would be; `run`: as it would be driven."""
+    """What an upgrade would be judged on now. `asked`: as a new run would be; `run`: as it would be driven; `stored`: as it
+    stands in the Lease, whose holder need not be alive."""
 
     observed: Observed
     asked: Run
     run: Run
     resuming: bool
     verdict: checking.Verdict
+    stored: Run | None = None
+    holder: str = ""
 
 
 class Session:
@@ -107,15 +110,16 @@ class Session:
 
     def preview(self, asked: Run, given: Mapping[str, Any]) -> Preview:
         """Judges, and changes nothing. Raises `Refused` where a stored run cannot be read."""
-        return self._previewed(asked, given, self._stored())
+        return self._previewed(asked, given, self._lock().read())
 
     def preview_undo(self, asked: Run, to_revision: int | None, given: Mapping[str, Any]) -> Preview | NothingToDo:
         """As `preview`, of `undo`."""
-        stored = self._stored()
-        wanted = self._assessor.undoing(asked, to_revision, given, stored)
-        return wanted if isinstance(wanted, NothingToDo) else self._previewed(wanted, given, stored)
+        lease = self._lock().read()
+        wanted = self._assessor.undoing(asked, to_revision, given, readable(lease))
+        return wanted if isinstance(wanted, NothingToDo) else self._previewed(wanted, given, lease)
 
-    def _previewed(self, asked: Run, given: Mapping[str, Any], stored: Run | None) -> Preview:
+    def _previewed(self, asked: Run, given: Mapping[str, Any], lease: Lease | None) -> Preview:
+        stored, holder = readable(lease), (lease.spec.holder_identity or "") if lease is not None else ""
         match self._assessor.decide(asked, given, stored):
             case resuming.Begin(run=run, resuming=is_resumed):
                 pass
@@ -125,9 +129,9 @@ class Session:
                 run, is_resumed = asked, False
         observed = self._look(run)
         if not run.images:
-            return Preview(observed, asked, run, is_resumed, checking.NoChange())
+            return Preview(observed, asked, run, is_resumed, checking.NoChange(), stored, holder)
         verdict = checking.preflight(observed, run, lease_name(self.target), is_resumed)
-        return Preview(observed, asked, run, is_resumed, verdict)
+        return Preview(observed, asked, run, is_resumed, verdict, stored, holder)
 
     def upgrade(self, asked: Run, given: Mapping[str, Any], on_frame: OnFrame) -> Result:
         """To the end. Raises `Refused`, `Held`, `ApiError` before the first write; `LostLock`, `Left`, `Abandoned` after."""
@@ -289,9 +293,6 @@ class Session:
         with suppress(ApiError, LostLock):
             lock.release(ended, made, delete=self._assessor.is_spent(run, finished))
         return ended
-
-    def _stored(self) -> Run | None:
-        return readable(self._lock().read())
 
     def _look(self, run: Run) -> Observed:
         """The snapshot, once every cache is complete. Raises `Refused`."""

@@ -111,7 +111,7 @@ class FakeServer:
                 return _refusal(400, message, "BadRequest")
         if request.method == "GET" and any(f"/{plural}/" in f"{request.path}/" for plural in self.hidden):
             return _refusal(403, f'User "me" cannot get {request.path.rsplit("/", 1)[-1]}', "Forbidden")
-        if request.path.rsplit("/", 1)[-1] in self.missing:
+        if any(f"/{plural}/" in f"{request.path}/" for plural in self.missing):
             return _refusal(404, "the server could not find the requested resource", "NotFound")
         return self._object(request)
 

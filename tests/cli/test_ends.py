@@ -130,6 +130,13 @@ def test_a_token_is_never_repeated(command: Command, server: FakeServer) -> None
     assert World(args=("upgrade", "--token=s3cret")).same_command() == "inplace upgrade --token=TOKEN"
 
 
+@pytest.mark.parametrize("flag", [("--timeout", "1s"), ("--timeout=1s",)])
+def test_the_command_that_goes_on_has_no_timeout(flag: tuple[str, ...]) -> None:
+    """It would run out again."""
+    world = World(args=("upgrade", "deploy/web", *flag, "a=b", "--drain-timeout", "1s"))
+    assert world.same_command() == "inplace upgrade deploy/web a=b --drain-timeout 1s"
+
+
 def test_the_flags_reach_the_connection(command: Command) -> None:
     command(
         "list", "-n", "shop", "--context", "c", "--as", "me", "--as-group", "g", "--as-group", "h", "--request-timeout", "5s"

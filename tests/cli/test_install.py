@@ -108,6 +108,15 @@ def test_it_breaks_off_in_the_middle(command: Command, server: FakeServer) -> No
     assert "namespace/inplace-system unchanged" in ran.stdout
 
 
+def test_a_cluster_without_one_of_the_kinds_says_which(command: Command, server: FakeServer) -> None:
+    """An embedded one, say."""
+    put_installed(server)
+    server.missing = {"roles"}
+    ran = command("install")
+    assert ran.code == 1
+    assert ": this cluster knows no Role (rbac.authorization.k8s.io/v1); what is listed above is done" in ran.error
+
+
 def test_a_live_run_is_not_left_alone(command: Command, server: FakeServer, clock: FakeClock) -> None:
     put_installed(server)
     beating(server, clock)

@@ -89,6 +89,32 @@ def test_a_plan_without_images_is_for_a_template_that_went_ahead(command: Comman
     assert server.writes == []
 
 
+HELD = [
+    ("plan", "deploy/web app=repo/app:3", run(), "host-1", "refused as long as that is alive"),
+    ("plan", "deploy/web app=repo/app:2", run(), "controller/sys/inplace/me", "refused as long as that is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client", run(), "host-1", "refused as long as that is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=server", run(), "host-1", "refused as long as that is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client --controller", run(), "host-1", "begins after the end of that"),
+    ("undo", "deploy/web --dry-run=client", run(), "host-1", "asks that to pause, and takes the pods over"),
+    ("undo", "deploy/web --dry-run=client", run(), "controller/sys/inplace/me", "refused as long as that is alive"),
+    ("undo", "deploy/web --dry-run=client", run(doing="Undo"), "host-1", "refused as long as that is alive"),
+]
+
+
+@pytest.mark.parametrize(("verb", "words", "stored", "holder", "says"), HELD)
+def test_a_lock_that_is_held_is_told(
+    command: Command, server: FakeServer, verb: str, words: str, stored: Run, holder: str, says: str
+) -> None:
+    """Whether its holder lives nobody can see at once, so it is no refusal yet."""
+    web(server, images={"app": "repo/app:9"})
+    server.put("leases", lease(stored, holder, "2026-01-01T12:00:00.000000Z"))
+    ran = command(verb, *words.split())
+    assert ran.code == 0, ran.stderr
+    assert f"  is being upgraded by {holder}: {says}\n" in ran.stdout
+    assert "takes the pods over from the run before" not in ran.stdout
+    assert command.clock.now == 1000.0
+
+
 def test_what_would_be_refused_is_refused(command: Command, server: FakeServer) -> None:
     web(server)
     ran = command("plan", "deploy/web", "ap=repo/app:2")
@@ -209,11 +235,16 @@ def test_status_names_failures_and_who_closed_a_pod(command: Command, server: Fa
     server.put("pods", pod("web-b", gate="False", ready=False))
     failure = Failure(pod="web-a", uid="uid-web-a", reason="ImagePullBackOff", message="no such image")
     server.put("leases", lease(run(failures=(failure,), outcome="Failed", message="a pod failed")))
-    out = command("status", "deploy/web").stdout
+    ran = command("status", "deploy/web")
+    out = ran.stdout
     assert "  failed     pod/web-a ImagePullBackOff: no such image\n" in out
     assert "  closed     2 pods\n" in out
     assert "ImagePullBackOff: no such image; closed by upgrade run-1\n" in out
     assert "closed by somebody who left no note\n" in out
+    assert ran.stderr.splitlines() == [
+        "go on with a good image:  inplace upgrade deploy/web app=IMAGE -n default",
+        "go back:                  inplace abort deploy/web -n default",
+    ]
 
 
 def test_who_may_not_read_leases_still_sees_the_pods(command: Command, server: FakeServer) -> None:

@@ -59,6 +59,13 @@ WRONG: list[tuple[str, str]] = [
     (f"upgrade deploy/web {IMAGE} --dry-run maybe", "invalid value for '--dry-run': 'maybe' is not one of"),
     (f"upgrade deploy/web {IMAGE} -o yaml", "invalid value for '-o' / '--output': 'yaml' is not"),
     (f"upgrade deploy/web {IMAGE} --qps 0", "invalid value for '--qps': 0.0 is not in the range x>0"),
+    (
+        "list -s ftp://x",
+        "invalid value for '-s' / '--server': 'ftp://x' is no API server address: write it like https://host:6443",
+    ),
+    ("list -s host:6443", "invalid value for '-s' / '--server': 'host:6443' is no API server address: write it like "),
+    ("list -s https://", "invalid value for '-s' / '--server': 'https://' is no API server address: write it like "),
+    ("list -s https://host:port", "invalid value for '-s' / '--server': 'https://host:port' is no API server address: "),
     ("upgrade pod/web", "say which images: CONTAINER=IMAGE"),
     ("status", "name what to upgrade: "),
     ("resume web", "say which kind 'web' is, such as deploy/web: "),

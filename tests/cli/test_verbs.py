@@ -6,9 +6,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from inplace.model.names import REQUEST, RUN
-from inplace.model.run import Options, Run, encode_run, parse_steps
-from tests.builders import NEW, NS, OLD, run
+from inplace.model.names import REQUEST, RUN, TargetRef
+from inplace.model.run import Options, Run, encode_run, lease_name, parse_steps
+from tests.builders import NEW, NS, OLD, pod, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 from tests.cli.test_looking import lease, paused
 
@@ -189,6 +189,33 @@ class TestAbort:
         assert ran.code == 5
         assert ran.stderr.splitlines()[1] == "deploy/web was done already: undoing it"
 
+    @pytest.mark.parametrize(
+        ("images", "code", "says"),
+        [
+            ((OLD, OLD), 0, "pod/web-a pod/web-b is back at its images before"),
+            ((NEW, NEW), 1, "error: the run of pod/web-a pod/web-b had already succeeded: nothing to abort"),
+            ((OLD, NEW), 1, "error: the Lease of pod/web-a pod/web-b is gone, and its pods do not tell how its run ended;"),
+        ],
+        ids=["back", "succeeded", "deleted by hand"],
+    )
+    def test_bare_pods_tell_how_their_run_ended_since_its_lease_is_gone(
+        self,
+        command: Command,
+        server: FakeServer,
+        clock: FakeClock,
+        images: tuple[dict[str, str], dict[str, str]],
+        code: int,
+        says: str,
+    ) -> None:
+        server.put("pods", *(pod(f"web-{x}", images=i, owner=None) for x, i in zip("ab", images, strict=True)))
+        target = TargetRef("Pods", NS, pod_names=("web-a", "web-b"))
+        name = lease_name(target)
+        server.put("leases", lease(run(target=target), "controller/sys/inplace/me", "1", name))
+        clock.on_sleep = server.objects["leases"].clear
+        ran = command("abort", "pod/web-a", "pod/web-b")
+        assert ran.code == code, ran.stderr
+        assert (ran.stdout + ran.stderr).replace(f"asked controller/sys/inplace/me to abort {target}\n", "").startswith(says)
+
     def test_what_is_over_is_undone_by_another_verb(self, command: Command, server: FakeServer) -> None:
         web(server)
         server.put("leases", lease(run(outcome="Succeeded")))
@@ -234,7 +261,7 @@ class TestUndo:
         assert ran.code == 0, ran.stderr
         assert ran.stdout.startswith("deploy/web in default: 3 of 3 pods would be restarted in place (dry run)\n")
         assert f"  app        {OLD['app']}\n" in ran.stdout
-        assert "takes the pods over from the run before" in ran.stdout
+        assert "  is being upgraded by host-1: asks that to pause, and takes the pods over\n" in ran.stdout
         assert server.writes == []
 
     def test_a_dry_run_on_the_server_sends_each_kind_of_write_once(self, command: Command, server: FakeServer) -> None:

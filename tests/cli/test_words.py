@@ -2,7 +2,7 @@
 
 import pytest
 
-from inplace.cli.targets import parse_target, parse_words, words_of
+from inplace.cli.targets import parse_target, parse_words
 from inplace.model.names import TargetRef
 
 
@@ -42,8 +42,8 @@ def test_images_follow_the_target() -> None:
 
 @pytest.mark.parametrize("words", ["deploy/web", "rs/web", "pod/a pod/b"])
 def test_a_target_can_be_written_down_again(words: str) -> None:
-    assert words_of(parse_target(words.split())) == tuple(words.split())
+    assert parse_target(words.split()).words == tuple(words.split())
 
 
 def test_a_selection_can_be_written_down_again() -> None:
-    assert words_of(parse_target(["pods"], "app=x")) == ("pods", "-l", "app=x")
+    assert parse_target(["pods"], "app=x").words == ("pods", "-l", "app=x")

@@ -115,7 +115,7 @@ def _manifest(image: str) -> str:
 
 
 def _up(kubectl: Kubectl, image: str = "reg/app", verb: str = "apply") -> None:
-    kubectl(verb, "--validate=false", "-f", "-", stdin=_manifest(image))
+    kubectl(verb, "-f", "-", stdin=_manifest(image))
     for workload in WORKLOADS:
         kubectl("rollout", "status", workload, "--timeout=60s")
 
@@ -158,9 +158,9 @@ def test_descriptions_have_the_lines_of_a_real_cluster(kubectl: Kubectl, cluster
 
 def test_create_apply_show_and_replace(kubectl: Kubectl) -> None:
     _up(kubectl, verb="create")
-    assert "created" not in kubectl("apply", "--validate=false", "-f", "-", stdin=_manifest("reg/app"))
+    assert "created" not in kubectl("apply", "-f", "-", stdin=_manifest("reg/app"))
     shown = kubectl("get", "deploy/web", "-o=yaml")
-    assert "deployment.apps/web replaced" in kubectl("replace", "--validate=false", "-f", "-", stdin=shown)
+    assert "deployment.apps/web replaced" in kubectl("replace", "-f", "-", stdin=shown)
     kubectl("create", "deployment", "plain", "--image=reg/app:1", "--replicas=2")
     kubectl("rollout", "status", "deploy/plain", "--timeout=60s")
     assert kubectl("get", "deploy/plain", "-o=jsonpath={.status.readyReplicas}") == "2"
@@ -247,7 +247,7 @@ def test_raw_paths_and_discovery(kubectl: Kubectl) -> None:
 def test_the_product_upgrades_in_place(kubectl: Kubectl) -> None:
     gated = _workload("Deployment", "web", "reg/app", replicas=3)
     gated["spec"]["template"]["spec"]["readinessGates"] = [{"conditionType": GATE}]
-    kubectl("apply", "--validate=false", "-f", "-", stdin=json.dumps(gated))
+    kubectl("apply", "-f", "-", stdin=json.dumps(gated))
     eventually(lambda: len(_uids(kubectl, "app=web")) == 3, "the pods", 30)
     opened = {"status": {"conditions": [{"type": GATE, "status": "True"}]}}
     for pod in kubectl.get("pods")["items"]:

@@ -37,7 +37,8 @@ def test_a_second_run_is_refused(scene: Scene) -> None:
         result = other.wait(60)
         assert result.code == 5, result
         last = result.stderr.splitlines()[-1]
-        assert last == f"error: deploy/web is being upgraded by {holder}: wait for it, or `inplace pause` it"
+        how = f"wait for it, or `inplace pause deploy/web -n {scene.ns}`"
+        assert last == f"error: deploy/web is being upgraded by {holder}: {how}"
     assert wrote == []
     scene.until(lambda: "pausing for 30m" in first.stdout, "the pause is reached", 60)
     assert scene.inplace("resume", "deploy/web").code == 0

@@ -147,6 +147,21 @@ def test_abort_in_the_middle(scene: Scene, rollouts: Rollouts, kind: Kind) -> No
     story.check("app:1")
 
 
+def test_abort_of_bare_pods_in_the_middle(scene: Scene, rollouts: Rollouts) -> None:
+    """Their Lease goes at the end: that they are back is told by what they run."""
+    scene.deploy(pod("a", scene.image("app:1")), pod("b", scene.image("app:1")), count=2)
+    rollouts.control()
+    rollouts.apply("up", "pod/a,b", app="app:2", strategy=ONE)
+    scene.until_seen(any_patched(scene.image("app:2")), "the first is restarting")
+    aborted = scene.inplace("abort", "pod/a", "pod/b")
+    assert (aborted.code, aborted.stdout) == (0, "pod/a pod/b is back at its images before\n"), aborted
+    assert scene.on_image("app:1") == {"a", "b"}
+    assert scene.all("lease") == []
+    rollouts.until("up", "Aborted")
+    scene.check_same_pods()
+    scene.check_no_orphans()
+
+
 def test_undo_right_after_and_to_a_revision(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     rollouts.control()
@@ -306,6 +321,7 @@ def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollou
     scene.until(lambda: "no controller has seen it yet" in left.stderr, "it says why nothing moves", 60)
     left.send(signal.SIGINT)
     ended = left.wait()
+    assert f"look on with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
     assert (ended.code, "goes on in the cluster" in ended.stderr) == (130, True), ended
     rollouts.control()
     again = scene.upgrade("--controller", app="app:2")
@@ -399,7 +415,7 @@ def test_upgrade_leaves_it_to_the_controller_and_follows(scene: Scene, rollouts:
     left.send(signal.SIGINT)
     ended = left.wait()
     assert ended.code == 130, ended
-    assert "goes on in the cluster" in ended.stderr
+    assert f"goes on in the cluster; look on with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
     again = scene.upgrade("--controller", "--max-unavailable", "1", app="app:2")
     assert "does that already" in again.said
     assert again.report["outcome"] == "Succeeded"

@@ -24,6 +24,7 @@ VERSION: Json = {
     "platform": "linux/amd64",
 }
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+OPENAPI = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 SUBRESOURCE_VERBS = ("get", "patch", "update")
 
 
@@ -52,6 +53,8 @@ def discovered(path: str, accept: str, served: Served) -> tuple[bytes, str] | No
             return _resources(served, "", "v1"), "application/json"
         case ["apis", group, version] if any((kind.group, kind.version) == (group, version) for kind in served):
             return _resources(served, group, version), "application/json"
+        case ["openapi", "v2"]:
+            return b"", OPENAPI  # in protobuf that is a document which describes nothing, so kubectl has nothing to validate by
         case ["openapi" | "logs" | "metrics" | "", *_]:
             raise Refusal(404, "NotFound", "the server could not find the requested resource", {})
     return None

@@ -106,6 +106,9 @@ def _bare() -> Observed:
 
 def test_bare_pods_have_no_revisions() -> None:
     assert isinstance(aim(_bare(), "pod/web-a", None, 1), Refusal)
+    found = aim(_bare(), "pod/web-a", None, None)
+    why = "nothing is kept of a bare pod's run once it has ended: say the images, with `upgrade`"
+    assert found == Refusal(f"pod/web-a cannot be undone: {why}")
 
 
 def test_options_are_those_of_the_run_before_but_in_one_step() -> None:

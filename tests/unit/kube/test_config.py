@@ -80,6 +80,19 @@ def test_a_server_alone_is_enough() -> None:
     assert opened(environ={"KUBECONFIG": "/nowhere"}, server="https://s.example", token=TOKEN).host == "https://s.example"
 
 
+@pytest.mark.parametrize("server", ["ftp://x", "host:6443", "://x", "https://host:port", "https://a b"])
+def test_what_is_no_address_is_told_before_it_is_asked(tmp_path: Path, server: str) -> None:
+    """From a file, too."""
+    wrong = kubeconfig(tmp_path / "config")
+    wrong.write_text(wrong.read_text().replace("https://one.example", server))
+    assert failure(wrong) == failure(server=server) == f"{server!r} is no API server address: write it like https://host:6443"
+
+
+@pytest.mark.parametrize("server", ["https://host:6443", "http://127.0.0.1:8001", "https://[::1]:6443/k8s/clusters/c-1"])
+def test_addresses(server: str) -> None:
+    assert opened(server=server).host == server
+
+
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
     assert failure(tmp_path / "none") == f"kubeconfig {tmp_path / 'none'}: no such file"
 

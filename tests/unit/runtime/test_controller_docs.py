@@ -9,6 +9,8 @@ from typing import get_args
 import msgspec
 from prometheus_client import ProcessCollector
 
+from inplace.cli.controller import controller
+from inplace.cli.options import CONNECTION
 from inplace.runtime.config import Settings, parse_settings
 from inplace.runtime.metrics import Metrics
 from inplace.runtime.telling import Reason
@@ -32,6 +34,14 @@ def test_every_metric_is_described_with_its_labels() -> None:
 
 def test_every_reason_is_described() -> None:
     assert sorted(row[0] for row in rows("Events")) == sorted(get_args(Reason))
+
+
+def test_every_flag_is_described() -> None:
+    """But those of the connection, which all commands have."""
+    of_all = [["--debug"], *(list(flags) for _, flags, _ in CONNECTION)]
+    told = " ".join(cell for row in rows("Flags and file") for cell in row)
+    own = [option.opts for option in controller.params if option.opts not in of_all]
+    assert [names for names in own if not any(re.search(rf"(?<![\w-]){name}\b", told) for name in names)] == []
 
 
 def test_every_field_is_described_and_the_example_is_right() -> None:

@@ -84,6 +84,31 @@ def test_a_living_holder_refuses_a_newcomer_by_name_and_nothing_is_written() -> 
     assert all(body["spec"].keys() == {"renewTime"} for _, _, body in server.writes[before:])
 
 
+@pytest.mark.parametrize(
+    ("target", "who", "says"),
+    [
+        (TARGET, "host-7", "deploy/web is being upgraded by host-7: wait for it, or `inplace pause deploy/web -n shop`"),
+        (
+            TargetRef("Pods", "shop", selector="app in (a,b)"),
+            "host-7",
+            "wait for it, or `inplace pause pods -l 'app in (a,b)' -n shop`",
+        ),
+        (TARGET, "controller/sys/inplace/x", "wait for its end, or go back first: `inplace abort deploy/web -n shop`"),
+    ],
+    ids=["a command", "of bare pods", "a controller, which holds on to what it has paused"],
+)
+def test_who_is_refused_learns_what_helps(target: TargetRef, who: str, says: str) -> None:
+    server, clock = Server(), FakeClock()
+    leader = "/apis/coordination.k8s.io/v1/namespaces/sys/leases/inplace"
+    server.put(leader, {"metadata": {"name": "inplace", "namespace": "sys"}, "spec": {"holderIdentity": "x"}})
+    first = Lock(api(server, clock), target, None, who)
+    first.acquire(None, RUN_ONE)
+    meanwhile(clock, first.renew)
+    with pytest.raises(Held) as caught:
+        Lock(api(server, clock), target, None, "you").wait_until_free(silent)
+    assert str(caught.value).endswith(says)
+
+
 def test_a_dead_holder_is_taken_over_after_the_lease_time_whatever_its_renew_time_says() -> None:
     server, clock = Server(), FakeClock()
     acquired(server, clock, "dead")

@@ -111,6 +111,9 @@ def test_discovery_has_both_forms(served: Served) -> None:
         names = [resource["name"] for resource in wire.send("GET", "/apis/apps/v1")[1]["resources"]]
         assert "deployments/scale" in names
         assert wire.send("GET", "/openapi/v3")[0] == 404
+        wire.connection.request("GET", "/openapi/v2?timeout=32s")
+        answer = wire.connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b""), "kubectl applies without schemas"
 
 
 def test_bodies_may_be_chunked_or_yaml_or_kubectls_protobuf(served: Served) -> None:
