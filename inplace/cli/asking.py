@@ -1,7 +1,8 @@
 """Asks the holder of a run for something, and waits for what becomes of it.
 
 A request is an annotation on the Lease, which a living holder obeys and removes. Whether it lives is told by its Lease changing
-within 15 s, never by the age of a timestamp.
+within 15 s, never by the age of a timestamp. A controller has let go of a run of its own that failed: it is asked by the same
+annotation on the InPlaceRollout, and takes the Lease again.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import msgspec
 from inplace.cli import out
 from inplace.cli.exits import Code, Ended
 from inplace.cli.world import Cluster
-from inplace.kube.errors import NotFound
-from inplace.kube.resources import LEASES
+from inplace.kube.errors import Forbidden, NotFound
+from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES
 from inplace.kube.seam import MERGE
 from inplace.model.names import REQUEST, TargetRef
 from inplace.model.policy import Lease
+from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, Verb, lease_name
 from inplace.runtime.lock import LEASE_SECONDS, pulse_of, request_of, run_of
 from inplace.runtime.session import Refused
@@ -73,7 +75,7 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
     """Raises `Refused` where there is no run."""
     lease, run = open_run(cluster, target, verb)
     if not lease.spec.holder_identity:
-        return NoHolder(run)
+        return _ask_controller(cluster, target, run, verb, until_it_ends=until_it_ends) or NoHolder(run)
     with suppress(NotFound):
         body = {"metadata": {"annotations": {REQUEST: verb}}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
@@ -83,6 +85,47 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
         return _answer(cluster, target, lease, run, until_it_ends=until_it_ends)
     except KeyboardInterrupt:
         raise Ended(f"interrupted; {holder} stays asked to {verb} {target}", Code.INTERRUPTED) from None
+
+
+def _ask_controller(cluster: Cluster, target: TargetRef, run: Run, verb: Verb, *, until_it_ends: bool) -> Answer | None:
+    """None: the run is no InPlaceRollout's, or no controller takes the request."""
+    rollout = _rollout_of(cluster, target, run) if verb != "pause" else None
+    if rollout is None or not _put(cluster, rollout, verb):
+        return None
+    name = f"inplacerollout/{rollout.metadata.name}"
+    out.note(f"asked {name} to {verb}")
+    clock = cluster.api.clock
+    ends_at = clock.monotonic() + LEASE_SECONDS
+    while clock.monotonic() < ends_at:
+        clock.sleep(LOOK_SECONDS)
+        lease, found = stored_run(cluster, target)
+        if lease is not None and found is not None and lease.spec.holder_identity:
+            return _answer(cluster, target, lease, found, until_it_ends=until_it_ends)
+        if found is None or (found.outcome, found.ended_at) != (run.outcome, run.ended_at):
+            return LetGo(found, run) if until_it_ends else Obeyed(name)  # it has ended again already
+    _put(cluster, rollout, None)
+    out.note(f"no controller answers for {name}")
+    return None
+
+
+def _rollout_of(cluster: Cluster, target: TargetRef, run: Run) -> InPlaceRollout | None:
+    """The one whose run that is, where there is one and we may look."""
+    try:
+        listed = cluster.api.list(INPLACE_ROLLOUTS, target.namespace).items
+    except (NotFound, Forbidden):
+        return None
+    alive = (each for each in listed if each.metadata.deletion_timestamp is None)
+    return next((each for each in alive if each.status.run_id == run.id), None)
+
+
+def _put(cluster: Cluster, rollout: InPlaceRollout, verb: Verb | None) -> bool:
+    """The request, or none any more. False: we may not, or it is gone."""
+    meta = rollout.metadata
+    try:
+        cluster.api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, {"metadata": {"annotations": {REQUEST: verb}}}, MERGE)
+    except (NotFound, Forbidden):
+        return False
+    return True
 
 
 def _answer(cluster: Cluster, target: TargetRef, lease: Lease, run: Run, *, until_it_ends: bool) -> Answer:

@@ -101,6 +101,8 @@ def images_before(observed: Observed, run: Run) -> dict[str, str]:
         case _:
             pass
     spec = template_spec(observed)
+    if isinstance(observed.target, PodsTarget):
+        spec = next((facts.pod.spec for facts in observed.pods if not facts.runs(run.images)), spec)
     return spec.images() if spec is not None else {}
 
 
@@ -126,6 +128,8 @@ def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
             return f"pod/{missing[0]} does not exist in namespace {run.target.namespace}"
         case PodsTarget() if not observed.pods:
             return f"no pods match {run.target.selector!r} in namespace {run.target.namespace}"
+        case PodsTarget() if not resuming:
+            return _mixed_pods(observed.pods, run)
         case DeploymentTarget() if not resuming:
             return _two_templates(observed.target, run)
         case StatefulSetTarget() | DaemonSetTarget() as target if not resuming:
@@ -146,6 +150,20 @@ def _pods_of_other_templates(observed: Observed, target: RevisionedTarget, run: 
         f"the template of {run.target} differs from its pods' revisions in more than images ({', '.join(changed[:5])}):"
         " roll that out first (kubectl delete pod, or its updateStrategy), then upgrade images in place"
     )
+
+
+def _mixed_pods(pods: Iterable[PodFacts], run: Run) -> str | None:
+    """A run knows one set of images that it can go back to, and must not give it to a pod that never ran it."""
+    behind = [facts for facts in pods if not facts.runs(run.images)]
+    for name in sorted(run.images):
+        by_image = {facts.images[name]: facts.pod.name for facts in reversed(behind) if name in facts.images}
+        if len(by_image) > 1:
+            told = ", ".join(f"pod/{pod} {image}" for image, pod in sorted(by_image.items())[:5])
+            return (
+                f"{run.target} run different images of container {name} ({told}), so that there would be no way back:"
+                " upgrade the pods of one image at a time"
+            )
+    return None
 
 
 def _two_revisions(observed: Observed, run: Run) -> str | None:

@@ -25,7 +25,7 @@ from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import BY
 from inplace.model.policy import Lease
-from inplace.model.rollout import InPlaceRollout
+from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.model.run import Run, Stop, Verb, lease_name
 from inplace.runtime import found as finding
 from inplace.runtime.driver import Abandoned, Driver, Frame
@@ -194,6 +194,9 @@ class Carrier:
         lease = shared.leases.named(target.namespace, lease_name(target))
         try:
             why_not = self._opener.why_not_yet(rollout, run, lease)
+            if why_not is not None and rollout.status.phase in OVER:
+                # A person goes on with it, in a terminal: how it ended before is what there is to say until that is over.
+                return Came(None, AGAIN_SECONDS)
             return self._begin(rollout, run, lease, asked) if why_not is None else self._stay(why_not)
         except finding.Refused as refused:
             return self._over(Refused("Refused", str(refused)))

@@ -223,9 +223,10 @@ class Controller:
         return _soonest(came.requeue_after, wait)
 
     def _is_over(self, rollout: InPlaceRollout) -> bool:
-        """Over, as the cluster says too, and not asked to go on; what was refused is judged again once it is edited."""
+        """Over, as the cluster says too, and not asked to go on; what was refused is judged again once it is edited. One that
+        failed may be going on again already, whatever its status says yet."""
         status = rollout.status
-        if status.phase not in OVER or request_of(rollout) is not None:
+        if status.phase not in OVER or request_of(rollout) is not None or self._is_left(rollout):
             return False
         return status.phase != "Refused" or status.observed_generation == rollout.metadata.generation
 
@@ -269,7 +270,7 @@ class Controller:
         return None
 
     def _is_left(self, rollout: InPlaceRollout) -> bool:
-        """Whether its run is there and not over, as whoever carried it out has left it."""
+        """Whether its run is there and not over, whoever carries it out, or has left it."""
         meta = rollout.metadata
         lease = lease_name(rollout.spec.target.ref(meta.namespace))
         with suppress(ValueError):

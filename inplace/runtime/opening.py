@@ -6,13 +6,14 @@ stands paused.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TypeGuard
 
 import msgspec
 
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
-from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting
+from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting, edited
 from inplace.kube.clock import stamp
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
@@ -74,7 +75,7 @@ class Opener:
         stored = readable(lease)
         own = stored if stored is not None and stored.id == run.id else None
         if own is not None and not _is_going_on(own):
-            return self._ended(lease, own, asked)
+            return self._ended(lease, own, rollout, asked)
         match self._decide(rollout, run, outlook, stored):
             case NothingToDo(message=message):
                 now = self._now()
@@ -94,12 +95,14 @@ class Opener:
             case resuming.NothingToDo():
                 raise AssertionError("an upgrade is always something")
 
-    def _ended(self, lease: Lease | None, stored: Run, asked: Verb | None) -> Answer:
-        """The rollout's own run ended. One that failed may be gone on with, on request."""
+    def _ended(self, lease: Lease | None, stored: Run, rollout: InPlaceRollout, asked: Verb | None) -> Answer:
+        """The rollout's own run ended. One that failed may be gone on with, on request, and as the rollout wants it now."""
         if stored.outcome in ENDS or asked not in ("resume", "promote", "abort"):
             return Stay(Ended(stored))
         match resuming.abort_dead(stored) if asked == "abort" else resuming.resume(stored):
             case resuming.Begin(run=run) | resuming.FinishFirst(run=run):
+                with suppress(ValueError):
+                    run = edited(run, rollout)
                 return Drive(lease, run)
             case _:
                 return Stay(Ended(stored))

@@ -8,9 +8,10 @@ import pytest
 
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed
-from tests.scenarios.manifests import GATE, pod, service
+from tests.scenarios.manifests import GATE, container, deployment, pod, service
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
+from tests.scenarios.stage import Running
 
 ONE = {"maxUnavailable": 1}
 
@@ -89,3 +90,53 @@ def test_what_was_done_to_its_run_meanwhile_is_shown_though_it_was_edited_too(sc
     generation = scene.get("ipr/up")["metadata"]["generation"]
     scene.until(lambda: rollouts.status("up")["observedGeneration"] == generation, "the edit is seen")
     assert rollouts.phase("up") == "Aborted"
+
+
+def failed(scene: Scene, rollouts: Rollouts) -> Running:
+    """A rollout whose first pod did not come back in time: its image is as good as any, once nobody is in a hurry."""
+    slow = container("app", scene.image("app:1"), boot=6)
+    scene.deploy(deployment("web", [slow], replicas=2), service("web"), count=2)
+    controller = rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE, restart={"timeoutSeconds": 1})
+    rollouts.until("up", "Failed")
+    scene.until(lambda: not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity"), "it lets go", 30)
+    rollouts.edit("up", restart={"timeoutSeconds": 300})
+    return controller
+
+
+@pytest.mark.parametrize(("verb", "phase", "ref"), [("resume", "Succeeded", "app:2"), ("abort", "Aborted", "app:1")])
+def test_a_failed_run_goes_on_or_back_where_it_belongs(
+    scene: Scene, rollouts: Rollouts, verb: str, phase: str, ref: str
+) -> None:
+    """The verb is passed to the controller, though it has let go of the run."""
+    failed(scene, rollouts)
+    asked = scene.inplace(verb, "deploy/web")
+    assert asked.code == 0, asked
+    assert f"asked inplacerollout/up to {verb}" in asked.stderr, asked
+    scene.until(lambda: rollouts.phase("up") == phase, f"it is {phase}")
+    scene.check_runs(2, app=ref)
+    scene.check_no_orphans()
+    scene.check_same_pods()
+
+
+def test_its_leader_dies_before_the_status_says_that_it_goes_on(scene: Scene, rollouts: Rollouts) -> None:
+    controller = failed(scene, rollouts)
+    rollouts.ask("up", "resume")
+    scene.until(lambda: scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity"), "it is taken up", 30)
+    controller.send(signal.SIGKILL)
+    controller.wait()
+    rollouts.control()
+    scene.until(lambda: rollouts.phase("up") == "Succeeded", "the next goes on")
+    scene.check_runs(2, app="app:2")
+    scene.check_no_orphans()
+
+
+def test_a_failed_run_goes_on_here_where_no_controller_answers(scene: Scene, rollouts: Rollouts) -> None:
+    """As the run was stored: the edit is for a controller."""
+    controller = failed(scene, rollouts)
+    controller.send(signal.SIGTERM)
+    controller.wait()
+    asked = scene.inplace("resume", "deploy/web")
+    assert "no controller answers for inplacerollout/up" in asked.stderr, asked
+    assert (asked.code, "RestartTimeout" in asked.stdout) == (1, True), asked
+    assert "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {})
