@@ -75,7 +75,10 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
     """Raises `Refused` where there is no run."""
     lease, run = open_run(cluster, target, verb)
     if not lease.spec.holder_identity:
-        return _ask_controller(cluster, target, run, verb, until_it_ends=until_it_ends) or NoHolder(run)
+        rollout = _rollout_of(cluster, target, run) if verb != "pause" else None
+        if rollout is None or not _put(cluster, rollout, verb):
+            return NoHolder(run)
+        return _ask_controller(cluster, target, run, verb, rollout, until_it_ends=until_it_ends)
     with suppress(NotFound):
         body = {"metadata": {"annotations": {REQUEST: verb}}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
@@ -87,25 +90,26 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
         raise Ended(f"interrupted; {holder} stays asked to {verb} {target}", Code.INTERRUPTED) from None
 
 
-def _ask_controller(cluster: Cluster, target: TargetRef, run: Run, verb: Verb, *, until_it_ends: bool) -> Answer | None:
-    """None: the run is no InPlaceRollout's, or no controller takes the request."""
-    rollout = _rollout_of(cluster, target, run) if verb != "pause" else None
-    if rollout is None or not _put(cluster, rollout, verb):
-        return None
-    name = f"inplacerollout/{rollout.metadata.name}"
+def _ask_controller(
+    cluster: Cluster, target: TargetRef, run: Run, verb: Verb, rollout: InPlaceRollout, *, until_it_ends: bool
+) -> Answer:
+    """Waits until it has taken up a run that it had let go of."""
+    name, clock = f"inplacerollout/{rollout.metadata.name}", cluster.api.clock
     out.note(f"asked {name} to {verb}")
-    clock = cluster.api.clock
     ends_at = clock.monotonic() + LEASE_SECONDS
-    while clock.monotonic() < ends_at:
-        clock.sleep(LOOK_SECONDS)
-        lease, found = stored_run(cluster, target)
-        if lease is not None and found is not None and lease.spec.holder_identity:
-            return _answer(cluster, target, lease, found, until_it_ends=until_it_ends)
-        if found is None or (found.outcome, found.ended_at) != (run.outcome, run.ended_at):
-            return LetGo(found, run) if until_it_ends else Obeyed(name)  # it has ended again already
+    try:
+        while clock.monotonic() < ends_at:
+            clock.sleep(LOOK_SECONDS)
+            lease, found = stored_run(cluster, target)
+            if lease is not None and found is not None and lease.spec.holder_identity:
+                return _answer(cluster, target, lease, found, until_it_ends=until_it_ends)
+            if found is None or (found.outcome, found.ended_at) != (run.outcome, run.ended_at):
+                return LetGo(found, run) if until_it_ends else Obeyed(name)  # it has ended again already
+    except KeyboardInterrupt:
+        raise Ended(f"interrupted; {name} stays asked to {verb}", Code.INTERRUPTED) from None
     _put(cluster, rollout, None)
     out.note(f"no controller answers for {name}")
-    return None
+    return NoHolder(run)
 
 
 def _rollout_of(cluster: Cluster, target: TargetRef, run: Run) -> InPlaceRollout | None:

@@ -194,8 +194,10 @@ class Carrier:
         lease = shared.leases.named(target.namespace, lease_name(target))
         try:
             why_not = self._opener.why_not_yet(rollout, run, lease)
-            if why_not is not None and rollout.status.phase in OVER:
-                # A person goes on with it, in a terminal: how it ended before is what there is to say until that is over.
+            if why_not is not None and rollout.status.phase in OVER and rollout.status.phase != "Refused":
+                # Such as a person who goes on with it in a terminal: until that is over, it stands as it ended before.
+                if asked is not None:
+                    self._ground.warned(rollout, f"asked to {asked}, but {why_not.message}")
                 return Came(None, AGAIN_SECONDS)
             return self._begin(rollout, run, lease, asked) if why_not is None else self._stay(why_not)
         except finding.Refused as refused:

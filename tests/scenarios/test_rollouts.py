@@ -435,6 +435,21 @@ def test_what_cannot_be_is_refused_in_words_and_nothing_is_written(scene: Scene,
     rollouts.check_conditions("no", "Stalled")
 
 
+def test_what_was_refused_is_judged_again_once_it_is_edited(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    scene.create(service("other", selector={"app": "web"}, publishNotReadyAddresses=True))
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE)
+    status = rollouts.until("up", "Refused")
+    assert "Service other" in status["message"], status
+    rollouts.edit("up", acceptUndrainable=["other"], paused=True)
+    scene.until(lambda: rollouts.phase("up") == "Waiting", "it waits as its spec says")
+    rollouts.edit("up", paused=False)
+    rollouts.until("up", "Succeeded")
+    scene.check_same_pods()
+    scene.check_no_orphans()
+
+
 def test_labels_flip_and_pods_are_added_while_a_run_goes_on(scene: Scene, rollouts: Rollouts) -> None:
     """One process, one decision for each gate: what the labels say in the end is what the gates are, and what a label closes
     stays closed through the restart."""
