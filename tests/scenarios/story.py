@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.recorder import Object
-from tests.recorder.log import RECORD, annotation, condition
+from tests.recorder.log import RECORD, annotation
 from tests.scenarios.facts import back, images_in, is_observed
 from tests.scenarios.manifests import daemonset, deployment, service, statefulset
 from tests.scenarios.scene import Scene
@@ -80,9 +80,8 @@ class Story:
         found = scene.get(self.kind.web)
         assert images_in(found["spec"]["template"]["spec"]) == {"app": image}
         assert self.kind.kept(found) == self.kept
-        for pod in scene.pods():
-            assert condition(pod, "Ready") == "True"
-            assert not annotation(pod, RECORD)
+        scene.until_all_serve()
+        assert not any(annotation(pod, RECORD) for pod in scene.pods())
         lease = scene.get(f"lease/{self.kind.lease}")
         assert not lease["spec"].get("holderIdentity")
         assert "inplace.dev/request" not in lease["metadata"]["annotations"]
