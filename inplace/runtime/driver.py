@@ -247,7 +247,7 @@ class Driver:
     def _refused(self, action: Action, error: ApiError) -> None:
         """Forget the plan, look again: after a moment that doubles, since the cache may be behind what refused us."""
         _, times = self._cooling.get(action.key, (0.0, 0))
-        wait = min(5.0, 0.1 * 2.0 ** min(times, 6)) * (1.0 + self._clock.jitter())
+        wait = rest_seconds(times) * (1.0 + self._clock.jitter())
         self._cooling[action.key] = (self._clock.monotonic() + wait, times + 1)
         if isinstance(action, TAKES_OUT) and _may_be_done(action, error):
             self._unanswered[action.key] = self._clock.monotonic() + UNANSWERED_SECONDS
@@ -313,6 +313,11 @@ class Driver:
     def _tell(self, observed: Observed, planned: Plan, now: float) -> None:
         since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}
         self._told(Frame(observed, planned, since, now, self._unstored or self._trouble))
+
+
+def rest_seconds(times: int) -> float:
+    """Before an action is tried again that was refused so often before, without jitter: it doubles, up to 5 s."""
+    return float(min(5.0, 0.1 * 2.0 ** min(times, 10)))
 
 
 def _may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:
