@@ -75,13 +75,13 @@ def _gone(cluster: Cluster, target: TargetRef, last: Run) -> Code:
     """The Lease went while its holder was asked, as that of bare pods does at the end: what they run now tells which end."""
     pods = overview(cluster.api, target).pods if target.kind == "Pods" else ()
 
-    def run(images: dict[str, str]) -> bool:
+    def all_run(images: dict[str, str]) -> bool:
         return bool(pods and images) and all(pod.images.get(name) == images[name] for pod in pods for name in images)
 
-    if run(last.from_images):
+    if all_run(last.from_images):
         out.data(f"{target} is back at its images before")
         return Code.DONE
-    if run(last.asked_images):
+    if all_run(last.asked_images):
         raise Ended(f"the run of {target} had already succeeded: nothing to abort", Code.FAILED)
     look = cluster.command("status", target)
     raise Ended(f"the Lease of {target} is gone, and its pods do not tell how its run ended; look with: {look}", Code.FAILED)

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from inplace.cli import out
 from inplace.cli.text import cut, images_text, plural, reason_of, safe
+from inplace.engine.cautions import gateless
 from inplace.engine.plan import PodView, Progress
-from inplace.engine.preflight import gateless
 from inplace.engine.stages import IN_FLIGHT
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration

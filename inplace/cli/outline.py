@@ -9,10 +9,11 @@ import msgspec
 from inplace.cli.text import images_text, plural
 from inplace.engine import target as workload
 from inplace.engine.budget import DisruptionRoom, order_of
+from inplace.engine.cautions import gateless
 from inplace.engine.observed import DeploymentTarget, Observed
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
-from inplace.engine.preflight import NoChange, Ready, gateless
+from inplace.engine.preflight import NoChange, Ready
 from inplace.engine.stages import Judged, judge, restarts
 from inplace.engine.steps import name_of, target_of
 from inplace.model.run import Run, Share, lease_name

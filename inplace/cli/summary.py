@@ -9,7 +9,7 @@ import msgspec
 
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
-from inplace.engine.preflight import how_to_add
+from inplace.engine.cautions import how_to_add
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
 from inplace.model.run import Run

@@ -14,6 +14,8 @@ from inplace.engine.observed import (
     ReplicaSetTarget,
     StatefulSetTarget,
 )
+from inplace.engine.templates import spec_of
+from inplace.model.pods import PodSpec
 from inplace.model.quantity import budget_of
 from inplace.model.run import Options, Run
 from inplace.model.workloads import DaemonSet, Deployment, ReplicaSet, StatefulSet, Workload
@@ -36,6 +38,14 @@ def workload_of(observed: Observed) -> Workload | None:
             return workload
         case PodsTarget():
             return None
+
+
+def template_spec(observed: Observed) -> PodSpec | None:
+    """The workload's pod template; for bare pods, the first pod's spec."""
+    found = workload_of(observed)
+    if found is not None:
+        return spec_of(found.spec.template)
+    return observed.pods[0].pod.spec if isinstance(observed.target, PodsTarget) and observed.pods else None
 
 
 def is_gone(observed: Observed) -> bool:

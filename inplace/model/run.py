@@ -185,6 +185,11 @@ class Run(Wire, frozen=True, kw_only=True):
         """Has work left, whether or not anybody does it now."""
         return self.outcome not in ENDS
 
+    @property
+    def is_under_way(self) -> bool:
+        """Somebody drives it, or holds it where it stands paused, or has died over it."""
+        return self.outcome in (None, "Paused")
+
 
 def decode_run(text: str) -> Run:
     """Raises ValueError with a line for a person."""

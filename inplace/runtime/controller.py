@@ -226,7 +226,7 @@ class Controller:
         """Over, as the cluster says too, and not asked to go on; what was refused is judged again once it is edited. One that
         failed may be going on again already, whatever its status says yet."""
         status = rollout.status
-        if status.phase not in OVER or request_of(rollout) is not None or self._is_left(rollout):
+        if status.phase not in OVER or request_of(rollout) is not None or self._has_run_under_way(rollout):
             return False
         return status.phase != "Refused" or status.observed_generation == rollout.metadata.generation
 
@@ -257,7 +257,7 @@ class Controller:
     def _delete(self, key: Key, rollout: InPlaceRollout) -> float | None:
         """Ends what goes on as the rollout says, also where it went on under the leader before us."""
         carrier = self._carrier(key, rollout)
-        if not carrier.run_id and self._is_left(rollout):
+        if not carrier.run_id and self._has_run_under_way(rollout):
             looked = carrier.step(rollout, None)
             if isinstance(looked.state, Waiting):
                 return _soonest(looked.requeue_after, self._tell(key, rollout, looked.state))
@@ -269,14 +269,13 @@ class Controller:
             self._let_go(rollout)
         return None
 
-    def _is_left(self, rollout: InPlaceRollout) -> bool:
-        """Whether its run is there and not over, whoever carries it out, or has left it."""
+    def _has_run_under_way(self, rollout: InPlaceRollout) -> bool:
+        """Whoever drives it, or has left it: as its target's Lease tells."""
         meta = rollout.metadata
         lease = lease_name(rollout.spec.target.ref(meta.namespace))
         with suppress(ValueError):
             run = run_of(self.shared(meta.namespace).leases.named(meta.namespace, lease))
-            is_own = run is not None and run.id in (rollout.status.run_id, run_id_of(rollout))
-            return is_own and run is not None and run.outcome in (None, "Paused")
+            return run is not None and run.id in (rollout.status.run_id, run_id_of(rollout)) and run.is_under_way
         return False
 
     def _let_go(self, rollout: InPlaceRollout) -> None:

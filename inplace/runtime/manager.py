@@ -133,8 +133,9 @@ def assembled(
     events = Events(api, identity, lambda result: metrics.events.labels(result).inc())
     teller = Teller(metrics, events)
     ref = LeaderRef(*leader.lease_ref, identity)
-    controller = Controller(api, namespaces, ref, leader, teller, size=settings.workers)
-    flow = api.replace(limiter=Limiter(api.clock, GATES_QPS, GATES_BURST))
+    fenced = api.replace(may_write=lambda: leader.is_safe)
+    controller = Controller(fenced, namespaces, ref, leader, teller, size=settings.workers)
+    flow = fenced.replace(limiter=Limiter(api.clock, GATES_QPS, GATES_BURST))
     gates = Gates(
         flow,
         settings.rules(),

@@ -7,7 +7,6 @@ stands paused.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TypeGuard
 
 import msgspec
 
@@ -61,11 +60,11 @@ class Opener:
         `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = readable(lease)
         is_own = stored is not None and stored.id == run.id
-        if is_own and not _is_going_on(stored):
+        if is_own and stored is not None and not stored.is_under_way:
             return None
         holder = self._holder(lease, stored, rollout)
-        if holder:
-            return busy(rollout, holder)
+        if holder:  # of a run of its own: it has begun, so it is not refused any more
+            return Waiting("TargetBusy", holder) if is_own else busy(rollout, holder)
         if rollout.spec.paused and not is_own:
             return Waiting("Paused", "spec.paused is true: the run has not begun")
         return None
@@ -74,7 +73,7 @@ class Opener:
         """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = readable(lease)
         own = stored if stored is not None and stored.id == run.id else None
-        if own is not None and not _is_going_on(own):
+        if own is not None and not own.is_under_way:
             return self._ended(lease, own, rollout, asked)
         match self._decide(rollout, run, outlook, stored):
             case NothingToDo(message=message):
@@ -134,7 +133,7 @@ class Opener:
 
     def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:
         """Who works on the target now, in words; empty: nobody. Raises `Held`."""
-        if _is_going_on(stored) and self._ground.is_going_on(stored.id, rollout):
+        if stored is not None and stored.is_under_way and self._ground.is_going_on(stored.id, rollout):
             return f"run {stored.id} of another InPlaceRollout is not over"
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder:
@@ -150,11 +149,6 @@ class Opener:
 
     def _now(self) -> str:
         return stamp(self._ground.api.clock.utcnow())
-
-
-def _is_going_on(stored: Run | None) -> TypeGuard[Run]:
-    """Paused or not."""
-    return stored is not None and stored.outcome in (None, "Paused")
 
 
 def busy(rollout: InPlaceRollout, why: str) -> Waiting | Refused:

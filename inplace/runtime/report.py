@@ -7,9 +7,9 @@ from statistics import median
 
 import msgspec
 
+from inplace.engine.cautions import gateless
 from inplace.engine.observed import PodFacts
 from inplace.engine.plan import Finished
-from inplace.engine.preflight import gateless
 from inplace.engine.repair import still_ours
 from inplace.engine.stages import Stage
 from inplace.model.record import Record

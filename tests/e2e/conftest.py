@@ -9,6 +9,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.e2e.command import Inplace
 from tests.scenarios.real import RealStage, real_stage
+from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
 
 
@@ -34,6 +35,11 @@ def inplace(stage: RealStage) -> Inplace:
 @pytest.fixture
 def scene(stage: RealStage) -> Scene:
     return Scene(stage)
+
+
+@pytest.fixture
+def rollouts(scene: Scene) -> Rollouts:
+    return Rollouts(scene)
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import signal
-import socket
 import time
 
 import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Background, Inplace
+from tests.e2e.http_of import free_port, get, metric
 from tests.e2e.proxy import Proxy
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_patched, back
@@ -20,35 +19,6 @@ from tests.scenarios.scene import Scene
 
 GATE, LABEL = "www.example.com/feature-1", "example"
 LEASE = "inplace-controller"
-
-
-@pytest.fixture
-def rollouts(scene: Scene) -> Rollouts:
-    return Rollouts(scene)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """0 while nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except OSError as error:
-        return 0, str(error)
-    finally:
-        connection.close()
-
-
-def metric(port: int, name: str) -> float:
-    lines = get(port, "/metrics")[1].splitlines()
-    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), -1.0)
 
 
 def start(inplace: Inplace, port: int) -> Background:

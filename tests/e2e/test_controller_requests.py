@@ -10,19 +10,14 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Background, Inplace
+from tests.e2e.http_of import free_port, metric
 from tests.e2e.proxy import Proxy
-from tests.e2e.test_controller import free_port, metric, start
 from tests.recorder import Object
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, back
 from tests.scenarios.manifests import GATE, deployment, service
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
-
-
-@pytest.fixture
-def rollouts(scene: Scene) -> Rollouts:
-    return Rollouts(scene)
 
 
 def until_it_leads(scene: Scene, controller: Background) -> None:
@@ -120,7 +115,7 @@ def test_at_rest_with_200_pods_it_writes_nothing_and_its_memory_is_flat(
     """For ten minutes, after a run of all of them."""
     port = free_port()
     scene.web(200)
-    until_it_leads(scene, start(inplace, port))
+    until_it_leads(scene, inplace.start("controller", "--listen", f"127.0.0.1:{port}"))
     rollouts.apply("up", app="app:2", strategy={"maxUnavailable": "20%"})
     rollouts.until("up", "Succeeded", 1200)
     scene.stage.let_pass(60)

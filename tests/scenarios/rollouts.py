@@ -11,7 +11,7 @@ import yaml
 
 from tests.recorder import Object
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Result, Running
+from tests.scenarios.stage import OnWrite, Result, Running
 
 CRD = Path(__file__).parents[2] / "deploy/crds/inplace.dev_inplacerollouts.yaml"
 PODS = "/api/v1/namespaces/inplace-system/pods"
@@ -31,12 +31,12 @@ class Rollouts:
         self.scene = scene
         self._install()
 
-    def control(self, *options: str) -> Running:
+    def control(self, *options: str, on_write: OnWrite | None = None) -> Running:
         """Until the test ends, and leading. Its own Lease is elsewhere, since it is renewed for ever."""
         if IN_CLUSTER:
             return InCluster(self.scene)
         lease = ("--lease-namespace", "default", "--lease-name", self.scene.ns, "--listen", "")
-        started = self.scene.stage.start("controller", *lease, *options)
+        started = self.scene.stage.start("controller", *lease, *options, on_write=on_write)
         self.scene.until(lambda: "leading" in started.stdout, f"the controller leads: {started.stdout}{started.stderr}", 60)
         return started
 

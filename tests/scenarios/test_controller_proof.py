@@ -17,11 +17,6 @@ pytestmark = pytest.mark.proof
 ONE = {"maxUnavailable": 1}
 
 
-@pytest.fixture
-def rollouts(scene: Scene) -> Rollouts:
-    return Rollouts(scene)
-
-
 def test_twenty_runs_at_once_over_a_hundred_pods(scene: Scene, rollouts: Rollouts) -> None:
     names = [f"web-{number}" for number in range(20)]
     for name in names:

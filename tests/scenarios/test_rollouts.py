@@ -17,11 +17,6 @@ from tests.scenarios.story import KINDS, Kind, Story
 ONE = {"maxUnavailable": 1}
 
 
-@pytest.fixture
-def rollouts(scene: Scene) -> Rollouts:
-    return Rollouts(scene)
-
-
 @pytest.mark.sampled
 @KINDS
 def test_each_kind_by_one_rollout(scene: Scene, rollouts: Rollouts, kind: Kind) -> None:
@@ -268,34 +263,6 @@ def test_the_rollout_is_deleted_in_the_middle(scene: Scene, rollouts: Rollouts, 
     scene.check_runs(3, app=ref or "app:2")
 
 
-def test_deleted_while_nobody_leads_it_is_ended_by_the_next(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(3)
-    first = rollouts.control()
-    rollouts.apply("up", app="app:2", strategy=ONE)
-    scene.until_seen(any_closed, "the first pod is closed")
-    first.send(signal.SIGKILL)
-    first.wait()
-    scene.delete("ipr/up")
-    assert scene.get("ipr/up")["metadata"]["deletionTimestamp"]
-    rollouts.control()
-    scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 120)
-    scene.check_no_orphans()
-    scene.check_same_pods()
-    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
-
-
-def test_a_lease_deleted_by_hand_does_not_leave_pods_closed(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(3)
-    rollouts.control()
-    rollouts.apply("up", app="app:2", strategy=ONE, drain={"settleSeconds": 3})
-    scene.until_seen(any_closed, "the first pod is closed")
-    scene.delete("lease/inplace-deployment-web")
-    scene.delete("ipr/up")
-    scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 120)
-    scene.check_no_orphans()
-    scene.check_same_pods()
-
-
 def test_a_pause_taken_back_before_it_came_about(scene: Scene, rollouts: Rollouts) -> None:
     """By an edit, and by a verb: while a pod that boots is waited for."""
     slow = container("app", scene.image("app:1"), boot=4)
@@ -335,59 +302,6 @@ def test_what_is_over_goes_when_its_time_has_come(scene: Scene, rollouts: Rollou
     rollouts.until("up", "Succeeded")
     scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 60)
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=1)
-
-
-def test_a_controller_is_killed_and_the_next_goes_on(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(3)
-    first = rollouts.control()
-    rollouts.apply("up", app="app:2", strategy=ONE)
-    scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
-    first.send(signal.SIGKILL)
-    first.wait()
-    run = scene.stored_run()
-    rollouts.control()
-    rollouts.until("up", "Succeeded")
-    assert scene.stored_run()["id"] == run["id"]
-    scene.check(upgraded=3, writes=None)
-    scene.check_same_pods()
-    scene.check_restarts(*[{"app": 1}] * 3)
-    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
-
-
-def test_repair_leaves_alone_what_a_living_controller_holds(scene: Scene, rollouts: Rollouts) -> None:
-    """It never renews the Leases of its runs, only its own."""
-    scene.web(2)
-    rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
-    rollouts.until("up", "Paused")
-    held = scene.get("lease/inplace-deployment-web")["spec"]
-    for words in (("repair",), ("repair", "deploy/web")):
-        repaired = scene.inplace(*words)
-        assert repaired.code == 0, repaired
-        assert f"{held['holderIdentity']} is at work: left alone" in repaired.stdout
-    assert scene.get("lease/inplace-deployment-web")["spec"] == held
-    rollouts.ask("up", "promote")
-    rollouts.until("up", "Succeeded")
-    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
-
-
-def test_restarted_it_lets_what_is_over_be_and_holds_what_is_paused(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(2)
-    first = rollouts.control()
-    rollouts.apply("done", app="app:2", strategy=ONE)
-    rollouts.until("done", "Succeeded")
-    rollouts.apply("half", app="app:3", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
-    rollouts.until("half", "Paused")
-    first.send(signal.SIGTERM)
-    first.wait()
-    writes = scene.witness.version()
-    rollouts.control()
-    scene.until(lambda: scene.inplace("promote", "deploy/web").code == 0, "the new one obeys", 60)
-    rollouts.until("half", "Succeeded")
-    assert rollouts.phase("done") == "Succeeded"
-    assert scene.witness.version() > writes
-    scene.check_consistent("app:3", {1: "app:1", 2: "app:2", 3: "app:3"}, replicas=2)
-    scene.check_same_pods()
 
 
 def test_many_at_once(scene: Scene, rollouts: Rollouts) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,20 +17,8 @@ ONE = {"maxUnavailable": 1}
 LEASE = "lease/inplace-deployment-web"
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    stage = VirtualStage("shop", tmp_path / "recorder.jsonl")
-    yield Scene(stage)
-    stage.close()
-
-
-@pytest.fixture
-def rollouts(scene: Scene) -> Rollouts:
-    return Rollouts(scene)
-
-
 class Lost:
-    """Requests that match never arrive, for `seconds` from the first one after `begin`."""
+    """Once it is on, requests that match never arrive, for `seconds` from the first one."""
 
     def __init__(self, scene: Scene, pattern: str, seconds: float) -> None:
         self._scene, self._pattern, self._seconds = scene, re.compile(pattern), seconds
@@ -50,12 +36,6 @@ class Lost:
             raise ConnectionFailed("lost")
 
 
-def control(scene: Scene, lost: Lost) -> None:
-    lease = ("--lease-namespace", "default", "--lease-name", scene.ns, "--listen", "")
-    started = scene.stage.start("controller", *lease, on_write=lost)
-    scene.until(lambda: "leading" in started.stdout, "the controller leads", 60)
-
-
 def holder(scene: Scene) -> str:
     return str(scene.get(LEASE)["spec"].get("holderIdentity") or "")
 
@@ -64,7 +44,7 @@ def test_a_lease_that_cannot_be_let_go_at_once_is_let_go_later(scene: Scene, rol
     scene.web(2)
     lost = Lost(scene, r'PATCH .*/leases/inplace-deployment-web .*"holderIdentity":null', seconds=10)
     lost.is_on = True
-    control(scene, lost)
+    rollouts.control(on_write=lost)
     rollouts.apply("up", app="app:2", strategy=ONE)
     rollouts.until("up", "Succeeded")
     assert lost.count > 1
@@ -78,7 +58,7 @@ def in_a_pause(scene: Scene, rollouts: Rollouts) -> Lost:
     """A run in a long pause, and from now on its Lease cannot be written for a few seconds."""
     scene.web(3)
     lost = Lost(scene, r"PATCH .*/leases/inplace-deployment-web ", seconds=5)
-    control(scene, lost)
+    rollouts.control(on_write=lost)
     steps = [{"pods": 1}, {"pause": {"seconds": 7200}}, {"pods": "100%"}]
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps})
     scene.until(lambda: rollouts.status("up").get("stepIndex") == 1, "it pauses")
@@ -117,7 +97,7 @@ def test_a_deletion_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts
 def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that those that go on are not kept waiting for their turn."""
     scene.web(3)
-    control(scene, Lost(scene, "nothing", 0))
+    rollouts.control()
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
     rollouts.until("up", "Paused")
     for number in range(20):

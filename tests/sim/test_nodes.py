@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.recorder import Object
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_patched, back, recorded
@@ -14,13 +9,6 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.virtual import VirtualStage
 
 HISTORY = {1: "app:1", 2: "app:2"}
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[VirtualStage]:
-    made = VirtualStage("shop", tmp_path / "recorder.jsonl")
-    yield made
-    made.close()
 
 
 def node_of(pod: Object) -> str:

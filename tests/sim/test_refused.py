@@ -4,8 +4,6 @@ cluster alone: there the refusal is of any request, from any moment to any other
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,13 +20,6 @@ WHY = "admission webhook policy.example denied the request: this image is not al
 DENIED = Response(
     status=403, body=b'{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"%s"}' % WHY.encode()
 )
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[VirtualStage]:
-    made = VirtualStage("shop", tmp_path / "recorder.jsonl")
-    yield made
-    made.close()
 
 
 def no_image(request: Request) -> Response | None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from inplace.kube.seam import Request, Response
 from inplace.runtime.lock import LeaderRef
 from tests.scenarios.scene import Scene
@@ -16,11 +12,6 @@ LEADER_PATH = "/apis/coordination.k8s.io/v1/namespaces/inplace-system/leases"
 FORBIDDEN = Response(
     status=403, body=b'{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"leases is forbidden"}'
 )
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> VirtualStage:
-    return VirtualStage("shop", tmp_path / "recorder.jsonl")
 
 
 def held_by_a_controller(stage: VirtualStage) -> Scene:

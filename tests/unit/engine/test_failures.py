@@ -1,17 +1,14 @@
 """When a pod has failed, what then becomes of the run, and what is left of its pods."""
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from inplace.engine.actions import OpenGate, PatchImages
 from inplace.engine.failures import roll_back, should_roll_back
-from inplace.engine.observed import Evidence, Observed, PodFacts
+from inplace.engine.observed import Evidence, PodFacts
 from inplace.engine.plan import Plan, Spec
-from inplace.engine.planner import plan
 from inplace.model.names import TargetRef
-from inplace.model.run import Commit, Failure, OnFailure, Options, Run, Stop
+from inplace.model.run import Commit, Failure, Options, Run, Stop
 from tests.builders import (
     NEW,
     NS,
@@ -24,7 +21,6 @@ from tests.builders import (
     of_deployment,
     of_revision,
     partition,
-    patched,
     pod,
     record,
     replica_set,
@@ -33,144 +29,9 @@ from tests.builders import (
     stateful_set,
     status,
 )
+from tests.unit.engine.flights import NOW, draining, options, others, planned, restarting
 
-NOW = 1000.0
 FAILED = Failure(pod="web-0", uid="uid-web-0", reason="DrainTimeout", message="m")
-
-
-def options(on_failure: OnFailure = "pause", **fields: Any) -> Options:
-    return Options(on_failure=on_failure, max_unavailable=1, **fields)
-
-
-def planned(view: Observed, r: Run | None = None, spec: Spec = SPEC, now: float = NOW) -> Plan:
-    return plan(view, spec, r or run(options()), now)
-
-
-def draining() -> PodFacts:
-    return in_service(pod("web-0", gate="False", record=record()))
-
-
-def restarting(waiting: str = "", id_: str = "c1", observed_: int = 2, **fields: Any) -> PodFacts:
-    shown = [status("app", id_, (OLD if id_ == "c1" else NEW)["app"], waiting=waiting)]
-    base = {"images": NEW, "ready": False, "gate": "False", "record": patched(), "generation": 2, "observed": observed_}
-    return in_service(pod("web-0", statuses=shown, **{**base, **fields}))
-
-
-def returning() -> PodFacts:
-    return in_service(pod("web-0", images=NEW, ready=False))
-
-
-def closed() -> PodFacts:
-    return in_service(pod("web-0", ready=False, gate="False", record=record()))
-
-
-def others(n: int = 2) -> list[PodFacts]:
-    return [in_service(pod(f"web-{i + 1}")) for i in range(n)]
-
-
-class TestDeadlines:
-    @pytest.mark.parametrize(
-        ("what", "timer", "seconds", "reason"),
-        [
-            (draining(), "drain", 60, "DrainTimeout"),
-            (restarting(), "restart", 300, "RestartTimeout"),
-            (returning(), "restart", 300, "RestartTimeout"),
-        ],
-    )
-    def test_a_pod_that_takes_too_long_has_failed(self, what: PodFacts, timer: str, seconds: int, reason: str) -> None:
-        began = {f"uid-web-0/{timer}": NOW - seconds}
-        early = planned(observed(what, *others(), timers=began), now=NOW - 1)
-        assert early.run.failures == ()
-        assert early.requeue_after == 1.0
-        (failure,) = planned(observed(what, *others(), timers=began)).run.failures
-        assert (failure.pod, failure.uid, failure.reason) == ("web-0", "uid-web-0", reason)
-        assert failure.message
-
-    def test_a_deadline_begins_when_the_plan_first_names_it(self) -> None:
-        made = planned(observed(draining(), *others()))
-        assert "uid-web-0/drain" in made.timers
-        assert made.requeue_after == 60.0
-
-    def test_min_ready_seconds_are_added(self) -> None:
-        made = planned(observed(restarting(), *others()), run(options(min_ready_seconds=45.0)))
-        assert made.requeue_after == 345.0
-
-    def test_the_wait_for_an_earlier_restart_has_one(self) -> None:
-        stuck = restarting(record=patched(to_images={"app": "x"}), images={"app": "x"})
-        view = observed(stuck, *others(), evidence=closed_evidence(stuck), timers={"uid-web-0/earlier": NOW - 300})
-        (failure,) = planned(view).run.failures
-        assert (failure.reason, failure.message) == ("RestartTimeout", "waiting for an earlier restart to end (for 5m)")
-
-    def test_an_image_that_the_api_server_does_not_take_has_one(self) -> None:
-        """However often it is tried, and whether or not a try is under way: then the pod is back in service."""
-        drained = closed()
-        view = observed(drained, *others(), evidence=closed_evidence(drained))
-        first = planned(view)
-        assert (first.run.failures, first.requeue_after) == ((), 300.0)
-        later = msgspec.structs.replace(view, timers=dict.fromkeys(first.timers, NOW))
-        trying = planned(msgspec.structs.replace(later, busy=frozenset({"uid-web-0"})), now=NOW + 299)
-        assert (trying.run.failures, trying.timers) == ((), first.timers)
-        late = planned(later, now=NOW + 300)
-        (failure,) = late.run.failures
-        assert failure.reason == "PatchTimeout"
-        assert failure.message == "waiting for the API server to take the image (for 5m)"
-        (action,) = late.actions
-        assert isinstance(action, OpenGate)
-
-    def test_a_pod_that_will_never_have_our_gate_is_told_at_once(self) -> None:
-        (failure,) = planned(observed(in_service(pod("web-0", gates=())), *others())).run.failures
-        assert failure.reason == "NoGate"
-
-    def test_a_record_that_cannot_be_read_is_told_at_once(self) -> None:
-        (failure,) = planned(observed(in_service(pod("web-0", record="garbage")), *others())).run.failures
-        assert failure.reason == "BadRecord"
-
-
-class TestWaitingForTheTemplate:
-    """A pod that an earlier run has closed is out of service while this one prepares the template."""
-
-    STS = TargetRef(kind="StatefulSet", namespace=NS, name="web")
-    OURS = partition(2**31 - 1)
-
-    def view(self, *, strategy: dict[str, Any], observed_: int = 1, **fields: Any) -> Observed:
-        pods = (of_revision("web-0", "web-1", ready=False, gate="False", record=record()), of_revision("web-1", "web-1"))
-        target = stateful_set(
-            OLD, revision(1), replicas=2, update="web-1", updated=2, strategy=strategy, generation=1, observed=observed_
-        )
-        return observed(*pods, target=target, evidence=closed_evidence(pods[0]), **fields)
-
-    def planned(self, view: Observed, now: float = NOW) -> Plan:
-        return planned(view, run(options(), target=self.STS, strategy=partition(0)), now=now)
-
-    def test_the_controller_has_five_minutes_for_each_of_its_answers(self) -> None:
-        view = self.view(strategy=self.OURS, observed_=0)
-        first = self.planned(view)
-        assert (first.actions, first.requeue_after) == ((), 300.0)
-        timers = {**dict.fromkeys(first.timers, NOW), "uid-web-0/template": NOW - 290}
-        late = self.planned(msgspec.structs.replace(view, timers=timers), NOW + 299)
-        assert (late.run.failures, late.actions) == ((), ())
-
-    def test_when_it_is_given_up_the_pod_is_reopened_first(self) -> None:
-        view = self.view(strategy=self.OURS, observed_=0)
-        timers = dict.fromkeys(self.planned(view).timers, NOW)
-        given_up = self.planned(msgspec.structs.replace(view, timers=timers), NOW + 300)
-        (action,) = given_up.actions
-        assert isinstance(action, OpenGate)
-        assert given_up.finished is None
-        opened = (of_revision("web-0", "web-1"), view.pods[1])
-        again = {name: since for name, since in timers.items() if name in given_up.timers}
-        ended = self.planned(msgspec.structs.replace(view, pods=opened, timers=again), NOW + 301)
-        assert ended.finished is not None
-        assert ended.finished.message == "gave up after 5 minutes: waiting for the StatefulSet controller to see the change"
-
-    def test_a_write_that_is_refused_for_good_does_not_keep_it_closed(self) -> None:
-        view = self.view(strategy=partition(0))
-        timers = dict.fromkeys(self.planned(view).timers, NOW)
-        late = self.planned(msgspec.structs.replace(view, timers=timers), NOW + 600)
-        (failure,) = late.run.failures
-        assert (failure.reason, failure.message) == ("TemplateTimeout", "waiting for the template (for 10m)")
-        (action,) = late.actions
-        assert isinstance(action, OpenGate)
 
 
 class TestEarlyFailures:

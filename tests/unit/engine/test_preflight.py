@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from inplace.engine.cautions import gateless
 from inplace.engine.observed import Observed, PodFacts
-from inplace.engine.preflight import NoChange, Ready, Refusal, gateless, owned_by, preflight
+from inplace.engine.preflight import NoChange, Ready, Refusal, owned_by, preflight
 from inplace.model.meta import OwnerReference
 from inplace.model.names import RECORD, TargetRef
 from inplace.model.pods import Container

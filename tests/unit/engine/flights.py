@@ -1,0 +1,41 @@
+"""Pods on their way through an upgrade, and the plan that is made for them, for tests of what may go wrong there."""
+
+from typing import Any
+
+from inplace.engine.observed import Observed, PodFacts
+from inplace.engine.plan import Plan, Spec
+from inplace.engine.planner import plan
+from inplace.model.run import OnFailure, Options, Run
+from tests.builders import NEW, OLD, SPEC, in_service, patched, pod, record, run, status
+
+NOW = 1000.0
+
+
+def options(on_failure: OnFailure = "pause", **fields: Any) -> Options:
+    return Options(on_failure=on_failure, max_unavailable=1, **fields)
+
+
+def planned(view: Observed, r: Run | None = None, spec: Spec = SPEC, now: float = NOW) -> Plan:
+    return plan(view, spec, r or run(options()), now)
+
+
+def draining() -> PodFacts:
+    return in_service(pod("web-0", gate="False", record=record()))
+
+
+def restarting(waiting: str = "", id_: str = "c1", observed_: int = 2, **fields: Any) -> PodFacts:
+    shown = [status("app", id_, (OLD if id_ == "c1" else NEW)["app"], waiting=waiting)]
+    base = {"images": NEW, "ready": False, "gate": "False", "record": patched(), "generation": 2, "observed": observed_}
+    return in_service(pod("web-0", statuses=shown, **{**base, **fields}))
+
+
+def returning() -> PodFacts:
+    return in_service(pod("web-0", images=NEW, ready=False))
+
+
+def closed() -> PodFacts:
+    return in_service(pod("web-0", ready=False, gate="False", record=record()))
+
+
+def others(n: int = 2) -> list[PodFacts]:
+    return [in_service(pod(f"web-{i + 1}")) for i in range(n)]
