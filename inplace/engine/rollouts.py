@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import ceil
+from typing import TypeGuard
 
 import msgspec
 
@@ -126,6 +127,11 @@ def run_of(rollout: InPlaceRollout, by: str) -> Run:
 def run_id_of(rollout: InPlaceRollout) -> str:
     """What its run is called, unless it has taken up one that was there."""
     return rollout.metadata.uid.replace("-", "")[:12]
+
+
+def is_run_of(run: Run | None, rollout: InPlaceRollout) -> TypeGuard[Run]:
+    """Its own, or one that it has taken up."""
+    return run is not None and run.id in (rollout.status.run_id, run_id_of(rollout))
 
 
 def options_of(spec: RolloutSpec) -> Options:

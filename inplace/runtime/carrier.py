@@ -211,7 +211,8 @@ class Carrier:
         outlook = Outlook(api, shared, run, finding.find(api, run.target), self._poke)
         try:
             if outlook.part.leases.named(run.target.namespace, lease_name(run.target)) != lease:
-                return Came(None, 0.0)  # it has changed while we asked: whether it may begin is looked at again
+                self._asked = asked
+                return Came(None, 0.0)  # it has changed while we looked: whether it may begin is judged again
             match self._opener.judge(rollout, run, outlook, lease, asked):
                 case Stay(state=state):
                     return self._stay(state)

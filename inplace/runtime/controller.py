@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, run_id_of, seen, status_of
+from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, is_run_of, run_id_of, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
 from inplace.kube.clock import stamp
@@ -275,7 +275,7 @@ class Controller:
         lease = lease_name(rollout.spec.target.ref(meta.namespace))
         with suppress(ValueError):
             run = run_of(self.shared(meta.namespace).leases.named(meta.namespace, lease))
-            return run is not None and run.id in (rollout.status.run_id, run_id_of(rollout)) and run.is_under_way
+            return is_run_of(run, rollout) and run.is_under_way
         return False
 
     def _let_go(self, rollout: InPlaceRollout) -> None:

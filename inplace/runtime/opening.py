@@ -12,7 +12,7 @@ import msgspec
 
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
-from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting, edited
+from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting, edited, is_run_of
 from inplace.kube.clock import stamp
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
@@ -59,8 +59,8 @@ class Opener:
         """What keeps it from being judged, told from the caches: many may wait for long beside those that go on. Raises
         `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = readable(lease)
-        is_own = stored is not None and stored.id == run.id
-        if is_own and stored is not None and not stored.is_under_way:
+        is_own = is_run_of(stored, rollout)
+        if stored is not None and stored.id == run.id and not stored.is_under_way:
             return None
         holder = self._holder(lease, stored, rollout)
         if holder:  # of a run of its own: it has begun, so it is not refused any more
@@ -72,17 +72,16 @@ class Opener:
     def judge(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, lease: Lease | None, asked: Verb | None) -> Answer:
         """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = readable(lease)
-        own = stored if stored is not None and stored.id == run.id else None
-        if own is not None and not own.is_under_way:
-            return self._ended(lease, own, rollout, asked)
+        if stored is not None and stored.id == run.id and not stored.is_under_way:
+            return self._ended(lease, stored, rollout, asked)
         match self._decide(rollout, run, outlook, stored):
             case NothingToDo(message=message):
                 now = self._now()
                 over = msgspec.structs.replace(run, outcome="Succeeded", message=message, started_at=now, ended_at=now)
                 return Stay(Ended(over))
-            case checking.Refusal(message=message) if own is not None:
+            case checking.Refusal(message=message) if is_run_of(stored, rollout) and stored.is_under_way:
                 # Begun under the leader before us: its pods may be closed, so it is not refused any more, but fails.
-                return Drive(lease, resuming.again(own), stop=Stop("Failed", message))
+                return Drive(lease, resuming.again(stored), stop=Stop("Failed", message))
             case checking.Refusal(message=message):
                 return Stay(Refused("Refused", message))
             case resuming.StillPaused(run=paused):

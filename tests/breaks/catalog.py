@@ -84,7 +84,7 @@ BREAKS = (
     Break(
         "refuse what has begun",
         "inplace/runtime/opening.py",
-        "case checking.Refusal(message=message) if own is not None:",
+        "case checking.Refusal(message=message) if is_run_of(stored, rollout) and stored.is_under_way:",
         "case checking.Refusal(message=message) if False:",
         ("tests/scenarios/test_leaders.py",),
     ),

@@ -48,6 +48,21 @@ def test_what_would_be_refused_now_fails_and_frees_its_pods(scene: Scene, rollou
     assert "finalizers" not in scene.get("ipr/up")["metadata"]
 
 
+def test_so_does_a_run_that_it_had_taken_up(scene: Scene, rollouts: Rollouts) -> None:
+    """Another rollout's, for the same images, which had failed."""
+    controller = failed(scene, rollouts)
+    rollouts.apply("next", app="app:2", strategy=ONE, drain={"settleSeconds": 5})
+    scene.until(lambda: rollouts.status("next").get("runID") == rollouts.status("up")["runID"], "it takes the run up")
+    scene.until(lambda: len(scene.on_image("app:2")) == 1 and any_closed(scene.witness.so_far()), "the second is closed")
+    controller.send(signal.SIGKILL)
+    controller.wait()
+    publishes_all(scene)
+    rollouts.control()
+    status = rollouts.until("next", "Failed")
+    assert "Service other" in status["message"], status
+    until_nothing_is_left(scene)
+
+
 def test_it_is_deleted_meanwhile(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(3)
     leader_dies(scene, rollouts)
