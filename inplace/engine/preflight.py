@@ -32,6 +32,7 @@ from inplace.engine.templatefirst import (
     newest_revision,
     revision_label,
     revision_of_pods,
+    unholdable,
 )
 from inplace.engine.templates import differences, images_of
 from inplace.model.meta import OwnerReference
@@ -120,8 +121,8 @@ def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
             return _mixed_pods(observed.pods, run)
         case DeploymentTarget() if not resuming:
             return _two_templates(observed.target, run)
-        case StatefulSetTarget() | DaemonSetTarget() as target if not resuming:
-            return _pods_of_other_templates(observed, target, run)
+        case StatefulSetTarget() | DaemonSetTarget() as target:
+            return unholdable(observed, run) or (None if resuming else _pods_of_other_templates(observed, target, run))
         case _:
             return None
 

@@ -29,6 +29,8 @@ from inplace.model.workloads import CONTROLLER_REVISION_HASH, ControllerRevision
 ABOVE_ALL = 2**31 - 1
 """A partition above any replica count (accepted by 1.36, measured)."""
 ON_DELETE: Mapping[str, Any] = {"type": "OnDelete"}
+HOLDABLE = ("RollingUpdate", "OnDelete")
+"""The types of update strategy under which pods can be held back."""
 
 
 def prepare(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
@@ -126,6 +128,22 @@ def held(run: Run, kind: WorkloadKind, partition: int) -> dict[str, Any]:
     if kind == "DaemonSet" or _is_on_delete(run):
         return dict(ON_DELETE) if kind == "DaemonSet" else own
     return {**own, "rollingUpdate": {**(own.get("rollingUpdate") or {}), "partition": partition}}
+
+
+def unholdable(observed: Observed, run: Run) -> str | None:
+    """Why the template must not be changed: under an update strategy that we do not know, such as a StatefulSet's `Recreate`
+    (1.37, alpha: KEP-3541), nothing says that pods can be held back, and a change may delete all of them."""
+    if not isinstance(observed.target, RevisionedTarget):
+        return None
+    workload, kind = _workload_of(observed.target)
+    strategies = [s for s in (workload.spec.update_strategy if workload is not None else {}, run.strategy) if s]
+    unknown = next((s["type"] for s in strategies if s.get("type", "RollingUpdate") not in HOLDABLE), None)
+    if unknown is None:
+        return None
+    return (
+        f"{run.target} has updateStrategy {unknown}, under which the {kind} controller may delete its pods once the template"
+        f" changes: set its type to {' or '.join(HOLDABLE)} first"
+    )
 
 
 def is_ours(strategy: Mapping[str, Any], run: Run, kind: WorkloadKind) -> bool:

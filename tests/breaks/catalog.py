@@ -166,4 +166,11 @@ BREAKS = (
         "                asked = None",
         ("tests/scenarios/test_leaders.py",),
     ),
+    Break(
+        "change a template that nothing holds back",
+        f"{ENGINE}/templatefirst.py",
+        'HOLDABLE = ("RollingUpdate", "OnDelete")',
+        'HOLDABLE = ("RollingUpdate", "OnDelete", "Recreate")',
+        ("tests/unit/engine/test_templatefirst.py",),
+    ),
 )

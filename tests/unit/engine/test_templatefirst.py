@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from inplace.engine.actions import PatchTemplate, SetStrategy
 from inplace.engine.acts import Act, Await, Broken, Done, Next, Prepared
 from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
+from inplace.engine.preflight import Refusal, preflight
 from inplace.engine.templatefirst import (
     ABOVE_ALL,
     ON_DELETE,
@@ -19,12 +21,13 @@ from inplace.engine.templatefirst import (
     is_ours,
     newest_revision,
     prepare,
+    unholdable,
     withdraw,
 )
 from inplace.model.names import TargetRef
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, StatefulSet
-from tests.builders import NEW, NS, OLD, daemon_set, observed, of_revision, partition, revision, run, stateful_set
+from tests.builders import LEASE, NEW, NS, OLD, daemon_set, observed, of_revision, partition, revision, run, stateful_set
 
 ROLLING: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
 BOTH = (revision(1), revision(2, NEW))
@@ -298,3 +301,20 @@ class TestStrategies:
         assert newest_revision(daemon_set(NEW, *BOTH)) is BOTH[1]
         assert newest_revision(daemon_set({"app": "repo/app:3"}, *BOTH)) is None
         assert newest_revision(DaemonSetTarget(None, ())) is None
+
+
+@pytest.mark.parametrize("kind", ["stateful set", "daemon set"])
+@pytest.mark.parametrize("resuming", [False, True])
+def test_a_strategy_that_holds_no_pod_back_is_refused_by_its_name(kind: str, resuming: bool) -> None:
+    """A StatefulSet's `Recreate` (1.37, alpha), and whatever comes after it: also as the strategy that a run has saved."""
+    recreate = {"type": "Recreate"}
+    make: Any = stateful_set if kind == "stateful set" else daemon_set
+    asked = sts() if kind == "stateful set" else ds()
+    verdict = preflight(observed(*old(0, 1, 2), target=make(strategy=recreate)), asked, LEASE, resuming)
+    assert isinstance(verdict, Refusal)
+    assert "has updateStrategy Recreate" in verdict.message
+    assert "set its type to RollingUpdate or OnDelete first" in verdict.message
+    has, keeps = observed(target=make()), observed(target=make(strategy=dict(ON_DELETE)))
+    assert unholdable(has, msgspec.structs.replace(asked, strategy=recreate)) is not None
+    assert unholdable(has, asked) is None
+    assert unholdable(keeps, asked) is None
