@@ -136,7 +136,11 @@ class Api:
         dry_run: bool = False,
     ) -> None:
         """With `uid` or `resource_version`: only exactly that object, else `Conflict`. `NotFound` where it is gone
-        already, which may have been our own lost answer."""
+        already, which may have been our own lost answer.
+
+        Everything is said in the body: beside a body the API server ignores the query of a DELETE, `dryRun` too (measured on
+        1.36.3 and 1.37.2).
+        """
         named = {"uid": uid, "resourceVersion": resource_version}
         preconditions = {key: value for key, value in named.items() if value}
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
@@ -144,12 +148,9 @@ class Api:
             options["preconditions"] = preconditions
         if propagation:
             options["propagationPolicy"] = propagation
-        request = Request(
-            method="DELETE",
-            path=resource.path(namespace, name),
-            query=(("dryRun", "All"),) if dry_run else (),
-            body=msgspec.json.encode(options),
-        )
+        if dry_run:
+            options["dryRun"] = ["All"]
+        request = Request(method="DELETE", path=resource.path(namespace, name), body=msgspec.json.encode(options))
         self._send(request, resource.plural)
 
     def raw(self, request: Request, *, retries: bool = True) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -28,6 +28,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     content_type: str = JSON
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the API server persists nothing of it. A DELETE with a body says so there: its query counts for nothing."""
+        if self.method == "DELETE" and self.body:
+            return msgspec.json.decode(self.body, type=dict[str, Any]).get("dryRun") == ["All"]
+        return ("dryRun", "All") in self.query
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

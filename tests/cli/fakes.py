@@ -136,7 +136,7 @@ class FakeServer:
             return _ok(json.loads(request.body or b""), 201)
         if name not in held:
             return _refusal(404, f"{plural} {name!r} not found", "NotFound")
-        if request.method == "PATCH" and request.content_type == MERGE and "dryRun" not in dict(request.query):
+        if request.method == "PATCH" and request.content_type == MERGE and not request.is_dry_run:
             _merge(held[name], json.loads(request.body or b""))
         return _ok(held[name])
 

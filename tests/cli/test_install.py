@@ -176,7 +176,7 @@ def test_templates_with_the_gate_are_named(command: Command, server: FakeServer)
     assert ran.code == 0
     assert f"warning: the template of deploy/web in {NS} carries the gate inplace.dev/ready" in ran.stderr
     assert "every new one (a scale-up, an eviction, a rollout) stays out of service" in ran.stderr
-    assert all(("dryRun", "All") in request.query for request in server.writes)
+    assert all(request.is_dry_run for request in server.writes)
     assert all(line.endswith(" (server dry run)") for line in ran.stdout.splitlines())
 
 

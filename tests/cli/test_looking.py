@@ -150,7 +150,7 @@ def test_a_server_dry_run_sends_each_kind_of_write_once(command: Command, server
     ran = command("upgrade", *PLAN[1:], "--dry-run", "server")
     assert ran.code == 0, ran.stderr
     assert ran.stdout.startswith("deploy/web in default: 3 of 3 pods would be restarted in place (server dry run)\n")
-    assert all(("dryRun", "All") in request.query for request in server.writes)
+    assert all(request.is_dry_run for request in server.writes)
     assert [(r.method, r.path.split(f"/{NS}/")[1]) for r in server.writes] == [
         ("PATCH", "pods/web-a/status"),
         ("PATCH", "pods/web-a"),

@@ -270,7 +270,7 @@ class TestUndo:
         ran = command("undo", "deploy/web", "--dry-run", "server")
         assert ran.code == 0, ran.stderr
         assert len(server.writes) == 7
-        assert all(("dryRun", "All") in request.query for request in server.writes)
+        assert all(request.is_dry_run for request in server.writes)
 
     def test_a_dry_run_is_refused_where_the_undo_would_be(self, command: Command, server: FakeServer) -> None:
         web(server)

@@ -12,6 +12,8 @@ from tests.scenarios.real import RealStage, real_stage
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,6 +42,13 @@ def scene(stage: RealStage) -> Scene:
 @pytest.fixture
 def rollouts(scene: Scene) -> Rollouts:
     return Rollouts(scene)
+
+
+@pytest.fixture
+def definition(cluster: Cluster) -> None:
+    """The CustomResourceDefinition, which stays: others use it, too."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(DEPLOY / "crds"))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/inplacerollouts.inplace.dev", "--timeout=60s")
 
 
 @pytest.fixture(scope="session")

@@ -56,13 +56,6 @@ NAMED = (LEADER,)
 
 
 @pytest.fixture
-def definition(cluster: Cluster) -> None:
-    """The CustomResourceDefinition, which stays: others use it, too."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(DEPLOY / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/inplacerollouts.inplace.dev", "--timeout=60s")
-
-
-@pytest.fixture
 def everywhere(cluster: Cluster, inplace: Inplace) -> Iterator[None]:
     """Installed for all namespaces, without a controller that runs."""
     ended = inplace("install", "--image", f"{cluster.registry}/inplace:missing")

@@ -165,3 +165,13 @@ def test_a_dry_run_changes_nothing(scene: Scene) -> None:
     with pytest.raises(Refused) as refused:
         scene.patch("pod/a", {"metadata": {"uid": "other"}}, dryRun="All")
     assert refused.value.code == 422
+
+
+def test_a_delete_with_a_body_is_dry_only_by_the_body(scene: Scene) -> None:
+    before, path = one_pod(scene), scene.path("pod", "a")
+    scene.send("DELETE", path, dryRun="All")
+    scene.send("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]})
+    assert scene.get("pod/a") == before
+    scene.send("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1"}, dryRun="All")
+    gone = scene.find("pod/a")
+    assert gone is None or "deletionTimestamp" in gone["metadata"]

@@ -181,6 +181,14 @@ def test_a_delete_takes_exactly_the_object_meant() -> None:
     }
 
 
+def test_a_dry_delete_says_so_in_its_body_because_beside_one_the_query_counts_for_nothing() -> None:
+    api, transport = api_of(ok({"kind": "Status"}))
+    api.delete(PODS, "shop", "web", uid="u", dry_run=True)
+    (request,) = transport.requests
+    assert request.is_dry_run
+    assert json.loads(request.body or b"")["dryRun"] == ["All"]
+
+
 def test_every_attempt_is_reported() -> None:
     seen: list[Sent] = []
     api, _ = api_of(ConnectionFailed("lost"), refusal(503), ok(pod("web", 4)), on_request=seen.append)

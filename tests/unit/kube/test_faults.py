@@ -61,6 +61,8 @@ def test_what_counts_as_a_write(method: Method, path: str, body: object, *, coun
 
 def test_a_dry_run_persists_nothing() -> None:
     assert not is_counted(Request(method="PATCH", path=POD, query=(("dryRun", "All"),), body=b"{}"))
+    assert not is_counted(Request(method="DELETE", path=POD, body=b'{"dryRun":["All"]}'))
+    assert is_counted(Request(method="DELETE", path=POD, query=(("dryRun", "All"),), body=b"{}"))
 
 
 @pytest.mark.parametrize("text", ["", "7", "before", "before:0", "during:3", "after:-1"])

@@ -107,6 +107,21 @@ def test_dry_runs_answer_as_if_and_change_nothing(client: Client) -> None:
     assert client.refused("POST", "configmaps", {"metadata": {"name": "c"}}, dryRun="Some")[0] == 422
 
 
+def test_a_delete_with_a_body_is_dry_only_by_the_body(client: Client) -> None:
+    client.ok("DELETE", "pods/a", {"dryRun": ["All"]})
+    assert client.refused("DELETE", "pods/a", {"dryRun": ["Some"]})[0] == 422
+    assert "deletionTimestamp" not in client.get("pods/a")["metadata"]
+    client.ok("DELETE", "pods/a", {"kind": "DeleteOptions"}, dryRun="All")
+    assert "deletionTimestamp" in client.get("pods/a")["metadata"]
+
+
+def test_the_query_of_a_delete_counts_where_there_is_no_body(client: Client) -> None:
+    client.ok("DELETE", "pods/a", {"kind": "DeleteOptions"}, gracePeriodSeconds="7")
+    assert client.get("pods/a")["metadata"]["deletionGracePeriodSeconds"] == 30
+    client.ok("DELETE", "pods/a", gracePeriodSeconds="7")
+    assert client.get("pods/a")["metadata"]["deletionGracePeriodSeconds"] == 7
+
+
 def test_deletion_keeps_to_its_preconditions(client: Client) -> None:
     for preconditions in ({"uid": "x"}, {"resourceVersion": "1"}):
         code, message = client.refused("DELETE", "pods/a", {"preconditions": preconditions})

@@ -1,0 +1,1 @@
+"""The breaks, a module for each part of what is promised."""

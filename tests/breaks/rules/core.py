@@ -1,0 +1,159 @@
+"""Breaks of the main promises: the drain, the proof, the budget, the commit, the lock, the leader."""
+
+from __future__ import annotations
+
+from tests.breaks.edit import Break
+
+ENGINE = "inplace/engine"
+
+BREAKS = (
+    Break(
+        "skip the slice check",
+        f"{ENGINE}/drain.py",
+        '    return tuple(dict.fromkeys(e.service or "a Service" for e in facts.entries'
+        " if e.ready and e.service not in ignored))",
+        "    return ()",
+        ("tests/unit/engine/test_drain.py", "tests/unit/engine/test_evidence.py"),
+    ),
+    Break(
+        "drop the uid",
+        "inplace/runtime/executor.py",
+        'meta = {"uid": pod.uid, **({"resourceVersion": pod.resource_version} if version else {})}',
+        'meta = {**({"resourceVersion": pod.resource_version} if version else {})}',
+        ("tests/unit/runtime/test_executor.py",),
+    ),
+    Break(
+        "retry an open blindly",
+        "inplace/runtime/executor.py",
+        "retries=not version,",
+        "retries=True,",
+        ("tests/unit/runtime/test_executor.py",),
+    ),
+    Break(
+        "take a leader's Lease over too early",
+        "inplace/runtime/election.py",
+        "now - self._seen_at >= LEASE_SECONDS",
+        "now - self._seen_at >= 9.0",
+        ("tests/unit/runtime/test_election.py", "tests/properties/test_election.py"),
+    ),
+    Break(
+        "count a leader's renewal from its answer",
+        "inplace/runtime/election.py",
+        "self._renewed_at = self._said_at",
+        "self._renewed_at = self._clock.monotonic()",
+        ("tests/properties/test_election.py",),
+    ),
+    Break(
+        "keep gates without leading",
+        "inplace/runtime/gates.py",
+        "if self._fence is not None and not self._fence.is_safe:",
+        "if False:",
+        ("tests/unit/runtime/test_gate_rules.py",),
+    ),
+    Break(
+        "write without asking the fence again",
+        "inplace/kube/api.py",
+        'if self.may_write and request.method != "GET" and not self.may_write():',
+        "if False:",
+        ("tests/unit/kube/test_api.py", "tests/unit/runtime/test_manager.py"),
+    ),
+    Break(
+        "refuse what has begun",
+        "inplace/runtime/opening.py",
+        "case checking.Refusal(message=message) if is_run_of(stored, rollout) and stored.is_under_way:",
+        "case checking.Refusal(message=message) if False:",
+        ("tests/scenarios/test_leaders.py",),
+    ),
+    Break(
+        "percentages rounded up",
+        "inplace/model/quantity.py",
+        "max(1, total * percent // 100)",
+        "max(1, -(-total * percent // 100))",
+        ("tests/unit/model/test_quantity.py",),
+    ),
+    Break(
+        "unpause before updatedReplicas",
+        f"{ENGINE}/commit.py",
+        "    return status.replicas > 0 and status.updated_replicas == status.replicas",
+        "    return True",
+        ("tests/unit/engine/test_commit.py",),
+    ),
+    Break(
+        "ignore the older twin",
+        f"{ENGINE}/commit.py",
+        "if rs.metadata.uid != live.metadata.uid and same_template(rs.spec.template, wanted):",
+        "if False and same_template(rs.spec.template, wanted):",
+        ("tests/unit/engine/test_commit.py", "tests/scenarios/test_commit.py"),
+    ),
+    Break(
+        "no settled view",
+        f"{ENGINE}/starts.py",
+        "    if agrees_since is None:",
+        "    if agrees_since is None or clocks.now < agrees_since + SETTLED_VIEW_SECONDS:\n"
+        '        return ""\n    if agrees_since is None:',
+        ("tests/unit/engine/test_starts.py",),
+    ),
+    Break(
+        "open on imageID",
+        f"{ENGINE}/proof.py",
+        "not status.container_id or status.container_id == before.container_id:",
+        "not status.image_id or status.image_id == before.image_id:",
+        ("tests/unit/engine/test_proof.py",),
+    ),
+    Break(
+        "budget ignores unready pods",
+        f"{ENGINE}/budget.py",
+        "    unavailable = max(0, max(desired, living) - available)",
+        "    unavailable = in_flight",
+        ("tests/unit/engine/test_budget.py",),
+    ),
+    Break(
+        "resume forgets the record",
+        f"{ENGINE}/observed.py",
+        "return PodFacts(pod, record_of(pod), entries,",
+        "return PodFacts(pod, None, entries,",
+        ("tests/unit/engine/test_stages.py", "tests/sim/test_upgrades.py"),
+    ),
+    Break(
+        "give the strategy back before the controller counts every pod",
+        f"{ENGINE}/templatefirst.py",
+        "    if not run.spares_template and updated_of(workload) < goal(observed, run):",
+        "    if False:",
+        ("tests/unit/engine/test_templatefirst.py",),
+    ),
+    Break(
+        "lower the partition before the controller counts the pods",
+        f"{ENGINE}/templatefirst.py",
+        "if not stateful_set.is_observed or stateful_set.status.updated_replicas < labelled:",
+        "if not stateful_set.is_observed:",
+        ("tests/unit/engine/test_templatefirst.py",),
+    ),
+    Break(
+        "take another run's Lease for one's own under a controller",
+        "inplace/runtime/lock.py",
+        "return lease.spec.holder_identity == self.identity and run_id_in(lease) == run_id",
+        "return lease.spec.holder_identity == self.identity",
+        ("tests/unit/runtime/test_lock.py",),
+    ),
+    Break(
+        "forget what was asked of the leader before",
+        "inplace/runtime/carrier.py",
+        "                asked = request_of(lease) or asked",
+        "                asked = None",
+        ("tests/scenarios/test_leaders.py",),
+    ),
+    Break(
+        "change a template that nothing holds back",
+        f"{ENGINE}/templatefirst.py",
+        'HOLDABLE = ("RollingUpdate", "OnDelete")',
+        'HOLDABLE = ("RollingUpdate", "OnDelete", "Recreate")',
+        ("tests/unit/engine/test_templatefirst.py",),
+    ),
+    Break(
+        "say only in the query that a delete is a dry run",
+        "inplace/kube/api.py",
+        '            options["dryRun"] = ["All"]',
+        "            pass",
+        ("tests/unit/kube/test_api.py",),
+    ),
+)
