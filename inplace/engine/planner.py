@@ -8,26 +8,24 @@ view it says the same, and at the goal it says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from inplace.engine import acts, templatefirst
 from inplace.engine import commit as committing
 from inplace.engine import target as workload
-from inplace.engine.actions import Action, ListPods, ListSlices
-from inplace.engine.budget import is_available
+from inplace.engine.actions import ListPods, ListSlices
 from inplace.engine.clocks import PATIENCE_SECONDS, Clocks
 from inplace.engine.disturbances import give_way
 from inplace.engine.drain import ignored_services
 from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
 from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
-from inplace.engine.plan import Finished, Plan, PodView, Progress, Spec
-from inplace.engine.stages import IN_FLIGHT, Judged, Rules, gate_of, judge, reopen
+from inplace.engine.plan import Finished, Plan, Spec
+from inplace.engine.stages import Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import PAUSED_BY_STEPS, Barrier, describe, position
+from inplace.engine.view import View, is_ours
 from inplace.model.record import Record
-from inplace.model.run import ENDS, Failure, Run, Stop
+from inplace.model.run import ENDS, Run, Stop
 
 
 def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
@@ -43,8 +41,8 @@ def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
         worse = msgspec.structs.replace(run, failures=run.failures + failures)
         return plan(observed, spec, roll_back(worse) if should_roll_back(worse, spec) else worse, now)
     failed = frozenset(failure.uid for failure in run.failures)
-    in_flight = [j for j in judged if j.uid not in failed and _is_ours(j)]
-    return _go_on(_View(observed, spec, run, rules, judged, clocks, stop, failed, in_flight))
+    in_flight = [j for j in judged if j.uid not in failed and is_ours(j)]
+    return _go_on(View(observed, spec, run, rules, judged, clocks, stop, failed, in_flight))
 
 
 def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rules:
@@ -68,114 +66,7 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
     )
 
 
-class _View(msgspec.Struct):
-    """One plan in the making."""
-
-    observed: Observed
-    spec: Spec
-    run: Run
-    rules: Rules
-    judged: list[Judged]
-    clocks: Clocks
-    stop: Stop | None
-    failed: frozenset[str]
-    in_flight: list[Judged]
-
-    @property
-    def all_updated(self) -> bool:
-        """A pod that is being deleted is none of them: it counts when its place is taken."""
-        return self.missing == 0 and all(j.stage in ("Updated", "Kept", "Gone") for j in self.judged)
-
-    @property
-    def missing(self) -> int:
-        """How many pods are to be there and are not, or are too many. Nobody takes the place of a bare one that leaves."""
-        leaving = sum(j.stage == "Gone" for j in self.judged)
-        gone = leaving if isinstance(self.observed.target, PodsTarget) and leaving < len(self.judged) else 0
-        return workload.desired(self.observed) - gone - (len(self.judged) - leaving)
-
-    @property
-    def patience_seconds(self) -> float:
-        """Of waits without an option of their own: a pod that leaves may take its grace period."""
-        graces = (j.facts.pod.metadata.deletion_grace_period_seconds or 0 for j in self.judged if j.stage == "Gone")
-        return PATIENCE_SECONDS + max(graces, default=0)
-
-    def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
-        """Adds what the pods in flight need, and leaves out whatever is under way already."""
-        todo: dict[str, Action] = {}
-        for action in (*self._pod_actions(), *actions, *self._following()):
-            if action.key not in self.observed.busy:
-                todo.setdefault(action.key, action)
-        closing = started | self.observed.closing
-        failures = {failure.uid: failure for failure in self.run.failures}
-        pods = tuple(_shown(j, failures.get(j.uid), closing, self.run) for j in self.judged)
-        for pod in pods:
-            if pod.stage in IN_FLIGHT:
-                self.clocks.since(pod.timer)
-        return Plan(
-            run=self.run,
-            actions=tuple(todo.values()),
-            pods=pods,
-            progress=self._progress(waiting, step, closing),
-            requeue_after=self.clocks.requeue_after(),
-            timers=self.clocks.named,
-        )
-
-    def _pod_actions(self) -> list[Action]:
-        actions: list[Action] = []
-        needs_slices = False
-        for j in self.judged:
-            if j.uid in self.failed:
-                freeing = reopen(j, self.rules)
-                if freeing is not None:
-                    actions.append(freeing)
-                continue
-            if j.action is not None:
-                actions.append(j.action)
-            if j.look_again_at is not None:
-                self.clocks.at(j.look_again_at)
-            needs_slices = needs_slices or j.needs_slices
-        if needs_slices:
-            actions.extend(self._list_slices())
-        return actions
-
-    def following(self) -> acts.Act | acts.Await | None:
-        """What a StatefulSet's partition needs; nothing once somebody else has a hand in it."""
-        if self.stop is not None and self.stop.by_others:
-            return None
-        return templatefirst.follow(self.observed, self.run)
-
-    def _following(self) -> list[Action]:
-        match self.following():
-            case acts.Act(action=action):
-                return [action]
-            case _:
-                return []
-
-    def _list_slices(self) -> list[Action]:
-        """At most one read a second: one that still shows a pod as ready is asked again."""
-        last = self.observed.slices_listed_at
-        if last is None or self.clocks.now >= last + 1.0:
-            return [ListSlices()]
-        self.clocks.at(last + 1.0)
-        return []
-
-    def _progress(self, waiting: str, step: str, closing: frozenset[str]) -> Progress:
-        desired = workload.desired(self.observed)
-        available = sum(is_available(f, closing, self.rules.ignored) for f in self.observed.pods)
-        starting = sum(j.uid in closing and j.stage == "Pending" for j in self.judged)
-        return Progress(
-            desired=workload.goal(self.observed, self.run),
-            updated=sum(j.stage == "Updated" and j.uid not in self.failed for j in self.judged),
-            in_flight=len(self.in_flight) + starting,
-            unavailable=max(0, desired - available),
-            failed=len(self.failed),
-            step=step,
-            waiting=waiting,
-            ready=available,
-        )
-
-
-def _go_on(view: _View) -> Plan:
+def _go_on(view: View) -> Plan:
     run, observed = view.run, view.observed
     if view.stop is not None:
         if view.in_flight or observed.busy or observed.closing:
@@ -208,7 +99,7 @@ def _go_on(view: _View) -> Plan:
     return view.plan(starts.actions, starts.waiting, describe(run), starts.uids)
 
 
-def _prepare(view: _View) -> Plan | None:
+def _prepare(view: View) -> Plan | None:
     """Where the template goes first: one act or wait at a time until pods may be patched. None: they may."""
     target, run = view.observed.target, view.run
     if not isinstance(target, RevisionedTarget):
@@ -228,14 +119,14 @@ def _prepare(view: _View) -> Plan | None:
             return _end(view, Finished("Failed", other.reason if isinstance(other, acts.Broken) else str(other)))
 
 
-def _give_up(view: _View, timer: str, why: str) -> Plan:
+def _give_up(view: View, timer: str, why: str) -> Plan:
     """Ends as if told to stop: closed pods whose image waits for this are reopened first; `timer` goes on meanwhile."""
     told = msgspec.structs.replace(view.spec, stop=Stop("Failed", why))
     last = plan(view.observed, told, view.run, view.clocks.now)
     return msgspec.structs.replace(last, timers=last.timers | {timer})
 
 
-def _following_behind(view: _View) -> Plan | None:
+def _following_behind(view: View) -> Plan | None:
     """Before a run stops halfway its StatefulSet's partition is where its pods are; a controller that never says so is not
     waited for without end."""
     match view.following():
@@ -245,7 +136,7 @@ def _following_behind(view: _View) -> Plan | None:
     return None
 
 
-def _starts(view: _View, target: int) -> Starts:
+def _starts(view: View, target: int) -> Starts:
     starts = choose(view.observed, view.run, view.judged, view.rules, view.failed, target, view.clocks, view.spec)
     if starts.actions or starts.waiting:
         return starts
@@ -256,7 +147,7 @@ def _starts(view: _View, target: int) -> Starts:
     return starts
 
 
-def _stuck(view: _View, waiting: str) -> Plan | None:
+def _stuck(view: View, waiting: str) -> Plan | None:
     """Nothing moves and nothing may be started."""
     rest = [j for j in view.judged if j.uid not in view.failed and j.stage not in ("Updated", "Gone", "Kept")]
     if not rest and view.failed:
@@ -270,14 +161,14 @@ def _stuck(view: _View, waiting: str) -> Plan | None:
     return None
 
 
-def _is_lost(j: Judged, view: _View) -> bool:
+def _is_lost(j: Judged, view: View) -> bool:
     """A failed pod that will not come back by itself: it stays closed, or the kubelet says that it cannot run."""
     if j.uid not in view.failed or j.facts.is_ready:
         return False
     return j.trouble is not None or (isinstance(j.facts.record, Record) and reopen(j, view.rules) is None)
 
 
-def _commit(view: _View) -> Plan:
+def _commit(view: View) -> Plan:
     """Every pod is updated: one act or wait at a time until the workload is consistent."""
     run, observed, clocks = view.run, view.observed, view.clocks
     if run.commit is None:
@@ -307,12 +198,12 @@ def _commit(view: _View) -> Plan:
 _MOMENTS = ("replicaset", "end")
 
 
-def _list_pods(view: _View, moment: str) -> Plan:
+def _list_pods(view: View, moment: str) -> Plan:
     view.clocks.since(f"commit/{moment}")
     return view.plan([ListPods()], "listing the pods afresh", describe(view.run))
 
 
-def _listed_since(view: _View, moment: str) -> bool:
+def _listed_since(view: View, moment: str) -> bool:
     listed_at = view.observed.pods_listed_at
     return listed_at is not None and listed_at >= view.clocks.since(f"commit/{moment}")
 
@@ -330,7 +221,7 @@ def _verdict(run: Run) -> Finished:
     return Finished("Succeeded")
 
 
-def _finish_if_quiet(view: _View, finished: Finished) -> Plan:
+def _finish_if_quiet(view: View, finished: Finished) -> Plan:
     """Reopens what can be reopened first."""
     by_others = view.stop is not None and view.stop.by_others
     withdraw = give_way if by_others else templatefirst.withdraw
@@ -341,7 +232,7 @@ def _finish_if_quiet(view: _View, finished: Finished) -> Plan:
     return _end(view, finished)
 
 
-def _end(view: _View, finished: Finished) -> Plan:
+def _end(view: View, finished: Finished) -> Plan:
     last = view.plan(())
     return msgspec.structs.replace(_finish(view.run, finished), pods=last.pods, progress=last.progress)
 
@@ -351,23 +242,3 @@ def _finish(run: Run, finished: Finished) -> Plan:
     commit = None if finished.by_others else run.commit
     ended = msgspec.structs.replace(run, commit=commit, outcome=finished.outcome, message=finished.message)
     return Plan(run=ended, finished=finished)
-
-
-def _is_ours(judged: Judged) -> bool:
-    """In flight: carries our record, or has the new image and is not back yet."""
-    if isinstance(judged.facts.record, Record):
-        return judged.stage not in ("Gone", "Failed")
-    return judged.stage == "Returning"
-
-
-def _shown(judged: Judged, failure: Failure | None, closing: frozenset[str], run: Run) -> PodView:
-    pod = judged.facts.pod
-    image = ", ".join([judged.facts.images.get(name, "") for name in run.images])
-    stage, reason = judged.stage, judged.reason
-    if failure is not None:
-        stage, reason = "Failed", f"{failure.reason}: {failure.message}"
-    elif judged.stage == "Pending" and judged.uid in closing:
-        stage = "Closing"
-        if gate_of(pod, run.options.gate) == "Absent":
-            stage, reason = "Restarting", "patching the image; it has no gate and is not drained"
-    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, reason, image)

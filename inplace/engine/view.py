@@ -1,0 +1,145 @@
+"""One plan in the making: the judged pods, the clocks, and what becomes of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine import acts, templatefirst
+from inplace.engine import target as workload
+from inplace.engine.actions import Action, ListSlices
+from inplace.engine.budget import is_available
+from inplace.engine.clocks import PATIENCE_SECONDS, Clocks
+from inplace.engine.observed import Observed, PodsTarget
+from inplace.engine.plan import Plan, PodView, Progress, Spec
+from inplace.engine.stages import IN_FLIGHT, Judged, Rules, gate_of, reopen
+from inplace.model.record import Record
+from inplace.model.run import Failure, Run, Stop
+
+
+class View(msgspec.Struct):
+    """`failed`: uids of the pods that count no more. `in_flight`: those that are ours now."""
+
+    observed: Observed
+    spec: Spec
+    run: Run
+    rules: Rules
+    judged: list[Judged]
+    clocks: Clocks
+    stop: Stop | None
+    failed: frozenset[str]
+    in_flight: list[Judged]
+
+    @property
+    def all_updated(self) -> bool:
+        """A pod that is being deleted is none of them: it counts when its place is taken."""
+        return self.missing == 0 and all(j.stage in ("Updated", "Kept", "Gone") for j in self.judged)
+
+    @property
+    def missing(self) -> int:
+        """How many pods are to be there and are not, or are too many. Nobody takes the place of a bare one that leaves."""
+        leaving = sum(j.stage == "Gone" for j in self.judged)
+        gone = leaving if isinstance(self.observed.target, PodsTarget) and leaving < len(self.judged) else 0
+        return workload.desired(self.observed) - gone - (len(self.judged) - leaving)
+
+    @property
+    def patience_seconds(self) -> float:
+        """Of waits without an option of their own: a pod that leaves may take its grace period."""
+        graces = (j.facts.pod.metadata.deletion_grace_period_seconds or 0 for j in self.judged if j.stage == "Gone")
+        return PATIENCE_SECONDS + max(graces, default=0)
+
+    def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
+        """Adds what the pods in flight need, and leaves out whatever is under way already."""
+        todo: dict[str, Action] = {}
+        for action in (*self._pod_actions(), *actions, *self._following()):
+            if action.key not in self.observed.busy:
+                todo.setdefault(action.key, action)
+        closing = started | self.observed.closing
+        failures = {failure.uid: failure for failure in self.run.failures}
+        pods = tuple(_shown(j, failures.get(j.uid), closing, self.run) for j in self.judged)
+        for pod in pods:
+            if pod.stage in IN_FLIGHT:
+                self.clocks.since(pod.timer)
+        return Plan(
+            run=self.run,
+            actions=tuple(todo.values()),
+            pods=pods,
+            progress=self._progress(waiting, step, closing),
+            requeue_after=self.clocks.requeue_after(),
+            timers=self.clocks.named,
+        )
+
+    def _pod_actions(self) -> list[Action]:
+        actions: list[Action] = []
+        needs_slices = False
+        for j in self.judged:
+            if j.uid in self.failed:
+                freeing = reopen(j, self.rules)
+                if freeing is not None:
+                    actions.append(freeing)
+                continue
+            if j.action is not None:
+                actions.append(j.action)
+            if j.look_again_at is not None:
+                self.clocks.at(j.look_again_at)
+            needs_slices = needs_slices or j.needs_slices
+        if needs_slices:
+            actions.extend(self._list_slices())
+        return actions
+
+    def following(self) -> acts.Act | acts.Await | None:
+        """What a StatefulSet's partition needs; nothing once somebody else has a hand in it."""
+        if self.stop is not None and self.stop.by_others:
+            return None
+        return templatefirst.follow(self.observed, self.run)
+
+    def _following(self) -> list[Action]:
+        match self.following():
+            case acts.Act(action=action):
+                return [action]
+            case _:
+                return []
+
+    def _list_slices(self) -> list[Action]:
+        """At most one read a second: one that still shows a pod as ready is asked again."""
+        last = self.observed.slices_listed_at
+        if last is None or self.clocks.now >= last + 1.0:
+            return [ListSlices()]
+        self.clocks.at(last + 1.0)
+        return []
+
+    def _progress(self, waiting: str, step: str, closing: frozenset[str]) -> Progress:
+        desired = workload.desired(self.observed)
+        available = sum(is_available(f, closing, self.rules.ignored) for f in self.observed.pods)
+        starting = sum(j.uid in closing and j.stage == "Pending" for j in self.judged)
+        return Progress(
+            desired=workload.goal(self.observed, self.run),
+            updated=sum(j.stage == "Updated" and j.uid not in self.failed for j in self.judged),
+            in_flight=len(self.in_flight) + starting,
+            unavailable=max(0, desired - available),
+            failed=len(self.failed),
+            step=step,
+            waiting=waiting,
+            ready=available,
+        )
+
+
+def is_ours(judged: Judged) -> bool:
+    """In flight: carries our record, or has the new image and is not back yet."""
+    if isinstance(judged.facts.record, Record):
+        return judged.stage not in ("Gone", "Failed")
+    return judged.stage == "Returning"
+
+
+def _shown(judged: Judged, failure: Failure | None, closing: frozenset[str], run: Run) -> PodView:
+    pod = judged.facts.pod
+    image = ", ".join([judged.facts.images.get(name, "") for name in run.images])
+    stage, reason = judged.stage, judged.reason
+    if failure is not None:
+        stage, reason = "Failed", f"{failure.reason}: {failure.message}"
+    elif judged.stage == "Pending" and judged.uid in closing:
+        stage = "Closing"
+        if gate_of(pod, run.options.gate) == "Absent":
+            stage, reason = "Restarting", "patching the image; it has no gate and is not drained"
+    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, reason, image)
