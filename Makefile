@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli tests/scenarios)
 
-.PHONY: help install test e2e lint format bench proof thorough breaks manifests reference demo clean
+.PHONY: help install test e2e lint format bench proof matrix thorough breaks manifests reference demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: install ## measure
 proof: install ## long runs on a real Kubernetes (root; an hour or more)
 	$(PY) -m tests.cluster build
 	$(PY) -m pytest -m proof -n 3 --dist=worksteal -o timeout=1800 tests/scenarios tests/e2e $(EXTRA)
+
+matrix: install ## the e2e tests on every supported release of Kubernetes (root; two hours)
+	$(PY) -m tests.cluster.matrix
 
 thorough: install ## 2,000 random scenarios for each property, on the embedded cluster
 	INPLACE_HYPOTHESIS=thorough $(PY) -m pytest -n 2 -o timeout=3300 tests/properties $(EXTRA)

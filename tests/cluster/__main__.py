@@ -48,5 +48,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except ClusterError as error:
+    except (ClusterError, ValueError) as error:
         sys.exit(f"cluster: {error}")

@@ -8,10 +8,10 @@ import shutil
 import time
 from pathlib import Path
 
-from tests.cluster.paths import binaries, cache, write
+from tests.cluster.paths import binaries, cache, minor, release, write
 from tests.cluster.processes import ClusterError, run
 
-KUBERNETES, ETCD = "1.36.3", "3.6.16"
+ETCD = "3.6.16"
 COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 
 
@@ -37,7 +37,7 @@ def missing() -> list[str]:
 
 
 def prepare(module: str) -> Path:
-    folder = cache() / "src" / module
+    folder = cache() / "src" / (f"k8s-{release()}" if module == "k8s" else module)
     packages = [f"k8s.io/kubernetes/cmd/{c}" for c in COMMANDS] if module == "k8s" else ["go.etcd.io/etcd/server/v3"]
     requires = kubernetes_requirements() if module == "k8s" else f"require go.etcd.io/etcd/server/v3 v{ETCD}\n"
     write(folder / "go.mod", f"module test{module}\n\ngo 1.26.0\n\n{requires}")
@@ -49,18 +49,17 @@ def prepare(module: str) -> Path:
 
 def kubernetes_requirements() -> str:
     """k8s.io/kubernetes requires its staging modules as v0.0.0: replace each by its published version."""
-    described = json.loads(run("go", "mod", "download", "-json", f"k8s.io/kubernetes@v{KUBERNETES}", cwd=Path("/")))
+    described = json.loads(run("go", "mod", "download", "-json", f"k8s.io/kubernetes@v{release()}", cwd=Path("/")))
     staging = re.findall(r"^\s*(k8s\.io/\S+) => \./staging", Path(described["GoMod"]).read_text(), re.M)
-    version = "v0." + KUBERNETES.split(".", 1)[1]
+    version = "v0." + release().split(".", 1)[1]
     replaced = "".join(f"\t{s} => {s} {version}\n" for s in staging)
-    return f"godebug default=go1.26\n\nrequire k8s.io/kubernetes v{KUBERNETES}\n\nreplace (\n{replaced})\n"
+    return f"godebug default=go1.26\n\nrequire k8s.io/kubernetes v{release()}\n\nreplace (\n{replaced})\n"
 
 
 def compile_command(folder: Path, command: str) -> None:
     package = "go.etcd.io/etcd/server/v3" if command == "etcd" else f"k8s.io/kubernetes/cmd/{command}"
     version = "k8s.io/component-base/version"
-    major, minor, _ = KUBERNETES.split(".")
-    flags = f"-s -w -X {version}.gitVersion=v{KUBERNETES} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    flags = f"-s -w -X {version}.gitVersion=v{release()} -X {version}.gitMajor=1 -X {version}.gitMinor={minor()}"
     began = time.monotonic()
     target = binaries() / command
     part = target.with_suffix(".part")

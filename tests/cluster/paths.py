@@ -10,14 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RUN = Path("/run/inplace-test")
+RELEASE = "1.36.3"
+"""What the tests run on unless $K8S_VERSION names another one."""
 
 
 def cache() -> Path:
     return Path(os.environ.get("INPLACE_CLUSTER_CACHE") or Path.home() / ".cache" / "inplace-cluster")
 
 
+def release() -> str:
+    """The Kubernetes release of this process. Raises ValueError for what is none."""
+    wanted = os.environ.get("K8S_VERSION") or RELEASE
+    if not re.fullmatch(r"1\.\d+\.\d+", wanted):
+        raise ValueError(f"K8S_VERSION {wanted!r}: write a release such as {RELEASE}")
+    return wanted
+
+
+def minor() -> int:
+    return int(release().split(".")[1])
+
+
 def binaries() -> Path:
-    return cache() / "bin"
+    """Each release is built once, beside the others."""
+    return cache() / ("bin" if release() == RELEASE else f"bin-{release()}")
 
 
 def write(path: Path, text: str) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import Cluster
+from tests.cluster.paths import minor, release
 from tests.cluster.processes import ClusterError, born
 from tests.cluster.wait import eventually
 
@@ -32,7 +33,10 @@ def is_proof(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is `proof` takes too long for `-m e2e`; what is `at_rest` belongs to both."""
+    """What is `proof` takes too long for `-m e2e`; what is `at_rest` belongs to both; what needs a newer cluster is skipped."""
+    for item in items if is_wanted(config) else ():
+        if (newer := item.get_closest_marker("since")) and minor() < newer.args[0]:
+            item.add_marker(pytest.mark.skip(reason=f"needs Kubernetes 1.{newer.args[0]}, this is {release()}"))
     if is_proof(config):
         for item in items:
             if item.get_closest_marker("at_rest"):
