@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from inplace.cli import out
-from inplace.cli.text import reason_of
 from inplace.engine.plan import PodView
 from inplace.runtime.driver import Frame
 
@@ -47,7 +46,7 @@ class Lines:
         pass
 
     def _saw_pod(self, pod: PodView, frame: Frame) -> None:
-        before, reason = self._stages.get(pod.uid), reason_of(pod, frame.plan.run.failures)
+        before, reason = self._stages.get(pod.uid), pod.reason
         self._stages[pod.uid] = pod.stage
         if pod.stage == before:
             if pod.stage not in ("Pending", "Updated"):

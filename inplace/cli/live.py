@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from inplace.cli import out
-from inplace.cli.text import cut, images_text, plural, reason_of, safe
+from inplace.cli.text import cut, images_text, plural, safe
 from inplace.engine.cautions import gateless
 from inplace.engine.plan import PodView, Progress
 from inplace.engine.stages import IN_FLIGHT
@@ -160,7 +160,7 @@ def _cells(pod: PodView, frame: Frame, now: float, name_width: int) -> tuple[str
     seconds = f"{max(0.0, now - since):.0f}" if since is not None else ""
     images = ", ".join(image.rsplit("/", 1)[-1] for image in pod.image.split(", "))
     name, node = cut(safe(pod.name), name_width), cut(safe(pod.node), 20)
-    return (name, node, pod.stage, seconds, cut(safe(images), name_width - 10), safe(reason_of(pod, frame.plan.run.failures)))
+    return (name, node, pod.stage, seconds, cut(safe(images), name_width - 10), safe(pod.reason))
 
 
 def _line(text: str, style: str = "") -> Text:

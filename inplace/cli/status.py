@@ -71,6 +71,8 @@ def _about(state: RunState, run: Run) -> Iterator[str]:
         yield f"  request    {state.request} (not obeyed yet)"
     for failure in run.failures:
         yield f"  failed     pod/{failure.pod} {failure.reason}: {failure.message}"
+    if run.more_failed:
+        yield f"  failed     {plural(run.more_failed, 'more pod')}"
 
 
 def _renewed(state: RunState) -> str:

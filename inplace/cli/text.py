@@ -7,13 +7,6 @@ and every format character included, is shown escaped instead; what prints is le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from inplace.engine.plan import PodView
-    from inplace.model.run import Failure
-
 
 def safe(text: str) -> str:
     """One line, with nothing in it that a terminal would obey: `\\x1b` is shown as those four letters."""
@@ -36,9 +29,3 @@ def plural(count: int, noun: str) -> str:
 
 def images_text(images: dict[str, str]) -> str:
     return " ".join(f"{name}={image}" for name, image in sorted(images.items()))
-
-
-def reason_of(pod: PodView, failures: Sequence[Failure]) -> str:
-    """Why the pod is where it is: its failure, if it has one."""
-    failure = next((failure for failure in failures if failure.uid == pod.uid), None)
-    return f"{failure.reason}: {failure.message}" if failure is not None else pod.reason

@@ -13,7 +13,7 @@ from inplace.engine.plan import Spec
 from inplace.engine.stages import Judged, gate_of
 from inplace.model.pods import Pod
 from inplace.model.quantity import format_duration
-from inplace.model.run import Back, Failure, Run, Stop
+from inplace.model.run import Back, Failure, Run, Stop, shortened
 
 
 def new_failures(judged: Iterable[Judged], run: Run, clocks: Clocks) -> tuple[Failure, ...]:
@@ -60,7 +60,7 @@ _TIMEOUT_REASONS = {
 
 
 def _failure(pod: Pod, reason: str, message: str) -> Failure:
-    return Failure(pod=pod.name, uid=pod.uid, reason=reason, message=message)
+    return Failure(pod=pod.name, uid=pod.uid, reason=reason, message=shortened(message))
 
 
 def stop_of(observed: Observed, spec: Spec, run: Run, clocks: Clocks) -> Stop | None:
@@ -69,7 +69,7 @@ def stop_of(observed: Observed, spec: Spec, run: Run, clocks: Clocks) -> Stop | 
     if broken is not None:
         return Stop("Failed", broken.reason, by_others=True)
     if _too_many(run) and (run.options.on_failure != "continue" or run.rolling_back):
-        return Stop("Failed", _told(run.failures))
+        return Stop("Failed", _told(run))
     return spec.stop if run.commit is None else None
 
 
@@ -80,11 +80,11 @@ def should_roll_back(run: Run, spec: Spec) -> bool:
 
 
 def _too_many(run: Run) -> bool:
-    return len(run.failures) > run.options.max_failed
+    return run.failed_count > run.options.max_failed
 
 
 def roll_back(run: Run) -> Run:
-    return go_back(run, "Failure", f"rolled back, because {_told(run.failures)}")
+    return go_back(run, "Failure", f"rolled back, because {_told(run)}")
 
 
 def go_back(run: Run, why: Back, message: str) -> Run:
@@ -92,10 +92,11 @@ def go_back(run: Run, why: Back, message: str) -> Run:
     if run.back is not None:
         return msgspec.structs.replace(run, back=why, message=message)
     back = {name: run.from_images[name] for name in run.images if name in run.from_images}
-    return msgspec.structs.replace(run, back=why, wanted=run.images, images=back, revision="", failures=(), message=message)
+    anew = msgspec.structs.replace(run, revision="", failures=(), more_failed=0, message=message)
+    return msgspec.structs.replace(anew, back=why, wanted=run.images, images=back)
 
 
-def _told(failures: tuple[Failure, ...]) -> str:
-    first = failures[0]
-    more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+def _told(run: Run) -> str:
+    first, others = run.failures[0], run.failed_count - 1
+    more = f", and {others} more" if others else ""
     return f"pod/{first.pod} failed with {first.reason}: {first.message}{more}"

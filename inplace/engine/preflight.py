@@ -37,7 +37,11 @@ from inplace.engine.templatefirst import (
 from inplace.engine.templates import differences, images_of
 from inplace.model.meta import OwnerReference
 from inplace.model.record import BadRecord, Record
-from inplace.model.run import Run
+from inplace.model.run import Run, encode_run
+
+LARGEST_RUN_BYTES = 90 * 1024
+"""It may double on its way (images that were asked for and are gone back from), and has its history beside it, in an annotation
+of at most 256 KiB together."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -66,7 +70,7 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
         return NoChange()
     if problem is None and not resuming:
         problem = _two_revisions(observed, run)
-    problem = problem or _budget_problem(observed, run) or _service_problem(observed, run)
+    problem = problem or _budget_problem(observed, run) or _service_problem(observed, run) or _size_problem(run)
     if problem is not None:
         return Refusal(problem)
     ignored = ignored_services(observed.services, run.options.accept_undrainable)
@@ -295,4 +299,14 @@ def _service_problem(observed: Observed, run: Run) -> str | None:
     return (
         f"Service {bad.service} {bad.why}: {run.target} cannot be drained from it."
         f" If its clients can bear that, say --accept-undrainable {bad.service}"
+    )
+
+
+def _size_problem(run: Run) -> str | None:
+    size = len(encode_run(run).encode())
+    if size <= LARGEST_RUN_BYTES:
+        return None
+    return (
+        f"what is to be stored of the run of {run.target} is too large for a Lease ({size // 1024} of at most"
+        f" {LARGEST_RUN_BYTES // 1024} KiB): name fewer pods, or fewer containers, at a time"
     )

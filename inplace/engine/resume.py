@@ -156,6 +156,7 @@ def _again(run: Run, given: Mapping[str, Any]) -> Run:
         options=options,
         steps_passed=steps_passed,
         failures=(),
+        more_failed=0,
         revision="",
         outcome=None,
         message="" if not run.rolling_back else run.message,

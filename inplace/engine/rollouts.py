@@ -43,7 +43,7 @@ from inplace.model.rollout import (
     Strategy,
     Undo,
 )
-from inplace.model.run import OnFailure, Options, Outcome, Pause, Run, Share, Step, lease_name, steps_grow
+from inplace.model.run import OnFailure, Options, Outcome, Pause, Run, Share, Step, lease_name, shortened, steps_grow
 
 ON_FAILURE: Mapping[FailureAction, OnFailure] = {"Pause": "pause", "Rollback": "rollback", "Continue": "continue"}
 PHASE_OF: Mapping[Outcome, Phase] = {
@@ -271,7 +271,7 @@ def _of_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
         status,
         step="" if run.rolling_back else name_of(run.options.steps[here]),
         step_index=here,
-        failed=len(run.failures),
+        failed=run.failed_count,
         failures=tuple(failures),
         run_id=run.id,
         lease=lease_name(run.target),
@@ -370,4 +370,4 @@ def _condition(
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return shortened(text, LONGEST)

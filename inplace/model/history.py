@@ -8,10 +8,12 @@ from __future__ import annotations
 import msgspec
 
 from inplace.model.meta import Wire
-from inplace.model.run import Doing, Outcome, Run
+from inplace.model.run import Doing, Outcome, Run, shortened
 
 MOST = 10
-MESSAGE_LENGTH = 200
+LONGEST = 200
+LARGEST_BYTES = 64 * 1024
+"""Of the annotation, beside which the run must have room; the oldest go first."""
 
 
 class Past(Wire, frozen=True, kw_only=True):
@@ -35,11 +37,11 @@ def past_of(run: Run, made: tuple[int, ...]) -> Past:
         doing=run.doing,
         images=run.asked_images,
         from_images=run.from_images,
-        by=run.by,
+        by=shortened(run.by, LONGEST),
         started_at=run.started_at,
         ended_at=run.ended_at,
         outcome=run.outcome,
-        message=run.message[:MESSAGE_LENGTH],
+        message=shortened(run.message, LONGEST),
         made=made,
     )
 
@@ -55,4 +57,7 @@ def decode_history(text: str | None) -> tuple[Past, ...]:
 def remembered(text: str | None, past: Past) -> str:
     """The annotation with one entry for each run, the newest last."""
     others = [known for known in decode_history(text) if known.id != past.id]
-    return msgspec.json.encode([*others, past][-MOST:]).decode()
+    kept = [*others, past][-MOST:]
+    while len(kept) > 1 and len(msgspec.json.encode(kept)) > LARGEST_BYTES:
+        kept = kept[1:]
+    return msgspec.json.encode(kept).decode()

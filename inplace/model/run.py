@@ -115,6 +115,12 @@ class Commit(Wire, frozen=True, kw_only=True):
     """That ReplicaSet's revision before the commit."""
 
 
+MOST_FAILURES = 20
+"""So many are stored; of the others, how many there are."""
+LONGEST_MESSAGE = 500
+"""Of what a kubelet, an API server or a person says, as it is stored."""
+
+
 class Failure(Wire, frozen=True, kw_only=True):
     """A pod that could not be upgraded, and why; kept until the next start of the run."""
 
@@ -156,11 +162,18 @@ class Run(Wire, frozen=True, kw_only=True):
     """The value of `controller-revision-hash` that stands for the images, known once the template is patched."""
     commit: Commit | None = None
     failures: tuple[Failure, ...] = ()
+    """All, in the process that has met them; once stored, the first few."""
+    more_failed: int = 0
+    """Failures beyond those, of a run that was read from its Lease."""
     back: Back | None = None
     wanted: dict[str, str] | None = None
     """While rolling back: the images that were asked for."""
     outcome: Outcome | None = None
     message: str = ""
+
+    @property
+    def failed_count(self) -> int:
+        return len(self.failures) + self.more_failed
 
     @property
     def rolling_back(self) -> bool:
@@ -203,7 +216,21 @@ def decode_run(text: str) -> Run:
 
 
 def encode_run(run: Run) -> str:
-    return msgspec.json.encode(run).decode()
+    """As it is stored: small whatever the fleet, since a Lease bears no more than 256 KiB of annotations."""
+    kept = tuple(msgspec.structs.replace(f, message=shortened(f.message)) for f in run.failures[:MOST_FAILURES])
+    return msgspec.json.encode(
+        msgspec.structs.replace(
+            run,
+            by=shortened(run.by),
+            failures=kept,
+            more_failed=run.failed_count - len(kept),
+            message=shortened(run.message),
+        )
+    ).decode()
+
+
+def shortened(text: str, longest: int = LONGEST_MESSAGE) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def lease_name(target: TargetRef) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 
 import msgspec
@@ -100,7 +100,7 @@ class Tracker:
             seconds=round(last.now - self._started_at, 2),
             phases=self._phases(),
             failures=run.failures,
-            left=tuple(_left(f, run) for f in facts.values() if isinstance(f.record, Record)),
+            left=_left(run, facts.values()),
             undrained=gateless((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
             by_others=finished.by_others,
@@ -129,6 +129,6 @@ def _restarts(facts: PodFacts) -> int:
     return sum(s.restart_count for s in (status.container_statuses or ()) + (status.init_container_statuses or ()))
 
 
-def _left(facts: PodFacts, run: Run) -> str:
-    failure = next((f for f in run.failures if f.uid == facts.pod.uid), None)
-    return still_ours(facts) + (f" ({failure.reason})" if failure else "")
+def _left(run: Run, pods: Iterable[PodFacts]) -> tuple[str, ...]:
+    why = {failure.uid: f" ({failure.reason})" for failure in run.failures}
+    return tuple(still_ours(f) + why.get(f.uid, "") for f in pods if isinstance(f.record, Record))

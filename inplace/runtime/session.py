@@ -228,7 +228,7 @@ class Session:
             lock.acquire(lease, stored)
             return StillPaused(self._let_go(lock, stored, Finished(paused.outcome, paused.message)))
         self.ask_to_stop(paused)
-        return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=()), on_frame)
+        return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=(), more_failed=0), on_frame)
 
     def look(self, run: Run) -> Observed:
         """The snapshot that the run would be judged on. Raises `Refused`."""
@@ -239,7 +239,7 @@ class Session:
         Lease, whose holder is known to be dead."""
         lock, why = self._lock(), run.message or "made safe by `inplace repair`"
         self.ask_to_stop(Stop(run.outcome or "Interrupted", why))
-        again = msgspec.structs.replace(run, outcome=None, failures=())
+        again = msgspec.structs.replace(run, outcome=None, failures=(), more_failed=0)
         return self._drive(lock, seen, again, on_frame, dead_leases)
 
     def _lock(self) -> Lock:

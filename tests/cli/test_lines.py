@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 import pytest
 
 from inplace.cli.lines import Lines
-from inplace.model.run import Failure
-from tests.builders import run
 from tests.cli.frames import frame, view
 
 AT = datetime(2026, 1, 1, 12, 30, 5, tzinfo=UTC)
@@ -61,9 +59,8 @@ def test_what_the_run_waits_for_is_told_at_once(lines: Lines, capsys: pytest.Cap
 
 
 def test_a_failed_pod_is_told_with_its_failure(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
-    failure = Failure(pod="web-a", uid="uid-web-a", reason="ImagePullBackOff", message="no \x1b[31msuch image")
     lines.saw(frame(0, view("web-a", "Restarting")))
-    lines.saw(frame(1, view("web-a", "Failed", "waiting"), run=run(failures=(failure,))))
+    lines.saw(frame(1, view("web-a", "Failed", "ImagePullBackOff: no \x1b[31msuch image")))
     assert told(capsys)[1] == r"12:30:05Z  pod/web-a Failed: ImagePullBackOff: no \x1b[31msuch image"
 
 

@@ -13,7 +13,7 @@ from inplace.cli.live import PodTable, header
 from inplace.cli.views import is_terminal
 from inplace.engine.plan import PodView
 from inplace.model.names import TargetRef
-from inplace.model.run import Failure, Options
+from inplace.model.run import Options
 from inplace.runtime.driver import Frame
 from tests.builders import in_service, observed, pod, run
 from tests.cli.frames import frame, view
@@ -36,10 +36,9 @@ def some() -> Frame:
     pods = (
         view("web-6fdffbcf87-9wzgf", "Restarting", "waiting for app to be restarted", "registry.example.com:5000/shop/app:1.5"),
         view("web-6fdffbcf87-hbzfg", "Updated", "", "registry.example.com:5000/shop/app:1.5", "node-2"),
-        view("web-6fdffbcf87-mhvf7", "Failed", "waiting", "registry.example.com:5000/shop/app:1.5"),
+        view("web-6fdffbcf87-mhvf7", "Failed", "ImagePullBackOff: no such image", "registry.example.com:5000/shop/app:1.5"),
         view("web-6fdffbcf87-pq8l6", "Pending", "", "registry.example.com:5000/shop/app:1.4"),
     )
-    failure = Failure(pod=pods[2].name, uid=pods[2].uid, reason="ImagePullBackOff", message="no such image")
     return frame(
         100,
         *pods,
@@ -47,7 +46,6 @@ def some() -> Frame:
         waiting="waiting for PodDisruptionBudget web",
         since={pods[0].uid: 97.4},
         failed=1,
-        run=run(failures=(failure,)),
     )
 
 

@@ -26,6 +26,7 @@ POD_UPDATES = (
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
+ANNOTATIONS_LIMIT_BYTES = 256 * 1024
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 _DNS = (
@@ -37,7 +38,7 @@ _DNS = (
 
 def check(kind: Kind, new: Json, old: Json | None) -> None:
     """Raises `Refusal`."""
-    causes = _name_causes(new) if old is None else []
+    causes = (_name_causes(new) if old is None else []) + _annotation_causes(new, old)
     if kind.custom is not None:
         causes += structural.causes(kind.custom.schema, new, old)
     elif kind is PODS:
@@ -65,6 +66,16 @@ def _name_causes(new: Json) -> list[Cause]:
     if not _NAME.fullmatch(name):
         return [("metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {_DNS}')]
     return []
+
+
+def _annotation_causes(new: Json, old: Json | None) -> list[Cause]:
+    """Keys and values together, in bytes (measured)."""
+    have = new["metadata"].get("annotations") or {}
+    if not have or (old is not None and have == old["metadata"].get("annotations")):
+        return []
+    if sum(len(f"{key}{value}".encode()) for key, value in have.items()) <= ANNOTATIONS_LIMIT_BYTES:
+        return []
+    return [("metadata.annotations", "FieldValueTooLong", f"Too long: may not be more than {ANNOTATIONS_LIMIT_BYTES} bytes")]
 
 
 def _pod_causes(new: Json, old: Json | None) -> list[Cause]:

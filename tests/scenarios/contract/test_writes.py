@@ -175,3 +175,14 @@ def test_a_delete_with_a_body_is_dry_only_by_the_body(scene: Scene) -> None:
     scene.send("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1"}, dryRun="All")
     gone = scene.find("pod/a")
     assert gone is None or "deletionTimestamp" in gone["metadata"]
+
+
+def test_annotations_may_have_256_kib_in_all_keys_and_values_counted_in_bytes(scene: Scene) -> None:
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "full"}, "spec": {}}
+    limit = 256 * 1024
+    lease["metadata"] = {"name": "full", "annotations": {"k": "x" * (limit - 1)}}
+    scene.create(lease)
+    text = f'"full" is invalid: metadata.annotations: Too long: may not be more than {limit} bytes'
+    for more in ({"k": "x" * limit}, {"k": "x" * (limit - 1), "l": ""}, {"k": "é" * (limit // 2)}):
+        with pytest.raises(Refused, match=text):
+            scene.patch("lease/full", {"metadata": {"annotations": more}})

@@ -346,3 +346,12 @@ class TestNoChange:
     def test_refusals_come_first(self) -> None:
         view = observed(*pods(images=NEW, gates=()), target=self.NEW_TARGET)
         assert "no readiness gate" in refusal(view)
+
+
+def test_a_run_that_would_not_fit_into_its_lease_is_refused_before_it_begins() -> None:
+    names = tuple(f"{'pod' * 60}-{number}" for number in range(600))
+    many = run(target=TargetRef(kind="Pods", namespace=NS, pod_names=names))
+    verdict = preflight(bare(), many, LEASE, resuming=False)
+    assert isinstance(verdict, Refusal)
+    assert "too large for a Lease" in verdict.message
+    assert "name fewer pods" in verdict.message

@@ -1,6 +1,6 @@
 """The last runs, kept beside the run."""
 
-from inplace.model.history import MESSAGE_LENGTH, MOST, decode_history, past_of, remembered
+from inplace.model.history import LARGEST_BYTES, LONGEST, MOST, decode_history, past_of, remembered
 from tests.builders import NEW, OLD, run
 
 
@@ -24,7 +24,19 @@ def test_one_entry_for_each_run_the_newest_last() -> None:
 
 def test_a_run_that_went_back_is_told_by_what_was_asked_for() -> None:
     past = past_of(run(images=OLD, wanted=NEW, back="Abort", message="x" * 1000), ())
-    assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, MESSAGE_LENGTH)
+    assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, LONGEST)
+
+
+def test_beside_the_run_there_is_room_for_it_whatever_the_runs_were() -> None:
+    text, many = None, {f"container-{number}": "registry.example.com/shop/web:1" for number in range(300)}
+    for number in range(MOST):
+        text = remembered(text, past_of(run(images=many, id=f"run-{number}", by="b" * 10_000), ()))
+    assert text is not None
+    assert len(text) <= LARGEST_BYTES
+    found = decode_history(text)
+    assert found[-1].id == "run-9"
+    assert len(found[-1].by) == LONGEST
+    assert len(found) > 1
 
 
 def test_what_cannot_be_read_is_no_history() -> None:

@@ -5,6 +5,8 @@ import pytest
 
 from inplace.model.names import TargetRef
 from inplace.model.run import (
+    LONGEST_MESSAGE,
+    MOST_FAILURES,
     Commit,
     Failure,
     FieldOwner,
@@ -43,6 +45,17 @@ def pods(*names: str, selector: str = "") -> TargetRef:
 )
 def test_a_run_comes_back_as_it_was_stored(stored: Run) -> None:
     assert decode_run(encode_run(stored)) == stored
+
+
+def test_of_failures_the_first_few_are_stored_and_how_many_there_are() -> None:
+    failures = tuple(Failure(pod=f"web-{n}", uid=f"u{n}", reason="ErrImagePull", message="x" * 30_000) for n in range(10_000))
+    text = encode_run(run(failures=failures, by="b" * 200_000, message="m" * 200_000))
+    assert len(text) < 32 * 1024
+    stored = decode_run(text)
+    assert [failure.pod for failure in stored.failures] == [f"web-{n}" for n in range(MOST_FAILURES)]
+    assert stored.failed_count == 10_000
+    assert decode_run(encode_run(stored)) == stored
+    assert len(stored.message) == len(stored.by) == len(stored.failures[0].message) == LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize("text", ["", "x", "{}", "[]", '{"id":"a"}', encode_run(run())[:-2]])
