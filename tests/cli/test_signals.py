@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -101,3 +103,11 @@ def test_handlers_are_put_back() -> None:
         pass
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_these_tests_pass_under_nohup_too() -> None:
+    """Signals that the shell has ignored are inherited."""
+    deaf = ("sh", "-c", """trap '' HUP INT; exec "$@" """, "sh")
+    tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "not nohup")
+    ran = subprocess.run((*deaf, *tests), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
