@@ -22,6 +22,7 @@ from inplace.sim.controllers.deployment import Deployments
 from inplace.sim.controllers.endpointslice import EndpointSlices
 from inplace.sim.controllers.housekeeping import GarbageCollection, Namespaces, Scheduling
 from inplace.sim.controllers.nodes import HEALTHY, Nodes
+from inplace.sim.controllers.quotas import ResourceQuotas
 from inplace.sim.controllers.replicaset import ReplicaSets
 from inplace.sim.controllers.statefulset import StatefulSets
 from inplace.sim.kubelet.images import Catalog
@@ -51,6 +52,7 @@ class Cluster:
         self.garbage = GarbageCollection(self.registry)
         self.namespaces = Namespaces(self.registry)
         self.budgets = DisruptionBudgets(self.registry)
+        self.quotas = ResourceQuotas(self.registry)
         self.custom_resources = CustomResources(self.registry)
         self.kubelets: dict[str, Kubelet] = {}
         self.nodes = Nodes(self.registry, self.record)

@@ -53,6 +53,14 @@ def push_layers(registry: str, ref: str, config: dict[str, Any], *layers: Layer)
     return f"{registry}/{ref}"
 
 
+def digest_of(registry: str, ref: str) -> str:
+    """What the registry has under this name: `sha256:...`."""
+    told = run(
+        "skopeo", "inspect", "--tls-verify=false", "--format={{.Digest}}", f"docker://{registry}/{ref}", env=environment()
+    )
+    return told.strip()
+
+
 def layout(out: Path, config: dict[str, Any], layers: Sequence[Layer]) -> None:
     """An OCI image layout, named x."""
     image = {

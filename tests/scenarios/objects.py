@@ -8,14 +8,17 @@ from typing import Any
 
 from tests.recorder import Object
 from tests.recorder.log import condition, terminating
+from tests.scenarios import manifests
 from tests.scenarios.facts import container_statuses, images_in
 from tests.scenarios.manifests import GATE
+from tests.scenarios.policies import Policy, Refuses, Rewrites, images_of
 from tests.scenarios.stage import APPLY, JSON_PATCH, MERGE, STRATEGIC, Stage
 
 GROUPS = {
     "Pod": ("", "pods"),
     "Service": ("", "services"),
     "Endpoints": ("", "endpoints"),
+    "ResourceQuota": ("", "resourcequotas"),
     "Deployment": ("apps", "deployments"),
     "ReplicaSet": ("apps", "replicasets"),
     "StatefulSet": ("apps", "statefulsets"),
@@ -36,6 +39,7 @@ SHORT = {
     "ds": "DaemonSet",
     "lease": "Lease",
     "pdb": "PodDisruptionBudget",
+    "quota": "ResourceQuota",
     "slice": "EndpointSlice",
     "endpoints": "Endpoints",
     "ipr": "InPlaceRollout",
@@ -110,6 +114,40 @@ class Objects:
     def scale(self, reference: str, replicas: int) -> None:
         self.merge(f"{reference}/scale", {"spec": {"replicas": replicas}})
 
+    def enforce(self, policy: Policy) -> Callable[[], None]:
+        """Until what is returned is called, or the test ends. In force when this returns, and no longer when that does."""
+        lift = self.stage.enforce(policy)
+        self.stage.until(lambda: self._holds(policy), f"{policy.name} is in force", 30)
+
+        def end() -> None:
+            lift()
+            self.stage.until(lambda: not self._holds(policy), f"{policy.name} is lifted", 30)
+
+        return end
+
+    def _holds(self, policy: Policy) -> bool:
+        """Whether a dry run of what it judges meets it."""
+        plural, _, subresource = policy.resource.partition("/")
+        kind = next(kind for kind, (_, known) in GROUPS.items() if known == plural)
+        found = next(iter(self.all(kind)), None) if "UPDATE" in policy.operations else None
+        image = policy.image or "probe:1"
+        try:
+            if found is None:
+                made = manifests.pod("probe", image)
+                if kind != "Pod":
+                    made = manifests.workload(kind, "probe", image, None, {}, {})
+                answer = self.send("POST", self.path(kind), made, dryRun="All")
+            elif policy.image:
+                answer = self.set_images(f"{kind}/{found['metadata']['name']}", dry_run=True, app=policy.image)
+            else:
+                reference = f"{kind}/{found['metadata']['name']}/{subresource}"
+                answer = self.patch(reference, {"metadata": {"annotations": {"probe": "1"}}}, MERGE, dryRun="All")
+        except Refused as refused:
+            if isinstance(policy, Refuses) and policy.message in refused.message:
+                return True
+            raise
+        return isinstance(policy, Rewrites) and policy.becomes in images_of(answer)
+
     def undo(self, reference: str, revision: int) -> None:
         """As `kubectl rollout undo deploy/... --to-revision`."""
         key = "deployment.kubernetes.io/revision"
@@ -118,10 +156,11 @@ class Objects:
         del template["metadata"]["labels"]["pod-template-hash"]
         self.patch(reference, [{"op": "replace", "path": "/spec/template", "value": template}], JSON_PATCH)
 
-    def set_images(self, reference: str, **images: str) -> Object:
+    def set_images(self, reference: str, *, dry_run: bool = False, **images: str) -> Object:
         """Of containers, in a pod or in a workload's template."""
         spec: Object = {"spec": {"containers": [{"name": name, "image": image} for name, image in images.items()]}}
-        return self.patch(reference, spec if reference.startswith("pod/") else {"spec": {"template": spec}})
+        body = spec if reference.lower().startswith("pod/") else {"spec": {"template": spec}}
+        return self.patch(reference, body, **({"dryRun": "All"} if dry_run else {}))
 
     def set_gate(self, pod: str, status: str, gate: str = GATE, **annotations: str | None) -> Object:
         meta = {"metadata": {"annotations": annotations}} if annotations else {}

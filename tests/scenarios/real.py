@@ -13,12 +13,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.cluster import Cluster
+from tests.cluster import Cluster, images
 from tests.cluster.wait import eventually
 from tests.e2e.command import Background, Inplace
 from tests.e2e.prober import Prober
 from tests.e2e.proxy import Proxy, Request
 from tests.recorder import Object, Recorder
+from tests.scenarios.policies import Policy, manifests
 from tests.scenarios.stage import JSON, Moment, OnWrite, Running
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class RealStage:
         self.registry = cluster.registry
         self._context = ssl.create_default_context(cafile=cluster.ca)
         self._connection: http.client.HTTPSConnection | None = None
-        self._proxies = ExitStack()
+        self._ends = ExitStack()
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: str) -> tuple[int, Object]:
         target = f"{path}?{urllib.parse.urlencode({'fieldManager': 'kubectl', **query} if method != 'GET' else query)}"
@@ -76,9 +77,26 @@ class RealStage:
                 command.process.wait()
                 raise ConnectionError("killed")
 
-        proxy = self._proxies.enter_context(Proxy(self.cluster, meets))
+        proxy = self._ends.enter_context(Proxy(self.cluster, meets))
         started.append(self.inplace.start(*args, "--server", proxy.url))
         return started[0]
+
+    def enforce(self, policy: Policy) -> Callable[[], None]:
+        """By policies of a name that begins with the namespace's, and that look at it alone."""
+        objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*manifests(policy, self.namespace)]})
+        self.cluster.kubectl("create", "-f-", input=objects)
+
+        def lift() -> None:
+            self.cluster.kubectl("delete", "--ignore-not-found", "-f-", input=objects)
+
+        self._ends.callback(lift)
+        return lift
+
+    def digest(self, ref: str) -> str:
+        return images.digest_of(self.registry, ref)
+
+    def push(self, ref: str, version: str) -> None:
+        self.cluster.image(ref, version)
 
     def client_of_service(self, service: str, interval: float) -> Prober:
         _, found = self.request("GET", f"/api/v1/namespaces/{self.namespace}/services/{service}")
@@ -88,7 +106,7 @@ class RealStage:
         return Prober(pod["status"]["podIP"], 8080, interval=interval)
 
     def close(self) -> None:
-        self._proxies.close()
+        self._ends.close()
         if self._connection is not None:
             self._connection.close()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from tests.recorder import Object, Witness
+from tests.scenarios.policies import Policy
 
 T = TypeVar("T")
 Moment = Literal["before", "after"]
@@ -109,6 +110,18 @@ class Stage(Protocol):
 
     def start(self, *args: str, on_write: OnWrite | None = None) -> Running:
         """`inplace` with these arguments."""
+        ...
+
+    def enforce(self, policy: Policy) -> Callable[[], None]:
+        """In this namespace, until the test ends or what is returned is called. Sooner or later: `Scene.enforce` waits."""
+        ...
+
+    def digest(self, ref: str) -> str:
+        """Of an image in the registry: `sha256:...`."""
+        ...
+
+    def push(self, ref: str, version: str) -> None:
+        """One more image."""
         ...
 
     def client_of_service(self, service: str, interval: float) -> Client: ...

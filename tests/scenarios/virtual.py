@@ -35,6 +35,7 @@ from inplace.sim.traffic import Place, Proxy
 from tests.recorder import Event, Object, Witness
 from tests.recorder.log import event
 from tests.recorder.witness import RESOURCES
+from tests.scenarios.policies import Policy, plugin
 from tests.scenarios.stage import JSON, OnWrite, Probe, Result, Running
 from tests.sim.tasks import Killed, SpeakingPump, Task, TaskClock, TaskHost, Tasks
 from tests.sim.transport import SimTransport
@@ -94,6 +95,17 @@ class VirtualStage:
 
     def start(self, *args: str, on_write: OnWrite | None = None) -> Running:
         return Command(self, args, on_write)
+
+    def enforce(self, policy: Policy) -> Callable[[], None]:
+        admission, enforced = self.cluster.registry.admission, plugin(policy, self.namespace)
+        admission.append(enforced)
+        return lambda: admission.remove(enforced)
+
+    def digest(self, ref: str) -> str:
+        return f"sha256:{self.cluster.catalog.find(f'{self.registry}/{ref}').digest}"
+
+    def push(self, ref: str, version: str) -> None:
+        """Every image is there."""
 
     def client_of_service(self, service: str, interval: float) -> VirtualClient:
         proxy = Proxy(self.cluster, self.namespace, service, LAG_SECONDS)

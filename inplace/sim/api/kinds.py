@@ -80,6 +80,7 @@ NAMESPACES = Kind(
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap", ("cm",))
 SECRETS = Kind("", "v1", "secrets", "Secret", fields=(*NAME_FIELDS, "type"))
 SERVICE_ACCOUNTS = Kind("", "v1", "serviceaccounts", "ServiceAccount", ("sa",))
+RESOURCE_QUOTAS = Kind("", "v1", "resourcequotas", "ResourceQuota", ("quota",), has_status=True)
 EVENTS = Kind(
     "", "v1", "events", "Event", ("ev",), fields=(*NAME_FIELDS, *INVOLVED, "reason", "source", "type", "reportingComponent")
 )
@@ -114,8 +115,8 @@ CUSTOM_RESOURCE_DEFINITIONS = Kind(
 )  # fmt: skip
 
 STORED = (
-    PODS, SERVICES, NODES, NAMESPACES, CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, EVENTS, DEPLOYMENTS, REPLICA_SETS,
-    STATEFUL_SETS, DAEMON_SETS, CONTROLLER_REVISIONS, ENDPOINT_SLICES, LEASES, POD_DISRUPTION_BUDGETS,
+    PODS, SERVICES, NODES, NAMESPACES, CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, RESOURCE_QUOTAS, EVENTS, DEPLOYMENTS,
+    REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS, CONTROLLER_REVISIONS, ENDPOINT_SLICES, LEASES, POD_DISRUPTION_BUDGETS,
     CUSTOM_RESOURCE_DEFINITIONS,
 )  # fmt: skip
 """Every kind that has objects of its own; `NEW_EVENTS` is another way to look at `EVENTS`."""

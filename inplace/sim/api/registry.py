@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inplace.sim.api import kinds as k
+from inplace.sim.api.admission import Attributes, Plugin
 from inplace.sim.api.defaults import with_defaults
 from inplace.sim.api.errors import Json, Refusal, already_exists, bad_request, conflict, forbidden, not_found
 from inplace.sim.api.kinds import Kind
@@ -58,12 +59,14 @@ class Writing:
 
 SELF = Writing()
 SELF_STATUS = Writing(subresource="status")
+BINDING = Writing(subresource="binding")
 
 
 class Registry:
-    """Not thread-safe."""
+    """Not thread-safe. `admission`: asked in this order about each create and update."""
 
     def __init__(self, store: Store, scheduler: Scheduler) -> None:
+        self.admission: list[Plugin] = []
         self.store = store
         self.scheduler = scheduler
         self._last_ip = 0
@@ -96,7 +99,8 @@ class Registry:
             made.pop("status", None)
         elif kind.has_status and (kind is not k.NODES or "status" not in obj):
             made["status"] = FIRST_STATUS.get(kind, {})
-        made = self._completed(kind, with_defaults(kind, made))
+        made = self._admitted(self._completed(kind, with_defaults(kind, made)), None, kind, how)
+        meta = made["metadata"]
         check(kind, made, None)
         if self.store.get(kind, namespace, meta["name"]) is not None:
             raise already_exists(kind.plural, kind.group, meta["name"])
@@ -123,7 +127,7 @@ class Registry:
                     meta.pop(key, None)
         wanted = {"kind": kind.kind, "apiVersion": kind.api_version, **new, "metadata": meta}
         if how.subresource == "status" and kind.custom is not None:
-            wanted = with_defaults(kind, _with_status_of(old, new))
+            wanted = self._admitted(with_defaults(kind, _with_status_of(old, new)), old.obj, kind, how)
             check(kind, wanted, old.obj)
         elif how.subresource == "status":
             wanted = {**old.obj, "metadata": meta, "status": new.get("status", {})}
@@ -132,6 +136,7 @@ class Registry:
                 meta |= {key: had[key] for key in ("ownerReferences",) if key in had}
             if kind is k.DEPLOYMENTS:
                 meta["labels"] = old.meta.get("labels", {})
+            wanted = self._admitted(wanted, old.obj, kind, how)
         else:
             if kind.has_status and "status" in old.obj:
                 wanted["status"] = old.obj["status"]
@@ -139,6 +144,7 @@ class Registry:
                 wanted.pop("status", None)
             if how.manager is not None:
                 wanted = self._completed(kind, with_defaults(kind, wanted))
+            wanted = self._admitted(wanted, old.obj, kind, how)
             check(kind, wanted, old.obj)
             self._raise_generation(kind, old.obj, wanted)
         return self._commit(old, wanted, how, entries)
@@ -199,6 +205,11 @@ class Registry:
 
     def hexadecimal(self, length: int) -> str:
         return f"{self.scheduler.random.getrandbits(4 * length):0{length}x}"
+
+    def _admitted(self, obj: Json, old: Json | None, kind: Kind, how: Writing) -> Json:
+        for plugin in self.admission:
+            obj = plugin(Attributes(kind, how.subresource, obj, old, how.manager))
+        return obj
 
     def _commit(self, old: Item, wanted: Json, how: Writing, entries: list[Json] | None) -> Item:
         kind = old.kind

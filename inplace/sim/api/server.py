@@ -19,7 +19,7 @@ from inplace.sim.api.errors import Json, Refusal
 from inplace.sim.api.kinds import Kind, Kinds
 from inplace.sim.api.patches import PatchFailed, json_patch, merge_patch, strategic_merge
 from inplace.sim.api.protobuf import from_protobuf, is_protobuf
-from inplace.sim.api.registry import Registry, Writing
+from inplace.sim.api.registry import BINDING, Registry, Writing
 from inplace.sim.api.store import Item, encode
 from inplace.sim.api.tables import is_table_wanted, scale_table, table, table_line
 from inplace.sim.api.watching import Line, Lister, Selection, Sink, Watch, plain_line
@@ -172,7 +172,7 @@ class Server:
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         if target.kind is kinds.PODS and target.subresource == "binding":
             node = decoded(call)["target"]["name"]
-            self.registry.change(item, lambda obj: subresources.bound(obj, node, self.registry.scheduler.stamp()))
+            self.registry.change(item, lambda obj: subresources.bound(obj, node, self.registry.scheduler.stamp()), BINDING)
             return Answer(201, encode(errors.success("pods", target.name, item.uid)))
         if target.kind is kinds.PODS and target.subresource == "eviction":
             budgets = [b.obj for b in self.registry.store.all(kinds.POD_DISRUPTION_BUDGETS, target.namespace)]

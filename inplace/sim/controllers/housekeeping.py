@@ -6,7 +6,7 @@ from functools import partial
 
 from inplace.sim.api import kinds as k
 from inplace.sim.api.errors import Json
-from inplace.sim.api.registry import Registry
+from inplace.sim.api.registry import BINDING, Registry
 from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.api.subresources import bound
 from inplace.sim.controllers.base import Queue, Record, on_events
@@ -46,7 +46,7 @@ class Scheduling:
             return
         node = nodes[self._turn % len(nodes)].name
         self._turn += 1
-        self._registry.change(pod, lambda obj: bound(obj, node, self._registry.scheduler.stamp()))
+        self._registry.change(pod, lambda obj: bound(obj, node, self._registry.scheduler.stamp()), BINDING)
         text = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
         self._record(pod.obj, "Normal", "Scheduled", text, component="default-scheduler")
 
