@@ -124,13 +124,14 @@ def _wanted(pod: Pod, rule: Rule) -> tuple[bool, str, str]:
 
 
 def _right_status(pod: Pod, gate: str, *, is_held: bool, is_recorded: bool) -> bool | None:
-    """None where the condition is right. An open gate under a record is left to the upgrade: the record may be for another
-    gate of the pod, and where it is for this one, the upgrade closes it."""
+    """None where the condition is right, and the only one of its type. An open gate under a record is left to the upgrade: the
+    record may be for another gate of the pod, and where it is for this one, the upgrade closes it."""
     condition = pod.condition(gate)
     have = condition.status if condition is not None else ""
-    if is_held or is_recorded:
-        return None if have == "False" or (have == "True" and not is_held) else False
-    return None if have == "True" else True
+    if is_recorded and not is_held and have == "True":
+        return None
+    right = not is_held and not is_recorded
+    return None if have == str(right) and not pod.is_doubled(gate) else right
 
 
 def _with_ours(before: dict[str, str], rule: Rule, reason: str | None) -> dict[str, str]:

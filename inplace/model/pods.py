@@ -134,6 +134,10 @@ class Pod(Wire, frozen=True):
     def condition(self, condition_type: str) -> PodCondition | None:
         return next((c for c in self.status.conditions or () if c.type == condition_type), None)
 
+    def is_doubled(self, condition_type: str) -> bool:
+        """Several conditions of one type: the kubelet believes the first."""
+        return sum(c.type == condition_type for c in self.status.conditions or ()) > 1
+
     def is_true(self, condition_type: str) -> bool:
         condition = self.condition(condition_type)
         return condition is not None and condition.status == "True"

@@ -30,13 +30,13 @@ from inplace.engine.actions import (
 )
 from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back
 from inplace.kube.api import Api
-from inplace.kube.clock import stamp
 from inplace.kube.resources import ENDPOINT_SLICES, PODS, REPLICA_SETS, WORKLOADS, Resource
 from inplace.kube.seam import JSON_PATCH, MERGE, STRATEGIC_MERGE
 from inplace.kube.selection import Store
 from inplace.model.names import FIELD_MANAGER, RECORD, PodRef, WorkloadKind
 from inplace.model.record import encode_record
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
+from inplace.runtime.conditions import conditions_body
 from inplace.runtime.lock import Fence
 from inplace.runtime.watches import Sight
 
@@ -167,14 +167,8 @@ class Executor:
 
 def gate_body(gate: str, is_open: bool, reason: str, annotations: dict[str, str | None], at: datetime) -> Json:
     """One condition and our annotations, for a strategic merge on `pods/status`."""
-    condition = {
-        "type": gate,
-        "status": "True" if is_open else "False",
-        "reason": reason,
-        "message": _MESSAGES.get(reason, ""),
-        "lastTransitionTime": stamp(at),
-    }
-    return {"metadata": {"annotations": annotations}, "status": {"conditions": [condition]}}
+    conditions = conditions_body(gate, is_open, reason, _MESSAGES.get(reason, ""), at)
+    return {"metadata": {"annotations": annotations}, "status": {"conditions": conditions}}
 
 
 _MESSAGES = {

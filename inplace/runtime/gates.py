@@ -20,7 +20,6 @@ import structlog
 from inplace.engine.gatekeeping import Rule, SetGate, decide
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
-from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from inplace.kube.lists import Scope
 from inplace.kube.pump import Pump
@@ -30,6 +29,7 @@ from inplace.kube.seam import STRATEGIC_MERGE, Request
 from inplace.model.names import HOLDS
 from inplace.model.pods import Pod
 from inplace.model.record import encode_holds
+from inplace.runtime.conditions import conditions_body
 from inplace.runtime.lock import Fence
 from inplace.runtime.rights import Right, missing_rights, told, too_old
 from inplace.runtime.session import Refused
@@ -269,14 +269,8 @@ def patch_body(wanted: SetGate, at: datetime) -> dict[str, Any]:
         metadata["annotations"] = {HOLDS: encode_holds(wanted.holds)}
     if wanted.status is None:
         return {"metadata": metadata}
-    condition = {
-        "type": wanted.gate,
-        "status": str(wanted.status),
-        "reason": wanted.reason,
-        "message": wanted.why,
-        "lastTransitionTime": stamp(at),
-    }
-    return {"metadata": metadata, "status": {"conditions": [condition]}}
+    conditions = conditions_body(wanted.gate, wanted.status, wanted.reason, wanted.why, at)
+    return {"metadata": metadata, "status": {"conditions": conditions}}
 
 
 def _name(wanted: SetGate) -> str:

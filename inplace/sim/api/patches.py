@@ -64,18 +64,25 @@ def strategic_merge(original: Json, patch: Json, field: str = "") -> Json:
 def _merge_list(before: list[Json], patch: list[Json], key: str, field: str, order: list[Json] | None) -> list[Json]:
     if any(item.get(DIRECTIVE) == "replace" and key not in item for item in patch):
         return [item for item in patch if DIRECTIVE not in item]
-    old = {item.get(key): item for item in before}
-    merged: dict[Any, Json] = {}
-    deleted = set()
+    old: dict[Any, Json] = {}
+    for item in before:
+        old.setdefault(item.get(key), item)
     for item in patch:
         if key not in item:
             raise Refusal(500, "", f"map: {_go_map(item)} does not contain declared merge key: {key}")
-        if item.get(DIRECTIVE) == "delete":
-            deleted.add(item[key])
-        else:
-            merged[item[key]] = strategic_merge(old.get(item[key], {}), item, field)
-    rest = [item for item in before if item.get(key) not in merged and item.get(key) not in deleted]
-    ours = list(merged.values())
+    deleted = {item[key] for item in patch if item.get(DIRECTIVE) == "delete"}
+    merged: dict[Any, Json] = {}
+    for item in patch:
+        if item.get(DIRECTIVE) != "delete":
+            merged[item[key]] = strategic_merge({} if item[key] in deleted else old.get(item[key], {}), item, field)
+    left = [item for item in before if item.get(key) not in deleted]
+    rest = [item for item in left if item.get(key) not in merged]
+    # Of several with one key the first alone is merged, and the others follow it (measured, 1.36.3).
+    ours = [
+        item
+        for value, first in merged.items()
+        for item in (first, *(i for i in left if i.get(key) == value and i is not old[value]))
+    ]
     if order is not None:
         wanted = [item.get(key) for item in order]
         ours.sort(key=lambda item: wanted.index(item[key]) if item[key] in wanted else len(wanted))

@@ -29,12 +29,17 @@ def make_pod(
     status: str | None = None,
     holds: dict[str, str] | str | None = None,
     record: str | None = None,
+    second: str | None = None,
     **fields: Any,
 ) -> Pod:
-    """`status` is that of the gate's condition; `holds` as a string is the annotation's raw text."""
+    """`status` is that of the gate's condition, `second` that of one more of its type; `holds` as a string is the annotation's
+    raw text."""
     text = holds if isinstance(holds, str) else encode_holds(holds or {})
     labels = {} if label is None else {LABEL: label}
-    return builders.pod(gate=status, labels=labels, holds=text, record=record, version=7, **fields)
+    made = builders.pod(gate=status, labels=labels, holds=text, record=record, version=7, **fields)
+    more = (PodCondition(GATE, second),) if second is not None else ()
+    conditions = (*(made.status.conditions or ()), *more)
+    return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, conditions=conditions))
 
 
 def written(pod: Pod, wanted: SetGate) -> Pod:
@@ -60,6 +65,18 @@ def is_held_by_others(pod: Pod) -> bool:
     return any(name not in (*OURS, *ELSEWHERE) for name in holds_of(pod)) or RECORD in (pod.metadata.annotations or {})
 
 
+@pytest.mark.parametrize("both", [("True", "False"), ("False", "True"), ("True", "True"), ("False", "False")])
+@pytest.mark.parametrize("label", ["true", "false"])
+def test_of_two_conditions_of_one_type_one_is_left_with_what_the_label_says(both: tuple[str, str], label: str) -> None:
+    """As whoever appends them by JSON Patch leaves them. The kubelet believes the first."""
+    pod = make_pod(label=label, status=both[0], second=both[1])
+    wanted = decide(pod, OPEN)
+    assert wanted is not None
+    after = written(pod, wanted)
+    assert [c.status for c in after.status.conditions or () if c.type == GATE] == ["True" if label == "true" else "False"]
+    assert decide(after, OPEN) is None
+
+
 LABELS = st.sampled_from([None, "true", "false", "", "True", "no"])
 HOLDINGS = st.one_of(
     st.sampled_from(["{", "[]", '{"label": 1}', ""]),
@@ -74,6 +91,7 @@ PODS = st.builds(
     status=st.sampled_from([None, "True", "False", "Unknown"]),
     holds=HOLDINGS,
     record=st.sampled_from([None, *RECORDS]),
+    second=st.sampled_from([None, None, "True", "False"]),
 )
 
 

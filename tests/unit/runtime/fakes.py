@@ -81,7 +81,9 @@ class Server:
 
 
 def merged(known: Any, patch: Any) -> Any:
-    """JSON merge patch."""
+    """JSON merge patch; of a list, without what it says is to be deleted."""
+    if isinstance(patch, list):
+        return [item for item in patch if not isinstance(item, dict) or item.get("$patch") != "delete"]
     if not isinstance(patch, dict):
         return patch
     result = dict(known) if isinstance(known, dict) else {}

@@ -82,6 +82,7 @@ class Server:
         new = body.get("status", {}).get("conditions", [])
         kept = [c for c in pod["status"]["conditions"] if c["type"] not in {n["type"] for n in new}]
         meta = {**pod["metadata"], "annotations": {key: text for key, text in notes.items() if text is not None}}
+        new = [c for c in new if "$patch" not in c]
         after = {**pod, "metadata": meta, "status": {**pod["status"], "conditions": kept + new}}
         self.put(after)
         return ok(after)

@@ -67,7 +67,8 @@ def test_closing_is_one_status_write_of_gate_and_record_on_this_uid() -> None:
     method, path, body = world.perform(CloseGate(world.pod(), GATE, RECORD_ONE))
     assert (method, path) == ("PATCH", f"{POD}/status")
     assert body["metadata"] == {"uid": "u-1", "annotations": {RECORD: encode_record(RECORD_ONE)}}
-    (condition,) = body["status"]["conditions"]
+    gone, condition = body["status"]["conditions"]
+    assert gone == {"$patch": "delete", "type": GATE}
     assert (condition["type"], condition["status"]) == (GATE, "False")
 
 
@@ -104,7 +105,7 @@ def test_opening_removes_the_record_and_is_judged_on_the_version() -> None:
     method, path, body = world.perform(OpenGate(ref, GATE, "Upgraded"))
     assert (method, path) == ("PATCH", f"{POD}/status")
     assert body["metadata"] == {"uid": "u-1", "resourceVersion": ref.resource_version, "annotations": {RECORD: None}}
-    assert body["status"]["conditions"][0]["status"] == "True"
+    assert body["status"]["conditions"][1]["status"] == "True"
 
 
 @pytest.mark.parametrize("action", [OpenGate, DropRecord, PatchImages, CloseGate])

@@ -144,13 +144,14 @@ def test_the_body_touches_only_what_changes() -> None:
         "metadata": metadata,
         "status": {
             "conditions": [
+                {"$patch": "delete", "type": GATE},
                 {
                     "type": GATE,
                     "status": "True",
                     "reason": "LabelTrue",
                     "message": "because",
                     "lastTransitionTime": "2026-01-02T03:04:05Z",
-                }
+                },
             ]
         },
     }

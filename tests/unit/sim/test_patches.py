@@ -39,6 +39,23 @@ def test_one_condition_merges_by_type_and_leaves_the_others_and_their_order() ->
     assert made["status"]["conditions"] == [POD["status"]["conditions"][0], {"type": "Gate", "status": "False", "reason": "x"}]
 
 
+def test_of_two_conditions_of_one_type_a_merge_changes_the_first_and_a_directive_removes_both() -> None:
+    """Measured, 1.36.3: the second follows the first to the front, and a condition in the same patch is a new one."""
+    ready, first = POD["status"]["conditions"]
+    second = {"type": "Gate", "status": "False"}
+    doubled = {"status": {"conditions": [ready, first, {"type": "Other"}, second]}}
+    new = {"type": "Gate", "status": "Unknown"}
+    merged = strategic_merge(doubled, {"status": {"conditions": [new]}})["status"]["conditions"]
+    assert merged == [ready, {**first, **new}, second, {"type": "Other"}]
+    gone = {"$patch": "delete", "type": "Gate"}
+    assert strategic_merge(doubled, {"status": {"conditions": [gone, new]}})["status"]["conditions"] == [
+        ready,
+        new,
+        {"type": "Other"},
+    ]
+    assert strategic_merge({}, {"status": {"conditions": [gone, new]}}) == {"status": {"conditions": [new]}}
+
+
 def test_new_items_come_before_what_the_server_has() -> None:
     """Measured: a new container, env variable or condition is put first."""
     made = strategic_merge(

@@ -1,0 +1,24 @@
+"""The write of a pod's condition: one of its type, whatever was there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from inplace.kube.clock import stamp
+
+
+def conditions_body(gate: str, is_true: bool, reason: str, message: str, at: datetime) -> list[dict[str, Any]]:
+    """`status.conditions` for a strategic merge on `pods/status`; the kubelet's are left alone.
+
+    Of several conditions of one type, as whoever appends them by JSON Patch leaves them, the kubelet believes the first, and a
+    merge changes that alone: a second would be believed once the first is gone. So all go, and one comes (measured, 1.36.3).
+    """
+    condition = {
+        "type": gate,
+        "status": str(is_true),
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": stamp(at),
+    }
+    return [{"$patch": "delete", "type": gate}, condition]
