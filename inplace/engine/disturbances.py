@@ -13,6 +13,7 @@ from inplace.engine.actions import SetStrategy
 from inplace.engine.acts import Act, Broken
 from inplace.engine.clocks import Clocks
 from inplace.engine.commit import judged, live_of, unpause
+from inplace.engine.identity import edited_since, is_another, rolled_out_since
 from inplace.engine.observed import (
     DaemonSetTarget,
     DeploymentTarget,
@@ -26,7 +27,7 @@ from inplace.engine.templatefirst import exposed, is_ours, label_of, revision_la
 from inplace.engine.templates import differences, holds, images_of
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Run
-from inplace.model.workloads import DaemonSet, StatefulSet
+from inplace.model.workloads import DaemonSet, ReplicaSet, StatefulSet
 
 GRACE_SECONDS = 1.0
 """A pod of an older revision above a StatefulSet's partition may just be one that its controller has made before it saw the
@@ -34,17 +35,27 @@ partition go down, and deletes at once. A DaemonSet's never makes one."""
 
 
 def disturbed(observed: Observed, run: Run, clocks: Clocks) -> Broken | None:
+    if is_another(observed, run):
+        return Broken(f"{run.target} was deleted and created again since the run was begun")
     match observed.target:
         case DeploymentTarget():
             return _deployment(observed.target, run)
         case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return _foreign_images(rs.spec.template, run, f"rs/{rs.metadata.name}")
+            return _foreign_images(rs.spec.template, run, f"rs/{rs.metadata.name}") or _edited(rs, run)
         case StatefulSetTarget(stateful_set=workload) if workload is not None:
             return _revisioned(observed, observed.target, workload, "StatefulSet", run, clocks)
         case DaemonSetTarget(daemon_set=daemon_set) if daemon_set is not None:
             return _revisioned(observed, observed.target, daemon_set, "DaemonSet", run, clocks)
-        case ReplicaSetTarget() | StatefulSetTarget() | DaemonSetTarget() | PodsTarget():
+        case PodsTarget():
+            return _other_pod(observed, run)
+        case ReplicaSetTarget() | StatefulSetTarget() | DaemonSetTarget():
             return None
+
+
+def _other_pod(observed: Observed, run: Run) -> Broken | None:
+    """A bare pod that has been made anew, or is another of the selection: it never ran what the run would go back to."""
+    untouched = (facts for facts in observed.pods if facts.record is None and not facts.pod.is_terminating)
+    return next((b for f in untouched if (b := _foreign(f.images, run, f"pod/{f.pod.name}")) is not None), None)
 
 
 def _deployment(target: DeploymentTarget, run: Run) -> Broken | None:
@@ -62,6 +73,9 @@ def _deployment(target: DeploymentTarget, run: Run) -> Broken | None:
     changed = sorted({path for rs in pods_of for path in differences(template, rs.spec.template)})
     if changed:
         return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
+    rolled_out = rolled_out_since(live, run) if live is not None else ""
+    if rolled_out:
+        return Broken(rolled_out)
     others = [rs.metadata.name for rs in pods_of if rs is not live]
     if others or live is None:
         return Broken(f"{name} has other active ReplicaSets ({', '.join(others)}): somebody started a rollout")
@@ -72,7 +86,10 @@ def _deployment(target: DeploymentTarget, run: Run) -> Broken | None:
 
 def _foreign_images(template: Mapping[str, Any], run: Run, name: str) -> Broken | None:
     """Images in the template that are neither the run's old nor its new ones, nor those of a run that it took over from."""
-    have = images_of(template)
+    return _foreign(images_of(template), run, name)
+
+
+def _foreign(have: Mapping[str, str], run: Run, name: str) -> Broken | None:
     for container in run.images:
         expected = {images.get(container) for images in run.known_images}
         if have.get(container) not in expected:
@@ -109,12 +126,22 @@ def _other_template(
     if run.revision and not run.spares_template and not holds(template, run.images):
         return Broken(f"the template of {name} was set back in the middle")
     changed = differences_from_pods(observed, target, kind, template)
-    return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})") if changed else None
+    if changed:
+        return Broken(f"the template of {name} was edited in the middle ({', '.join(changed[:5])})")
+    return _edited(workload, run)
+
+
+def _edited(workload: ReplicaSet | StatefulSet | DaemonSet, run: Run) -> Broken | None:
+    """Also where every pod carries what was edited by now, so that template and pods agree."""
+    edited = edited_since(workload.spec.template, run)
+    return Broken(edited) if edited else None
 
 
 def give_way(observed: Observed, run: Run) -> Act | None:
     """Somebody else changed the workload while the run held it back: it goes on to what they wanted, as it would have
-    without the run. A strategy of their own stays."""
+    without the run. A strategy of their own stays, and so does all of another object of that name."""
+    if is_another(observed, run):
+        return None
     match observed.target:
         case DeploymentTarget() as target:
             return unpause(target, run)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from inplace.engine.clocks import Clocks
-from inplace.engine.disturbances import disturbed
+from inplace.engine.disturbances import disturbed, give_way
 from inplace.engine.failures import go_back
 from inplace.engine.observed import DaemonSetTarget, DeploymentTarget, Observed, StatefulSetTarget
 from inplace.engine.templatefirst import is_ours
@@ -39,13 +39,15 @@ class StillPaused(msgspec.Struct, frozen=True):
     run: Run
 
 
-class NothingToDo(msgspec.Struct, frozen=True):
-    """A verb that needs an open run met none."""
+class Overtaken(msgspec.Struct, frozen=True):
+    """Somebody else has changed the workload since, or it is another one: the run goes neither on nor back. Driven, it frees
+    what it has left, and ends."""
 
-    run: Run | None
+    run: Run
+    why: str
 
 
-Decision = Begin | FinishFirst | StillPaused | NothingToDo
+Decision = Begin | FinishFirst | StillPaused
 
 
 def decide(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtaken: bool = False) -> Decision:
@@ -86,11 +88,20 @@ def knowing(asked: Run, stored: Run | None, target_uid: str) -> Run:
     return msgspec.structs.replace(asked, strategy=stored.strategy)
 
 
-def is_overtaken(stored: Run | None, observed: Observed) -> bool:
-    """Whether somebody else has changed the workload under a run that is open."""
+def overtaken(stored: Run | None, observed: Observed) -> Overtaken | None:
+    """Where somebody else has changed the workload under a run that is open."""
     if stored is None or not stored.is_open:
-        return False
-    return disturbed(observed, as_seen(stored, observed), Clocks({}, 0.0)) is not None
+        return None
+    broken = disturbed(observed, as_seen(stored, observed), Clocks({}, 0.0))
+    if broken is None:
+        return None
+    return Overtaken(msgspec.structs.replace(stored, failures=(), outcome=None), broken.reason)
+
+
+def has_left(over: Overtaken, observed: Observed) -> bool:
+    """Whether anything of an overtaken run is still on the pods, or holds the workload back."""
+    run = as_seen(over.run, observed)
+    return any(facts.record is not None for facts in observed.pods) or give_way(observed, run) is not None
 
 
 def as_seen(run: Run, observed: Observed) -> Run:
@@ -113,11 +124,9 @@ def _with_strategy(run: Run, strategy: dict[str, Any], kind: WorkloadKind) -> Ru
     return msgspec.structs.replace(run, strategy=strategy)
 
 
-def resume(stored: Run | None) -> Decision:
-    """For `resume` without a live holder: passes the pause that the run stands at."""
-    if stored is None or not stored.is_open:
-        return NothingToDo(stored)
-    return Begin(_again(pass_pause(stored), {}), resuming=True)
+def resume(stored: Run, observed: Observed) -> Begin | Overtaken:
+    """For `resume` without a living holder, of an open run: passes the pause that it stands at."""
+    return overtaken(stored, observed) or Begin(_again(pass_pause(stored), {}), resuming=True)
 
 
 def stands_at_pause(run: Run) -> bool:
@@ -136,9 +145,11 @@ def abort(run: Run) -> Run:
     return run if run.commit is not None else go_back(run, "Abort", "aborted by `inplace abort`")
 
 
-def abort_dead(stored: Run) -> Begin | FinishFirst:
+def abort_dead(stored: Run, observed: Observed) -> Begin | FinishFirst | Overtaken:
     """For `abort` without a living holder, of an open run."""
-    again = _again(stored, {})
+    over, again = overtaken(stored, observed), _again(stored, {})
+    if over is not None:
+        return over
     return FinishFirst(again) if again.commit is not None else Begin(abort(again), resuming=True)
 
 

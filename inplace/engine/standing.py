@@ -13,7 +13,7 @@ from inplace.engine.observed import (
     ReplicaSetTarget,
     StatefulSetTarget,
 )
-from inplace.engine.resume import is_overtaken
+from inplace.engine.resume import overtaken
 from inplace.engine.templatefirst import ABOVE_ALL
 from inplace.engine.templates import images_of
 from inplace.model.run import Run
@@ -26,8 +26,9 @@ def standing(observed: Observed, run: Run) -> tuple[str, ...]:
     """Of an open run; nothing for one that is over."""
     if not run.is_open:
         return ()
-    if is_overtaken(run, observed):
-        return ("somebody else has changed it since: `inplace upgrade` is judged afresh, on what is there then",)
+    over = overtaken(run, observed)
+    if over is not None:
+        return (f"somebody else has changed it since ({over.why}): `inplace upgrade` is judged afresh, on what is there then",)
     match observed.target:
         case DeploymentTarget(deployment=deployment) if deployment is not None:
             return _of_deployment(deployment, run)

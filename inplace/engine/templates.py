@@ -6,6 +6,7 @@ Templates are judged against templates (Deployment, ReplicaSet), never a pod's s
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,12 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The paths at which two templates differ, images and pod-template-hash left out."""
     images = dict.fromkeys({**images_of(one), **images_of(other)}, "")
     return sorted(_paths(_comparable(with_images(one, images)), _comparable(with_images(other, images)), ""))
+
+
+def fingerprint(template: Mapping[str, Any]) -> str:
+    """Stands for all of a template but its images: two that differ in no more have the same."""
+    without_images = _comparable(with_images(template, dict.fromkeys(images_of(template), "")))
+    return hashlib.sha256(json.dumps(without_images, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _comparable(template: Mapping[str, Any]) -> Any:

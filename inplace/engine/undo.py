@@ -15,6 +15,7 @@ from inplace.engine import target as workload
 from inplace.engine.history import Revision, revisions
 from inplace.engine.observed import Observed, PodsTarget, ReplicaSetTarget
 from inplace.engine.preflight import Refusal
+from inplace.engine.resume import overtaken
 from inplace.engine.templates import differences, images_of
 from inplace.model.run import Options, Run, parse_steps
 
@@ -27,8 +28,10 @@ class Aim(msgspec.Struct, frozen=True):
 
 
 def aim(observed: Observed, name: str, stored: Run | None, to_revision: int | None) -> Aim | Refusal:
-    """`stored`: the last run of the target, which people call `name`, open or over."""
-    is_open = stored is not None and stored.is_open and stored.target_uid == workload.uid_of(observed)
+    """`stored`: the last run of the target, which people call `name`, open or over. What others have rolled out since an open
+    one was begun is undone as what they have made it: a revision."""
+    is_of_this = stored is not None and stored.target_uid == workload.uid_of(observed)
+    is_open = stored is not None and stored.is_open and is_of_this and overtaken(stored, observed) is None
     if stored is not None and is_open and to_revision is None:
         return _before_run(stored)
     known = revisions(observed.target)

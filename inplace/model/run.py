@@ -160,6 +160,12 @@ class Run(Wire, frozen=True, kw_only=True):
     """The number of the workload's newest revision when the run was begun."""
     revision: str = ""
     """The value of `controller-revision-hash` that stands for the images, known once the template is patched."""
+    live_uid: str = ""
+    """The ReplicaSet that had a Deployment's pods when the run was begun; in place they stay with it to the end."""
+    live_revision: int = 0
+    """That ReplicaSet's revision then. Only a rollout, or our own commit, raises it."""
+    template: str = ""
+    """Stands for the template as it was then, but for its images: no run changes anything else in it."""
     commit: Commit | None = None
     failures: tuple[Failure, ...] = ()
     """All, in the process that has met them; once stored, the first few."""

@@ -17,6 +17,7 @@ from inplace.engine import resume as resuming
 from inplace.engine import undo as undoing
 from inplace.engine.fields import TEMPLATE_PATH, last_writer, owners_of, wrote_strategy
 from inplace.engine.history import number_of
+from inplace.engine.identity import marked
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
 from inplace.engine.repair import own_strategy
@@ -52,8 +53,8 @@ class Assessor:
     def decide(self, asked: Run, given: Mapping[str, Any], stored: Run | None) -> resuming.Decision:
         """What asking for this run comes to. `given`: the options that a person named now."""
         asked = self.completed(asked, stored)
-        overtaken = resuming.is_overtaken(stored, self._look(asked))
-        return resuming.decide(stored, asked, given, overtaken=overtaken)
+        over = resuming.overtaken(stored, self._look(asked))
+        return resuming.decide(stored, asked, given, overtaken=over is not None)
 
     def completed(self, asked: Run, stored: Run | None) -> Run:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
@@ -66,9 +67,8 @@ class Assessor:
         have, ahead = checking.images_before(observed, asked), checking.images_ahead(observed, asked)
         images = ahead if asked.takes_over else asked.images
         return msgspec.structs.replace(
-            asked,
+            marked(asked, observed),
             images=images,
-            target_uid=uid_of(observed),
             revision_before=number_of(observed.target),
             from_images={name: have[name] for name in images if name in have},
             displaced=(ahead,) if ahead.items() - images.items() else (),

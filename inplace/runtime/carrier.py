@@ -361,9 +361,9 @@ class Carrier:
                 return self._go_on(standing, resuming.Begin(resuming.again(run), resuming=True), "an edit")
         match verb:
             case "abort":
-                return self._go_on(standing, resuming.abort_dead(run), verb)
+                return self._go_on(standing, resuming.abort_dead(run, outlook.now()), verb)
             case "resume" | "promote":
-                return self._go_on(standing, resuming.resume(run), verb)
+                return self._go_on(standing, resuming.resume(run, outlook.now()), verb)
             case "pause" | None:
                 if run != standing.run or request is not None:
                     lock.save(run, clear_request=request is not None)
@@ -376,16 +376,14 @@ class Carrier:
         going = resuming.again(standing.run)
         return plan(standing.outlook.now(), Spec(standing.lock.name), going, self._ground.api.clock.monotonic())
 
-    def _go_on(self, standing: _Standing, decision: resuming.Decision, why: str) -> Came:
-        match decision:
-            case resuming.Begin(run=run) | resuming.FinishFirst(run=run):
-                run = resuming.as_seen(run, standing.outlook.now())
-                standing.lock.save(run, clear_request=True)
-                _show(standing.outlook, standing.lock)
-                self._log.info("run goes on", run=run.id, by=why)
-                return self._go(standing.outlook, standing.lock, run)
-            case _:
-                return Came(Ended(standing.run))
+    def _go_on(
+        self, standing: _Standing, decision: resuming.Begin | resuming.FinishFirst | resuming.Overtaken, why: str
+    ) -> Came:
+        run = resuming.as_seen(decision.run, standing.outlook.now())
+        standing.lock.save(run, clear_request=True)
+        _show(standing.outlook, standing.lock)
+        self._log.info("run goes on", run=run.id, by=why)
+        return self._go(standing.outlook, standing.lock, run)
 
     def _since(self, frame: Frame) -> dict[str, str]:
         return {uid: stamp(self._epoch + timedelta(seconds=at)) for uid, at in frame.since.items()}

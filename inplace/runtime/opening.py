@@ -73,7 +73,11 @@ class Opener:
         """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = readable(lease)
         if stored is not None and stored.id == run.id and not stored.is_under_way:
-            return self._ended(lease, stored, rollout, asked)
+            return self._ended(lease, stored, rollout, outlook, asked)
+        if is_run_of(stored, rollout) and stored.is_under_way:
+            overtaken = resuming.overtaken(stored, outlook.look(stored))
+            if overtaken is not None:
+                return Drive(lease, overtaken.run)
         match self._decide(rollout, run, outlook, stored):
             case NothingToDo(message=message):
                 now = self._now()
@@ -90,20 +94,19 @@ class Opener:
                 return Drive(lease, first, is_first=True)
             case resuming.Begin(run=begun):
                 return Drive(lease, begun)
-            case resuming.NothingToDo():
-                raise AssertionError("an upgrade is always something")
 
-    def _ended(self, lease: Lease | None, stored: Run, rollout: InPlaceRollout, asked: Verb | None) -> Answer:
+    def _ended(self, lease: Lease | None, stored: Run, rollout: InPlaceRollout, outlook: Outlook, asked: Verb | None) -> Answer:
         """The rollout's own run ended. One that failed may be gone on with, on request, and as the rollout wants it now."""
         if stored.outcome in ENDS or asked not in ("resume", "promote", "abort"):
             return Stay(Ended(stored))
-        match resuming.abort_dead(stored) if asked == "abort" else resuming.resume(stored):
+        observed = outlook.look(stored)
+        match resuming.abort_dead(stored, observed) if asked == "abort" else resuming.resume(stored, observed):
+            case resuming.Overtaken(run=run):
+                return Drive(lease, run)
             case resuming.Begin(run=run) | resuming.FinishFirst(run=run):
                 with suppress(ValueError):
                     run = edited(run, rollout)
                 return Drive(lease, run)
-            case _:
-                return Stay(Ended(stored))
 
     def _decide(
         self, rollout: InPlaceRollout, run: Run, outlook: Outlook, stored: Run | None

@@ -20,7 +20,7 @@ from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, fact
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.repair import of_a_lost_run, own_strategy
-from inplace.engine.resume import is_overtaken
+from inplace.engine.resume import overtaken
 from inplace.engine.stages import GateState, gate_of, judge
 from inplace.engine.standing import standing
 from inplace.engine.steps import describe
@@ -105,7 +105,7 @@ def overview(api: Api, target: TargetRef) -> Overview:
     observed = _observed(api, target, found)
     stands = standing(observed, run) if run is not None else _of_a_lost_run(target, observed, found)
     pods = _pods(api, target, observed, run)
-    return Overview(1, str(target), target.namespace, state, pods, stands, is_overtaken(run, observed))
+    return Overview(1, str(target), target.namespace, state, pods, stands, overtaken(run, observed) is not None)
 
 
 def _of_a_lost_run(target: TargetRef, observed: Observed, found: Found) -> tuple[str, ...]:

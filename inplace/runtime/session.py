@@ -6,6 +6,7 @@ Everything up to the lock only reads; a refusal there has changed nothing.
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import uuid
 from collections.abc import Callable, Mapping
@@ -125,8 +126,6 @@ class Session:
                 pass
             case resuming.FinishFirst(run=run) | resuming.StillPaused(run=run):
                 is_resumed = True
-            case resuming.NothingToDo():
-                run, is_resumed = asked, False
         observed = self._look(run)
         if not run.images:
             return Preview(observed, asked, run, is_resumed, checking.NoChange(), stored, holder)
@@ -153,9 +152,11 @@ class Session:
         if stored is None:
             return NothingToDo(f"{self.target} has no run to abort")
         if stored.is_open:
-            match resuming.abort_dead(stored):
+            match resuming.abort_dead(stored, self._look(stored)):
                 case resuming.Begin(run=run):
                     return self._drive(lock, lease, run, on_frame)
+                case resuming.Overtaken() as over:
+                    return self._make_way(lock, lease, over, on_frame)
                 case resuming.FinishFirst():
                     pass
         elif stored.outcome != "Succeeded":
@@ -176,8 +177,6 @@ class Session:
             match self._assessor.decide(wanted, given, stored):
                 case resuming.StillPaused(run=run):
                     return StillPaused(run)
-                case resuming.NothingToDo():
-                    return NothingToDo(f"{self.target} has no run")
                 case resuming.FinishFirst(run=run):
                     self._said(f"finishing the commit of {told_images(run)} first")
                     ended = self._drive(lock, lease, run, on_frame)
@@ -207,11 +206,14 @@ class Session:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
         lock = self._lock()
         lease = lock.wait_until_free(self._said)
-        match resuming.resume(readable(lease)):
+        stored = readable(lease)
+        if stored is None or not stored.is_open:
+            return NothingToDo(f"{self.target} has no run to resume")
+        match resuming.resume(stored, self._look(stored)):
             case resuming.Begin(run=run):
                 return self._drive(lock, lease, run, on_frame)
-            case _:
-                return NothingToDo(f"{self.target} has no run to resume")
+            case resuming.Overtaken() as over:
+                return self._make_way(lock, lease, over, on_frame)
 
     def pause(self, on_frame: OnFrame) -> Result:
         """Finishes the pods in flight of a run whose holder died, and leaves it paused."""
@@ -220,6 +222,9 @@ class Session:
         stored = readable(lease)
         if stored is None or not stored.is_open:
             return NothingToDo(f"{self.target} has no run to pause")
+        over = resuming.overtaken(stored, self._look(stored))
+        if over is not None:
+            return self._make_way(lock, lease, over, on_frame)
         if stored.outcome == "Paused":
             return StillPaused(stored)
         paused = Stop("Paused", "paused by `inplace pause`")
@@ -229,6 +234,13 @@ class Session:
             return StillPaused(self._let_go(lock, stored, Finished(paused.outcome, paused.message)))
         self.ask_to_stop(paused)
         return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=(), more_failed=0), on_frame)
+
+    def _make_way(self, lock: Lock, lease: Lease | None, over: resuming.Overtaken, on_frame: OnFrame) -> Summary:
+        """Frees what is left of a run on what others have changed since, and ends it. Raises `Refused` where nothing is."""
+        if not resuming.has_left(over, self._look(over.run)):
+            again = shlex.join(("inplace", "upgrade", *self.target.words))
+            raise Refused(f"{over.why}: `{again}` with the images that you want starts over, on what is there now")
+        return self._drive(lock, lease, over.run, on_frame)
 
     def look(self, run: Run) -> Observed:
         """The snapshot that the run would be judged on. Raises `Refused`."""

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
@@ -89,15 +90,17 @@ def test_a_plan_without_images_is_for_a_template_that_went_ahead(command: Comman
     assert server.writes == []
 
 
+MET = run(displaced=({"app": "repo/app:9"},))
+UNDOING = msgspec.structs.replace(MET, doing="Undo")
 HELD = [
     ("plan", "deploy/web app=repo/app:3", run(), "host-1", "refused as long as that is alive"),
     ("plan", "deploy/web app=repo/app:2", run(), "controller/sys/inplace/me", "refused as long as that is alive"),
     ("upgrade", "deploy/web app=repo/app:3 --dry-run=client", run(), "host-1", "refused as long as that is alive"),
     ("upgrade", "deploy/web app=repo/app:3 --dry-run=server", run(), "host-1", "refused as long as that is alive"),
     ("upgrade", "deploy/web app=repo/app:3 --dry-run=client --controller", run(), "host-1", "begins after the end of that"),
-    ("undo", "deploy/web --dry-run=client", run(), "host-1", "asks that to pause, and takes the pods over"),
-    ("undo", "deploy/web --dry-run=client", run(), "controller/sys/inplace/me", "refused as long as that is alive"),
-    ("undo", "deploy/web --dry-run=client", run(doing="Undo"), "host-1", "refused as long as that is alive"),
+    ("undo", "deploy/web --dry-run=client", MET, "host-1", "asks that to pause, and takes the pods over"),
+    ("undo", "deploy/web --dry-run=client", MET, "controller/sys/inplace/me", "refused as long as that is alive"),
+    ("undo", "deploy/web --dry-run=client", UNDOING, "host-1", "refused as long as that is alive"),
 ]
 
 

@@ -6,4 +6,19 @@ from tests.breaks.edit import Break
 
 ENGINE = "inplace/engine"
 
-BREAKS: tuple[Break, ...] = ()
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "abort without a look at the live revision",
+        "inplace/engine/identity.py",
+        "    if not run.live_uid or is_same:",
+        "    if True:",
+        ("tests/unit/engine/test_identity.py",),
+    ),
+    Break(
+        "resume without a look at the uid",
+        "inplace/engine/identity.py",
+        "    return found is not None and bool(run.target_uid) and found.metadata.uid != run.target_uid",
+        "    return False",
+        ("tests/unit/engine/test_identity.py",),
+    ),
+)

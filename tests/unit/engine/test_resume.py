@@ -5,20 +5,36 @@ import pytest
 from inplace.engine.resume import (
     Begin,
     FinishFirst,
-    NothingToDo,
+    Overtaken,
     StillPaused,
     abort,
     abort_dead,
     decide,
-    is_overtaken,
+    has_left,
     knowing,
+    overtaken,
     pass_pause,
     resume,
 )
 from inplace.model.run import Commit, Failure, Options, Run, Share, parse_steps
-from tests.builders import DEPLOYMENT_UID, NEW, OLD, deployment, observed, of_deployment, replica_set, run
+from tests.builders import (
+    DEPLOYMENT_UID,
+    LIVE_UID,
+    NEW,
+    OLD,
+    deployment,
+    facts,
+    in_service,
+    observed,
+    of_deployment,
+    pod,
+    record,
+    replica_set,
+    run,
+)
 
 STEPPED = Options(steps=parse_steps("10%,pause,50%,pause:5m,100%"))
+AS_BEFORE = observed(target=of_deployment(deployment(), replica_set()))
 FAILED = (Failure(pod="web-a", uid="uid-web-a", reason="DrainTimeout", message="m"),)
 OTHER = {"app": "repo/app:3"}
 
@@ -103,12 +119,8 @@ class TestUpgrade:
 
 
 class TestResume:
-    @pytest.mark.parametrize("stored", [None, open_run(outcome="Succeeded")])
-    def test_without_an_open_run_there_is_nothing(self, stored: Run | None) -> None:
-        assert resume(stored) == NothingToDo(stored)
-
     def test_passes_the_pause_that_it_stands_at(self) -> None:
-        decision = resume(open_run(outcome="Paused", steps_passed=1))
+        decision = resume(open_run(outcome="Paused", steps_passed=1), AS_BEFORE)
         assert isinstance(decision, Begin)
         assert decision.run.steps_passed == 2
         assert decision.run.outcome is None
@@ -124,16 +136,16 @@ class TestAbort:
         assert (aborted.images, aborted.wanted, aborted.back) == (OLD, NEW, "Abort")
 
     def test_leaves_a_begun_commit_to_be_finished(self) -> None:
-        begun = open_run(outcome=None, commit=Commit())
+        begun = open_run(outcome=None, commit=Commit(live_uid=LIVE_UID))
         assert abort(begun) == begun
-        assert isinstance(abort_dead(begun), FinishFirst)
+        assert isinstance(abort_dead(begun, AS_BEFORE), FinishFirst)
 
     def test_a_rollback_becomes_an_abort(self) -> None:
         back = abort(open_run(images=OLD, wanted=NEW, back="Failure"))
         assert (back.images, back.wanted, back.back) == (OLD, NEW, "Abort")
 
     def test_of_a_dead_run_forgets_its_failures(self) -> None:
-        decision = abort_dead(open_run(outcome="Failed", failures=FAILED))
+        decision = abort_dead(open_run(outcome="Failed", failures=FAILED), AS_BEFORE)
         assert isinstance(decision, Begin)
         assert (decision.run.failures, decision.run.outcome, decision.run.images) == ((), None, OLD)
 
@@ -169,13 +181,28 @@ class TestOvertaken:
 
     def test_is_told_by_what_is_seen(self) -> None:
         foreign = of_deployment(deployment({"app": "repo/app:9"}), replica_set({"app": "repo/app:9"}))
-        assert is_overtaken(open_run(), observed(target=foreign))
-        assert not is_overtaken(open_run(), observed(target=of_deployment(deployment(), replica_set())))
-        assert not is_overtaken(open_run(outcome="Succeeded"), observed(target=foreign))
-        assert not is_overtaken(None, observed(target=foreign))
+        assert overtaken(open_run(), observed(target=foreign))
+        assert not overtaken(open_run(), AS_BEFORE)
+        assert not overtaken(open_run(outcome="Succeeded"), observed(target=foreign))
+        assert not overtaken(None, observed(target=foreign))
 
     def test_a_pause_is_the_users_own_by_now(self) -> None:
-        assert not is_overtaken(open_run(), observed(target=of_deployment(deployment(paused=True), replica_set())))
+        assert not overtaken(open_run(), observed(target=of_deployment(deployment(paused=True), replica_set())))
+
+    def test_goes_neither_on_nor_back(self) -> None:
+        rolled_out = observed(target=of_deployment(deployment(NEW), replica_set(NEW, name="web-2", uid="uid-2", revision=2)))
+        stored = open_run(outcome="Failed", failures=FAILED, revision="r", live_uid=LIVE_UID, live_revision=1)
+        for decision in (resume(stored, rolled_out), abort_dead(stored, rolled_out)):
+            assert isinstance(decision, Overtaken)
+            assert "rolled out app=repo/app:2" in decision.why
+            assert (decision.run.images, decision.run.revision, decision.run.outcome) == (NEW, "r", None)
+
+    def test_has_left_what_is_recorded_or_held_back(self) -> None:
+        foreign = of_deployment(deployment({"app": "repo/app:9"}, paused=True), replica_set({"app": "repo/app:9"}))
+        plain, paused = Overtaken(open_run(), ""), Overtaken(open_run(commit=Commit(live_uid="u")), "")
+        assert has_left(plain, observed(facts(pod(record=record())), target=foreign))
+        assert not has_left(plain, observed(in_service(pod()), target=foreign))
+        assert has_left(paused, observed(in_service(pod()), target=foreign))
 
 
 def test_a_run_that_takes_over_knows_what_the_template_may_hold() -> None:

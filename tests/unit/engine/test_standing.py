@@ -18,6 +18,7 @@ from inplace.model.workloads import (
     StatefulSetSpec,
 )
 from tests.builders import (
+    DEPLOYMENT_UID,
     LIVE_UID,
     NEW,
     deployment,
@@ -38,12 +39,12 @@ OWN = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
 def stateful(partition: int | None, start: int = 0) -> Observed:
     strategy = {"type": "OnDelete"} if partition is None else {**OWN, "rollingUpdate": {"partition": partition}}
     spec = StatefulSetSpec(template=template(NEW), replicas=3, update_strategy=strategy, ordinals=Ordinals(start))
-    return Observed(StatefulSetTarget(StatefulSet(ObjectMeta(name="web"), spec), ()), ())
+    return Observed(StatefulSetTarget(StatefulSet(ObjectMeta(name="web", uid=DEPLOYMENT_UID), spec), ()), ())
 
 
 def daemon(strategy: dict[str, Any]) -> Observed:
     spec, status = DaemonSetSpec(template=template(NEW), update_strategy=strategy), DaemonSetStatus(desired_number_scheduled=2)
-    return Observed(DaemonSetTarget(DaemonSet(ObjectMeta(name="web"), spec, status), ()), ())
+    return Observed(DaemonSetTarget(DaemonSet(ObjectMeta(name="web", uid=DEPLOYMENT_UID), spec, status), ()), ())
 
 
 def test_a_deployment_comes_back_old() -> None:
@@ -85,7 +86,7 @@ def test_what_holds_the_pods_back_and_whose_it_is(seen: Observed, own: dict[str,
 
 
 def test_others_and_a_run_that_is_over() -> None:
-    (line,) = standing(observed(target=of_replica_set(replica_set())), run())
+    (line,) = standing(observed(target=of_replica_set(replica_set())), run(target_uid=LIVE_UID))
     assert line == "a pod that dies now comes back with app=repo/app:1"
     assert "does not come back" in standing(observed(facts(pod()), target=of_pods()), run())[0]
     assert standing(observed(facts(pod())), run(outcome="Succeeded")) == ()
