@@ -142,5 +142,7 @@ class Observed(msgspec.Struct, frozen=True):
     """When the newest quorum read of slices was sent, whatever it showed."""
     blind: str = ""
     """Why these views may be old (a watch that has failed for a while): nothing new is started on them."""
+    unreadable: tuple[str, ...] = ()
+    """What is there and cannot be read, in words: pods, slices or anything else that a plan is judged on."""
     fields_returned: frozenset[str] = frozenset()
     """Uids of objects whose image fields this process has given back."""

@@ -63,6 +63,7 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         revision=run.revision if isinstance(observed.target, RevisionedTarget) else None,
         kept=workload.kept(observed, run),
         without_gate=options.without_gate,
+        unreadable=observed.unreadable[0] if observed.unreadable else "",
     )
 
 
@@ -75,6 +76,8 @@ def _go_on(view: View) -> Plan:
         if waiting is not None:
             return waiting
         return _finish_if_quiet(view, Finished(view.stop.outcome, view.stop.message, view.stop.by_others))
+    if observed.unreadable:
+        return _wait_for_sight(view, observed.unreadable[0])
     unprepared = _prepare(view)
     if unprepared is not None:
         return unprepared
@@ -97,6 +100,14 @@ def _go_on(view: View) -> Plan:
         if ended is not None:
             return ended
     return view.plan(starts.actions, starts.waiting, describe(run), starts.uids)
+
+
+def _wait_for_sight(view: View, what: str) -> Plan:
+    """What cannot be read is not touched, and neither gone nor done: it may be a pod of the run, or a slice that sends to one.
+    Pods in flight go on."""
+    if view.clocks.expired("run/unreadable", PATIENCE_SECONDS) and not view.in_flight:
+        return _finish_if_quiet(view, Finished("Failed", f"gave up after 5 minutes: {what}"))
+    return view.plan((), f"waiting: {what}", describe(view.run))
 
 
 def _prepare(view: View) -> Plan | None:
@@ -225,7 +236,8 @@ def _finish_if_quiet(view: View, finished: Finished) -> Plan:
     """Reopens what can be reopened first."""
     by_others = view.stop is not None and view.stop.by_others
     withdraw = give_way if by_others else templatefirst.withdraw
-    withdrawing = None if finished.outcome in ENDS else withdraw(view.observed, view.run)
+    keeps = finished.outcome in ENDS or (bool(view.observed.unreadable) and not by_others)
+    withdrawing = None if keeps else withdraw(view.observed, view.run)
     last = view.plan(() if withdrawing is None else [withdrawing.action])
     if view.observed.busy or view.observed.closing or any(not isinstance(action, ListSlices) for action in last.actions):
         return last

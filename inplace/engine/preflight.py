@@ -65,7 +65,8 @@ Verdict = Refusal | NoChange | Ready
 
 def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdict:
     """`resuming`: the run has begun before; then a half-done commit is no reason to refuse."""
-    problem = _target_problem(observed, run, resuming) or _pods_problem(observed, run, lease)
+    problem = next(iter(observed.unreadable), None)
+    problem = problem or _target_problem(observed, run, resuming) or _pods_problem(observed, run, lease)
     if problem is None and not resuming and not _changes(observed, run):
         return NoChange()
     if problem is None and not resuming:

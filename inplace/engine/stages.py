@@ -75,6 +75,8 @@ class Rules(msgspec.Struct, frozen=True):
     """Uids of pods that stay as they are."""
     without_gate: bool = False
     """Pods that have no gate are restarted without a drain."""
+    unreadable: str = ""
+    """What cannot be read: it may be a slice that sends to any pod."""
 
     def is_current(self, facts: PodFacts) -> bool:
         """The spec asks for what the run wants. Says nothing about what runs."""
@@ -152,6 +154,8 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
         # Somebody opened it under us: closing again is the same act, and idempotent.
         again = CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare)
         return Judged(facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds)
+    if rules.unreadable:
+        return Judged(facts, "Closing", rules.unreadable, None, None, timer, rules.drain_timeout_seconds)
     since = drained_at(seen)
     if since is None:
         reason, needs_slices = _why_not_drained(facts, rules, seen)

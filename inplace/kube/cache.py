@@ -2,8 +2,9 @@
 
 Always holds: an object never goes back to an older resourceVersion, whichever of the watch, a list and the answers of our
 own writes comes first; an object that was deleted stays deleted; at most one object has a name, and one recreated under the
-same name is another object (the old one is seen to go first). Listeners are called in that order, under the cache's lock: they
-must be short and must not wait. Thread-safe.
+same name is another object (the old one is seen to go first). What changes into something that cannot be read stays as it was
+known last, and is named by `unreadable`: nobody may take it for gone. Listeners are called in that order, under the cache's
+lock: they must be short and must not wait. Thread-safe.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from inplace.kube.codec import Unreadable
 from inplace.kube.lists import Listing
-from inplace.model.meta import Object, version_of
+from inplace.model.meta import Object, ObjectMeta, version_of
 
 T = TypeVar("T", bound=Object)
 
@@ -24,14 +26,17 @@ TOMBSTONES = 10_000
 
 
 class Cache(Generic[T]):
-    """Fed by a `Reflector` and by `upsert`."""
+    """Fed by a `Reflector` and by `upsert`. `stand_in`: makes what stands for an object that cannot be read, from its metadata,
+    from why, and from what it was like before."""
 
-    def __init__(self) -> None:
+    def __init__(self, stand_in: Callable[[ObjectMeta, str, T | None], T] | None = None) -> None:
+        self._stand_in = stand_in
         self._lock = threading.RLock()
         self._objects: dict[str, T] = {}
         self._is_shared = False
         self._uids: dict[tuple[str, str], str] = {}
         self._tombstones: dict[str, int] = {}
+        self._unreadable: dict[str, Unreadable] = {}
         self._listeners: tuple[Listener[T], ...] = ()
         self._resource_version = 0
         self._has_synced = False
@@ -67,6 +72,12 @@ class Cache(Generic[T]):
             uid = self._uids.get((namespace, name))
             return self._objects.get(uid) if uid else None
 
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Objects that are there, and of which nothing is known, or only what they were like before."""
+        with self._lock:
+            return tuple(self._unreadable.values()) if self._unreadable else ()
+
     def subscribe(self, listener: Listener[T]) -> Callable[[], None]:
         """`listener(old, new)`: old None is an addition, new None a deletion. The result ends the subscription."""
         with self._lock:
@@ -96,7 +107,13 @@ class Cache(Generic[T]):
             self._put(obj)
             self._advance(obj.metadata.resource_version)
 
-    def deleted(self, obj: T) -> None:
+    def obscured(self, obj: Unreadable) -> bool:
+        """The watch says that it is there, and cannot be read. Whether that is news."""
+        with self._lock:
+            self._advance(obj.metadata.resource_version)
+            return self._obscure(obj)
+
+    def deleted(self, obj: Object) -> None:
         """The watch says it is gone, or out of the selection. `obj` is its last state, with the resourceVersion of the end."""
         with self._lock:
             version = version_of(obj.metadata.resource_version)
@@ -110,22 +127,39 @@ class Cache(Generic[T]):
         with self._lock:
             self._advance(resource_version)
 
-    def replaced(self, listing: Listing[T]) -> None:
-        """A complete list: what it lacks is gone, unless we know something newer."""
+    def replaced(self, listing: Listing[T]) -> tuple[Unreadable, ...]:
+        """A complete list: what it lacks is gone, unless we know something newer. What could be read before, and cannot now."""
         with self._lock:
             version = version_of(listing.resource_version)
             # A quorum read from the past: the server was restored from a backup, so only the list counts.
             is_restored = version < self._resource_version
             if is_restored:
                 self._tombstones.clear()
-            listed = {obj.metadata.uid for obj in listing.items}
+            listed = {obj.metadata.uid for obj in listing.items} | {lost.metadata.uid for lost in listing.unreadable}
             for uid, known in list(self._objects.items()):
                 if uid not in listed and (is_restored or version_of(known.metadata.resource_version) <= version):
                     self._drop(uid, version)
             for obj in listing.items:
                 self._put(obj, is_forced=is_restored)
+            self._unreadable = {uid: lost for uid, lost in self._unreadable.items() if uid in listed}
+            news = tuple(lost for lost in listing.unreadable if self._obscure(lost))
             self._resource_version = version
             self._has_synced = True
+            return news
+
+    def _obscure(self, lost: Unreadable) -> bool:
+        uid, version = lost.metadata.uid, version_of(lost.metadata.resource_version)
+        if not uid:
+            return True  # nothing to know it by: it is told each time
+        known, before = self._objects.get(uid), self._unreadable.get(uid)
+        is_known = known is not None and version_of(known.metadata.resource_version) >= version
+        if is_known or self._tombstones.get(uid, -1) >= version:
+            return False
+        if self._stand_in is not None:
+            self._put(self._stand_in(lost.metadata, lost.why, known))
+        self._unreadable[uid] = lost
+        self._version += 1
+        return before is None or before.why != lost.why
 
     def _put(self, obj: T, *, is_forced: bool = False) -> None:
         uid, version = obj.metadata.uid, version_of(obj.metadata.resource_version)
@@ -140,6 +174,7 @@ class Cache(Generic[T]):
         if namesake is not None and namesake is not old:
             self._drop(namesake.metadata.uid, version)
         self._tombstones.pop(uid, None)
+        self._unreadable.pop(uid, None)
         self._writable()[uid] = obj
         self._uids[name] = uid
         self._tell(old, obj)
@@ -149,6 +184,7 @@ class Cache(Generic[T]):
         self._tombstones[uid] = version
         if len(self._tombstones) > TOMBSTONES:
             del self._tombstones[next(iter(self._tombstones))]
+        self._unreadable.pop(uid, None)
         if uid not in self._objects:
             return
         old = self._writable().pop(uid)

@@ -1,7 +1,8 @@
 """Bytes of the API server into structs, and its refusals into the error family. No I/O.
 
 Objects are decoded straight into the structs of `model`: fields that those do not declare (managedFields first) are never
-kept. No message built here holds a header or a body that we sent.
+kept. Whoever may write an object writes what is decoded here, so whatever it holds costs that object alone: it comes out as
+`Unreadable`, beside the others of its list. No message built here holds a header or a body that we sent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from inplace.kube.depth import shallow
 from inplace.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -26,9 +28,10 @@ from inplace.kube.errors import (
 )
 from inplace.kube.resources import Named
 from inplace.kube.seam import Request, Response
-from inplace.model.meta import Object, Wire
+from inplace.model.meta import CANNOT_BE_READ, Object, ObjectMeta, Wire
 
 T = TypeVar("T", bound=Object)
+D = TypeVar("D")
 
 MESSAGE_LENGTH = 400
 
@@ -47,6 +50,25 @@ class Page(Wire, Generic[T], frozen=True):
 
     metadata: ListMeta = ListMeta()
     items: tuple[T, ...] | None = None
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An object that is there and cannot be read; of its metadata as much as can be. `why` is one line for a person."""
+
+    kind: str
+    metadata: ObjectMeta
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.metadata.name} in namespace {self.metadata.namespace} cannot be read: {self.why}"
+
+
+class Listed(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list, object by object."""
+
+    metadata: ListMeta
+    items: tuple[T, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class StatusDetails(Wire, frozen=True):
@@ -68,10 +90,16 @@ class Changed(msgspec.Struct, Generic[T], frozen=True):
     object: T
 
 
+class Obscured(msgspec.Struct, frozen=True):
+    """The object is there, and nobody knows what it is like."""
+
+    object: Unreadable
+
+
 class Deleted(msgspec.Struct, Generic[T], frozen=True):
     """The object is gone, or no longer matches the selector; this was its last state."""
 
-    object: T
+    object: T | Unreadable
 
 
 class Bookmark(msgspec.Struct, frozen=True):
@@ -93,10 +121,26 @@ class _Event(msgspec.Struct, frozen=True):
     object: msgspec.Raw
 
 
+class _Loose(Wire, frozen=True):
+    """The last resort: metadata of which any field may be anything."""
+
+    metadata: dict[str, msgspec.Raw]
+
+
 _event_decoder = msgspec.json.Decoder(_Event)
 _status_decoder = msgspec.json.Decoder(Status)
-_bookmark_decoder = msgspec.json.Decoder(Named)
+_named_decoder = msgspec.json.Decoder(Named)
+_loose_decoder = msgspec.json.Decoder(_Loose)
+_string_decoder = msgspec.json.Decoder(str)
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
 
+
+class _RawPage(Wire, frozen=True):
+    metadata: ListMeta = ListMeta()
+    items: tuple[msgspec.Raw, ...] | None = None
+
+
+_raw_page_decoder = msgspec.json.Decoder(_RawPage)
 
 _building = threading.Lock()
 """msgspec 0.22 shows other threads what it knows of a struct while it still finds it out, and a decoder made from that
@@ -118,47 +162,102 @@ def _page_decoder(wanted: type[T]) -> msgspec.json.Decoder[Page[T]]:
 def decode(body: bytes, wanted: type[T]) -> T:
     """Raises `Malformed`."""
     try:
-        obj: T = _decoder(wanted).decode(body)
-    except msgspec.DecodeError as error:
-        raise Malformed(f"the API server sent a {wanted.__name__} that cannot be read: {error}") from None
+        obj: T = _read(_decoder(wanted), body)
+    except CANNOT_BE_READ as error:
+        raise Malformed(f"the API server sent a {wanted.__name__} that cannot be read: {_why(error)}") from None
     return obj
 
 
-def decode_page(body: bytes, wanted: type[T]) -> Page[T]:
-    """Raises `Malformed`: also for any other JSON, which must not pass for an empty list."""
+def decode_page(body: bytes, wanted: type[T]) -> Listed[T]:
+    """All at once; only where that does not go, one by one. Raises `Malformed` where it is no list at all: any other JSON
+    must not pass for an empty one."""
     try:
-        page = _page_decoder(wanted).decode(body)
-    except msgspec.DecodeError as error:
-        raise Malformed(f"the API server sent a list of {wanted.__name__} that cannot be read: {error}") from None
-    if not page.metadata.resource_version:
+        page = _read(_page_decoder(wanted), body)
+        listed = Listed(page.metadata, page.items or ())
+    except CANNOT_BE_READ:
+        listed = _decode_one_by_one(body, wanted)
+    if not listed.metadata.resource_version:
         raise Malformed(f"the API server sent something that is no list of {wanted.__name__}")
-    return page
+    return listed
+
+
+def _decode_one_by_one(body: bytes, wanted: type[T]) -> Listed[T]:
+    try:
+        page = _read(_raw_page_decoder, body)
+    except CANNOT_BE_READ as error:
+        raise Malformed(f"the API server sent a list of {wanted.__name__} that cannot be read: {_why(error)}") from None
+    items: list[T] = []
+    unreadable: list[Unreadable] = []
+    for raw in page.items or ():
+        match _decode_item(raw, wanted):
+            case Unreadable() as lost:
+                unreadable.append(lost)
+            case item:
+                items.append(item)
+    return Listed(page.metadata, tuple(items), tuple(unreadable))
+
+
+def _decode_item(raw: msgspec.Raw, wanted: type[T]) -> T | Unreadable:
+    try:
+        item: T = _read(_decoder(wanted), raw)
+    except CANNOT_BE_READ as error:
+        return Unreadable(wanted.__name__, _metadata(raw), _why(error))
+    return item
+
+
+def _metadata(raw: msgspec.Raw) -> ObjectMeta:
+    """Of an object that cannot be read: all of it, or those of its names that are text."""
+    try:
+        return _read(_named_decoder, raw).metadata
+    except CANNOT_BE_READ:
+        pass
+    try:
+        loose = _read(_loose_decoder, raw).metadata
+    except CANNOT_BE_READ:
+        loose = {}
+    name, namespace, uid, version = (_text(loose.get(key)) for key in ("name", "namespace", "uid", "resourceVersion"))
+    return ObjectMeta(name=name, namespace=namespace, uid=uid, resource_version=version)
+
+
+def _text(raw: msgspec.Raw | None) -> str:
+    try:
+        return _string_decoder.decode(raw) if raw is not None else ""
+    except CANNOT_BE_READ:
+        return ""
+
+
+def _read(decoder: msgspec.json.Decoder[D], raw: bytes | msgspec.Raw) -> D:
+    """What is nested too deep to be followed is left out: nothing that we read is."""
+    try:
+        return decoder.decode(raw)
+    except RecursionError:
+        return decoder.decode(shallow(bytes(raw)))
 
 
 def decode_raw(body: bytes) -> dict[str, Any]:
     """Raises `Malformed`."""
     try:
-        decoded: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-        return decoded
-    except msgspec.DecodeError as error:
-        raise Malformed(f"the API server sent an object that cannot be read: {error}") from None
+        return _read(_object_decoder, body)
+    except CANNOT_BE_READ as error:
+        raise Malformed(f"the API server sent an object that cannot be read: {_why(error)}") from None
 
 
-def decode_event(line: bytes, wanted: type[T]) -> Changed[T] | Deleted[T] | Bookmark | Refused:
-    """One line of a watch. Raises `Malformed`."""
+def decode_event(line: bytes, wanted: type[T]) -> Changed[T] | Obscured | Deleted[T] | Bookmark | Refused:
+    """One line of a watch. Raises `Malformed` where it is none."""
     try:
-        event = _event_decoder.decode(line)
+        event = _read(_event_decoder, line)
         match event.type:
             case "ADDED" | "MODIFIED":
-                return Changed(_decoder(wanted).decode(event.object))
+                item = _decode_item(event.object, wanted)
+                return Obscured(item) if isinstance(item, Unreadable) else Changed(item)
             case "DELETED":
-                return Deleted(_decoder(wanted).decode(event.object))
+                return Deleted(_decode_item(event.object, wanted))
             case "BOOKMARK":
-                return Bookmark(_bookmark_decoder.decode(event.object).metadata.resource_version)
+                return Bookmark(_read(_named_decoder, event.object).metadata.resource_version)
             case "ERROR":
-                return Refused(_error(_status_decoder.decode(event.object), 0, fallback="the watch was ended"))
-    except msgspec.DecodeError as error:
-        raise Malformed(f"a watch sent a line that cannot be read: {error}") from None
+                return Refused(_error(_read(_status_decoder, event.object), 0, fallback="the watch was ended"))
+    except CANNOT_BE_READ as error:
+        raise Malformed(f"a watch sent a line that cannot be read: {_why(error)}") from None
 
 
 def error_of(request: Request, response: Response) -> ApiError | None:
@@ -166,8 +265,8 @@ def error_of(request: Request, response: Response) -> ApiError | None:
     if 200 <= response.status < 300:
         return None
     try:
-        status = _status_decoder.decode(response.body)
-    except msgspec.DecodeError:
+        status = _read(_status_decoder, response.body)
+    except CANNOT_BE_READ:
         status = Status()
     error = _error(status, response.status, fallback=f"{request.method} {request.path}: HTTP status {response.status}")
     header = response.headers.get("retry-after", "").strip()
@@ -205,6 +304,10 @@ def _class_of(code: int, reason: str) -> type[ApiError]:
             return TooManyRequests
         case _:
             return ServerError if code >= 500 else ApiError
+
+
+def _why(error: Exception) -> str:
+    return _one_line(str(error))
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from inplace.kube.codec import Page, decode_page, error_of
+from inplace.kube.codec import Unreadable, decode_page, error_of
 from inplace.kube.errors import ApiError, Gone
 from inplace.kube.resources import Resource
 from inplace.kube.seam import Request, Response
@@ -38,10 +38,11 @@ EVERYTHING = Scope()
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):
-    """A consistent list: all items as of `resource_version`."""
+    """A consistent list: all items as of `resource_version`, and those of them that cannot be read."""
 
     items: tuple[T, ...]
     resource_version: str
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Pager(Generic[T]):
@@ -53,6 +54,7 @@ class Pager(Generic[T]):
         self._page = page
         self._tries = 1
         self._items: list[T] = []
+        self._unreadable: list[Unreadable] = []
         self._continue = ""
 
     def request(self) -> Request:
@@ -69,10 +71,13 @@ class Pager(Generic[T]):
         if error is not None:
             self.refused(error)
             return None
-        page: Page[T] = decode_page(response.body, self._resource.type)
-        self._items += page.items or ()
+        page = decode_page(response.body, self._resource.type)
+        self._items += page.items
+        self._unreadable += page.unreadable
         self._continue = page.metadata.continue_token
-        return None if self._continue else Listing(tuple(self._items), page.metadata.resource_version)
+        if self._continue:
+            return None
+        return Listing(tuple(self._items), page.metadata.resource_version, tuple(self._unreadable))
 
     def refused(self, error: ApiError) -> None:
         """An expired continue token starts the list over; anything else is raised."""
@@ -80,4 +85,5 @@ class Pager(Generic[T]):
             raise error
         self._tries += 1
         self._items = []
+        self._unreadable = []
         self._continue = ""

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from inplace.kube.cache import Cache
-from inplace.kube.codec import Bookmark, Changed, Deleted, Refused, decode_event, error_of
+from inplace.kube.codec import Bookmark, Changed, Deleted, Obscured, Refused, Unreadable, decode_event, error_of
 from inplace.kube.errors import ApiError, Gone
 from inplace.kube.lists import EVERYTHING, Pager, Scope
 from inplace.kube.resources import Resource
@@ -57,7 +57,8 @@ Command = List | Watch | Wait
 class Reflector(Generic[T]):
     """One kind of object in one scope. Not thread-safe: one driver; `error` may be read from anywhere.
 
-    `on_state` is called when `error` or `cache.has_synced` has changed.
+    `on_state` is called when `error`, `cache.has_synced` or `cache.unreadable` has changed; `on_unreadable` with each object
+    that cannot be read, once for each reason.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Reflector(Generic[T]):
         scope: Scope = EVERYTHING,
         page: int = 500,
         on_state: Callable[[], None] | None = None,
+        on_unreadable: Callable[[Unreadable], None] | None = None,
     ) -> None:
         self.resource = resource
         self.cache = cache
@@ -77,6 +79,7 @@ class Reflector(Generic[T]):
         self._clock = clock
         self._page = page
         self._on_state = on_state
+        self._on_unreadable = on_unreadable
         self._pager: Pager[T] | None = Pager(resource, scope, page)
         self._resource_version = ""
         self._failures = 0
@@ -108,7 +111,8 @@ class Reflector(Generic[T]):
         self._pager = None
         self._resource_version = listing.resource_version
         is_first = not self.cache.has_synced
-        self.cache.replaced(listing)
+        for lost in self.cache.replaced(listing):
+            self._tell(lost)
         self._set_error(None, is_news=is_first)
 
     def opened(self, response: Response) -> bool:
@@ -141,9 +145,13 @@ class Reflector(Generic[T]):
             case Changed(obj):
                 self.cache.changed(obj)
                 self._resource_version = obj.metadata.resource_version
-            case Deleted(obj):
-                self.cache.deleted(obj)
-                self._resource_version = obj.metadata.resource_version
+            case Obscured(lost):
+                if self.cache.obscured(lost):
+                    self._tell(lost)
+                self._resource_version = lost.metadata.resource_version or self._resource_version
+            case Deleted(gone):
+                self.cache.deleted(gone)
+                self._resource_version = gone.metadata.resource_version or self._resource_version
             case Bookmark(resource_version):
                 self.cache.bookmarked(resource_version)
                 self._resource_version = resource_version
@@ -210,6 +218,12 @@ class Reflector(Generic[T]):
         self._wait_seconds = max(asked, min(LONGEST_BACKOFF_SECONDS / 2, doubled) * (1 + self._clock.jitter()))
         if error is not None:
             self._set_error(error)
+
+    def _tell(self, lost: Unreadable) -> None:
+        if self._on_unreadable:
+            self._on_unreadable(lost)
+        if self._on_state:
+            self._on_state()
 
     def _set_error(self, error: ApiError | None, *, is_news: bool = False) -> None:
         is_news = is_news or str(error) != str(self.error)

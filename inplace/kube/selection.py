@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from inplace.kube.cache import Cache, Listener
+from inplace.kube.codec import Unreadable
 from inplace.model.meta import Object
 
 T = TypeVar("T", bound=Object)
@@ -24,16 +25,19 @@ class Store(Protocol[T]):
 
     def named(self, namespace: str, name: str) -> T | None: ...
 
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]: ...
+
     def upsert(self, obj: T) -> None: ...
 
     def deleted(self, obj: T) -> None: ...
 
 
 class Selection(Generic[T]):
-    """`wanted` must depend on the object alone. `listener` gets what is there already, then each change, under the cache's
-    lock. Call `close` when it is not needed any more."""
+    """`wanted` must depend on the object's metadata alone. `listener` gets what is there already, then each change, under the
+    cache's lock. Call `close` when it is not needed any more."""
 
-    def __init__(self, cache: Cache[T], wanted: Callable[[T], bool], listener: Listener[T]) -> None:
+    def __init__(self, cache: Cache[T], wanted: Callable[[Object], bool], listener: Listener[T]) -> None:
         self._cache = cache
         self._wanted = wanted
         self._listener = listener
@@ -53,6 +57,11 @@ class Selection(Generic[T]):
     def named(self, namespace: str, name: str) -> T | None:
         with self._lock:
             return self._objects.get(self._names.get((namespace, name), ""))
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Those that are in the selection by their metadata."""
+        return tuple(lost for lost in self._cache.unreadable if self._wanted(lost))
 
     def upsert(self, obj: T) -> None:
         self._cache.upsert(obj)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from inplace.model.meta import Wire
+from inplace.model.meta import CANNOT_BE_READ, Wire
 from inplace.model.run import Doing, Outcome, Run, shortened
 
 MOST = 10
@@ -50,7 +50,7 @@ def decode_history(text: str | None) -> tuple[Past, ...]:
     """The newest last. What cannot be read is no history."""
     try:
         return msgspec.json.decode(text or "[]", type=tuple[Past, ...])
-    except msgspec.MsgspecError:
+    except CANNOT_BE_READ:
         return ()
 
 

@@ -12,6 +12,10 @@ from typing import Protocol
 
 import msgspec
 
+CANNOT_BE_READ = (ValueError, RecursionError)
+"""All that msgspec raises for what it is given: its own errors are ValueErrors, as is UnicodeDecodeError; what is nested too
+deep is neither."""
+
 
 class Wire(msgspec.Struct, gc=False, frozen=True, rename="camel", omit_defaults=True):
     """Base of everything that travels: frozen, camelCase on the wire, unknown fields ignored."""

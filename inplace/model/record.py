@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from inplace.model.meta import Wire
+from inplace.model.meta import CANNOT_BE_READ, Wire
 from inplace.model.names import HOLDS, RECORD
 from inplace.model.pods import Pod
 
@@ -58,7 +58,7 @@ def record_of(pod: Pod) -> Record | BadRecord | None:
         return None
     try:
         record = _DECODER.decode(text)
-    except msgspec.MsgspecError as error:
+    except CANNOT_BE_READ as error:
         return BadRecord(problem=f"annotation {RECORD} cannot be read ({error})")
     if record.v != 1:
         return BadRecord(problem=f"annotation {RECORD} has version {record.v}; this inplace knows version 1")
@@ -76,7 +76,7 @@ def holds_of(pod: Pod) -> dict[str, str]:
         return {}
     try:
         return msgspec.json.decode(text, type=dict[str, str])
-    except msgspec.MsgspecError:
+    except CANNOT_BE_READ:
         return {"unreadable": f"annotation {HOLDS} cannot be read"}
 
 

@@ -6,7 +6,7 @@ fleet: its lists have `MOST` entries at most, and its texts `LONGEST` characters
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -165,8 +165,28 @@ class RolloutStatus(Wire, frozen=True, kw_only=True):
     def condition(self, condition_type: ConditionType) -> Condition | None:
         return next((c for c in self.conditions if c.type == condition_type), None)
 
+    def merge_patch(self) -> dict[str, Any]:
+        """What it does not say is removed."""
+        names = (field.encode_name for field in msgspec.structs.fields(self))
+        return {**dict.fromkeys(names), **msgspec.to_builtins(self)}
+
 
 class InPlaceRollout(Wire, frozen=True, kw_only=True):
     metadata: ObjectMeta
     spec: RolloutSpec
     status: RolloutStatus = RolloutStatus()
+    unreadable: str = msgspec.field(name="inplace.dev/unreadable", default="")
+    """Not on the wire: why all but its metadata is what it was before, or nothing."""
+
+    @property
+    def wish(self) -> tuple[Any, ...]:
+        """All that its person writes."""
+        meta = self.metadata
+        return meta.uid, meta.generation, meta.annotations, meta.deletion_timestamp, self.unreadable
+
+
+def unreadable_rollout(metadata: ObjectMeta, why: str, before: InPlaceRollout | None) -> InPlaceRollout:
+    """What stands for one that cannot be read (written by another version of us, say): nothing new is done for it."""
+    if before is not None:
+        return msgspec.structs.replace(before, metadata=metadata, unreadable=why)
+    return InPlaceRollout(metadata=metadata, spec=RolloutSpec(target=RolloutTarget(kind="Pods")), unreadable=why)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from inplace.model.meta import Wire
+from inplace.model.meta import CANNOT_BE_READ, Wire
 from inplace.model.names import DEFAULT_GATE, TargetRef
 from inplace.model.quantity import parse_count_or_percent, parse_duration
 
@@ -214,7 +214,7 @@ def decode_run(text: str) -> Run:
     """Raises ValueError with a line for a person."""
     try:
         run = msgspec.json.decode(text, type=Run)
-    except msgspec.MsgspecError as error:
+    except CANNOT_BE_READ as error:
         raise ValueError(f"the stored run cannot be read: {error}") from None
     if run.v != 1:
         raise ValueError(f"the stored run has version {run.v}; this inplace knows version 1")

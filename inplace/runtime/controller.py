@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import structlog
 
-from inplace.engine.rollouts import Ended, Pending, RolloutState, Waiting, is_run_of, run_id_of, seen, status_of
+from inplace.engine.rollouts import Ended, Pending, Refused, RolloutState, Waiting, is_run_of, run_id_of, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
 from inplace.kube.clock import stamp
+from inplace.kube.codec import Malformed
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
 from inplace.kube.reflector import have_synced, trouble_of
@@ -83,7 +83,9 @@ class Controller:
         """With the uid of the rollout that each is for."""
         self._statuses: dict[Key, tuple[float, RolloutStatus]] = {}
         """When and what we have written last."""
-        self._shared = {namespace: Shared(api, namespace, self._watch_changed) for namespace in namespaces or (None,)}
+        self._shared = {
+            namespace: Shared(api, namespace, self._watch_changed, watched.unreadable) for namespace in namespaces or (None,)
+        }
         self.reflectors = tuple(r for shared in self._shared.values() for r in shared.reflectors)
         for shared in self._shared.values():
             shared.rollouts.subscribe(self._rollout_changed)
@@ -211,6 +213,8 @@ class Controller:
             self._forget(key)
         if rollout.metadata.deletion_timestamp is not None:
             return self._delete(key, rollout)
+        if rollout.unreadable and key not in self._carriers:
+            return self._refuse_unread(key, rollout)
         if self._is_over(rollout):
             return self._keep(key, rollout)
         if FINALIZER not in (rollout.metadata.finalizers or ()):
@@ -221,6 +225,12 @@ class Controller:
         if carrier.is_over and wait is None:
             return self._keep(key, self.shared(key[0]).rollouts.named(*key) or rollout)
         return _soonest(came.requeue_after, wait)
+
+    def _refuse_unread(self, key: Key, rollout: InPlaceRollout) -> float | None:
+        """Nothing is begun for it. Where its status is what cannot be read, that is of another version of us, and stays."""
+        if "`$.status" in rollout.unreadable or rollout.status.phase in OVER - {"Refused"}:
+            return None
+        return self._tell(key, rollout, Refused("Unreadable", f"it cannot be read: {rollout.unreadable}"))
 
     def _is_over(self, rollout: InPlaceRollout) -> bool:
         """Over, as the cluster says too, and not asked to go on; what was refused is judged again once it is edited. One that
@@ -315,8 +325,9 @@ class Controller:
         meta = rollout.metadata
         whole = {**body, "metadata": {**body.get("metadata", {}), "uid": meta.uid}}
         api = self.api.replace(policy=ONCE, timeout_seconds=5.0)
-        answer = api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, whole, MERGE, subresource=subresource)
-        self.shared(meta.namespace).rollouts.upsert(answer)
+        with suppress(Malformed):  # done, and what came of it comes by the watch
+            answer = api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, whole, MERGE, subresource=subresource)
+            self.shared(meta.namespace).rollouts.upsert(answer)
 
     def _tell(self, key: Key, rollout: InPlaceRollout, state: RolloutState | None) -> float | None:
         """Writes the status if it has changed. Seconds until that is allowed again, if it is not now."""
@@ -343,7 +354,7 @@ class Controller:
 
     def _write_status(self, key: Key, rollout: InPlaceRollout, after: RolloutStatus) -> None:
         known = self.shared(key[0]).rollouts.named(*key) or rollout
-        self._patch(known, {"status": _whole(after)}, "status")
+        self._patch(known, {"status": after.merge_patch()}, "status")
         self._statuses[key] = (self.api.clock.monotonic(), after)
 
     def look_at_all(self) -> None:
@@ -366,7 +377,7 @@ class Controller:
     def _rollout_changed(self, old: InPlaceRollout | None, new: InPlaceRollout | None) -> None:
         """Our own status writes change nothing that is decided on."""
         there = new or old
-        if there is None or (old is not None and new is not None and _wish(old) == _wish(new)):
+        if there is None or (old is not None and new is not None and old.wish == new.wish):
             return
         self.queue.add((there.metadata.namespace, there.metadata.name))
 
@@ -379,18 +390,6 @@ class Controller:
             there = rollout.metadata
             if there.namespace == meta.namespace and lease_name(rollout.spec.target.ref(meta.namespace)) == meta.name:
                 self.queue.add((there.namespace, there.name))
-
-
-def _wish(rollout: InPlaceRollout) -> tuple[Any, ...]:
-    """All of a rollout that its person writes."""
-    meta = rollout.metadata
-    return meta.uid, meta.generation, meta.annotations, meta.deletion_timestamp
-
-
-def _whole(status: RolloutStatus) -> dict[str, Any]:
-    """For a merge patch: what the status does not say is removed."""
-    names = (field.encode_name for field in msgspec.structs.fields(status))
-    return {**dict.fromkeys(names), **msgspec.to_builtins(status)}
 
 
 def _soonest(*waits: float | None) -> float | None:

@@ -20,6 +20,7 @@ import structlog
 from inplace.engine.gatekeeping import Rule, SetGate, decide
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
+from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from inplace.kube.lists import Scope
 from inplace.kube.pump import Pump
@@ -234,7 +235,9 @@ class GateController:
         self._log = structlog.get_logger()
         self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
         self.pods: Cache[Pod] = Cache()
-        self.reflector = Reflector(PODS, self.pods, api.clock, scope=scope, on_state=self._watch_changed)
+        self.reflector = Reflector(
+            PODS, self.pods, api.clock, scope=scope, on_state=self._watch_changed, on_unreadable=self._say_unreadable
+        )
         self._gates = Gates(api, (rule,), (self.pods,), resync_seconds=resync_seconds, workers=workers)
         self.queue, self.step, self.resync = self._gates.queue, self._gates.step, self._gates.resync
         self._gates.follow()
@@ -253,6 +256,10 @@ class GateController:
     def stop(self) -> None:
         """From any thread or a signal handler: begins no more, waits for the writes on their way."""
         self._ended.put(None)
+
+    def _say_unreadable(self, lost: Unreadable) -> None:
+        meta = lost.metadata
+        self._log.warning("cannot be read", pod=f"{meta.namespace}/{meta.name}", why=lost.why)
 
     def _watch_changed(self) -> None:
         if self.reflector.error is not None:

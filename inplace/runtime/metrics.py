@@ -79,6 +79,9 @@ class Metrics:
         self.gate_writes = Counter(
             "inplace_gate_writes", "Changes of gates by the rules.", ("condition", "result"), registry=registry
         )
+        self.unreadable = Counter(
+            "inplace_unreadable_objects", "Objects that could not be read, by kind.", ("kind",), registry=registry
+        )
         self.events = Counter("inplace_events", "Events, by what became of them.", ("result",), registry=registry)
         build = Gauge("inplace_build_info", "The version that runs.", ("version",), registry=registry)
         build.labels(__version__).set(1)

@@ -105,6 +105,8 @@ class Observer:
     def listed_slices(self, listing: Listing[EndpointSlice], sent_at: float) -> None:
         """What a quorum read of the slices proves about the pods that were quiet before it was sent."""
         self._slices_listed_at = sent_at
+        if listing.unreadable:
+            return  # any pod may be in there
         index, ignored = index_of(listing.items), self._ignored
         for uid, facts in self._facts.items():
             if facts.record is not None:
@@ -117,7 +119,7 @@ class Observer:
         """Takes a quorum read into the cache. What it lacks, and we do not know newer, is gone."""
         self._pods_listed_at = sent_at
         cache, version = self._watches.pods, version_of(listing.resource_version)
-        listed = {pod.uid for pod in listing.items}
+        listed = {pod.uid for pod in listing.items} | {lost.metadata.uid for lost in listing.unreadable}
         for uid, pod in cache.snapshot().items():
             if uid not in listed and version_of(pod.metadata.resource_version) <= version:
                 meta = msgspec.structs.replace(pod.metadata, resource_version=listing.resource_version)
@@ -136,6 +138,7 @@ class Observer:
     ) -> Observed:
         self._look_at_services(at)
         target = self._target_now()
+        unreadable = self._unreadable()
         return Observed(
             target=target,
             pods=tuple(self._facts[uid] for uid in self._own_pods(target)),
@@ -149,7 +152,15 @@ class Observer:
             slices_listed_at=self._slices_listed_at,
             blind=blind,
             fields_returned=fields_returned,
+            unreadable=unreadable,
         )
+
+    def _unreadable(self) -> tuple[str, ...]:
+        watches, names = self._watches, self._target.pod_names
+        pods = (lost for lost in watches.pods.unreadable if not names or lost.metadata.name in names)
+        around = (watches.slices, watches.services, watches.budgets, watches.workload, watches.replica_sets, watches.revisions)
+        others = (lost for store in around if store is not None for lost in store.unreadable)
+        return tuple(str(lost) for lost in (*pods, *others))
 
     def _judge(self, pod: Pod, at: float) -> None:
         entries = entries_by_pod(pod, self._by_uid, self._by_ip)

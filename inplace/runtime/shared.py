@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
+from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError
 from inplace.kube.lists import Scope
 from inplace.kube.reflector import Reflector, have_synced, trouble_of
@@ -25,11 +26,12 @@ from inplace.kube.resources import (
     Resource,
 )
 from inplace.kube.selection import Selection, Store
-from inplace.model.meta import Object, parse_selector
+from inplace.model.meta import Object, ObjectMeta, parse_selector
 from inplace.model.names import MANAGED_BY, TargetRef, WorkloadKind
 from inplace.model.network import EndpointSlice, Service
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease, PodDisruptionBudget
+from inplace.model.rollout import unreadable_rollout
 from inplace.model.workloads import ControllerRevision, ReplicaSet
 from inplace.runtime.inbox import Event, OtherChanged, PodChanged, SliceChanged
 
@@ -39,12 +41,15 @@ T = TypeVar("T", bound=Object)
 class Shared:
     """`namespace` None: all. `on_state`: a watch has begun, or has got into trouble, or out of it."""
 
-    def __init__(self, api: Api, namespace: str | None, on_state: Callable[[], None]) -> None:
+    def __init__(
+        self, api: Api, namespace: str | None, on_state: Callable[[], None], on_unreadable: Callable[[Unreadable], None]
+    ) -> None:
         self._api = api
         self._on_state = on_state
+        self._on_unreadable = on_unreadable
         self._reflectors: list[Reflector[Any]] = []
         self.namespace = namespace
-        self.rollouts = self._watch(INPLACE_ROLLOUTS)
+        self.rollouts = self._watch(INPLACE_ROLLOUTS, stand_in=unreadable_rollout)
         self.pods = self._watch(PODS)
         self.slices = self._watch(ENDPOINT_SLICES)
         self.services = self._watch(SERVICES)
@@ -62,10 +67,16 @@ class Shared:
     def error(self) -> ApiError | None:
         return trouble_of(self.reflectors)
 
-    def _watch(self, resource: Resource[T], label_selector: str = "") -> Cache[T]:
-        cache: Cache[T] = Cache()
+    def _watch(
+        self,
+        resource: Resource[T],
+        label_selector: str = "",
+        stand_in: Callable[[ObjectMeta, str, T | None], T] | None = None,
+    ) -> Cache[T]:
+        cache: Cache[T] = Cache(stand_in)
         scope = Scope(namespace=self.namespace, label_selector=label_selector)
-        self._reflectors.append(Reflector(resource, cache, self._api.clock, scope=scope, on_state=self._on_state))
+        clock, state, lost = self._api.clock, self._on_state, self._on_unreadable
+        self._reflectors.append(Reflector(resource, cache, clock, scope=scope, on_state=state, on_unreadable=lost))
         return cache
 
 
@@ -125,7 +136,7 @@ class Part:
     def _select(
         self,
         cache: Cache[T],
-        wanted: Callable[[T], bool],
+        wanted: Callable[[Object], bool],
         listener: Callable[[T | None, T | None], None] | None = None,
     ) -> Selection[T]:
         selection = Selection(cache, wanted, listener or (lambda _old, _new: self._tell(OtherChanged())))

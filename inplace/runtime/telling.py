@@ -17,6 +17,7 @@ import structlog
 
 from inplace.engine.gatekeeping import SetGate
 from inplace.engine.stages import IN_FLIGHT, Stage
+from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError
 from inplace.kube.resources import INPLACE_ROLLOUTS, PODS
 from inplace.model.meta import ObjectMeta
@@ -93,6 +94,11 @@ class Teller:
 
     def warned(self, rollout: InPlaceRollout, message: str) -> None:
         self._tell(rollout, "Warning", "RunWarning", message)
+
+    def unreadable(self, lost: Unreadable) -> None:
+        self._metrics.unreadable.labels(lost.kind).inc()
+        meta = lost.metadata
+        self._log.warning("cannot be read", kind=lost.kind, object=f"{meta.namespace}/{meta.name}", uid=meta.uid, why=lost.why)
 
     def reconciled(self, seconds: float, error: BaseException | None) -> None:
         self._metrics.reconciled(CONTROLLER, seconds, error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from inplace.kube.codec import Unreadable
 from inplace.model.rollout import InPlaceRollout, RolloutStatus
 from inplace.runtime.driver import Frame
 
@@ -21,6 +22,10 @@ class Watched(Protocol):
     def warned(self, rollout: InPlaceRollout, message: str) -> None: ...
 
     def reconciled(self, seconds: float, error: BaseException | None) -> None: ...
+
+    def unreadable(self, lost: Unreadable) -> None:
+        """An object that is watched cannot be read: once for each reason."""
+        ...
 
     def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
         """After each pass of its run."""
@@ -41,6 +46,9 @@ class Unwatched:
         pass
 
     def reconciled(self, seconds: float, error: BaseException | None) -> None:
+        pass
+
+    def unreadable(self, lost: Unreadable) -> None:
         pass
 
     def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:

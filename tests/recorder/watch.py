@@ -1,7 +1,6 @@
 """A list and a watch of one resource in one namespace, on the standard library alone."""
 
 import http.client
-import json
 import ssl
 import threading
 import time
@@ -9,6 +8,7 @@ import urllib.parse
 from collections.abc import Callable
 from contextlib import suppress
 
+from tests.deep import loads
 from tests.recorder.log import Event, Object, event
 
 
@@ -42,7 +42,7 @@ class Api:
     def get(self, path: str) -> Object:
         connection, response = self.open(path)
         try:
-            found: Object = json.load(response)
+            found: Object = loads(response.read())
         finally:
             connection.close()
         return found
@@ -86,7 +86,7 @@ class Watch(threading.Thread):
         )
         try:
             while (line := response.readline()) and not self._stopped.is_set():
-                self._take(json.loads(line))
+                self._take(loads(line))
         finally:
             self._connection.close()
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from tests.cluster import Cluster, images
 from tests.cluster.wait import eventually
+from tests.deep import loads
 from tests.e2e.command import Background, Inplace
 from tests.e2e.prober import Prober
 from tests.e2e.proxy import Proxy, Request
@@ -38,7 +39,7 @@ class RealStage:
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: str) -> tuple[int, Object]:
         target = f"{path}?{urllib.parse.urlencode({'fieldManager': 'kubectl', **query} if method != 'GET' else query)}"
-        sent = None if body is None else json.dumps(body).encode()
+        sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.cluster.token}", "Content-Type": content_type, "Accept": JSON}
         is_reused = self._connection is not None
         if self._connection is None:
@@ -114,7 +115,7 @@ class RealStage:
 def _decoded(text: bytes) -> Object:
     """What is no object, such as the 404 of a kind that is not served yet, is a message."""
     try:
-        found: Object = json.loads(text)
+        found: Object = loads(text)
     except ValueError:
         return {"message": text.decode()}
     return found if isinstance(found, dict) else {"message": text.decode()}

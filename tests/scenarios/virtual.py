@@ -6,7 +6,6 @@ codes and output are those of a process. A signal reaches it where it waits.
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from inplace.sim.api.kinds import PODS
 from inplace.sim.api.server import Answer, Call, WatchAnswer
 from inplace.sim.kubelet.containers import Instance
 from inplace.sim.traffic import Place, Proxy
+from tests.deep import loads
 from tests.recorder import Event, Object, Witness
 from tests.recorder.log import event
 from tests.recorder.witness import RESOURCES
@@ -61,10 +61,10 @@ class VirtualStage:
         self.witness = Spectator(self.cluster, namespace, dump)
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: str) -> tuple[int, Object]:
-        sent = msgspec.json.encode(body) if body is not None else b""
+        sent = body if isinstance(body, bytes) else msgspec.json.encode(body) if body is not None else b""
         answer = self.cluster.server.handle(Call(method, path, query, sent, content_type, "", "kubectl/test"))
         assert isinstance(answer, Answer)
-        return answer.status, json.loads(answer.body)
+        return answer.status, loads(answer.body)
 
     def now(self) -> float:
         return self.scheduler.now
@@ -142,7 +142,7 @@ class Spectator(Witness):
 
     def _saw(self, kind: str, line: bytes | None) -> None:
         assert line is not None, f"the watch of {kind} ended"
-        change = json.loads(line)
+        change = loads(line)
         if change["type"] != "BOOKMARK":
             self._log.append(event(kind, change["type"], change["object"], self._cluster.scheduler.now))
 

@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 from inplace.sim.api import errors, kinds, subresources
+from inplace.sim.api.deep import set_aside
 from inplace.sim.api.discovery import discovered
 from inplace.sim.api.errors import Json, Refusal
 from inplace.sim.api.kinds import Kind, Kinds
@@ -315,8 +316,8 @@ def decoded(call: Call) -> Any:
     try:
         if "yaml" in call.content_type:
             return yaml.safe_load(call.body)
-        return msgspec.json.decode(call.body)
-    except (msgspec.DecodeError, yaml.YAMLError) as error:
+        return _followed(call.body)
+    except (ValueError, yaml.YAMLError) as error:
         raise errors.bad_request(f"error decoding body: {error}") from None
 
 
@@ -336,6 +337,13 @@ def check_dry_run(kind: str, values: list[str]) -> None:
     if values not in ([], ["All"]):
         text = f'Unsupported value: {encode(values).decode()}: supported values: "All"'
         raise errors.invalid(kind, "meta.k8s.io", "", ("dryRun", "FieldValueNotSupported", text))
+
+
+def _followed(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError:
+        return msgspec.json.decode(set_aside(body))
 
 
 def patched(content_type: str, original: Json, patch: Any) -> Json:

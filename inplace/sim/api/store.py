@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from inplace.sim.api.deep import put_back
 from inplace.sim.api.errors import Json, expired
 from inplace.sim.api.kinds import Kind, Kinds
 
 Key = tuple[str, str]
 
-encode = msgspec.json.encode
+
+def encode(obj: Any) -> bytes:
+    """As a client gets it."""
+    return put_back(msgspec.json.encode(obj))
 
 
 class Item:

@@ -1,4 +1,4 @@
-"""Breaks of the rules about objects that cannot be read, and stored state that others wrote."""
+"""Objects are hostile until read, and what is stored where others may write is input."""
 
 from __future__ import annotations
 
@@ -6,4 +6,40 @@ from tests.breaks.edit import Break
 
 ENGINE = "inplace/engine"
 
-BREAKS: tuple[Break, ...] = ()
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "catch DecodeError only",
+        "inplace/model/meta.py",
+        "CANNOT_BE_READ = (ValueError, RecursionError)",
+        "CANNOT_BE_READ = (msgspec.DecodeError,)",
+        ("tests/unit/model/test_record.py",),
+    ),
+    Break(
+        "follow what nests as deep as it does",
+        "inplace/kube/codec.py",
+        "        return decoder.decode(shallow(bytes(raw)))",
+        "        raise",
+        ("tests/unit/kube/test_hostile.py",),
+    ),
+    Break(
+        "one bad item fails the list",
+        "inplace/kube/codec.py",
+        "        listed = _decode_one_by_one(body, wanted)",
+        "        raise Malformed('a list cannot be read') from None",
+        ("tests/unit/kube/test_hostile.py",),
+    ),
+    Break(
+        "take what cannot be read for gone",
+        "inplace/kube/cache.py",
+        " | {lost.metadata.uid for lost in listing.unreadable}",
+        "",
+        ("tests/unit/kube/test_hostile.py",),
+    ),
+    Break(
+        "drain a pod though a slice cannot be read",
+        f"{ENGINE}/stages.py",
+        "    if rules.unreadable:",
+        "    if False:",
+        ("tests/unit/engine/test_unreadable.py",),
+    ),
+)

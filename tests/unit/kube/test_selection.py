@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from inplace.kube.cache import Cache
 from inplace.kube.lists import Listing
 from inplace.kube.selection import Selection
-from inplace.model.meta import ObjectMeta
+from inplace.model.meta import Object, ObjectMeta
 from inplace.model.pods import Pod
 
 NAMES = st.sampled_from(("a", "b", "c"))
@@ -23,8 +23,8 @@ def pod(name: str, life: int, version: int, *, picked: bool) -> Pod:
     return Pod(metadata=meta)
 
 
-def is_picked(pod: Pod) -> bool:
-    return (pod.metadata.labels or {}).get("pick") == "yes"
+def is_picked(obj: Object) -> bool:
+    return (obj.metadata.labels or {}).get("pick") == "yes"
 
 
 @given(before=CHANGES, after=CHANGES)

@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
+from inplace.model.history import decode_history
 from inplace.model.names import HOLDS, RECORD
 from inplace.model.record import BadRecord, ContainerBefore, Record, encode_holds, encode_record, holds_of, record_of
+from inplace.model.run import decode_run
 from tests.builders import NEW, OLD, patched, pod, record
 
 
@@ -86,3 +88,14 @@ def test_no_holds_remove_the_annotation_and_order_does_not_matter() -> None:
 def test_holds_that_cannot_be_read_hold(text: str) -> None:
     assert list(holds_of(pod(holds=text))) == ["unreadable"]
     assert HOLDS in holds_of(pod(holds=text))["unreadable"]
+
+
+DEEP = "[" * 3000 + "]" * 3000
+
+
+def test_what_nests_deeper_than_anybody_follows_is_garbage_like_any_other() -> None:
+    assert isinstance(record_of(pod(record=encode_record(record())[:-1] + f',"x":{DEEP}}}')), BadRecord)
+    assert list(holds_of(pod(holds=f'{{"a":{DEEP}}}'))) == ["unreadable"]
+    assert decode_history(DEEP) == ()
+    with pytest.raises(ValueError, match="the stored run cannot be read"):
+        decode_run(DEEP)
