@@ -1,8 +1,15 @@
-"""The process's real clock, and instants as text. Monotonic time decides; wall time is only written down for people."""
+"""The process's real clock, and instants as text. Monotonic time decides; wall time is only written down for people.
+
+`time.monotonic` stands still while the machine sleeps (Linux: CLOCK_MONOTONIC; macOS: mach_absolute_time), so that after a
+night a lock would still pass for renewed a moment ago. What decides is a clock that goes on: CLOCK_BOOTTIME on Linux; on macOS
+CLOCK_MONOTONIC, which goes on there. Elsewhere `time.monotonic` is all that there is; that of Windows counts sleep, too.
+Nothing tells a virtual machine that was stopped by its host how long that took.
+"""
 
 from __future__ import annotations
 
 import random
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -17,11 +24,20 @@ def microstamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _that_never_stands() -> int | None:
+    name = "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME"
+    clock: int | None = getattr(time, name, None)
+    return clock
+
+
+_NEVER_STANDS = _that_never_stands()
+
+
 class SystemClock:
     """Implements `seam.Clock`."""
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_NEVER_STANDS) if _NEVER_STANDS is not None else time.monotonic()
 
     def utcnow(self) -> datetime:
         return datetime.now(UTC)

@@ -28,6 +28,7 @@ class Pump:
         self._stopped = threading.Event()
         self._stream: Stream | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{reflector.resource.plural}", daemon=True)
+        reflector.hang_up = self._hang_up
 
     @property
     def is_alive(self) -> bool:
@@ -40,11 +41,15 @@ class Pump:
         """Waits at most this long for the thread; a list on its way may keep it longer."""
         with self._lock:
             self._stopped.set()
+        self._hang_up()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_seconds)
+
+    def _hang_up(self) -> None:
+        with self._lock:
             stream = self._stream
         if stream is not None:
             stream.close()
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
         try:
@@ -60,7 +65,7 @@ class Pump:
     def _hold(self, stream: Stream | None) -> bool:
         with self._lock:
             self._stream = stream
-            return not self._stopped.is_set()
+            return not self._stopped.is_set() and not self._reflector.is_behind
 
 
 def perform(

@@ -4,7 +4,7 @@ It says what to do next (`List`, `Watch`, `Wait`) and is fed what came of it; `p
 one thread and virtual time. Always holds: a lost connection, a stall or a line that cannot be read resumes at the last
 resourceVersion; a 410 or an ERROR in the stream lists again, and the difference is taken by uid, so nothing is deleted falsely;
 whatever goes wrong, requests come no faster than the back-off (0.8 to 30 s, doubling, with jitter); the last trouble can be
-read in `error` until it is over, so that a person can be told why nothing moves.
+read in `error` until it is over, so that a person can be told why nothing moves; and whoever has slept can have it look afresh.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ Command = List | Watch | Wait
 
 
 class Reflector(Generic[T]):
-    """One kind of object in one scope. Not thread-safe: one driver; `error` may be read from anywhere.
+    """One kind of object in one scope. Not thread-safe: one driver; `error` and `has_synced` may be read, and `look_afresh`
+    called, from anywhere.
 
-    `on_state` is called when `error`, `cache.has_synced` or `cache.unreadable` has changed; `on_unreadable` with each object
+    `on_state` is called when `error`, `has_synced` or `cache.unreadable` has changed; `on_unreadable` with each object
     that cannot be read, once for each reason.
     """
 
@@ -78,8 +79,8 @@ class Reflector(Generic[T]):
         self.error: ApiError | None = None
         self._clock = clock
         self._page = page
-        self._on_state = on_state
         self._on_unreadable = on_unreadable
+        self.on_state = on_state
         self._pager: Pager[T] | None = Pager(resource, scope, page)
         self._resource_version = ""
         self._failures = 0
@@ -88,12 +89,34 @@ class Reflector(Generic[T]):
         self._opened_at: float | None = None
         self._is_silent = True
         self._stalls = 0
+        self._asked = self._listing = self._listed = 0
+        """How often it was told to look afresh; as of when the list on its way was begun, and the last complete one."""
+        self.hang_up: Callable[[], None] = lambda: None
+        """Drops an open watch: of whoever drives it."""
+
+    @property
+    def has_synced(self) -> bool:
+        """A complete list has been taken in since it was last told to look afresh."""
+        return self.cache.has_synced and self._listed == self._asked
+
+    @property
+    def is_behind(self) -> bool:
+        """A watch is of no use now: it was told to look afresh, and has not begun to."""
+        return self._listing != self._asked
+
+    def look_afresh(self) -> None:
+        """What is known may be old, and the connection dead: the next thing is a list."""
+        self._asked += 1
+        self.hang_up()
 
     def next(self) -> Command:
         """What to do now. A `Wait` is said once."""
         if self._wait_seconds > 0:
             seconds, self._wait_seconds = self._wait_seconds, 0.0
             return Wait(seconds)
+        if self.is_behind:
+            self._listing = self._asked
+            self._pager = Pager(self.resource, self.scope, self._page)
         if self._pager is not None:
             return List(self._pager.request())
         return Watch(self._watch_request(), STALL_SECONDS)
@@ -110,10 +133,11 @@ class Reflector(Generic[T]):
             return
         self._pager = None
         self._resource_version = listing.resource_version
-        is_first = not self.cache.has_synced
+        was_synced = self.has_synced
         for lost in self.cache.replaced(listing):
             self._tell(lost)
-        self._set_error(None, is_news=is_first)
+        self._listed = self._listing
+        self._set_error(None, is_news=self.has_synced != was_synced)
 
     def opened(self, response: Response) -> bool:
         """The answer to a `Watch`; its body matters only for refusals. False: drop it."""
@@ -222,19 +246,25 @@ class Reflector(Generic[T]):
     def _tell(self, lost: Unreadable) -> None:
         if self._on_unreadable:
             self._on_unreadable(lost)
-        if self._on_state:
-            self._on_state()
+        if self.on_state:
+            self.on_state()
 
     def _set_error(self, error: ApiError | None, *, is_news: bool = False) -> None:
         is_news = is_news or str(error) != str(self.error)
         self.error = error
-        if is_news and self._on_state:
-            self._on_state()
+        if is_news and self.on_state:
+            self.on_state()
 
 
 def have_synced(reflectors: Iterable[Reflector[Any]]) -> bool:
-    """Every cache is complete, now or earlier."""
-    return all(reflector.cache.has_synced for reflector in reflectors)
+    """Every cache is complete, now or earlier, but not only before it was told to look afresh."""
+    return all(reflector.has_synced for reflector in reflectors)
+
+
+def look_afresh(reflectors: Iterable[Reflector[Any]]) -> None:
+    """Whatever is known may be old: they have synced again when everything has been listed anew."""
+    for reflector in reflectors:
+        reflector.look_afresh()
 
 
 def trouble_of(reflectors: Iterable[Reflector[Any]]) -> ApiError | None:

@@ -206,7 +206,7 @@ class Controller:
         if rollout is None:
             self._forget(key)
             return None
-        if not self.is_synced or not self.fence.is_safe:
+        if not self.fence.is_safe or not self.is_synced:  # in this order: see `Driver.step`
             return SYNCING_SECONDS
         known = self._carriers.get(key)
         if known is not None and known[0] != rollout.metadata.uid:

@@ -144,9 +144,11 @@ class Driver:
 
     def step(self) -> tuple[Finished | None, float | None]:
         """One pass: the end, or how long to wait at most for the next event."""
+        # In this order: a renewal after a gap unsyncs the caches before it counts, and what syncs them is here by then.
+        is_safe, is_synced = self._lock.is_safe, self._watches.is_synced
         for at, event in self._inbox.take():
             self._take_in(event, at)
-        if not self._watches.is_synced:
+        if not is_synced:
             self._trouble = str(self._watches.error or "")
             return None, TICK_SECONDS
         self._obey_request()
@@ -159,7 +161,7 @@ class Driver:
         spec = Spec(self._lock.name, self._stop, since, self._dead_leases)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
-        if not self._may_write(now):
+        if not self._may_write(now, is_safe=is_safe):
             self._tell(observed, planned, now)
             return None, TICK_SECONDS
         if planned.finished is not None:
@@ -183,8 +185,8 @@ class Driver:
         }
         return list(self._unanswered)
 
-    def _may_write(self, now: float) -> bool:
-        if self._lock.is_safe:
+    def _may_write(self, now: float, *, is_safe: bool) -> bool:
+        if is_safe:
             self._unsafe_since = None
             return True
         self._trouble = "the API server cannot be reached, or is slow: nothing is written until the lock is renewed"

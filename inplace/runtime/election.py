@@ -4,7 +4,8 @@
 on a thread, a simulation on virtual time. Always holds, as for a target's Lease (`lock`): no two are safe at the same instant,
 whoever is paused or cut off for however long. Who leads is safe for 10 s from before its last successful renewal was sent; a
 newcomer takes a Lease over only after it has seen it unchanged for 15 s from the first answer that showed it so; every write
-carries the Lease's resourceVersion; monotonic clocks alone decide, each compared with itself. Who lets go is unsafe first.
+carries the Lease's resourceVersion; clocks that go on while a machine sleeps decide, each compared with itself. Who lets go is
+unsafe first; who slept renews first, and then looks at everything afresh.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Election:
         self._looked_at = _NEVER
         self._has_vanished = False
         self._over: Lost | None = None
+        self.on_gap: Callable[[], None] = lambda: None
+        """As that of a `lock.Lock`."""
 
     @property
     def is_safe(self) -> bool:
@@ -128,6 +131,8 @@ class Election:
         if self._over is not None:
             return
         self._seen = lease
+        if self.is_leading and self._said_at - self._renewed_at >= FENCE_SECONDS:
+            self.on_gap()
         self._renewed_at = self._said_at
         self.is_leading = True
         self._wait_seconds = RENEW_SECONDS

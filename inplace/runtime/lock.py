@@ -1,7 +1,8 @@
 """The Lease of a target: who works on it, and the run.
 
-Always holds: nothing is written while the last successful renewal is over 10 s old by our own monotonic clock, so that a
-newcomer, who watches an unrenewed Lease for 15 s before it takes over, never overlaps with us; the wall clock decides nothing.
+Always holds: nothing is written while the last successful renewal is over 10 s old by our own clock, which goes on while the
+machine sleeps, so that a newcomer, who watches an unrenewed Lease for 15 s before it takes over, never overlaps with us; the
+wall clock decides nothing. After such a gap the lock is renewed before anything else, and all is looked at afresh.
 A controller holds all its Leases by one Lease of its own, which they name as their holder: that is renewed, and watched.
 Only the holder writes the run, each time with the Lease's resourceVersion; verbs put a request beside it.
 """
@@ -70,6 +71,8 @@ class Lock:
         self._run_id = ""
         self.lease: Lease | None = None
         """As our own last write left it."""
+        self.on_gap: Callable[[], None] = lambda: None
+        """Called when a renewal came too late, before it counts: others may have worked here meanwhile, as far as we know."""
 
     def read(self) -> Lease | None:
         """Raises `ApiError`."""
@@ -183,6 +186,8 @@ class Lock:
     def _accept(self, lease: Lease, sent_at: float) -> None:
         self.lease = lease
         self._version = lease.metadata.resource_version
+        if self._renewed_at > float("-inf") and sent_at - self._renewed_at >= FENCE_SECONDS:
+            self.on_gap()
         self._renewed_at = sent_at
 
     def _body(self, run: Run) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import structlog
 
 from inplace.kube.api import Api
 from inplace.kube.limiter import Limiter
+from inplace.kube.reflector import look_afresh
 from inplace.kube.resources import LEASES, WORKLOADS
 from inplace.model.names import TargetRef
 from inplace.model.rollout import Phase
@@ -144,6 +145,7 @@ def assembled(
         heard=teller,
         resync_seconds=settings.resync_seconds,
     )
+    leader.election.on_gap = partial(look_afresh, controller.reflectors)
     teller.find_target = lambda target: _target(controller, target)
     metrics.queue(CONTROLLER, controller.queue, api.clock)
     metrics.queue("gates", gates.queue, api.clock)

@@ -14,7 +14,7 @@ from inplace.kube.cache import Cache
 from inplace.kube.errors import ApiError
 from inplace.kube.lists import Scope
 from inplace.kube.pump import Pump
-from inplace.kube.reflector import Reflector, have_synced, trouble_of
+from inplace.kube.reflector import Reflector, have_synced, look_afresh, trouble_of
 from inplace.kube.resources import (
     CONTROLLER_REVISIONS,
     ENDPOINT_SLICES,
@@ -120,6 +120,10 @@ class Watches:
         """On threads of their own; a simulation drives `reflectors` itself instead."""
         for pump in self._pumps:
             pump.start()
+
+    def look_afresh(self) -> None:
+        """Whatever is known may be old: it is synced again when everything has been listed anew."""
+        look_afresh(self.reflectors)
 
     def stop(self) -> None:
         """Ends the streams; the threads end by themselves, and are not waited for."""

@@ -169,7 +169,7 @@ class Command:
             self._keep,
             self._manage,
         )
-        self.task: Task = stage.tasks.start(lambda: run(world))
+        self.task: Task = stage.tasks.start(lambda: run(world), self.host.machine)
 
     @property
     def stdout(self) -> str:
@@ -195,6 +195,10 @@ class Command:
         else:
             self._is_told_to_end = True
             self.task.throw(KeyboardInterrupt()) if number == signal.SIGINT else self._kill(number)
+
+    def sleep(self, seconds: float) -> None:
+        """Its machine does, from now on: with whatever it was about to send, and what is on its way to it."""
+        self.host.machine.sleep(seconds)
 
     def wait(self, timeout: float = 300) -> Result:
         self._stage.until(lambda: self.task.is_over, f"the end of the command; so far: {self.stdout}{self.stderr}", timeout)

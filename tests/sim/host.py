@@ -21,6 +21,7 @@ from inplace.runtime.watches import Watches
 from inplace.runtime.workers import perform
 from inplace.sim.api.watching import Watch
 from inplace.sim.clock import Scheduler, Timer
+from tests.sim.machine import Machine
 from tests.sim.transport import SimTransport
 
 WORKERS = 8
@@ -35,6 +36,7 @@ class VirtualHost:
 
     def __init__(self, scheduler: Scheduler, transport: SimTransport, limiter: Limiter | None = None) -> None:
         self.scheduler = scheduler
+        self.machine = Machine(scheduler)
         self.transport = transport
         self.limiter = limiter
         self.rtt_seconds: Callable[[], float] = lambda: 0.004
@@ -51,7 +53,7 @@ class VirtualHost:
         return VirtualWorkers(self, executor, lock, clock)
 
     def renewer(self, lock: Lock, on_lost: Callable[[BaseException], None]) -> Background:
-        return VirtualRenewer(self.scheduler, lock, on_lost)
+        return VirtualRenewer(self.machine, lock, on_lost)
 
     def cut_watches(self) -> None:
         """Every open watch breaks, as when a proxy in between restarts."""
@@ -117,6 +119,7 @@ class VirtualPump:
         self._turn = 0
         """Grows with each connection, so that lines of one that is over are not taken for this one's."""
         self._is_stopped = False
+        reflector.hang_up = self._drop
 
     @property
     def plural(self) -> str:
@@ -127,11 +130,11 @@ class VirtualPump:
             return
         match self._reflector.next():
             case Wait(seconds):
-                self._host.scheduler.after(seconds, self.go_on)
+                self._host.machine.after(seconds, self.go_on)
             case List(request):
-                self._host.scheduler.after(self._host.rtt_seconds(), lambda: self._list(request))
+                self._host.machine.after(self._host.rtt_seconds(), lambda: self._list(request))
             case WatchCommand(request, read_timeout_seconds):
-                self._host.scheduler.after(self._host.rtt_seconds(), lambda: self._open(request, read_timeout_seconds))
+                self._host.machine.after(self._host.rtt_seconds(), lambda: self._open(request, read_timeout_seconds))
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -141,6 +144,13 @@ class VirtualPump:
         if self._watch is not None:
             self._hang_up()
             self._reflector.failed(ConnectionFailed("the watch broke"))
+            self.go_on()
+
+    def _drop(self) -> None:
+        """Of no use any more."""
+        if self._watch is not None:
+            self._hang_up()
+            self._reflector.closed()
             self.go_on()
 
     def _list(self, request: Request) -> None:
@@ -154,6 +164,9 @@ class VirtualPump:
 
     def _open(self, request: Request, read_timeout_seconds: float) -> None:
         if self._is_stopped:
+            return
+        if self._reflector.is_behind:
+            self.go_on()
             return
         try:
             answer = self._host.transport.ask(request)
@@ -179,9 +192,9 @@ class VirtualPump:
         """The server has written it; it arrives a moment later."""
         if turn != self._turn:
             return
-        scheduler = self._host.scheduler
-        self._arrives_at = max(self._arrives_at, scheduler.now + self._host.watch_seconds(self.plural))
-        scheduler.at(self._arrives_at, lambda: self._arrived(line, turn, read_timeout_seconds))
+        machine = self._host.machine
+        self._arrives_at = max(self._arrives_at, machine.scheduler.now + self._host.watch_seconds(self.plural))
+        machine.at(self._arrives_at, lambda: self._arrived(line, turn, read_timeout_seconds))
 
     def _arrived(self, line: bytes | None, turn: int, read_timeout_seconds: float) -> None:
         if turn != self._turn or self._is_stopped:
@@ -207,7 +220,7 @@ class VirtualPump:
                 self._reflector.failed(ConnectionFailed("nothing came for too long"))
                 self.go_on()
 
-        self._stall = self._host.scheduler.after(seconds, stalled)
+        self._stall = self._host.machine.after(seconds, stalled)
 
     def _hang_up(self) -> None:
         self._turn += 1
@@ -243,7 +256,7 @@ class VirtualWorkers:
             action, done = self._waiting.popleft()
             self._busy += 1
             turn = self._host.limiter.reserve() if self._host.limiter else 0.0
-            self._host.scheduler.after(turn + self._host.rtt_seconds(), lambda a=action, d=done: self._perform(a, d))  # type: ignore[misc]
+            self._host.machine.after(turn + self._host.rtt_seconds(), lambda a=action, d=done: self._perform(a, d))  # type: ignore[misc]
 
     def _perform(self, action: Action, done: Callable[[Event], None]) -> None:
         event = perform(self._executor, self._lock, self._clock, action)
@@ -256,15 +269,15 @@ class VirtualWorkers:
 class VirtualRenewer:
     """As `runtime.lock.Renewer`."""
 
-    def __init__(self, scheduler: Scheduler, lock: Lock, on_lost: Callable[[BaseException], None]) -> None:
-        self._scheduler = scheduler
+    def __init__(self, machine: Machine, lock: Lock, on_lost: Callable[[BaseException], None]) -> None:
+        self._machine = machine
         self._lock = lock
         self._on_lost = on_lost
         self._timer: Timer | None = None
         self._is_stopped = False
 
     def start(self) -> None:
-        self._timer = self._scheduler.after(RENEW_SECONDS, self._renew)
+        self._timer = self._machine.after(RENEW_SECONDS, self._renew)
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -281,4 +294,4 @@ class VirtualRenewer:
             self._on_lost(lost)
             return
         if not self._is_stopped:
-            self._timer = self._scheduler.after(wait, self._renew)
+            self._timer = self._machine.after(wait, self._renew)

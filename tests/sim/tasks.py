@@ -18,6 +18,7 @@ from inplace.kube.seam import Clock, Request
 from inplace.runtime.inbox import Event, Inbox
 from inplace.sim.clock import Scheduler
 from tests.sim.host import VirtualHost, VirtualPump
+from tests.sim.machine import Machine
 from tests.sim.transport import VirtualClock
 
 
@@ -34,9 +35,9 @@ class Tasks:
         self.turns = 0
         self._all: list[Task] = []
 
-    def start(self, work: Callable[[], int]) -> Task:
-        """Begins at the scheduler's next event."""
-        task = Task(self, work)
+    def start(self, work: Callable[[], int], machine: Machine | None = None) -> Task:
+        """Begins at the scheduler's next event; on a machine of its own, if none is given."""
+        task = Task(self, work, machine or Machine(self.scheduler))
         self._all.append(task)
         task.wake()
         return task
@@ -51,11 +52,12 @@ class Tasks:
 class Task:
     """`result` is what `work` returned, None if it was killed. What else it raised is raised by `ended`."""
 
-    def __init__(self, tasks: Tasks, work: Callable[[], int]) -> None:
+    def __init__(self, tasks: Tasks, work: Callable[[], int], machine: Machine) -> None:
         self.stdout, self.stderr = _Text(), _Text()
         self.is_over = False
         self.result: int | None = None
         self._tasks = tasks
+        self._machine = machine
         self._work = work
         self._waits = 0
         """Counts; who would end a wait that is over already ends none."""
@@ -68,7 +70,7 @@ class Task:
     def wait(self, seconds: float | None) -> None:
         """Of the task itself: until it is woken, at most so long."""
         self._raise_thrown()
-        timer = self._tasks.scheduler.after(seconds, self._waker()) if seconds is not None else None
+        timer = self._machine.after(seconds, self._waker()) if seconds is not None else None
         self._back.release()
         self._turn.acquire()
         self._waits += 1
@@ -77,7 +79,7 @@ class Task:
         self._raise_thrown()
 
     def wake(self) -> None:
-        self._tasks.scheduler.after(0.0, self._waker())
+        self._machine.after(0.0, self._waker())
 
     def throw(self, error: BaseException) -> None:
         """It gets this where it waits."""

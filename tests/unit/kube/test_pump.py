@@ -50,6 +50,23 @@ class QuietServer:
         yield self.open_stream
 
 
+def test_looking_afresh_ends_an_open_watch_and_lists_anew() -> None:
+    server, synced = QuietServer(page(10, pod("a", 1))), threading.Event()
+    cache: Cache[Pod] = Cache()
+    reflector = Reflector(PODS, cache, FakeClock())
+    reflector.on_state = lambda: synced.set() if reflector.has_synced else synced.clear()
+    pump = Pump(reflector, server, lambda _error: None)
+    pump.start()
+    assert server.open_stream.reading.wait(30)
+    assert reflector.has_synced
+    synced.clear()
+    reflector.look_afresh()
+    assert synced.wait(30)
+    assert reflector.has_synced
+    pump.stop(timeout_seconds=30)
+    assert not pump.is_alive
+
+
 def test_stopping_ends_an_open_watch() -> None:
     server, crashes = QuietServer(page(10, pod("a", 1))), list[Exception]()
     cache: Cache[Pod] = Cache()

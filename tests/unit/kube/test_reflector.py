@@ -8,7 +8,7 @@ from inplace.kube.cache import Cache
 from inplace.kube.errors import ConnectionFailed, Forbidden, ServerError
 from inplace.kube.lists import Scope
 from inplace.kube.pump import perform
-from inplace.kube.reflector import Reflector, Wait
+from inplace.kube.reflector import List, Reflector, Wait
 from inplace.kube.resources import PODS
 from inplace.model.meta import ObjectMeta
 from inplace.model.pods import Pod
@@ -214,3 +214,17 @@ def test_an_own_write_made_during_a_list_survives_it() -> None:
     world.transport.before_answer = lambda: world.cache.upsert(newer) if len(world.transport.requests) == 3 else None
     world.run()
     assert world.cache.get("uid-a") is newer
+
+
+def test_looking_afresh_is_synced_again_only_by_a_list_that_was_begun_since() -> None:
+    world = World(page(10, pod("a", 1)))
+    reflector = world.reflector
+    assert isinstance(reflector.next(), List)
+    reflector.look_afresh()
+    reflector.listed(page(10, pod("a", 1)))
+    synced = [reflector.has_synced]
+    assert isinstance(reflector.next(), List)
+    reflector.listed(page(12, pod("b", 12)))
+    synced.append(reflector.has_synced)
+    assert synced == [False, True]
+    assert world.names() == {"b"}
