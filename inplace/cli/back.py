@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from inplace.cli import out
+from inplace.cli import names, out
 from inplace.cli.asking import LetGo, NoHolder, Obeyed, ask, stored_run
 from inplace.cli.driving import Showing, drive
 from inplace.cli.exits import Code, Ended
@@ -19,6 +19,7 @@ from inplace.cli.options import (
     output_option,
     run_options,
     selector_option,
+    words_argument,
 )
 from inplace.cli.upgrade import asked_run
 from inplace.cli.verbs import how_it_ended, opened
@@ -38,7 +39,7 @@ UNDO_EXAMPLES = """\
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="TARGET")
+@words_argument("TARGET")
 @selector_option
 @output_option("json")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
@@ -88,9 +89,15 @@ def _gone(cluster: Cluster, target: TargetRef, last: Run) -> Code:
 
 
 @click.command(epilog=UNDO_EXAMPLES)
-@click.argument("words", nargs=-1, metavar="TARGET")
+@words_argument("TARGET")
 @selector_option
-@click.option("--to-revision", type=click.IntRange(min=1), metavar="N", help="A revision of the history (the one before).")
+@click.option(
+    "--to-revision",
+    type=click.IntRange(min=1),
+    metavar="N",
+    shell_complete=names.revisions,
+    help="A revision of the history (the one before).",
+)
 @run_options
 @click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
 @dry_run_option

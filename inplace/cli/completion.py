@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from inplace.cli.exits import Code, Ended
+from inplace.cli.shells import use_ours
 
 
 @click.command()
@@ -13,10 +14,14 @@ from inplace.cli.exits import Code, Ended
 def completion(shell: str) -> None:
     """Print the completion script of a shell.
 
+    It completes commands, flags, targets, containers, namespaces, contexts and revisions. For `kubectl inplace` kubectl's own
+    completion asks the program `kubectl_complete-inplace`, which is installed beside this one.
+
     \b
       source <(inplace completion bash)
       inplace completion fish > ~/.config/fish/completions/inplace.fish
     """
+    use_ours()
     made = get_completion_class(shell)
     if made is None:
         raise Ended(f"there is no completion for {shell}", Code.USAGE)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from inplace.cli import out
-from inplace.cli.options import connected, output_option, selector_option
+from inplace.cli.options import connected, output_option, selector_option, words_argument
 from inplace.cli.text import images_text
 from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
@@ -20,7 +20,7 @@ HEAD = ("REVISION", "IMAGES", "HOW", "OUTCOME", "WHEN", "BY", "CHANGE-CAUSE")
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="TARGET")
+@words_argument("TARGET")
 @selector_option
 @click.option("--runs", "wants_runs", is_flag=True, help="The InPlaceRollouts of the target, step by step and pod by pod.")
 @output_option("json")

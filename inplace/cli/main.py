@@ -96,6 +96,8 @@ def prog_of(path: str) -> str:
 def run(world: World) -> int:
     """The exit code; whatever went wrong has been said."""
     complete = f"_{world.prog.replace(' ', '_').upper()}_COMPLETE"
+    if complete in os.environ:
+        importlib.import_module("inplace.cli.shells").use_ours()
     try:
         code: Any = cli.main(list(world.args), world.prog, complete, standalone_mode=False, obj=world)
         return int(code or Code.DONE)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from inplace.cli import names
 from inplace.cli.targets import check_namespace
 from inplace.cli.world import Cluster, World
 from inplace.kube.config import ConnectOptions, check_server
@@ -68,8 +69,12 @@ NAMESPACE = Parsed("namespace", check_namespace)
 SERVER = Parsed("address", check_server)
 
 CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
-    ("namespace", ("-n", "--namespace"), {"type": NAMESPACE, "help": "The namespace; else the context's own."}),
-    ("context", ("--context",), {"help": "The kubeconfig context to use."}),
+    (
+        "namespace",
+        ("-n", "--namespace"),
+        {"type": NAMESPACE, "shell_complete": names.namespaces, "help": "The namespace; else the context's own."},
+    ),
+    ("context", ("--context",), {"shell_complete": names.contexts, "help": "The kubeconfig context to use."}),
     ("kubeconfig", ("--kubeconfig",), {"metavar": "FILE", "help": "The kubeconfig file; else $KUBECONFIG or ~/.kube/config."}),
     ("cluster", ("--cluster",), {"help": "The kubeconfig cluster to use."}),
     ("user", ("--user",), {"help": "The kubeconfig user to use."}),
@@ -91,10 +96,7 @@ def connected(command: F) -> F:
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
         named = {field: given.pop(field) for field, _, _ in CONNECTION}
-        named = {field: value for field, value in named.items() if value not in (None, (), False)}
-        world = click.get_current_context().find_object(World)
-        assert world is not None
-        return command(connect=functools.partial(_open, world, ConnectOptions(**named), _flags_of(named)), **given)
+        return command(connect=functools.partial(cluster_of, click.get_current_context(), named), **given)
 
     for field, flags, settings in reversed(CONNECTION):
         click.option(*flags, field, **settings)(wrapped)
@@ -108,11 +110,15 @@ def _debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         world.is_debugging = True
 
 
-def _open(world: World, options: ConnectOptions, flags: tuple[str, ...]) -> Cluster:
-    """Raises `ConfigError`."""
+def cluster_of(ctx: click.Context, params: dict[str, Any]) -> Cluster:
+    """What the connection flags among the parameters name; sends nothing yet. Raises `ConfigError`."""
     from inplace.kube.api import Api
     from inplace.kube.limiter import Limiter
 
+    world = ctx.find_object(World)
+    assert world is not None
+    given = {field: params[field] for field, _, _ in CONNECTION if params.get(field) not in (None, (), False)}
+    options, flags = ConnectOptions(**given), _flags_of(given)
     connection, clock = world.connect(options), world.make_clock()
     limiter = Limiter(clock, options.qps, options.burst)
     api = Api(transport=connection.transport, clock=clock, limiter=limiter, timeout_seconds=options.request_timeout_seconds)
@@ -129,6 +135,11 @@ def _flags_of(named: dict[str, Any]) -> tuple[str, ...]:
         for value in values:
             shown += [flags[-1]] if settings.get("is_flag") else [flags[-1], str(value)]
     return tuple(shown)
+
+
+def words_argument(metavar: str) -> Callable[[F], F]:
+    """What a command works on, as a person writes it; judged by `targets`."""
+    return click.argument("words", nargs=-1, metavar=metavar, shell_complete=names.words)
 
 
 def selector_option(command: F) -> F:

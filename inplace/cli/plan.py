@@ -10,7 +10,7 @@ import click
 from inplace.cli import out
 from inplace.cli.driving import say
 from inplace.cli.exits import Code
-from inplace.cli.options import connected, output_option, run_options, selector_option, understood
+from inplace.cli.options import connected, output_option, run_options, selector_option, understood, words_argument
 from inplace.cli.outline import Outline, details, headline, outline
 from inplace.cli.targets import parse_words
 from inplace.cli.upgrade import asked_run, require_template
@@ -22,7 +22,7 @@ from inplace.runtime.session import NothingToDo, Preview, Refused, Session, iden
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="TARGET CONTAINER=IMAGE...")
+@words_argument("TARGET CONTAINER=IMAGE...")
 @selector_option
 @run_options
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where there is something to do.")

@@ -8,7 +8,7 @@ import click
 
 from inplace.cli import out
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import connected, selector_option
+from inplace.cli.options import connected, selector_option, words_argument
 from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
 from inplace.runtime.repair import Line, Repair
@@ -16,7 +16,7 @@ from inplace.runtime.session import identity
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="[TARGET]")
+@words_argument("[TARGET]")
 @selector_option
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")

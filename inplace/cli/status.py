@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from inplace.cli import out
-from inplace.cli.options import connected, output_option, selector_option, understood
+from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
 from inplace.cli.summary import after_failed_pods, anew
 from inplace.cli.targets import parse_target
 from inplace.cli.text import images_text, plural
@@ -20,7 +20,7 @@ from inplace.runtime.overview import Overview, PodState, RunState, overview
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="TARGET")
+@words_argument("TARGET")
 @selector_option
 @output_option("json")
 @connected

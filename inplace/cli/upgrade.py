@@ -23,6 +23,7 @@ from inplace.cli.options import (
     selector_option,
     understood,
     with_defaults,
+    words_argument,
 )
 from inplace.cli.targets import parse_words
 from inplace.cli.world import Cluster, World
@@ -40,7 +41,7 @@ EXAMPLES = """\
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("words", nargs=-1, metavar="TARGET CONTAINER=IMAGE...")
+@words_argument("TARGET CONTAINER=IMAGE...")
 @selector_option
 @run_options
 @click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")

@@ -12,7 +12,7 @@ from inplace.cli import out
 from inplace.cli.asking import LetGo, Obeyed, ask, open_run
 from inplace.cli.driving import Showing, drive
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import POSITIVE_DURATION, F, connected, output_option, selector_option, understood
+from inplace.cli.options import POSITIVE_DURATION, F, connected, output_option, selector_option, understood, words_argument
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
 from inplace.engine.resume import stands_at_pause
@@ -22,7 +22,7 @@ from inplace.runtime.session import Refused
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="TARGET")
+@words_argument("TARGET")
 @selector_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @connected
@@ -49,7 +49,7 @@ def going_on(command: F) -> click.Command:
     """A command with the words and options of one that drives a run on."""
     quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
     timeout = click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
-    words = click.argument("words", nargs=-1, metavar="TARGET")
+    words = words_argument("TARGET")
     return click.command()(words(selector_option(timeout(output_option("json")(quiet(connected(command)))))))
 
 

@@ -220,6 +220,15 @@ def _apply_flags(configuration: Configuration, options: ConnectOptions) -> None:
         configuration.verify_ssl = False
 
 
+def context_names(kubeconfig: str | None = None, *, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Of the kubeconfig that would be used, as far as its files can be read. Raises `ConfigError`."""
+    names: list[str] = []
+    for path in _paths(ConnectOptions(kubeconfig=kubeconfig or ""), environ):
+        with _one_line(f"kubeconfig {path}"):
+            names += [str(entry["name"]) for entry in yaml.safe_load(path.read_text())["contexts"]]
+    return names
+
+
 def _entries(items: list[Any]) -> Iterator[Mapping[str, Any]]:
     """The merger wraps each entry in a node of its own."""
     return (getattr(item, "value", item) for item in items)

@@ -1,0 +1,125 @@
+"""What a shell completes in place of a name: targets, their containers, namespaces, contexts, revisions.
+
+Silent and quick: whatever goes wrong, and whatever has not come within `BUDGET_SECONDS` in all, completes to nothing. Of each
+kind at most `LIMIT` names are asked for, in one request without retries.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from inplace.cli.world import Cluster
+    from inplace.kube.resources import Resource
+    from inplace.model.names import WorkloadKind
+
+BUDGET_SECONDS = 0.9
+LIMIT = 500
+SPOKEN_OF: tuple[WorkloadKind, ...] = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds whose objects are proposed before a kind is named; ReplicaSets and pods are mostly somebody's."""
+
+
+def words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The words of a command: `deploy/web`, or `deploy` and then `web`; after the target `app=` where images are given."""
+    before: tuple[str, ...] = ctx.params.get(param.name or "") or ()
+    wants_images = "CONTAINER" in (param.metavar or "")
+    return _in_time(lambda: _words(ctx, before, incomplete, wants_images), incomplete)
+
+
+def namespaces(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from inplace.kube.resources import NAMESPACES
+
+    return _in_time(lambda: _listed(_cluster(ctx), NAMESPACES, None), incomplete)
+
+
+def contexts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from inplace.kube.config import context_names
+
+    return _in_time(lambda: context_names(ctx.params.get("kubeconfig")), incomplete)
+
+
+def revisions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Of the target, the newest first."""
+    return _in_time(lambda: map(str, sorted(_revisions(ctx), reverse=True)), incomplete)
+
+
+def _in_time(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
+    found: list[str] = []
+
+    def run() -> None:
+        with suppress(Exception):  # no completion is the only message that there can be
+            found.extend(name for name in find() if name.startswith(incomplete))
+
+    thread = threading.Thread(target=run, name="completion", daemon=True)
+    thread.start()
+    thread.join(BUDGET_SECONDS)
+    return list(found)
+
+
+def _words(ctx: click.Context, before: Sequence[str], incomplete: str, wants_images: bool) -> list[str]:
+    from inplace.cli.targets import SUPPORTED, kind_of
+    from inplace.model.names import SHORT
+
+    resources, cluster = dict(SUPPORTED), _cluster(ctx)
+    if not before and "/" in incomplete:
+        written = incomplete.partition("/")[0]
+        return [f"{written}/{name}" for name in _listed(cluster, resources[kind_of(written)], cluster.namespace)]
+    if not before:
+        return [f"{SHORT[kind]}/{name}" for kind in SPOKEN_OF for name in _listed(cluster, resources[kind], cluster.namespace)]
+    if len(before) == 1 and "/" not in before[0]:
+        return _listed(cluster, resources[kind_of(before[0])], cluster.namespace)
+    return [f"{name}=" for name in _containers(cluster, before)] if wants_images else []
+
+
+def _containers(cluster: Cluster, before: Sequence[str]) -> list[str]:
+    """Those that have no image yet."""
+    from inplace.cli.targets import parse_words
+    from inplace.engine.templates import spec_of
+    from inplace.kube.resources import PODS, WORKLOADS
+
+    target, images = parse_words(before)
+    if target.kind == "Pods":
+        spec = cluster.api.get(PODS, cluster.namespace, target.pod_names[0]).spec
+    else:
+        spec = spec_of(cluster.api.get(WORKLOADS[target.kind], cluster.namespace, target.name).spec.template)
+    return [container.name for container in spec.all_containers() if container.name not in images]
+
+
+def _revisions(ctx: click.Context) -> list[int]:
+    from inplace.cli.targets import parse_target
+    from inplace.kube.resources import CONTROLLER_REVISIONS, REPLICA_SETS
+
+    # click leaves the words unparsed where the value of an option is what is being typed.
+    target, cluster = parse_target(ctx.params["words"] or ctx.args), _cluster(ctx)
+    resource: Resource[Any] = REPLICA_SETS if target.kind == "Deployment" else CONTROLLER_REVISIONS
+    listed = cluster.api.list(resource, cluster.namespace, page=LIMIT).items
+    owned = [(item, item.metadata.controller()) for item in listed]
+    return [item.revision for item, owner in owned if owner and (owner.kind, owner.name) == (target.kind, target.name)]
+
+
+def _listed(cluster: Cluster, resource: Resource[Any], namespace: str | None) -> list[str]:
+    """Names alone: neither specs nor what follows the first page are of use."""
+    from inplace.kube.codec import decode_page
+    from inplace.kube.resources import Named
+    from inplace.kube.seam import Request
+
+    request = Request(method="GET", path=resource.path(namespace), query=(("limit", str(LIMIT)),))
+    page = decode_page(cluster.api.raw(request).body, Named)
+    return [item.metadata.name for item in page.items or ()]
+
+
+def _cluster(ctx: click.Context) -> Cluster:
+    """As the flags before name it, without patience."""
+    import dataclasses
+
+    from inplace.cli.options import cluster_of
+    from inplace.kube.retry import ONCE
+
+    cluster = cluster_of(ctx, dict(ctx.params))
+    api = cluster.api.replace(limiter=None, policy=ONCE, timeout_seconds=BUDGET_SECONDS)
+    return dataclasses.replace(cluster, api=api)
