@@ -17,12 +17,8 @@ from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.stages import Judged, judge
 from inplace.model.names import Kind, TargetRef
-from inplace.model.pods import Pod
 from inplace.model.record import BadRecord, Record
 from inplace.model.run import Run, Stop
-
-CLOSED_BY_US = "Upgrading"
-"""The reason of a gate's condition while an upgrade holds it."""
 
 
 class Leftovers(msgspec.Struct, frozen=True):
@@ -123,12 +119,3 @@ def own_strategy(strategy: Mapping[str, Any], kind: Kind, is_of_our_writing: boo
             return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
         case _:
             return None
-
-
-def gate_closed_by_us(pod: Pod) -> str:
-    """The gate that an upgrade has closed on a recorded pod, told by its condition's reason; empty: none is."""
-    for gate in pod.spec.readiness_gates or ():
-        condition = pod.condition(gate.condition_type)
-        if condition is not None and condition.status != "True" and condition.reason == CLOSED_BY_US:
-            return gate.condition_type
-    return ""

@@ -26,6 +26,8 @@ GateState = Literal["Open", "Closed", "Missing", "Absent"]
 
 IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "Returning"})
 SETTLED_VIEW_SECONDS = 2.0
+CLOSED_BY_US = "Upgrading"
+"""The reason of a gate's condition while an upgrade holds it."""
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
@@ -94,8 +96,28 @@ def gate_of(pod: Pod, gate: str) -> GateState:
     return "Open" if condition.status == "True" else "Closed"
 
 
+def gate_closed_by_us(pod: Pod, record: Record) -> str:
+    """The gate that an upgrade has closed on a recorded pod. The record alone is not believed: the condition's reason says so,
+    too, and all that there is where the record is of an older version. Empty: none is."""
+    gates = [gate.condition_type for gate in pod.spec.readiness_gates or ()]
+    for gate in sorted(gates, key=lambda gate: gate != record.gate):
+        condition = pod.condition(gate)
+        if condition is not None and condition.status != "True" and condition.reason == CLOSED_BY_US:
+            return gate
+    return ""
+
+
+def _for_gate_of(facts: PodFacts, rules: Rules) -> Rules:
+    """A pod that was closed by another gate than the run's, because that was begun with another, is opened by its own."""
+    record = facts.record
+    if not isinstance(record, Record) or record.gate == rules.gate:
+        return rules
+    gate = gate_closed_by_us(facts.pod, record)
+    return msgspec.structs.replace(rules, gate=gate) if gate not in ("", rules.gate) else rules
+
+
 def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) -> Judged:
-    pod, record = facts.pod, facts.record
+    pod, record, rules = facts.pod, facts.record, _for_gate_of(facts, rules)
     seen = evidence or NOTHING_SEEN
     if pod.is_terminating:
         return Judged(facts, "Gone", "is being deleted")
@@ -152,6 +174,7 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
         return _patching(facts, record, rules, seen, now)
     if gate != "Closed":
         # Somebody opened it under us: closing again is the same act, and idempotent.
+        record = msgspec.structs.replace(record, gate=rules.gate)
         again = CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare)
         return Judged(facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds)
     if rules.unreadable:
@@ -264,7 +287,7 @@ def reopen(judged: Judged, rules: Rules) -> Action | None:
     """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven and probes
     guard the new containers. Otherwise it stays closed, owned by its record, and is named: without a probe, a container that
     crashes at once counts as ready for a moment, again and again."""
-    record = judged.facts.record
+    record, rules = judged.facts.record, _for_gate_of(judged.facts, rules)
     if not isinstance(record, Record) or judged.stage == "Failed":
         return None
     if record.before is None or (judged.stage == "Returning" and is_guarded(judged.facts.pod, frozenset(record.before))):

@@ -111,6 +111,7 @@ def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec) -> Action:
     record = Record(
         run=run.id,
         lease=rules.lease,
+        gate=rules.gate,
         gate_before=gate_before(facts, rules.gate),
         from_images={name: facts.images[name] for name in changed_images(facts, rules) if name in facts.images},
         to_images=run.images,

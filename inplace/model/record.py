@@ -34,6 +34,8 @@ class Record(Wire, frozen=True, kw_only=True):
     v: int = 1
     run: str
     lease: str
+    gate: str = ""
+    """The gate that was closed; empty in records of older versions."""
     gate_before: GateBefore = "True"
     """`False` only where somebody closed the gate without a hold of ours; it then stays closed after us."""
     from_images: dict[str, str]

@@ -14,7 +14,8 @@ import msgspec
 
 from inplace.engine.fields import wrote_strategy
 from inplace.engine.plan import Spec
-from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, own_strategy, still_closed
+from inplace.engine.repair import Leftovers, leftovers, own_strategy, still_closed
+from inplace.engine.stages import gate_closed_by_us
 from inplace.engine.templatefirst import in_words
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, Conflict, Forbidden, NotFound
@@ -202,7 +203,7 @@ class Repair:
                 case Record(gate_before="Absent"):
                     groups.setdefault((pod.metadata.namespace, ""), []).append(pod)
                 case Record():
-                    gate = gate_closed_by_us(pod)
+                    gate = gate_closed_by_us(pod, record)
                     if gate:
                         groups.setdefault((pod.metadata.namespace, gate), []).append(pod)
                     else:

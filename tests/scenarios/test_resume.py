@@ -6,7 +6,7 @@ import pytest
 
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, any_patched, back, living, recorded
-from tests.scenarios.manifests import container, deployment, service
+from tests.scenarios.manifests import GATE, container, deployment, service
 from tests.scenarios.scene import LEASE, Scene
 from tests.scenarios.stage import Moment, Running
 
@@ -48,6 +48,33 @@ def test_killed_and_resumed(scene: Scene, moment: str) -> None:
     scene.check_quiet()
     again = scene.inplace(*command)
     assert (again.code, again.stdout) == (0, f"deploy/web runs app={scene.image('app:2')} already\n")
+
+
+OTHER_GATE = "www.example.com/b"
+
+
+def with_two_gates(scene: Scene) -> None:
+    made = deployment("web", scene.image("app:1"))
+    made["spec"]["template"]["spec"]["readinessGates"].append({"conditionType": OTHER_GATE})
+    scene.create(made, service("web"))
+    scene.until(lambda: len(scene.pods()) == 3, "three pods")
+    for gate in (GATE, OTHER_GATE):
+        scene.open_gates(gate=gate)
+    scene.until_all_serve()
+    scene.remember()
+
+
+@pytest.mark.parametrize("moment", ["a pod is closed", "the image is written, its answer lost"])
+@pytest.mark.parametrize("ref", ["app:2", "app:3"], ids=["the same images", "others"])
+def test_with_another_gate_than_before(scene: Scene, moment: str, ref: str) -> None:
+    """What was closed by the first is opened by the first."""
+    with_two_gates(scene)
+    scene.killed_at(*MOMENTS[moment], *scene.command("--max-unavailable", "1", app="app:2"))
+    resumed = scene.inplace(*scene.command("--max-unavailable", "1", "--gate", OTHER_GATE, app=ref))
+    assert resumed.code == 0, resumed
+    scene.check_same_pods()
+    scene.check_consistent(ref, {1: "app:1", 2: ref})
+    scene.check_no_orphans(OTHER_GATE)
 
 
 def test_killed_twice_in_one_upgrade(scene: Scene) -> None:

@@ -21,4 +21,11 @@ BREAKS: tuple[Break, ...] = (
         "    return False",
         ("tests/unit/engine/test_identity.py",),
     ),
+    Break(
+        "open the run's gate, not the one that the pod was closed by",
+        "inplace/engine/stages.py",
+        'return msgspec.structs.replace(rules, gate=gate) if gate not in ("", rules.gate) else rules',
+        "return rules",
+        ("tests/unit/engine/test_stages.py",),
+    ),
 )

@@ -2,17 +2,14 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from inplace.engine.plan import Spec
-from inplace.engine.repair import Leftovers, gate_closed_by_us, leftovers, own_strategy, still_closed
+from inplace.engine.repair import Leftovers, leftovers, own_strategy, still_closed
 from inplace.engine.templatefirst import ABOVE_ALL
 from inplace.model.names import Kind
-from inplace.model.pods import PodCondition
-from inplace.model.record import Record
 from inplace.model.run import Commit
-from tests.builders import GATE, LEASE, NEW, facts, observed, of_pods, partition, patched, pod, record, run, status
+from tests.builders import LEASE, NEW, facts, observed, of_pods, partition, patched, pod, record, run, status
 
 SPEC = Spec(LEASE)
 
@@ -61,16 +58,6 @@ def test_bare_pods_of_a_dead_lease_are_taken_over_and_of_a_living_one_are_not() 
     assert leftovers(seen, SPEC, asked, 0.0).todo == ()
     dead = Spec(LEASE, dead_leases=frozenset({"inplace-pods-gone"}))
     assert leftovers(seen, dead, asked, 0.0).todo == ("reopen pod/web-a, whose image was not changed",)
-
-
-def test_the_gate_that_an_upgrade_has_closed_is_told_by_its_reason() -> None:
-    found = pod(gate="False", gates=(GATE, "other/gate"))
-    by_hand = PodCondition(type="other/gate", status="False", reason="ByHand")
-    by_us = PodCondition(type=GATE, status="False", reason="Upgrading")
-    status_ = msgspec.structs.replace(found.status, conditions=(by_hand, by_us))
-    assert gate_closed_by_us(msgspec.structs.replace(found, status=status_)) == GATE
-    assert gate_closed_by_us(found) == ""
-    assert isinstance(facts(pod(record=record())).record, Record)
 
 
 @pytest.mark.parametrize(

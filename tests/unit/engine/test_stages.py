@@ -7,8 +7,8 @@ import pytest
 
 from inplace.engine.actions import CloseGate, DropRecord, OpenGate, PatchImages
 from inplace.engine.observed import Evidence, PodFacts
-from inplace.engine.stages import Judged, Rules, gate_of, judge, reopen
-from inplace.model.pods import Pod
+from inplace.engine.stages import Judged, Rules, gate_closed_by_us, gate_of, judge, reopen
+from inplace.model.pods import Pod, PodCondition
 from inplace.model.record import ContainerBefore
 from tests.builders import GATE, NEW, OLD, container, facts, in_service, patched, pod, record, rules, status
 
@@ -40,6 +40,62 @@ class TestGate:
 
     def test_a_condition_without_a_readiness_gate_gates_nothing(self) -> None:
         assert gate_of(pod(gates=()), GATE) == "Absent"
+
+
+OTHER = "example.com/other"
+
+
+def of_two_gates(closed_by_us: str, **fields: Any) -> Pod:
+    """A pod with two gates, of which an upgrade has closed this one, and somebody else nothing."""
+    found = closed(**{"gates": (GATE, OTHER), **fields})
+    states = {GATE: "True", OTHER: "True", closed_by_us: "False"}
+    gates = tuple(PodCondition(type=t, status=s, reason="Upgrading" if s == "False" else "Upgraded") for t, s in states.items())
+    rest = tuple(c for c in found.status.conditions or () if c.type != GATE)
+    return msgspec.structs.replace(found, status=msgspec.structs.replace(found.status, conditions=(*rest, *gates)))
+
+
+class TestAnotherGateThanTheRuns:
+    """The run goes on with another `--gate` than it was begun with."""
+
+    @pytest.mark.parametrize("gate", [OTHER, ""], ids=["recorded", "a record of an older version"])
+    def test_a_pod_is_drained_and_opened_by_its_own(self, gate: str) -> None:
+        waits = judged(of_two_gates(OTHER, record=record(gate=gate)), DRAINED)
+        assert waits.stage == "Settling"
+        shown = [status("app", "c2", NEW["app"], "sha-2")]
+        done = of_two_gates(OTHER, record=patched(gate=gate), images=NEW, generation=2, statuses=shown)
+        opening = judged(done).action
+        assert isinstance(opening, OpenGate)
+        assert opening.gate == OTHER
+
+    def test_a_pod_that_failed_or_is_released_too(self) -> None:
+        closed_by_other = of_two_gates(OTHER, record=record(gate=OTHER))
+        released = judged(closed_by_other, rule=rules(stopping=True)).action
+        freed = reopen(judged(closed_by_other), rules())
+        assert isinstance(released, OpenGate)
+        assert released.gate == OTHER
+        assert freed == msgspec.structs.replace(released, reason="Released")
+
+    def test_what_somebody_opened_is_closed_by_the_runs_own(self) -> None:
+        action = judged(pod(gates=(GATE, OTHER), record=record(gate=OTHER))).action
+        assert isinstance(action, CloseGate)
+        assert action.gate == action.record.gate == GATE
+
+    def test_a_record_alone_opens_no_gate_that_we_have_not_closed(self) -> None:
+        """Whoever may write annotations must not open another's gate by us."""
+        found = pod(gate="False", gates=(GATE, OTHER))
+        by_hand = PodCondition(type=OTHER, status="False", reason="ByHand")
+        by_us = PodCondition(type=GATE, status="False", reason="Upgrading")
+        both = msgspec.structs.replace(found.status, conditions=(by_hand, by_us))
+        assert gate_closed_by_us(msgspec.structs.replace(found, status=both), record(gate=OTHER)) == GATE
+        assert gate_closed_by_us(msgspec.structs.replace(found, status=both), record()) == GATE
+        assert gate_closed_by_us(found, record(gate=GATE)) == ""
+
+    def test_of_two_that_an_upgrade_has_closed_the_record_says_which(self) -> None:
+        """An older version has left one closed without a record."""
+        found = pod(gates=(GATE, OTHER))
+        both = tuple(PodCondition(type=t, status="False", reason="Upgrading") for t in (GATE, OTHER))
+        status_ = msgspec.structs.replace(found.status, conditions=both)
+        assert gate_closed_by_us(msgspec.structs.replace(found, status=status_), record(gate=OTHER)) == OTHER
 
 
 class TestPending:
@@ -77,7 +133,7 @@ class TestClosing:
     def test_closes_again_what_somebody_opened(self) -> None:
         found = judged(closed(gate="True"), DRAINED)
         assert isinstance(found.action, CloseGate)
-        assert (found.stage, found.action.record) == ("Closing", record())
+        assert (found.stage, found.action.record) == ("Closing", record(gate=GATE))
         assert not found.action.judged_version
 
     def test_closes_a_bare_pod_again_only_as_it_was_judged(self) -> None:

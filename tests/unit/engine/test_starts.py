@@ -176,7 +176,7 @@ class TestClose:
 
     def test_carries_the_whole_record(self) -> None:
         action = self.close(in_service(pod()))
-        assert action.record == record(since=SPEC.since)
+        assert action.record == record(gate=GATE, since=SPEC.since)
         assert (action.gate, action.judged_version) == (GATE, False)
 
     def test_from_images_are_only_those_that_change(self) -> None:
