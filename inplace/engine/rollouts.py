@@ -121,6 +121,7 @@ def run_of(rollout: InPlaceRollout, by: str) -> Run:
         takes_over=not images and spec.undo is None,
         options=options_of(spec),
         by=by,
+        expiring=meta.name if spec.ttl_seconds_after_finished is not None else "",
     )
 
 

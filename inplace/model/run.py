@@ -144,6 +144,8 @@ class Run(Wire, frozen=True, kw_only=True):
     """The template's (for bare pods: the first pod's) images before the run."""
     options: Options = Options()
     by: str = ""
+    expiring: str = ""
+    """The InPlaceRollout that it was begun for, where that expires by a ttl, and may be applied again by whoever keeps it."""
     started_at: str = ""
     ended_at: str = ""
     steps_passed: int = 0

@@ -12,6 +12,7 @@ import msgspec
 
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
+from inplace.engine.reapplied import taken_back, tracked_by
 from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting, edited, is_run_of
 from inplace.kube.clock import stamp
 from inplace.model.policy import Lease
@@ -19,7 +20,7 @@ from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import ENDS, Run, Stop, Verb
 from inplace.runtime.assessing import NothingToDo, readable, told_images
 from inplace.runtime.ground import Ground, Outlook
-from inplace.runtime.lock import LEASE_SECONDS, Pulse, leader_of, pulse_of
+from inplace.runtime.lock import LEASE_SECONDS, Pulse, history_of, leader_of, pulse_of
 
 
 class Drive(msgspec.Struct, frozen=True):
@@ -74,10 +75,14 @@ class Opener:
         stored = readable(lease)
         if stored is not None and stored.id == run.id and not stored.is_under_way:
             return self._ended(lease, stored, rollout, outlook, asked)
-        if is_run_of(stored, rollout) and stored.is_under_way:
-            overtaken = resuming.overtaken(stored, outlook.look(stored))
+        if is_run_of(stored, rollout):
+            overtaken = resuming.overtaken(stored, outlook.look(stored)) if stored.is_under_way else None
             if overtaken is not None:
                 return Drive(lease, overtaken.run)
+        else:
+            why_not = taken_back(rollout, run, history_of(lease), outlook.look(run))
+            if why_not:
+                return Stay(Refused("TakenBack", why_not))
         match self._decide(rollout, run, outlook, stored):
             case NothingToDo(message=message):
                 now = self._now()
@@ -129,7 +134,7 @@ class Opener:
             case checking.NoChange():
                 return NothingToDo(f"{run.target} runs {told_images(decision.run)} already")
             case checking.Ready(warnings=warnings):
-                for warning in warnings:
+                for warning in (*warnings, *filter(None, [tracked_by(rollout)])):
                     self._ground.warned(rollout, warning)
         return decision
 

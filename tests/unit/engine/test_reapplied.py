@@ -1,0 +1,95 @@
+"""An InPlaceRollout of a name that has had its run already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from inplace.engine.reapplied import taken_back, tracked_by
+from inplace.engine.rollouts import run_of
+from inplace.model.history import Past, past_of
+from inplace.model.meta import ObjectMeta
+from inplace.model.rollout import ContainerImage, InPlaceRollout, RolloutSpec, RolloutTarget, Undo
+from tests.builders import NEW, NS, OLD, deployment, observed, of_deployment, replica_set
+
+AT = "2026-01-01T00:00:00Z"
+OTHER = {"app": "repo/app:3"}
+
+
+def rollout(name: str = "web-2", ttl: int | None = 5, **meta: Any) -> InPlaceRollout:
+    images = tuple(ContainerImage(container, image) for container, image in NEW.items())
+    spec = RolloutSpec(target=RolloutTarget(kind="Deployment", name="web"), images=images, ttl_seconds_after_finished=ttl)
+    return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=NS, uid="u", **meta), spec=spec)
+
+
+def past(**fields: Any) -> Past:
+    return Past(**{"id": "a", "images": NEW, "ended_at": AT, "outcome": "Succeeded", "expiring": "web-2", **fields})
+
+
+UNDONE = past(id="b", doing="Undo", images=OLD, by="alice", expiring="")
+REPLACED = past(id="b", images=OTHER, by="", expiring="web-3")
+
+
+def why(*history: Past, again: InPlaceRollout | None = None, template: dict[str, str] = OLD) -> str:
+    found = again or rollout()
+    return taken_back(found, run_of(found, "me"), history, observed(target=of_deployment(deployment(template), replica_set())))
+
+
+def test_a_run_remembers_for_which_object_that_expires_it_was_begun() -> None:
+    assert past_of(run_of(rollout(), "me"), ()).expiring == "web-2"
+    assert past_of(run_of(rollout(ttl=None), "me"), ()).expiring == ""
+
+
+@pytest.mark.parametrize(
+    ("history", "told"),
+    [
+        ((past(), UNDONE), f"and was undone at {AT} by alice"),
+        ((past(), REPLACED), f"and was replaced by other images at {AT} by somebody"),
+        ((past(),), "and somebody has rolled out other images since"),
+        ((past(outcome="Aborted"),), f"and was aborted at {AT}"),
+        ((past(outcome="Failed"), past(id="c"), UNDONE), "was undone"),
+    ],
+)
+def test_is_not_begun_again(history: tuple[Past, ...], told: str) -> None:
+    assert told in why(*history)
+    assert "make another object" in why(*history)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (),
+        (UNDONE,),
+        (past(expiring=""), UNDONE),
+        (past(images=OTHER), UNDONE),
+        (past(outcome="Failed"),),
+        (past(outcome="RolledBack"),),
+    ],
+    ids=["no history", "of others", "of one that does not expire", "of other images", "failed", "rolled back"],
+)
+def test_is_begun(history: tuple[Past, ...]) -> None:
+    assert why(*history) == ""
+
+
+def test_is_begun_where_nobody_has_taken_it_back_or_another_object_asks() -> None:
+    assert why(past(), template=NEW) == ""
+    assert why(past(), UNDONE, again=rollout("web-2b")) == ""
+
+
+def test_an_undo_is_not_undone_by_itself() -> None:
+    asked = rollout("back")
+    back = msgspec.structs.replace(asked, spec=msgspec.structs.replace(asked.spec, images=(), undo=Undo()))
+    before = past(doing="Undo", images=OLD, expiring="back")
+    assert "a second undo would go forward again" in why(before, again=back)
+    assert why(past(expiring="back"), again=back) == ""
+
+
+def test_who_keeps_it_in_git_is_warned() -> None:
+    by_flux: dict[str, Any] = {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}
+    by_argo: dict[str, Any] = {"annotations": {"argocd.argoproj.io/tracking-id": "x"}}
+    assert tracked_by(rollout(**by_flux)).startswith("Flux applies it again after each ttlSecondsAfterFinished")
+    assert tracked_by(rollout(**by_argo)).startswith("Argo CD applies it again")
+    assert tracked_by(rollout(ttl=None, **by_flux)) == ""
+    assert tracked_by(rollout(labels={"app.kubernetes.io/instance": "web"})) == ""
