@@ -31,7 +31,7 @@ def json_of(summary: Summary) -> dict[str, Any]:
 
 
 def summary_lines(s: Summary) -> list[str]:
-    return [_headline(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
+    return [_headline(s), *_warning(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
 
 
 def _headline(s: Summary) -> str:
@@ -42,7 +42,8 @@ def _headline(s: Summary) -> str:
             return f"{where} runs {images_text(s.images)}: {plural(s.touched, 'pod')} upgraded in {took}"
         case "Failed":
             # The pods' own reasons follow below; a run that was stopped by another change has one more.
-            why = "" if s.failures else f": {s.message}"
+            told = s.failures and not s.is_left_paused
+            why = "" if told else f": {s.message}"
             return f"{where} failed after {took}, {count}{why}"
         case "RolledBack" | "Aborted":
             return f"{where} is back at its images before, after {took}: {s.message}"
@@ -52,6 +53,12 @@ def _headline(s: Summary) -> str:
             return f"{where} {s.message or 'timed out'}, {count}"
         case "Interrupted":
             return f"{where} was {s.message or 'interrupted'}, {count}"
+
+
+def _warning(s: Summary) -> Iterator[str]:
+    """It has all been done, but for something that it could be done without."""
+    if s.outcome == "Succeeded" and s.message:
+        yield f"  warning: {s.message}"
 
 
 def _proof(s: Summary) -> Iterator[str]:

@@ -22,6 +22,11 @@ class Action(msgspec.Struct, frozen=True, tag=True):
     def key(self) -> str:
         raise NotImplementedError
 
+    @property
+    def intent(self) -> str:
+        """What it is to bring about, whatever it was judged on: the same act once more says the same."""
+        return f"{type(self).__name__}/{self.key}"
+
 
 class PodAction(Action, frozen=True):
     pod: PodRef
@@ -49,6 +54,10 @@ class PatchImages(PodAction, frozen=True):
     """The init containers of the pod: sidecars are among them."""
     revision: str = ""
     """The new value of `controller-revision-hash`, for pods of a StatefulSet or DaemonSet."""
+
+    @property
+    def intent(self) -> str:
+        return f"{super().intent}/{self.revision}/{_told(self.images)}"
 
 
 class PatchInitImages(PodAction, frozen=True):
@@ -86,6 +95,10 @@ class PauseTarget(TargetAction, frozen=True):
 
     paused: bool
 
+    @property
+    def intent(self) -> str:
+        return f"{super().intent}/{self.paused}"
+
 
 class PatchTemplate(TargetAction, frozen=True):
     """Images in the template of a workload of this kind."""
@@ -94,12 +107,20 @@ class PatchTemplate(TargetAction, frozen=True):
     images: dict[str, str]
     init: frozenset[str] = frozenset()
 
+    @property
+    def intent(self) -> str:
+        return f"{super().intent}/{_told(self.images)}"
+
 
 class SetStrategy(TargetAction, frozen=True):
     """`spec.updateStrategy` of a StatefulSet or a DaemonSet, whole."""
 
     kind: WorkloadKind
     strategy: dict[str, Any]
+
+    @property
+    def intent(self) -> str:
+        return f"{super().intent}/{_told(self.strategy)}"
 
 
 class DeleteTwin(TargetAction, frozen=True):
@@ -117,10 +138,13 @@ class CreateTombstone(Action, frozen=True):
         return f"tombstone/{self.name}"
 
 
+FieldsOf = Literal[WorkloadKind, "Pod"]
+
+
 class ReturnFields(TargetAction, frozen=True):
     """Gives image fields back to the server-side-apply managers that owned them before us."""
 
-    kind: Literal[WorkloadKind, "Pod"]
+    kind: FieldsOf
     owners: tuple[FieldOwner, ...]
 
 
@@ -138,3 +162,7 @@ class ListPods(Action, frozen=True):
     @property
     def key(self) -> str:
         return "list/pods"
+
+
+def _told(value: dict[str, Any]) -> str:
+    return msgspec.json.encode(value, order="deterministic").decode()

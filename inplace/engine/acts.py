@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine.actions import Action
+from inplace.model.run import Forgoable
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -12,12 +13,15 @@ class Act(msgspec.Struct, frozen=True):
 
     action: Action
     reason: str
+    forgoing: Forgoable | None = None
+    """Where it cannot be done the sequence goes on without it."""
 
 
 class Await(msgspec.Struct, frozen=True):
     """The cluster's controllers are to move."""
 
     reason: str
+    forgoing: Forgoable | None = None
 
 
 class FreshList(msgspec.Struct, frozen=True):

@@ -34,6 +34,10 @@ class Clocks:
         self.at(due)
         return False
 
+    def keep(self, beginning: str) -> None:
+        """Timers of these names go on, though this plan may not come to read them."""
+        self._named.update(timer for timer in self._timers if timer.startswith(beginning))
+
     def at(self, instant: float) -> None:
         """Look again at this instant."""
         if self._next is None or instant < self._next:

@@ -13,6 +13,7 @@ from inplace.engine.actions import (
     Action,
     CreateTombstone,
     DeleteTwin,
+    FieldsOf,
     PatchTemplate,
     PauseTarget,
     ReturnFields,
@@ -21,6 +22,7 @@ from inplace.engine.acts import Act, Await, Broken, Done, FreshList, Next
 from inplace.engine.observed import DeploymentTarget, Observed, PodsTarget, ReplicaSetTarget
 from inplace.engine.templates import (
     holds,
+    images_of,
     init_names_of,
     is_tombstone_done,
     same_template,
@@ -28,7 +30,7 @@ from inplace.engine.templates import (
     with_images,
 )
 from inplace.model.names import WorkloadKind
-from inplace.model.run import Commit, Run
+from inplace.model.run import Commit, FieldOwner, Run
 from inplace.model.workloads import Deployment, ReplicaSet, Workload
 
 
@@ -46,7 +48,9 @@ def begin(observed: Observed, run: Run) -> Commit | None:
             live = live_of(observed.target)
             if live is None or (holds(deployment.spec.template, run.images) and holds(live.spec.template, run.images)):
                 return None
-            return Commit(paused=run.paused, live_uid=live.metadata.uid, revision=live.revision)
+            have = images_of(deployment.spec.template)
+            template = {name: have[name] for name in run.images if name in have}
+            return Commit(paused=run.paused, live_uid=live.metadata.uid, revision=live.revision, template=template)
         case _:
             return None
 
@@ -88,7 +92,7 @@ def _next_for_deployment(
     live = next((rs for rs in replica_sets if rs.metadata.uid == commit.live_uid), None)
     if live is None:
         return Broken(f"the ReplicaSet that deploy/{deployment.metadata.name} had at the start is gone")
-    history_wanted = run.from_images != run.images
+    history_wanted = run.from_images != run.images and "history" not in run.forgone
     templates = (deployment.spec.template, live.spec.template)
     held = all(holds(template, run.images) for template in templates)
     if not held or (history_wanted and not is_tombstone_done(live, commit.revision)):
@@ -124,12 +128,13 @@ def _behind_pause(
         if not listed_fresh.get("replicaset"):
             return FreshList("replicaset")
         return Act(_patch_deployment(deployment, run), "patching the Deployment's template")
-    if not _controller_follows(deployment):
+    if not controller_follows(deployment):
         return Await("waiting for the Deployment controller to take the ReplicaSet for the new one")
     manifest = tombstone(deployment, live, run.from_images)
     if any(rs.metadata.name == manifest["metadata"]["name"] for rs in replica_sets):
-        return Await("waiting for the Deployment controller to number the new revision")
-    return Act(CreateTombstone(manifest["metadata"]["name"], manifest), "keeping the old template in the history")
+        return Await("waiting for the Deployment controller to number the new revision", "history")
+    burying = CreateTombstone(manifest["metadata"]["name"], manifest)
+    return Act(burying, "keeping the old template in the history", "history")
 
 
 def _patch_replica_set(rs: ReplicaSet, run: Run) -> Action:
@@ -140,7 +145,7 @@ def _patch_deployment(deployment: Deployment, run: Run) -> Action:
     return PatchTemplate(*judged(deployment), "Deployment", run.images, init_names_of(deployment.spec.template))
 
 
-def _controller_follows(deployment: Deployment) -> bool:
+def controller_follows(deployment: Deployment) -> bool:
     """`updatedReplicas == replicas` proves that the controller has seen the ReplicaSet; vacuous at 0, where the templates,
     compared before, must do."""
     status = deployment.status
@@ -157,7 +162,11 @@ def _older_twin(live: ReplicaSet, replica_sets: tuple[ReplicaSet, ...], run: Run
     wanted = with_images(live.spec.template, run.images)
     for rs in replica_sets:
         if rs.metadata.uid != live.metadata.uid and same_template(rs.spec.template, wanted):
-            return Act(DeleteTwin(*judged(rs)), "removing an older ReplicaSet with the same template")
+            if rs.metadata.deletion_timestamp is None:
+                return Act(DeleteTwin(*judged(rs)), "removing an older ReplicaSet with the same template")
+            holding = ", ".join(rs.metadata.finalizers or ())
+            held = f", which finalizers hold ({holding})" if holding else ""
+            return Await(f"waiting for rs/{rs.metadata.name}, an older one with the same template, to be gone{held}")
     return None
 
 
@@ -170,9 +179,15 @@ def unpause(target: DeploymentTarget, run: Run) -> Act | None:
 
 
 def give_back(observed: Observed, run: Run, workload: Workload, kind: WorkloadKind) -> Next:
-    if run.owners and workload.metadata.uid not in observed.fields_returned:
-        return Act(ReturnFields(*judged(workload), kind=kind, owners=run.owners), "giving image fields back to their owner")
-    return Done()
+    return _returning(observed, run, judged(workload), kind, run.owners)
+
+
+def _returning(
+    observed: Observed, run: Run, ref: tuple[str, str, str], kind: FieldsOf, owners: tuple[FieldOwner, ...]
+) -> Act | Done:
+    if not owners or ref[1] in observed.fields_returned or "fields" in run.forgone:
+        return Done()
+    return Act(ReturnFields(*ref, kind=kind, owners=owners), "giving image fields back to their owner", "fields")
 
 
 def after_pods(observed: Observed, run: Run) -> Next:
@@ -180,10 +195,9 @@ def after_pods(observed: Observed, run: Run) -> Next:
     if isinstance(observed.target, PodsTarget):
         for facts in observed.pods:
             owners = tuple(owner for owner in run.owners if owner.pod == facts.pod.name)
-            if owners and facts.pod.uid not in observed.fields_returned:
-                ref = facts.ref
-                action = ReturnFields(ref.name, ref.uid, ref.resource_version, kind="Pod", owners=owners)
-                return Act(action, "giving image fields back to their owner")
+            returning = _returning(observed, run, (facts.ref.name, facts.ref.uid, facts.ref.resource_version), "Pod", owners)
+            if isinstance(returning, Act):
+                return returning
     return Done()
 
 

@@ -68,6 +68,8 @@ def stop_of(observed: Observed, spec: Spec, run: Run, clocks: Clocks) -> Stop | 
     broken = disturbed(observed, run, clocks)
     if broken is not None:
         return Stop("Failed", broken.reason, by_others=True)
+    if run.gave_up:
+        return Stop("Failed", run.gave_up)
     if _too_many(run) and (run.options.on_failure != "continue" or run.rolling_back):
         return Stop("Failed", _told(run))
     return spec.stop if run.commit is None else None
@@ -92,7 +94,7 @@ def go_back(run: Run, why: Back, message: str) -> Run:
     if run.back is not None:
         return msgspec.structs.replace(run, back=why, message=message)
     back = {name: run.from_images[name] for name in run.images if name in run.from_images}
-    anew = msgspec.structs.replace(run, revision="", failures=(), more_failed=0, message=message)
+    anew = msgspec.structs.replace(run, revision="", failures=(), more_failed=0, message=message, gave_up="")
     return msgspec.structs.replace(anew, back=why, wanted=run.images, images=back)
 
 

@@ -121,6 +121,13 @@ RevisionedTarget = StatefulSetTarget | DaemonSetTarget
 Target = DeploymentTarget | ReplicaSetTarget | StatefulSetTarget | DaemonSetTarget | PodsTarget
 
 
+class Denial(msgspec.Struct, frozen=True):
+    """The API server refuses an act. `is_final`: it has judged it, again and again, so that to ask once more is no use."""
+
+    message: str
+    is_final: bool
+
+
 class Observed(msgspec.Struct, frozen=True):
     """The snapshot. `pods` holds every live pod of the target, none that has finished."""
 
@@ -146,3 +153,5 @@ class Observed(msgspec.Struct, frozen=True):
     """What is there and cannot be read, in words: pods, slices or anything else that a plan is judged on."""
     fields_returned: frozenset[str] = frozenset()
     """Uids of objects whose image fields this process has given back."""
+    denials: Mapping[str, Denial] = {}
+    """By the intent of the action: what the API server said last to those that it refuses."""

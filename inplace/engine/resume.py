@@ -95,7 +95,7 @@ def overtaken(stored: Run | None, observed: Observed) -> Overtaken | None:
     broken = disturbed(observed, as_seen(stored, observed), Clocks({}, 0.0))
     if broken is None:
         return None
-    return Overtaken(msgspec.structs.replace(stored, failures=(), outcome=None), broken.reason)
+    return Overtaken(afresh(stored), broken.reason)
 
 
 def has_left(over: Overtaken, observed: Observed) -> bool:
@@ -153,6 +153,12 @@ def abort_dead(stored: Run, observed: Observed) -> Begin | FinishFirst | Overtak
     return FinishFirst(again) if again.commit is not None else Begin(abort(again), resuming=True)
 
 
+def afresh(run: Run) -> Run:
+    """A run at its next start: what has failed, or was given up, is tried once more."""
+    commit = msgspec.structs.replace(run.commit, given_up="") if run.commit is not None else None
+    return msgspec.structs.replace(run, outcome=None, failures=(), more_failed=0, gave_up="", forgone={}, commit=commit)
+
+
 def again(run: Run) -> Run:
     """An open run that was left, as it goes on with its own options."""
     return _again(run, {})
@@ -163,12 +169,9 @@ def _again(run: Run, given: Mapping[str, Any]) -> Run:
     # Other steps than before: those passed are found again from the pods, pauses made by hand are met again.
     steps_passed = run.steps_passed if options.steps == run.options.steps else 0
     return msgspec.structs.replace(
-        run,
+        afresh(run),
         options=options,
         steps_passed=steps_passed,
-        failures=(),
-        more_failed=0,
         revision="",
-        outcome=None,
         message="" if not run.rolling_back else run.message,
     )

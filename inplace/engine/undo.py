@@ -43,10 +43,11 @@ def aim(observed: Observed, name: str, stored: Run | None, to_revision: int | No
             have = ", ".join(str(r.number) for r in known) or "none"
             return Refusal(f"{name} has no revision {to_revision}; it has: {have}")
         return _to(observed, found, stored if is_open else None, name)
+    is_last = stored is not None and all(facts.runs(stored.asked_images) for facts in observed.pods)
+    if stored is not None and stored.from_images and is_last and (len(known) < 2 or "history" in stored.forgone):
+        return Aim(stored.from_images, f"what they ran before run {stored.id}")
     if len(known) > 1:
         return _to(observed, known[-2], None, name)
-    if stored is not None and stored.from_images and all(facts.runs(stored.asked_images) for facts in observed.pods):
-        return Aim(stored.from_images, f"what they ran before run {stored.id}")
     if stored is None and isinstance(observed.target, PodsTarget):
         why = "nothing is kept of a bare pod's run once it has ended"
         return Refusal(f"{name} cannot be undone: {why}: say the images, with `upgrade`")

@@ -23,6 +23,8 @@ ENDS: frozenset[Outcome] = frozenset({"Succeeded", "RolledBack", "Aborted"})
 Back = Literal["Failure", "Abort"]
 """Why a run goes back."""
 Doing = Literal["Upgrade", "Undo"]
+Forgoable = Literal["history", "fields"]
+"""What a run can end well without: the old template in the history, and image fields given back to their owners."""
 Verb = Literal["pause", "resume", "promote", "abort"]
 """What may be asked of a run's holder."""
 
@@ -113,6 +115,10 @@ class Commit(Wire, frozen=True, kw_only=True):
     """The ReplicaSet whose pods are upgraded."""
     revision: int = 0
     """That ReplicaSet's revision before the commit."""
+    template: dict[str, str] = {}
+    """What the Deployment's own template said of the run's containers, which may have been ahead of its pods."""
+    given_up: str = ""
+    """Why it is undone instead of finished: the templates go back, and `paused` is given back."""
 
 
 MOST_FAILURES = 20
@@ -173,6 +179,10 @@ class Run(Wire, frozen=True, kw_only=True):
     """All, in the process that has met them; once stored, the first few."""
     more_failed: int = 0
     """Failures beyond those, of a run that was read from its Lease."""
+    gave_up: str = ""
+    """Why the run stops where it stands, until its next start."""
+    forgone: dict[Forgoable, str] = {}
+    """What it has gone on without, and why, in words."""
     back: Back | None = None
     wanted: dict[str, str] | None = None
     """While rolling back: the images that were asked for."""

@@ -26,7 +26,7 @@ from inplace.kube.retry import RetryPolicy
 from inplace.model.names import BY
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout
-from inplace.model.run import Run, Stop, Verb, lease_name
+from inplace.model.run import ENDS, Run, Stop, Verb, lease_name
 from inplace.runtime import found as finding
 from inplace.runtime.driver import Abandoned, Driver, Frame
 from inplace.runtime.executor import Executor
@@ -330,7 +330,7 @@ class Carrier:
             lock.release(ended, made, delete=outlook.assessor.is_spent(run, finished))
         self._log.info("run ends", run=run.id, outcome=finished.outcome, why=finished.message)
         self.forget()
-        if moving.is_first and finished.outcome == "Succeeded":
+        if moving.is_first and finished.outcome in ENDS:
             return Came(None, 0.0)
         return self._over(Ended(ended, plan))
 

@@ -12,13 +12,22 @@ from typing import Protocol
 
 import msgspec
 
-from inplace.engine.actions import Action, CloseGate, ListPods, ListSlices, PatchImages, ReturnFields
+from inplace.engine.actions import (
+    Action,
+    CloseGate,
+    CreateTombstone,
+    ListPods,
+    ListSlices,
+    PatchImages,
+    ReturnFields,
+    TargetAction,
+)
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.resume import abort, pass_pause
 from inplace.kube.clock import stamp
-from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, Invalid, NotFound, ServerError, TooManyRequests
+from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, NotFound, ServerError, TooManyRequests
 from inplace.kube.seam import Clock
 from inplace.model.run import Run, Stop, Verb
 from inplace.runtime.inbox import (
@@ -33,13 +42,11 @@ from inplace.runtime.inbox import (
 )
 from inplace.runtime.lock import Lock, request_of
 from inplace.runtime.observer import Observer
+from inplace.runtime.rests import REFUSALS, Rests, is_stale
 from inplace.runtime.watches import Sight
 
 TAKES_OUT = CloseGate | PatchImages
 """What may take a pod out of service that is not marked so yet."""
-REFUSALS = 5
-"""After so many refusals in a row of one object's action, other than conflicts, the run stops: pods that are closed are freed
-first. What is refused then too, it leaves."""
 BLIND_SECONDS = 10.0
 """How long a watch may be failing before its cache is called old."""
 PATIENCE_SECONDS = 300.0
@@ -112,7 +119,7 @@ class Driver:
         self._dead_leases = dead_leases
         self._timers: dict[str, float] = {}
         self._busy: dict[str, Action] = {}
-        self._cooling: dict[str, tuple[float, int]] = {}
+        self._rests = Rests()
         self._unanswered: dict[str, float] = {}
         self._fields_returned: frozenset[str] = frozenset()
         self._trouble = ""
@@ -154,9 +161,9 @@ class Driver:
         self._obey_request()
         now = self._clock.monotonic()
         closing = [*(key for key, action in self._busy.items() if isinstance(action, TAKES_OUT)), *self._doubtful(now)]
-        cooling = {key for key, (until, _) in self._cooling.items() if until > now}
-        busy = cooling.union(self._busy)
+        busy = self._rests.keys(now).union(self._busy)
         observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
+        observed = msgspec.structs.replace(observed, denials=self._rests.denials)
         since = stamp(self._clock.utcnow())
         spec = Spec(self._lock.name, self._stop, since, self._dead_leases)
         planned = plan(observed, spec, self.run, now)
@@ -205,7 +212,7 @@ class Driver:
         return str(error) if now - self._blind_since > BLIND_SECONDS else ""
 
     def _wait_seconds(self, planned: Plan, now: float) -> float | None:
-        waits = [until - now for until, _ in self._cooling.values() if until > now]
+        waits = [until - now for until in self._rests.until(now)]
         if planned.requeue_after is not None:
             waits.append(planned.requeue_after)
         if self._watches.error is not None or self._unstored:
@@ -234,7 +241,7 @@ class Driver:
         if event.error is not None:
             self._refused(event.action, event.error)
             return
-        self._cooling.pop(key, None)
+        self._rests.done(event.action, self._clock.monotonic(), self._clock.jitter())
         self._trouble = ""
         match event.action:
             case ListSlices():
@@ -247,18 +254,18 @@ class Driver:
                 self._fields_returned |= {key}
 
     def _refused(self, action: Action, error: ApiError) -> None:
-        """Forget the plan, look again: after a moment that doubles, since the cache may be behind what refused us."""
-        _, times = self._cooling.get(action.key, (0.0, 0))
-        wait = rest_seconds(times) * (1.0 + self._clock.jitter())
-        self._cooling[action.key] = (self._clock.monotonic() + wait, times + 1)
+        """Forget the plan, look again after a rest. What is refused of the workload itself the plan finds a way around; where
+        it is of a pod, the run stops: those that are closed are freed first, and what is refused then too, it leaves."""
+        now = self._clock.monotonic()
+        times = self._rests.refused(action, error, now, self._clock.jitter())
         if isinstance(action, TAKES_OUT) and _may_be_done(action, error):
-            self._unanswered[action.key] = self._clock.monotonic() + UNANSWERED_SECONDS
-        if isinstance(error, NotFound) or _is_stale(error):
+            self._unanswered[action.key] = now + UNANSWERED_SECONDS
+        if isinstance(error, NotFound) or is_stale(error):
             return
         self._trouble = str(error)
-        if self._is_patient:
+        if self._is_patient or isinstance(action, (TargetAction, CreateTombstone)):
             return
-        if isinstance(error, Forbidden) or (times + 1 >= REFUSALS and not isinstance(error, ConnectionFailed)):
+        if isinstance(error, Forbidden) or (times >= REFUSALS and not isinstance(error, ConnectionFailed)):
             if self._stop is not None:
                 raise Abandoned(f"the API server refuses: {error}")
             self._stop = Stop("Failed", f"the API server refuses: {error}")
@@ -317,19 +324,9 @@ class Driver:
         self._told(Frame(observed, planned, since, now, self._unstored or self._trouble))
 
 
-def rest_seconds(times: int) -> float:
-    """Before an action is tried again that was refused so often before, without jitter: it doubles, up to 5 s."""
-    return float(min(5.0, 0.1 * 2.0 ** min(times, 10)))
-
-
 def _may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:
     """No answer, or a refusal behind which a first try may have been done whose answer was lost: a close that has no version
     is tried again by itself, and conflicts with nothing."""
     if isinstance(error, Conflict):
         return isinstance(action, CloseGate) and not action.judged_version
     return isinstance(error, (ConnectionFailed, ServerError, TooManyRequests))
-
-
-def _is_stale(error: ApiError) -> bool:
-    """409; or 422 on the uid, which is what another pod under the same name gives (design, section 4)."""
-    return error.status == 409 or (isinstance(error, Invalid) and "metadata.uid" in str(error))

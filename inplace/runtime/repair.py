@@ -25,10 +25,11 @@ from inplace.model.names import FIELD_MANAGER, MANAGED_BY, TargetRef, WorkloadKi
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, record_of
-from inplace.model.run import Options, Run, lease_name
+from inplace.model.run import ENDS, Options, Run, lease_name
 from inplace.runtime.found import Refused, find
 from inplace.runtime.host import Host
 from inplace.runtime.lock import LEASE_SECONDS, Held, LostLock, Pulse, pulse_of, run_of
+from inplace.runtime.report import Summary
 from inplace.runtime.rights import Purpose
 from inplace.runtime.session import Session
 
@@ -173,8 +174,7 @@ class Repair:
                 if not self._dry_run:
                     self._driven(session)
                     ended = session.make_safe(lease, run, frozenset(), lambda _frame: None)
-                    if ended.outcome == "Failed":
-                        self._tell("found", where, ended.message)
+                    self._tell_end(where, run, ended)
             found = self._foretold(session, run)
             for text in found.stuck if self._dry_run else still_closed(session.look(run)):
                 self._tell("left", where, text)
@@ -182,6 +182,18 @@ class Repair:
                 self._tell("found", where, text)
 
         self._in_session(run.target, where, act)
+
+    def _tell_end(self, where: str, run: Run, ended: Summary) -> None:
+        """Where it has come to something else than what was foretold, that is still to be done, by this command or another."""
+        now = run_of(self._api.get(LEASES, run.target.namespace, lease_name(run.target))) if run.commit is not None else None
+        if now is None or ended.outcome in ENDS:
+            if ended.outcome == "Failed":
+                self._tell("found", where, ended.message)
+        elif now.commit is None and now.rolling_back:
+            way = f"`inplace abort {run.target}` takes its pods back, too"
+            self._tell("left", where, f"its commit was taken back instead: {now.message}; {way}")
+        else:
+            self._tell("left", where, f"its commit is not finished: {now.message}")
 
     def _foretold(self, session: Session, run: Run) -> Leftovers:
         observed, now = session.look(run), self._api.clock.monotonic()

@@ -12,6 +12,7 @@ from inplace.engine.observed import PodFacts
 from inplace.engine.plan import Finished
 from inplace.engine.repair import still_ours
 from inplace.engine.stages import Stage
+from inplace.engine.uncommit import left_paused
 from inplace.model.record import Record
 from inplace.model.run import Failure, Outcome, Run
 from inplace.runtime.driver import Frame
@@ -50,6 +51,8 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     undrained: int = 0
     """Of `touched`: those restarted without a drain, since they have no gate."""
     gate: str = ""
+    is_left_paused: bool = False
+    """A Deployment that its owner had not paused."""
     by_others: bool = False
     """It failed because somebody else changed the workload."""
 
@@ -103,6 +106,7 @@ class Tracker:
             left=_left(run, facts.values()),
             undrained=gateless((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
+            is_left_paused=left_paused(last.observed, run),
             by_others=finished.by_others,
         )
 

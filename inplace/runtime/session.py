@@ -24,7 +24,7 @@ from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import TargetRef
 from inplace.model.policy import Lease
-from inplace.model.run import Run, Stop, lease_name
+from inplace.model.run import ENDS, Run, Stop, lease_name
 from inplace.runtime.assessing import Assessor, readable, told_images
 from inplace.runtime.assessing import NothingToDo as NothingToDo
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
@@ -180,7 +180,9 @@ class Session:
                 case resuming.FinishFirst(run=run):
                     self._said(f"finishing the commit of {told_images(run)} first")
                     ended = self._drive(lock, lease, run, on_frame)
-                    if ended.outcome != "Succeeded":
+                    if wanted.doing == "Undo" and ended.outcome == "RolledBack":
+                        return msgspec.structs.replace(ended, outcome="Succeeded", images=run.from_images)
+                    if ended.outcome not in ENDS:
                         return ended
                     if self._asked_to_stop is not None:
                         return msgspec.structs.replace(ended, outcome=self._asked_to_stop.outcome)
@@ -233,7 +235,7 @@ class Session:
             lock.acquire(lease, stored)
             return StillPaused(self._let_go(lock, stored, Finished(paused.outcome, paused.message)))
         self.ask_to_stop(paused)
-        return self._drive(lock, lease, msgspec.structs.replace(stored, outcome=None, failures=(), more_failed=0), on_frame)
+        return self._drive(lock, lease, resuming.afresh(stored), on_frame)
 
     def _make_way(self, lock: Lock, lease: Lease | None, over: resuming.Overtaken, on_frame: OnFrame) -> Summary:
         """Frees what is left of a run on what others have changed since, and ends it. Raises `Refused` where nothing is."""
@@ -251,8 +253,7 @@ class Session:
         Lease, whose holder is known to be dead."""
         lock, why = self._lock(), run.message or "made safe by `inplace repair`"
         self.ask_to_stop(Stop(run.outcome or "Interrupted", why))
-        again = msgspec.structs.replace(run, outcome=None, failures=(), more_failed=0)
-        return self._drive(lock, seen, again, on_frame, dead_leases)
+        return self._drive(lock, seen, resuming.afresh(run), on_frame, dead_leases)
 
     def _lock(self) -> Lock:
         """Its own flow: not limited, and quick to say that the API server does not answer."""

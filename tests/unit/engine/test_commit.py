@@ -248,7 +248,7 @@ class TestReplicaSet:
 class TestBegin:
     def test_saves_what_the_commit_will_change(self) -> None:
         view = observed(target=of_deployment(deployment(paused=True), replica_set(revision=7)))
-        assert begin(view, run(paused=True)) == Commit(paused=True, live_uid=LIVE_UID, revision=7)
+        assert begin(view, run(paused=True)) == Commit(paused=True, live_uid=LIVE_UID, revision=7, template=OLD)
 
     def test_nothing_where_both_templates_are_new(self) -> None:
         assert begin(observed(target=of_deployment(deployment(NEW), NEW_SET)), run()) is None

@@ -9,6 +9,7 @@ from inplace.engine.actions import OpenGate
 from inplace.engine.observed import Observed, PodFacts
 from inplace.engine.plan import Plan
 from inplace.model.names import TargetRef
+from inplace.model.run import Run
 from tests.builders import (
     NS,
     OLD,
@@ -98,8 +99,8 @@ class TestWaitingForTheTemplate:
         )
         return observed(*pods, target=target, evidence=closed_evidence(pods[0]), **fields)
 
-    def planned(self, view: Observed, now: float = NOW) -> Plan:
-        return planned(view, run(options(), target=self.STS, strategy=partition(0)), now=now)
+    def planned(self, view: Observed, now: float = NOW, stored: Run | None = None) -> Plan:
+        return planned(view, stored or run(options(), target=self.STS, strategy=partition(0)), now=now)
 
     def test_the_controller_has_five_minutes_for_each_of_its_answers(self) -> None:
         view = self.view(strategy=self.OURS, observed_=0)
@@ -117,8 +118,7 @@ class TestWaitingForTheTemplate:
         assert isinstance(action, OpenGate)
         assert given_up.finished is None
         opened = (of_revision("web-0", "web-1"), view.pods[1])
-        again = {name: since for name, since in timers.items() if name in given_up.timers}
-        ended = self.planned(msgspec.structs.replace(view, pods=opened, timers=again), NOW + 301)
+        ended = self.planned(msgspec.structs.replace(view, pods=opened, timers={}), NOW + 301, given_up.run)
         assert ended.finished is not None
         assert ended.finished.message == "gave up after 5 minutes: waiting for the StatefulSet controller to see the change"
 

@@ -309,7 +309,7 @@ class TestTarget:
         target = of_deployment(deployment(replicas=0), replica_set(replicas=0))
         made = planned(observed(target=target))
         assert kinds(made) == ["PauseTarget"]
-        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1)
+        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1, template=OLD)
 
 
 class TestCommit:
@@ -318,7 +318,7 @@ class TestCommit:
     def test_begins_when_every_pod_is_updated_and_is_saved_first(self) -> None:
         target = of_deployment(deployment(), replica_set())
         made = planned(observed(*new(), target=target))
-        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1)
+        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1, template=OLD)
         assert [type(a) for a in made.actions] == [PauseTarget]
 
     def test_not_before_the_last_one(self) -> None:
@@ -349,17 +349,6 @@ class TestCommit:
         assert planned(asked, self.BEGUN).actions == (ListPods(),)
         listed = msgspec.structs.replace(asked, pods_listed_at=NOW)
         assert kinds(planned(listed, self.BEGUN)) == ["PatchTemplate"]
-
-    def test_a_controller_that_does_not_move_has_five_minutes(self) -> None:
-        target = of_deployment(deployment(paused=True, generation=2, observed=1), replica_set())
-        view = observed(*new(), target=target)
-        made = planned(view, self.BEGUN)
-        assert made.requeue_after == PATIENCE_SECONDS
-        (timer,) = made.timers
-        ended = planned(msgspec.structs.replace(view, timers={timer: NOW - 300}), self.BEGUN)
-        assert ended.finished is not None
-        assert ended.finished.message == f"gave up after 5 minutes: {made.progress.waiting}"
-        assert ended.run.commit is not None
 
     def test_the_tombstone_comes_from_the_runs_own_images(self) -> None:
         target = of_deployment(deployment(NEW, paused=True), replica_set(NEW))

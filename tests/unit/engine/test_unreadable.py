@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from inplace.engine.clocks import PATIENCE_SECONDS
 from inplace.engine.observed import Observed, PodFacts
@@ -68,13 +67,19 @@ def test_the_run_is_not_done_though_all_that_is_seen_is() -> None:
     assert made.finished is None
 
 
-@pytest.mark.parametrize("commit", [None, Commit(live_uid=LIVE_UID, revision=1)])
-def test_it_gives_up_after_a_while(commit: Commit | None) -> None:
-    target = of_deployment(deployment(paused=commit is not None), replica_set())
-    view = observed(in_service(pod("web-0", images=NEW)), target=target, timers={"run/unreadable": NOW - PATIENCE_SECONDS})
-    made = planned(view, run(Options(max_unavailable=1), commit=commit))
+def test_it_gives_up_after_a_while_and_a_commit_is_taken_back() -> None:
+    timers = {"run/unreadable": NOW - PATIENCE_SECONDS}
+    why = f"gave up after 5 minutes: {LOST}"
+    made = planned(observed(in_service(pod("web-0", images=NEW)), timers=timers))
     assert made.finished is not None
-    assert (made.finished.outcome, made.finished.message) == ("Failed", f"gave up after 5 minutes: {LOST}")
+    assert (made.finished.outcome, made.finished.message) == ("Failed", why)
+
+    target = of_deployment(deployment(paused=True), replica_set())
+    begun = run(Options(max_unavailable=1), commit=Commit(live_uid=LIVE_UID, revision=1))
+    back = planned(observed(in_service(pod("web-0", images=NEW)), target=target, timers=timers), begun)
+    assert back.run.commit is not None
+    assert back.run.commit.given_up == why
+    assert [type(action).__name__ for action in back.actions] == ["PauseTarget"]
 
 
 def test_told_to_stop_it_frees_what_it_has_closed() -> None:

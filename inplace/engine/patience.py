@@ -1,0 +1,26 @@
+"""One notion of patience for every act and every wait of a sequence: a deadline, and an ear for a refusal that is final.
+
+A deadline counts from when its step was met first, for as long as the sequence goes on: who undoes our act again and again, so
+that it has to be done again and again, is not borne with for longer than who does nothing.
+"""
+
+from __future__ import annotations
+
+from inplace.engine.acts import Act, Await
+from inplace.engine.clocks import PATIENCE_SECONDS
+from inplace.engine.plan import Plan
+from inplace.engine.steps import describe
+from inplace.engine.view import View
+
+
+def carry_on(view: View, sequence: str, step: Act | Await) -> Plan | str:
+    """The plan that takes the step; or, in words, why it is given up."""
+    begun = f"{sequence}/wait/"
+    view.clocks.keep(begun)
+    denial = view.observed.denials.get(step.action.intent) if isinstance(step, Act) else None
+    if denial is not None and denial.is_final:
+        return f"the API server refuses: {denial.message} ({step.reason})"
+    if view.clocks.expired(f"{begun}{step.reason}", PATIENCE_SECONDS):
+        said = f" (the API server refuses: {denial.message})" if denial is not None else ""
+        return f"gave up after {PATIENCE_SECONDS / 60:g} minutes: {step.reason}{said}"
+    return view.plan([step.action] if isinstance(step, Act) else (), step.reason, describe(view.run))

@@ -1,0 +1,62 @@
+"""How long what is refused, or does not last, rests; and when a refusal is final."""
+
+from inplace.engine.actions import ListPods, PatchTemplate
+from inplace.kube.errors import Conflict, Forbidden, ServerError
+from inplace.runtime.rests import FINAL_SECONDS, Rests, rest_seconds
+
+
+def test_what_is_refused_rests_for_longer_each_time_up_to_a_limit_and_for_ever() -> None:
+    assert [rest_seconds(times) for times in (0, 1, 2)] == [0.1, 0.2, 0.4]
+    assert rest_seconds(6) == rest_seconds(100_000) == 5.0
+
+
+def patch(version: str, image: str = "app:2") -> PatchTemplate:
+    return PatchTemplate("web", "uid-web", version, "Deployment", {"app": image})
+
+
+DENIED, BUSY = Forbidden("no", status=403), ServerError("not now", status=500)
+
+
+def test_an_act_that_is_done_and_asked_for_again_rests_as_one_that_is_refused() -> None:
+    """Such as the deletion of what a finalizer holds, or what somebody sets back each time."""
+    rests, now = Rests(), 100.0
+    waits = []
+    for version in range(5):
+        rests.done(patch(str(version)), now, 0.0)
+        waits.append(round(max(rests.until(now), default=now) - now, 3))
+    assert waits == [0, 0.1, 0.2, 0.4, 0.8]
+    rests.done(patch("9", "app:3"), now, 0.0)
+    assert rests.keys(now) == set()
+
+
+def test_a_read_that_is_made_again_does_not_rest() -> None:
+    rests = Rests()
+    for _ in range(3):
+        rests.done(ListPods(), 1.0, 0.0)
+    assert rests.keys(1.0) == set()
+
+
+def test_a_refusal_is_final_once_it_was_judged_often_and_for_long_enough() -> None:
+    rests, at = Rests(), 0.0
+    while not (denials := rests.denials) or not denials[patch("1").intent].is_final:
+        rests.refused(patch("1"), DENIED, at, 0.0)
+        at = max(rests.until(at))
+    assert FINAL_SECONDS <= at <= 3 * FINAL_SECONDS
+    assert rests.denials[patch("2").intent].message == "no"
+
+
+def test_what_is_no_judgement_is_never_final() -> None:
+    rests = Rests()
+    for at in range(100):
+        rests.refused(patch("1"), BUSY, float(at), 0.0)
+        assert not rests.denials[patch("1").intent].is_final
+    for at in range(100, 200):
+        rests.refused(patch("1"), Conflict("stale", status=409), float(at), 0.0)
+        assert not rests.denials[patch("1").intent].is_final
+
+
+def test_what_is_done_after_all_was_not_denied() -> None:
+    rests = Rests()
+    rests.refused(patch("1"), DENIED, 0.0, 0.0)
+    rests.done(patch("2"), 1.0, 0.0)
+    assert (rests.denials, rests.keys(1.0)) == ({}, set())
