@@ -201,13 +201,20 @@ def in_service(pod_: Pod, ready: bool | None = None, version: int = 5) -> PodFac
     return facts(pod_, slice_of(endpoint(pod_.uid, says), version=version))
 
 
-def service(name: str = "web", *, headless: bool = False, publish: bool = False, selector: bool = True) -> Service:
-    spec = ServiceSpec(
-        cluster_ip="None" if headless else "10.96.0.1",
-        selector={"app": "web"} if selector else None,
-        publish_not_ready_addresses=publish,
+def service(
+    name: str = "web",
+    *,
+    headless: bool = False,
+    publish: bool = False,
+    selector: bool | Mapping[str, str] = True,
+    annotations: Mapping[str, str] = {},
+    **spec: Any,
+) -> Service:
+    chosen = {"app": "web"} if selector is True else dict(selector) if selector else None
+    made = ServiceSpec(
+        cluster_ip="None" if headless else "10.96.0.1", selector=chosen, publish_not_ready_addresses=publish, **spec
     )
-    return Service(metadata=ObjectMeta(name=name, namespace=NS), spec=spec)
+    return Service(metadata=ObjectMeta(name=name, namespace=NS, annotations=dict(annotations) or None), spec=made)
 
 
 def budget(

@@ -205,6 +205,11 @@ _UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "--without-gate",
         {"is_flag": True, "help": "Restart pods that have no gate, too: undrained, protected by preStop alone."},
     ),
+    (
+        "allow_outage",
+        "--allow-outage",
+        {"is_flag": True, "help": "Drain the last ready endpoint of a Service, too: its requests fail meanwhile."},
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from inplace.engine import target as workload
 from inplace.engine.budget import DisruptionRoom, order_of
 from inplace.engine.cautions import gateless
 from inplace.engine.observed import DeploymentTarget, Observed
-from inplace.engine.plan import Spec
+from inplace.engine.plan import Caution, Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.preflight import NoChange, Ready
 from inplace.engine.stages import Judged, judge, restarts
@@ -58,19 +58,22 @@ class Outline(msgspec.Struct, frozen=True, rename="camel"):
     """False: only images of ordinary init containers change."""
     pods: tuple[PodOutline, ...]
     warnings: tuple[str, ...]
+    cautions: tuple[Caution, ...]
+    """The warnings, each with its reason in one word."""
 
 
 def outline(
     preview: Preview,
     verdict: Ready | NoChange,
     now: float,
-    more_warnings: tuple[str, ...] = (),
+    more_warnings: tuple[Caution, ...] = (),
     *,
     by_controller: bool = False,
 ) -> Outline:
     """`by_controller`: the run would be left to that."""
     run, observed = preview.run, preview.observed
     desired = workload.desired(observed)
+    cautions = (*(verdict.warnings if isinstance(verdict, Ready) else ()), *more_warnings)
     return Outline(
         v=1,
         target=str(run.target),
@@ -86,7 +89,8 @@ def outline(
         undrained=gateless(observed.pods, run),
         restarts=any(restarts(facts.pod, run.images) for facts in observed.pods),
         pods=_pods(observed, run, desired, now),
-        warnings=(*(verdict.warnings if isinstance(verdict, Ready) else ()), *more_warnings),
+        warnings=tuple(map(str, cautions)),
+        cautions=cautions,
     )
 
 

@@ -15,6 +15,7 @@ from inplace.cli.outline import Outline, details, headline, outline
 from inplace.cli.targets import parse_words
 from inplace.cli.upgrade import asked_run, require_template
 from inplace.cli.world import Cluster
+from inplace.engine.plan import Caution
 from inplace.engine.preflight import Refusal
 from inplace.model.run import Run
 from inplace.runtime.rights import Purpose, missing_rights, rights_for, told
@@ -86,13 +87,14 @@ def show(
     return Code.FAILED if wants_exit_code and found.changes else Code.DONE
 
 
-def _rights_warning(cluster: Cluster, asked: Run) -> tuple[str, ...]:
+def _rights_warning(cluster: Cluster, asked: Run) -> tuple[Caution, ...]:
     """Whoever may look need not be allowed to upgrade."""
     api, namespace = cluster.api.replace(limiter=None), asked.target.namespace
     missing = missing_rights(api, namespace, rights_for(asked.target.kind, "upgrade"))
     if not missing:
         return ()
-    return (f"you may not {told(missing)} in namespace {namespace}, so the upgrade itself would be refused to you",)
+    why = f"you may not {told(missing)} in namespace {namespace}, so the upgrade itself would be refused to you"
+    return (Caution("MissingRights", why),)
 
 
 def _print(found: Outline, suffix: str) -> None:

@@ -9,76 +9,99 @@ from collections.abc import Iterable, Iterator
 
 from inplace.engine import target as workload
 from inplace.engine.observed import Observed, PodFacts
+from inplace.engine.outages import outages
+from inplace.engine.plan import Caution
 from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of
 from inplace.engine.templatefirst import in_words
+from inplace.engine.traffic import unsteered
 from inplace.model.quantity import is_mutable
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, StatefulSet
 
 
-def warnings(observed: Observed, run: Run) -> tuple[str, ...]:
+def warnings(observed: Observed, run: Run) -> tuple[Caution, ...]:
+    return (
+        *_outages(observed, run),
+        *unsteered(observed, run),
+        *_limits(observed, run),
+        *_uncomputed(observed),
+        *_synced_by(observed, run),
+        *_images(observed, run),
+        *_discovery(observed, run),
+    )
+
+
+def _outages(observed: Observed, run: Run) -> Iterator[Caution]:
+    """Those that are allowed: preflight refuses the others."""
+    for service, pod in outages(observed, run):
+        told = f"Service {service} has no other endpoint than pod/{pod}: its requests fail while that restarts"
+        yield Caution("LastEndpoint", told)
+
+
+def _images(observed: Observed, run: Run) -> Iterator[Caution]:
     spec = workload.template_spec(observed)
-    found = []
-    if workload.desired(observed) == 1:
-        found.append("there is one replica: its Service will have no endpoint while it restarts")
-    found += [*_limits(observed, run), *_uncomputed(observed), *_synced_by(observed, run)]
     for name in sorted(run.images):
         container = spec.container(name) if spec is not None else None
         if spec is not None and spec.is_ordinary_init(name):
-            found.append(f"{name} is an ordinary init container: its new image takes effect when the pod is next recreated")
+            told = f"{name} is an ordinary init container: its new image takes effect when the pod is next recreated"
+            yield Caution("OrdinaryInitContainer", told)
         elif container is not None and container.readiness_probe is None and container.startup_probe is None:
             steady = f"{UNPROBED_SECONDS:.0f} seconds"
-            found.append(f"container {name} has no readiness probe: it counts as ready once it has run for {steady}")
+            told = f"container {name} has no readiness probe: it counts as ready once it has run for {steady}"
+            yield Caution("NoReadinessProbe", told)
     for name, image in sorted(run.images.items()):
         if is_mutable(image):
-            found.append(
-                f"{image} ({name}) is a mutable tag: pods that start later may get other bytes; prefer a version or a digest"
-            )
+            told = f"{image} ({name}) is a mutable tag: pods that start later may get other bytes; prefer a version or a digest"
+            yield Caution("MutableTag", told)
+
+
+def _discovery(observed: Observed, run: Run) -> Iterator[Caution]:
     accepted = set(run.options.accept_undrainable)
-    selected = [f.pod.metadata.labels or {} for f in observed.pods]
     for service in observed.services:
-        selector = service.spec.selector or {}
-        if not service.spec.publish_not_ready_addresses or not selector:
-            continue
-        if any(selector.items() <= labels.items() for labels in selected):
+        if service.spec.publish_not_ready_addresses and any(service.selects(f.pod.metadata.labels) for f in observed.pods):
             how = "accepted" if service.metadata.name in accepted else "headless, for peer discovery"
-            found.append(f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for")
-    return tuple(found)
+            told = f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for"
+            yield Caution("PublishNotReadyAddresses", told)
 
 
-def _limits(observed: Observed, run: Run) -> Iterator[str]:
+def _limits(observed: Observed, run: Run) -> Iterator[Caution]:
     """What the run leaves out."""
     behind = len(workload.kept(observed, run))
     if behind:
         partition = workload.own_partition(run)
         whole = f"`inplace upgrade {run.target}` without images brings them along later"
-        yield f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
+        told = f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
+        yield Caution("KeptByPartition", told)
     if not run.options.without_gate:
         return
     count = gateless(observed.pods, run)
     if count:
-        yield (
+        yield Caution(
+            "NotDrained",
             f"{count} of {len(observed.pods)} pods have no gate {run.options.gate} and are restarted without a drain: only"
-            f" preStop and the grace period protect their requests. To drain them in the future, {how_to_add(run.options.gate)}"
+            f" preStop and the grace period protect their requests. To drain them in the future,"
+            f" {how_to_add(run.options.gate)}",
         )
     else:
-        yield "every pod has the gate, so all are drained: --without-gate changes nothing"
+        yield Caution("NothingWithoutGate", "every pod has the gate, so all are drained: --without-gate changes nothing")
 
 
-def left_by_a_run(observed: Observed, run: Run) -> Iterator[str]:
+def left_by_a_run(observed: Observed, run: Run) -> Iterator[Caution]:
     found = workload.workload_of(observed)
     if isinstance(found, (StatefulSet, DaemonSet)) and run.strategy is not None and found.spec.update_strategy != run.strategy:
-        yield f"the updateStrategy of {run.target} was left so by a run; at the end it is {in_words(run.strategy)}"
+        told = f"the updateStrategy of {run.target} was left so by a run; at the end it is {in_words(run.strategy)}"
+        yield Caution("StrategyLeftByRun", told)
 
 
-def _uncomputed(observed: Observed) -> Iterator[str]:
+def _uncomputed(observed: Observed) -> Iterator[Caution]:
     """Budgets that their controller cannot compute, as of a DaemonSet's pods anything but a number to keep. They allow no
     eviction for ever, so that to obey them would be to upgrade never; maxUnavailable holds all the same."""
     for budget in observed.budgets:
         if budget.problem and any(budget.covers(f.pod.metadata.labels) for f in observed.pods):
             counted = "as it was computed last" if budget.status.desired_healthy else "as no limit besides maxUnavailable"
-            yield f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.problem}): it is taken {counted}"
+            told = f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.problem}): it is taken {counted}"
+            yield Caution("BudgetNotComputed", told)
 
 
 _SYNCERS = (
@@ -90,7 +113,7 @@ _SYNCERS = (
 )
 
 
-def _synced_by(observed: Observed, run: Run) -> Iterator[str]:
+def _synced_by(observed: Observed, run: Run) -> Iterator[Caution]:
     """Who would put its own images back, and how: by recreating the pods."""
     found = workload.workload_of(observed)
     if found is None:
@@ -99,9 +122,10 @@ def _synced_by(observed: Observed, run: Run) -> Iterator[str]:
         name = found.metadata.annotation(key) if kind == "annotations" else found.metadata.label(key)
         if name:
             act = "its next sync" if tool != "Helm" else "the next `helm upgrade`"
-            yield (
+            yield Caution(
+                "ManagedElsewhere",
                 f"{run.target} is managed by {tool} ({name}): {act} sets the images of its source again and recreates the"
-                " pods, unless you change them there, too"
+                " pods, unless you change them there, too",
             )
             return
 

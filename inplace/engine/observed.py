@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from inplace.model.names import PodRef
-from inplace.model.network import Service
+from inplace.model.network import EndpointSlice, Service
 from inplace.model.pods import Pod
 from inplace.model.policy import PodDisruptionBudget
 from inplace.model.record import BadRecord, Record, record_of
@@ -134,6 +134,8 @@ class Observed(msgspec.Struct, frozen=True):
     target: Target
     pods: tuple[PodFacts, ...]
     services: tuple[Service, ...] = ()
+    slices: tuple[EndpointSlice, ...] = ()
+    """All of the namespace: who else serves what the pods serve."""
     budgets: tuple[PodDisruptionBudget, ...] = ()
     evidence: Mapping[str, Evidence] = {}
     """By pod uid."""

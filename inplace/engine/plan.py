@@ -57,6 +57,16 @@ class Finished(msgspec.Struct, frozen=True):
     by_others: bool = False
 
 
+class Caution(msgspec.Struct, frozen=True, rename="camel"):
+    """What a person is told before a run that may begin. `reason`: one stable word, for machines."""
+
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class Plan(msgspec.Struct, frozen=True):
     """`requeue_after`: seconds after which time alone may change the plan; None: only an event can.
 

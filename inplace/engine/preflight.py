@@ -25,6 +25,8 @@ from inplace.engine.observed import (
     RevisionedTarget,
     StatefulSetTarget,
 )
+from inplace.engine.outages import outages
+from inplace.engine.plan import Caution
 from inplace.engine.stages import gate_of
 from inplace.engine.templatefirst import (
     comes_back_as_it_was,
@@ -55,7 +57,7 @@ class NoChange(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    warnings: tuple[str, ...]
+    warnings: tuple[Caution, ...]
     waited_for: tuple[str, ...]
     """The Services whose EndpointSlices must let go of a pod."""
 
@@ -72,6 +74,8 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
     if problem is None and not resuming:
         problem = _two_revisions(observed, run)
     problem = problem or _budget_problem(observed, run) or _service_problem(observed, run) or _size_problem(run)
+    if problem is None and not resuming:
+        problem = _outage_problem(observed, run)
     if problem is not None:
         return Refusal(problem)
     ignored = ignored_services(observed.services, run.options.accept_undrainable)
@@ -311,3 +315,15 @@ def _size_problem(run: Run) -> str | None:
         f"what is to be stored of the run of {run.target} is too large for a Lease ({size // 1024} of at most"
         f" {LARGEST_RUN_BYTES // 1024} KiB): name fewer pods, or fewer containers, at a time"
     )
+
+
+def _outage_problem(observed: Observed, run: Run) -> str | None:
+    """A Service with another endpoint is no reason: that one is waited for."""
+    if run.options.allow_outage:
+        return None
+    for service, pod in outages(observed, run):
+        return (
+            f"Service {service} has no other endpoint than pod/{pod}, so its requests would fail while that restarts: let"
+            " another pod serve it first, or say --allow-outage"
+        )
+    return None

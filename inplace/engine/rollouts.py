@@ -155,6 +155,7 @@ def options_of(spec: RolloutSpec) -> Options:
         max_failed=spec.failure.max_failed,
         accept_undrainable=spec.accept_undrainable,
         without_gate=spec.without_gate,
+        allow_outage=spec.allow_outage,
     )
 
 
@@ -169,6 +170,7 @@ def rollout_of(run: Run, name: str, undo: Undo | None = None) -> InPlaceRollout:
         gate=options.gate,
         without_gate=options.without_gate,
         accept_undrainable=options.accept_undrainable,
+        allow_outage=options.allow_outage,
         strategy=Strategy(max_unavailable=options.max_unavailable, steps=tuple(_wire_step(step) for step in options.steps)),
         drain=Drain(settle_seconds=ceil(options.settle_seconds), timeout_seconds=ceil(options.drain_timeout_seconds)),
         restart=Restart(timeout_seconds=ceil(options.restart_timeout_seconds)),

@@ -9,6 +9,7 @@ from inplace.engine.actions import Action, CloseGate, OpenGate, PatchInitImages
 from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
 from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts
+from inplace.engine.outages import ServiceRoom
 from inplace.engine.plan import Spec
 from inplace.engine.stages import (
     IN_FLIGHT,
@@ -53,6 +54,7 @@ def choose(
     limit = workload.max_unavailable(observed, run)
     room = room_of(judged, workload.desired(observed), limit, observed.closing, rules.ignored)
     disruptions = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
+    services = ServiceRoom(observed, run)
     started: list[Judged] = []
     waiting = ""
     if pending and allowed and room.unready <= 0:
@@ -62,13 +64,14 @@ def choose(
             break
         if j.uid in observed.busy or j.uid in observed.closing:
             continue
-        why_not = _why_not(j, room, disruptions, observed, clocks)
+        why_not = _why_not(j, room, disruptions, services, observed, clocks)
         if why_not:
             waiting = waiting or why_not
             continue
         started.append(j)
         if j.facts.is_ready:
             disruptions.take(j.facts)
+            services.take(j.facts)
             room = Room(room.ready - 1, room.unready - 1)
         else:
             room = Room(room.ready, room.unready - 1)
@@ -81,13 +84,17 @@ def choose(
     return Starts(closes + _missing_gates(pending, uids, rules), uids, waiting)
 
 
-def _why_not(j: Judged, room: Room, disruptions: DisruptionRoom, observed: Observed, clocks: Clocks) -> str:
+def _why_not(
+    j: Judged, room: Room, disruptions: DisruptionRoom, services: ServiceRoom, observed: Observed, clocks: Clocks
+) -> str:
     """Empty: it may be started."""
     ready = j.facts.is_ready
     if room.unready <= 0 or (ready and room.ready <= 0):
         return _NO_ROOM
     if ready and (blocker := disruptions.blocker(j.facts)) is not None:
         return f"waiting for PodDisruptionBudget {blocker}"
+    if ready and (service := services.blocker(j.facts)) is not None:
+        return f"waiting for another endpoint of Service {service} than pod/{j.facts.pod.name} (or --allow-outage)"
     agrees_since = observed.evidence.get(j.uid, NOTHING_SEEN).agrees_since
     if agrees_since is None:
         return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to say the same"

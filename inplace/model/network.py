@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from inplace.model.meta import ObjectMeta, Wire
@@ -47,6 +49,8 @@ class ServiceSpec(Wire, frozen=True):
     type: str = "ClusterIP"
     selector: dict[str, str] | None = None
     publish_not_ready_addresses: bool = False
+    internal_traffic_policy: str = "Cluster"
+    external_traffic_policy: str = "Cluster"
 
 
 class Service(Wire, frozen=True):
@@ -56,3 +60,8 @@ class Service(Wire, frozen=True):
     @property
     def is_headless(self) -> bool:
         return self.spec.cluster_ip == "None"
+
+    def selects(self, labels: Mapping[str, str] | None) -> bool:
+        """One without a selector selects nothing: its endpoints are somebody else's business."""
+        selector = self.spec.selector
+        return bool(selector) and selector.items() <= (labels or {}).items()  # type: ignore[union-attr]

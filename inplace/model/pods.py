@@ -21,12 +21,17 @@ class Probe(Wire, frozen=True):
     failure_threshold: int = 3
 
 
+class ContainerPort(Wire, frozen=True, gc=False):
+    host_port: int = 0
+
+
 class Container(Wire, frozen=True):
     """`spec.containers[]` and `spec.initContainers[]`."""
 
     name: str
     image: str = ""
     image_pull_policy: str = ""
+    ports: tuple[ContainerPort, ...] | None = None
     readiness_probe: Probe | None = None
     startup_probe: Probe | None = None
     liveness_probe: Probe | None = None

@@ -94,6 +94,7 @@ class RolloutSpec(Wire, frozen=True, kw_only=True):
     gate: str = DEFAULT_GATE
     without_gate: bool = False
     accept_undrainable: tuple[str, ...] = ()
+    allow_outage: bool = False
     strategy: Strategy = Strategy()
     drain: Drain = Drain()
     restart: Restart = Restart()

@@ -89,6 +89,8 @@ class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
     accept_undrainable: tuple[str, ...] = ()
     without_gate: bool = False
     """Nothing is drained, and nothing is claimed: for pods that have no gate."""
+    allow_outage: bool = False
+    """Also the last ready endpoint of a Service may be drained."""
 
 
 class FieldOwner(Wire, frozen=True, kw_only=True):

@@ -143,6 +143,7 @@ class Observer:
             target=target,
             pods=tuple(self._facts[uid] for uid in self._own_pods(target)),
             services=tuple(self._watches.services.snapshot().values()),
+            slices=tuple(self._watches.slices.snapshot().values()),
             budgets=tuple(self._watches.budgets.snapshot().values()),
             evidence=self._evidence,
             timers=timers,

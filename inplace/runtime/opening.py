@@ -134,8 +134,9 @@ class Opener:
             case checking.NoChange():
                 return NothingToDo(f"{run.target} runs {told_images(decision.run)} already")
             case checking.Ready(warnings=warnings):
-                for warning in (*warnings, *filter(None, [tracked_by(rollout)])):
-                    self._ground.warned(rollout, warning)
+                told = [f"{warning.reason}: {warning}" for warning in warnings]
+                for line in (*told, *filter(None, [tracked_by(rollout)])):
+                    self._ground.warned(rollout, line)
         return decision
 
     def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:

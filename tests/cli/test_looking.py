@@ -128,10 +128,13 @@ def test_what_would_be_refused_is_refused(command: Command, server: FakeServer) 
 def test_warnings_are_notes(command: Command, server: FakeServer) -> None:
     web(server, replicas=1)
     server.denied = {"patch pods/status", "create leases"}
-    ran = command("plan", "deploy/web", "app=repo/app:latest")
+    words = ("plan", "deploy/web", "app=repo/app:latest")
+    only = "Service web has no other endpoint than pod/web-a"
+    assert only in command(*words).error
+    ran = command(*words, "--allow-outage")
     assert ran.code == 0
     replicas, mutable, rights = ran.stderr.splitlines()
-    assert replicas == "warning: there is one replica: its Service will have no endpoint while it restarts"
+    assert replicas == f"warning: {only}: its requests fail while that restarts"
     assert mutable.startswith("warning: repo/app:latest (app) is a mutable tag")
     assert rights == (
         "warning: you may not patch pods/status; create leases in namespace default,"

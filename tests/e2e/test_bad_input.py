@@ -78,7 +78,7 @@ def test_missing_rights(cluster: Cluster, scene: Scene, inplace: Inplace) -> Non
 
 def test_exactly_the_rights_that_are_asked_for_suffice(cluster: Cluster, scene: Scene, inplace: Inplace) -> None:
     scene.web(1)
-    done = inplace(*scene.command(app="app:2"), token=user_without(cluster, scene))
+    done = inplace(*scene.command("--allow-outage", app="app:2"), token=user_without(cluster, scene))
     assert done.code == 0, done
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=1)
     scene.check(upgraded=1)

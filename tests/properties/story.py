@@ -200,6 +200,7 @@ class Story:
             "steps": asked.steps,
             "settle_seconds": asked.settle_seconds,
             "on_failure": asked.on_failure,
+            "allow_outage": True,  # pods are closed, deleted and scaled away until one may be left: it is to be upgraded, too
             "drain_timeout_seconds": 120.0,
             "restart_timeout_seconds": 60.0 if self.scenario.is_bad else 300.0,
         }

@@ -52,7 +52,7 @@ def test_a_gate_controller_leaves_one_and_the_label_rules_it(scene: Scene, first
 @ORDERS
 def test_an_upgrade_leaves_one(scene: Scene, first: str, second: str) -> None:
     """And the pod open or closed as it was."""
-    scene.web(2)
+    scene.web(3)
     name = doubled(scene, first, second)
     scene.upgrade("--max-unavailable", "2", app="app:2")
     assert statuses(scene, name) == [first]

@@ -207,7 +207,7 @@ def test_a_strategy_whose_lease_is_gone_is_given_back_where_nothing_needs_it(sce
 
 def test_a_lock_that_outlived_its_pods_is_deleted(scene: Scene) -> None:
     scene.deploy(pod("web-a", scene.image("app:1"), terminationGracePeriodSeconds=1), service("web-a"), count=1)
-    words = ("upgrade", "pod/web-a", f"app={scene.image('app:2')}", *FAST)
+    words = ("upgrade", "pod/web-a", f"app={scene.image('app:2')}", *FAST, "--allow-outage")
     scene.killed_at(rf"{POD}/status .*Upgrading", 1, "after", *words)
     scene.delete("pod/web-a", grace=0)
     scene.until(lambda: not scene.all("pod"), "the pod is gone")

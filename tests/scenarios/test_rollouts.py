@@ -284,21 +284,21 @@ def test_a_pause_taken_back_before_it_came_about(scene: Scene, rollouts: Rollout
 
 def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(1)
-    left = scene.start("--controller", app="app:2")
+    left = scene.start("--controller", "--allow-outage", app="app:2")
     scene.until(lambda: "no controller has seen it yet" in left.stderr, "it says why nothing moves", 60)
     left.send(signal.SIGINT)
     ended = left.wait()
     assert f"look on with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
     assert (ended.code, "goes on in the cluster" in ended.stderr) == (130, True), ended
     rollouts.control()
-    again = scene.upgrade("--controller", app="app:2")
+    again = scene.upgrade("--controller", "--allow-outage", app="app:2")
     assert again.report["outcome"] == "Succeeded"
 
 
 def test_what_is_over_goes_when_its_time_has_come(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(1)
     rollouts.control()
-    rollouts.apply("up", app="app:2", strategy=ONE, ttlSecondsAfterFinished=5)
+    rollouts.apply("up", app="app:2", strategy=ONE, allowOutage=True, ttlSecondsAfterFinished=5)
     rollouts.until("up", "Succeeded")
     scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 60)
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=1)

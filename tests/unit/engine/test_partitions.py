@@ -94,7 +94,7 @@ class TestBefore:
 def test_how_many_stay_behind_is_said() -> None:
     verdict = judged(stateful_set(strategy=partition(2)), sts(), *(of_revision(f"web-{n}", "web-1") for n in range(3)))
     assert isinstance(verdict, Ready)
-    (warning,) = verdict.warnings
+    (warning,) = map(str, verdict.warnings)
     assert warning.startswith("2 pods stay as they are, behind the workload's own partition 2: `inplace upgrade sts/web`")
 
 

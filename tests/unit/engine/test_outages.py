@@ -1,0 +1,165 @@
+"""The last ready endpoint of a Service is not drained unless an outage is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from inplace.engine.actions import CloseGate
+from inplace.engine.observed import Observed, PodFacts
+from inplace.engine.outages import ServiceRoom
+from inplace.engine.plan import Plan
+from inplace.engine.planner import plan
+from inplace.engine.preflight import Ready, Refusal, preflight
+from inplace.model.network import EndpointSlice, Service
+from inplace.model.run import Options, Run
+from tests.builders import LEASE, NEW, SPEC, endpoint, facts, observed, pod, record, run, service, slice_of
+
+PRIMARY = {"app": "web", "role": "primary"}
+ALL_AT_ONCE = Options(max_unavailable="100%")
+
+
+def seen(*pods: PodFacts, services: tuple[Service, ...] = (), slices: tuple[EndpointSlice, ...] = (), **more: Any) -> Observed:
+    return observed(*pods, services=services, slices=slices, **more)
+
+
+def served(*names: str, labels: dict[str, str] = PRIMARY, **fields: Any) -> list[PodFacts]:
+    """Pods that are the endpoints of Service web, and say so."""
+    made = [pod(name, labels=labels, **fields) for name in names]
+    return [facts(each, slice_of(endpoint(each.uid, each.is_ready))) for each in made]
+
+
+def listing(*pods: PodFacts, **fields: Any) -> EndpointSlice:
+    return slice_of(*(endpoint(f.uid, f.is_ready) for f in pods), **fields)
+
+
+def verdict(view: Observed, options: Options = ALL_AT_ONCE, **fields: Any) -> Ready | Refusal:
+    judged = preflight(view, run(options, **fields), LEASE, False)
+    assert isinstance(judged, (Ready, Refusal))
+    return judged
+
+
+def one_of_three(**fields: Any) -> Observed:
+    """Service web sends to the primary alone."""
+    (primary,) = served("web-a")
+    others = [facts(pod(name)) for name in ("web-b", "web-c")]
+    return seen(primary, *others, services=(service("web", selector=PRIMARY),), slices=(listing(primary),), **fields)
+
+
+def drained(made: Plan) -> list[str]:
+    return [action.pod.name for action in made.actions if isinstance(action, CloseGate)]
+
+
+def planned(view: Observed, options: Options = ALL_AT_ONCE) -> Plan:
+    return plan(view, SPEC, run(options), 100.0)
+
+
+class TestBeforeTheFirstWrite:
+    def test_the_only_endpoint_is_refused(self) -> None:
+        said = verdict(one_of_three())
+        assert isinstance(said, Refusal)
+        assert said.message == (
+            "Service web has no other endpoint than pod/web-a, so its requests would fail while that restarts: let another pod"
+            " serve it first, or say --allow-outage"
+        )
+
+    def test_and_warned_of_where_it_is_allowed(self) -> None:
+        said = verdict(one_of_three(), Options(allow_outage=True))
+        assert isinstance(said, Ready)
+        (warning,) = said.warnings
+        assert (warning.reason, str(warning)) == (
+            "LastEndpoint",
+            "Service web has no other endpoint than pod/web-a: its requests fail while that restarts",
+        )
+
+    def test_not_where_the_run_has_begun(self) -> None:
+        assert isinstance(preflight(one_of_three(), run(), LEASE, True), Ready)
+
+    @pytest.mark.parametrize("is_ready", [True, False])
+    def test_another_endpoint_whosever_it_is_and_however_it_does_is_waited_for(self, is_ready: bool) -> None:
+        view = one_of_three()
+        more = slice_of(endpoint("uid-of-others", is_ready), version=2)
+        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, more))), Ready)
+
+    def test_but_not_one_that_is_leaving(self) -> None:
+        view = one_of_three()
+        gone = slice_of(endpoint("uid-of-others", False, terminating=True), version=2)
+        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, gone))), Refusal)
+
+    def test_two_families_of_addresses_are_one_endpoint(self) -> None:
+        view = one_of_three()
+        again = slice_of(endpoint(view.pods[0].uid, ip="fd00::1"), version=2)
+        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, again))), Refusal)
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"selector": {"app": "other"}},
+            {"selector": False},
+            {"selector": PRIMARY, "publish": True, "headless": True},
+        ],
+    )
+    def test_services_that_do_not_count(self, spec: dict[str, Any]) -> None:
+        view = one_of_three()
+        assert isinstance(verdict(seen(*view.pods, services=(service("web", **spec),), slices=view.slices)), Ready)
+
+    @pytest.mark.parametrize("fields", [{"ready": False}, {"images": NEW}, {"deleting": True}])
+    def test_pods_that_are_not_drained(self, fields: dict[str, Any]) -> None:
+        (primary,) = served("web-a", **fields)
+        view = seen(primary, facts(pod("web-b")), services=(service("web", selector=PRIMARY),), slices=(listing(primary),))
+        assert isinstance(verdict(view), Ready)
+
+    def test_a_pod_without_the_gate_is_not_drained_at_all(self) -> None:
+        (primary,) = served("web-a", gates=())
+        view = seen(primary, services=(service("web", selector=PRIMARY),), slices=(listing(primary),))
+        assert isinstance(verdict(view, Options(without_gate=True)), Ready)
+
+
+class TestWhileItRuns:
+    def all_three(self, *pods: PodFacts, **fields: Any) -> Observed:
+        return seen(*pods, services=(service("web", selector=PRIMARY),), slices=(listing(*pods),), **fields)
+
+    def test_the_last_one_waits_for_another(self) -> None:
+        made = planned(self.all_three(*served("web-a", "web-b", "web-c")))
+        assert drained(made) == ["web-a", "web-b"]
+        assert made.progress.waiting == "waiting for another endpoint of Service web than pod/web-c (or --allow-outage)"
+
+    def test_unless_an_outage_is_allowed(self) -> None:
+        view = self.all_three(*served("web-a", "web-b", "web-c"))
+        assert drained(planned(view, Options(max_unavailable="100%", allow_outage=True))) == ["web-a", "web-b", "web-c"]
+
+    def test_closes_that_the_slices_do_not_show_yet_count(self) -> None:
+        closed = served("web-a", record=record(), gate="False")
+        closing = served("web-b")
+        rest = served("web-c")
+        view = self.all_three(*closed, *closing, *rest, closing=frozenset({closing[0].uid}))
+        assert drained(planned(view)) == []
+
+    def test_a_pod_that_serves_nobody_goes_first_and_costs_nothing(self) -> None:
+        sick, well = served("web-a", ready=False), served("web-b")
+        made = planned(self.all_three(*sick, *well))
+        assert drained(made) == ["web-a"]
+
+    def test_endpoints_of_others_keep_it_going(self) -> None:
+        view = self.all_three(*served("web-a"))
+        more = slice_of(endpoint("uid-of-others"), version=2)
+        assert drained(planned(seen(*view.pods, services=view.services, slices=(*view.slices, more)))) == ["web-a"]
+
+    def test_each_service_has_its_own_room(self) -> None:
+        a, b = served("web-a")[0], served("web-b")[0]
+        other = slice_of(endpoint(a.uid), service="other")
+        two = facts(a.pod, listing(a), other)
+        services = (service("web", selector=PRIMARY), service("other", selector=PRIMARY))
+        room = ServiceRoom(seen(two, b, services=services, slices=(listing(a, b), other)), run())
+        assert room.blocker(two) == "other"
+        assert room.blocker(b) is None
+        room.take(b)
+        assert room.blocker(a) == "web"
+
+
+def test_without_services_there_is_nothing_to_keep() -> None:
+    view = seen(*served("web-a", "web-b"))
+    asked: Run = run(ALL_AT_ONCE)
+    room = ServiceRoom(view, asked)
+    assert [room.blocker(each) for each in view.pods] == [None, None]
