@@ -79,6 +79,8 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
         if rollout is None or not _put(cluster, rollout, verb):
             return NoHolder(run)
         return _ask_controller(cluster, target, run, verb, rollout, until_it_ends=until_it_ends)
+    if request_of(lease) == "abort" and verb != "abort":
+        raise Refused(f"{target} in {target.namespace} is asked to abort, which goes before {verb}")
     with suppress(NotFound):
         body = {"metadata": {"annotations": {REQUEST: verb}}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
@@ -144,6 +146,8 @@ def _answer(cluster: Cluster, target: TargetRef, lease: Lease, run: Run, *, unti
         last = found
         if not until_it_ends and request_of(now) is None:
             return Obeyed(now.spec.holder_identity)
+        if not until_it_ends and request_of(now) == "abort":
+            raise Ended(f"{target} was asked to abort meanwhile, which goes before everything else", Code.STOPPED)
         if until_it_ends and request_of(now) is None and found.outcome is not None:
             return LetGo(found, last)  # a controller holds on to what it has paused
         seen = pulse_of(cluster.api, now)

@@ -75,6 +75,8 @@ def promote(connect: Callable[[], Cluster], words: tuple[str, ...], selector: st
     """
     cluster, target = opened(connect, words, selector)
     _, run = open_run(cluster, target, "promote")
+    if run.rolling_back:
+        raise Refused(f"{target} in {target.namespace} is on its way back, where no pause of its steps is met")
     if not stands_at_pause(run):
         how_on = f"; {cluster.command('resume', target)} goes on" if run.outcome is not None else ""
         raise Refused(f"{target} in {target.namespace} stands at no pause of its steps{how_on}")

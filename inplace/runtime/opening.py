@@ -6,6 +6,7 @@ stands paused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -102,7 +103,10 @@ class Opener:
 
     def _ended(self, lease: Lease | None, stored: Run, rollout: InPlaceRollout, outlook: Outlook, asked: Verb | None) -> Answer:
         """The rollout's own run ended. One that failed may be gone on with, on request, and as the rollout wants it now."""
-        if stored.outcome in ENDS or asked not in ("resume", "promote", "abort"):
+        if asked is None or asked == "pause":
+            return Stay(Ended(stored))
+        if stored.outcome in ENDS:
+            self._ground.warned(rollout, f"asked to {asked}, but its run has {_ENDED[stored.outcome]}: a new one is needed")
             return Stay(Ended(stored))
         observed = outlook.look(stored)
         match resuming.abort_dead(stored, observed) if asked == "abort" else resuming.resume(stored, observed):
@@ -162,3 +166,6 @@ class Opener:
 def busy(rollout: InPlaceRollout, why: str) -> Waiting | Refused:
     """As the rollout wants it where somebody else works on its target."""
     return Refused("TargetBusy", why) if rollout.spec.on_busy == "Refuse" else Waiting("TargetBusy", why)
+
+
+_ENDED: Mapping[str, str] = {"Succeeded": "succeeded", "Aborted": "gone back", "RolledBack": "gone back"}

@@ -17,11 +17,4 @@ BREAKS: tuple[Break, ...] = (
     *limits.BREAKS,
     *target.BREAKS,
     *traffic.BREAKS,
-    Break(
-        "store every failure",
-        "inplace/model/run.py",
-        "for f in run.failures[:MOST_FAILURES])",
-        "for f in run.failures)",
-        ("tests/unit/model/test_run.py", "tests/sim/test_many_failures.py"),
-    ),
 )

@@ -6,4 +6,89 @@ from tests.breaks.edit import Break
 
 ENGINE = "inplace/engine"
 
-BREAKS: tuple[Break, ...] = ()
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "store every failure",
+        "inplace/model/run.py",
+        "for f in run.failures[:MOST_FAILURES])",
+        "for f in run.failures)",
+        ("tests/unit/model/test_run.py", "tests/sim/test_many_failures.py"),
+    ),
+    Break(
+        "an act has no deadline",
+        f"{ENGINE}/patience.py",
+        'if view.clocks.expired(f"{begun}{step.reason}", PATIENCE_SECONDS):',
+        'if view.clocks.expired(f"{begun}{step.reason}", PATIENCE_SECONDS) and isinstance(step, Await):',
+        ("tests/unit/engine/test_patience.py",),
+    ),
+    Break(
+        "begin an act's deadline anew each time",
+        f"{ENGINE}/patience.py",
+        "    view.clocks.keep(begun)\n",
+        "",
+        ("tests/unit/engine/test_patience.py",),
+    ),
+    Break(
+        "stop at a refused tombstone",
+        f"{ENGINE}/commit.py",
+        'return Act(burying, "keeping the old template in the history", "history")',
+        'return Act(burying, "keeping the old template in the history")',
+        ("tests/unit/engine/test_patience.py", "tests/scenarios/test_no_way_on.py"),
+    ),
+    Break(
+        "delete a twin that is going already",
+        f"{ENGINE}/commit.py",
+        "            if rs.metadata.deletion_timestamp is None:",
+        "            if True:",
+        ("tests/unit/engine/test_patience.py",),
+    ),
+    Break(
+        "leave a commit that is refused as it is",
+        f"{ENGINE}/sequences.py",
+        "    if uncommit.may_uncommit(view.observed, view.run):",
+        "    if False:",
+        ("tests/unit/engine/test_patience.py", "tests/scenarios/test_no_way_on.py"),
+    ),
+    Break(
+        "take a commit back that is in the history",
+        f"{ENGINE}/uncommit.py",
+        "if live is None or run.commit is None or live.revision > run.commit.revision:",
+        "if live is None or run.commit is None:",
+        ("tests/unit/engine/test_uncommit.py",),
+    ),
+    Break(
+        "unpause on the way back before the controller has seen the ReplicaSet",
+        f"{ENGINE}/uncommit.py",
+        "        if not commit.paused and deployment.spec.replicas and deployment.status.updated_replicas:",
+        "        if False:",
+        ("tests/unit/engine/test_uncommit.py",),
+    ),
+    Break(
+        "repeat what was done without a rest",
+        "inplace/runtime/rests.py",
+        "times = before.times + 1 if before is not None and before.denial is None and before.intent == action.intent else 0",
+        "times = 0",
+        ("tests/unit/runtime/test_rests.py",),
+    ),
+    Break(
+        "take the first refusal for the last word",
+        "inplace/runtime/rests.py",
+        " and times + 1 >= REFUSALS and now - since >= FINAL_SECONDS",
+        "",
+        ("tests/unit/runtime/test_rests.py",),
+    ),
+    Break(
+        "wait for ever to free a pod at the end",
+        f"{ENGINE}/ends.py",
+        ' and not view.clocks.expired(f"{FINISHING}{rest}", PATIENCE_SECONDS):',
+        ":",
+        ("tests/unit/engine/test_patience.py",),
+    ),
+    Break(
+        "say that a repair is done that is not",
+        "inplace/runtime/repair.py",
+        '            self._tell("left", where, f"its commit was taken back instead: {now.message}; {way}")',
+        '            self._tell("found", where, f"its commit was taken back instead: {now.message}; {way}")',
+        ("tests/scenarios/test_no_way_on.py",),
+    ),
+)
