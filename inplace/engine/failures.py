@@ -15,6 +15,9 @@ from inplace.model.pods import Pod
 from inplace.model.quantity import format_duration
 from inplace.model.run import Back, Failure, Run, Stop, shortened
 
+OTHER_GATE_CLOSED = "OtherGateClosed"
+"""The new containers are ready, and somebody else keeps the pod out of service: no proof of a bad image."""
+
 
 def new_failures(judged: Iterable[Judged], run: Run, clocks: Clocks) -> tuple[Failure, ...]:
     """Failures that the run does not know yet. Also starts the pods' deadline clocks."""
@@ -55,6 +58,7 @@ _TIMEOUT_REASONS = {
     "template": "TemplateTimeout",
     "patch": "PatchTimeout",
     "restart": "RestartTimeout",
+    "gate": OTHER_GATE_CLOSED,
 }
 """By the timer of `Judged`, without the pod's uid."""
 
@@ -78,7 +82,8 @@ def stop_of(observed: Observed, spec: Spec, run: Run, clocks: Clocks) -> Stop | 
 def should_roll_back(run: Run, spec: Spec) -> bool:
     """Once a commit has begun it is finished; before, `--on-failure rollback` goes back to the images before."""
     may = not run.rolling_back and run.commit is None and spec.stop is None
-    return may and run.options.on_failure == "rollback" and _too_many(run)
+    blameless = sum(failure.reason == OTHER_GATE_CLOSED for failure in run.failures)
+    return may and run.options.on_failure == "rollback" and run.failed_count - blameless > run.options.max_failed
 
 
 def _too_many(run: Run) -> bool:

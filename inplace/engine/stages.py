@@ -116,6 +116,12 @@ def _for_gate_of(facts: PodFacts, rules: Rules) -> Rules:
     return msgspec.structs.replace(rules, gate=gate) if gate not in ("", rules.gate) else rules
 
 
+def other_gates_closed(pod: Pod, gate: str) -> tuple[str, ...]:
+    """The readiness gates of others, such as of a load balancer, that keep the pod out of service."""
+    others = (g.condition_type for g in pod.spec.readiness_gates or ())
+    return tuple(other for other in others if other != gate and not pod.is_true(other))
+
+
 def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) -> Judged:
     pod, record, rules = facts.pod, facts.record, _for_gate_of(facts, rules)
     seen = evidence or NOTHING_SEEN
@@ -159,6 +165,11 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
         return Judged(facts, "Returning", "waiting for its EndpointSlices to list it as ready", None, None, timer, patience)
     if gate in ("Closed", "Missing") and pod.is_true("ContainersReady"):
         return Judged(facts, "Updated", _why_held(pod, rules))
+    others = other_gates_closed(pod, rules.gate)
+    if others and pod.is_true("ContainersReady"):
+        # Its clock begins when nothing else is missing: whoever opens that gate has as long as the restart had.
+        told = f"its containers are ready, and gate {', '.join(others)} is not open"
+        return Judged(facts, "Returning", told, None, None, f"{pod.uid}/gate", patience)
     trouble = trouble_of(pod, frozenset(rules.images), {})
     return Judged(facts, "Returning", "waiting to be Ready", None, None, timer, patience, trouble)
 

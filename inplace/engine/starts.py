@@ -6,6 +6,7 @@ import msgspec
 
 from inplace.engine import target as workload
 from inplace.engine.actions import Action, CloseGate, OpenGate, PatchInitImages
+from inplace.engine.blockers import is_cut_off, no_room
 from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
 from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts
@@ -21,7 +22,6 @@ from inplace.engine.stages import (
     patch,
     restarts,
 )
-from inplace.model.pods import Pod
 from inplace.model.record import GateBefore, Record, holds_of, holds_on
 from inplace.model.run import Run
 
@@ -56,7 +56,7 @@ def choose(
     disruptions = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
     services = ServiceRoom(observed, run)
     started: list[Judged] = []
-    waiting = ""
+    waiting, silent = "", False
     if pending and allowed and room.unready <= 0:
         waiting = _NO_ROOM
     for j in order_of(pending, observed) if allowed and room.unready > 0 else ():
@@ -66,7 +66,9 @@ def choose(
             continue
         why_not = _why_not(j, room, disruptions, services, observed, clocks)
         if why_not:
-            waiting = waiting or why_not
+            # A pod that waits for its node is named among those that take the room.
+            silent = silent or is_cut_off(j.facts.pod)
+            waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
             continue
         started.append(j)
         if j.facts.is_ready:
@@ -80,7 +82,7 @@ def choose(
     if waiting == _NO_ROOM:
         # While pods of ours are in flight that is how it should be, and nothing to tell.
         ours = bool(closes) or bool(observed.closing) or any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
-        waiting = "" if ours else f"waiting: pods are unavailable, and at most {limit} may be at once"
+        waiting = "" if ours else no_room(judged, rules, limit, workload.desired(observed))
     return Starts(closes + _missing_gates(pending, uids, rules), uids, waiting)
 
 
@@ -101,16 +103,9 @@ def _why_not(
     if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
         clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
         return "looking at the pods for 2 seconds before the first is touched"
-    if not ready and _is_cut_off(j.facts.pod):
+    if not ready and is_cut_off(j.facts.pod):
         return f"waiting for the node of pod/{j.facts.pod.name} ({j.facts.pod.spec.node_name}), which does not report"
     return ""
-
-
-def _is_cut_off(pod: Pod) -> bool:
-    """Not Ready, though its containers and all its gates are: no kubelet says that. The node's controller has, because the
-    node does not report (kubernetes, MarkPodsNotReady); a kubelet that does not report restarts nothing."""
-    conditions = ("ContainersReady", *(gate.condition_type for gate in pod.spec.readiness_gates or ()))
-    return pod.condition("Ready") is not None and all(pod.is_true(condition) for condition in conditions)
 
 
 def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec) -> Action:

@@ -8,6 +8,13 @@ ENGINE = "inplace/engine"
 
 BREAKS: tuple[Break, ...] = (
     Break(
+        "a closed other gate is a bad image",
+        f"{ENGINE}/failures.py",
+        "run.failed_count - blameless > run.options.max_failed",
+        "run.failed_count > run.options.max_failed",
+        ("tests/unit/engine/test_other_gates.py",),
+    ),
+    Break(
         "drain the last endpoint",
         f"{ENGINE}/outages.py",
         "            if not self._ready_of(service) - _keys(facts):",

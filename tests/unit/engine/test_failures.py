@@ -163,7 +163,9 @@ class TestContinue:
         back = in_service(pod("web-0", ready=False), ready=False)
         made = planned(observed(back, *others()), run(options("continue"), failures=(FAILED,)))
         assert made.finished is None
-        assert made.progress.waiting == "waiting: pods are unavailable, and at most 1 may be at once"
+        assert made.progress.waiting.startswith(
+            "waiting, since at most 1 may be unavailable at once: pod/web-0 on node node-1 is not Ready"
+        )
 
     def test_but_not_while_a_pod_that_has_not_failed_takes_room_too(self) -> None:
         """That one may come back."""

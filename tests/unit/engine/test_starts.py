@@ -89,7 +89,10 @@ class TestBudget:
         assert planned(observed(*pods(2), closing)).progress.waiting == ""
         held = in_service(pod("web-9", images=NEW, ready=False, gate="False", containers_ready=True), ready=False)
         waiting = plan(observed(*pods(2), held), SPEC, run(Options(max_unavailable=1)), NOW).progress.waiting
-        assert waiting == "waiting: pods are unavailable, and at most 1 may be at once"
+        assert waiting == (
+            "waiting, since at most 1 may be unavailable at once: pod/web-9 was closed by hand (gate inplace.dev/ready)"
+            " (--max-unavailable 2 goes on without)"
+        )
 
     def test_a_disruption_budget_blocks_by_name_and_unready_pods_are_free_of_it(self) -> None:
         tight = budget("tight", desired_healthy=3, expected=3)

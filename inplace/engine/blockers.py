@@ -1,0 +1,52 @@
+"""Which pods use up what may be unavailable, why, and the way out: in words, for whoever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inplace.engine.budget import is_available
+from inplace.engine.drain import is_back
+from inplace.engine.observed import PodFacts
+from inplace.engine.stages import Judged, Rules, gate_of, other_gates_closed
+from inplace.model.pods import Pod
+from inplace.model.record import Record, holds_of, holds_on
+
+_MOST = 3
+
+
+def no_room(judged: Iterable[Judged], rules: Rules, limit: int, desired: int) -> str:
+    """With nothing of ours in flight."""
+    everyone = list(judged)
+    unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), rules.ignored)]
+    named = [f"pod/{facts.pod.name} {_why(facts, rules)}" for facts in unavailable[:_MOST]]
+    more = len(unavailable) - len(named)
+    missing = max(0, desired - len(everyone))
+    rest = [f"{more} more are unavailable"] * bool(more) + [f"{missing} pods do not exist"] * bool(missing)
+    way_out = f"--max-unavailable {len(unavailable) + missing + 1} goes on without"
+    return f"waiting, since at most {limit} may be unavailable at once: {', '.join([*named, *rest])} ({way_out})"
+
+
+def _why(facts: PodFacts, rules: Rules) -> str:
+    pod = facts.pod
+    if pod.is_terminating:
+        return "is being deleted"
+    if isinstance(facts.record, Record):
+        return "is still out of an upgrade"
+    if is_cut_off(pod):
+        return f"is on node {pod.spec.node_name}, which does not report"
+    if gate_of(pod, rules.gate) == "Closed":
+        holds = holds_on(holds_of(pod), rules.gate)
+        return f"is kept closed by {', '.join(sorted(holds))}" if holds else f"was closed by hand (gate {rules.gate})"
+    closed = other_gates_closed(pod, rules.gate)
+    if closed and pod.is_true("ContainersReady"):
+        return f"is kept out of service by gate {', '.join(closed)}"
+    if facts.is_ready and not is_back(facts, rules.ignored):
+        return "is Ready, and its EndpointSlices do not say so"
+    return f"on node {pod.spec.node_name} is not Ready" if pod.spec.node_name else "has no node"
+
+
+def is_cut_off(pod: Pod) -> bool:
+    """Not Ready, though its containers and all its gates are: no kubelet says that. The node's controller has, because the
+    node does not report (kubernetes, MarkPodsNotReady); a kubelet that does not report restarts nothing."""
+    conditions = ("ContainersReady", *(gate.condition_type for gate in pod.spec.readiness_gates or ()))
+    return pod.condition("Ready") is not None and not pod.is_ready and all(pod.is_true(condition) for condition in conditions)

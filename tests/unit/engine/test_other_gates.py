@@ -1,0 +1,42 @@
+"""A pod whose containers are ready and which another gate keeps out of service: a wait with its own name and clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from inplace.engine.plan import Plan
+from inplace.engine.planner import plan
+from inplace.model.run import OnFailure, Options
+from tests.builders import GATE, NEW, SPEC, in_service, observed, pod, run
+
+BALANCER = "target-health.elbv2.k8s.aws/k8s-shop-web-1"
+WAITS = f"its containers are ready, and gate {BALANCER} is not open"
+
+
+def planned(timers: dict[str, float], on_failure: OnFailure = "pause", *, containers_ready: bool = True) -> Plan:
+    waits = pod("web-0", images=NEW, ready=False, containers_ready=containers_ready, gates=(GATE, BALANCER))
+    others = [in_service(pod(f"web-{n}")) for n in (1, 2)]
+    options = Options(max_unavailable=1, on_failure=on_failure, restart_timeout_seconds=60)
+    return plan(observed(in_service(waits), *others, timers=timers), SPEC, run(options), 100.0)
+
+
+def test_it_is_waited_for_by_its_name() -> None:
+    made = planned({"uid-web-0/restart": 0.0})
+    assert made.pods[0].reason == WAITS
+    assert made.run.failures == ()
+    assert "uid-web-0/gate" in made.timers, "its clock begins now"
+
+
+@pytest.mark.parametrize("on_failure", ["pause", "rollback"])
+def test_at_its_deadline_the_pod_fails_and_nothing_is_rolled_back(on_failure: OnFailure) -> None:
+    made = planned({"uid-web-0/gate": 0.0}, on_failure)
+    (failure,) = made.run.failures
+    assert (failure.reason, failure.message) == ("OtherGateClosed", f"{WAITS} (for 1m)")
+    assert made.run.back is None
+    assert made.finished is not None
+    assert made.finished.outcome == "Failed"
+
+
+def test_while_its_containers_are_not_ready_that_is_what_is_missing() -> None:
+    made = planned({"uid-web-0/restart": 0.0}, "rollback", containers_ready=False)
+    assert made.run.back == "Failure", "that is what a bad image looks like"
