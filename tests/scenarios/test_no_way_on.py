@@ -15,7 +15,7 @@ from tests.scenarios.facts import any_patched, images_in
 from tests.scenarios.policies import Refuses
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import Moment, Result, Running
+from tests.scenarios.stage import Moment, OnWrite, Result, Running
 from tests.scenarios.story import DEPLOYMENT, FAST, KINDS, Kind, Story
 
 WHY = "ask the platform team"
@@ -80,47 +80,46 @@ def test_without_history_by_a_controller(scene: Scene, rollouts: Rollouts) -> No
     scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
 
 
-@KINDS
-def test_a_template_that_is_refused_from_its_first_write_on(scene: Scene, kind: Kind) -> None:
-    """The policy comes when the run has begun, before the template's turn."""
-    story = Story(scene, kind)
-    first = "pods/" if kind is DEPLOYMENT else "updateStrategy"
-    ended = ended_with(scene, kind, lambda write: first in write)
-    assert ended.code == FAILED, ended
-    assert WHY in ended.stdout
-    check_back(story)
-
-
-def ended_with(scene: Scene, kind: Kind, forbid_at: Callable[[str], bool]) -> Result:
-    """An upgrade in which templates are frozen right after the first such write of its own."""
-    forbidden: list[str] = []
+def when_it_comes_to(pattern: str, then: Callable[[], object]) -> OnWrite:
+    """Right before the first such write of a command reaches the API server."""
+    came: list[str] = []
 
     def met(_command: Running, write: str, moment: Moment) -> None:
-        if moment == "after" and "/leases/" not in write and not forbidden and forbid_at(write):
-            forbidden.append(write)
-            frozen(scene, kind, "app:2")
+        if moment == "before" and re.match(pattern, write) and not came:
+            came.append(write)
+            then()
 
-    ended = scene.stage.start("upgrade", kind.web, f"app={scene.image('app:2')}", *FAST, on_write=met).wait()
-    assert forbidden
-    return ended
+    return met
 
 
-AFTER = {
-    "paused": r"PATCH .*/deployments/web .*paused",
-    "the ReplicaSet is new": r"PATCH .*/replicasets/",
-}
+TEMPLATE = r"PATCH .*/(deployments|statefulsets|daemonsets)/web .*template"
 
 
-@pytest.mark.parametrize("moment", AFTER)
-def test_a_deployments_template_that_is_refused_in_the_middle_of_its_commit(scene: Scene, moment: str) -> None:
-    story = Story(scene, DEPLOYMENT)
-    ended = ended_with(scene, DEPLOYMENT, lambda write: bool(re.match(AFTER[moment], write)))
+def refused_at(scene: Scene, kind: Kind, pattern: str) -> Result:
+    """An upgrade in which templates are frozen when it comes to this write."""
+    met = when_it_comes_to(pattern, lambda: frozen(scene, kind, "app:2"))
+    return scene.stage.start("upgrade", kind.web, f"app={scene.image('app:2')}", *FAST, on_write=met).wait()
+
+
+@KINDS
+def test_a_template_that_is_refused_when_its_turn_comes(scene: Scene, kind: Kind) -> None:
+    """Of a StatefulSet and a DaemonSet before the first pod, of a Deployment after the last."""
+    story = Story(scene, kind)
+    ended = refused_at(scene, kind, TEMPLATE)
     assert ended.code == FAILED, ended
-    assert "rolled back, because the API server refuses: " in ended.stdout
+    assert "the API server refuses: " in ended.stdout
     assert WHY in ended.stdout
-    assert story.outcome == "RolledBack"
+    assert story.outcome == ("RolledBack" if kind is DEPLOYMENT else "Failed")
     check_back(story)
-    scene.check_quiet()
+
+
+@pytest.mark.parametrize("write", [r"PATCH .*/pods/", r"PATCH .*/deployments/web .*paused", r"PATCH .*/replicasets/"])
+def test_a_template_that_is_refused_from_some_moment_before_its_turn(scene: Scene, write: str) -> None:
+    story = Story(scene, DEPLOYMENT)
+    ended = refused_at(scene, DEPLOYMENT, write)
+    assert ended.code == FAILED, ended
+    assert WHY in ended.stdout
+    check_back(story)
 
 
 def test_a_replicasets_template_that_is_refused(scene: Scene) -> None:
@@ -140,7 +139,7 @@ def test_a_refused_template_by_a_controller(scene: Scene, rollouts: Rollouts) ->
     rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
     scene.until_seen(any_patched(scene.image("app:2")), "the first pod is worked on")
     frozen(scene, DEPLOYMENT, "app:2")
-    assert WHY in rollouts.until("up", "RolledBack")["message"]
+    assert "rolled back, because the API server refuses: " in rollouts.until("up", "RolledBack")["message"]
     check_back(story)
     scene.delete("ipr/up")
     scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
@@ -148,7 +147,7 @@ def test_a_refused_template_by_a_controller(scene: Scene, rollouts: Rollouts) ->
 
 def stuck(scene: Scene) -> Callable[[], None]:
     """A run that died with the ReplicaSet new and the Deployment not, whose template nobody may change to it."""
-    scene.killed_at(AFTER["the ReplicaSet is new"], 1, "after", *scene.command("--max-unavailable", "1", app="app:2"))
+    scene.killed_at(TEMPLATE, 1, "before", *scene.command("--max-unavailable", "1", app="app:2"))
     assert scene.get(WEB)["spec"]["paused"] is True
     return frozen(scene, DEPLOYMENT, "app:2")
 
@@ -185,15 +184,14 @@ def templates(scene: Scene) -> set[str]:
 @pytest.mark.parametrize("on_delete", ["Release", "Abort"])
 def test_a_rollout_that_is_deleted_in_a_commit_that_is_refused_goes(scene: Scene, rollouts: Rollouts, on_delete: str) -> None:
     Story(scene, DEPLOYMENT)
-    asked: list[str] = []
+    asked: list[bool] = []
 
-    def met(_command: Running, write: str, moment: Moment) -> None:
-        if moment == "after" and re.match(AFTER["the ReplicaSet is new"], write) and not asked:
-            asked.append(write)
-            frozen(scene, DEPLOYMENT, "app:2")
-            scene.delete("ipr/up")
+    def then() -> None:
+        frozen(scene, DEPLOYMENT, "app:2")
+        scene.delete("ipr/up")
+        asked.append(True)
 
-    rollouts.control(on_write=met)
+    rollouts.control(on_write=when_it_comes_to(TEMPLATE, then))
     rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1}, onDelete=on_delete)
     scene.until(lambda: asked, "the commit has begun", 180)
     scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 180)
