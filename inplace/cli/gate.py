@@ -13,8 +13,8 @@ from inplace.cli.options import Parsed, connected, selector_option, understood
 from inplace.cli.out import data
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
-from inplace.engine.gatekeeping import Default, Rule, condition_type, qualified_name, resync_period
-from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL
+from inplace.engine.gatekeeping import Default, Rule, resync_period
+from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL, condition_type, qualified_name
 from inplace.model.quantity import parse_duration
 
 

@@ -16,6 +16,7 @@ from inplace.cli import names
 from inplace.cli.targets import check_namespace
 from inplace.cli.world import Cluster, World
 from inplace.kube.config import ConnectOptions, check_server
+from inplace.model.names import condition_type
 from inplace.model.quantity import parse_count_or_percent, parse_duration
 from inplace.model.run import Options, parse_steps
 
@@ -46,13 +47,6 @@ def _budget(text: str) -> int | str:
     return value
 
 
-def _gate(text: str) -> str:
-    prefix, _, name = text.rpartition("/")
-    if not name or not text.isascii() or not all(c.isalnum() or c in "-_./" for c in text) or "/" in prefix:
-        raise ValueError(f"{text!r} is no condition type: write it like inplace.dev/ready")
-    return text
-
-
 def _timeout(text: str) -> float:
     seconds = parse_duration(text)
     if seconds <= 0:
@@ -64,7 +58,7 @@ DURATION = Parsed("duration", parse_duration)
 POSITIVE_DURATION = Parsed("duration", _timeout)
 STEPS = Parsed("steps", parse_steps)
 BUDGET = Parsed("pods", _budget)
-GATE = Parsed("type", _gate)
+GATE = Parsed("type", condition_type)
 NAMESPACE = Parsed("namespace", check_namespace)
 SERVER = Parsed("address", check_server)
 

@@ -5,24 +5,16 @@ Pure: everything wrong is a ValueError with a line for a person.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from inplace.kube.resources import JOBS, PODS, WORKLOADS, Resource
-from inplace.model.names import Kind, TargetRef
+from inplace.model.meta import check_selector
+from inplace.model.names import Kind, TargetRef, is_container_name, is_object_name
 from inplace.model.quantity import valid_image
 
 SUPPORTED: tuple[tuple[Kind, Resource[Any]], ...] = (*WORKLOADS.items(), ("Pods", PODS))
 UPGRADABLE = "write deploy/NAME, sts/NAME, ds/NAME, rs/NAME, pod/NAME... or pods -l SELECTOR"
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
-_KEY = r"([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
-_VALUE = r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
-_REQUIREMENT = re.compile(
-    rf"\s*(!\s*{_KEY}|{_KEY}|{_KEY}\s*(=|==|!=)\s*{_VALUE}|{_KEY}\s+(in|notin)\s*\(\s*{_VALUE}(\s*,\s*{_VALUE})*\s*\))\s*\Z"
-)
 
 
 def parse_words(words: Sequence[str], selector: str = "") -> tuple[TargetRef, dict[str, str]]:
@@ -38,7 +30,7 @@ def parse_images(words: Sequence[str]) -> dict[str, str]:
     images: dict[str, str] = {}
     for word in words:
         container, _, image = word.partition("=")
-        if not _LABEL.match(container):
+        if not is_container_name(container):
             raise ValueError(f"{word!r}: {container!r} is no container name: write CONTAINER=IMAGE")
         if not valid_image(image):
             raise ValueError(f"{word!r}: {image!r} is no image reference")
@@ -71,7 +63,7 @@ def parse_target(words: Sequence[str], selector: str = "") -> TargetRef:
 
 
 def check_namespace(name: str) -> str:
-    if not _LABEL.match(name):
+    if not is_container_name(name):
         raise ValueError(f"{name!r} is no name of a namespace")
     return name
 
@@ -109,7 +101,7 @@ def _pair(word: str) -> tuple[Kind, str]:
 def _named(pairs: list[tuple[Kind, str]]) -> TargetRef:
     names = [name for _, name in pairs]
     for name in names:
-        if not _NAME.match(name):
+        if not is_object_name(name):
             raise ValueError(f"{name!r} is no name of a Kubernetes object")
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is named twice")
@@ -124,6 +116,5 @@ def _selected(kind: Kind, word: str, selector: str) -> TargetRef:
         raise ValueError(f"name the one {kind} to upgrade, as {word}/NAME")
     if not selector:
         raise ValueError("say which pods: by name, or by label with -l")
-    if not all(_REQUIREMENT.match(part) for part in re.split(r",(?![^(]*\))", selector)):
-        raise ValueError(f"{selector!r} is no label selector: write it like app=web,tier!=test")
+    check_selector(selector)
     return TargetRef("Pods", "", selector=selector)

@@ -10,7 +10,6 @@ take each other's hold for their own. A hold without it keeps every gate of the 
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import msgspec
@@ -20,39 +19,6 @@ from inplace.model.pods import Pod
 from inplace.model.record import holds_of, holds_on
 
 Default = Literal["open", "closed"]
-
-KUBELETS = frozenset(
-    {
-        "ContainersReady",
-        "DisruptionTarget",
-        "Initialized",
-        "PodReadyToStartContainers",
-        "PodResizeInProgress",
-        "PodResizePending",
-        "PodScheduled",
-        "Ready",
-    }
-)
-"""Conditions that have an owner in Kubernetes: it writes its own value again, so that ours would flap."""
-
-_PART = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_PREFIX = re.compile(rf"{_PART}(?:\.{_PART})*\Z")
-_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
-
-
-def qualified_name(text: str) -> str:
-    """A label key or a condition type. Raises ValueError with a line for a person."""
-    prefix, slash, name = text.rpartition("/")
-    if not _NAME.match(name) or (slash and (len(prefix) > 253 or not _PREFIX.match(prefix))):
-        raise ValueError(f"{text!r} is not a name like example or www.example.com/feature-1")
-    return text
-
-
-def condition_type(text: str) -> str:
-    """A condition that may be a gate of ours. Raises ValueError with a line for a person."""
-    if text in KUBELETS:
-        raise ValueError(f"{text} belongs to Kubernetes itself, which would write it back: use a type of your own")
-    return qualified_name(text)
 
 
 def resync_period(seconds: float) -> float:

@@ -18,6 +18,9 @@ class Spec(msgspec.Struct, frozen=True):
     """Wall time for the record, for people."""
     dead_leases: frozenset[str] = frozenset()
     """Bare pods recorded under these may be taken over: nobody holds them."""
+    only_frees: bool = False
+    """A stored run is left, not driven: no image is brought to any pod, what is in flight is finished as it is or reopened, and
+    a commit that has begun is finished only where every pod runs its images already."""
 
 
 class PodView(msgspec.Struct, frozen=True, gc=False):

@@ -22,6 +22,7 @@ from inplace.engine.stages import Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import PAUSED_BY_STEPS, Barrier, describe, position
 from inplace.engine.view import View, is_ours
+from inplace.engine.vouching import believed_commit, unfinished
 from inplace.model.record import Record
 from inplace.model.run import Run, Stop
 
@@ -63,6 +64,7 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         kept=workload.kept(observed, run),
         without_gate=options.without_gate,
         unreadable=observed.unreadable[0] if observed.unreadable else "",
+        brings_images=not spec.only_frees,
     )
 
 
@@ -84,6 +86,8 @@ def _go_on(view: View) -> Plan | Run:
         return finish_if_quiet(view, Finished(view.stop.outcome, _told(view.stop, view), view.stop.by_others))
     if observed.unreadable:
         return _wait_for_sight(view, observed.unreadable[0])
+    if view.spec.only_frees:
+        return _finish_commit_alone(view)
     unprepared = sequences.prepare(view)
     if unprepared is not None:
         return unprepared
@@ -113,6 +117,16 @@ def _told(stop: Stop, view: View) -> str:
     why = view.run.message
     is_on_its_way = view.run.rolling_back and stop is view.spec.stop and why and stop.message not in why
     return f"{stop.message}; {why}" if is_on_its_way else stop.message
+
+
+def _finish_commit_alone(view: View) -> Plan | Run:
+    """Of a run that is only stored: its word is enough for no pod."""
+    if view.in_flight or view.observed.busy or view.observed.closing:
+        return view.plan((), "finishing the pods in flight")
+    run = believed_commit(view.observed, view.run)
+    if run.commit is None or not view.all_updated:
+        return finish_if_quiet(view, Finished("Failed", unfinished(view.observed, view.run)))
+    return sequences.commit(view) if run == view.run else run
 
 
 def _wait_for_sight(view: View, what: str) -> Plan | Run:

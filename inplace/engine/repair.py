@@ -16,6 +16,7 @@ from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, Revisio
 from inplace.engine.plan import Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.stages import Judged, judge
+from inplace.engine.vouching import believed_commit, unfinished
 from inplace.model.names import Kind, TargetRef
 from inplace.model.record import BadRecord, Record
 from inplace.model.run import Run, Stop
@@ -35,9 +36,13 @@ def leftovers(observed: Observed, spec: Spec, run: Run, now: float) -> Leftovers
     rules = rules_of(observed, spec, run, Stop("Interrupted", ""))
     judged = [judge(facts, rules, observed.evidence.get(facts.uid), now) for facts in observed.pods]
     todo = [line for j in judged if (line := _of_pod(j))]
-    if run.commit is not None:
-        todo.append("finish its commit" + ("" if run.commit.paused else ", and give `paused` back"))
     held = []
+    if run.commit is not None:
+        if believed_commit(observed, run).commit is not None and all(facts.runs(run.images) for facts in observed.pods):
+            told = ", ".join(f"{name}={image}" for name, image in run.images.items())
+            todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and give `paused` back"))
+        else:
+            held.append(unfinished(observed, run))
     strategy = held_strategy(observed, run)
     if strategy and templatefirst.withdraw(observed, run) is not None:
         todo.append("give its updateStrategy back")
@@ -65,13 +70,17 @@ def _of_pod(j: Judged) -> str:
         case "Released":
             return f"reopen {name}, whose image was not changed"
         case "Returning":
-            return f"open {name}, whose restart is proven"
+            return f"open {name} on {_images(j)}, whose restart is proven"
         case "Restarting":
-            return f"open {name} once its restart is proven ({j.reason})"
-        case "Closing" | "Settling":
-            return f"change the image of {name} again, which goes back, and open it"
+            return f"open {name} on {_images(j)} once its restart is proven ({j.reason})"
         case _:
             return ""
+
+
+def _images(j: Judged) -> str:
+    record = j.facts.record
+    names = record.to_images if isinstance(record, Record) else {}
+    return ", ".join(f"{name}={j.facts.images.get(name, '')}" for name in names)
 
 
 def _stuck(facts: PodFacts) -> str:

@@ -44,6 +44,7 @@ from inplace.model.rollout import (
     Undo,
 )
 from inplace.model.run import OnFailure, Options, Outcome, Pause, Run, Share, Step, lease_name, shortened, steps_grow
+from inplace.model.trust import problem_of
 
 ON_FAILURE: Mapping[FailureAction, OnFailure] = {"Pause": "pause", "Rollback": "rollback", "Continue": "continue"}
 PHASE_OF: Mapping[Outcome, Phase] = {
@@ -113,16 +114,22 @@ def run_of(rollout: InPlaceRollout, by: str) -> Run:
         raise ValueError("images and undo exclude each other")
     if spec.target.kind == "Pods" and not images:
         raise ValueError("bare pods have no template to be brought to: say the images")
-    return Run(
+    if rollout.unreadable:
+        raise ValueError(f"it cannot be read: {rollout.unreadable}")
+    run = Run(
         id=run_id_of(rollout),
         target=spec.target.ref(meta.namespace),
         doing="Upgrade" if spec.undo is None else "Undo",
         images=images,
         takes_over=not images and spec.undo is None,
         options=options_of(spec),
-        by=by,
+        by=shortened(by),
         expiring=meta.name if spec.ttl_seconds_after_finished is not None else "",
     )
+    problem = problem_of(run)
+    if problem:
+        raise ValueError(problem)
+    return run
 
 
 def run_id_of(rollout: InPlaceRollout) -> str:

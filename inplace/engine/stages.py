@@ -77,6 +77,8 @@ class Rules(msgspec.Struct, frozen=True):
     """Uids of pods that stay as they are."""
     without_gate: bool = False
     """Pods that have no gate are restarted without a drain."""
+    brings_images: bool = True
+    """False: a pod in flight is finished on the image that it has, or reopened."""
     unreadable: str = ""
     """What cannot be read: it may be a slice that sends to any pod."""
 
@@ -177,8 +179,10 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
 def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
     """Closed by us, image still to be patched."""
     pod = facts.pod
-    if rules.stopping and record.before is None:
+    if record.before is None and (rules.stopping or not rules.brings_images):
         return _release(facts, rules, "stopped before its image was patched")
+    if not rules.brings_images:
+        return _on_the_way_up(facts, record, rules, seen, now)
     timer = f"{pod.uid}/drain"
     gate = gate_of(pod, rules.gate)
     if gate == "Absent" and rules.without_gate:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from inplace.model.meta import CANNOT_BE_READ
 from inplace.model.pods import PodSpec
 from inplace.model.workloads import POD_TEMPLATE_HASH, Deployment, ReplicaSet
 
@@ -20,7 +21,11 @@ _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def spec_of(template: Mapping[str, Any]) -> PodSpec:
-    return msgspec.convert(template.get("spec") or {}, PodSpec)
+    """Of a revision whose data is anybody's: empty where it is no template."""
+    try:
+        return msgspec.convert(template.get("spec") or {}, PodSpec)
+    except CANNOT_BE_READ:
+        return PodSpec()
 
 
 def images_of(template: Mapping[str, Any]) -> dict[str, str]:

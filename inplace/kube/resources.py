@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from inplace.kube.errors import Invalid
 from inplace.model.events import Event
 from inplace.model.meta import Object, ObjectMeta, Wire
 from inplace.model.names import GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION, WorkloadKind
@@ -45,7 +46,11 @@ class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
-        """The percent-encoded URL path. Without a namespace: of all namespaces."""
+        """The percent-encoded URL path. Without a namespace: of all namespaces. Raises `Invalid` for a name that would lead
+        elsewhere: the API server decodes `%2F` before it looks where a path leads (measured)."""
+        for given in (namespace or "", name):
+            if "/" in given or given in (".", ".."):
+                raise Invalid(f"{given!r} is no name of a Kubernetes object")
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = ["namespaces", namespace] if self.is_namespaced and namespace else []
         parts = [*scope, self.plural, *([name] if name else []), *([subresource] if subresource else [])]

@@ -116,6 +116,19 @@ _REQUIREMENT = re.compile(
 )
 
 
+_KEY = r"([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_VALUE = r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+_VALID = re.compile(
+    rf"\s*(!\s*{_KEY}|{_KEY}|{_KEY}\s*(=|==|!=)\s*{_VALUE}|{_KEY}\s+(in|notin)\s*\(\s*{_VALUE}(\s*,\s*{_VALUE})*\s*\))\s*\Z"
+)
+
+
+def check_selector(text: str) -> None:
+    """What a person has written, or may have. Raises ValueError with a line for a person."""
+    if not all(_VALID.match(part) for part in re.split(r",(?![^(]*\))", text)):
+        raise ValueError(f"{text!r} is no label selector: write it like app=web,tier!=test")
+
+
 def parse_selector(text: str) -> LabelSelector:
     """The opposite of `LabelSelector.text`, in every form that kubectl takes. Raises ValueError with a line for a person."""
     requirements = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -60,3 +61,51 @@ class TargetRef(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
         if self.kind == "Pods":
             return ("pods", "-l", self.selector) if self.selector else tuple(f"pod/{name}" for name in self.pod_names)
         return (str(self),)
+
+
+KUBELETS = frozenset(
+    {
+        "ContainersReady",
+        "DisruptionTarget",
+        "Initialized",
+        "PodReadyToStartContainers",
+        "PodResizeInProgress",
+        "PodResizePending",
+        "PodScheduled",
+        "Ready",
+    }
+)
+"""Conditions that have an owner in Kubernetes: it writes its own value again, so that ours would flap."""
+
+_PART = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_PREFIX = re.compile(rf"{_PART}(?:\.{_PART})*\Z")
+_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
+
+
+def qualified_name(text: str) -> str:
+    """A label key or a condition type. Raises ValueError with a line for a person."""
+    prefix, slash, name = text.rpartition("/")
+    if not _NAME.match(name) or (slash and (len(prefix) > 253 or not _PREFIX.match(prefix))):
+        raise ValueError(f"{text!r} is not a name like example or www.example.com/feature-1")
+    return text
+
+
+def condition_type(text: str) -> str:
+    """A condition that may be a gate of ours. Raises ValueError with a line for a person."""
+    if text in KUBELETS:
+        raise ValueError(f"{text} belongs to Kubernetes itself, which would write it back: use a type of your own")
+    return qualified_name(text)
+
+
+_OBJECT = re.compile(rf"{_PART}(?:\.{_PART})*\Z")
+_CONTAINER = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
+
+
+def is_object_name(text: str) -> bool:
+    """Of a pod or a workload: a DNS subdomain, and so never a way to another path."""
+    return len(text) <= 253 and _OBJECT.match(text) is not None
+
+
+def is_container_name(text: str) -> bool:
+    """Also of a namespace: a DNS label."""
+    return _CONTAINER.match(text) is not None

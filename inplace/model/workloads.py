@@ -144,7 +144,10 @@ class ControllerRevision(Wire, frozen=True):
 
     @property
     def template(self) -> dict[str, Any]:
-        template = (self.data.get("spec") or {}).get("template") or {}
+        spec = self.data.get("spec")
+        template = spec.get("template") if isinstance(spec, dict) else None
+        if not isinstance(template, dict):
+            return {}  # a revision that is nobody's: whoever may create one writes into it what they like
         return {key: value for key, value in template.items() if key != "$patch"}
 
 

@@ -22,6 +22,7 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
 from inplace.engine.repair import own_strategy
 from inplace.engine.target import uid_of
+from inplace.engine.vouching import believed, unvouched
 from inplace.kube.api import Api
 from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError
@@ -52,9 +53,14 @@ class Assessor:
 
     def decide(self, asked: Run, given: Mapping[str, Any], stored: Run | None) -> resuming.Decision:
         """What asking for this run comes to. `given`: the options that a person named now."""
+        stored = self.believed(stored, asked)
         asked = self.completed(asked, stored)
         over = resuming.overtaken(stored, self._look(asked))
         return resuming.decide(stored, asked, given, overtaken=over is not None)
+
+    def believed(self, stored: Run | None, asked: Run) -> Run | None:
+        """The stored run as far as anything vouches for it, or the person who asks now."""
+        return believed(stored, self._look(asked), asked.images) if stored is not None and stored.is_open else stored
 
     def completed(self, asked: Run, stored: Run | None) -> Run:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
@@ -84,6 +90,13 @@ class Assessor:
                 options = undoing.options(stored, given)
                 run = msgspec.structs.replace(asked, doing="Undo", takes_over=False, images=images, options=options)
                 return run if images else NothingToDo(f"{self._target} runs the images of {what} already")
+
+    def require_word_for(self, images: Mapping[str, str], observed: Observed, what: str) -> None:
+        """Raises `Refused` where only the Lease says that the pods ever ran what they would be taken back to."""
+        unknown = unvouched(images, observed)
+        if unknown:
+            known = f"no pod of {self._target} and nothing in its history knows {unknown}"
+            raise Refused(f"{known} ({what}): say the images that you want, with `inplace upgrade`")
 
     def verdict(self, run: Run, is_resumed: bool) -> checking.Verdict | NothingToDo:
         """Whether the run may begin."""

@@ -221,13 +221,13 @@ class Carrier:
                     asked = request_of(lease) or asked
                     self._at = standing = _Standing(outlook, self._take(outlook, lease, paused), paused)
                     return Came(Ended(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
-                case Drive(run=begun, is_first=is_first, stop=stop):
+                case Drive(run=begun, is_first=is_first, only_frees=only_frees, stop=stop):
                     request = request_of(lease) if begun.id == rollout.status.run_id else None
                     begun = resuming.as_seen(begun, outlook.look(begun))
                     lock = self._take(outlook, lease, begun)
                     self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
                     stop = stop or (PAUSED_BY_SPEC if rollout.spec.paused else None)
-                    return self._go(outlook, lock, begun, stop, is_first=is_first, asked=request)
+                    return self._go(outlook, lock, begun, stop, is_first=is_first, only_frees=only_frees, asked=request)
         finally:
             if not isinstance(self._at, (_Moving, _Standing)):
                 outlook.close()
@@ -264,6 +264,7 @@ class Carrier:
         stop: Stop | None = None,
         *,
         is_first: bool = False,
+        only_frees: bool = False,
         asked: Verb | None = None,
     ) -> Came:
         ground, frames = self._ground, list[Frame]()
@@ -275,7 +276,8 @@ class Carrier:
         writes = ground.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
         workers = ground.workers(Executor(writes, run.target.namespace, outlook.part), lock)
         clock = ground.api.clock
-        driver = Driver(outlook.observer, outlook.part, workers, lock, outlook.inbox, clock, run, saw, stop, is_patient=True)
+        seen, sight, inbox = outlook.observer, outlook.part, outlook.inbox
+        driver = Driver(seen, sight, workers, lock, inbox, clock, run, saw, stop, is_patient=True, only_frees=only_frees)
         self._at = _Moving(outlook, lock, workers, driver, frames, is_first)
         self._asked = asked
         return Came(None, 0.0)

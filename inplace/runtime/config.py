@@ -11,8 +11,8 @@ from typing import Literal
 import msgspec
 import yaml
 
-from inplace.engine.gatekeeping import Default, Rule, condition_type, qualified_name, resync_period
-from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL
+from inplace.engine.gatekeeping import Default, Rule, resync_period
+from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL, condition_type, qualified_name
 from inplace.runtime.health import listen_address
 
 LogLevel = Literal["debug", "info", "warning", "error"]

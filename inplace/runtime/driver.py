@@ -105,9 +105,11 @@ class Driver:
         dead_leases: frozenset[str] = frozenset(),
         *,
         is_patient: bool = False,
+        only_frees: bool = False,
     ) -> None:
         self.run = run
         self._is_patient = is_patient
+        self._only_frees = only_frees
         self._observer = observer
         self._watches = watches
         self._workers = workers
@@ -165,7 +167,7 @@ class Driver:
         observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
         observed = msgspec.structs.replace(observed, denials=self._rests.denials)
         since = stamp(self._clock.utcnow())
-        spec = Spec(self._lock.name, self._stop, since, self._dead_leases)
+        spec = Spec(self._lock.name, self._stop, since, self._dead_leases, self._only_frees)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
         if not self._may_write(now, is_safe=is_safe):

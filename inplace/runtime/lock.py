@@ -27,6 +27,7 @@ from inplace.model.meta import Object
 from inplace.model.names import HISTORY, REQUEST, RUN, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Verb, decode_run, encode_run, lease_name
+from inplace.model.trust import misplaced, problem_of
 
 LEASE_SECONDS = 15
 RENEW_SECONDS = 5.0
@@ -294,7 +295,13 @@ class Renewer:
 def run_of(lease: Lease | None) -> Run | None:
     """The run stored in a Lease. Raises ValueError with a line for a person."""
     text = lease.metadata.annotation(RUN) if lease is not None else None
-    return decode_run(text) if text else None
+    if lease is None or not text:
+        return None
+    run = decode_run(text)
+    problem = misplaced(run, lease.metadata) or problem_of(run)
+    if problem:
+        raise ValueError(f"the stored run is none of ours: {problem}")
+    return run
 
 
 def run_id_in(lease: Lease) -> str:

@@ -15,6 +15,7 @@ from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine.reapplied import taken_back, tracked_by
 from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting, edited, is_run_of
+from inplace.engine.vouching import believed
 from inplace.kube.clock import stamp
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
@@ -31,6 +32,7 @@ class Drive(msgspec.Struct, frozen=True):
     lease: Lease | None
     run: Run
     is_first: bool = False
+    only_frees: bool = False
     stop: Stop | None = None
 
 
@@ -79,7 +81,7 @@ class Opener:
         if is_run_of(stored, rollout):
             overtaken = resuming.overtaken(stored, outlook.look(stored)) if stored.is_under_way else None
             if overtaken is not None:
-                return Drive(lease, overtaken.run)
+                return Drive(lease, overtaken.run, only_frees=True)
         else:
             why_not = taken_back(rollout, run, history_of(lease), outlook.look(run))
             if why_not:
@@ -91,13 +93,13 @@ class Opener:
                 return Stay(Ended(over))
             case checking.Refusal(message=message) if is_run_of(stored, rollout) and stored.is_under_way:
                 # Begun under the leader before us: its pods may be closed, so it is not refused any more, but fails.
-                return Drive(lease, resuming.again(stored), stop=Stop("Failed", message))
+                return Drive(lease, resuming.again(stored), stop=Stop("Failed", message), only_frees=True)
             case checking.Refusal(message=message):
                 return Stay(Refused("Refused", message))
             case resuming.StillPaused(run=paused):
                 return Hold(lease, paused)
             case resuming.FinishFirst(run=first):
-                return Drive(lease, first, is_first=True)
+                return Drive(lease, first, is_first=True, only_frees=True)
             case resuming.Begin(run=begun):
                 return Drive(lease, begun)
 
@@ -109,9 +111,10 @@ class Opener:
             self._ground.warned(rollout, f"asked to {asked}, but its run has {_ENDED[stored.outcome]}: a new one is needed")
             return Stay(Ended(stored))
         observed = outlook.look(stored)
+        stored = believed(stored, observed, {image.container: image.image for image in rollout.spec.images})
         match resuming.abort_dead(stored, observed) if asked == "abort" else resuming.resume(stored, observed):
             case resuming.Overtaken(run=run):
-                return Drive(lease, run)
+                return Drive(lease, run, only_frees=True)
             case resuming.Begin(run=run) | resuming.FinishFirst(run=run):
                 with suppress(ValueError):
                     run = edited(run, rollout)
@@ -126,8 +129,9 @@ class Opener:
         if isinstance(asked, NothingToDo):
             return asked
         if stored is not None and stored.id == run.id:
-            # What it was begun for stands in the run: where an undo goes to, say.
-            asked = msgspec.structs.replace(asked, images=stored.asked_images)
+            # What it was begun for stands in the run: where an undo goes to, or what it has taken up beside its own images.
+            known = believed(stored, outlook.look(stored), run.images).asked_images
+            asked = msgspec.structs.replace(asked, images={**known, **run.images})
         given = {field: getattr(run.options, field) for field in run.options.__struct_fields__}
         decision = outlook.assessor.decide(asked, given, stored)
         if not isinstance(decision, resuming.Begin):

@@ -197,7 +197,7 @@ class Repair:
 
     def _foretold(self, session: Session, run: Run) -> Leftovers:
         observed, now = session.look(run), self._api.clock.monotonic()
-        return leftovers(observed, Spec(lease_name(run.target)), run, now)
+        return leftovers(observed, Spec(lease_name(run.target), only_frees=True), run, now)
 
     def _orphans(self, namespace: str | None, selector: str, names: set[str], owners: set[Key]) -> None:
         """Recorded pods whose Lease is gone, or is over."""
@@ -231,7 +231,12 @@ class Repair:
         run = Run(id=f"repair-{self._identity}"[:63], target=target, images={}, options=options, by=self._identity)
 
         def act(session: Session) -> None:
-            found = leftovers(session.look(run), Spec(lease_name(target), dead_leases=leases), run, self._api.clock.monotonic())
+            found = leftovers(
+                session.look(run),
+                Spec(lease_name(target), dead_leases=leases, only_frees=True),
+                run,
+                self._api.clock.monotonic(),
+            )
             for text in found.todo:
                 self._tell("done", where, f"{text} (its run is gone)")
             if not self._dry_run:

@@ -154,6 +154,7 @@ class Session:
         if stored.is_open:
             match resuming.abort_dead(stored, self._look(stored)):
                 case resuming.Begin(run=run):
+                    self._assessor.require_word_for(run.images, self._look(run), f"what run {run.id} would go back to")
                     return self._drive(lock, lease, run, on_frame)
                 case resuming.Overtaken() as over:
                     return self._make_way(lock, lease, over, on_frame)
@@ -179,7 +180,7 @@ class Session:
                     return StillPaused(run)
                 case resuming.FinishFirst(run=run):
                     self._said(f"finishing the commit of {told_images(run)} first")
-                    ended = self._drive(lock, lease, run, on_frame)
+                    ended = self._drive(lock, lease, run, on_frame, only_frees=True)
                     if wanted.doing == "Undo" and ended.outcome == "RolledBack":
                         return msgspec.structs.replace(ended, outcome="Succeeded", images=run.from_images)
                     if ended.outcome not in ENDS:
@@ -213,6 +214,7 @@ class Session:
             return NothingToDo(f"{self.target} has no run to resume")
         match resuming.resume(stored, self._look(stored)):
             case resuming.Begin(run=run):
+                self._said(f"going on with run {run.id} to {told_images(run)}")
                 return self._drive(lock, lease, run, on_frame)
             case resuming.Overtaken() as over:
                 return self._make_way(lock, lease, over, on_frame)
@@ -242,7 +244,7 @@ class Session:
         if not resuming.has_left(over, self._look(over.run)):
             again = shlex.join(("inplace", "upgrade", *self.target.words))
             raise Refused(f"{over.why}: `{again}` with the images that you want starts over, on what is there now")
-        return self._drive(lock, lease, over.run, on_frame)
+        return self._drive(lock, lease, over.run, on_frame, only_frees=True)
 
     def look(self, run: Run) -> Observed:
         """The snapshot that the run would be judged on. Raises `Refused`."""
@@ -253,14 +255,23 @@ class Session:
         Lease, whose holder is known to be dead."""
         lock, why = self._lock(), run.message or "made safe by `inplace repair`"
         self.ask_to_stop(Stop(run.outcome or "Interrupted", why))
-        return self._drive(lock, seen, resuming.afresh(run), on_frame, dead_leases)
+        return self._drive(lock, seen, resuming.afresh(run), on_frame, dead_leases, only_frees=True)
 
     def _lock(self) -> Lock:
         """Its own flow: not limited, and quick to say that the API server does not answer."""
         flow = self.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
         return Lock(flow, self.target, self.found.owner, self._identity)
 
-    def _drive(self, lock: Lock, lease: Any, run: Run, on_frame: OnFrame, dead_leases: frozenset[str] = frozenset()) -> Summary:
+    def _drive(
+        self,
+        lock: Lock,
+        lease: Any,
+        run: Run,
+        on_frame: OnFrame,
+        dead_leases: frozenset[str] = frozenset(),
+        *,
+        only_frees: bool = False,
+    ) -> Summary:
         run = resuming.as_seen(run, self._look(run))
         tracker = Tracker(self.api.clock.monotonic())
         frames: list[Frame] = []
@@ -280,7 +291,9 @@ class Session:
         workers = self._host.workers(executor, lock, self.api.clock)
         renewer = self._host.renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
         stop, clock = self._asked_to_stop, self.api.clock
-        driver = Driver(self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases)
+        driver = Driver(
+            self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases, only_frees=only_frees
+        )
         renewer.start()
         try:
             finished = driver.drive()

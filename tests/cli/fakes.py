@@ -23,6 +23,7 @@ from inplace.kube.seam import MERGE, Request, Response
 from inplace.model.meta import OwnerReference
 from tests.builders import (
     DEPLOYMENT_UID,
+    NEW,
     NS,
     OLD,
     deployment,
@@ -173,9 +174,12 @@ def web(server: FakeServer, images: dict[str, str] = OLD, replicas: int = 3, **p
     pods = [pod(f"web-{letter}", images=images, node=f"node-{i % 2 + 1}", **pod_fields) for i, letter in enumerate("abcdefgh")]
     pods = pods[:replicas]
     server.put("deployments", deployment(images, replicas=replicas))
-    rs = replica_set(images, replicas=replicas, owner=OWNER)
-    labelled = msgspec.structs.replace(rs, metadata=msgspec.structs.replace(rs.metadata, labels={"app": "web"}))
-    server.put("replicasets", labelled)
+    sets = [replica_set(images, replicas=replicas, owner=OWNER)]
+    for n, before in enumerate((OLD, NEW) if images not in (OLD, NEW) else (OLD,) if images != OLD else ()):
+        sets.append(replica_set(before, name=f"web-old{n}", uid=f"uid-web-old{n}", replicas=0, owner=OWNER))
+    for rs in sets:
+        meta = msgspec.structs.replace(rs.metadata, labels={"app": "web"})
+        server.put("replicasets", msgspec.structs.replace(rs, metadata=meta))
     server.put("pods", *pods)
     server.put("services", service())
     server.put("endpointslices", slice_of(*(endpoint(p.uid, p.is_ready) for p in pods)))

@@ -7,7 +7,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from inplace.model.meta import ObjectMeta
-from inplace.model.names import RUN
+from inplace.model.names import RUN, TargetRef
 from inplace.model.policy import Lease, LeaseSpec
 from inplace.model.run import Failure, Options, Run, encode_run, parse_steps
 from tests.builders import NEW, NS, budget, deployment, patched, pod, run
@@ -284,11 +284,12 @@ def test_a_run_that_cannot_be_read_is_named(command: Command, server: FakeServer
 
 def test_list(command: Command, server: FakeServer, snapshot: SnapshotAssertion) -> None:
     server.put("leases", lease(paused()))
-    server.put("leases", lease(run(outcome="Succeeded"), name="inplace-deployment-old"))
+    old = run(outcome="Succeeded", target=TargetRef("Deployment", NS, "old"))
+    server.put("leases", lease(old, name="inplace-deployment-old"))
     server.put("leases", lease("{", name="inplace-deployment-broken"))
     server.put("leases", Lease(metadata=ObjectMeta(name="somebody-else", namespace=NS)))
     assert command("list").stdout == snapshot
-    assert command("list", "-o", "name").stdout == "deploy/web\ndeploy/web\n"
+    assert command("list", "-o", "name").stdout == "deploy/old\ndeploy/web\n"
     assert [item["namespace"] for item in json.loads(command("list", "-A", "-o", "json").stdout)["items"]] == [NS] * 3
     assert "/namespaces/" not in server.requests[-1].path
 

@@ -54,7 +54,10 @@ WRONG: list[tuple[str, str]] = [
     (f"upgrade deploy/web {IMAGE} --steps 10%,50%", "invalid value for '--steps': the last step must be 100%"),
     (f"upgrade deploy/web {IMAGE} --steps 50%,10%,100%", "invalid value for '--steps': steps must grow"),
     (f"upgrade deploy/web {IMAGE} --steps 0%,100%", "invalid value for '--steps': a step of 0 does nothing"),
-    (f"upgrade deploy/web {IMAGE} --gate a/b/c", "invalid value for '--gate': 'a/b/c' is no condition type"),
+    (
+        f"upgrade deploy/web {IMAGE} --gate a/b/c",
+        "invalid value for '--gate': 'a/b/c' is not a name like example or www.example.com/feature-1",
+    ),
     (f"upgrade deploy/web {IMAGE} --on-failure shrug", "invalid value for '--on-failure': 'shrug' is not one of"),
     (f"upgrade deploy/web {IMAGE} --dry-run maybe", "invalid value for '--dry-run': 'maybe' is not one of"),
     (f"upgrade deploy/web {IMAGE} -o yaml", "invalid value for '-o' / '--output': 'yaml' is not"),

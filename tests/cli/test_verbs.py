@@ -8,7 +8,7 @@ import pytest
 
 from inplace.model.names import REQUEST, RUN, TargetRef
 from inplace.model.run import Options, Run, encode_run, lease_name, parse_steps
-from tests.builders import NEW, NS, OLD, pod, run
+from tests.builders import NEW, NS, OLD, deployment, pod, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 from tests.cli.test_looking import lease, paused
 
@@ -319,9 +319,11 @@ class TestRepair:
 
     def test_all_locks_are_watched_at_once(self, command: Command, server: FakeServer, clock: FakeClock) -> None:
         """One lives and shows it, one is dead and its run is over: 15 seconds tell them apart."""
-        web(server)
         for name in ("a", "b"):
-            stored = lease(run(outcome="Succeeded"), f"host-{name}", "t0", name=f"inplace-deployment-{name}")
+            web = deployment()
+            server.put("deployments", msgspec.structs.replace(web, metadata=msgspec.structs.replace(web.metadata, name=name)))
+            over = run(outcome="Succeeded", target=TargetRef("Deployment", NS, name))
+            stored = lease(over, f"host-{name}", "t0", name=f"inplace-deployment-{name}")
             built = msgspec.to_builtins(stored)
             built["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "inplace"}
             server.objects.setdefault("leases", {})[f"inplace-deployment-{name}"] = built
@@ -332,8 +334,8 @@ class TestRepair:
         clock.on_sleep = renew
         ran = command("repair")
         assert ran.stdout.splitlines() == [
-            "deploy/web in default: host-a is at work: left alone",
-            "deploy/web in default: free the lock that host-b has left",
+            "deploy/a in default: host-a is at work: left alone",
+            "deploy/b in default: free the lock that host-b has left",
         ]
         assert clock.now == 1015.0
         assert [w.path.rpartition("/")[2] for w in server.writes] == ["inplace-deployment-b"]

@@ -119,7 +119,7 @@ def test_a_half_done_commit_is_finished(scene: Scene, moment: str) -> None:
     repaired = scene.inplace("repair")
     assert repaired.code == 0, repaired
     assert "deploy/web in" in repaired.stdout
-    assert "finish its commit, and give `paused` back" in repaired.stdout
+    assert f"finish its commit of app={scene.image('app:2')}, and give `paused` back" in repaired.stdout
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
     story.check("app:2")
 

@@ -42,4 +42,32 @@ BREAKS: tuple[Break, ...] = (
         "    if False:",
         ("tests/unit/engine/test_unreadable.py",),
     ),
+    Break(
+        "trust the stored commit",
+        f"{ENGINE}/vouching.py",
+        "    commit = stored.commit if is_begun else None",
+        "    commit = stored.commit",
+        ("tests/scenarios/test_forged_runs.py",),
+    ),
+    Break(
+        "repair drives the stored run",
+        "inplace/runtime/session.py",
+        "        return self._drive(lock, seen, resuming.afresh(run), on_frame, dead_leases, only_frees=True)",
+        "        return self._drive(lock, seen, resuming.afresh(run), on_frame, dead_leases)",
+        ("tests/scenarios/test_forged_runs.py",),
+    ),
+    Break(
+        "take up what only the Lease knows",
+        "inplace/runtime/assessing.py",
+        "        stored = self.believed(stored, asked)\n",
+        "",
+        ("tests/scenarios/test_forged_runs.py",),
+    ),
+    Break(
+        "do not compare the Lease's name and namespace with the run's target",
+        "inplace/runtime/lock.py",
+        "misplaced(run, lease.metadata) or problem_of(run)",
+        "problem_of(run)",
+        ("tests/scenarios/test_forged_runs.py",),
+    ),
 )

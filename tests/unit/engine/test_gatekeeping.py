@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inplace.engine.gatekeeping import Rule, SetGate, condition_type, decide, qualified_name
-from inplace.model.names import HOLDS, RECORD
+from inplace.engine.gatekeeping import Rule, SetGate, decide
+from inplace.model.names import HOLDS, RECORD, condition_type, qualified_name
 from inplace.model.pods import Pod, PodCondition
 from inplace.model.record import Record, encode_holds, encode_record, holds_of
 from tests import builders

@@ -9,7 +9,7 @@ from inplace.engine.repair import Leftovers, leftovers, own_strategy, still_clos
 from inplace.engine.templatefirst import ABOVE_ALL
 from inplace.model.names import Kind
 from inplace.model.run import Commit
-from tests.builders import LEASE, NEW, facts, observed, of_pods, partition, patched, pod, record, run, status
+from tests.builders import LEASE, LIVE_UID, NEW, OLD, facts, observed, of_pods, partition, patched, pod, record, run, status
 
 SPEC = Spec(LEASE)
 
@@ -29,12 +29,12 @@ def test_a_pod_whose_image_was_not_changed_is_reopened() -> None:
 def test_a_pod_that_has_restarted_is_opened() -> None:
     new = [status(id_="c2", image=NEW["app"], image_id="sha-2")]
     found = of(closed("web-a", record=patched(), images=NEW, statuses=new))
-    assert found.todo == ("open pod/web-a, whose restart is proven",)
+    assert found.todo == ("open pod/web-a on app=repo/app:2, whose restart is proven",)
 
 
 def test_a_pod_that_restarts_is_waited_for() -> None:
     (text,) = of(closed("web-a", record=patched(), images=NEW)).todo
-    assert text.startswith("open pod/web-a once its restart is proven (")
+    assert text.startswith("open pod/web-a on app=repo/app:2 once its restart is proven (")
 
 
 def test_untouched_pods_are_nothing_to_do() -> None:
@@ -42,8 +42,19 @@ def test_untouched_pods_are_nothing_to_do() -> None:
 
 
 def test_a_begun_commit_is_finished() -> None:
-    found = leftovers(observed(facts(pod())), SPEC, run(commit=Commit(live_uid="x")), 0.0)
-    assert found.todo == ("finish its commit, and give `paused` back",)
+    done = facts(pod("web-a", images=NEW))
+    found = leftovers(observed(done), SPEC, run(commit=Commit(live_uid=LIVE_UID)), 0.0)
+    assert found.todo == ("finish its commit of app=repo/app:2, and give `paused` back",)
+
+
+@pytest.mark.parametrize("live_uid", [LIVE_UID, "somebody's"])
+def test_a_commit_that_no_pod_knows_is_left_and_its_images_are_named(live_uid: str) -> None:
+    """A Lease says so, and nobody else."""
+    images = OLD if live_uid == LIVE_UID else NEW
+    found = leftovers(observed(facts(pod("web-a", images=images))), SPEC, run(commit=Commit(live_uid=live_uid)), 0.0)
+    assert found.todo == ()
+    (text,) = found.held
+    assert text.startswith("its commit of app=repo/app:2 is not finished, since ")
 
 
 def test_a_record_that_cannot_be_read_is_stuck() -> None:

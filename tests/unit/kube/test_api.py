@@ -89,8 +89,19 @@ def test_get_reads_the_struct_and_get_raw_everything() -> None:
 
 def test_names_are_percent_encoded() -> None:
     api, transport = api_of(ok(pod("web", 3)))
-    api.get(PODS, "shop", "../a?b")
-    assert transport.requests[0].path == "/api/v1/namespaces/shop/pods/..%2Fa%3Fb"
+    api.get(PODS, "shop", "a?b")
+    assert transport.requests[0].path == "/api/v1/namespaces/shop/pods/a%3Fb"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"), [("shop", "a/b"), ("shop", ".."), ("shop", "a/../b"), ("shop/pods", ""), ("..", "a")]
+)
+def test_a_name_leads_to_no_other_path(namespace: str, name: str) -> None:
+    """The API server decodes before it looks where a path leads, so encoding would not do."""
+    api, transport = api_of(ok(pod("web", 3)))
+    with pytest.raises(Invalid, match="is no name of a Kubernetes object"):
+        api.get(PODS, namespace, name)
+    assert transport.requests == []
 
 
 def test_a_list_is_paged_and_never_asks_for_an_old_view() -> None:

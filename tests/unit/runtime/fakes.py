@@ -47,6 +47,9 @@ class Server:
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self.version += 1
         body.setdefault("metadata", {})["resourceVersion"] = str(self.version)
+        _, _, place = path.partition("/namespaces/")
+        if place:
+            body["metadata"].setdefault("namespace", place.partition("/")[0])
         self.objects[path] = body
         return body
 

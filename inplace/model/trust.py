@@ -1,0 +1,82 @@
+"""What is stored of a run is input: whoever may write its Lease has written it. It is checked like a person's words, and
+against the Lease that it was found in, before anything is done by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from inplace.model.meta import ObjectMeta, check_selector
+from inplace.model.names import TargetRef, condition_type, is_container_name, is_object_name
+from inplace.model.quantity import parse_count_or_percent, valid_image
+from inplace.model.run import Options, Pause, Run, Share, lease_name
+
+LONGEST_SECONDS = 31 * 24 * 3600.0
+MOST_CONTAINERS = 256
+
+
+def problem_of(run: Run) -> str:
+    """What no run may ask for, in one line; empty: nothing."""
+    return next(_problems(run), "")
+
+
+def misplaced(run: Run, lease: ObjectMeta) -> str:
+    """Why the run cannot be the one of this Lease, in one line; empty: it can."""
+    target, owners = run.target, [owner.uid for owner in lease.owner_references or ()]
+    if target.namespace != lease.namespace:
+        return f"it is for namespace {target.namespace!r}, and its Lease is in {lease.namespace!r}"
+    if lease_name(target) != lease.name:
+        return f"it is for {target}, whose Lease has another name"
+    if target.kind != "Pods" and owners and run.target_uid and run.target_uid not in owners:
+        return f"it is for another {target} than the one that owns its Lease"
+    return ""
+
+
+def _problems(run: Run) -> Iterator[str]:
+    yield from _target_problems(run.target)
+    if run.commit is not None and run.target.kind not in ("Deployment", "ReplicaSet"):
+        yield f"a {run.target.kind} has no commit of its own"
+    for images in (run.images, run.wanted or {}):
+        for container, image in images.items():
+            if not is_container_name(container) or not valid_image(image):
+                yield f"{container!r}={image!r} is no container and image"
+    if any(len(images) > MOST_CONTAINERS for images in run.known_images):
+        yield "it has more images than a pod has containers"
+    yield from _option_problems(run.options)
+
+
+def _target_problems(target: TargetRef) -> Iterator[str]:
+    names = target.pod_names if target.kind == "Pods" else (target.name,)
+    if target.kind == "Pods" and bool(target.pod_names) == bool(target.selector):
+        yield "it is for pods by neither names nor labels, or by both"
+    for name in names:
+        if not is_object_name(name):
+            yield f"{name!r} is no name of a Kubernetes object"
+    if target.selector:
+        yield from _said(check_selector, target.selector)
+
+
+def _option_problems(options: Options) -> Iterator[str]:
+    yield from _said(condition_type, options.gate)
+    pauses = [step.seconds for step in options.steps if isinstance(step, Pause)]
+    amounts = [step.amount for step in options.steps if isinstance(step, Share)]
+    waits = (options.settle_seconds, options.drain_timeout_seconds, options.restart_timeout_seconds, options.min_ready_seconds)
+    if any(s is not None and not (math.isfinite(s) and 0 <= s <= LONGEST_SECONDS) for s in (*waits, *pauses)):
+        yield "a duration of its options is out of range"
+    for amount in (*amounts, options.max_unavailable):
+        if isinstance(amount, str):
+            yield from _said(parse_count_or_percent, amount)
+        elif amount is not None and amount < 0:
+            yield f"{amount} is no number of pods"
+    if not options.steps or options.steps[-1] != Share(amount="100%"):
+        yield "its last step is not 100%"
+    if options.max_failed < 0:
+        yield f"{options.max_failed} is no number of pods that may fail"
+
+
+def _said(check: Callable[[str], object], text: str) -> Iterator[str]:
+    try:
+        check(text)
+    except ValueError as error:
+        yield str(error)
