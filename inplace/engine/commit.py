@@ -185,16 +185,16 @@ def give_back(observed: Observed, run: Run, workload: Workload, kind: WorkloadKi
 def _returning(
     observed: Observed, run: Run, ref: tuple[str, str, str], kind: FieldsOf, owners: tuple[FieldOwner, ...]
 ) -> Act | Done:
-    if not owners or ref[1] in observed.fields_returned or "fields" in run.forgone:
+    if not (owners or run.strategy is not None) or ref[1] in observed.fields_returned or "fields" in run.forgone:
         return Done()
     return Act(ReturnFields(*ref, kind=kind, owners=owners), "giving image fields back to their owner", "fields")
 
 
 def after_pods(observed: Observed, run: Run) -> Next:
-    """Where no commit is needed. Bare pods that were applied server-side get their image fields back, too."""
+    """Where no commit is needed. The owners of bare pods get their image fields back, too."""
     if isinstance(observed.target, PodsTarget):
         for facts in observed.pods:
-            owners = tuple(owner for owner in run.owners if owner.pod == facts.pod.name)
+            owners = tuple(owner for owner in run.owners if owner.pod in ("", facts.pod.name))
             returning = _returning(observed, run, (facts.ref.name, facts.ref.uid, facts.ref.resource_version), "Pod", owners)
             if isinstance(returning, Act):
                 return returning

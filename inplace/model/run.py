@@ -94,7 +94,7 @@ class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class FieldOwner(Wire, frozen=True, kw_only=True):
-    """A server-side-apply manager that owned fields before us: they are given back to it after the commit."""
+    """A field manager that owned fields before us: they are given back to it after the commit."""
 
     manager: str
     operation: str
@@ -105,7 +105,7 @@ class FieldOwner(Wire, frozen=True, kw_only=True):
     strategy: dict[str, Any] = {}
     """What it owned of `spec.updateStrategy`, in the form of fieldsV1."""
     pod: str = ""
-    """For bare pods: which."""
+    """For bare pods: which; empty: each of them."""
 
 
 class Commit(Wire, frozen=True, kw_only=True):

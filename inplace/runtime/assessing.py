@@ -15,7 +15,7 @@ import msgspec
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine import undo as undoing
-from inplace.engine.fields import TEMPLATE_PATH, last_writer, owners_of, wrote_strategy
+from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, last_writer, owners_of, wrote_strategy
 from inplace.engine.history import number_of
 from inplace.engine.identity import marked
 from inplace.engine.observed import Observed
@@ -129,12 +129,13 @@ class Assessor:
         return ended, () if finished.by_others else tuple(range(run.revision_before + 1, newest + 1))
 
     def _owners(self, containers: tuple[str, ...]) -> tuple[FieldOwner, ...]:
-        found: list[FieldOwner] = []
-        for pod, managed in self._found.managed:
-            path = ("f:spec",) if pod else TEMPLATE_PATH
-            owners = owners_of(managed, containers, path, FIELD_MANAGER)
-            found += [msgspec.structs.replace(owner, pod=pod) for owner in owners]
-        return tuple(found)
+        """Said once where every bare pod has the same: they may be many, and all of it is stored."""
+        path = POD_PATH if self._target.kind == "Pods" else TEMPLATE_PATH
+        found = {pod: owners_of(managed, containers, path, FIELD_MANAGER) for pod, managed in self._found.managed}
+        each = next(iter(found.values()), ())
+        if all(owners == each for owners in found.values()):
+            return each
+        return tuple(msgspec.structs.replace(owner, pod=pod) for pod, owners in found.items() for owner in owners)
 
 
 def readable(lease: Lease | None) -> Run | None:

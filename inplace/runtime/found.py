@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,8 +9,9 @@ import msgspec
 from inplace.engine.preflight import owned_by
 from inplace.kube.api import Api
 from inplace.kube.errors import Forbidden, NotFound
-from inplace.kube.resources import INPLACE_ROLLOUTS, PODS, WORKLOADS, Resource
+from inplace.kube.resources import INPLACE_ROLLOUTS, WORKLOADS, Resource
 from inplace.kube.seam import Request
+from inplace.model.meta import ObjectMeta, Wire
 from inplace.model.names import TargetRef
 
 
@@ -27,6 +27,19 @@ class Found(msgspec.Struct, frozen=True):
     owner: dict[str, Any] | None
     managed: tuple[tuple[str, tuple[Any, ...]], ...]
     """Pod name (empty: the workload) to its managedFields."""
+
+
+class _OwnedMeta(ObjectMeta, frozen=True):
+    managed_fields: tuple[dict[str, Any], ...] | None = None
+
+
+class _OwnedPod(Wire, frozen=True):
+    """A pod, as far as it says who owns its fields."""
+
+    metadata: _OwnedMeta
+
+
+_OWNED_PODS = Resource(group="", version="v1", plural="pods", kind="Pod", singular="pod", type=_OwnedPod)
 
 
 def find(api: Api, target: TargetRef) -> Found:
@@ -49,12 +62,11 @@ def _workload(api: Api, target: TargetRef, resource: Resource[Any]) -> Found:
 
 
 def _bare_pods(api: Api, target: TargetRef) -> Found:
-    managed = []
-    for name in target.pod_names:
-        with suppress(NotFound):
-            raw = api.get_raw(PODS, target.namespace, name)
-            managed.append((name, tuple(raw["metadata"].get("managedFields") or ())))
-    return Found("", target.selector, None, tuple(managed))
+    """One list, however many they are."""
+    field = f"metadata.name={target.pod_names[0]}" if len(target.pod_names) == 1 else ""
+    pods = api.list(_OWNED_PODS, target.namespace, label_selector=target.selector, field_selector=field).items
+    wanted = [pod.metadata for pod in pods if not target.pod_names or pod.metadata.name in target.pod_names]
+    return Found("", target.selector, None, tuple((meta.name, meta.managed_fields or ()) for meta in wanted))
 
 
 def knows_rollouts(api: Api) -> bool:

@@ -56,9 +56,10 @@ class TestOwners:
     def test_an_applier_of_the_image(self) -> None:
         assert owners_of([STATUS, applied()], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
 
-    def test_client_side_apply_and_edit_need_nothing(self) -> None:
+    def test_an_owner_by_update_as_client_side_apply_and_edit_are(self) -> None:
         client = applied("kubectl-client-side-apply", operation="Update")
-        assert owners_of([client, STATUS], ["app"], TEMPLATE_PATH, OURS) == ()
+        (owner,) = owners_of([client, STATUS], ["app"], TEMPLATE_PATH, OURS)
+        assert (owner.manager, owner.operation, owner.containers) == ("kubectl-client-side-apply", "Update", ("app",))
 
     def test_we_ourselves_are_no_owner_to_give_back_to(self) -> None:
         assert owners_of([applied(OURS)], ["app"], TEMPLATE_PATH, OURS) == ()
@@ -106,12 +107,14 @@ class TestGivingBack:
         once = give_back(self.TAKEN, [HELM], TEMPLATE_PATH, OURS)
         assert give_back(once, [HELM], TEMPLATE_PATH, OURS) == once
 
-    def test_what_we_own_besides_stays_ours(self) -> None:
+    def test_what_nobody_owned_is_nobodys_again(self) -> None:
         both = give_back([applied(image=False), patched("app", "mesh")], [HELM], TEMPLATE_PATH, OURS)
-        assert both == [applied(), patched("mesh")]
+        assert both == [applied()]
+        assert give_back([patched("mesh")], [], TEMPLATE_PATH, OURS) == []
 
-    def test_a_container_that_nobody_applied_stays_ours(self) -> None:
-        assert give_back([patched("mesh")], [], TEMPLATE_PATH, OURS) == [patched("mesh")]
+    def test_what_somebody_has_written_since_is_theirs(self) -> None:
+        taken = [applied(image=False), applied("gitops"), patched("mesh")]
+        assert give_back(taken, [HELM], TEMPLATE_PATH, OURS) == [applied(image=False), applied("gitops")]
 
     def test_an_owner_whose_entry_is_gone_gets_a_new_one(self) -> None:
         (status, entry) = give_back([STATUS, patched("app")], [HELM], TEMPLATE_PATH, OURS)
@@ -183,6 +186,6 @@ class TestStrategy:
         assert back["manager"] == "helm"
         assert back["fieldsV1"]["f:spec"]["f:updateStrategy"] == self.OWNED
 
-    def test_one_that_nobody_applied_is_left_alone(self) -> None:
-        back = give_back(self.entries(), [HELM], TEMPLATE_PATH, OURS)
-        assert back[1]["fieldsV1"] == {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {".": {}, "f:partition": {}}}}}
+    def test_one_that_nobody_applied_is_nobodys(self) -> None:
+        (back,) = give_back(self.entries(), [HELM], TEMPLATE_PATH, OURS)
+        assert back["manager"] == "helm"

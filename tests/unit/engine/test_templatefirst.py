@@ -27,7 +27,20 @@ from inplace.engine.templatefirst import (
 from inplace.model.names import TargetRef
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, StatefulSet
-from tests.builders import LEASE, NEW, NS, OLD, daemon_set, observed, of_revision, partition, revision, run, stateful_set
+from tests.builders import (
+    DEPLOYMENT_UID,
+    LEASE,
+    NEW,
+    NS,
+    OLD,
+    daemon_set,
+    observed,
+    of_revision,
+    partition,
+    revision,
+    run,
+    stateful_set,
+)
 
 ROLLING: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
 BOTH = (revision(1), revision(2, NEW))
@@ -61,7 +74,9 @@ def prepared(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> Next:
 
 
 def finished(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> Next:
-    return finish(seen(target, *pods), target, asked)
+    """Where the fields have been given back already."""
+    returned = msgspec.structs.replace(seen(target, *pods), fields_returned=frozenset({DEPLOYMENT_UID}))
+    return finish(returned, target, asked)
 
 
 def strategy_in(step: object) -> dict[str, Any]:
