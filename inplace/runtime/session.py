@@ -240,8 +240,10 @@ class Session:
         return self._drive(lock, lease, resuming.afresh(stored), on_frame)
 
     def _make_way(self, lock: Lock, lease: Lease | None, over: resuming.Overtaken, on_frame: OnFrame) -> Summary:
-        """Frees what is left of a run on what others have changed since, and ends it. Raises `Refused` where nothing is."""
+        """Frees what a run has left on what others have changed since, and ends it. Raises `Refused` where only its lock is."""
         if not resuming.has_left(over, self._look(over.run)):
+            lock.acquire(lease, over.run)
+            self._let_go(lock, over.run, Finished("Failed", over.why, by_others=True))
             again = shlex.join(("inplace", "upgrade", *self.target.words))
             raise Refused(f"{over.why}: `{again}` with the images that you want starts over, on what is there now")
         return self._drive(lock, lease, over.run, on_frame, only_frees=True)
