@@ -20,7 +20,15 @@ from inplace.engine.plan import Spec
 from inplace.engine.stages import Rules
 from inplace.model.meta import LabelSelector, ObjectMeta, OwnerReference
 from inplace.model.names import HOLDS, RECORD, TargetRef
-from inplace.model.network import SERVICE_NAME, Endpoint, EndpointConditions, EndpointSlice, Service, ServiceSpec
+from inplace.model.network import (
+    SERVICE_NAME,
+    SLICE_MANAGED_BY,
+    Endpoint,
+    EndpointConditions,
+    EndpointSlice,
+    Service,
+    ServiceSpec,
+)
 from inplace.model.network import TargetRef as EndpointRef
 from inplace.model.pods import (
     Container,
@@ -185,8 +193,10 @@ def endpoint(uid: str = "", ready: bool | None = True, ip: str = "10.0.0.1", **c
     return Endpoint(addresses=(ip,), conditions=EndpointConditions(ready=ready, **conditions), target_ref=ref)
 
 
-def slice_of(*endpoints: Endpoint, service: str = "web", version: int = 1) -> EndpointSlice:
-    labels = {SERVICE_NAME: service} if service else {}
+def slice_of(
+    *endpoints: Endpoint, service: str = "web", version: int = 1, manager: str = "endpointslice-controller.k8s.io"
+) -> EndpointSlice:
+    labels = {SLICE_MANAGED_BY: manager, **({SERVICE_NAME: service} if service else {})}
     meta = ObjectMeta(name=f"{service}-x", namespace=NS, resource_version=str(version), labels=labels)
     return EndpointSlice(metadata=meta, endpoints=endpoints)
 

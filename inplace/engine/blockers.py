@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inplace.engine.budget import is_available
-from inplace.engine.drain import is_back
+from inplace.engine.drain import dissenting, is_back
 from inplace.engine.observed import PodFacts
 from inplace.engine.stages import Judged, Rules, gate_of, other_gates_closed
 from inplace.model.pods import Pod
@@ -41,7 +41,7 @@ def _why(facts: PodFacts, rules: Rules) -> str:
     if closed and pod.is_true("ContainersReady"):
         return f"is kept out of service by gate {', '.join(closed)}"
     if facts.is_ready and not is_back(facts, rules.ignored):
-        return "is Ready, and its EndpointSlices do not say so"
+        return f"is Ready, which is not what {dissenting(facts, rules.ignored)} says"
     return f"on node {pod.spec.node_name} is not Ready" if pod.spec.node_name else "has no node"
 
 

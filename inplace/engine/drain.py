@@ -47,13 +47,15 @@ def index_of(slices: Iterable[EndpointSlice]) -> SliceIndex:
     for endpoint_slice in slices:
         service = endpoint_slice.service
         version = version_of(endpoint_slice.metadata.resource_version)
+        name, manager = endpoint_slice.metadata.name, endpoint_slice.manager
         for endpoint in endpoint_slice.endpoints or ():
             ref = endpoint.target_ref
             if ref is not None and ref.uid:
-                by_uid[ref.uid] = (*by_uid.get(ref.uid, ()), Entry(service, endpoint.is_ready, version))
+                by_uid[ref.uid] = (*by_uid.get(ref.uid, ()), Entry(service, endpoint.is_ready, version, False, name, manager))
             else:
                 for address in endpoint.addresses or ():
-                    by_ip[address] = (*by_ip.get(address, ()), Entry(service, endpoint.is_ready, version, by_ip=True))
+                    entry = Entry(service, endpoint.is_ready, version, True, name, manager)
+                    by_ip[address] = (*by_ip.get(address, ()), entry)
     return SliceIndex(by_uid, by_ip)
 
 
@@ -68,6 +70,12 @@ def is_back(facts: PodFacts, ignored: frozenset[str]) -> bool:
         if not entry.ready and entry.service not in ignored:
             return False
     return True
+
+
+def dissenting(facts: PodFacts, ignored: frozenset[str]) -> str:
+    """The slices that say otherwise than the pod's Ready condition, in words; empty: none."""
+    entries = (e for e in facts.entries if e.ready != facts.is_ready and e.service not in ignored)
+    return ", ".join(dict.fromkeys(map(str, entries)))
 
 
 def ignored_services(services: Iterable[Service], accepted: Iterable[str]) -> frozenset[str]:

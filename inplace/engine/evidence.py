@@ -17,6 +17,8 @@ from inplace.model.record import Record
 def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], now: float) -> Evidence:
     """The evidence after seeing `facts` at `now`. `ignored`: Services that are not waited for."""
     old = before or NOTHING_SEEN
+    mute = _mute(old, facts)
+    facts = heard(facts, mute)
     ready = facts.pod.is_ready
     sends = bool(sending(facts, ignored))
     quiet = not ready and not sends
@@ -28,6 +30,8 @@ def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], n
     quiet_since = now if turned and not old.turned else _since(old.quiet_since, quiet, now)
     running, unstarted, started = _starts(old, facts, now)
     return Evidence(
+        was_ours=ours or old.was_ours,
+        mute=mute,
         agrees_since=_since(old.agrees_since, _agrees(facts, ready, ignored), now),
         ready_false_since=_since(old.ready_false_since, not ready, now),
         ready_false_version=ready_false_version,
@@ -49,6 +53,21 @@ def confirm(before: Evidence | None, sent_at: float, still_sending: bool) -> Evi
     if still_sending or old.quiet_since is None or old.quiet_since > sent_at:
         return old
     return msgspec.structs.replace(old, quiet_confirmed_at=sent_at)
+
+
+def heard(facts: PodFacts, mute: frozenset[str]) -> PodFacts:
+    """Without what the mute slices do not say: a pod is none the less in service, and back, for them."""
+    if not mute:
+        return facts
+    return msgspec.structs.replace(facts, entries=tuple(e for e in facts.entries if e.ready or e.slice not in mute))
+
+
+def _mute(old: Evidence, facts: PodFacts) -> frozenset[str]:
+    """Learned before we close the pod, and only then: what Kubernetes itself manages comes round in the end, and so does a
+    slice of others that said ready before."""
+    if old.was_ours or isinstance(facts.record, Record) or not facts.is_ready:
+        return old.mute
+    return frozenset(e.slice for e in facts.entries if e.is_foreign and not e.ready)
 
 
 def _since(since: float | None, holds: bool, now: float) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from inplace.model.names import PodRef
-from inplace.model.network import EndpointSlice, Service
+from inplace.model.network import KUBERNETES_MANAGERS, EndpointSlice, Service
 from inplace.model.pods import Pod
 from inplace.model.policy import PodDisruptionBudget
 from inplace.model.record import BadRecord, Record, record_of
@@ -27,11 +27,25 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """resourceVersion of the slice."""
     by_ip: bool = False
     """Matched by address, because the endpoint has no targetRef."""
+    slice: str = ""
+    manager: str = ""
+    """Who says that it manages the slice; empty: nobody."""
+
+    @property
+    def is_foreign(self) -> bool:
+        return self.manager not in KUBERNETES_MANAGERS
+
+    def __str__(self) -> str:
+        return f"EndpointSlice {self.slice} ({self.manager or 'managed by nobody'}) of Service {self.service or '?'}"
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
     """What this process has witnessed of one pod."""
 
+    was_ours: bool = False
+    """It has carried a record since we look."""
+    mute: frozenset[str] = frozenset()
+    """Foreign slices that did not say ready before us, though the pod was Ready: they need not afterwards."""
     agrees_since: float | None = None
     """Since when its Ready condition and its slices say the same (the settled view)."""
     ready_false_since: float | None = None

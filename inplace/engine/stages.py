@@ -14,7 +14,7 @@ import msgspec
 
 from inplace.engine.actions import Action, CloseGate, DropRecord, OpenGate, PatchImages
 from inplace.engine.clocks import PATIENCE_SECONDS
-from inplace.engine.drain import drained_at, is_back, sending
+from inplace.engine.drain import dissenting, drained_at, is_back, sending
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
 from inplace.engine.proof import Trouble, Waiting, is_backing_off, is_guarded, may_open, restart_proof, trouble_of
 from inplace.model.pods import Pod
@@ -164,7 +164,8 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
     if pod.is_ready:
         if is_back(facts, rules.ignored):
             return Judged(facts, "Updated")
-        return Judged(facts, "Returning", "waiting for its EndpointSlices to list it as ready", None, None, timer, patience)
+        told = f"waiting for its EndpointSlices to list it as ready: {dissenting(facts, rules.ignored)}"
+        return Judged(facts, "Returning", told, None, None, timer, patience)
     if gate in ("Closed", "Missing") and pod.is_true("ContainersReady"):
         return Judged(facts, "Updated", _why_held(pod, rules))
     others = other_gates_closed(pod, rules.gate)

@@ -9,6 +9,7 @@ from inplace.engine.actions import Action, CloseGate, OpenGate, PatchInitImages
 from inplace.engine.blockers import is_cut_off, no_room
 from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
+from inplace.engine.drain import dissenting
 from inplace.engine.observed import NOTHING_SEEN, Observed, PodFacts
 from inplace.engine.outages import ServiceRoom
 from inplace.engine.plan import Spec
@@ -64,7 +65,7 @@ def choose(
             break
         if j.uid in observed.busy or j.uid in observed.closing:
             continue
-        why_not = _why_not(j, room, disruptions, services, observed, clocks)
+        why_not = _why_not(j, room, disruptions, services, observed, clocks, rules.ignored)
         if why_not:
             # A pod that waits for its node is named among those that take the room.
             silent = silent or is_cut_off(j.facts.pod)
@@ -87,7 +88,13 @@ def choose(
 
 
 def _why_not(
-    j: Judged, room: Room, disruptions: DisruptionRoom, services: ServiceRoom, observed: Observed, clocks: Clocks
+    j: Judged,
+    room: Room,
+    disruptions: DisruptionRoom,
+    services: ServiceRoom,
+    observed: Observed,
+    clocks: Clocks,
+    ignored: frozenset[str],
 ) -> str:
     """Empty: it may be started."""
     ready = j.facts.is_ready
@@ -99,7 +106,8 @@ def _why_not(
         return f"waiting for another endpoint of Service {service} than pod/{j.facts.pod.name} (or --allow-outage)"
     agrees_since = observed.evidence.get(j.uid, NOTHING_SEEN).agrees_since
     if agrees_since is None:
-        return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to say the same"
+        slices = dissenting(j.facts, ignored)
+        return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to say the same" + (f": {slices}" if slices else "")
     if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
         clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
         return "looking at the pods for 2 seconds before the first is touched"

@@ -11,7 +11,7 @@ from inplace.engine import outages
 from inplace.engine import target as workload
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Caution
-from inplace.model.network import Service
+from inplace.model.network import KUBERNETES_MANAGERS, Service
 from inplace.model.run import Run
 
 BALANCER_GATES = (
@@ -41,6 +41,7 @@ def unsteered(observed: Observed, run: Run) -> Iterator[Caution]:
         for service in services:
             yield from _of_service(service, run)
         yield from _of_nodes(observed, run)
+        yield from _mute_slices(observed)
 
 
 def _by_address(observed: Observed, services: list[Service]) -> Iterator[Caution]:
@@ -107,3 +108,17 @@ def _of_nodes(observed: Observed, run: Run) -> Iterator[Caution]:
             f"the pods of {run.target} have host ports ({', '.join(map(str, ports))}): whoever sends to those of a node is not"
             " told of a drain",
         )
+
+
+def _mute_slices(observed: Observed) -> Iterator[Caution]:
+    ready = {facts.uid: facts.pod.name for facts in observed.pods if facts.is_ready}
+    for endpoint_slice in observed.slices:
+        manager = endpoint_slice.manager
+        for endpoint in endpoint_slice.endpoints or () if manager not in KUBERNETES_MANAGERS else ():
+            ref = endpoint.target_ref
+            if not endpoint.is_ready and ref is not None and ref.uid in ready:
+                yield Caution(
+                    "SliceNotReady",
+                    f"EndpointSlice {endpoint_slice.metadata.name} ({manager or 'managed by nobody'}) says that"
+                    f" pod/{ready[ref.uid]} is not ready, and the pod that it is: that slice is not waited for",
+                )

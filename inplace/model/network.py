@@ -9,6 +9,8 @@ import msgspec
 from inplace.model.meta import ObjectMeta, Wire
 
 SERVICE_NAME = "kubernetes.io/service-name"
+SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+KUBERNETES_MANAGERS = frozenset({"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"})
 
 
 class EndpointConditions(Wire, frozen=True):
@@ -42,6 +44,10 @@ class EndpointSlice(Wire, frozen=True):
     @property
     def service(self) -> str:
         return self.metadata.label(SERVICE_NAME) or ""
+
+    @property
+    def manager(self) -> str:
+        return self.metadata.label(SLICE_MANAGED_BY) or ""
 
 
 class ServiceSpec(Wire, frozen=True):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from inplace.engine.drain import entries_by_pod, ignored_services, index_of
-from inplace.engine.evidence import confirm, witness
+from inplace.engine.evidence import confirm, heard, witness
 from inplace.engine.observed import (
     DaemonSetTarget,
     DeploymentTarget,
@@ -166,8 +166,8 @@ class Observer:
     def _judge(self, pod: Pod, at: float) -> None:
         entries = entries_by_pod(pod, self._by_uid, self._by_ip)
         facts = facts_of(pod, entries)
-        self._facts[pod.uid] = facts
-        self._evidence[pod.uid] = witness(self._evidence.get(pod.uid), facts, self._ignored, at)
+        seen = self._evidence[pod.uid] = witness(self._evidence.get(pod.uid), facts, self._ignored, at)
+        self._facts[pod.uid] = heard(facts, seen.mute)
 
     def _look_at_services(self, at: float) -> None:
         """A Service that is no longer waited for, or is again, changes what every pod's slices mean."""

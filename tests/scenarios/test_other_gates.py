@@ -87,3 +87,19 @@ def test_a_pod_that_was_closed_by_hand_is_named_with_the_way_out(scene: Scene) -
     assert ended.code == 0, ended
     assert condition(scene.get("pod/db-0"), GATE) == "False", "it stays as it was"
     assert len(scene.on_image("app:2")) == 3
+
+
+def test_a_foreign_slice_that_never_says_ready_holds_nobody_up_and_is_named(scene: Scene) -> None:
+    scene.web(2)
+    pod = scene.pods()[0]
+    name = pod["metadata"]["name"]
+    ref = {"kind": "Pod", "name": name, "namespace": scene.ns, "uid": pod["metadata"]["uid"]}
+    labels = {"kubernetes.io/service-name": "web", "endpointslice.kubernetes.io/managed-by": "mesh.example"}
+    endpoint = {"addresses": [pod["status"]["podIP"]], "conditions": {"ready": False}, "targetRef": ref}
+    foreign: Object = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4"}
+    foreign |= {"metadata": {"name": "foreign", "labels": labels}, "ports": [{"port": 8080}], "endpoints": [endpoint]}
+    scene.create(foreign)
+    ended = scene.upgrade("--max-unavailable", "1", app="app:2")
+    assert f"EndpointSlice foreign (mesh.example) says that pod/{name} is not ready" in ended.said
+    scene.check_same_pods()
+    scene.check_runs(2, app="app:2")

@@ -60,7 +60,9 @@ def test_an_old_pod_of_the_same_name_is_another_pod() -> None:
 def test_a_node_address_stands_for_no_pod() -> None:
     on_host = pod(ready=False, ip="10.0.0.1", host_network=True)
     assert facts(on_host, slice_of(endpoint("", True, ip="10.0.0.1"))).entries == ()
-    assert facts(on_host, slice_of(endpoint(on_host.uid, True, ip="10.0.0.1"))).entries == (Entry("web", True, 1),)
+    assert facts(on_host, slice_of(endpoint(on_host.uid, True, ip="10.0.0.1"))).entries == (
+        Entry("web", True, 1, slice="web-x", manager="endpointslice-controller.k8s.io"),
+    )
 
 
 @pytest.mark.parametrize("on_host", [False, True])

@@ -257,10 +257,9 @@ class TestReturning:
         opened = pod(images=NEW, ready=False)
         assert (judged(opened).stage, judged(opened).reason) == ("Returning", "waiting to be Ready")
         ready = in_service(pod(images=NEW), ready=False)
-        assert (judged(ready).stage, judged(ready).reason) == (
-            "Returning",
-            "waiting for its EndpointSlices to list it as ready",
-        )
+        slices = "EndpointSlice web-x (endpointslice-controller.k8s.io) of Service web"
+        told = f"waiting for its EndpointSlices to list it as ready: {slices}"
+        assert (judged(ready).stage, judged(ready).reason) == ("Returning", told)
 
     def test_a_new_pod_of_the_new_template(self) -> None:
         found = judged(pod(images=NEW, ready=False, gate=None))

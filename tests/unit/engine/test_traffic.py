@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from inplace.engine.observed import Observed
 from inplace.engine.traffic import unsteered
 from inplace.model.network import Service
 from inplace.model.run import Options
-from tests.builders import GATE, deployment, facts, observed, of_deployment, pod, replica_set, run, service, template
+from tests.builders import (
+    GATE,
+    deployment,
+    endpoint,
+    facts,
+    observed,
+    of_deployment,
+    pod,
+    replica_set,
+    run,
+    service,
+    slice_of,
+    template,
+)
 
 NLB = "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type"
 ELB_GATE = "target-health.elbv2.k8s.aws/k8s-shop-web-1"
@@ -77,6 +91,16 @@ def test_ports_of_the_node() -> None:
     said = told(view(containers=containers))
     assert list(said) == ["HostPort"]
     assert "(8080)" in said["HostPort"]
+
+
+def test_a_slice_of_others_that_contradicts_a_pod() -> None:
+    seen = view(service("web"))
+    says = slice_of(endpoint("uid-web-a", False), service="web", manager="mesh.example")
+    assert told(msgspec.structs.replace(seen, slices=(says,))) == {
+        "SliceNotReady": "EndpointSlice web-x (mesh.example) says that pod/web-a is not ready, and the pod that it is: that"
+        " slice is not waited for"
+    }
+    assert told(msgspec.structs.replace(seen, slices=(slice_of(endpoint("uid-web-a", False)),))) == {}
 
 
 def test_services_of_others_and_pods_that_are_not_drained_are_not_our_business() -> None:
