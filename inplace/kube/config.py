@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import yaml
@@ -68,11 +68,20 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     host: str
 
 
+class _Impersonated(msgspec.Struct, frozen=True):
+    """Whom requests are sent as. `extra`: what an authorizer may look at besides, such as scopes that narrow the rights."""
+
+    user: str = ""
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, str], ...] = ()
+    """Key and value; a key may come more than once."""
+
+
 class _Loaded(msgspec.Struct, frozen=True):
     configuration: Configuration
     namespace: str
-    as_user: str = ""
-    as_groups: tuple[str, ...] = ()
+    impersonated: _Impersonated = _Impersonated()
 
 
 def connect(
@@ -80,7 +89,7 @@ def connect(
 ) -> Connection:
     """Sends nothing yet. Raises `ConfigError`."""
     loaded = _load(options, environ)
-    headers = _headers(options.as_user or loaded.as_user, options.as_groups or loaded.as_groups)
+    headers = _headers(_flagged(loaded.impersonated, options))
     first = [loaded.configuration]
 
     def load() -> Configuration:
@@ -90,16 +99,33 @@ def connect(
     return Connection(transport=transport, namespace=options.namespace or loaded.namespace, host=transport.host)
 
 
-def _headers(as_user: str, as_groups: tuple[str, ...]) -> list[tuple[str, str]]:
-    if as_groups and not as_user:
+def _flagged(loaded: _Impersonated, options: ConnectOptions) -> _Impersonated:
+    """The flags go field by field before the kubeconfig, as in kubectl: whoever says `--as` keeps the rest of the file's."""
+    user, groups = options.as_user or loaded.user, options.as_groups or loaded.groups
+    return msgspec.structs.replace(loaded, user=user, groups=groups)
+
+
+def _headers(who: _Impersonated) -> list[tuple[str, str]]:
+    if not who.user and who.groups:
         raise ConfigError("--as-group needs --as: a group is impersonated together with a user")
+    if not who.user and (who.uid or who.extra):
+        raise ConfigError("as-uid and as-user-extra of a kubeconfig need `as`: they are impersonated together with a user")
     headers = [("User-Agent", f"inplace/{__version__}")]
-    if as_user:
-        headers.append(("Impersonate-User", as_user))
-    headers += [("Impersonate-Group", group) for group in as_groups]
+    headers += [(name, value) for name, value in (("Impersonate-User", who.user), ("Impersonate-Uid", who.uid)) if value]
+    headers += [("Impersonate-Group", group) for group in who.groups]
+    headers += [(f"Impersonate-Extra-{quote(key, safe=_TOKEN)}", value) for key, value in who.extra]
     if any(not text.isprintable() for _, text in headers):
-        raise ConfigError("--as and --as-group take names without control characters")
+        raise ConfigError("who is impersonated (--as, --as-group, the kubeconfig's as-...) has no control characters")
     return headers
+
+
+_TOKEN = "!#$&'*+^`|"
+"""What a header's name may hold besides letters, digits and `_.-~`; the rest is percent-encoded, as client-go does it."""
+
+
+def _impersonated(user: Mapping[str, Any]) -> _Impersonated:
+    extra = ((key, value) for key, values in (user.get("as-user-extra") or {}).items() for value in values or ())
+    return _Impersonated(user.get("as") or "", user.get("as-uid") or "", tuple(user.get("as-groups") or ()), tuple(extra))
 
 
 def _load(options: ConnectOptions, environ: Mapping[str, str]) -> _Loaded:
@@ -173,7 +199,8 @@ def _from_files(paths: list[Path], options: ConnectOptions) -> _Loaded:
         loader.load_and_set(configuration)
     if complaints:
         raise ConfigError(f"{label}: no credentials for user {context.get('user')!r}: {complaints[-1]}")
-    return _Loaded(configuration, context.get("namespace") or "default", user.get("as", ""), tuple(user.get("as-groups") or ()))
+    with _one_line(label):
+        return _Loaded(configuration, context.get("namespace") or "default", _impersonated(user))
 
 
 def _context(merged: dict[str, Any], files: dict[str, Any], options: ConnectOptions, label: str) -> dict[str, Any]:

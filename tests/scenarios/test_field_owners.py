@@ -31,6 +31,7 @@ def made(scene: Scene, target: str, how: str) -> Object:
     if how == "kubectl set":
         image = {"containers": [{"name": "app", "image": scene.image("app:4")}]}
         scene.patch(target, {"spec": {"template": {"spec": image}}}, fieldManager="kubectl-set")
+        scene.until(lambda: len(scene.on_image("app:4")) == len(scene.all("pod")) == 2, "rolled out")
     scene.deploy(service("web"), count=2)
     return manifest
 

@@ -163,3 +163,13 @@ def test_a_token_flag_does_without_the_plugin(tmp_path: Path) -> None:
 
 def test_options_do_not_show_the_token() -> None:
     assert TOKEN not in repr(ConnectOptions(token=TOKEN)) + str(ConnectOptions(token=TOKEN))
+
+
+@pytest.mark.parametrize("lost", [{"as-uid": "u-1"}, {"as-user-extra": {"scopes": ["view"]}}])
+def test_what_belongs_to_no_impersonated_user_is_refused(tmp_path: Path, lost: dict[str, Any]) -> None:
+    file = kubeconfig(tmp_path / "config", user=lost)
+    assert "are impersonated together with a user" in failure(file)
+
+
+def test_an_extra_that_is_no_map_of_lists_is_told(tmp_path: Path) -> None:
+    assert "not a kubeconfig" in failure(kubeconfig(tmp_path / "config", user={"as": "jane", "as-user-extra": ["x"]}))

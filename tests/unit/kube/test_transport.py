@@ -107,6 +107,30 @@ def test_a_request_arrives_as_it_was_meant(server: Server, transport: KubeTransp
     assert seen.headers.get_all("Impersonate-Group") == ["a", "b"]
 
 
+def test_all_of_an_impersonated_user_is_sent(server: Server, tmp_path: Path) -> None:
+    """A scope that narrows the rights must not be lost on the way."""
+    extra = {"scopes": ["view", "logs"], "example.com/Team": ["x"]}
+    user = {"as": "jane", "as-uid": "u-1", "as-groups": ["a", "b"], "as-user-extra": extra}
+    file = tmp_path / "config"
+    config = {
+        "current-context": "one",
+        "clusters": [{"name": "one", "cluster": {"server": server.url}}],
+        "users": [{"name": "me", "user": user}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "me"}}],
+    }
+    file.write_text(json.dumps(config))
+    of_file = ConnectOptions(kubeconfig=str(file))
+    flagged = ConnectOptions(kubeconfig=str(file), as_user="joe", as_groups=("c",))
+    for options, who, groups in ((of_file, "jane", ["a", "b"]), (flagged, "joe", ["c"])):
+        connection = connect(options, environ={})
+        connection.transport.call(Request(method="GET", path="/version"), 10)
+        sent = server.seen[-1].headers
+        assert (sent.get_all("Impersonate-User"), sent.get_all("Impersonate-Uid")) == ([who], ["u-1"])
+        assert sent.get_all("Impersonate-Group") == groups
+        assert sent.get_all("Impersonate-Extra-scopes") == ["view", "logs"]
+        assert sent.get_all("Impersonate-Extra-example.com%2FTeam") == ["x"]
+
+
 @pytest.mark.parametrize("status", [302, 404, 500, 503])
 def test_every_status_is_an_answer_and_nothing_is_repeated(server: Server, transport: KubeTransport, status: int) -> None:
     server.behave = lambda handler: handler.answer(status)
