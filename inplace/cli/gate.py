@@ -96,7 +96,11 @@ def log_lines(log_format: str, level: str = "info") -> None:
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=False, sort_keys=False, pad_event_to=14),
         ],
-        "json": [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()],
+        "json": [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
     }
     structlog.configure(
         processors=[structlog.processors.add_log_level, *processors[log_format]],

@@ -22,7 +22,7 @@ from inplace.engine.stages import Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import PAUSED_BY_STEPS, Barrier, describe, position
 from inplace.engine.view import View, is_ours
-from inplace.engine.vouching import believed_commit, unfinished
+from inplace.engine.vouching import believed_commit, unfinished, unvouched
 from inplace.model.record import Record
 from inplace.model.run import Run, Stop
 
@@ -64,8 +64,14 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         kept=workload.kept(observed, run),
         without_gate=options.without_gate,
         unreadable=observed.unreadable[0] if observed.unreadable else "",
-        brings_images=not spec.only_frees,
+        brings_images=not _only_frees(observed, spec, run),
     )
+
+
+def _only_frees(observed: Observed, spec: Spec, run: Run) -> bool:
+    """Somebody who asked for it goes back from a commit that was refused, to what the templates, for one, say again."""
+    is_way_back = run.rolling_back and run.commit is None and spec.stop is None and not unvouched(run.images, observed)
+    return spec.only_frees and not is_way_back
 
 
 def _go_on(view: View) -> Plan | Run:
@@ -86,7 +92,7 @@ def _go_on(view: View) -> Plan | Run:
         return finish_if_quiet(view, Finished(view.stop.outcome, _told(view.stop, view), view.stop.by_others))
     if observed.unreadable:
         return _wait_for_sight(view, observed.unreadable[0])
-    if view.spec.only_frees:
+    if _only_frees(observed, view.spec, run):
         return _finish_commit_alone(view)
     unprepared = sequences.prepare(view)
     if unprepared is not None:

@@ -193,7 +193,9 @@ class Controller:
         except Exception as bug:
             # One rollout's bug must not stop the others: it is begun afresh, later and later.
             failed = bug
-            self._log.exception("a bug: looking at this rollout afresh", rollout="/".join(key))
+            why = f"{type(bug).__name__}: {bug}"
+            self._log.exception("a bug: looking at this rollout afresh", rollout="/".join(key), why=why)
+            self._tell_trouble(key, bug)
             self._forget(key)
             self.queue.add_rate_limited(key, BUG_SECONDS)
         finally:
@@ -345,7 +347,7 @@ class Controller:
         self._watched.changed(rollout, before, after)
         return None
 
-    def _tell_trouble(self, key: Key, error: ApiError) -> None:
+    def _tell_trouble(self, key: Key, error: Exception) -> None:
         """A rollout that cannot even begin says why; one that goes on says it itself."""
         rollout = self.shared(key[0]).rollouts.named(*key)
         if rollout is not None and rollout.status.phase in (None, "Pending", "Waiting"):
