@@ -25,7 +25,10 @@ PLACES = {
         "/apis/inplace.dev/v1alpha1/namespaces/{ns}/inplacerollouts",
         {"metadata": {"name": "deep"}, "spec": {"target": {"kind": "Deployment", "name": "none"}}},
     ),
-    "ControllerRevision": ("/apis/apps/v1/namespaces/{ns}/controllerrevisions", {"metadata": {"name": "deep"}, "revision": 1}),
+    "ControllerRevision": (
+        "/apis/apps/v1/namespaces/{ns}/controllerrevisions",
+        {"metadata": {"name": "deep"}, "revision": 1, "data": {"spec": "HERE"}},
+    ),
 }
 VERSIONS = {"Lease": "coordination.k8s.io/v1", "InPlaceRollout": "inplace.dev/v1alpha1", "ControllerRevision": "apps/v1"}
 
@@ -96,3 +99,45 @@ def test_an_annotation_that_nests_deep_is_named_and_the_others_go_on(scene: Scen
         asked = scene.inplace("upgrade", "pod/bad", f"app={scene.image('app:2')}", "--settle", "1s")
         assert asked.code == (5 if is_left else 0), asked
     scene.upgrade("--max-unavailable", "1", app="app:2")
+
+
+WISHES = {
+    "selector-of-brackets": {"kind": "Pods", "selector": "((("},
+    "selector-of-commas": {"kind": "Pods", "selector": "a=b,,c"},
+    "selector-of-keys": {"kind": "Pods", "selector": "@@=1"},
+}
+
+
+@pytest.mark.parametrize("name", WISHES)
+def test_a_selector_that_is_none_is_refused_and_can_be_deleted(scene: Scene, name: str) -> None:
+    rollouts = Rollouts(scene)
+    rollouts.control()
+    images = [{"container": "app", "image": "app:2"}]
+    body = {"apiVersion": "inplace.dev/v1alpha1", "kind": "InPlaceRollout", "metadata": {"name": name}}
+    scene.create({**body, "spec": {"target": WISHES[name], "images": images}})
+    assert "is no label selector" in rollouts.until(name, "Refused")["message"]
+    scene.delete(f"ipr/{name}")
+    scene.until(lambda: scene.find(f"ipr/{name}") is None, "it is gone")
+
+
+@pytest.mark.parametrize("target", [{"kind": "Deployment", "name": "a/../b"}, {"kind": "Pods", "podNames": ["a/b"]}])
+def test_a_name_that_leads_elsewhere_is_not_stored(scene: Scene, target: Object) -> None:
+    Rollouts(scene)
+    spec = {"target": target, "images": [{"container": "app", "image": "app:2"}]}
+    body = {"apiVersion": "inplace.dev/v1alpha1", "kind": "InPlaceRollout", "metadata": {"name": "x"}, "spec": spec}
+    path = f"/apis/inplace.dev/v1alpha1/namespaces/{scene.ns}/inplacerollouts"
+    code, answer = scene.stage.request("POST", path, body)
+    assert (code, "should match" in answer["message"]) == (422, True), answer
+
+
+def test_a_name_of_140_kb_is_kept_short(scene: Scene) -> None:
+    """Beside what a Lease must hold, which bears 256 KiB of annotations."""
+    rollouts = Rollouts(scene)
+    scene.web(2)
+    rollouts.control()
+    spec = {"target": {"kind": "Deployment", "name": "web"}, "images": [{"container": "app", "image": scene.image("app:2")}]}
+    meta = {"name": "up", "annotations": {"inplace.dev/by": "b" * 140_000}}
+    scene.create({"apiVersion": "inplace.dev/v1alpha1", "kind": "InPlaceRollout", "metadata": meta, "spec": spec})
+    rollouts.until("up", "Succeeded")
+    annotations = scene.get(f"lease/{LEASE}")["metadata"]["annotations"]
+    assert sum(len(text) for text in annotations.values()) < 10_000
