@@ -1,15 +1,18 @@
 # The image that deploy/ names `inplace`. Needs a writable root neither at the start nor later.
 #   docker build -t inplace:0.1.0 .
+# For a build that can be repeated name the base by its digest: --build-arg PYTHON=python:3.13-slim@sha256:...
 ARG PYTHON=python:3.13-slim
 
 FROM ${PYTHON} AS build
 WORKDIR /src
 COPY . .
-# The wheel, with its dependencies at the versions that are locked and tested.
-RUN sed -n 's/^\([a-z][^ ]*==[^ ]*\).*/\1/p' requirements.lock > /tmp/constraints.txt \
- && python -m venv /opt/inplace \
+# What is locked and tested is fetched once, each file against its hash; from there on nothing comes from the network, neither the
+# build backend nor a dependency.
+RUN python -m pip download --quiet --no-cache-dir --only-binary :all: --require-hashes -r requirements.lock --dest /tmp/locked \
+ && export PIP_NO_INDEX=1 PIP_FIND_LINKS=/tmp/locked \
  && python -m pip wheel --quiet --no-deps --wheel-dir /tmp/wheel . \
- && /opt/inplace/bin/pip install --quiet --no-cache-dir --constraint /tmp/constraints.txt /tmp/wheel/*.whl \
+ && python -m venv /opt/inplace \
+ && /opt/inplace/bin/pip install --quiet --no-cache-dir /tmp/wheel/*.whl \
  && /opt/inplace/bin/pip uninstall --quiet --yes pip \
  && { python -m compileall -q --invalidation-mode unchecked-hash /opt/inplace || test $? -eq 1; }
 
