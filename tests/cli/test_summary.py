@@ -82,6 +82,17 @@ def test_a_run_that_went_back_does_not_offer_to_go_back() -> None:
     assert not any(line.startswith("go back") for line in lines)
 
 
+def test_what_a_run_has_done_without_is_a_warning_and_no_failure() -> None:
+    lines = told(summary(message="the images before are not in its history: the API server refuses: exceeded quota"))
+    assert lines[1] == "  warning: the images before are not in its history: the API server refuses: exceeded quota"
+
+
+def test_a_deployment_that_is_left_paused_is_said_beside_the_failures_of_pods() -> None:
+    left = "deploy/web is left paused, so that nothing can be rolled out"
+    shown = summary(outcome="Failed", message=left, failures=(FAILURE,), is_left_paused=True)
+    assert summary_lines(shown)[0].endswith(f": {left}")
+
+
 def test_many_failures_are_cut_short() -> None:
     failures = tuple(Failure(pod=f"web-{i}", uid=str(i), reason="Bad", message="bad") for i in range(12))
     lines = summary_lines(summary(outcome="Failed", failures=failures))

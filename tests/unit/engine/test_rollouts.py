@@ -248,6 +248,8 @@ class TestStatus:
         r = run(STEPS, failures=failures, from_images={f"c{i}": "i" * 1024 for i in range(50)})
         s = status(Driving(r, plan(r, *pods("Closing", 10_000, "r" * 999), waiting="w" * 999)))
         assert (len(s.in_flight), len(s.failures), s.failed, s.draining) == (20, 20, 500, 10_000)
+        ended = status_of(rollout(), Ended(run(STEPS, outcome="Failed", failures=failures[:20], more_failed=480)), s, "now")
+        assert (len(ended.failures), ended.failed) == (20, 500)
         assert max(len(s.message), *(len(p.reason) for p in s.in_flight), *(len(f.message) for f in s.failures)) == 256
         assert len(msgspec.json.encode(s)) < 40_000
 
