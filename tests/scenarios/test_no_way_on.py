@@ -160,6 +160,14 @@ def test_who_goes_back_from_a_commit_that_is_refused_is_back(scene: Scene, verb:
     check_back(story)
 
 
+def test_another_image_goes_on_from_there(scene: Scene) -> None:
+    story = Story(scene, DEPLOYMENT)
+    stuck(scene)
+    story.upgrade("app:3")
+    story.check("app:3")
+    assert story.revisions() == {1: "app:1", 2: "app:3"}
+
+
 def test_repair_gives_paused_back_and_does_not_say_that_it_has_finished(scene: Scene) -> None:
     story = Story(scene, DEPLOYMENT)
     lift = stuck(scene)
