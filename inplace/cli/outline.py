@@ -148,7 +148,7 @@ def _pods(observed: Observed, run: Run, desired: int, now: float) -> tuple[PodOu
     rest = [j for j in judged if j.stage in ("Updated", "Gone", "Kept")]
     begun = [j for j in judged if j.stage not in ("Updated", "Gone", "Kept", "Pending")]
     pending = order_of((j for j in judged if j.stage == "Pending"), observed)
-    room = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
+    room = DisruptionRoom(observed, desired, rules.ignored)
     shown = []
     for position, j in enumerate((*begun, *pending), start=1 + sum(j.stage == "Updated" for j in rest)):
         does = "upgrade" if j.stage == "Pending" else "go on"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from inplace.model.names import PodRef, WorkloadKind
+from inplace.model.policy import PodDisruptionBudget
 from inplace.model.record import Record
 from inplace.model.run import FieldOwner
 
@@ -43,6 +44,8 @@ class CloseGate(PodAction, frozen=True):
     gate: str
     record: Record
     judged_version: bool = False
+    budgets: tuple[str, ...] = ()
+    """Shared PodDisruptionBudgets: only sent while our claims of them hold."""
 
 
 class PatchImages(PodAction, frozen=True):
@@ -54,6 +57,8 @@ class PatchImages(PodAction, frozen=True):
     """The init containers of the pod: sidecars are among them."""
     revision: str = ""
     """The new value of `controller-revision-hash`, for pods of a StatefulSet or DaemonSet."""
+    budgets: tuple[str, ...] = ()
+    """As those of a close, where it takes a pod out that has no gate."""
 
     @property
     def intent(self) -> str:
@@ -65,6 +70,10 @@ class PatchInitImages(PodAction, frozen=True):
 
     images: dict[str, str]
     revision: str = ""
+
+
+TAKES_OUT = CloseGate | PatchImages
+"""What may take a pod out of service that is not marked so yet."""
 
 
 class OpenGate(PodAction, frozen=True):
@@ -162,6 +171,44 @@ class ListPods(Action, frozen=True):
     @property
     def key(self) -> str:
         return "list/pods"
+
+
+class ClaimBudget(Action, frozen=True):
+    """The exclusive right to close pods under a PodDisruptionBudget that other workloads share; then a quorum read of its pods
+    says how many. Refused where another run has it, or where it allows none."""
+
+    budget: PodDisruptionBudget
+    held: tuple[str, ...] = ()
+    """Those before it in the order of names, which the same pod needs, too."""
+
+    @property
+    def key(self) -> str:
+        return claim_key(self.budget.metadata.name)
+
+
+class ReleaseBudget(Action, frozen=True):
+    """Lets the next run claim it."""
+
+    name: str
+
+    @property
+    def key(self) -> str:
+        return claim_key(self.name)
+
+
+def claim_key(budget: str) -> str:
+    return f"budget/{budget}"
+
+
+def budgets_of(action: Action) -> tuple[str, ...]:
+    """The claims that an action rests on."""
+    match action:
+        case CloseGate(budgets=budgets) | PatchImages(budgets=budgets):
+            return budgets
+        case ClaimBudget(held=held):
+            return held
+        case _:
+            return ()
 
 
 def _told(value: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """How many more pods may be taken out of service now: maxUnavailable, PodDisruptionBudgets and the order of work.
 
-A pod that is already not Ready costs neither budget; those go first. Closes that are not yet visible count at once.
+A pod that is already not Ready costs neither budget; those go first. Closes that are not yet visible count at once. What is
+visible here says nothing of closes that another run has just sent: so a PodDisruptionBudget over pods of several targets is
+claimed first, by one run at a time, and its pods are counted in a read that was sent after that.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from inplace.engine.actions import ClaimBudget
 from inplace.engine.drain import is_back
 from inplace.engine.observed import Observed, PodFacts, StatefulSetTarget
 from inplace.engine.stages import IN_FLIGHT, Judged
 from inplace.engine.target import index_of
+from inplace.model.pods import Pod
 from inplace.model.policy import PodDisruptionBudget
-from inplace.model.record import Record
+from inplace.model.record import Record, record_of
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -49,22 +53,37 @@ def room_of(
 class DisruptionRoom:
     """What the PodDisruptionBudgets still allow within one plan; `take` counts a pod against every budget that covers it.
 
-    Matched pods that are Ready in our caches, less our closes not visible there, less `desiredHealthy`. In-place restarts
-    bypass the Eviction API, so we hold the budget ourselves.
+    Matched pods that are Ready in our caches, less our closes not visible there, less `desiredHealthy`; and, of a shared one,
+    no more than our claim of it says. In-place restarts bypass the Eviction API, so we hold the budget ourselves.
     """
 
-    def __init__(
-        self, budgets: Iterable[PodDisruptionBudget], pods: Iterable[PodFacts], closing: frozenset[str], ignored: frozenset[str]
-    ) -> None:
-        self._budgets = tuple(budgets)
-        known = tuple(pods) if self._budgets else ()
-        self._room = {budget.metadata.name: _disruptions_left(budget, known, closing, ignored) for budget in self._budgets}
+    def __init__(self, observed: Observed, desired: int, ignored: frozenset[str]) -> None:
+        self._budgets = tuple(sorted(observed.budgets, key=lambda budget: budget.metadata.name))
+        self._claims = observed.claims
+        known = observed.pods if self._budgets else ()
+        self._shared = frozenset(b.metadata.name for b in self._budgets if is_shared(b, known, desired))
+        self._room = {}
+        for budget in self._budgets:
+            left = _disruptions_left(budget, known, observed.closing, ignored)
+            self._room[budget.metadata.name] = min(left, self._claims.get(budget.metadata.name, left))
 
     def blocker(self, facts: PodFacts) -> str | None:
         """The budget that does not allow closing this pod now."""
         for budget in self._budgets:
             if self._room[budget.metadata.name] <= 0 and budget.covers(facts.pod.metadata.labels):
                 return budget.metadata.name
+        return None
+
+    def shared(self, facts: PodFacts) -> tuple[PodDisruptionBudget, ...]:
+        """Those that are to be claimed before the pod is closed, in the order in which everybody claims them."""
+        return tuple(b for b in self._budgets if b.metadata.name in self._shared and b.covers(facts.pod.metadata.labels))
+
+    def claim_for(self, facts: PodFacts) -> ClaimBudget | None:
+        """The first claim that is missing."""
+        needed = self.shared(facts)
+        for number, budget in enumerate(needed):
+            if budget.metadata.name not in self._claims:
+                return ClaimBudget(budget, tuple(b.metadata.name for b in needed[:number]))
         return None
 
     def take(self, facts: PodFacts) -> None:
@@ -79,11 +98,25 @@ def _disruptions_left(
     covered = [facts for facts in known if budget.covers(facts.pod.metadata.labels)]
     available = sum(is_available(facts, closing, ignored) for facts in covered)
     status = budget.status
+    if status.observed_generation < budget.metadata.generation and not budget.problem:
+        return 0  # not computed yet: the Eviction API allows none then, either
     if status.expected_pods <= len(covered):
         return available - status.desired_healthy
     # It covers pods that we do not watch: only its status knows those, and may still count ours in flight as healthy.
     ours = sum(facts.uid in closing or isinstance(facts.record, Record) for facts in covered)
     return status.current_healthy - ours - status.desired_healthy
+
+
+def is_shared(budget: PodDisruptionBudget, pods: Iterable[PodFacts], desired: int) -> bool:
+    """Whether it also covers pods that are not the target's. The surplus of a scale-down on its way may stand for them."""
+    living = sum(not f.pod.is_terminating and budget.covers(f.pod.metadata.labels) for f in pods)
+    return budget.status.expected_pods > min(living, desired)
+
+
+def room_under(budget: PodDisruptionBudget, pods: Iterable[Pod]) -> int:
+    """How many Ready pods may be closed, counted in a quorum read of all that it covers. A close shows as its record."""
+    available = sum(pod.is_ready and not pod.is_terminating and record_of(pod) is None for pod in pods)
+    return available - budget.status.desired_healthy
 
 
 def never_allows(budget: PodDisruptionBudget) -> bool:

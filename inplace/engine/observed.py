@@ -167,6 +167,9 @@ class Observed(msgspec.Struct, frozen=True):
     """Why these views may be old (a watch that has failed for a while): nothing new is started on them."""
     unreadable: tuple[str, ...] = ()
     """What is there and cannot be read, in words: pods, slices or anything else that a plan is judged on."""
+    claims: Mapping[str, int] = {}
+    """Shared PodDisruptionBudgets that are claimed by us, and how many pods may be closed under each claim. A claim serves one
+    plan: then it is 0."""
     fields_returned: frozenset[str] = frozenset()
     """Uids of objects whose image fields this process has given back."""
     denials: Mapping[str, Denial] = {}

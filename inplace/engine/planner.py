@@ -111,11 +111,12 @@ def _go_on(view: View) -> Plan | Run:
     if view.all_updated:
         return sequences.commit(view)
     starts = _starts(view, where.target)
-    if not view.in_flight and not starts.actions and not observed.busy and not observed.closing:
+    claiming = [starts.claim] if starts.claim is not None else []
+    if not view.in_flight and not starts.actions and not observed.closing and observed.busy <= {c.key for c in claiming}:
         ended = _stuck(view, starts.waiting)
         if ended is not None:
             return ended
-    return view.plan(starts.actions, starts.waiting, describe(run), starts.uids)
+    return view.plan((*starts.actions, *claiming), starts.waiting, describe(run), starts.uids)
 
 
 def _told(stop: Stop, view: View) -> str:

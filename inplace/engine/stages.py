@@ -252,7 +252,7 @@ def restarts(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in sorted(names) if not pod.spec.is_ordinary_init(name))
 
 
-def patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
+def patch(facts: PodFacts, record: Record, rules: Rules, budgets: tuple[str, ...] = ()) -> Action:
     """All containers that differ in one patch. Those of an earlier patch stay recorded: their restart is still to be proven."""
     pod, have = facts.pod, facts.images
     changed = changed_images(facts, rules)
@@ -269,7 +269,7 @@ def patch(facts: PodFacts, record: Record, rules: Rules) -> Action:
         from_images={**{name: have[name] for name in changed}, **record.from_images},
         before=before,
     )
-    return PatchImages(facts.ref, changed, written, pod.spec.init_names(), rules.revision or "")
+    return PatchImages(facts.ref, changed, written, pod.spec.init_names(), rules.revision or "", budgets)
 
 
 def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine import target as workload
-from inplace.engine.actions import Action, CloseGate, OpenGate, PatchInitImages
+from inplace.engine.actions import TAKES_OUT, Action, ClaimBudget, CloseGate, OpenGate, PatchInitImages
 from inplace.engine.blockers import is_cut_off, no_room
 from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
@@ -30,11 +30,13 @@ _NO_ROOM = "waiting for room"
 
 
 class Starts(msgspec.Struct, frozen=True):
-    """`waiting`: why nothing more is started, in words; empty if nothing is left to start."""
+    """`waiting`: why nothing more is started, in words; empty if nothing is left to start. `claim`: asked for
+    the next pod, which may not be started without it."""
 
     actions: tuple[Action, ...]
     uids: frozenset[str]
     waiting: str
+    claim: ClaimBudget | None = None
 
 
 def choose(
@@ -54,9 +56,10 @@ def choose(
     allowed = max(0, target - under_way - sum(j.uid in observed.closing for j in pending))
     limit = workload.max_unavailable(observed, run)
     room = room_of(judged, workload.desired(observed), limit, observed.closing, rules.ignored)
-    disruptions = DisruptionRoom(observed.budgets, observed.pods, observed.closing, rules.ignored)
+    disruptions = DisruptionRoom(observed, workload.desired(observed), rules.ignored)
     services = ServiceRoom(observed, run)
-    started: list[Judged] = []
+    started: dict[str, Action] = {}
+    claim: ClaimBudget | None = None
     waiting, silent = "", False
     if pending and allowed and room.unready <= 0:
         waiting = _NO_ROOM
@@ -71,20 +74,25 @@ def choose(
             silent = silent or is_cut_off(j.facts.pod)
             waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
             continue
-        started.append(j)
+        action = _begin(j.facts, run, rules, spec, disruptions)
+        missing = disruptions.claim_for(j.facts) if j.facts.is_ready and isinstance(action, TAKES_OUT) else None
+        if missing is not None:
+            claim = claim or missing
+            waiting = waiting or f"waiting for its turn at PodDisruptionBudget {missing.budget.metadata.name}"
+            continue
+        started[j.uid] = action
         if j.facts.is_ready:
             disruptions.take(j.facts)
             services.take(j.facts)
             room = Room(room.ready - 1, room.unready - 1)
         else:
             room = Room(room.ready, room.unready - 1)
-    closes = tuple(_begin(j.facts, run, rules, spec) for j in started)
-    uids = frozenset(j.uid for j in started)
+    closes, uids = tuple(started.values()), frozenset(started)
     if waiting == _NO_ROOM:
         # While pods of ours are in flight that is how it should be, and nothing to tell.
         ours = bool(closes) or bool(observed.closing) or any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
         waiting = "" if ours else no_room(judged, rules, limit, workload.desired(observed))
-    return Starts(closes + _missing_gates(pending, uids, rules), uids, waiting)
+    return Starts(closes + _missing_gates(pending, uids, rules), uids, waiting, claim)
 
 
 def _why_not(
@@ -116,8 +124,9 @@ def _why_not(
     return ""
 
 
-def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec) -> Action:
+def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec, disruptions: DisruptionRoom) -> Action:
     """The first act on a pod: closing its gate, where it has one and something is to restart."""
+    budgets = tuple(b.metadata.name for b in disruptions.shared(facts)) if facts.is_ready else ()
     record = Record(
         run=run.id,
         lease=rules.lease,
@@ -131,9 +140,9 @@ def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec) -> Action:
     if changed and not restarts(facts.pod, changed):
         return PatchInitImages(facts.ref, changed, rules.revision or "")
     if record.gate_before == "Absent":
-        return patch(facts, record, rules)
+        return patch(facts, record, rules, budgets)
     # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
-    return CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare or not facts.is_ready)
+    return CloseGate(facts.ref, rules.gate, record, rules.bare or not facts.is_ready, budgets)
 
 
 def gate_before(facts: PodFacts, gate: str) -> GateBefore:

@@ -8,7 +8,7 @@ import msgspec
 
 from inplace.engine import acts, templatefirst
 from inplace.engine import target as workload
-from inplace.engine.actions import Action, ListSlices
+from inplace.engine.actions import Action, ListSlices, ReleaseBudget, budgets_of
 from inplace.engine.budget import is_available
 from inplace.engine.clocks import PATIENCE_SECONDS, Clocks
 from inplace.engine.observed import Observed, PodsTarget
@@ -52,7 +52,8 @@ class View(msgspec.Struct):
     def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
         """Adds what the pods in flight need, and leaves out whatever is under way already."""
         todo: dict[str, Action] = {}
-        for action in (*self._pod_actions(), *actions, *self._following()):
+        actions = tuple(actions)
+        for action in (*self._pod_actions(), *actions, *self._following(), *self._releases(actions)):
             if action.key not in self.observed.busy:
                 todo.setdefault(action.key, action)
         closing = started | self.observed.closing
@@ -100,6 +101,15 @@ class View(msgspec.Struct):
                 return [action]
             case _:
                 return []
+
+    def _releases(self, actions: tuple[Action, ...]) -> list[Action]:
+        """Claims that nothing rests on any more, nor on its way: a close that was answered is seen by whoever claims next."""
+        observed = self.observed
+        needed = {name for action in actions for name in budgets_of(action)}
+        for budget in observed.budgets if observed.closing and observed.claims else ():
+            if any(f.uid in observed.closing and budget.covers(f.pod.metadata.labels) for f in observed.pods):
+                needed.add(budget.metadata.name)
+        return [ReleaseBudget(name) for name in observed.claims if name not in needed]
 
     def _list_slices(self) -> list[Action]:
         """At most one read a second: one that still shows a pod as ready is asked again."""

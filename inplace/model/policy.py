@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from inplace.model.meta import LabelSelector, ObjectMeta, Wire
 
 
@@ -32,6 +34,12 @@ class PodDisruptionBudget(Wire, frozen=True):
     def covers(self, labels: dict[str, str] | None) -> bool:
         """A nil selector matches nothing (policy/v1)."""
         return self.spec.selector is not None and self.spec.selector.matches(labels)
+
+    @property
+    def lease_name(self) -> str:
+        """`inplace-pdb-<name>`, of the Lease by which it is claimed. Too long a name ends in a hash of the whole."""
+        name = f"inplace-pdb-{self.metadata.name}"
+        return name if len(name) <= 253 else f"{name[:236]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
     @property
     def problem(self) -> str:

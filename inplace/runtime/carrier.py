@@ -28,6 +28,7 @@ from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.model.run import ENDS, Run, Stop, Verb, lease_name
 from inplace.runtime import found as finding
+from inplace.runtime.claims import Claims
 from inplace.runtime.driver import Abandoned, Driver, Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.ground import Ground, Outlook
@@ -274,7 +275,8 @@ class Carrier:
             self._drove(frame)
 
         writes = ground.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
-        workers = ground.workers(Executor(writes, run.target.namespace, outlook.part), lock)
+        executor = Executor(writes, run.target.namespace, outlook.part, Claims(ground.api, lock))
+        workers = ground.workers(executor, lock)
         clock = ground.api.clock
         seen, sight, inbox = outlook.observer, outlook.part, outlook.inbox
         driver = Driver(seen, sight, workers, lock, inbox, clock, run, saw, stop, is_patient=True, only_frees=only_frees)

@@ -13,14 +13,18 @@ from typing import Protocol
 import msgspec
 
 from inplace.engine.actions import (
+    TAKES_OUT,
     Action,
+    ClaimBudget,
     CloseGate,
     CreateTombstone,
     ListPods,
     ListSlices,
     PatchImages,
+    ReleaseBudget,
     ReturnFields,
     TargetAction,
+    budgets_of,
 )
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
@@ -30,6 +34,7 @@ from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, NotFound, ServerError, TooManyRequests
 from inplace.kube.seam import Clock
 from inplace.model.run import Run, Stop, Verb
+from inplace.runtime.claims import Claimed
 from inplace.runtime.inbox import (
     Crashed,
     Event,
@@ -45,8 +50,6 @@ from inplace.runtime.observer import Observer
 from inplace.runtime.rests import REFUSALS, Rests, is_stale
 from inplace.runtime.watches import Sight
 
-TAKES_OUT = CloseGate | PatchImages
-"""What may take a pod out of service that is not marked so yet."""
 BLIND_SECONDS = 10.0
 """How long a watch may be failing before its cache is called old."""
 PATIENCE_SECONDS = 300.0
@@ -124,6 +127,7 @@ class Driver:
         self._rests = Rests()
         self._unanswered: dict[str, float] = {}
         self._fields_returned: frozenset[str] = frozenset()
+        self._claims: dict[str, Claimed] = {}
         self._trouble = ""
         self._unstored = ""
         """Why something could not be stored in this pass. Nothing else may come that asks for the next."""
@@ -165,7 +169,8 @@ class Driver:
         closing = [*(key for key, action in self._busy.items() if isinstance(action, TAKES_OUT)), *self._doubtful(now)]
         busy = self._rests.keys(now).union(self._busy)
         observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
-        observed = msgspec.structs.replace(observed, denials=self._rests.denials)
+        claims = {name: claimed.room if claimed.until > now else 0 for name, claimed in self._claims.items()}
+        observed = msgspec.structs.replace(observed, denials=self._rests.denials, claims=claims)
         since = stamp(self._clock.utcnow())
         spec = Spec(self._lock.name, self._stop, since, self._dead_leases, self._only_frees)
         planned = plan(observed, spec, self.run, now)
@@ -181,6 +186,8 @@ class Driver:
         self._tell(observed, planned, now)
         for action in planned.actions if is_stored else ():
             self._busy[action.key] = action
+            if isinstance(action, TAKES_OUT):
+                self._claims |= {name: self._claims[name].used() for name in budgets_of(action)}
             self._workers.submit(action, self._inbox.put)
         return None, self._wait_seconds(planned, now)
 
@@ -240,6 +247,8 @@ class Driver:
     def _performed(self, event: Performed) -> None:
         key = event.action.key
         self._busy.pop(key, None)
+        if isinstance(event.action, ReleaseBudget):
+            self._claims.pop(event.action.name, None)  # refused or not: whatever holds of it ends by itself
         if event.error is not None:
             self._refused(event.action, event.error)
             return
@@ -252,6 +261,8 @@ class Driver:
                 self._observer.listed_pods(event.result, event.sent_at)
                 for at, other in self._inbox.take():
                     self._take_in(other, at)
+            case ClaimBudget(budget=budget):
+                self._claims[budget.metadata.name] = event.result
             case ReturnFields():
                 self._fields_returned |= {key}
 

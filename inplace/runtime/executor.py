@@ -13,6 +13,7 @@ from typing import Any
 
 from inplace.engine.actions import (
     Action,
+    ClaimBudget,
     CloseGate,
     CreateTombstone,
     DeleteTwin,
@@ -24,6 +25,7 @@ from inplace.engine.actions import (
     PatchInitImages,
     PatchTemplate,
     PauseTarget,
+    ReleaseBudget,
     ReturnFields,
     SetStrategy,
     TargetAction,
@@ -36,6 +38,7 @@ from inplace.kube.selection import Store
 from inplace.model.names import FIELD_MANAGER, RECORD, PodRef, WorkloadKind
 from inplace.model.record import encode_record
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
+from inplace.runtime.claims import Claims
 from inplace.runtime.conditions import conditions_body
 from inplace.runtime.lock import Fence
 from inplace.runtime.watches import Sight
@@ -46,19 +49,24 @@ Json = dict[str, Any]
 class Executor:
     """`perform` raises `ApiError`; it returns what a quorum read showed, else None. Thread-safe.
 
-    `dry_run`: every write is sent with dryRun=All, and no answer enters a cache.
+    `claims`: for a run that is driven. `dry_run`: every write is sent with dryRun=All, and no answer enters a cache.
     """
 
-    def __init__(self, api: Api, namespace: str, watches: Sight, *, dry_run: bool = False) -> None:
+    def __init__(
+        self, api: Api, namespace: str, watches: Sight, claims: Claims | None = None, *, dry_run: bool = False
+    ) -> None:
+        self._claims = claims
         self._api = api
         self._namespace = namespace
         self._watches = watches
         self._dry_run = dry_run
 
-    def behind(self, fence: Fence) -> Executor:
-        """The same, but nothing is written while the fence is not safe; it is asked right before each request goes out."""
-        api = self._api.replace(may_write=lambda: fence.is_safe)
-        return Executor(api, self._namespace, self._watches, dry_run=self._dry_run)
+    def behind(self, fence: Fence, budgets: tuple[str, ...] = ()) -> Executor:
+        """The same, but nothing is written while the fence is not safe, or a claim of these budgets does not hold: that is
+        asked right before each request goes out."""
+        claims = self._claims
+        api = self._api.replace(may_write=lambda: fence.is_safe and (claims is None or claims.hold(budgets)))
+        return Executor(api, self._namespace, self._watches, claims, dry_run=self._dry_run)
 
     def perform(self, action: Action) -> Any:
         match action:
@@ -89,6 +97,12 @@ class Executor:
                 self._create_tombstone(manifest)
             case ReturnFields():
                 self._return_fields(action)
+            case ClaimBudget(budget=budget):
+                assert self._claims is not None, "only a run that is driven claims"
+                return self._claims.claim(budget, self._api)
+            case ReleaseBudget(name=name):
+                assert self._claims is not None, "only a run that is driven claims"
+                self._claims.release(name)
             case ListSlices():
                 return self._api.list(ENDPOINT_SLICES, self._namespace)
             case ListPods():

@@ -64,6 +64,7 @@ class Lock:
         self._target = target
         self._owner = owner
         self.identity = identity
+        self.namespace = target.namespace
         self.name = lease_name(target)
         self._mutex = threading.RLock()
         """Whoever drives everything on one thread may renew while a save of its own waits to be tried again."""

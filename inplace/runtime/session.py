@@ -27,6 +27,7 @@ from inplace.model.policy import Lease
 from inplace.model.run import ENDS, Run, Stop, lease_name
 from inplace.runtime.assessing import Assessor, readable, told_images
 from inplace.runtime.assessing import NothingToDo as NothingToDo
+from inplace.runtime.claims import Claims
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Refused as Refused
@@ -289,7 +290,7 @@ class Session:
         if lock.lease is not None:
             self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us
         writes = self.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
-        executor = Executor(writes, self.target.namespace, self.watches)
+        executor = Executor(writes, self.target.namespace, self.watches, Claims(self.api, lock))
         workers = self._host.workers(executor, lock, self.api.clock)
         renewer = self._host.renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
         stop, clock = self._asked_to_stop, self.api.clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from inplace.engine.actions import Action
+from inplace.engine.actions import Action, budgets_of
 from inplace.kube.errors import ApiError
 from inplace.kube.seam import Clock
 from inplace.runtime.executor import Executor
@@ -17,7 +17,7 @@ def perform(executor: Executor, lock: Lock, clock: Clock, action: Action) -> Eve
     """Performs one action; the lock is looked at right before each write. Never raises: a bug comes back as `Crashed`."""
     sent_at = clock.monotonic()
     try:
-        result = executor.behind(lock).perform(action)
+        result = executor.behind(lock, budgets_of(action)).perform(action)
     except ApiError as error:
         return Performed(action, error, sent_at)
     except BaseException as bug:

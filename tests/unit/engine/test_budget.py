@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 
 from inplace.engine.budget import DisruptionRoom, Room, is_available, never_allows, order_of, room_of
@@ -113,7 +114,8 @@ class TestRoom:
 
 class TestDisruptionBudgets:
     def left(self, *pods: PodFacts, closing: frozenset[str] = NOBODY, **fields: int) -> int:
-        disruptions, n = DisruptionRoom([budget(**fields)], pods, closing, NOBODY), 0  # type: ignore[arg-type]
+        view = observed(*pods, budgets=(budget(**fields),), closing=closing)  # type: ignore[arg-type]
+        disruptions, n = DisruptionRoom(view, len(pods), NOBODY), 0
         while disruptions.blocker(pods[0]) is None and n < 50:
             disruptions.take(pods[0])
             n += 1
@@ -133,15 +135,24 @@ class TestDisruptionBudgets:
         assert self.left(up("a"), up("b"), desired_healthy=5, expected=6, healthy=5) == 0
 
     def test_a_pod_that_is_not_covered_is_not_blocked(self) -> None:
-        none = DisruptionRoom([budget(desired_healthy=9)], [up("a")], NOBODY, NOBODY)
+        none = DisruptionRoom(observed(up("a"), budgets=(budget(desired_healthy=9),)), 1, NOBODY)
         assert none.blocker(up("a")) == "pdb"
         assert none.blocker(up("x", labels={"app": "db"})) is None
 
     def test_one_pod_counts_against_every_budget_that_covers_it(self) -> None:
         pods = [up("a"), up("b"), up("c")]
-        both = DisruptionRoom([budget("wide", 0), budget("tight", 2)], pods, NOBODY, NOBODY)
+        both = DisruptionRoom(observed(*pods, budgets=(budget("wide", 0), budget("tight", 2))), 3, NOBODY)
         both.take(pods[0])
         assert both.blocker(pods[1]) == "tight"
+
+    def test_one_whose_status_is_not_computed_yet_allows_none(self) -> None:
+        def blocker(problem: str) -> str | None:
+            fresh = budget(desired_healthy=0, expected=0, problem=problem)
+            fresh = msgspec.structs.replace(fresh, metadata=msgspec.structs.replace(fresh.metadata, generation=1))
+            return DisruptionRoom(observed(up("a"), budgets=(fresh,)), 1, NOBODY).blocker(up("a"))
+
+        assert blocker("") == "pdb"
+        assert blocker("found no controller") is None, "one that never will be is told, and no limit"
 
     @pytest.mark.parametrize(("healthy", "expected", "never"), [(3, 3, True), (4, 3, True), (2, 3, False), (0, 0, False)])
     def test_a_budget_that_never_allows_one(self, healthy: int, expected: int, never: bool) -> None:
