@@ -78,7 +78,7 @@ class Controller:
         self._pool = ThreadPoolExecutor(actions, thread_name_prefix="action")
         self.make_workers: Callable[[Executor, Lock], StoppableWorkers] | None = None
         """A simulation's own."""
-        self.queue: WorkQueue[Key] = WorkQueue(api.clock)
+        self.queue: WorkQueue[Key] = WorkQueue(api.clock, lambda key: key[0])
         self._carriers: dict[Key, tuple[str, Carrier]] = {}
         """With the uid of the rollout that each is for."""
         self._statuses: dict[Key, tuple[float, RolloutStatus]] = {}

@@ -94,13 +94,19 @@ class Part:
         def here(obj: Object) -> bool:
             return obj.metadata.namespace == namespace
 
+        names = frozenset(target.pod_names)
+
         def labelled(obj: Object) -> bool:
             return here(obj) and (picked is None or picked.matches(obj.metadata.labels))
+
+        def own(obj: Object) -> bool:
+            """Facts and evidence are kept of these alone: a namespace may have many pods, and many rollouts."""
+            return labelled(obj) and (not names or obj.metadata.name in names)
 
         def called(name: str) -> Callable[[Object], bool]:
             return lambda obj: here(obj) and obj.metadata.name == name
 
-        self.pods: Store[Pod] = self._select(shared.pods, labelled, lambda old, new: tell(PodChanged(old, new)))
+        self.pods: Store[Pod] = self._select(shared.pods, own, lambda old, new: tell(PodChanged(old, new)))
         self.slices: Store[EndpointSlice] = self._select(shared.slices, here, lambda old, new: tell(SliceChanged(old, new)))
         self.services: Store[Service] = self._select(shared.services, here)
         self.budgets: Store[PodDisruptionBudget] = self._select(shared.budgets, here)

@@ -1,9 +1,10 @@
 """What is to be looked at again, and when: client-go's work queue.
 
 Always holds: an item waits at most once, however often it is added; it is never handed to two workers at a time; one that is
-added while it is worked on is handed out again afterwards, so no change is missed. Items that fail wait 5 ms, doubling up to
-30 s, until they are forgotten. Unlike client-go's, a queue that is shut down drops what waits: our items are level-based, and
-the next start looks at everything.
+added while it is worked on is handed out again afterwards, so no change is missed; where items belong to flows (namespaces),
+these take turns, so that one with many items holds up no other. Items that fail wait 5 ms, doubling up to 30 s, until they
+are forgotten. Unlike client-go's, a queue that is shut down drops what waits: our items are level-based, and the next start
+looks at everything.
 
 `take` and `due_in` never wait, so that a simulation can drive a queue on one thread and virtual time; `get` is for threads.
 """
@@ -39,10 +40,12 @@ class Watched(Protocol):
 class WorkQueue(Generic[K]):
     """Every item that `take` or `get` gave must be given back with `done`. Thread-safe."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, flow: Callable[[K], Hashable] = lambda _item: None) -> None:
         self._clock = clock
+        self._flow = flow
         self._changed = threading.Condition()
-        self._ready: deque[K] = deque()
+        self._ready: dict[Hashable, deque[K]] = {}
+        """By flow, the next one first."""
         self._dirty: set[K] = set()
         self._processing: set[K] = set()
         self._later: list[tuple[float, int, K]] = []
@@ -57,7 +60,7 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         """Items that could be taken now."""
         with self._changed:
-            return len(self._ready)
+            return sum(map(len, self._ready.values()))
 
     def add(self, item: K) -> None:
         with self._changed:
@@ -97,7 +100,7 @@ class WorkQueue(Generic[K]):
             self._ripen()
             if self._is_shut_down or not self._ready:
                 return None
-            item = self._ready.popleft()
+            item = self._pop()
             self._dirty.discard(item)
             self._processing.add(item)
             if self.watched is not None:
@@ -129,7 +132,7 @@ class WorkQueue(Generic[K]):
             if self.watched is not None:
                 self.watched.done(item)
             if item in self._dirty:
-                self._ready.append(item)
+                self._push(item)
                 self._changed.notify()
 
     def shut_down(self) -> None:
@@ -144,9 +147,21 @@ class WorkQueue(Generic[K]):
         if self.watched is not None:
             self.watched.added(item)
         if item not in self._processing:
-            self._ready.append(item)
+            self._push(item)
             self._changed.notify()
             self.told()
+
+    def _push(self, item: K) -> None:
+        self._ready.setdefault(self._flow(item), deque()).append(item)
+
+    def _pop(self) -> K:
+        """Its flow is the last now."""
+        flow = next(iter(self._ready))
+        items = self._ready.pop(flow)
+        item = items.popleft()
+        if items:
+            self._ready[flow] = items
+        return item
 
     def _ripen(self) -> None:
         """What is due is added. An entry that an earlier time has replaced is not in `_due` any more."""

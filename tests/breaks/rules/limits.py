@@ -47,4 +47,18 @@ BREAKS: tuple[Break, ...] = (
         "                pass",
         ("tests/unit/engine/test_claims.py",),
     ),
+    Break(
+        "first come, first served among namespaces",
+        "inplace/runtime/controller.py",
+        "WorkQueue(api.clock, lambda key: key[0])",
+        "WorkQueue(api.clock)",
+        ("tests/unit/runtime/test_tenants.py",),
+    ),
+    Break(
+        "keep facts of every pod of the namespace",
+        "inplace/runtime/shared.py",
+        "self._select(shared.pods, own, lambda",
+        "self._select(shared.pods, labelled, lambda",
+        ("tests/unit/runtime/test_tenants.py",),
+    ),
 )

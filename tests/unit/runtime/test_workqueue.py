@@ -147,3 +147,14 @@ def test_threads_share_the_work_and_end_when_told() -> None:
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_flows_take_turns_however_many_items_one_has() -> None:
+    queue: WorkQueue[tuple[str, int]] = WorkQueue(FakeClock(), lambda key: key[0])
+    for number in range(1000):
+        queue.add(("evil", number))
+    for number in range(2):
+        queue.add(("shop", number))
+    assert len(queue) == 1002
+    taken = [queue.take() for _ in range(5)]
+    assert taken == [("evil", 0), ("shop", 0), ("evil", 1), ("shop", 1), ("evil", 2)]
