@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inplace.engine.drain import index_of
+from inplace.engine.goals import Goal
 from inplace.engine.observed import (
     DeploymentTarget,
     Evidence,
@@ -274,7 +275,7 @@ def rules(**fields: Any) -> Rules:
         "run": "run-1",
         "lease": LEASE,
         "gate": GATE,
-        "images": NEW,
+        "goal": Goal(fields.pop("images", NEW)),
         "settle_seconds": 5.0,
         "drain_timeout_seconds": 60.0,
         "restart_timeout_seconds": 300.0,

@@ -47,6 +47,10 @@ class Outline(msgspec.Struct, frozen=True, rename="camel"):
     changes: bool
     first: str
     images: tuple[Change, ...]
+    named: dict[str, str]
+    """What was asked for, where admission makes another name of it."""
+    pod_images: dict[str, str]
+    """What admission makes of the images on pods, where that is not what the template says."""
     gate: str
     steps: tuple[str, ...]
     max_unavailable: int
@@ -81,6 +85,8 @@ def outline(
         changes=isinstance(verdict, Ready),
         first=_held(preview, by_controller=by_controller) if preview.holder else _first(preview),
         images=tuple(Change(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
+        named=run.named,
+        pod_images=run.pod_images,
         gate=run.options.gate,
         steps=tuple(_step(step, desired) for step in run.options.steps),
         max_unavailable=workload.max_unavailable(observed, run),

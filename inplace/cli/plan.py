@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+import msgspec
 
 from inplace.cli import out
 from inplace.cli.driving import say
@@ -16,7 +17,7 @@ from inplace.cli.targets import parse_words
 from inplace.cli.upgrade import asked_run, require_template
 from inplace.cli.world import Cluster
 from inplace.engine.plan import Caution
-from inplace.engine.preflight import Refusal
+from inplace.engine.preflight import NoChange, Ready, Refusal
 from inplace.model.run import Run
 from inplace.runtime.rights import Purpose, missing_rights, rights_for, told
 from inplace.runtime.session import NothingToDo, Preview, Refused, Session, identity
@@ -50,7 +51,9 @@ def plan(
     require_template(target, images)
     cluster = connect()
     asked = asked_run(cluster, target, images, given)
-    return show(cluster, asked, lambda session: session.preview(asked, given), output, wants_exit_code=exit_code)
+    return show(
+        cluster, asked, lambda session: session.preview(asked, given), output, rehearses=True, wants_exit_code=exit_code
+    )
 
 
 def show(
@@ -61,6 +64,7 @@ def show(
     *,
     is_dry: bool = False,
     on_server: bool = False,
+    rehearses: bool = False,
     by_controller: bool = False,
     wants_exit_code: bool = False,
 ) -> Code:
@@ -74,17 +78,32 @@ def show(
         if isinstance(preview.verdict, Refusal):
             raise Refused(preview.verdict.message)
         warnings = () if on_server else _rights_warning(cluster, asked)
+        verdict, is_allowed = preview.verdict, on_server or (rehearses and not warnings)
+        if is_allowed and isinstance(verdict, Ready):
+            preview, verdict = _rehearsed(session, preview, verdict)
         now = cluster.api.clock.monotonic()
-        found = outline(preview, preview.verdict, now, warnings, by_controller=by_controller)
-        if on_server and found.changes:
-            from inplace.cli.dryrun import send
-
-            send(session, preview, look)
+        found = outline(preview, verdict, now, warnings, by_controller=by_controller)
     if output == "json":
         out.as_json(found)
     else:
         _print(found, "server dry run" if on_server else "dry run" if is_dry else "")
     return Code.FAILED if wants_exit_code and found.changes else Code.DONE
+
+
+def _rehearsed(session: Session, preview: Preview, verdict: Ready) -> tuple[Preview, Ready | NoChange]:
+    """With what the API server makes of the images. Raises `Refused` where it would not take a write."""
+    if preview.resuming and preview.stored is not None and preview.stored.id == preview.run.id:
+        return preview, verdict
+    found = session.rehearse(preview.run)
+    if found.problem:
+        raise Refused(found.problem)
+    again = session.judge(found.run, preview)
+    if isinstance(again.verdict, Refusal):
+        raise Refused(again.verdict.message)
+    if isinstance(again.verdict, Ready):
+        told = (*again.verdict.warnings, *found.cautions)
+        return again, msgspec.structs.replace(again.verdict, warnings=told)
+    return again, again.verdict
 
 
 def _rights_warning(cluster: Cluster, asked: Run) -> tuple[Caution, ...]:

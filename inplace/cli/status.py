@@ -60,6 +60,10 @@ def run_lines(found: Overview) -> Iterator[str]:
 def _about(state: RunState, run: Run) -> Iterator[str]:
     went = " (rolling back)" if run.rolling_back else ""
     yield f"  images     {images_text(run.images)}{went}"
+    if run.named:
+        yield f"  asked      {images_text(run.named)}, of which admission makes that"
+    if run.pod_images:
+        yield f"  on pods    {images_text(run.pod_images)}, which is what admission makes there"
     if run.from_images:
         yield f"  before     {images_text(run.from_images)}"
     yield f"  run        {run.id}{f', by {run.by}' if run.by else ''}{f', since {run.started_at}' if run.started_at else ''}"

@@ -25,6 +25,7 @@ from inplace.engine.observed import (
 )
 from inplace.engine.templatefirst import exposed, is_ours, label_of, revision_label
 from inplace.engine.templates import differences, holds, images_of
+from inplace.model.images import accepts
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, ReplicaSet, StatefulSet
@@ -91,8 +92,8 @@ def _foreign_images(template: Mapping[str, Any], run: Run, name: str) -> Broken 
 
 def _foreign(have: Mapping[str, str], run: Run, name: str) -> Broken | None:
     for container in run.images:
-        expected = {images.get(container) for images in run.known_images}
-        if have.get(container) not in expected:
+        image, known = have.get(container), {images.get(container) for images in run.known_images}
+        if image not in known and not any(accepts(meant, image) for meant in known if meant and image):
             return Broken(f"somebody set container {container} of {name} to {have.get(container)} in the middle")
     return None
 

@@ -43,6 +43,7 @@ def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], n
         running_since=running,
         unstarted=unstarted,
         started_at=started,
+        answered=old.answered if facts.runs(old.answered) else {},
         outlived=_outlived(old, facts),
     )
 

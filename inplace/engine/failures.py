@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from inplace.engine.actions import DropRecord, OpenGate
 from inplace.engine.clocks import Clocks
 from inplace.engine.disturbances import disturbed
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Spec
-from inplace.engine.stages import Judged, gate_of
+from inplace.engine.stages import CHANGED, Judged, gate_of
 from inplace.model.pods import Pod
 from inplace.model.quantity import format_duration
 from inplace.model.run import Back, Failure, Run, Stop, shortened
@@ -40,6 +41,8 @@ def _failure_of(j: Judged, run: Run, clocks: Clocks) -> Failure | None:
         return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
     if not j.timer:
         return None
+    if j.trouble is not None and j.trouble.reason == CHANGED:
+        return _failure(pod, CHANGED, j.trouble.message) if isinstance(j.action, (OpenGate, DropRecord)) else None
     if j.trouble is not None:
         # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
         # the new image. Then the deadline decides.
@@ -50,6 +53,13 @@ def _failure_of(j: Judged, run: Run, clocks: Clocks) -> Failure | None:
         reason = _TIMEOUT_REASONS[j.timer.removeprefix(f"{j.uid}/")]
         return _failure(pod, reason, f"{j.reason or 'nothing'} (for {format_duration(j.deadline_seconds)})")
     return None
+
+
+def rewritten(run: Run, judged: Iterable[Judged], failures: Iterable[Failure]) -> dict[str, str]:
+    """With what admission made of the images of those that failed for it."""
+    uids = {failure.uid for failure in failures if failure.reason == CHANGED}
+    made = (j.facts.images for j in judged if j.uid in uids)
+    return {**run.rewritten, **{name: images[name] for images in made for name in run.images if name in images}}
 
 
 _TIMEOUT_REASONS = {

@@ -15,7 +15,8 @@ from inplace.engine import target as workload
 from inplace.engine.clocks import PATIENCE_SECONDS, Clocks
 from inplace.engine.drain import ignored_services
 from inplace.engine.ends import FINISHING, finish, finish_if_quiet
-from inplace.engine.failures import new_failures, roll_back, should_roll_back, stop_of
+from inplace.engine.failures import new_failures, rewritten, roll_back, should_roll_back, stop_of
+from inplace.engine.goals import goal_of
 from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.stages import Judged, Rules, judge, reopen
@@ -37,7 +38,8 @@ def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
     judged = [judge(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
     failures = new_failures(judged, run, clocks)
     if failures:
-        worse = msgspec.structs.replace(run, failures=run.failures + failures)
+        made = rewritten(run, judged, failures)
+        worse = msgspec.structs.replace(run, failures=run.failures + failures, rewritten=made)
         return plan(observed, spec, roll_back(worse) if should_roll_back(worse, spec) else worse, now)
     failed = frozenset(failure.uid for failure in run.failures)
     in_flight = [j for j in judged if j.uid not in failed and is_ours(j)]
@@ -51,7 +53,7 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         run=run.id,
         lease=spec.lease,
         gate=options.gate,
-        images=run.images,
+        goal=goal_of(run),
         settle_seconds=options.settle_seconds,
         drain_timeout_seconds=options.drain_timeout_seconds,
         restart_timeout_seconds=options.restart_timeout_seconds,

@@ -5,7 +5,7 @@ Pure, over the same snapshot that the planner sees: `plan` prints it, `upgrade` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -15,6 +15,7 @@ from inplace.engine.cautions import how_to_add, left_by_a_run, warnings
 from inplace.engine.commit import live_of
 from inplace.engine.disturbances import differences_from_pods
 from inplace.engine.drain import ignored_services, undrainable
+from inplace.engine.goals import goal_of
 from inplace.engine.observed import (
     DaemonSetTarget,
     DeploymentTarget,
@@ -37,6 +38,7 @@ from inplace.engine.templatefirst import (
     unholdable,
 )
 from inplace.engine.templates import differences, images_of
+from inplace.model.images import accepts
 from inplace.model.meta import OwnerReference
 from inplace.model.record import BadRecord, Record
 from inplace.model.run import Run, encode_run
@@ -100,8 +102,20 @@ def images_before(observed: Observed, run: Run) -> dict[str, str]:
             pass
     spec = workload.template_spec(observed)
     if isinstance(observed.target, PodsTarget):
-        spec = next((facts.pod.spec for facts in observed.pods if not facts.runs(run.images)), spec)
+        goal = goal_of(run)
+        spec = next((facts.pod.spec for facts in observed.pods if not goal.is_met_by(facts)), spec)
     return spec.images() if spec is not None else {}
+
+
+def images_on_pods(observed: Observed, images: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+    """What the pods that do not run `images` run, where admission has given that one other name than the template's."""
+    found: dict[str, str] = {}
+    for name in sorted(images):
+        have = {facts.images[name] for facts in observed.pods if name in facts.images} - {images[name]}
+        if len(have) == 1 and name in before:
+            (image,) = have
+            found |= {name: image} if image != before[name] and accepts(before[name], image) else {}
+    return found
 
 
 def images_ahead(observed: Observed, run: Run) -> dict[str, str]:
@@ -152,7 +166,8 @@ def _pods_of_other_templates(observed: Observed, target: RevisionedTarget, run: 
 
 def _mixed_pods(pods: Iterable[PodFacts], run: Run) -> str | None:
     """A run knows one set of images that it can go back to, and must not give it to a pod that never ran it."""
-    behind = [facts for facts in pods if not facts.runs(run.images)]
+    goal = goal_of(run)
+    behind = [facts for facts in pods if not goal.is_met_by(facts)]
     for name in sorted(run.images):
         by_image = {facts.images[name]: facts.pod.name for facts in reversed(behind) if name in facts.images}
         if len(by_image) > 1:
@@ -271,12 +286,12 @@ def _changes(observed: Observed, run: Run) -> bool:
         return True
     if any(isinstance(facts.record, Record) for facts in observed.pods):
         return True
-    behind, label = workload.kept(observed, run), ""
+    behind, label, goal = workload.kept(observed, run), "", goal_of(run)
     if isinstance(observed.target, RevisionedTarget):
         newest = newest_revision(observed.target)
         label = label_of(newest, run.target.kind) if newest is not None else ""  # type: ignore[arg-type]
     return any(
-        not facts.runs(run.images) or (label and revision_label(facts) != label)
+        not goal.is_met_by(facts) or (label and revision_label(facts) != label)
         for facts in observed.pods
         if facts.uid not in behind
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine.observed import Evidence, PodFacts
+from inplace.model.images import same_image
 from inplace.model.pods import Container, ContainerStatus, Pod
 from inplace.model.record import ContainerBefore, Record
 
@@ -54,6 +55,8 @@ def restart_proof(facts: PodFacts, record: Record, evidence: Evidence, now: floa
         return Waiting("waiting for the kubelet to see the new image")
     for name, before in sorted((record.before or {}).items()):
         status = pod.container_status(name)
+        if _is_unchanged(facts, name, before) and status is not None and status.state.running is not None:
+            continue
         if status is None or not status.container_id or status.container_id == before.container_id:
             return Waiting(f"waiting for {name} to be restarted{_says(status)}")
         if status.state.running is None:
@@ -64,6 +67,11 @@ def restart_proof(facts: PodFacts, record: Record, evidence: Evidence, now: floa
     return Proven()
 
 
+def _is_unchanged(facts: PodFacts, name: str, before: ContainerBefore) -> bool:
+    """The patch asked for what the spec had already, since admission made that of it again: nothing restarts for it."""
+    return before.image != "" and facts.images.get(name) == before.image
+
+
 def _unclear_until(
     pod: Pod, status: ContainerStatus, before: ContainerBefore, image: str, evidence: Evidence, now: float
 ) -> float:
@@ -71,17 +79,12 @@ def _unclear_until(
     containerID is new, its image is not; so may one that had none, because the image that we replaced could not be started
     for a while. Only where neither the image name nor the digest tells, nor the old container was seen to outlive the patch,
     time must."""
-    is_other = status.image_id != before.image_id and not (before.image and _same_image(status.image, before.image))
-    if _same_image(status.image, image) or is_other or before.container_id in evidence.outlived:
+    is_other = status.image_id != before.image_id and not (before.image and same_image(status.image, before.image))
+    if same_image(status.image, image) or is_other or before.container_id in evidence.outlived:
         return now
     grace = pod.spec.termination_grace_period_seconds
     seconds = AMBIGUOUS_SECONDS + (DEFAULT_GRACE_SECONDS if grace is None else grace)
     return evidence.running_since.get(status.container_id, now) + seconds
-
-
-def _same_image(shown: str, wanted: str) -> bool:
-    """The runtime may show `registry.example/library/app:1` for `app:1`."""
-    return shown == wanted or shown.endswith("/" + wanted)
 
 
 def may_open(facts: PodFacts, record: Record, evidence: Evidence, min_ready_seconds: float, now: float) -> Proven | Waiting:
@@ -153,7 +156,7 @@ def is_guarded(pod: Pod, names: frozenset[str]) -> bool:
 def _has_begun_anew(status: ContainerStatus, old: ContainerBefore) -> bool:
     """Where another tag has the same digest, the runtime may show either: then the deadline decides."""
     is_another = status.container_id not in ("", old.container_id)
-    return is_another and not (old.image and _same_image(status.image, old.image))
+    return is_another and not (old.image and same_image(status.image, old.image))
 
 
 def _is_about_another(message: str, old: ContainerBefore | None) -> bool:

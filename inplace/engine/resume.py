@@ -59,7 +59,7 @@ def decide(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtake
         return Begin(asked, resuming=False)
     if overtaken and stored.commit is None:
         return Begin(asked, resuming=False)
-    if asked.images and stored.asked_images != asked.images:
+    if asked.images and not stored.is_for(asked.images):
         if stored.commit is not None:
             return FinishFirst(_again(stored, {}))
         return Begin(_adopting(stored, asked), resuming=True)
@@ -71,12 +71,20 @@ def decide(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtake
 def _adopting(stored: Run, asked: Run) -> Run:
     """A new run that takes over what the open one has begun: its pods, and what they ran before.
     Containers that only the old one named go on to where that was taking them."""
+    on_pods = {**stored.asked_images, **stored.pod_images}
+    goes_back = {
+        name: i for name, i in stored.pod_from_images.items() if asked.images.get(name) == stored.from_images.get(name)
+    }
     return msgspec.structs.replace(
         asked,
         images={**stored.asked_images, **asked.images},
+        named={name: image for name, image in stored.named.items() if name not in asked.images},
+        pod_images={**{n: i for n, i in stored.pod_images.items() if n not in asked.images}, **goes_back},
+        pod_from_images=stored.pod_from_images,
+        rewritten=stored.rewritten,
         from_images={**asked.from_images, **stored.from_images},
         owners=stored.owners or asked.owners,
-        displaced=(*stored.displaced, stored.asked_images)[-MOST_DISPLACED:],
+        displaced=(*stored.displaced, stored.asked_images, *([on_pods] if stored.pod_images else []))[-MOST_DISPLACED:],
         takes_over=asked.takes_over or stored.takes_over,
     )
 

@@ -15,6 +15,7 @@ import msgspec
 from inplace.engine.actions import Action, CloseGate, DropRecord, OpenGate, PatchImages
 from inplace.engine.clocks import PATIENCE_SECONDS
 from inplace.engine.drain import dissenting, drained_at, is_back, sending
+from inplace.engine.goals import Goal
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
 from inplace.engine.proof import Trouble, Waiting, is_backing_off, is_guarded, may_open, restart_proof, trouble_of
 from inplace.model.pods import Pod
@@ -24,6 +25,7 @@ from inplace.model.workloads import CONTROLLER_REVISION_HASH
 Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone", "Kept"]
 GateState = Literal["Open", "Closed", "Missing", "Absent"]
 
+CHANGED = "ImageChangedByAdmission"
 IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "Returning"})
 SETTLED_VIEW_SECONDS = 2.0
 CLOSED_BY_US = "Upgrading"
@@ -58,7 +60,7 @@ class Rules(msgspec.Struct, frozen=True):
     run: str
     lease: str
     gate: str
-    images: dict[str, str]
+    goal: Goal
     settle_seconds: float
     drain_timeout_seconds: float
     restart_timeout_seconds: float
@@ -79,12 +81,17 @@ class Rules(msgspec.Struct, frozen=True):
     """Pods that have no gate are restarted without a drain."""
     brings_images: bool = True
     """False: a pod in flight is finished on the image that it has, or reopened."""
+
+    @property
+    def images(self) -> dict[str, str]:
+        return self.goal.images
+
     unreadable: str = ""
     """What cannot be read: it may be a slice that sends to any pod."""
 
     def is_current(self, facts: PodFacts) -> bool:
         """The spec asks for what the run wants. Says nothing about what runs."""
-        if not facts.runs(self.images):
+        if not self.goal.is_met_by(facts):
             return False
         return not self.revision or facts.pod.metadata.label(CONTROLLER_REVISION_HASH) == self.revision
 
@@ -142,12 +149,24 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
             return _unrecorded(facts, rules)
         case None:
             return Judged(facts, "Pending")
+        case Record() if not current and (why := _rewritten(facts, record, rules, seen)):
+            # What it restarts into is proven like any other, and then the pod has failed, with its gate open.
+            risen = _on_the_way_up(facts, record, rules, seen, now)
+            return msgspec.structs.replace(risen, trouble=risen.trouble or Trouble(CHANGED, why))
         case Record() if not current:
             return _on_the_way_down(facts, record, rules, seen, now)
         case Record(before=None):
             return _release(facts, rules, "the image needs no change")
         case _:
             return _on_the_way_up(facts, record, rules, seen, now)
+
+
+def _rewritten(facts: PodFacts, record: Record, rules: Rules, seen: Evidence) -> str:
+    """What admission made of the images of our patch, and they are still wanted; empty: nothing else than was asked for."""
+    if not seen.answered or record.before is None or record.run != rules.run or record.to_images != rules.goal.of(facts):
+        return ""
+    made = ((name, record.to_images.get(name, ""), image) for name, image in sorted(seen.answered.items()))
+    return ", ".join(f"admission makes {got} of {image} (container {name})" for name, image, got in made if got != image)
 
 
 def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
@@ -243,7 +262,7 @@ def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: flo
 
 
 def changed_images(facts: PodFacts, rules: Rules) -> dict[str, str]:
-    return {name: image for name, image in rules.images.items() if facts.images.get(name) != image}
+    return {name: image for name, image in rules.goal.of(facts).items() if facts.images.get(name) != image}
 
 
 def restarts(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
@@ -265,7 +284,7 @@ def patch(facts: PodFacts, record: Record, rules: Rules, budgets: tuple[str, ...
         record,
         run=rules.run,
         lease=rules.lease,
-        to_images=rules.images,
+        to_images=rules.goal.of(facts),
         from_images={**{name: have[name] for name in changed}, **record.from_images},
         before=before,
     )

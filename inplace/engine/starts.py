@@ -133,7 +133,7 @@ def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec, disruptions: Dis
         gate=rules.gate,
         gate_before=gate_before(facts, rules.gate),
         from_images={name: facts.images[name] for name in changed_images(facts, rules) if name in facts.images},
-        to_images=run.images,
+        to_images=rules.goal.of(facts),
         since=spec.since,
     )
     changed = changed_images(facts, rules)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from inplace.engine import target as workload
+from inplace.engine.goals import goal_of
 from inplace.engine.history import Revision, revisions
 from inplace.engine.observed import Observed, PodsTarget, ReplicaSetTarget
 from inplace.engine.preflight import Refusal
@@ -43,7 +44,7 @@ def aim(observed: Observed, name: str, stored: Run | None, to_revision: int | No
             have = ", ".join(str(r.number) for r in known) or "none"
             return Refusal(f"{name} has no revision {to_revision}; it has: {have}")
         return _to(observed, found, stored if is_open else None, name)
-    is_last = stored is not None and all(facts.runs(stored.asked_images) for facts in observed.pods)
+    is_last = stored is not None and _all_run(observed, stored)
     if stored is not None and stored.from_images and is_last and (len(known) < 2 or "history" in stored.forgone):
         return Aim(stored.from_images, f"what they ran before run {stored.id}")
     if len(known) > 1:
@@ -53,6 +54,11 @@ def aim(observed: Observed, name: str, stored: Run | None, to_revision: int | No
         return Refusal(f"{name} cannot be undone: {why}: say the images, with `upgrade`")
     why = "its history has one revision only" if known else "it has no revision history"
     return Refusal(f"{name} cannot be undone: {why}, and its pods are not as a run left them: say the images, with `upgrade`")
+
+
+def _all_run(observed: Observed, stored: Run) -> bool:
+    there = goal_of(msgspec.structs.replace(stored, images=stored.asked_images, back=None, wanted=None))
+    return all(there.is_met_by(facts) for facts in observed.pods)
 
 
 def options(stored: Run | None, given: Mapping[str, Any]) -> Options:

@@ -41,7 +41,18 @@ def believed(stored: Run, observed: Observed, asked: Images) -> Run:
     commit = stored.commit if is_begun else None
     if commit is not None and _is_paused(observed):
         before = stored.from_images
-    return msgspec.structs.replace(stored, images=images, from_images=before, wanted=wanted, commit=commit)
+    # What admission is said to make of an image is learned afresh where only the Lease says so.
+    named = {name: image for name, image in checked(stored.named).items() if name in stored.images and name not in images}
+    return msgspec.structs.replace(
+        stored,
+        images={**images, **named} if wanted is None else images,
+        named={name: image for name, image in stored.named.items() if name in images},
+        pod_images=checked(stored.pod_images),
+        pod_from_images=checked(stored.pod_from_images),
+        from_images=before,
+        wanted=wanted,
+        commit=commit,
+    )
 
 
 def believed_commit(observed: Observed, run: Run) -> Run:

@@ -7,7 +7,7 @@ the first action of the plan that changed it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -150,6 +150,14 @@ class Run(Wire, frozen=True, kw_only=True):
     """Container name to the image it is to run; during a rollback, the image it goes back to."""
     from_images: dict[str, str] = {}
     """The template's (for bare pods: the first pod's) images before the run."""
+    named: dict[str, str] = {}
+    """What a person asked for, where admission makes another name of it: `images` are then what it makes."""
+    pod_images: dict[str, str] = {}
+    """What admission makes of images on pods, where that is not what the template says."""
+    pod_from_images: dict[str, str] = {}
+    """What the pods ran before the run, where all had another name for it than the template."""
+    rewritten: dict[str, str] = {}
+    """What admission made of an image on a pod, and was not meant: whoever goes back, goes back from that, too."""
     options: Options = Options()
     by: str = ""
     expiring: str = ""
@@ -209,9 +217,20 @@ class Run(Wire, frozen=True, kw_only=True):
         return self.wanted if self.wanted is not None else self.images
 
     @property
+    def images_on_pods(self) -> dict[str, str]:
+        """What a pod is given."""
+        return {**self.images, **(self.pod_from_images if self.rolling_back else self.pod_images)}
+
+    def is_for(self, images: Mapping[str, str]) -> bool:
+        """Whether these are what it was begun for, in a person's words or in those of admission."""
+        asked = self.asked_images
+        return asked.keys() == images.keys() and all(image in (asked[c], self.named.get(c)) for c, image in images.items())
+
+    @property
     def known_images(self) -> tuple[dict[str, str], ...]:
         """All that this run, or one that it took over from, has found or has meant the pods to run."""
-        return (self.from_images, self.images, self.asked_images, *self.displaced)
+        of_pods = (self.pod_from_images, self.pod_images)
+        return (self.from_images, self.images, self.asked_images, self.named, *of_pods, *self.displaced)
 
     @property
     def is_open(self) -> bool:

@@ -19,7 +19,8 @@ from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, last_writer, owners_o
 from inplace.engine.history import number_of
 from inplace.engine.identity import marked
 from inplace.engine.observed import Observed
-from inplace.engine.plan import Finished
+from inplace.engine.plan import Caution, Finished
+from inplace.engine.rehearsal import Rehearsal
 from inplace.engine.repair import own_strategy
 from inplace.engine.target import uid_of
 from inplace.engine.vouching import believed, unvouched
@@ -29,8 +30,11 @@ from inplace.kube.errors import ApiError
 from inplace.model.names import FIELD_MANAGER, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import ENDS, FieldOwner, Run, lease_name
+from inplace.runtime.executor import Executor
 from inplace.runtime.found import Found, Refused, find
 from inplace.runtime.lock import run_of
+from inplace.runtime.rehearsing import rehearse
+from inplace.runtime.watches import Sight
 
 Look = Callable[[Run], Observed]
 """The snapshot that the run would be judged on."""
@@ -42,11 +46,19 @@ class NothingToDo(msgspec.Struct, frozen=True):
     message: str
 
 
+class Cleared(msgspec.Struct, frozen=True):
+    """It may begin."""
+
+    run: Run
+    warnings: tuple[Caution, ...]
+
+
 class Assessor:
     """One target, as it was found. `look` may raise `Refused`."""
 
-    def __init__(self, api: Api, target: TargetRef, found: Found, look: Look) -> None:
+    def __init__(self, api: Api, target: TargetRef, found: Found, look: Look, watches: Sight) -> None:
         self._api = api
+        self._dry = Executor(api, target.namespace, watches, dry_run=True)
         self._target = target
         self._found = found
         self._look = look
@@ -79,6 +91,7 @@ class Assessor:
             from_images={name: have[name] for name in images if name in have},
             displaced=(ahead,) if ahead.items() - images.items() else (),
             owners=self._owners(tuple(images)),
+            pod_from_images=checking.images_on_pods(observed, images, have),
         )
 
     def undoing(self, asked: Run, to_revision: int | None, given: Mapping[str, Any], stored: Run | None) -> Run | NothingToDo:
@@ -105,6 +118,28 @@ class Assessor:
         if not run.images:
             return NothingToDo(f"the pods of {self._target} run what its template says")
         return checking.preflight(observed, run, lease_name(self._target), is_resumed)
+
+    def cleared(self, run: Run, is_resumed: bool, stored: Run | None) -> Cleared | NothingToDo | checking.Refusal:
+        """The run as it may begin. One that is not `stored` already is rehearsed first. Raises `ApiError`."""
+        match self.verdict(run, is_resumed):
+            case NothingToDo() | checking.Refusal() as why_not:
+                return why_not
+            case checking.NoChange():
+                return NothingToDo(f"{self._target} runs {told_images(run)} already")
+            case checking.Ready(warnings=warnings):
+                pass
+        if stored is not None and stored.id == run.id:
+            return Cleared(run, warnings)
+        found = self.rehearsed(run)
+        if found.problem:
+            return checking.Refusal(found.problem)
+        if isinstance(self.verdict(found.run, is_resumed), checking.NoChange):
+            return NothingToDo(f"{self._target} runs {told_images(found.run)} already")
+        return Cleared(found.run, (*warnings, *found.cautions))
+
+    def rehearsed(self, run: Run) -> Rehearsal:
+        """What the API server makes of its writes. Raises `ApiError`."""
+        return rehearse(self._dry, self._api.clock, self._look, resuming.as_seen(run, self._look(run)))
 
     def signed(self, finished: Finished) -> Finished:
         """With who has changed the workload under us, where somebody has."""

@@ -29,12 +29,15 @@ from inplace.engine.actions import (
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
+from inplace.engine.rehearsal import adopt
 from inplace.engine.resume import abort, pass_pause
 from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, NotFound, ServerError, TooManyRequests
 from inplace.kube.seam import Clock
+from inplace.model.pods import Pod
 from inplace.model.run import Run, Stop, Verb
 from inplace.runtime.claims import Claimed
+from inplace.runtime.executor import Rewritten
 from inplace.runtime.inbox import (
     Crashed,
     Event,
@@ -265,6 +268,9 @@ class Driver:
                 self._claims[budget.metadata.name] = event.result
             case ReturnFields():
                 self._fields_returned |= {key}
+            case PatchImages(images=images) if isinstance(event.result, Pod):
+                have = event.result.spec.images()
+                self._observer.answered(key, {name: have[name] for name in images if name in have})
 
     def _refused(self, action: Action, error: ApiError) -> None:
         """Forget the plan, look again after a rest. What is refused of the workload itself the plan finds a way around; where
@@ -274,6 +280,9 @@ class Driver:
         if isinstance(action, TAKES_OUT) and _may_be_done(action, error):
             self._unanswered[action.key] = now + UNANSWERED_SECONDS
         if isinstance(error, NotFound) or is_stale(error):
+            return
+        adopted = adopt(self.run, error.images) if isinstance(error, Rewritten) else None
+        if adopted is not None and self._stored(adopted):
             return
         self._trouble = str(error)
         if self._is_patient or isinstance(action, (TargetAction, CreateTombstone)):

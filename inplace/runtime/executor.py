@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from inplace.engine.actions import (
     Action,
@@ -31,11 +31,15 @@ from inplace.engine.actions import (
     TargetAction,
 )
 from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back
+from inplace.engine.stages import CHANGED
+from inplace.engine.templates import images_of
 from inplace.kube.api import Api
+from inplace.kube.errors import Invalid
 from inplace.kube.resources import ENDPOINT_SLICES, PODS, REPLICA_SETS, WORKLOADS, Resource
 from inplace.kube.seam import JSON_PATCH, MERGE, STRATEGIC_MERGE
 from inplace.kube.selection import Store
 from inplace.model.names import FIELD_MANAGER, RECORD, PodRef, WorkloadKind
+from inplace.model.pods import Pod
 from inplace.model.record import encode_record
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
 from inplace.runtime.claims import Claims
@@ -43,11 +47,22 @@ from inplace.runtime.conditions import conditions_body
 from inplace.runtime.lock import Fence
 from inplace.runtime.watches import Sight
 
+T = TypeVar("T")
 Json = dict[str, Any]
 
 
+class Rewritten(Invalid):
+    """Not written: the API server would store other images than were asked for. `images`: those, by container."""
+
+    def __init__(self, what: str, asked: Mapping[str, str], images: Mapping[str, str]) -> None:
+        told = ", ".join(f"{made or 'nothing'} of {asked[name]} (container {name})" for name, made in sorted(images.items()))
+        super().__init__(f"{CHANGED}: in {what} admission makes {told}", status=422, reason=CHANGED)
+        self.images = images
+
+
 class Executor:
-    """`perform` raises `ApiError`; it returns what a quorum read showed, else None. Thread-safe.
+    """`perform` raises `ApiError`; it returns what a quorum read showed, or the object that a write was answered with.
+    Thread-safe.
 
     `claims`: for a run that is driven. `dry_run`: every write is sent with dryRun=All, and no answer enters a cache.
     """
@@ -72,29 +87,30 @@ class Executor:
         match action:
             case CloseGate(pod=pod, gate=gate, record=record, judged_version=judged_version):
                 body = gate_body(gate, False, "Upgrading", {RECORD: encode_record(record)}, self._utcnow())
-                self._patch_pod(pod, body, "status", version=judged_version)
+                return self._patch_pod(pod, body, "status", version=judged_version)
             case PatchImages(pod=pod, images=images, record=record, init=init, revision=revision):
                 meta = {"annotations": {RECORD: encode_record(record)}, **revision_label(revision)}
-                self._patch_pod(pod, {**images_body(images, init), "metadata": meta}, "", version=True)
+                return self._patch_pod(pod, {**images_body(images, init), "metadata": meta}, "", version=True)
             case PatchInitImages(pod=pod, images=images, revision=revision):
                 body = {**images_body(images, images), "metadata": revision_label(revision)}
-                self._patch_pod(pod, body, "", version=True)
+                return self._patch_pod(pod, body, "", version=True)
             case OpenGate(pod=pod, gate=gate, reason=reason):
                 body = gate_body(gate, True, reason, {RECORD: None}, self._utcnow())
-                self._patch_pod(pod, body, "status", version=True)
+                return self._patch_pod(pod, body, "status", version=True)
             case DropRecord(pod=pod):
-                self._patch_pod(pod, {"metadata": {"annotations": {RECORD: None}}}, "", version=True)
+                return self._patch_pod(pod, {"metadata": {"annotations": {RECORD: None}}}, "", version=True)
             case PauseTarget(paused=paused):
-                self._patch_workload(action, "Deployment", {"spec": {"paused": True if paused else None}}, STRATEGIC_MERGE)
+                body = {"spec": {"paused": True if paused else None}}
+                return self._patch_workload(action, "Deployment", body, STRATEGIC_MERGE)
             case PatchTemplate(kind=kind, images=images, init=init):
-                self._patch_workload(action, kind, {"spec": {"template": images_body(images, init)}}, STRATEGIC_MERGE)
+                return self._patch_template(action, kind, images, {"spec": {"template": images_body(images, init)}})
             case SetStrategy(kind=kind, strategy=strategy):
                 body = {"spec": {"updateStrategy": {"rollingUpdate": None, **strategy}}}
-                self._patch_workload(action, kind, body, MERGE)
+                return self._patch_workload(action, kind, body, MERGE)
             case DeleteTwin(name=name, uid=uid, resource_version=version):
                 self._delete_twin(name, uid, version)
             case CreateTombstone(manifest=manifest):
-                self._create_tombstone(manifest)
+                return self._create_tombstone(manifest)
             case ReturnFields():
                 self._return_fields(action)
             case ClaimBudget(budget=budget):
@@ -117,7 +133,7 @@ class Executor:
     def _utcnow(self) -> datetime:
         return self._api.clock.utcnow()
 
-    def _patch_pod(self, pod: PodRef, body: Json, subresource: str, *, version: bool) -> None:
+    def _patch_pod(self, pod: PodRef, body: Json, subresource: str, *, version: bool) -> Pod:
         """With a version it is never tried again blindly: where the first try was done and its answer lost, the second would
         be refused as stale, and a pod that is closed pass for one that is not."""
         meta = {"uid": pod.uid, **({"resourceVersion": pod.resource_version} if version else {})}
@@ -130,14 +146,28 @@ class Executor:
             STRATEGIC_MERGE,
             subresource=subresource,
             dry_run=self._dry_run,
-            retries=not version,
+            retries=not version or self._dry_run,
         )
-        self._store(self._watches.pods, answer)
+        return self._stored(self._watches.pods, answer)
 
-    def _patch_workload(self, action: TargetAction, kind: WorkloadKind, body: Json, content_type: str) -> None:
+    def _patch_workload(
+        self, action: TargetAction, kind: WorkloadKind, body: Json, content_type: str, *, dry_run: bool = False
+    ) -> Any:
         whole = {"metadata": {"uid": action.uid, "resourceVersion": action.resource_version}, **body}
-        answer = self._api.patch(WORKLOADS[kind], self._namespace, action.name, whole, content_type, dry_run=self._dry_run)
-        self._store(self._watches.of_kind(kind), answer)
+        is_dry = dry_run or self._dry_run
+        answer = self._api.patch(WORKLOADS[kind], self._namespace, action.name, whole, content_type, dry_run=is_dry)
+        return answer if is_dry else self._stored(self._watches.of_kind(kind), answer)
+
+    def _patch_template(self, action: TargetAction, kind: WorkloadKind, images: Mapping[str, str], body: Json) -> Any:
+        """Tried as a dry run first: a template that admission makes something else of is not to be there at all, since a
+        controller would bring all pods to it. Raises `Rewritten`."""
+        if not self._dry_run:
+            tried = self._patch_workload(action, kind, body, STRATEGIC_MERGE, dry_run=True)
+            have = images_of(tried.spec.template)
+            made = {name: have.get(name, "") for name, image in images.items() if have.get(name) != image}
+            if made:
+                raise Rewritten(f"{kind.lower()}/{action.name}", images, made)
+        return self._patch_workload(action, kind, body, STRATEGIC_MERGE)
 
     def _delete_twin(self, name: str, uid: str, version: str) -> None:
         """One that is gone already is a refusal like any other: the cache is behind, and is given time."""
@@ -151,10 +181,10 @@ class Executor:
             dry_run=self._dry_run,
         )
 
-    def _create_tombstone(self, manifest: Json) -> None:
+    def _create_tombstone(self, manifest: Json) -> Any:
         """So is one that exists."""
         answer = self._api.create(REPLICA_SETS, self._namespace, manifest, dry_run=self._dry_run)
-        self._store(self._watches.replica_sets, answer)
+        return self._stored(self._watches.replica_sets, answer)
 
     def _return_fields(self, action: ReturnFields) -> None:
         """Judged on what it reads itself: managedFields are in no cache."""
@@ -174,9 +204,10 @@ class Executor:
         ]
         self._api.patch(resource, self._namespace, action.name, body, JSON_PATCH, dry_run=self._dry_run)
 
-    def _store(self, cache: Store[Any] | None, answer: Any) -> None:
+    def _stored(self, cache: Store[Any] | None, answer: T) -> T:
         if cache is not None and not self._dry_run:
             cache.upsert(answer)
+        return answer
 
 
 def gate_body(gate: str, is_open: bool, reason: str, annotations: dict[str, str | None], at: datetime) -> Json:

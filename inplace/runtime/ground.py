@@ -89,7 +89,7 @@ class Outlook:
         self.inbox = PokingInbox(api.clock, poke)
         self.part = Part(shared, run.target, found.selector, lease_name(run.target), self.inbox.put)
         self.observer = Observer(self.part, run.target, found.uid)
-        self.assessor = Assessor(api, run.target, found, self.look)
+        self.assessor = Assessor(api, run.target, found, self.look, self.part)
         self.close = self.part.close
 
     def look(self, run: Run) -> Observed:

@@ -14,6 +14,7 @@ import msgspec
 from inplace.engine.drain import entries_by_pod, ignored_services, index_of
 from inplace.engine.evidence import confirm, heard, witness
 from inplace.engine.observed import (
+    NOTHING_SEEN,
     DaemonSetTarget,
     DeploymentTarget,
     Entry,
@@ -96,6 +97,10 @@ class Observer:
             facts = self._facts.get(uid)
             if facts is not None:
                 self._judge(facts.pod, at)
+
+    def answered(self, uid: str, images: Mapping[str, str]) -> None:
+        """What the API server has made of our image patch of a pod."""
+        self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NOTHING_SEEN), answered=images)
 
     @property
     def facts(self) -> Mapping[str, PodFacts]:

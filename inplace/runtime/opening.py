@@ -20,7 +20,7 @@ from inplace.kube.clock import stamp
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import ENDS, Run, Stop, Verb
-from inplace.runtime.assessing import NothingToDo, readable, told_images
+from inplace.runtime.assessing import Cleared, NothingToDo, readable
 from inplace.runtime.ground import Ground, Outlook
 from inplace.runtime.lock import LEASE_SECONDS, Pulse, history_of, leader_of, pulse_of
 
@@ -136,16 +136,14 @@ class Opener:
         decision = outlook.assessor.decide(asked, given, stored)
         if not isinstance(decision, resuming.Begin):
             return decision
-        match outlook.assessor.verdict(decision.run, decision.resuming):
+        match outlook.assessor.cleared(decision.run, decision.resuming, stored):
             case NothingToDo() | checking.Refusal() as why_not:
                 return why_not
-            case checking.NoChange():
-                return NothingToDo(f"{run.target} runs {told_images(decision.run)} already")
-            case checking.Ready(warnings=warnings):
+            case Cleared(run=cleared, warnings=warnings):
                 told = [f"{warning.reason}: {warning}" for warning in warnings]
                 for line in (*told, *filter(None, [tracked_by(rollout)])):
                     self._ground.warned(rollout, line)
-        return decision
+                return msgspec.structs.replace(decision, run=cleared)
 
     def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:
         """Who works on the target now, in words; empty: nobody. Raises `Held`."""

@@ -19,13 +19,14 @@ from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished
+from inplace.engine.rehearsal import Rehearsal
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import ENDS, Run, Stop, lease_name
-from inplace.runtime.assessing import Assessor, readable, told_images
+from inplace.runtime.assessing import Assessor, Cleared, readable, told_images
 from inplace.runtime.assessing import NothingToDo as NothingToDo
 from inplace.runtime.claims import Claims
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
@@ -95,7 +96,7 @@ class Session:
         self.found = find(api, target)
         self.watches = Watches(api, self.inbox, target, self.found.selector, lease_name(target))
         self.observer = Observer(self.watches, target, self.found.uid)
-        self._assessor = Assessor(api, target, self.found, self._look)
+        self._assessor = Assessor(api, target, self.found, self._look, self.watches)
         self._watching = self._host.watching(self.watches)
         self._watching.start()
 
@@ -119,6 +120,12 @@ class Session:
         lease = self._lock().read()
         wanted = self._assessor.undoing(asked, to_revision, given, readable(lease))
         return wanted if isinstance(wanted, NothingToDo) else self._previewed(wanted, given, lease)
+
+    def judge(self, run: Run, before: Preview) -> Preview:
+        """As the preview before, of the run as it is known now."""
+        observed = self._look(run)
+        verdict = checking.preflight(observed, run, lease_name(self.target), before.resuming)
+        return msgspec.structs.replace(before, observed=observed, run=run, verdict=verdict)
 
     def _previewed(self, asked: Run, given: Mapping[str, Any], lease: Lease | None) -> Preview:
         stored, holder = readable(lease), (lease.spec.holder_identity or "") if lease is not None else ""
@@ -189,22 +196,15 @@ class Session:
                     if self._asked_to_stop is not None:
                         return msgspec.structs.replace(ended, outcome=self._asked_to_stop.outcome)
                 case resuming.Begin(run=run, resuming=is_resumed):
-                    problem = self._problem(run, is_resumed)
-                    return problem if problem is not None else self._drive(lock, lease, run, on_frame)
-
-    def _problem(self, run: Run, is_resumed: bool) -> NothingToDo | None:
-        """Why the run need not begin. Raises `Refused` where it may not."""
-        match self._assessor.verdict(run, is_resumed):
-            case NothingToDo() as nothing:
-                return nothing
-            case checking.Refusal(message=message):
-                raise Refused(message)
-            case checking.NoChange():
-                return NothingToDo(f"{self.target} runs {told_images(run)} already")
-            case checking.Ready(warnings=warnings):
-                for warning in warnings:
-                    self._said(f"warning: {warning}")
-                return None
+                    match self._assessor.cleared(run, is_resumed, stored):
+                        case NothingToDo() as nothing:
+                            return nothing
+                        case checking.Refusal(message=message):
+                            raise Refused(message)
+                        case Cleared(run=cleared, warnings=warnings):
+                            for warning in warnings:
+                                self._said(f"warning: {warning}")
+                            return self._drive(lock, lease, cleared, on_frame)
 
     def resume(self, on_frame: OnFrame) -> Result:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
@@ -248,6 +248,10 @@ class Session:
             again = shlex.join(("inplace", "upgrade", *self.target.words))
             raise Refused(f"{over.why}: `{again}` with the images that you want starts over, on what is there now")
         return self._drive(lock, lease, over.run, on_frame, only_frees=True)
+
+    def rehearse(self, run: Run) -> Rehearsal:
+        """What the API server makes of the writes of a run, by dry runs. Raises `ApiError`."""
+        return self._assessor.rehearsed(run)
 
     def look(self, run: Run) -> Observed:
         """The snapshot that the run would be judged on. Raises `Refused`."""

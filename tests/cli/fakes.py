@@ -19,8 +19,9 @@ from inplace.cli.main import run
 from inplace.cli.world import World
 from inplace.kube.config import Connection, ConnectOptions
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.seam import MERGE, Request, Response
+from inplace.kube.seam import MERGE, STRATEGIC_MERGE, Request, Response
 from inplace.model.meta import OwnerReference
+from inplace.sim.api.patches import strategic_merge
 from tests.builders import (
     DEPLOYMENT_UID,
     NEW,
@@ -139,6 +140,8 @@ class FakeServer:
             return _refusal(404, f"{plural} {name!r} not found", "NotFound")
         if request.method == "PATCH" and request.content_type == MERGE and not request.is_dry_run:
             _merge(held[name], json.loads(request.body or b""))
+        if request.method == "PATCH" and request.is_dry_run and request.content_type == STRATEGIC_MERGE:
+            return _ok(strategic_merge(held[name], json.loads(request.body or b"")))
         return _ok(held[name])
 
 

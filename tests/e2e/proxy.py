@@ -27,11 +27,12 @@ class Request:
     method: str
     path: str  # without the query
     body: str
+    is_dry: bool = False
 
     @property
     def is_write(self) -> bool:
-        """A SelfSubjectAccessReview is a question, though it is posted."""
-        return self.method in WRITES and "selfsubjectaccessreviews" not in self.path
+        """A SelfSubjectAccessReview is a question, though it is posted; so is a dry run."""
+        return self.method in WRITES and not self.is_dry and "selfsubjectaccessreviews" not in self.path
 
 
 @dataclass
@@ -88,7 +89,8 @@ def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
             if proxy.is_away:
                 self.close_connection = True
                 return
-            request = Request(self.command, self.path.partition("?")[0], body.decode())
+            path, _, query = self.path.partition("?")
+            request = Request(self.command, path, body.decode(), "dryRun=All" in query)
             proxy.seen.append(request)
             connection = http.client.HTTPSConnection(upstream, timeout=120, context=context)
             proxy._upstream.add(connection)

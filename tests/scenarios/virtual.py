@@ -310,7 +310,8 @@ class CommandTransport(SimTransport):
         self._on_write = on_write
 
     def ask(self, request: Request) -> Response | WatchAnswer:
-        if self._on_write is None or request.method == "GET" or "selfsubjectaccessreviews" in request.path:
+        is_question = request.method == "GET" or request.is_dry_run or "selfsubjectaccessreviews" in request.path
+        if self._on_write is None or is_question:
             self._check_alive(request)
             return super().ask(request)
         text = f"{request.method} {request.path} {(request.body or b'').decode()}"

@@ -23,8 +23,13 @@ DENIED = Response(
 
 
 def no_image(request: Request) -> Response | None:
+    """In the middle: what is refused from the first is known before it begins."""
     is_image = request.method == "PATCH" and re.search(r"/pods/[^/]+$", request.path) and b":2" in (request.body or b"")
-    return DENIED if is_image else None
+    return DENIED if is_image and not request.is_dry_run else None
+
+
+def no_status(request: Request) -> Response | None:
+    return DENIED if re.search(r"/pods/[^/]+/status$", request.path) and not request.is_dry_run else None
 
 
 def refusing(rollouts: Rollouts) -> Command:
@@ -97,7 +102,7 @@ def test_what_is_refused_for_long_is_tried_until_it_is_not(stage: VirtualStage) 
     rollouts = Rollouts(scene)
     command = rollouts.control()
     assert isinstance(command, Command)
-    command.transport.interfere = lambda request: DENIED if re.search(r"/pods/[^/]+/status$", request.path) else None
+    command.transport.interfere = no_status
     rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
     stage.let_pass(1200)
     assert rollouts.status("up")["message"] == WHY

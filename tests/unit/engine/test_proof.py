@@ -54,7 +54,22 @@ class TestRestart:
 
     def test_the_same_digest_under_another_tag_restarts_without_another_image_id(self) -> None:
         assert proof(after(image_id="sha-1")) == Proven()
-        assert proof(after(image=f"registry.example/{NEW['app']}", image_id="sha-1")) == Proven()
+        assert proof(after(image=f"docker.io/{NEW['app']}", image_id="sha-1")) == Proven()
+
+    def test_the_same_name_in_another_registry_is_another_image(self) -> None:
+        """From a mirror to the registry behind it, with one digest: a container of the old image that crashes while we patch is
+        no proof, though its name ends in the new one."""
+        old = f"mirror.example/{NEW['app']}"
+        written = record(before={"app": ContainerBefore(container_id="c1", image_id="sha-1", image=old)})
+        assert isinstance(proof(after(image=old, image_id="sha-1"), written), Waiting)
+
+    def test_a_patch_that_admission_made_nothing_of_restarts_nothing(self) -> None:
+        """Such as an image that was patched again because admission gives it another name: it runs already."""
+        pinned = f"{NEW['app']}@sha256:{'a' * 64}"
+        written = record(before={"app": ContainerBefore(container_id="c2", image_id="sha-2", image=pinned)})
+        shown = [status("app", "c2", pinned, "sha-2")]
+        assert proof(pod(images={"app": pinned}, generation=2, statuses=shown), written) == Proven()
+        assert isinstance(proof(after("c2", image_id="sha-2"), written), Waiting), "of another image it proves nothing"
 
     def test_it_must_run(self) -> None:
         assert proof(after(waiting="CrashLoopBackOff")) == Waiting("waiting for app to run (CrashLoopBackOff)")

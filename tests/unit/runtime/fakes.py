@@ -41,8 +41,9 @@ class Server:
 
     @property
     def writes(self) -> list[tuple[str, str, Any]]:
-        """Method, path and body of every write that arrived."""
-        return [(r.method, r.path, json.loads(r.body or b"null")) for r in self.requests if r.method != "GET"]
+        """Method, path and body of every write that arrived, dry runs left out."""
+        asked = (r for r in self.requests if r.method != "GET" and not r.is_dry_run)
+        return [(r.method, r.path, json.loads(r.body or b"null")) for r in asked]
 
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self.version += 1
@@ -69,6 +70,8 @@ class Server:
             return ok(known)
         if request.method == "DELETE":
             return ok(self.objects.pop(path))
+        if request.is_dry_run:
+            return ok(merged(known, body))
         return self._patch(path, known, body)
 
     def _patch(self, path: str, known: dict[str, Any], body: Any) -> Response:

@@ -1,0 +1,62 @@
+"""Sends the writes of a rehearsal as dry runs, and takes in what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from inplace.engine.observed import Observed
+from inplace.engine.rehearsal import RefusedWrite, Rehearsal, Write, learn, writes
+from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
+from inplace.kube.seam import Clock
+from inplace.model.run import Run
+from inplace.runtime.executor import Executor
+
+ROUNDS = 6
+"""Of asking afresh, because something was learned or has changed meanwhile."""
+REST_SECONDS = 0.2
+"""Until what has changed is looked at again."""
+
+
+def rehearse(executor: Executor, clock: Clock, look: Callable[[Run], Observed], run: Run) -> Rehearsal:
+    """`executor` sends dry runs: nothing is persisted. Raises `ApiError` where the API server does not judge, `Conflict` where
+    something changes all the time."""
+    last: ApiError | None = None
+    refused: list[RefusedWrite] = []
+    heard: set[str] = set()
+    for _ in range(ROUNDS):
+        learned, last = run, None
+        for write in writes(look(run), run):
+            if write.what in heard:
+                continue
+            try:
+                found = _sent(executor, run, write)
+            except (Conflict, NotFound) as error:
+                last = error
+                continue
+            heard.add(write.what)
+            if isinstance(found, RefusedWrite):
+                refused.append(found)
+            elif found != run:
+                learned, refused, heard = found, [], set()
+                break
+        if learned == run and last is None:
+            return Rehearsal(run, tuple(refused))
+        run = learned
+        if last is not None:
+            clock.sleep(REST_SECONDS)
+    raise last or Conflict(f"admission makes other images of those of {run.target} each time: {sorted(run.images.values())}")
+
+
+def _sent(executor: Executor, run: Run, write: Write) -> Run | RefusedWrite:
+    """Raises `Conflict` or `NotFound` where it was judged on what is no more."""
+    try:
+        answer = executor.perform(write.action)
+    except AlreadyExists:
+        return run
+    except ApiError as error:
+        if isinstance(error, Invalid) and "metadata.uid" in str(error):
+            raise Conflict(str(error), status=error.status) from None
+        if isinstance(error, (Conflict, NotFound)) or error.status in (0, 401, 429) or error.status >= 500:
+            raise
+        return RefusedWrite(write, str(error))
+    return learn(run, write, answer)
