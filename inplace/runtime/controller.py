@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +34,7 @@ from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.host import StoppableWorkers
+from inplace.runtime.lanes import LanePool
 from inplace.runtime.lock import Fence, LeaderRef, Lock, request_of, run_of
 from inplace.runtime.overview import seconds_since
 from inplace.runtime.shared import Shared
@@ -75,7 +75,7 @@ class Controller:
         self._watched = watched
         self._size = size
         self._log = structlog.get_logger()
-        self._pool = ThreadPoolExecutor(actions, thread_name_prefix="action")
+        self._pool = LanePool(actions)
         self.make_workers: Callable[[Executor, Lock], StoppableWorkers] | None = None
         """A simulation's own."""
         self.queue: WorkQueue[Key] = WorkQueue(api.clock, lambda key: key[0])
@@ -116,7 +116,7 @@ class Controller:
             pump.stop(0.0)
         for thread in self._threads:
             thread.join(STOP_SECONDS)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True)
 
     @property
     def pod_caches(self) -> tuple[Cache[Pod], ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from inplace.engine.actions import Action, budgets_of
 from inplace.kube.errors import ApiError
 from inplace.kube.seam import Clock
 from inplace.runtime.executor import Executor
 from inplace.runtime.inbox import Crashed, Event, Performed
+from inplace.runtime.lanes import LanePool, lane_of
 from inplace.runtime.lock import Lock
 
 
@@ -32,20 +32,21 @@ class ThreadWorkers:
         self._executor = executor
         self._lock = lock
         self._clock = clock
-        self._pool = ThreadPoolExecutor(size, thread_name_prefix="action")
+        self._pool = LanePool(size)
 
     def submit(self, action: Action, done: Callable[[Event], None]) -> None:
-        self._pool.submit(lambda: done(perform(self._executor, self._lock, self._clock, action)))
+        work = lambda: done(perform(self._executor, self._lock, self._clock, action))  # noqa: E731
+        self._pool.submit(lane_of(action), self._lock.namespace, work)
 
     def stop(self) -> None:
         """Actions not begun are dropped; those on their way are not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
 
 
 class PoolWorkers:
     """One run's share of a pool that many use."""
 
-    def __init__(self, pool: ThreadPoolExecutor, executor: Executor, lock: Lock, clock: Clock) -> None:
+    def __init__(self, pool: LanePool, executor: Executor, lock: Lock, clock: Clock) -> None:
         self._pool = pool
         self._executor = executor
         self._lock = lock
@@ -53,7 +54,7 @@ class PoolWorkers:
         self._is_stopped = False
 
     def submit(self, action: Action, done: Callable[[Event], None]) -> None:
-        self._pool.submit(self._perform, action, done)
+        self._pool.submit(lane_of(action), self._lock.namespace, lambda: self._perform(action, done))
 
     def stop(self) -> None:
         """Actions not begun are dropped; those on their way are not waited for."""
