@@ -25,7 +25,7 @@ BREAKS = (
     Break(
         "retry an open blindly",
         "inplace/runtime/executor.py",
-        "retries=not version,",
+        "retries=not version or self._dry_run,",
         "retries=True,",
         ("tests/unit/runtime/test_executor.py",),
     ),
