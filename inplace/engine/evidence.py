@@ -83,7 +83,10 @@ def _agrees(facts: PodFacts, ready: bool, ignored: frozenset[str]) -> bool:
 
 def _turned_after(version: int, facts: PodFacts, ignored: frozenset[str]) -> bool:
     """Slices and pods share one sequence of resourceVersions: a slice that answers Ready False is newer than it. A lagging
-    watch may still bring an older turn of the same entries; comparing arrival times would believe it."""
+    watch may still bring an older turn of the same entries; comparing arrival times would believe it.
+
+    Where an API server keeps slices in an etcd of their own (--etcd-servers-overrides) there are two sequences, and only the
+    watches' order is left (KEP-5504 promises an order within one resource). To rest on that alone would cost a list a pod."""
     versions = [entry.version for entry in facts.entries if entry.service not in ignored]
     return bool(versions) and min(versions) > version
 
