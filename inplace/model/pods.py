@@ -25,6 +25,10 @@ class ContainerPort(Wire, frozen=True, gc=False):
     host_port: int = 0
 
 
+class ContainerRestartRule(Wire, frozen=True, gc=False):
+    action: str = ""
+
+
 class Container(Wire, frozen=True):
     """`spec.containers[]` and `spec.initContainers[]`."""
 
@@ -36,6 +40,12 @@ class Container(Wire, frozen=True):
     startup_probe: Probe | None = None
     liveness_probe: Probe | None = None
     restart_policy: str | None = None
+    restart_policy_rules: tuple[ContainerRestartRule, ...] | None = None
+
+    @property
+    def may_restart_all(self) -> bool:
+        """One of its exits by itself restarts every container of the pod (1.36, beta)."""
+        return any(rule.action == "RestartAllContainers" for rule in self.restart_policy_rules or ())
 
 
 class PodSpec(Wire, frozen=True):
