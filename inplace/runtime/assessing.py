@@ -153,8 +153,8 @@ class Assessor:
         return finished
 
     def is_spent(self, run: Run, finished: Finished) -> bool:
-        """Whether the Lease has nothing more to remember, and goes: bare pods have no owner that would take it along, and what a
-        run has done to an object that is gone says nothing about another of its name."""
+        """Whether the Lease has nothing more to remember, and goes: bare pods have no owner that would take it along, and what
+        a run has done to an object that is gone says nothing about another of its name."""
         is_of_another = bool(run.target_uid) and run.target_uid != self._found.uid
         return is_of_another or not run.images or (self._target.kind == "Pods" and finished.outcome in ENDS)
 
