@@ -9,6 +9,8 @@ from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
 from tests.scenarios.story import DEPLOYMENT, Story
 
+pytestmark = pytest.mark.sampled
+
 REQUEST = "inplace.dev/request"
 STEPS = ("--steps", "1,pause,100%")
 NO_MORE = "asked to resume, but its run has gone back: a new one is needed"

@@ -15,6 +15,8 @@ from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import WEB, Scene
 from tests.scenarios.stage import Moment, Running
 
+pytestmark = pytest.mark.sampled
+
 REFUSED = 5
 ONE = ("--max-unavailable", "1")
 HISTORY = {1: "app:1", 2: "app:2"}

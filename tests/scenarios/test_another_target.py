@@ -19,7 +19,7 @@ from tests.scenarios.scene import LEASE, WEB, Scene
 from tests.scenarios.story import KINDS, STATEFUL_SET, Kind, Story
 from tests.scenarios.test_going_back import is_rolled_out
 
-pytestmark = pytest.mark.at_rest
+pytestmark = [pytest.mark.at_rest, pytest.mark.sampled]
 
 ROLLED_OUT = "somebody rolled out app={} since the run was begun (ReplicaSet "
 AGAIN = "{} was deleted and created again since the run was begun"

@@ -10,6 +10,8 @@ from tests.scenarios.manifests import GATE, pod
 from tests.scenarios.scene import WEB, Scene
 from tests.scenarios.stage import JSON_PATCH
 
+pytestmark = pytest.mark.sampled
+
 LABEL = "inplace.dev/serve"
 ORDERS = pytest.mark.parametrize(("first", "second"), [("True", "False"), ("False", "True")])
 

@@ -11,7 +11,7 @@ from tests.scenarios.manifests import daemonset, deployment, pod, service, state
 from tests.scenarios.objects import Refused
 from tests.scenarios.scene import SETTLE, Scene
 
-pytestmark = pytest.mark.at_rest
+pytestmark = [pytest.mark.at_rest, pytest.mark.sampled]
 
 MAKE: dict[str, Callable[[str], Object]] = {
     "deploy/web": lambda image: deployment("web", image, replicas=2),

@@ -14,6 +14,8 @@ from tests.scenarios.manifests import GATE, daemonset
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import LEASE, WEB, Scene
 
+pytestmark = pytest.mark.sampled
+
 ALL_AT_ONCE = {"withoutGate": True, "maxUnavailable": "100%", "settleSeconds": 0}
 
 

@@ -18,6 +18,8 @@ from tests.scenarios.scene import WEB, Scene
 from tests.scenarios.stage import Moment, OnWrite, Result, Running
 from tests.scenarios.story import DEPLOYMENT, FAST, KINDS, Kind, Story
 
+pytestmark = pytest.mark.sampled
+
 WHY = "ask the platform team"
 PLURALS = {"deploy": "deployments", "sts": "statefulsets", "ds": "daemonsets"}
 FAILED = 1

@@ -8,7 +8,7 @@ from tests.scenarios.facts import images_in, is_observed
 from tests.scenarios.manifests import deployment, service, statefulset
 from tests.scenarios.scene import WEB, Scene
 
-pytestmark = pytest.mark.at_rest
+pytestmark = [pytest.mark.at_rest, pytest.mark.sampled]
 
 FAST = ("--settle", "0s", "--max-unavailable", "3")
 

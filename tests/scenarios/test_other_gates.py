@@ -11,6 +11,8 @@ from tests.scenarios.facts import any_closed
 from tests.scenarios.manifests import GATE, deployment, service, statefulset
 from tests.scenarios.scene import Scene
 
+pytestmark = pytest.mark.sampled
+
 OTHER = "example.com/lb"
 
 

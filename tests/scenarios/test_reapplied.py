@@ -9,7 +9,7 @@ import pytest
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import WEB, Scene
 
-pytestmark = pytest.mark.at_rest
+pytestmark = [pytest.mark.at_rest, pytest.mark.sampled]
 
 
 def applied(rollouts: Rollouts, name: str, **spec: Any) -> None:

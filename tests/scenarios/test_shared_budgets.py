@@ -10,6 +10,8 @@ from tests.scenarios.manifests import service, statefulset
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
 
+pytestmark = pytest.mark.sampled
+
 ZONES = ("a", "b", "c")
 
 
