@@ -255,7 +255,8 @@ def record(**fields: Any) -> Record:
 
 def patched(id_: str = "c1", image_id: str = "sha-1", name: str = "app", **fields: Any) -> Record:
     """A record as the image patch leaves it."""
-    return record(before={name: ContainerBefore(container_id=id_, image_id=image_id, image=OLD.get(name, ""))}, **fields)
+    was = ContainerBefore(container_id=id_, image_id=image_id, image=OLD.get(name, ""), restart_count=0)
+    return record(before={name: was}, **fields)
 
 
 def run(options: Options | None = None, **fields: Any) -> Run:

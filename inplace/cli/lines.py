@@ -46,7 +46,7 @@ class Lines:
         pass
 
     def _saw_pod(self, pod: PodView, frame: Frame) -> None:
-        before, reason = self._stages.get(pod.uid), pod.reason
+        before, reason = self._stages.get(pod.uid), pod.words
         self._stages[pod.uid] = pod.stage
         if pod.stage == before:
             if pod.stage not in ("Pending", "Updated"):

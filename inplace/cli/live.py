@@ -19,7 +19,7 @@ from rich.text import Text
 from inplace.cli import out
 from inplace.cli.text import cut, images_text, plural, safe
 from inplace.engine.cautions import gateless
-from inplace.engine.plan import PodView, Progress
+from inplace.engine.plan import PodView, Progress, within
 from inplace.engine.stages import IN_FLIGHT
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
@@ -92,7 +92,8 @@ def header(target: TargetRef, frame: Frame, seconds: float) -> list[Text]:
 
 
 def totals(progress: Progress) -> str:
-    parts = [f"{progress.updated} of {plural(progress.desired, 'pod')} updated", f"{progress.in_flight} in flight"]
+    waiting = f" ({progress.unscheduled} waiting for a node)" if progress.unscheduled else ""
+    parts = [f"{progress.updated} of {plural(progress.desired, 'pod')} updated{waiting}", f"{progress.in_flight} in flight"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     return ", ".join([*parts, f"{progress.unavailable} unavailable"])
@@ -157,10 +158,12 @@ def _rows(pods: Sequence[PodView], frame: Frame, now: float, width: int) -> list
 
 def _cells(pod: PodView, frame: Frame, now: float, name_width: int) -> tuple[str, ...]:
     since = frame.since.get(pod.uid)
-    seconds = f"{max(0.0, now - since):.0f}" if since is not None else ""
+    passed = max(0.0, now - since) if since is not None else None
+    seconds = f"{passed:.0f}" if passed is not None else ""
     images = ", ".join(image.rsplit("/", 1)[-1] for image in pod.image.split(", "))
     name, node = cut(safe(pod.name), name_width), cut(safe(pod.node), 20)
-    return (name, node, pod.stage, seconds, cut(safe(images), name_width - 10), safe(pod.reason))
+    reason = safe(within(pod.reason, pod.at_most_seconds, passed))
+    return (name, node, pod.stage, seconds, cut(safe(images), name_width - 10), reason)
 
 
 def _line(text: str, style: str = "") -> Text:

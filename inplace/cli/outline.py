@@ -179,6 +179,8 @@ def _step_at(position: int, run: Run, desired: int) -> int:
 
 
 def _why(j: Judged, room: DisruptionRoom) -> str:
+    if not j.facts.pod.is_scheduled:
+        return "has no node: its image is changed, and nothing restarts"
     if not j.facts.pod.is_ready:
         return "not Ready: goes first and costs no budget"
     blocker = room.blocker(j.facts)

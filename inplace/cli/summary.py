@@ -56,7 +56,7 @@ def _headline(s: Summary) -> str:
 
 
 def _warning(s: Summary) -> Iterator[str]:
-    """It has all been done, but for something that it could be done without."""
+    """It has all been done, but for something that it could be done without, or that nobody could verify."""
     if s.outcome == "Succeeded" and s.message:
         yield f"  warning: {s.message}"
 

@@ -65,10 +65,12 @@ class PatchImages(PodAction, frozen=True):
         return f"{super().intent}/{self.revision}/{_told(self.images)}"
 
 
-class PatchInitImages(PodAction, frozen=True):
-    """Images of ordinary init containers, which restart nothing: no drain and no record. Preconditions as for `PatchImages`."""
+class PatchIdleImages(PodAction, frozen=True):
+    """Images of containers that do not run, so that nothing restarts: no drain and no record. Ordinary init containers, and
+    all of a pod without a node. Preconditions as for `PatchImages`: a pod that gets its node meanwhile is another version."""
 
     images: dict[str, str]
+    init: frozenset[str] = frozenset()
     revision: str = ""
 
 

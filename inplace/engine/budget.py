@@ -40,13 +40,15 @@ def room_of(
     judged: Iterable[Judged], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
 ) -> Room:
     """Unavailable := desired less the available: not Ready, terminating, missing or ours. While a scale-down is on its way more
-    pods live than are desired, and any of them may be taken: then all of them count as desired."""
-    available = in_flight = living = 0
+    pods live than are desired, and any of them may be taken: then all of them count as desired. Pods without a node
+    are no doing of ours, and none that we could end: as long as there is no room for them, those that serve may be upgraded."""
+    available = in_flight = living = unscheduled = 0
     for j in judged:
         living += not j.facts.pod.is_terminating
+        unscheduled += not j.facts.pod.is_terminating and not j.facts.pod.is_scheduled
         available += is_available(j.facts, closing, ignored)
         in_flight += j.uid in closing or (j.stage in IN_FLIGHT and isinstance(j.facts.record, Record))
-    unavailable = max(0, max(desired, living) - available)
+    unavailable = max(0, max(desired, living) - unscheduled - available)
     return Room(max(0, max_unavailable - unavailable), max(0, max_unavailable - in_flight))
 
 
@@ -126,16 +128,20 @@ def never_allows(budget: PodDisruptionBudget) -> bool:
 
 
 def order_of(judged: Iterable[Judged], observed: Observed) -> list[Judged]:
-    """Pods that serve nobody first. Then a StatefulSet's from the highest ordinal; others in a stable order that takes the
-    nodes in turn."""
+    """Pods that serve nobody first, those without a node last: nothing of them runs. Then a StatefulSet's from the highest
+    ordinal; others in a stable order that takes the nodes in turn."""
     everyone = list(judged)
     match observed.target:
         case StatefulSetTarget(stateful_set=stateful_set) if stateful_set is not None:
-            return sorted(everyone, key=lambda x: (x.facts.is_ready, -index_of(stateful_set, x.facts)))
+            return sorted(everyone, key=lambda x: (*_turn(x), -index_of(stateful_set, x.facts)))
         case _:
             pass
     rank = _rank_within_node(everyone)
-    return sorted(everyone, key=lambda x: (x.facts.is_ready, rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
+    return sorted(everyone, key=lambda x: (*_turn(x), rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
+
+
+def _turn(judged: Judged) -> tuple[bool, bool]:
+    return not judged.facts.pod.is_scheduled, judged.facts.is_ready
 
 
 def _rank_within_node(judged: list[Judged]) -> dict[str, int]:

@@ -12,10 +12,10 @@ from inplace.engine.observed import Observed, PodFacts
 from inplace.engine.outages import outages
 from inplace.engine.plan import Caution
 from inplace.engine.proof import UNPROBED_SECONDS
-from inplace.engine.stages import gate_of
+from inplace.engine.stages import gate_of, restarts
 from inplace.engine.templatefirst import in_words
 from inplace.engine.traffic import unsteered
-from inplace.model.quantity import is_mutable
+from inplace.model.quantity import format_duration, is_mutable
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, StatefulSet
 
@@ -25,6 +25,7 @@ def warnings(observed: Observed, run: Run) -> tuple[Caution, ...]:
         *_outages(observed, run),
         *unsteered(observed, run),
         *_limits(observed, run),
+        *_long_stops(observed, run),
         *_uncomputed(observed),
         *_synced_by(observed, run),
         *_images(observed, run),
@@ -92,6 +93,21 @@ def _limits(observed: Observed, run: Run) -> Iterator[Caution]:
         )
     else:
         yield Caution("NothingWithoutGate", "every pod has the gate, so all are drained: --without-gate changes nothing")
+
+
+LONG_GRACE_SECONDS = 60
+
+
+def _long_stops(observed: Observed, run: Run) -> Iterator[Caution]:
+    """The restart timeout begins when the old containers have ended, so a run may take far longer than that says."""
+    spec = workload.template_spec(observed)
+    grace = spec.termination_grace_period_seconds if spec is not None else None
+    if grace is not None and grace > LONG_GRACE_SECONDS and any(restarts(f.pod, run.images) for f in observed.pods):
+        yield Caution(
+            "LongGracePeriod",
+            f"a container may take up to {format_duration(grace)} to stop (terminationGracePeriodSeconds), and its pod is"
+            " out of service meanwhile: the restart timeout begins only then",
+        )
 
 
 def left_by_a_run(observed: Observed, run: Run) -> Iterator[Caution]:

@@ -10,6 +10,7 @@ import msgspec
 
 from inplace.engine.drain import sending
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
+from inplace.engine.trouble import hides_the_cause, in_words
 from inplace.model.meta import version_of
 from inplace.model.record import Record
 
@@ -44,6 +45,7 @@ def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], n
         unstarted=unstarted,
         started_at=started,
         answered=old.answered if facts.runs(old.answered) else {},
+        said=_said(old, facts),
         outlived=_outlived(old, facts),
     )
 
@@ -89,6 +91,19 @@ def _turned_after(version: int, facts: PodFacts, ignored: frozenset[str]) -> boo
     watches' order is left (KEP-5504 promises an order within one resource). To rest on that alone would cost a list a pod."""
     versions = [entry.version for entry in facts.entries if entry.service not in ignored]
     return bool(versions) and min(versions) > version
+
+
+def _said(old: Evidence, facts: PodFacts) -> dict[str, str]:
+    pod, record = facts.pod, facts.record
+    if not isinstance(record, Record) or record.before is None or not pod.is_observed:
+        return {}
+    said = {}
+    for name, before in record.before.items():
+        status = pod.container_status(name)
+        words = in_words(status)
+        if status is not None and words:
+            said[name] = old.said.get(name, words) if hides_the_cause(status, before) else words
+    return said
 
 
 def _outlived(old: Evidence, facts: PodFacts) -> frozenset[str]:

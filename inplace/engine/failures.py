@@ -11,7 +11,7 @@ from inplace.engine.clocks import Clocks
 from inplace.engine.disturbances import disturbed
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Spec
-from inplace.engine.stages import CHANGED, Judged, gate_of
+from inplace.engine.stages import CHANGED, Judged, blind_kubelet, gate_of
 from inplace.model.pods import Pod
 from inplace.model.quantity import format_duration
 from inplace.model.run import Back, Failure, Run, Stop, shortened
@@ -37,17 +37,26 @@ def _failure_of(j: Judged, run: Run, clocks: Clocks) -> Failure | None:
     pod = j.facts.pod
     if j.stage == "Failed" and j.trouble is not None:
         return _failure(pod, j.trouble.reason, j.trouble.message)
-    if j.stage == "Pending" and gate_of(pod, run.options.gate) == "Absent" and not run.options.without_gate:
+    if (
+        j.stage == "Pending"
+        and pod.is_scheduled
+        and gate_of(pod, run.options.gate) == "Absent"
+        and not run.options.without_gate
+    ):
         return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
+    if j.stage == "Pending" and pod.says_no_generation:
+        return _failure(pod, "KubeletTooOld", blind_kubelet(pod))
     if not j.timer:
         return None
     if j.trouble is not None and j.trouble.reason == CHANGED:
         return _failure(pod, CHANGED, j.trouble.message) if isinstance(j.action, (OpenGate, DropRecord)) else None
+    # From the patch on, whether the old container has ended or not.
+    watched_since = clocks.since(f"{pod.uid}/patched") if j.timer.endswith(("/stop", "/restart")) else clocks.now
     if j.trouble is not None:
         # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
         # the new image. Then the deadline decides.
-        seen_since, began = clocks.since(f"{pod.uid}/trouble/{j.trouble.identity}"), clocks.since(j.timer)
-        if seen_since > began and pod.status.observed_generation >= pod.metadata.generation:
+        seen_since = clocks.since(f"{pod.uid}/trouble/{j.trouble.identity}")
+        if seen_since > watched_since and pod.is_observed:
             return _failure(pod, j.trouble.reason, j.trouble.message)
     if clocks.expired(j.timer, j.deadline_seconds):
         reason = _TIMEOUT_REASONS[j.timer.removeprefix(f"{j.uid}/")]
@@ -69,6 +78,7 @@ _TIMEOUT_REASONS = {
     "patch": "PatchTimeout",
     "restart": "RestartTimeout",
     "gate": OTHER_GATE_CLOSED,
+    "stop": "RestartTimeout",
 }
 """By the timer of `Judged`, without the pod's uid."""
 

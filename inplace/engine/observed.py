@@ -68,6 +68,8 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     """Container id to when `started: true` was seen after `started: false`."""
     answered: Mapping[str, str] = {}
     """The images that the API server answered our image patch with, as long as the spec asks for them."""
+    said: Mapping[str, str] = {}
+    """Container to why it does not start, as the kubelet told it last."""
     outlived: frozenset[str] = frozenset()
     """Recorded container ids that were still shown once the kubelet had seen the image patch: whatever comes next is new."""
 

@@ -23,6 +23,14 @@ class Spec(msgspec.Struct, frozen=True):
     a commit that has begun is finished only where every pod runs its images already."""
 
 
+def within(reason: str, at_most_seconds: float, seconds: float | None = None) -> str:
+    """`stopping app, 23 s of at most 60 s`; without the seconds so far where nobody counts them."""
+    if not at_most_seconds:
+        return reason
+    so_far = "" if seconds is None else f"{seconds:.0f} s of "
+    return f"{reason}, {so_far}at most {at_most_seconds:.0f} s"
+
+
 class PodView(msgspec.Struct, frozen=True, gc=False):
     """One pod for the eyes of a person."""
 
@@ -32,6 +40,12 @@ class PodView(msgspec.Struct, frozen=True, gc=False):
     stage: Stage
     reason: str
     image: str
+    at_most_seconds: float = 0.0
+    """How long what `reason` says may lawfully take; 0: nothing is known of that."""
+
+    @property
+    def words(self) -> str:
+        return within(self.reason, self.at_most_seconds)
 
     @property
     def timer(self) -> str:
@@ -50,6 +64,8 @@ class Progress(msgspec.Struct, frozen=True):
     """What the whole run waits for, if not for its pods."""
     ready: int = 0
     """Pods of the target that serve, updated or not."""
+    unscheduled: int = 0
+    """Of `updated`: those that wait for a node, so that nothing of them runs yet."""
 
 
 class Finished(msgspec.Struct, frozen=True):

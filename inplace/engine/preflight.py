@@ -28,7 +28,7 @@ from inplace.engine.observed import (
 )
 from inplace.engine.outages import outages
 from inplace.engine.plan import Caution
-from inplace.engine.stages import gate_of
+from inplace.engine.stages import blind_kubelet, gate_of
 from inplace.engine.templatefirst import (
     comes_back_as_it_was,
     label_of,
@@ -52,6 +52,8 @@ class Refusal(msgspec.Struct, frozen=True):
     """Nothing is written. One line: what, which object, why; and what to do next."""
 
     message: str
+    node: str = ""
+    """Whose kubelet is too old: its version may be worth telling."""
 
 
 class NoChange(msgspec.Struct, frozen=True):
@@ -80,6 +82,9 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
         problem = _outage_problem(observed, run)
     if problem is not None:
         return Refusal(problem)
+    old = _old_kubelet(observed, run)
+    if old is not None:
+        return old
     ignored = ignored_services(observed.services, run.options.accept_undrainable)
     drained = (f for f in observed.pods if gate_of(f.pod, run.options.gate) != "Absent")
     services = sorted({e.service for f in drained for e in f.entries if e.service and e.service not in ignored})
@@ -227,6 +232,15 @@ def _pods_problem(observed: Observed, run: Run, lease: str) -> str | None:
         problem = _pod_problem(facts, run, lease, isinstance(observed.target, PodsTarget))
         if problem is not None:
             return problem
+    return None
+
+
+def _old_kubelet(observed: Observed, run: Run) -> Refusal | None:
+    """Nodes may be up to three releases behind the API server."""
+    for facts in observed.pods:
+        if facts.record is None and facts.pod.says_no_generation and not facts.runs(run.images):
+            why = f"pod/{facts.pod.name}: {blind_kubelet(facts.pod)}"
+            return Refusal(f"{why}: upgrade that node first, or move the pod", facts.pod.spec.node_name)
     return None
 
 

@@ -1,4 +1,4 @@
-"""When a restart is proven, when the gate may open, and when an image is known to be bad.
+"""When a restart is proven, and when the gate may open.
 
 Proven: the kubelet has seen the pod's generation, and every changed container has another containerID than the image patch
 recorded, and runs. `observedGeneration` alone proves nothing: it moves before the old container stops; `imageID` alone
@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine.observed import Evidence, PodFacts
+from inplace.engine.trouble import in_words
 from inplace.model.images import same_image
 from inplace.model.pods import Container, ContainerStatus, Pod
 from inplace.model.record import ContainerBefore, Record
@@ -22,8 +23,6 @@ STARTUP_SLACK_SECONDS = 2.0
 UNPROBED_SECONDS = 3.0
 """How long a container without probes must have run, as we saw it. One that exits at once is shown running for up to 1.3 s
 (measured: the kubelet's relist), and Ready, so that without this every pod would get the bad image, one after the other."""
-IMAGE_REASONS = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError"})
-_BACK_OFFS = IMAGE_REASONS | {"CrashLoopBackOff", "ErrImagePull"}
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -37,30 +36,18 @@ class Proven(msgspec.Struct, frozen=True):
     """The restart happened."""
 
 
-class Trouble(msgspec.Struct, frozen=True):
-    """The kubelet says that this will not work."""
-
-    reason: str
-    message: str
-
-    @property
-    def identity(self) -> str:
-        """Tells one trouble from the next: the kubelet names the image in the message, and counts crashes up in it."""
-        return self.message if self.reason in IMAGE_REASONS else self.reason
-
-
 def restart_proof(facts: PodFacts, record: Record, evidence: Evidence, now: float) -> Proven | Waiting:
     pod = facts.pod
-    if pod.status.observed_generation < pod.metadata.generation:
+    if not pod.is_observed:
         return Waiting("waiting for the kubelet to see the new image")
     for name, before in sorted((record.before or {}).items()):
         status = pod.container_status(name)
         if _is_unchanged(facts, name, before) and status is not None and status.state.running is not None:
             continue
         if status is None or not status.container_id or status.container_id == before.container_id:
-            return Waiting(f"waiting for {name} to be restarted{_says(status)}")
+            return Waiting(f"waiting for {name} to be restarted{evidence.said.get(name) or in_words(status)}")
         if status.state.running is None:
-            return Waiting(f"waiting for {name} to run{_says(status)}")
+            return Waiting(f"waiting for {name} to run{evidence.said.get(name) or in_words(status)}")
         unclear_until = _unclear_until(pod, status, before, record.to_images.get(name, ""), evidence, now)
         if unclear_until > now:
             return Waiting(f"making sure that {name} runs the new image", unclear_until)
@@ -131,47 +118,7 @@ def _started_believed_at(container: Container, status: ContainerStatus, evidence
     return until if now >= until else msgspec.structs.replace(waiting, until=until)
 
 
-def trouble_of(pod: Pod, names: frozenset[str], before: dict[str, ContainerBefore]) -> Trouble | None:
-    """A bad image as the kubelet tells it. CrashLoopBackOff counts only once a container of the new image ran: before that it
-    is the back-off that the kubelet keeps per image string, and ends by itself; and while we patched, the kubelet may just have
-    tried the image before once more."""
-    for name in sorted(names):
-        status = pod.container_status(name)
-        waiting = status.state.waiting if status is not None else None
-        if status is None or waiting is None:
-            continue
-        old = before.get(name)
-        crashed = waiting.reason == "CrashLoopBackOff" and (old is None or _has_begun_anew(status, old))
-        if (waiting.reason in IMAGE_REASONS and not _is_about_another(waiting.message, old)) or crashed:
-            return Trouble(waiting.reason, f"container {name}: {waiting.message or waiting.reason}")
-    return None
-
-
 def is_guarded(pod: Pod, names: frozenset[str]) -> bool:
     """Every one of these containers has a readinessProbe: none counts as ready before it answers."""
     found = [pod.spec.container(name) for name in names]
     return all(container is not None and container.readiness_probe is not None for container in found)
-
-
-def _has_begun_anew(status: ContainerStatus, old: ContainerBefore) -> bool:
-    """Where another tag has the same digest, the runtime may show either: then the deadline decides."""
-    is_another = status.container_id not in ("", old.container_id)
-    return is_another and not (old.image and same_image(status.image, old.image))
-
-
-def _is_about_another(message: str, old: ContainerBefore | None) -> bool:
-    """A kubelet that has just seen our image may still tell the reason of the one before; the message names it."""
-    return old is not None and old.image != "" and f'"{old.image}"' in message
-
-
-def is_backing_off(pod: Pod, names: frozenset[str]) -> bool:
-    """The kubelet has seen the image, and waits before it tries again: nothing runs there, for minutes perhaps."""
-    if pod.status.observed_generation < pod.metadata.generation:
-        return False
-    shown = (pod.container_status(name) for name in names)
-    return any(s.state.waiting is not None and s.state.waiting.reason in _BACK_OFFS for s in shown if s is not None)
-
-
-def _says(status: ContainerStatus | None) -> str:
-    waiting = status.state.waiting if status is not None else None
-    return f" ({waiting.reason})" if waiting is not None and waiting.reason else ""

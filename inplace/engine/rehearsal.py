@@ -18,8 +18,8 @@ from inplace.engine.actions import (
     CloseGate,
     CreateTombstone,
     OpenGate,
+    PatchIdleImages,
     PatchImages,
-    PatchInitImages,
     PatchTemplate,
     PauseTarget,
     SetStrategy,
@@ -32,7 +32,7 @@ from inplace.engine.plan import Caution, Spec
 from inplace.engine.planner import rules_of
 from inplace.engine.sequences import LOST
 from inplace.engine.stages import CHANGED, changed_images, gate_of, judge, restarts
-from inplace.engine.starts import gate_before
+from inplace.engine.starts import gate_before, patch_idle
 from inplace.engine.templatefirst import ABOVE_ALL, held
 from inplace.engine.templates import differences, images_of, init_names_of, tombstone
 from inplace.model.images import accepts
@@ -129,7 +129,7 @@ def _pod_writes(facts: PodFacts, observed: Observed, run: Run) -> Iterator[Write
     rules = rules_of(observed, Spec(lease_name(run.target)), run, None)
     changed = changed_images(facts, rules)
     if changed and not restarts(facts.pod, changed):
-        yield Write(f"change the images of {pod}", PatchInitImages(facts.ref, changed, rules.revision or ""), facts.pod)
+        yield Write(f"change the images of {pod}", patch_idle(facts, rules), facts.pod)
         return
     record = Record(
         run=run.id,
@@ -150,7 +150,7 @@ def _pod_writes(facts: PodFacts, observed: Observed, run: Run) -> Iterator[Write
 def learn(run: Run, write: Write, answer: Any) -> Run | RefusedWrite:
     """What the answer of a write teaches. Another run than the one given: its writes are to be asked afresh."""
     match write.action, write.before, answer:
-        case ((PatchImages(images=images) | PatchInitImages(images=images)), Pod() as before, Pod()):
+        case ((PatchImages(images=images) | PatchIdleImages(images=images)), Pod() as before, Pod()):
             return _of_pod(run, write, images, before.spec.images(), answer.spec.images())
         case PatchTemplate(kind=kind), _, _ if write.before is not None:
             return _of_template(run, write, answer.spec.template, is_target=kind == run.target.kind)

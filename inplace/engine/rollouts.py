@@ -293,7 +293,7 @@ def _of_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
 
 def _counted(status: RolloutStatus, plan: Plan, since: Mapping[str, str]) -> RolloutStatus:
     flying = [
-        InFlight(name=pod.name, stage=pod.stage, since=since.get(pod.uid, ""), reason=_short(pod.reason))
+        InFlight(name=pod.name, stage=pod.stage, since=since.get(pod.uid, ""), reason=_short(pod.words))
         for pod in plan.pods
         if pod.stage in IN_FLIGHT
     ]

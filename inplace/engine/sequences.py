@@ -6,7 +6,7 @@ back, and the pods with it; a preparation that fails stops the run in order. A R
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -19,6 +19,7 @@ from inplace.engine.failures import go_back
 from inplace.engine.observed import RevisionedTarget
 from inplace.engine.patience import carry_on
 from inplace.engine.plan import Finished, Plan
+from inplace.engine.stages import Judged
 from inplace.engine.view import View
 from inplace.model.run import Commit, Forgoable, Run
 
@@ -66,7 +67,7 @@ def commit(view: View) -> Plan | Run:
         step = templatefirst.finish(observed, observed.target, run)
     match step:
         case Done() | Prepared():
-            return finish_if_quiet(view, _verdict(run)) if fresh.get("end") else _commit_step(view, FreshList("end"))
+            return finish_if_quiet(view, _verdict(view)) if fresh.get("end") else _commit_step(view, FreshList("end"))
         case _:
             return _commit_step(view, step)
 
@@ -123,7 +124,8 @@ def _forgo(run: Run, what: Forgoable, why: str) -> Run:
     return msgspec.structs.replace(run, forgone={**run.forgone, what: f"{LOST[what]}: {why}"})
 
 
-def _verdict(run: Run) -> Finished:
+def _verdict(view: View) -> Finished:
+    run = view.run
     match run.back:
         case "Abort":
             return Finished("Aborted", run.message)
@@ -133,4 +135,16 @@ def _verdict(run: Run) -> Finished:
             pass
     if run.failures:
         return Finished("Failed", "some pods could not be upgraded in time")
-    return Finished("Succeeded", "; ".join(run.forgone.values()))
+    return Finished("Succeeded", "; ".join([*run.forgone.values(), *_unscheduled(view.judged)]))
+
+
+MOST_NAMES = 3
+
+
+def _unscheduled(judged: Iterable[Judged]) -> Iterator[str]:
+    """What nobody could verify, since nothing of it runs."""
+    names = [f"pod/{j.facts.pod.name}" for j in judged if j.stage == "Updated" and not j.facts.pod.is_scheduled]
+    if names:
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        verbs = "is updated and waits" if len(names) == 1 else "are updated and wait"
+        yield f"{', '.join(names[:MOST_NAMES])}{more} {verbs} for a node"

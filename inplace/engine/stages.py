@@ -17,8 +17,9 @@ from inplace.engine.clocks import PATIENCE_SECONDS
 from inplace.engine.drain import dissenting, drained_at, is_back, sending
 from inplace.engine.goals import Goal
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
-from inplace.engine.proof import Trouble, Waiting, is_backing_off, is_guarded, may_open, restart_proof, trouble_of
-from inplace.model.pods import Pod
+from inplace.engine.proof import DEFAULT_GRACE_SECONDS, Waiting, is_guarded, may_open, restart_proof
+from inplace.engine.trouble import Trouble, is_backing_off, trouble_of
+from inplace.model.pods import ContainerStatus, Pod
 from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
 
@@ -30,6 +31,8 @@ IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "R
 SETTLED_VIEW_SECONDS = 2.0
 CLOSED_BY_US = "Upgrading"
 """The reason of a gate's condition while an upgrade holds it."""
+WITHOUT_NODE = "waiting for a node"
+"""Why a pod counts as updated of which nothing runs yet: without a verdict, since there is nothing to judge."""
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +49,8 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     timer: str = ""
     deadline_seconds: float = 0.0
     trouble: Trouble | None = None
+    at_most_seconds: float = 0.0
+    """How long what `reason` says may lawfully take; 0: nothing is known of that."""
     needs_slices: bool = False
     """Only a quorum read of the slices, sent after now, can decide."""
 
@@ -149,6 +154,8 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
             return _unrecorded(facts, rules)
         case None:
             return Judged(facts, "Pending")
+        case Record() if not pod.is_scheduled:
+            return _release(facts, rules, "has no node, so that nothing of it runs")
         case Record() if not current and (why := _rewritten(facts, record, rules, seen)):
             # What it restarts into is proven like any other, and then the pod has failed, with its gate open.
             risen = _on_the_way_up(facts, record, rules, seen, now)
@@ -178,7 +185,9 @@ def _unrecorded(facts: PodFacts, rules: Rules) -> Judged:
         return Judged(
             facts, "Returning", "its gate has no condition yet", _open(facts, rules, "GateAdded"), None, timer, patience
         )
-    if pod.status.observed_generation < pod.metadata.generation:
+    if not pod.is_scheduled:
+        return Judged(facts, "Updated", WITHOUT_NODE)
+    if not pod.is_observed:
         return Judged(facts, "Returning", "waiting for the kubelet to see the image", None, None, timer, patience)
     if pod.is_ready:
         if is_back(facts, rules.ignored):
@@ -231,8 +240,8 @@ def _patching(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now
     stage: Stage = "Restarting" if gate_of(facts.pod, rules.gate) == "Absent" else "Settling"
     unclear = _restart_under_way(facts, record, seen, now)
     if unclear is not None:
-        timer = f"{facts.uid}/earlier"
-        return Judged(facts, stage, unclear, None, now + 1.0, timer, rules.restart_timeout_seconds)
+        timer, limit = f"{facts.uid}/earlier", rules.restart_timeout_seconds + stop_seconds(facts.pod, record.before or ())
+        return Judged(facts, stage, unclear, None, now + 1.0, timer, limit)
     if rules.revision != "":
         timer, what = f"{facts.uid}/patch", "waiting for the API server to take the image"
         return Judged(facts, stage, what, patch(facts, record, rules), None, timer, PATIENCE_SECONDS)
@@ -261,6 +270,14 @@ def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: flo
     return "waiting for an earlier restart to end" if under_way else None
 
 
+def blind_kubelet(pod: Pod) -> str:
+    """Why a restart could not be proven on its node."""
+    return (
+        f"its node {pod.spec.node_name} has a kubelet that reports no status.observedGeneration (one older than 1.34), so that"
+        " a restart could not be proven"
+    )
+
+
 def changed_images(facts: PodFacts, rules: Rules) -> dict[str, str]:
     return {name: image for name, image in rules.goal.of(facts).items() if facts.images.get(name) != image}
 
@@ -278,8 +295,7 @@ def patch(facts: PodFacts, record: Record, rules: Rules, budgets: tuple[str, ...
     before = dict(record.before or {})
     for name in restarts(pod, changed):
         status = pod.container_status(name)
-        ids = (status.container_id, status.image_id) if status else ("", "")
-        before[name] = ContainerBefore(container_id=ids[0], image_id=ids[1], image=have.get(name, ""))
+        before[name] = _as_it_was(status, have.get(name, ""))
     written = msgspec.structs.replace(
         record,
         run=rules.run,
@@ -291,6 +307,37 @@ def patch(facts: PodFacts, record: Record, rules: Rules, budgets: tuple[str, ...
     return PatchImages(facts.ref, changed, written, pod.spec.init_names(), rules.revision or "", budgets)
 
 
+def stopping(pod: Pod, record: Record) -> tuple[str, ...]:
+    """The changed containers of which the old one still runs."""
+    shown = ((name, old, pod.container_status(name)) for name, old in sorted((record.before or {}).items()))
+    return tuple(
+        n for n, old, s in shown if s is not None and s.state.running is not None and s.container_id == old.container_id
+    )
+
+
+def _stopping(facts: PodFacts, rules: Rules, old: tuple[str, ...], proof: Waiting) -> Judged:
+    """Not the restart's time yet: an old container has its preStop and its grace period, and the kubelet stops one after the
+    other (measured, 1.36.3). What never ends, as on a node that does not report, is given the restart's time besides."""
+    grace, timer = stop_seconds(facts.pod, old), f"{facts.uid}/stop"
+    limit = grace + rules.restart_timeout_seconds
+    if not facts.pod.is_observed:
+        return Judged(facts, "Restarting", proof.reason, None, None, timer, limit)
+    return Judged(facts, "Restarting", f"stopping {', '.join(old)}", None, None, timer, limit, at_most_seconds=grace)
+
+
+def stop_seconds(pod: Pod, names: Iterable[str]) -> float:
+    """How long these containers may take to stop, their preStop included."""
+    grace = pod.spec.termination_grace_period_seconds
+    return float(sum(DEFAULT_GRACE_SECONDS if grace is None else grace for _ in names))
+
+
+def _as_it_was(status: ContainerStatus | None, image: str) -> ContainerBefore:
+    if status is None:
+        return ContainerBefore(image=image)
+    ids = {"container_id": status.container_id, "image_id": status.image_id}
+    return ContainerBefore(**ids, image=image, restart_count=status.restart_count)
+
+
 def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
     """Image patched by us, gate still closed by us."""
     pod = facts.pod
@@ -298,6 +345,9 @@ def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence
     trouble = trouble_of(pod, frozenset(record.before or {}), record.before or {})
     proof = restart_proof(facts, record, seen, now)
     if isinstance(proof, Waiting):
+        old = stopping(facts.pod, record)
+        if old:
+            return _stopping(facts, rules, old, proof)
         return Judged(facts, "Restarting", proof.reason, None, proof.until, timer, patience, trouble)
     opening = may_open(facts, record, seen, rules.min_ready_seconds, now)
     if isinstance(opening, Waiting):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine import target as workload
-from inplace.engine.actions import TAKES_OUT, Action, ClaimBudget, CloseGate, OpenGate, PatchInitImages
+from inplace.engine.actions import TAKES_OUT, Action, ClaimBudget, CloseGate, OpenGate, PatchIdleImages
 from inplace.engine.blockers import is_cut_off, no_room
 from inplace.engine.budget import DisruptionRoom, Room, order_of, room_of
 from inplace.engine.clocks import Clocks
@@ -49,13 +49,19 @@ def choose(
     clocks: Clocks,
     spec: Spec,
 ) -> Starts:
+    """A pod without a node takes no slot: its image is changed at once, as far as the step leaves one over, since a step is
+    there to be looked at, and nothing of that pod runs."""
     if observed.blind:
         return Starts((), frozenset(), f"waiting for the API server: {observed.blind}")
-    pending = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
+    not_begun = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
+    pending = [j for j in not_begun if j.facts.pod.is_scheduled]
+    unscheduled = [j for j in not_begun if not j.facts.pod.is_scheduled]
     under_way = sum(j.stage not in ("Pending", "Gone", "Kept") and j.uid not in failed for j in judged)
-    allowed = max(0, target - under_way - sum(j.uid in observed.closing for j in pending))
+    to_do = target - under_way
+    allowed = max(0, to_do - sum(j.uid in observed.closing for j in pending))
     limit = workload.max_unavailable(observed, run)
-    room = room_of(judged, workload.desired(observed), limit, observed.closing, rules.ignored)
+    desired = workload.desired(observed) - workload.never_made(observed)
+    room = room_of(judged, desired, limit, observed.closing, rules.ignored)
     disruptions = DisruptionRoom(observed, workload.desired(observed), rules.ignored)
     services = ServiceRoom(observed, run)
     started: dict[str, Action] = {}
@@ -87,12 +93,13 @@ def choose(
             room = Room(room.ready - 1, room.unready - 1)
         else:
             room = Room(room.ready, room.unready - 1)
+    idle = tuple(patch_idle(j.facts, rules) for j in unscheduled[: max(0, to_do - len(pending))])
     closes, uids = tuple(started.values()), frozenset(started)
     if waiting == _NO_ROOM:
         # While pods of ours are in flight that is how it should be, and nothing to tell.
         ours = bool(closes) or bool(observed.closing) or any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
         waiting = "" if ours else no_room(judged, rules, limit, workload.desired(observed))
-    return Starts(closes + _missing_gates(pending, uids, rules), uids, waiting, claim)
+    return Starts(idle + closes + _missing_gates(pending, uids, rules), uids, waiting, claim)
 
 
 def _why_not(
@@ -138,11 +145,15 @@ def _begin(facts: PodFacts, run: Run, rules: Rules, spec: Spec, disruptions: Dis
     )
     changed = changed_images(facts, rules)
     if changed and not restarts(facts.pod, changed):
-        return PatchInitImages(facts.ref, changed, rules.revision or "")
+        return patch_idle(facts, rules)
     if record.gate_before == "Absent":
         return patch(facts, record, rules, budgets)
     # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
     return CloseGate(facts.ref, rules.gate, record, rules.bare or not facts.is_ready, budgets)
+
+
+def patch_idle(facts: PodFacts, rules: Rules) -> Action:
+    return PatchIdleImages(facts.ref, changed_images(facts, rules), facts.pod.spec.init_names(), rules.revision or "")
 
 
 def gate_before(facts: PodFacts, gate: str) -> GateBefore:

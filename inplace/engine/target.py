@@ -72,6 +72,15 @@ def desired(observed: Observed) -> int:
             return len(observed.pods)
 
 
+def never_made(observed: Observed) -> int:
+    """Replicas that the controller of an OrderedReady StatefulSet does not make as long as one below them has no node."""
+    workload = workload_of(observed)
+    if not isinstance(workload, StatefulSet) or workload.spec.pod_management_policy != "OrderedReady":
+        return 0
+    living = [facts.pod for facts in observed.pods if not facts.pod.is_terminating]
+    return 0 if all(pod.is_scheduled for pod in living) else max(0, workload.spec.replicas - len(living))
+
+
 def goal(observed: Observed, run: Run) -> int:
     """How many pods the run is to update: all, but for those that stay as they are."""
     behind = len(kept(observed, run)) if run.spares_template else own_partition(run)

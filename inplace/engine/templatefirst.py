@@ -20,7 +20,7 @@ from inplace.engine.actions import PatchTemplate, SetStrategy
 from inplace.engine.acts import Act, Await, Broken, Next, Prepared
 from inplace.engine.commit import give_back, judged
 from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
-from inplace.engine.target import goal, index_of, kept, partition_of
+from inplace.engine.target import goal, index_of, kept, never_made, partition_of
 from inplace.engine.templates import holds, images_of, init_names_of, same_template
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Run
@@ -113,7 +113,7 @@ def finish(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
         return following
     if not workload.is_observed:
         return Await(f"waiting for the {kind} controller to see the change")
-    if not run.spares_template and updated_of(workload) < goal(observed, run):
+    if not run.spares_template and updated_of(workload) < goal(observed, run) - never_made(observed):
         return Await(f"waiting for the {kind} controller to count every pod as updated")
     if _will_complete(workload, run):
         return Await("waiting for currentRevision to become the new one")

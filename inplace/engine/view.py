@@ -41,7 +41,8 @@ class View(msgspec.Struct):
         """How many pods are to be there and are not, or are too many. Nobody takes the place of a bare one that leaves."""
         leaving = sum(j.stage == "Gone" for j in self.judged)
         gone = leaving if isinstance(self.observed.target, PodsTarget) and leaving < len(self.judged) else 0
-        return workload.desired(self.observed) - gone - (len(self.judged) - leaving)
+        never = workload.never_made(self.observed)
+        return workload.desired(self.observed) - never - gone - (len(self.judged) - leaving)
 
     @property
     def patience_seconds(self) -> float:
@@ -132,6 +133,7 @@ class View(msgspec.Struct):
             step=step,
             waiting=waiting,
             ready=available,
+            unscheduled=sum(j.stage == "Updated" and not j.facts.pod.is_scheduled for j in self.judged),
         )
 
 
@@ -152,4 +154,5 @@ def _shown(judged: Judged, failure: Failure | None, closing: frozenset[str], run
         stage = "Closing"
         if gate_of(pod, run.options.gate) == "Absent":
             stage, reason = "Restarting", "patching the image; it has no gate and is not drained"
-    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, reason, image)
+    limit = 0.0 if failure is not None else judged.at_most_seconds
+    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, reason, image, limit)

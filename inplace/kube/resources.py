@@ -63,7 +63,25 @@ class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return name in words and group in ("", self.group, f"{self.version}.{self.group}")
 
 
+class NodeInfo(Wire, frozen=True):
+    kubelet_version: str = ""
+
+
+class NodeStatus(Wire, frozen=True):
+    node_info: NodeInfo = NodeInfo()
+
+
+class Node(Wire, frozen=True):
+    """Read where that is allowed, only to tell its kubelet's version."""
+
+    metadata: ObjectMeta
+    status: NodeStatus = NodeStatus()
+
+
 PODS = Resource(group="", version="v1", plural="pods", kind="Pod", singular="pod", short_names=("po",), type=Pod)
+NODES = Resource(
+    group="", version="v1", plural="nodes", kind="Node", singular="node", short_names=("no",), type=Node, is_namespaced=False
+)
 SERVICES = Resource(
     group="", version="v1", plural="services", kind="Service", singular="service", short_names=("svc",), type=Service
 )

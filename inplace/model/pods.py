@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import msgspec
 
 from inplace.model.meta import ObjectMeta, Wire
+
+_TIME = re.compile(r"T(\d\d):(\d\d):(\d\d)Z$")
+"""As a kubelet writes instants."""
 
 
 class ReadinessGate(Wire, frozen=True):
@@ -98,6 +102,17 @@ class StateTerminated(Wire, frozen=True):
     exit_code: int = 0
     reason: str = ""
     message: str = ""
+    started_at: str | None = None
+    finished_at: str | None = None
+
+    @property
+    def ran_seconds(self) -> int:
+        """Less than a day, in whole seconds; 0 where the times are not told."""
+        began, ended = _TIME.search(self.started_at or ""), _TIME.search(self.finished_at or "")
+        if began is None or ended is None:
+            return 0
+        hours, minutes, seconds = (int(b) - int(a) for a, b in zip(began.groups(), ended.groups(), strict=True))
+        return (hours * 3600 + minutes * 60 + seconds) % 86400
 
 
 class ContainerState(Wire, frozen=True):
@@ -115,6 +130,7 @@ class ContainerStatus(Wire, frozen=True):
     image_id: str = msgspec.field(name="imageID", default="")
     container_id: str = msgspec.field(name="containerID", default="")
     state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
 
 
 class PodIP(Wire, frozen=True):
@@ -169,6 +185,21 @@ class Pod(Wire, frozen=True):
     def is_finished(self) -> bool:
         """Succeeded or Failed (an evicted pod, say): it never runs again."""
         return self.status.phase in ("Succeeded", "Failed")
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Has a node. Without one it has no container, and nothing of it can be restarted."""
+        return self.spec.node_name != ""
+
+    @property
+    def is_observed(self) -> bool:
+        """Its kubelet has seen the spec as it is; one older than 1.34 never says so."""
+        return self.status.observed_generation >= self.metadata.generation or self.says_no_generation
+
+    @property
+    def says_no_generation(self) -> bool:
+        """A kubelet has shown its containers, and no generation: it is older than 1.34."""
+        return self.status.observed_generation == 0 and bool(self.status.container_statuses)
 
     def container_status(self, name: str) -> ContainerStatus | None:
         statuses = (self.status.container_statuses or ()) + (self.status.init_container_statuses or ())

@@ -26,6 +26,8 @@ class ContainerBefore(Wire, frozen=True, kw_only=True):
     image_id: str = msgspec.field(name="imageID", default="")
     image: str = ""
     """What the spec asked for."""
+    restart_count: int | None = None
+    """None in records of versions that did not write it."""
 
 
 class Record(Wire, frozen=True, kw_only=True):

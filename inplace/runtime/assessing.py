@@ -27,6 +27,7 @@ from inplace.engine.vouching import believed, unvouched
 from inplace.kube.api import Api
 from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError
+from inplace.kube.resources import NODES
 from inplace.model.names import FIELD_MANAGER, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import ENDS, FieldOwner, Run, lease_name
@@ -117,7 +118,17 @@ class Assessor:
         run = resuming.as_seen(run, observed)
         if not run.images:
             return NothingToDo(f"the pods of {self._target} run what its template says")
-        return checking.preflight(observed, run, lease_name(self._target), is_resumed)
+        return self.preflight(observed, run, is_resumed)
+
+    def preflight(self, observed: Observed, run: Run, is_resumed: bool) -> checking.Verdict:
+        """With the version of a kubelet that is too old, where its Node may be read: that is no right we ask for."""
+        found = checking.preflight(observed, run, lease_name(self._target), is_resumed)
+        if not isinstance(found, checking.Refusal) or not found.node:
+            return found
+        with suppress(ApiError):
+            version = self._api.get(NODES, None, found.node).status.node_info.kubelet_version
+            return msgspec.structs.replace(found, message=f"{found.message} (its kubelet is {version})")
+        return found
 
     def cleared(self, run: Run, is_resumed: bool, stored: Run | None) -> Cleared | NothingToDo | checking.Refusal:
         """The run as it may begin. One that is not `stored` already is rehearsed first. Raises `ApiError`."""

@@ -21,8 +21,8 @@ from inplace.engine.actions import (
     ListPods,
     ListSlices,
     OpenGate,
+    PatchIdleImages,
     PatchImages,
-    PatchInitImages,
     PatchTemplate,
     PauseTarget,
     ReleaseBudget,
@@ -91,8 +91,8 @@ class Executor:
             case PatchImages(pod=pod, images=images, record=record, init=init, revision=revision):
                 meta = {"annotations": {RECORD: encode_record(record)}, **revision_label(revision)}
                 return self._patch_pod(pod, {**images_body(images, init), "metadata": meta}, "", version=True)
-            case PatchInitImages(pod=pod, images=images, revision=revision):
-                body = {**images_body(images, images), "metadata": revision_label(revision)}
+            case PatchIdleImages(pod=pod, images=images, init=init, revision=revision):
+                body = {**images_body(images, init), "metadata": revision_label(revision)}
                 return self._patch_pod(pod, body, "", version=True)
             case OpenGate(pod=pod, gate=gate, reason=reason):
                 body = gate_body(gate, True, reason, {RECORD: None}, self._utcnow())

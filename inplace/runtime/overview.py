@@ -17,7 +17,7 @@ from inplace.engine.drain import index_of
 from inplace.engine.fields import wrote_strategy
 from inplace.engine.history import Entry, revisions, told
 from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
-from inplace.engine.plan import Spec
+from inplace.engine.plan import Spec, within
 from inplace.engine.planner import rules_of
 from inplace.engine.repair import of_a_lost_run, own_strategy
 from inplace.engine.resume import overtaken
@@ -208,7 +208,9 @@ def _pods(api: Api, target: TargetRef, observed: Observed, run: Run | None) -> t
     for facts in observed.pods:
         judged = judge(facts, rules, None, api.clock.monotonic())
         failure = failures.get(facts.pod.uid)
-        stage, reason = ("Failed", f"{failure.reason}: {failure.message}") if failure else (judged.stage, judged.reason)
+        stage, reason = judged.stage, within(judged.reason, judged.at_most_seconds)
+        if failure is not None:
+            stage, reason = "Failed", f"{failure.reason}: {failure.message}"
         shown.append(_pod(facts, run.options.gate, stage, reason))
     return tuple(shown)
 

@@ -135,4 +135,9 @@ def _restarts(facts: PodFacts) -> int:
 
 def _left(run: Run, pods: Iterable[PodFacts]) -> tuple[str, ...]:
     why = {failure.uid: f" ({failure.reason})" for failure in run.failures}
-    return tuple(still_ours(f) + why.get(f.uid, "") for f in pods if isinstance(f.record, Record))
+    return tuple(still_ours(f) + why.get(f.uid, "") for f in pods if isinstance(f.record, Record) and not _is_leaving(f))
+
+
+def _is_leaving(facts: PodFacts) -> bool:
+    """As by a scale-down: it leaves nothing behind."""
+    return facts.pod.is_terminating or facts.pod.is_finished

@@ -137,7 +137,7 @@ class Session:
         observed = self._look(run)
         if not run.images:
             return Preview(observed, asked, run, is_resumed, checking.NoChange(), stored, holder)
-        verdict = checking.preflight(observed, run, lease_name(self.target), is_resumed)
+        verdict = self._assessor.preflight(observed, run, is_resumed)
         return Preview(observed, asked, run, is_resumed, verdict, stored, holder)
 
     def upgrade(self, asked: Run, given: Mapping[str, Any], on_frame: OnFrame) -> Result:

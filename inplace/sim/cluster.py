@@ -11,7 +11,7 @@ from datetime import datetime
 from inplace.sim.api import kinds as k
 from inplace.sim.api.discovery import VERSION
 from inplace.sim.api.errors import Json
-from inplace.sim.api.registry import Registry
+from inplace.sim.api.registry import SELF_STATUS, Registry
 from inplace.sim.api.server import Server
 from inplace.sim.api.store import Happened, Item, Store
 from inplace.sim.clock import EPOCH, Scheduler
@@ -64,6 +64,17 @@ class Cluster:
 
     def kubelet_of(self, pod: Json) -> Kubelet | None:
         return self.kubelets.get(str(pod["spec"].get("nodeName", "")))
+
+    def set_kubelet_version(self, node: str, version: str) -> None:
+        """Before its first pod. Nodes may be up to three releases behind the API server."""
+        major, minor = (int(number) for number in version.removeprefix("v").split(".")[:2])
+        self.kubelets[node].reports_generation = (major, minor) >= (1, 34)
+
+        def change(obj: Json) -> Json:
+            info = {**obj["status"]["nodeInfo"], "kubeletVersion": version}
+            return {**obj, "status": {**obj["status"], "nodeInfo": info}}
+
+        self.registry.change(self.store.get(k.NODES, "", node), change, SELF_STATUS)
 
     def stop_node(self, name: str) -> None:
         """Its machine is cut off: after some time it, and its pods, are not ready."""

@@ -20,7 +20,10 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("down", help="stop an instance and remove what it left")
     image = verbs.add_parser("image", help="push a test image and print its full name")
     image.add_argument("ref", help="for instance app:2")
-    image.add_argument("version", help="what its page says; the same version has the same digest; crash and mute misbehave")
+    image.add_argument(
+        "version",
+        help="what its page says; the same version has the same digest; crash, mute, nocommand and badcommand misbehave",
+    )
     verbs.add_parser("program", help="push the project's own image and print its full name")
     verbs.add_parser("kubeconfig", help="print the path of the kubeconfig")
     for name, verb in verbs.choices.items():

@@ -38,9 +38,10 @@ class Layer:
 
 
 def push(registry: str, ref: str, version: str) -> str:
-    """Push REGISTRY/REF. The versions `crash` (exits 3 at once) and `mute` (never listens) misbehave."""
-    script = SCRIPTS.get(version, SCRIPTS["app"])
-    config = {"Env": ["PATH=/bin", f"VERSION={version}"], "Cmd": ["sh", "-c", script]}
+    """Push REGISTRY/REF. The versions `crash` (exits 3 at once), `mute` (never listens), `nocommand` (says nothing to be run)
+    and `badcommand` (says what is not there) misbehave."""
+    command = {"nocommand": [], "badcommand": ["/nope"]}.get(version, ["sh", "-c", SCRIPTS.get(version, SCRIPTS["app"])])
+    config = {"Env": ["PATH=/bin", f"VERSION={version}"], "Cmd": command}
     return push_layers(registry, ref, config, Layer.of(root_filesystem(version)))
 
 

@@ -71,7 +71,7 @@ def start(config: pytest.Config) -> Cluster:
             pytest.exit(f"no test cluster: {error}", returncode=3)
         config.stash[STARTED] = cluster
         delete_leftovers(cluster)
-        for version in ("1", "2", "3", "4", "crash", "mute"):
+        for version in ("1", "2", "3", "4", "crash", "mute", "nocommand", "badcommand"):
             cluster.image(f"app:{version}", version)
         for ref, version in (("app:2b", "2"), ("side:1", "1"), ("side:2", "2")):
             cluster.image(ref, version)

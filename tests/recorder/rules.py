@@ -94,9 +94,15 @@ def budget(step: Step, rules: Rules) -> Iterator[str]:
     workload = find_workload(step, rules.workload)
     alive = [p for p in pods.values() if not terminating(p) and not finished(p) and selected(p, workload)]
     available = [p for p in alive if condition(p, "Ready") == "True" and condition(p, rules.gate) != "False"]
-    unavailable = max(desired(workload), len(alive)) - len(available)
+    unscheduled = sum(not scheduled(p) for p in alive)  # as long as there is no room, nobody can end that
+    unavailable = max(desired(workload), len(alive)) - unscheduled - len(available)
     if unavailable > rules.max_unavailable:
         yield f"I1: closing {step.event.name} makes {unavailable} pods unavailable, {rules.max_unavailable} are allowed"
+
+
+def scheduled(pod: Object) -> bool:
+    """Something of it runs, or may."""
+    return "nodeName" in pod["spec"] or bool(statuses(pod))
 
 
 def closed_by_us(step: Step, rules: Rules) -> bool:
@@ -132,11 +138,12 @@ def desired(workload: Object | None) -> int:
 
 
 def drained(step: Step, trial: Trial) -> Iterator[str]:
-    """I2: an image is changed only behind a closed gate, on a pod that is not Ready and that no slice sends to."""
+    """I2: an image is changed only behind a closed gate, on a pod that is not Ready and that no slice sends to; or on one that
+    has no node, where nothing runs."""
     before, pod = step.before, step.event.object
     old, gate = images(before), trial.rules.gate
     changed = [name for name, image in images(pod).items() if name in old and old[name] != image]
-    if before is None or not changed:
+    if before is None or not changed or not scheduled(before):
         return
     ids, open_cases = container_ids(before), trial.changed.setdefault(step.event.uid, {})
     for name in changed:

@@ -17,6 +17,7 @@ from tests.scenarios.stage import APPLY, JSON_PATCH, MERGE, STRATEGIC, Stage
 GROUPS = {
     "Pod": ("", "pods"),
     "Service": ("", "services"),
+    "ConfigMap": ("", "configmaps"),
     "Endpoints": ("", "endpoints"),
     "ResourceQuota": ("", "resourcequotas"),
     "Deployment": ("apps", "deployments"),
@@ -33,6 +34,7 @@ SHORT = {
     "po": "Pod",
     "pod": "Pod",
     "svc": "Service",
+    "cm": "ConfigMap",
     "deploy": "Deployment",
     "rs": "ReplicaSet",
     "sts": "StatefulSet",

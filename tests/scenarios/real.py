@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import ssl
+import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,6 +101,11 @@ class RealStage:
     def push(self, ref: str, version: str) -> None:
         self.cluster.image(ref, version)
 
+    def late_registry(self) -> Forwarder:
+        forwarder = Forwarder(self.registry)
+        self._ends.callback(forwarder.close)
+        return forwarder
+
     def client_of_service(self, service: str, interval: float) -> Prober:
         _, found = self.request("GET", f"/api/v1/namespaces/{self.namespace}/services/{service}")
         return Prober(found["spec"]["clusterIP"], interval=interval)
@@ -110,6 +117,39 @@ class RealStage:
         self._ends.close()
         if self._connection is not None:
             self._connection.close()
+
+
+class Forwarder:
+    """Implements `stage.LateRegistry`: a port that refuses, and from `come` on leads to the registry."""
+
+    def __init__(self, registry: str) -> None:
+        host, _, port = registry.partition(":")
+        self._to = (host, int(port))
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self.name = f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def come(self) -> None:
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # closed at the end of the test
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._to)
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=_pour, args=(one, other), daemon=True).start()
+
+
+def _pour(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while block := source.recv(65536):
+            sink.sendall(block)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def _decoded(text: bytes) -> Object:

@@ -76,11 +76,20 @@ class Client(AbstractContextManager["Client"], Protocol):
         ...
 
 
+class LateRegistry(Protocol):
+    """Nobody answers at `name` before `come`; then it has what the stage's own registry has."""
+
+    name: str
+
+    def come(self) -> None: ...
+
+
 class Stage(Protocol):
     @property
     def registry(self) -> str:
         """What image names begin with. It has `app:1` to `app:4`, `app:2b` (the same digest as 2), `side:1`, `side:2`,
-        `app:crash`, `app:mute` (runs, never listens), and no `app:missing`."""
+        `app:crash`, `app:mute` (runs, never listens), `app:nocommand` and `app:badcommand` (cannot be run), and no
+        `app:missing`."""
         ...
 
     @property
@@ -123,6 +132,8 @@ class Stage(Protocol):
     def push(self, ref: str, version: str) -> None:
         """One more image."""
         ...
+
+    def late_registry(self) -> LateRegistry: ...
 
     def client_of_service(self, service: str, interval: float) -> Client: ...
 

@@ -107,6 +107,9 @@ class VirtualStage:
     def push(self, ref: str, version: str) -> None:
         """Every image is there."""
 
+    def late_registry(self) -> VirtualRegistry:
+        return VirtualRegistry(self.cluster)
+
     def client_of_service(self, service: str, interval: float) -> VirtualClient:
         proxy = Proxy(self.cluster, self.namespace, service, LAG_SECONDS)
         return VirtualClient(self.cluster, self.namespace, lambda: proxy.places, interval)
@@ -117,6 +120,20 @@ class VirtualStage:
 
     def close(self) -> None:
         self.tasks.kill_all()
+
+
+class VirtualRegistry:
+    """Implements `stage.LateRegistry`, for `app:2`."""
+
+    name = "late.example:5000"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._catalog, self._image = cluster.catalog, f"{self.name}/app:2"
+        asked = f'Head "http://{self.name}/v2/app/manifests/2"'
+        self._catalog.define(self._image, unreachable=f"failed to do request: {asked}: dial tcp: connect: connection refused")
+
+    def come(self) -> None:
+        self._catalog.define(self._image, unreachable="")
 
 
 class Spectator(Witness):

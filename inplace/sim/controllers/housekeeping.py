@@ -10,7 +10,7 @@ from inplace.sim.api.registry import BINDING, Registry
 from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.api.subresources import bound
 from inplace.sim.controllers.base import Queue, Record, on_events
-from inplace.sim.controllers.placement import fits, tolerates, untolerated
+from inplace.sim.controllers.placement import fits, repelled, tolerates, untolerated
 
 SCHEDULING = (0.005, 0.02)
 CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
@@ -30,18 +30,24 @@ class Scheduling:
     def _saw(self, event: Happened) -> None:
         if event.new is not None and "nodeName" not in event.new.obj["spec"]:
             self._queue.add(event.new.key, self._registry.scheduler.between(*SCHEDULING))
+        elif event.new is None:
+            self._try_again()
 
     def _node_changed(self, event: Happened) -> None:
         if event.new is not None:
-            for pod in self._registry.store.all(k.PODS):
-                if "nodeName" not in pod.obj["spec"]:
-                    self._queue.add(pod.key)
+            self._try_again()
+
+    def _try_again(self) -> None:
+        for pod in self._registry.store.all(k.PODS):
+            if "nodeName" not in pod.obj["spec"]:
+                self._queue.add(pod.key)
 
     def _sync(self, key: Key) -> None:
         pod = self._registry.store.get(k.PODS, *key)
         if pod is None or "nodeName" in pod.obj["spec"] or "deletionTimestamp" in pod.meta:
             return
-        nodes = [node for node in self._registry.store.ordered(k.NODES) if _may_have(node, pod.obj["spec"])]
+        spec, others = pod.obj["spec"], self._registry.store.ordered(k.PODS, pod.namespace)
+        nodes = [n for n in self._registry.store.ordered(k.NODES) if _may_have(n, spec) and not repelled(spec, n, others)]
         if not nodes:
             return
         node = nodes[self._turn % len(nodes)].name

@@ -1,10 +1,12 @@
-"""Which node may run which pod: by name, labels, taints. As much of scheduling as DaemonSets and cordoned nodes need."""
+"""Which node may run which pod: by name, labels, taints. As much of scheduling as DaemonSets, cordoned and full nodes need."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from inplace.sim.api.errors import Json
+from inplace.sim.api.selectors import selector_test
 from inplace.sim.api.store import Item
 
 HOST_NAME = "metadata.name"
@@ -46,6 +48,15 @@ def tolerates(toleration: Json, taint: Json) -> bool:
     if toleration.get("key", taint["key"]) != taint["key"]:
         return False
     return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
+
+
+def repelled(spec: Json, node: Item, pods: Iterable[Item]) -> bool:
+    """By its own required podAntiAffinity: a node that runs such a pod of its namespace. As far as the node is the topology."""
+    anti = (spec.get("affinity") or {}).get("podAntiAffinity") or {}
+    terms = anti.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+    selectors = [t["labelSelector"] for t in terms if t["topologyKey"] == "kubernetes.io/hostname"]
+    there = [pod for pod in pods if pod.obj["spec"].get("nodeName") == node.name] if selectors else []
+    return any(selector_test(selector)(pod.meta.get("labels") or {}) for selector in selectors for pod in there)
 
 
 def _terms(spec: Json) -> list[Json]:

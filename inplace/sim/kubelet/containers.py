@@ -61,6 +61,7 @@ class Instance:
     stops_after: float
     exit_code: int | None = None
     exited_at: float = NEVER
+    start_error: str = ""
     finished_stamp: str = ""
     stopping_at: float = NEVER
     is_sick: bool = False
@@ -74,9 +75,11 @@ class Instance:
         return self.is_running and not self.is_sick and self.answers_at <= now < self.stopping_at
 
     def terminated(self) -> Json:
+        told = {"message": self.start_error} if self.start_error else {}
         return {
             "exitCode": self.exit_code or 0,
-            "reason": "Completed" if self.exit_code == 0 else "Error",
+            "reason": "StartError" if told else "Completed" if self.exit_code == 0 else "Error",
+            **told,
             "startedAt": self.started_stamp,
             "finishedAt": self.finished_stamp,
             "containerID": self.container_id,
@@ -114,6 +117,13 @@ class Container:
         self.current.exited_at = now
         self.current.finished_stamp = stamp
         self.last_exited = self.current
+
+    def could_not_start(self, why: str, now: float, stamp: str) -> None:
+        """It was created, and the runtime could not start it: shown so until it is tried again."""
+        self.ended(128, now, stamp)
+        assert self.current is not None
+        self.current.start_error = why
+        self.waiting = ("RunContainerError", why)
 
     def status(self, spec: Json, *, ready: bool, started: bool, is_pod_up: bool) -> Json:
         """`containerStatuses[]`. `is_pod_up`: initialisation is over, for a container that was never started."""

@@ -1,8 +1,8 @@
 """Simulated images: what an image string stands for. The tag decides, so that any repository works.
 
-`crash` exits with 3 at once, `mute` runs and never answers, `missing` and `none` are not in the registry; a `b` after a
-number (`2b`) is another tag of the same digest. Everything else boots and answers. `Catalog.define` says more about an
-image by name.
+`crash` exits with 3 at once, `mute` runs and never answers, `nocommand` says nothing that could be run, and `badcommand` what
+is not there; `missing` and `none` are not in the registry; a `b` after a number (`2b`) is another tag of the same digest.
+Everything else boots and answers. `Catalog.define` says more about an image by name.
 """
 
 from __future__ import annotations
@@ -16,14 +16,26 @@ _REFERENCE = re.compile(
 )
 
 
+NO_COMMAND = 'failed to generate container "app" spec: failed to generate spec: no command specified'
+BAD_COMMAND = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to"
+    ' start container process: exec: "/nope": stat /nope: no such file or directory: unknown'
+)
+
+
 @dataclass(frozen=True)
 class Image:
-    """`boot_seconds` None: as env BOOT says. `dies_after` None: it runs on. `stops_after`: seconds from SIGTERM to exit."""
+    """`unreachable`: what a pull ends with instead, such as that the registry is down. `create_error`: the runtime makes no
+    container of it; `run_error`: makes one, and cannot start it. `boot_seconds` None: as env BOOT says. `dies_after` None: it
+    runs on. `stops_after`: seconds from SIGTERM to exit."""
 
     repository: str
     tag: str
     digest: str
     exists: bool = True
+    unreachable: str = ""
+    create_error: str = ""
+    run_error: str = ""
     boot_seconds: float | None = None
     is_mute: bool = False
     dies_after: float | None = None
@@ -70,6 +82,10 @@ def _read(name: str) -> Image:
             return replace(image, dies_after=0.03, exit_code=3)
         case "mute":
             return replace(image, is_mute=True)
+        case "nocommand":
+            return replace(image, create_error=NO_COMMAND)
+        case "badcommand":
+            return replace(image, run_error=BAD_COMMAND)
         case "missing" | "none":
             return replace(image, exists=False)
     return image

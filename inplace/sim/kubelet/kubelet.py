@@ -24,7 +24,8 @@ Recorder = Callable[..., None]
 
 
 class Kubelet:
-    """`record` makes Events. `on_stopping` is told of every container that begins to stop (preStop and stop seconds)."""
+    """`reports_generation` is false of a kubelet older than 1.34. `record` makes Events. `on_stopping` is told of every
+    container that begins to stop (preStop and stop seconds)."""
 
     def __init__(self, registry: Registry, name: str, number: int, catalog: Catalog, record: Recorder) -> None:
         self.registry = registry
@@ -34,6 +35,7 @@ class Kubelet:
         self.catalog = catalog
         self.images: dict[str, str] = {}
         self.is_up = True
+        self.reports_generation = True
         self.on_stopping: Callable[[Worker, Container, float, float], None] = lambda *_: None
         self.workers: dict[str, Worker] = {}
         self._number = number

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from inplace.sim.api.errors import Json
+from inplace.sim.api.kinds import CONFIG_MAPS
 from inplace.sim.kubelet.containers import NEVER, Container, Instance, boot_seconds
 from inplace.sim.kubelet.images import Image, is_valid
 
@@ -110,8 +111,18 @@ class Starter:
         image = yield from self._pull(pod, container, spec)
         if image is None:
             return False
+        unmade = self._missing_config(pod, spec) or image.create_error
+        if unmade:
+            reason = "CreateContainerError" if unmade == image.create_error else "CreateContainerConfigError"
+            container.waiting = (reason, unmade)
+            worker.event(pod, "Warning", "Failed", f"Error: {unmade}", container.name)
+            return False
         yield worker.scheduler.between(0.06, 0.11)
         self._run(pod, container, spec, image)
+        if image.run_error:
+            container.could_not_start(image.run_error, worker.scheduler.now, worker.scheduler.stamp())
+            worker.event(pod, "Warning", "Failed", f"Error: {image.run_error}", container.name)
+            return True
         worker.event(pod, "Normal", "Created", "Container created", container.name)
         worker.event(pod, "Normal", "Started", "Container started", container.name)
         return True
@@ -139,8 +150,8 @@ class Starter:
         image = kubelet.catalog.find(name)
         began = worker.scheduler.now
         yield from kubelet.pulling(image)
-        if not image.exists:
-            self._pull_failed(pod, container, name)
+        if image.unreachable or not image.exists:
+            self._pull_failed(pod, container, name, image.unreachable)
             return None
         kubelet.has_pulled(name, image)
         took = int((worker.scheduler.now - began) * 1000)
@@ -148,12 +159,21 @@ class Starter:
         worker.event(pod, "Normal", "Pulled", text, container.name)
         return image
 
-    def _pull_failed(self, pod: Json, container: Container, name: str) -> None:
+    def _missing_config(self, pod: Json, spec: Json) -> str:
+        """A ConfigMap that the container's environment wants and that is not there, in the kubelet's words."""
+        store, namespace = self._worker.kubelet.registry.store, str(pod["metadata"]["namespace"])
+        for source in spec.get("envFrom") or ():
+            name = (source.get("configMapRef") or {}).get("name")
+            if name and store.get(CONFIG_MAPS, namespace, name) is None:
+                return f'configmap "{name}" not found'
+        return ""
+
+    def _pull_failed(self, pod: Json, container: Container, name: str, unreachable: str) -> None:
         now = self._worker.scheduler.now
-        error = (
-            f'rpc error: code = NotFound desc = failed to pull and unpack image "{name}": '
-            f'failed to resolve reference "{name}": {name}: not found'
-        )
+        resolving = f'failed to pull and unpack image "{name}": failed to resolve reference "{name}": '
+        error = f"rpc error: code = NotFound desc = {resolving}{name}: not found"
+        if unreachable:
+            error = resolving + unreachable
         container.pull_error = error
         container.pull_backoff.raise_for(name, now, now)
         container.waiting = ("ErrImagePull", error)

@@ -46,19 +46,22 @@ def first_of_each(conditions: Iterable[Json]) -> dict[str, str]:
 
 
 def written(pod: Json, status: Json, verdicts: dict[str, Verdict], generation: int, stamp: str) -> Json:
-    """The object with the kubelet's `status` fields and conditions in it; the same object where nothing is new."""
+    """The object with the kubelet's `status` fields and conditions in it; the same object where nothing is new. A kubelet
+    older than 1.34 reports no generation: 0."""
     before = pod["status"]
     have = {c["type"]: c for c in before.get("conditions") or ()}
     conditions = [c for c in before.get("conditions") or () if c["type"] not in OURS]
     conditions += [_condition(kind, verdicts[kind], have.get(kind), generation, stamp) for kind in OURS if kind in verdicts]
-    made: Json = {**before, **status, "conditions": conditions, "observedGeneration": generation}
+    seen = {"observedGeneration": generation} if generation else {}
+    made: Json = {**before, **status, "conditions": conditions, **seen}
     return pod if made == before else {**pod, "status": made}
 
 
 def _condition(kind: str, verdict: Verdict, before: Json | None, generation: int, stamp: str) -> Json:
     status, reason, message = verdict
     since: Any = before["lastTransitionTime"] if before and before["status"] == status else stamp
-    made: Json = {"type": kind, "observedGeneration": generation, "status": status, "lastProbeTime": None}
+    seen = {"observedGeneration": generation} if generation else {}
+    made: Json = {"type": kind, **seen, "status": status, "lastProbeTime": None}
     made["lastTransitionTime"] = since
     if reason:
         made["reason"] = reason

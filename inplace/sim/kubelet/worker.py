@@ -246,7 +246,8 @@ class Worker:
             s for s in shown["initContainerStatuses"] if self.containers[s["name"]].role == "sidecar"
         ]
         verdicts = self._verdicts(phase) | ready_verdicts(pod, relevant, phase)
-        self._write(status, verdicts, int(pod["metadata"].get("generation", 1)))
+        generation = int(pod["metadata"].get("generation", 1)) if self.kubelet.reports_generation else 0
+        self._write(status, verdicts, generation)
         for probes in self._probes.values():
             probes.published()
 

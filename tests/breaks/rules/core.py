@@ -103,7 +103,7 @@ BREAKS = (
     Break(
         "budget ignores unready pods",
         f"{ENGINE}/budget.py",
-        "    unavailable = max(0, max(desired, living) - available)",
+        "    unavailable = max(0, max(desired, living) - unscheduled - available)",
         "    unavailable = in_flight",
         ("tests/unit/engine/test_budget.py",),
     ),
@@ -117,7 +117,7 @@ BREAKS = (
     Break(
         "give the strategy back before the controller counts every pod",
         f"{ENGINE}/templatefirst.py",
-        "    if not run.spares_template and updated_of(workload) < goal(observed, run):",
+        "    if not run.spares_template and updated_of(workload) < goal(observed, run) - never_made(observed):",
         "    if False:",
         ("tests/unit/engine/test_templatefirst.py",),
     ),

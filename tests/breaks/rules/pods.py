@@ -6,4 +6,33 @@ from tests.breaks.edit import Break
 
 ENGINE = "inplace/engine"
 
-BREAKS: tuple[Break, ...] = ()
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "a pod without a node takes a slot",
+        f"{ENGINE}/budget.py",
+        "max(desired, living) - unscheduled - available",
+        "max(desired, living) - available",
+        ("tests/unit/engine/test_unscheduled.py", "tests/scenarios/test_unscheduled.py"),
+    ),
+    Break(
+        "old kubelets are accepted",
+        f"{ENGINE}/preflight.py",
+        "    if old is not None:",
+        "    if False:",
+        ("tests/unit/engine/test_preflight.py", "tests/sim/test_nodes.py"),
+    ),
+    Break(
+        "the restart clock starts at the patch",
+        f"{ENGINE}/stages.py",
+        "        old = stopping(facts.pod, record)",
+        "        old: tuple[str, ...] = ()",
+        ("tests/unit/engine/test_stages.py", "tests/scenarios/test_failing_starts.py"),
+    ),
+    Break(
+        "a 5xx fails a pod at once",
+        f"{ENGINE}/trouble.py",
+        'outlook(waiting.message) == "Transient" or ',
+        "",
+        ("tests/unit/engine/test_trouble.py", "tests/scenarios/test_failing_starts.py"),
+    ),
+)

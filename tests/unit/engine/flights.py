@@ -24,9 +24,10 @@ def draining() -> PodFacts:
 
 
 def restarting(waiting: str = "", id_: str = "c1", observed_: int = 2, **fields: Any) -> PodFacts:
-    shown = [status("app", id_, (OLD if id_ == "c1" else NEW)["app"], waiting=waiting)]
+    """Without a reason to wait the old container has just ended."""
+    shown = [status("app", id_, (OLD if id_ == "c1" else NEW)["app"], waiting=waiting, terminated=not waiting)]
     base = {"images": NEW, "ready": False, "gate": "False", "record": patched(), "generation": 2, "observed": observed_}
-    return in_service(pod("web-0", statuses=shown, **{**base, **fields}))
+    return in_service(pod("web-0", **{**base, "statuses": shown, **fields}))
 
 
 def returning() -> PodFacts:

@@ -57,9 +57,9 @@ class TestDeadlines:
 
     def test_the_wait_for_an_earlier_restart_has_one(self) -> None:
         stuck = restarting(record=patched(to_images={"app": "x"}), images={"app": "x"})
-        view = observed(stuck, *others(), evidence=closed_evidence(stuck), timers={"uid-web-0/earlier": NOW - 300})
+        view = observed(stuck, *others(), evidence=closed_evidence(stuck), timers={"uid-web-0/earlier": NOW - 330})
         (failure,) = planned(view).run.failures
-        assert (failure.reason, failure.message) == ("RestartTimeout", "waiting for an earlier restart to end (for 5m)")
+        assert (failure.reason, failure.message) == ("RestartTimeout", "waiting for an earlier restart to end (for 5m30s)")
 
     def test_an_image_that_the_api_server_does_not_take_has_one(self) -> None:
         """However often it is tried, and whether or not a try is under way: then the pod is back in service."""

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from inplace.engine.drain import drained_at
 from inplace.engine.evidence import confirm, witness
 from inplace.engine.observed import Evidence, PodFacts
 from inplace.model.network import EndpointSlice
-from tests.builders import endpoint, facts, in_service, pod, record, slice_of, status
+from inplace.model.pods import ContainerState, StateWaiting
+from tests.builders import NEW, endpoint, facts, in_service, patched, pod, record, slice_of, status
 
 NOTHING: frozenset[str] = frozenset()
 UID = "uid-web-a"
@@ -158,3 +160,20 @@ def test_a_service_that_is_ignored_neither_sends_nor_turns() -> None:
     seen = see((1.0, listing(True, True)[1]), (2.0, listing(False, True)[1]), ignored=frozenset({"web"}))
     assert seen.quiet_since == 2.0
     assert not seen.turned
+
+
+def test_why_a_container_does_not_start_outlasts_the_back_off_between_two_tries() -> None:
+    """The kubelet tells it in one status, and only that it waits in the next (measured)."""
+
+    def waits(reason: str, message: str, id_: str = "c1") -> PodFacts:
+        state = ContainerState(waiting=StateWaiting(reason, message))
+        found = msgspec.structs.replace(status("app", id_), state=state)
+        return facts(pod(images=NEW, record=patched(), generation=2, statuses=[found]))
+
+    seen = witness(None, waits("ErrImagePull", "connection refused"), frozenset(), 1.0)
+    assert seen.said == {"app": " (ErrImagePull: connection refused)"}
+    backing_off = 'Back-off pulling image "x": ErrImagePull: connection refused'
+    assert witness(seen, waits("ImagePullBackOff", backing_off), frozenset(), 2.0).said == seen.said
+    assert witness(seen, waits("CrashLoopBackOff", "back-off 10s"), frozenset(), 3.0).said == seen.said
+    assert witness(seen, waits("CrashLoopBackOff", "back-off 10s", "c2"), frozenset(), 3.0).said != seen.said
+    assert witness(seen, facts(pod(images=NEW, record=patched())), frozenset(), 4.0).said == {}

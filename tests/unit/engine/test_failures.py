@@ -31,12 +31,13 @@ from tests.builders import (
 )
 from tests.unit.engine.flights import NOW, draining, options, others, planned, restarting
 
+BEGUN = {"uid-web-0/restart": NOW - 9, "uid-web-0/patched": NOW - 9}
 FAILED = Failure(pod="web-0", uid="uid-web-0", reason="DrainTimeout", message="m")
 
 
 class TestEarlyFailures:
     def later(self, what: PodFacts, *, restart: float = NOW - 10, **trouble: float) -> Plan:
-        timers = {"uid-web-0/restart": restart}
+        timers = {"uid-web-0/restart": restart, "uid-web-0/patched": restart}
         timers.update({f"uid-web-0/trouble/{name}": since for name, since in trouble.items()})
         return planned(observed(what, *others(), timers=timers))
 
@@ -108,7 +109,7 @@ class TestPause:
         assert ended.run.outcome == "Failed"
 
     def test_a_pod_that_never_restarted_stays_closed_and_owned(self) -> None:
-        view = observed(restarting("ImagePullBackOff"), *others(), timers={"uid-web-0/restart": NOW - 9})
+        view = observed(restarting("ImagePullBackOff"), *others(), timers=BEGUN)
         made = planned(view)
         assert made.actions == ()
         assert made.finished is not None
@@ -220,7 +221,7 @@ class TestMaxFailed:
 
 class TestRollback:
     def fail(self, r: Run | None = None, spec: Spec = SPEC) -> Plan:
-        view = observed(restarting("ImagePullBackOff"), *others(), timers={"uid-web-0/restart": NOW - 9})
+        view = observed(restarting("ImagePullBackOff"), *others(), timers=BEGUN)
         return planned(view, r or run(options("rollback")), spec)
 
     def test_the_same_run_goes_the_other_way(self) -> None:
@@ -289,3 +290,48 @@ class TestRollback:
 def test_evidence_is_not_needed_to_fail() -> None:
     view = observed(draining(), *others(), evidence={"uid-web-0": Evidence()}, timers={"uid-web-0/drain": NOW - 60})
     assert len(planned(view).run.failures) == 1
+
+
+class TestOldKubelets:
+    def test_a_pod_that_came_up_on_an_old_node_in_the_middle_is_not_closed(self) -> None:
+        made = planned(observed(in_service(pod("web-0", observed=0, node="old-1")), *others()))
+        (failure,) = made.run.failures
+        assert failure.reason == "KubeletTooOld"
+        assert "its node old-1" in failure.message
+
+    def test_one_of_the_new_template_is_updated_there(self) -> None:
+        made = planned(observed(in_service(pod("web-0", images=NEW, observed=0)), *others()))
+        assert (made.run.failures, made.progress.updated) == ((), 1)
+
+    def test_one_that_is_closed_already_is_freed_by_what_its_container_shows(self) -> None:
+        """A new containerID that shows the new image is a proof, too; without it the pod would stay closed for good."""
+        back = restarting(id_="c2", observed_=0, statuses=[status("app", "c2", NEW["app"])])
+        made = planned(observed(back, *others()))
+        assert [type(action) for action in made.actions if action.key == "uid-web-0"] == [OpenGate]
+
+
+class TestStopping:
+    """The clock of a restart begins when the old container has ended."""
+
+    def stopping(self) -> PodFacts:
+        return restarting(statuses=[status("app", "c1")], grace=600)
+
+    def test_as_long_as_the_old_container_may_take(self) -> None:
+        made = planned(observed(self.stopping(), *others(), timers={"uid-web-0/stop": NOW - 899}))
+        assert (made.run.failures, made.requeue_after) == ((), 1.0)
+        assert made.pods[0].words == "stopping app, at most 600 s"
+        (failure,) = planned(observed(self.stopping(), *others(), timers={"uid-web-0/stop": NOW - 900})).run.failures
+        assert (failure.reason, failure.message) == ("RestartTimeout", "stopping app (for 15m)")
+
+    def test_then_its_own_time_begins(self) -> None:
+        made = planned(observed(restarting(grace=600), *others(), timers={"uid-web-0/stop": NOW - 599}))
+        assert (made.run.failures, made.requeue_after) == ((), 300.0)
+
+    def test_trouble_that_shows_with_the_end_of_the_old_container_is_news(self) -> None:
+        """An image name that is none is told in the very status in which the old container is gone."""
+        stopped = planned(observed(self.stopping(), *others()))
+        timers = dict.fromkeys(stopped.timers, NOW)
+        (failure,) = planned(
+            observed(restarting("InvalidImageName", grace=600), *others(), timers=timers), now=NOW + 9
+        ).run.failures
+        assert failure.reason == "InvalidImageName"

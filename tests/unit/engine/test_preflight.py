@@ -356,3 +356,25 @@ def test_a_run_that_would_not_fit_into_its_lease_is_refused_before_it_begins() -
     assert isinstance(verdict, Refusal)
     assert "too large for a Lease" in verdict.message
     assert "name fewer pods" in verdict.message
+
+
+class TestOldKubelets:
+    """Nodes may be three releases behind their API server; a kubelet older than 1.34 tells no generation."""
+
+    def blind(self, name: str = "web-9", **fields: Any) -> PodFacts:
+        return in_service(pod(name, **{"observed": 0, "node": "old-1", **fields}))
+
+    def test_named_before_anything_is_written(self) -> None:
+        verdict = judged(observed(*pods(2), self.blind()))
+        assert isinstance(verdict, Refusal)
+        assert verdict.message.startswith("pod/web-9: its node old-1 has a kubelet that reports no status.observedGeneration")
+        assert verdict.node == "old-1"
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"statuses": []}, {"images": NEW}, {"record": record(), "gate": "False"}, {"node": "", "statuses": []}],
+        ids=["not begun", "updated", "ours already", "without a node"],
+    )
+    def test_not_for_a_pod_that_is_not_to_be_closed(self, fields: dict[str, Any]) -> None:
+        """One that is ours is to be freed, by whatever proves its restart there."""
+        assert isinstance(judged(observed(*pods(2), self.blind(**fields))), Ready)

@@ -12,15 +12,13 @@ from inplace.engine.proof import (
     DEFAULT_GRACE_SECONDS,
     UNPROBED_SECONDS,
     Proven,
-    Trouble,
     Waiting,
     may_open,
     restart_proof,
-    trouble_of,
 )
-from inplace.model.pods import ContainerState, Pod, Probe, StateWaiting
+from inplace.model.pods import Pod, Probe
 from inplace.model.record import ContainerBefore, Record
-from tests.builders import NEW, OLD, container, facts, patched, pod, record, status
+from tests.builders import NEW, container, facts, patched, pod, record, status
 
 NOW = 100.0
 DOUBT = AMBIGUOUS_SECONDS + 30
@@ -72,11 +70,15 @@ class TestRestart:
         assert isinstance(proof(after("c2", image_id="sha-2"), written), Waiting), "of another image it proves nothing"
 
     def test_it_must_run(self) -> None:
-        assert proof(after(waiting="CrashLoopBackOff")) == Waiting("waiting for app to run (CrashLoopBackOff)")
+        assert proof(after(waiting="CrashLoopBackOff")) == Waiting(
+            "waiting for app to run (CrashLoopBackOff: CrashLoopBackOff of app)"
+        )
         assert proof(after(terminated=True)) == Waiting("waiting for app to run")
 
     def test_no_container_yet(self) -> None:
-        assert proof(after("", waiting="ImagePullBackOff")) == Waiting("waiting for app to be restarted (ImagePullBackOff)")
+        assert proof(after("", waiting="ImagePullBackOff")) == Waiting(
+            "waiting for app to be restarted (ImagePullBackOff: ImagePullBackOff of app)"
+        )
         assert proof(pod(images=NEW, statuses=[])) == Waiting("waiting for app to be restarted")
 
     def test_a_container_that_had_no_id_before_the_patch(self) -> None:
@@ -214,59 +216,6 @@ class TestGate:
         )
         found = self.opening(seen, 100.0, min_ready=5, readiness_probe=None, startup_probe=STARTUP)
         assert found == Waiting("containers are ready, waiting for minReadySeconds", 102.0)
-
-
-class TestTrouble:
-    NAMES = frozenset({"app"})
-    BEFORE = {"app": ContainerBefore(container_id="c1")}
-
-    def of(self, waiting: str, id_: str = "c1") -> Trouble | None:
-        return trouble_of(pod(statuses=[status("app", id_, waiting=waiting)]), self.NAMES, self.BEFORE)
-
-    @pytest.mark.parametrize("reason", ["InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull"])
-    def test_images_that_cannot_be_had(self, reason: str) -> None:
-        assert self.of(reason) == Trouble(reason, f"container app: {reason} of app")
-
-    @pytest.mark.parametrize("reason", ["ContainerCreating", "ErrImagePull", "PodInitializing", "CreateContainerError"])
-    def test_what_may_still_come_right(self, reason: str) -> None:
-        assert self.of(reason) is None
-
-    def test_a_back_off_before_any_new_container_is_the_kubelets_own_and_ends(self) -> None:
-        """Going back to an image string that was restarted into before: 10 s and more."""
-        assert self.of("CrashLoopBackOff", "c1") is None
-        assert self.of("CrashLoopBackOff", "") is None
-
-    def test_a_back_off_after_a_new_container_ran_is_a_bad_image(self) -> None:
-        assert self.of("CrashLoopBackOff", "c2") == Trouble("CrashLoopBackOff", "container app: CrashLoopBackOff of app")
-
-    def test_unless_it_was_the_image_before_that_the_kubelet_tried_once_more(self) -> None:
-        was = {"app": ContainerBefore(container_id="c1", image=OLD["app"])}
-        shown = status("app", "c2", f"docker.io/{OLD['app']}", waiting="CrashLoopBackOff")
-        assert trouble_of(pod(statuses=[shown]), self.NAMES, was) is None
-        new = msgspec.structs.replace(shown, image=NEW["app"])
-        assert trouble_of(pod(statuses=[new]), self.NAMES, was) is not None
-
-    def test_what_is_said_of_the_image_before_is_no_news(self) -> None:
-        """The first status after the kubelet has seen our image still tells why that one waited."""
-        waiting = msgspec.structs.replace(
-            status(), state=ContainerState(waiting=StateWaiting("ImagePullBackOff", 'pulling "app:9"'))
-        )
-        was = {"app": ContainerBefore(container_id="c1", image="app:9")}
-        assert trouble_of(pod(statuses=[waiting]), self.NAMES, was) is None
-        assert trouble_of(pod(statuses=[waiting]), self.NAMES, self.BEFORE) is not None
-
-    def test_other_containers_are_not_our_business(self) -> None:
-        p = pod(statuses=[status("app"), status("mesh", waiting="CrashLoopBackOff")])
-        assert trouble_of(p, self.NAMES, self.BEFORE) is None
-
-    def test_a_running_container_is_no_trouble(self) -> None:
-        assert trouble_of(pod(), self.NAMES, self.BEFORE) is None
-        assert trouble_of(pod(statuses=[]), self.NAMES, self.BEFORE) is None
-
-    def test_image_troubles_are_told_apart_by_their_image_and_crashes_are_not(self) -> None:
-        one, other = (Trouble("ImagePullBackOff", f'Back-off pulling image "{i}"') for i in ("a", "b"))
-        assert one.identity != other.identity
-        assert len({Trouble("CrashLoopBackOff", f"back-off {n}s").identity for n in (10, 20)}) == 1
 
 
 def test_facts_and_record_of_another_container_set_are_no_proof_to_open() -> None:

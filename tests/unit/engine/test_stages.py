@@ -164,7 +164,8 @@ class TestSettling:
         """A drained container may have crashed meanwhile."""
         found = judged(closed(statuses=[status(id_="c7", image_id="x")], record=record(gate_before="False")), DRAINED)
         assert isinstance(found.action, PatchImages)
-        assert found.action.record.before == {"app": ContainerBefore(container_id="c7", image_id="x", image=OLD["app"])}
+        was = ContainerBefore(container_id="c7", image_id="x", image=OLD["app"], restart_count=0)
+        assert found.action.record.before == {"app": was}
         assert found.action.record.gate_before == "False"
 
     def test_only_what_differs_is_patched(self) -> None:
@@ -190,7 +191,7 @@ class TestSettling:
         under_way = closed(images={"app": "app:2"}, record=patched("c1"), statuses=[status(id_="c1")], generation=2, observed=1)
         found = judged(under_way, DRAINED, rules(images={"app": "app:3"}))
         assert (found.stage, found.action, found.reason) == ("Settling", None, "waiting for an earlier restart to end")
-        assert (found.timer, found.deadline_seconds) == ("uid-web-a/earlier", 300.0)
+        assert (found.timer, found.deadline_seconds) == ("uid-web-a/earlier", 330.0)
 
     def test_waits_for_the_template_where_that_goes_first(self) -> None:
         found = judged(closed(), DRAINED, rules(revision=""))
@@ -227,12 +228,31 @@ class TestSettling:
 
 class TestRestarting:
     def test_until_it_is_proven(self) -> None:
-        found = judged(restarted(statuses=[status()]), DRAINED)
+        found = judged(restarted(statuses=[status(terminated=True)]), DRAINED)
         assert (found.stage, found.action) == ("Restarting", None)
         assert (found.timer, found.deadline_seconds) == ("uid-web-a/restart", 300.0)
 
     def test_min_ready_seconds_are_added_to_the_deadline(self) -> None:
-        assert judged(restarted(statuses=[status()]), rule=rules(min_ready_seconds=30.0)).deadline_seconds == 330.0
+        found = judged(restarted(statuses=[status(terminated=True)]), rule=rules(min_ready_seconds=30.0))
+        assert found.deadline_seconds == 330.0
+
+    @pytest.mark.parametrize("grace", [5, 600, None])
+    def test_its_time_begins_when_the_old_container_has_ended(self, grace: int | None) -> None:
+        found = judged(restarted(statuses=[status()], grace=grace), DRAINED)
+        seconds = 30.0 if grace is None else float(grace)
+        assert (found.stage, found.reason, found.at_most_seconds) == ("Restarting", "stopping app", seconds)
+        assert (found.timer, found.deadline_seconds) == ("uid-web-a/stop", seconds + 300.0)
+
+    def test_the_kubelet_stops_one_container_after_the_other(self) -> None:
+        before = {name: ContainerBefore(container_id=name) for name in ("a", "b", "c")}
+        shown = [status("a", "a"), status("b", "b"), status("c", "c2")]
+        found = judged(restarted(statuses=shown, record=record(before=before), grace=20), DRAINED)
+        assert (found.reason, found.at_most_seconds) == ("stopping a, b", 40.0)
+
+    def test_while_the_kubelet_has_not_seen_the_image_nothing_is_stopping(self) -> None:
+        found = judged(restarted(statuses=[status()], observed=1, generation=2), DRAINED)
+        assert (found.reason, found.at_most_seconds) == ("waiting for the kubelet to see the new image", 0.0)
+        assert found.timer == "uid-web-a/stop"
 
     def test_trouble_is_told(self) -> None:
         found = judged(restarted(statuses=[status(waiting="ImagePullBackOff")]))

@@ -30,7 +30,7 @@ def test_the_record_is_readable_json_with_kubernetes_names() -> None:
         "lease": "inplace-deployment-web",
         "fromImages": OLD,
         "toImages": NEW,
-        "before": {"app": {"containerID": "c1", "imageID": "sha-1", "image": OLD["app"]}},
+        "before": {"app": {"containerID": "c1", "imageID": "sha-1", "image": OLD["app"], "restartCount": 0}},
     }
 
 
