@@ -145,8 +145,9 @@ def pod(
     uid: str = "",
     phase: str = "Running",
     grace: int | None = 30,
+    just_created: bool = False,
 ) -> Pod:
-    """`gate=None`: the gate has no condition yet."""
+    """`gate=None`: the gate has no condition yet. Without a node it is one for which there is none, unless `just_created`."""
     notes = dict(annotations)
     if record is not None:
         notes[RECORD] = record if isinstance(record, str) else encode_record(record)
@@ -154,6 +155,8 @@ def pod(
         notes[HOLDS] = holds
     conditions = {"Ready": ready, "ContainersReady": ready if containers_ready is None else containers_ready}
     shown = [PodCondition(type=t, status=str(value)) for t, value in conditions.items()]
+    if not node and not just_created:
+        shown.append(PodCondition(type="PodScheduled", status="False", reason="Unschedulable"))
     if gate is not None:
         shown.append(PodCondition(type=GATE, status=gate))
     return Pod(

@@ -40,15 +40,16 @@ def room_of(
     judged: Iterable[Judged], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
 ) -> Room:
     """Unavailable := desired less the available: not Ready, terminating, missing or ours. While a scale-down is on its way more
-    pods live than are desired, and any of them may be taken: then all of them count as desired. Pods without a node
-    are no doing of ours, and none that we could end: as long as there is no room for them, those that serve may be upgraded."""
-    available = in_flight = living = unscheduled = 0
+    pods live than are desired, and any of them may be taken: then all of them count as desired. Pods for which
+    there is no node are no doing of ours, and none that we could end: meanwhile those that serve may be upgraded. One that was
+    just created will be placed in a moment, and counts."""
+    available = in_flight = living = unschedulable = 0
     for j in judged:
         living += not j.facts.pod.is_terminating
-        unscheduled += not j.facts.pod.is_terminating and not j.facts.pod.is_scheduled
+        unschedulable += not j.facts.pod.is_terminating and j.facts.pod.is_unschedulable
         available += is_available(j.facts, closing, ignored)
         in_flight += j.uid in closing or (j.stage in IN_FLIGHT and isinstance(j.facts.record, Record))
-    unavailable = max(0, max(desired, living) - unscheduled - available)
+    unavailable = max(0, max(desired, living) - unschedulable - available)
     return Room(max(0, max_unavailable - unavailable), max(0, max_unavailable - in_flight))
 
 

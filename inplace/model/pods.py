@@ -192,6 +192,12 @@ class Pod(Wire, frozen=True):
         return self.spec.node_name != ""
 
     @property
+    def is_unschedulable(self) -> bool:
+        """The scheduler says that it finds no node, or may not look for one; a pod that was just created has no word of it."""
+        condition = self.condition("PodScheduled")
+        return not self.is_scheduled and condition is not None and condition.status == "False"
+
+    @property
     def is_observed(self) -> bool:
         """Its kubelet has seen the spec as it is; one older than 1.34 never says so."""
         return self.status.observed_generation >= self.metadata.generation or self.says_no_generation

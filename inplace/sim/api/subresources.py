@@ -27,6 +27,16 @@ def bound(pod: Json, node: str, stamp: str) -> Json:
     return {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status}
 
 
+def unschedulable(pod: Json, stamp: str) -> Json:
+    """The pod once the scheduler has found no node for it."""
+    conditions = pod["status"].get("conditions") or ()
+    if any(c["type"] == "PodScheduled" for c in conditions):
+        return pod
+    said = {"status": "False", "reason": "Unschedulable", "message": "no node is available"}
+    condition = {"type": "PodScheduled", **said, "lastProbeTime": None, "lastTransitionTime": stamp}
+    return {**pod, "status": {**pod["status"], "conditions": [*conditions, condition]}}
+
+
 def check_eviction(pod: Json, budgets: list[Json]) -> None:
     """Raises `Refusal` where a PodDisruptionBudget has no room for this pod."""
     labels = pod["metadata"].get("labels") or {}

@@ -6,9 +6,9 @@ from functools import partial
 
 from inplace.sim.api import kinds as k
 from inplace.sim.api.errors import Json
-from inplace.sim.api.registry import BINDING, Registry
+from inplace.sim.api.registry import BINDING, SELF_STATUS, Registry
 from inplace.sim.api.store import Happened, Item, Key
-from inplace.sim.api.subresources import bound
+from inplace.sim.api.subresources import bound, unschedulable
 from inplace.sim.controllers.base import Queue, Record, on_events
 from inplace.sim.controllers.placement import fits, repelled, tolerates, untolerated
 
@@ -49,6 +49,7 @@ class Scheduling:
         spec, others = pod.obj["spec"], self._registry.store.ordered(k.PODS, pod.namespace)
         nodes = [n for n in self._registry.store.ordered(k.NODES) if _may_have(n, spec) and not repelled(spec, n, others)]
         if not nodes:
+            self._registry.change(pod, partial(unschedulable, stamp=self._registry.scheduler.stamp()), SELF_STATUS)
             return
         node = nodes[self._turn % len(nodes)].name
         self._turn += 1

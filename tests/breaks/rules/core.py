@@ -103,7 +103,7 @@ BREAKS = (
     Break(
         "budget ignores unready pods",
         f"{ENGINE}/budget.py",
-        "    unavailable = max(0, max(desired, living) - unscheduled - available)",
+        "    unavailable = max(0, max(desired, living) - unschedulable - available)",
         "    unavailable = in_flight",
         ("tests/unit/engine/test_budget.py",),
     ),

@@ -13,6 +13,7 @@ from inplace.model.record import ContainerBefore
 from tests.builders import GATE, NEW, OLD, container, facts, in_service, patched, pod, record, rules, status
 
 NOW = 100.0
+OTHER = "example.com/other"
 DRAINED = Evidence(quiet_since=90.0, saw_ready=True, turned=True)
 HOLD = '{"label":"closed by hand"}'
 
@@ -33,16 +34,13 @@ def restarted(**fields: Any) -> Pod:
 
 class TestGate:
     @pytest.mark.parametrize(
-        ("status_", "state"), [("True", "Open"), ("False", "Closed"), ("Unknown", "Closed"), (None, "Missing")]
+        ("is_", "state"), [("True", "Open"), ("False", "Closed"), ("Unknown", "Closed"), (None, "Missing")]
     )
-    def test_states(self, status_: str | None, state: str) -> None:
-        assert gate_of(pod(gate=status_), GATE) == state
+    def test_states(self, is_: str | None, state: str) -> None:
+        assert gate_of(pod(gate=is_), GATE) == state
 
     def test_a_condition_without_a_readiness_gate_gates_nothing(self) -> None:
         assert gate_of(pod(gates=()), GATE) == "Absent"
-
-
-OTHER = "example.com/other"
 
 
 def of_two_gates(closed_by_us: str, **fields: Any) -> Pod:
@@ -384,8 +382,7 @@ class TestFailedPods:
     def test_proven_is_reopened_since_the_probe_guards_it(self) -> None:
         assert isinstance(reopen(judged(restarted()), rules()), OpenGate)
 
-    def test_without_a_probe_it_must_have_proven_itself_to_be_reopened(self) -> None:
-        """One that crashes at once counts as ready for a moment, and would free its slot for the next pod."""
+    def test_without_a_probe_it_must_have_run_for_a_while_to_be_reopened(self) -> None:
         p = restarted(containers=[container(image=NEW["app"], readiness_probe=None)])
         assert reopen(judged(p, Evidence(running_since={"c2": 98.0})), rules()) is None
         assert isinstance(reopen(judged(p, Evidence(running_since={"c2": 90.0})), rules()), OpenGate)

@@ -61,6 +61,12 @@ def test_its_image_is_changed_at_once_and_a_slot_is_free_for_another() -> None:
     assert isinstance(close, CloseGate)
 
 
+def test_one_that_was_just_created_is_changed_too_but_counts_as_unavailable() -> None:
+    """The scheduler has not said that there is no node: it will serve in a moment."""
+    made = planned(observed(*pods(2), homeless(just_created=True)))
+    assert [type(action) for action in made.actions] == [PatchIdleImages]
+
+
 def test_whatever_else_is_waited_for() -> None:
     """Not ready, in flight, and no room: nothing of that is its business."""
     flying = in_service(pod("web-0", ready=False, gate="False", record=record()))
