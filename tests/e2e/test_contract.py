@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.cluster import Cluster
 from tests.recorder import Object
 from tests.recorder.log import condition
@@ -39,6 +41,7 @@ def policy(scene: Scene, expression: str, group: str, resource: str, operation: 
         scene.send("DELETE", f"{ADMISSION}/mutatingadmissionpolicies/{scene.ns}")
 
 
+@pytest.mark.since(36)
 def test_a_policy_can_add_the_gate_to_new_pods(scene: Scene) -> None:
     """To a list that is there, and where there is none."""
     gates = {"none": None, "other": [{"conditionType": "other"}]}
@@ -55,6 +58,7 @@ def test_a_policy_can_add_the_gate_to_new_pods(scene: Scene) -> None:
         assert would_get("other") == ["other", GATE]
 
 
+@pytest.mark.since(36)
 def test_a_policy_can_hold_a_change_of_images(scene: Scene) -> None:
     """`kubectl set image` pauses the Deployment, and no pod is touched. Scaling is not held."""
     scene.web(2)

@@ -15,7 +15,7 @@ from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import WEB, Scene
 from tests.scenarios.stage import Moment, Running
 
-pytestmark = pytest.mark.sampled
+pytestmark = [pytest.mark.sampled, pytest.mark.since(36)]  # MutatingAdmissionPolicy v1
 
 REFUSED = 5
 ONE = ("--max-unavailable", "1")

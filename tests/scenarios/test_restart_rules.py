@@ -9,6 +9,8 @@ from tests.recorder import Object
 from tests.scenarios.manifests import GATE, container
 from tests.scenarios.scene import Scene
 
+pytestmark = pytest.mark.since(36)  # RestartAllContainers
+
 
 def ruled(made: Object, operator: str, code: int) -> Object:
     rule = {"action": "RestartAllContainers", "exitCodes": {"operator": operator, "values": [code]}}

@@ -13,6 +13,7 @@ def template_of(scene: Scene, reference: str = WEB) -> dict[str, str]:
     return images_in(scene.get(reference)["spec"]["template"]["spec"])
 
 
+@pytest.mark.since(36)
 def test_a_policy_on_deployments_changes_what_a_patch_asks_for(scene: Scene) -> None:
     scene.web(1, serve=False)
     pinned = f"{scene.image('app:2')}@{scene.stage.digest('app:2')}"
@@ -27,6 +28,7 @@ def test_a_policy_on_deployments_changes_what_a_patch_asks_for(scene: Scene) -> 
     assert template_of(scene) == {"app": scene.image("app:2")}
 
 
+@pytest.mark.since(36)
 def test_a_policy_on_new_pods_leaves_the_template_as_it_is(scene: Scene) -> None:
     scene.stage.push("mirror/app:1", "1")
     scene.enforce(Rewrites("mirror", "pods", scene.image("app:1"), scene.image("mirror/app:1"), ("CREATE",)))
