@@ -28,12 +28,21 @@ class Prober(threading.Thread):
         self._stopped = threading.Event()
 
     def __enter__(self) -> "Prober":
+        self._wait_for_kube_proxy()
         self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stopped.set()
         self.join(10)
+
+    def _wait_for_kube_proxy(self) -> None:
+        """A new Service refuses until kube-proxy knows it, seconds on a busy machine: no upgrade has hurt those requests."""
+        end = time.monotonic() + 120
+        while not (first := self._probe()).ok and time.monotonic() < end:
+            self._stopped.wait(self.interval)
+        if not first.ok:
+            raise TimeoutError(f"http://{self.address}:{self.port} did not answer within 120 s: {first.body}")
 
     @property
     def failures(self) -> list[Probe]:
