@@ -39,6 +39,37 @@ class Starts(msgspec.Struct, frozen=True):
     claim: ClaimBudget | None = None
 
 
+class _Rooms:
+    """What may still go out of service by maxUnavailable, PodDisruptionBudgets and Services: less with each pod taken."""
+
+    def __init__(self, observed: Observed, run: Run, judged: list[Judged], rules: Rules) -> None:
+        self.limit = workload.max_unavailable(observed, run)
+        desired = workload.desired(observed)
+        self.disruptions = DisruptionRoom(observed, desired, rules.ignored)
+        self._pods = room_of(judged, desired - workload.never_made(observed), self.limit, observed.closing, rules.ignored)
+        self._services = ServiceRoom(observed, run)
+
+    @property
+    def are_left(self) -> bool:
+        return self._pods.unready > 0
+
+    def blocker(self, facts: PodFacts) -> str:
+        """Empty: there is room for this pod."""
+        if self._pods.unready <= 0 or (facts.is_ready and self._pods.ready <= 0):
+            return _NO_ROOM
+        if facts.is_ready and (budget := self.disruptions.blocker(facts)) is not None:
+            return f"waiting for PodDisruptionBudget {budget}"
+        if facts.is_ready and (service := self._services.blocker(facts)) is not None:
+            return f"waiting for another endpoint of Service {service} than pod/{facts.pod.name} (or --allow-outage)"
+        return ""
+
+    def take(self, facts: PodFacts) -> None:
+        if facts.is_ready:
+            self.disruptions.take(facts)
+            self._services.take(facts)
+        self._pods = Room(self._pods.ready - facts.is_ready, self._pods.unready - 1)
+
+
 def choose(
     observed: Observed,
     run: Run,
@@ -59,66 +90,51 @@ def choose(
     under_way = sum(j.stage not in ("Pending", "Gone", "Kept") and j.uid not in failed for j in judged)
     to_do = target - under_way
     allowed = max(0, to_do - sum(j.uid in observed.closing for j in pending))
-    limit = workload.max_unavailable(observed, run)
-    desired = workload.desired(observed) - workload.never_made(observed)
-    room = room_of(judged, desired, limit, observed.closing, rules.ignored)
-    disruptions = DisruptionRoom(observed, workload.desired(observed), rules.ignored)
-    services = ServiceRoom(observed, run)
+    rooms = _Rooms(observed, run, judged, rules)
+    picked = _pick(pending, allowed, rooms, observed, run, rules, clocks, spec)
+    idle = tuple(patch_idle(j.facts, rules) for j in unscheduled[: max(0, to_do - len(pending))])
+    gates = _missing_gates(pending, picked.uids, rules)
+    waiting = picked.waiting
+    if waiting == _NO_ROOM:
+        # While pods of ours are in flight that is how it should be, and nothing to tell.
+        in_flight = any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
+        ours = bool(picked.actions) or bool(observed.closing) or in_flight
+        waiting = "" if ours else no_room(judged, rules, rooms.limit, workload.desired(observed))
+    return Starts(idle + picked.actions + gates, picked.uids, waiting, picked.claim)
+
+
+def _pick(
+    pending: list[Judged], allowed: int, rooms: _Rooms, observed: Observed, run: Run, rules: Rules, clocks: Clocks, spec: Spec
+) -> Starts:
+    """Go through the pods in their order and begin those for which there is room, at most `allowed`."""
+    if allowed <= 0 or not rooms.are_left:
+        return Starts((), frozenset(), _NO_ROOM if pending and allowed > 0 else "")
     started: dict[str, Action] = {}
     claim: ClaimBudget | None = None
     waiting, silent = "", False
-    if pending and allowed and room.unready <= 0:
-        waiting = _NO_ROOM
-    for j in order_of(pending, observed) if allowed and room.unready > 0 else ():
+    for j in order_of(pending, observed):
         if len(started) >= allowed:
             break
         if j.uid in observed.busy or j.uid in observed.closing:
             continue
-        why_not = _why_not(j, room, disruptions, services, observed, clocks, rules.ignored)
-        if why_not:
+        if why_not := rooms.blocker(j.facts) or _unsettled(j, observed, clocks, rules.ignored):
             # A pod that waits for its node is named among those that take the room.
             silent = silent or is_cut_off(j.facts.pod)
             waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
             continue
-        action = _begin(j.facts, run, rules, spec, disruptions)
-        missing = disruptions.claim_for(j.facts) if j.facts.is_ready and isinstance(action, TAKES_OUT) else None
+        action = _begin(j.facts, run, rules, spec, rooms.disruptions)
+        missing = rooms.disruptions.claim_for(j.facts) if j.facts.is_ready and isinstance(action, TAKES_OUT) else None
         if missing is not None:
             claim = claim or missing
             waiting = waiting or f"waiting for its turn at PodDisruptionBudget {missing.budget.metadata.name}"
             continue
         started[j.uid] = action
-        if j.facts.is_ready:
-            disruptions.take(j.facts)
-            services.take(j.facts)
-            room = Room(room.ready - 1, room.unready - 1)
-        else:
-            room = Room(room.ready, room.unready - 1)
-    idle = tuple(patch_idle(j.facts, rules) for j in unscheduled[: max(0, to_do - len(pending))])
-    closes, uids = tuple(started.values()), frozenset(started)
-    if waiting == _NO_ROOM:
-        # While pods of ours are in flight that is how it should be, and nothing to tell.
-        ours = bool(closes) or bool(observed.closing) or any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
-        waiting = "" if ours else no_room(judged, rules, limit, workload.desired(observed))
-    return Starts(idle + closes + _missing_gates(pending, uids, rules), uids, waiting, claim)
+        rooms.take(j.facts)
+    return Starts(tuple(started.values()), frozenset(started), waiting, claim)
 
 
-def _why_not(
-    j: Judged,
-    room: Room,
-    disruptions: DisruptionRoom,
-    services: ServiceRoom,
-    observed: Observed,
-    clocks: Clocks,
-    ignored: frozenset[str],
-) -> str:
-    """Empty: it may be started."""
-    ready = j.facts.is_ready
-    if room.unready <= 0 or (ready and room.ready <= 0):
-        return _NO_ROOM
-    if ready and (blocker := disruptions.blocker(j.facts)) is not None:
-        return f"waiting for PodDisruptionBudget {blocker}"
-    if ready and (service := services.blocker(j.facts)) is not None:
-        return f"waiting for another endpoint of Service {service} than pod/{j.facts.pod.name} (or --allow-outage)"
+def _unsettled(j: Judged, observed: Observed, clocks: Clocks, ignored: frozenset[str]) -> str:
+    """Why the pod cannot be judged yet; empty: its state has been seen, and everybody says the same."""
     agrees_since = observed.evidence.get(j.uid, NOTHING_SEEN).agrees_since
     if agrees_since is None:
         slices = dissenting(j.facts, ignored)
@@ -126,7 +142,7 @@ def _why_not(
     if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
         clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
         return "looking at the pods for 2 seconds before the first is touched"
-    if not ready and is_cut_off(j.facts.pod):
+    if not j.facts.is_ready and is_cut_off(j.facts.pod):
         return f"waiting for the node of pod/{j.facts.pod.name} ({j.facts.pod.spec.node_name}), which does not report"
     return ""
 
