@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from inplace.cli import out
+from inplace.cli import out, tables
 from inplace.cli.options import connected, output_option, selector_option, words_argument
-from inplace.cli.text import images_text
+from inplace.cli.text import images_text, to_the_second
 from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
 from inplace.engine.history import Entry
@@ -23,7 +23,7 @@ HEAD = ("REVISION", "IMAGES", "HOW", "OUTCOME", "WHEN", "BY", "CHANGE-CAUSE")
 @words_argument("TARGET")
 @selector_option
 @click.option("--runs", "wants_runs", is_flag=True, help="The InPlaceRollouts of the target, step by step and pod by pod.")
-@output_option("json")
+@output_option("json", "yaml", "wide")
 @connected
 def history(
     connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, wants_runs: bool, output: str | None
@@ -41,11 +41,11 @@ def history(
         _show_runs(cluster, target, output)
         return
     found = overview.history(cluster.api, target)
-    if output == "json":
-        out.as_json(found)
+    if output in ("json", "yaml"):
+        out.structured(found, output)
         return
     if found.items:
-        out.lines(out.table(HEAD, [_row(entry) for entry in found.items]))
+        tables.show(HEAD, [_row(entry) for entry in found.items], is_wide=output == "wide")
     else:
         out.note(f"{found.target} in {found.namespace} has no history")
     if found.problem:
@@ -55,32 +55,47 @@ def history(
 def _row(entry: Entry) -> tuple[str, ...]:
     doing = f"{entry.how}, undo" if entry.doing == "Undo" else entry.how
     outcome = f"{entry.outcome}: {entry.message}" if entry.message else entry.outcome
-    cells = (str(entry.revision or ""), images_text(entry.images), doing, outcome, entry.at, entry.by, entry.cause)
+    cells = (
+        str(entry.revision or ""),
+        images_text(entry.images),
+        doing,
+        outcome,
+        to_the_second(entry.at),
+        entry.by,
+        entry.cause,
+    )
     return tuple(cell or "-" for cell in cells)
 
 
 def _show_runs(cluster: Cluster, target: TargetRef, output: str | None) -> None:
     found = trails(cluster.api, target)
-    if output == "json":
-        out.as_json({"v": 1, "target": str(target), "namespace": target.namespace, "runs": found})
+    if output in ("json", "yaml"):
+        out.structured({"v": 1, "target": str(target), "namespace": target.namespace, "runs": found}, output)
         return
     if not found:
         out.note(f"{target} in {target.namespace} has no InPlaceRollout")
     for number, trail in enumerate(found):
-        out.lines(["", *_trail_lines(trail)] if number else list(_trail_lines(trail)))
+        if number:
+            out.data()
+        _show_trail(trail, is_wide=output == "wide")
 
 
-def _trail_lines(trail: Trail) -> Iterator[str]:
-    yield f"inplacerollout/{trail.name}: {trail.phase}{f': {trail.message}' if trail.message else ''}"
+def _show_trail(trail: Trail, *, is_wide: bool) -> None:
+    phase, message = trail.phase or "", trail.message
+    tables.show_line(f"inplacerollout/{trail.name}: {phase}{f': {message}' if message else ''}", phase)
+    out.lines(_about(trail))
+    steps = [(step.step, to_the_second(step.started_at), to_the_second(step.finished_at) or "-") for step in trail.steps]
+    if steps:
+        tables.show(("STEP", "FROM", "TO"), steps, is_wide=is_wide, indent=2)
+    pods = [(to_the_second(event.at), event.pod, event.reason, event.note) for event in trail.pods]
+    if pods:
+        tables.show(("AT", "POD", "EVENT", "NOTE"), pods, is_wide=is_wide, indent=2)
+
+
+def _about(trail: Trail) -> Iterator[str]:
     if trail.images:
         yield f"  images   {images_text(trail.images)}"
     if trail.by:
         yield f"  by       {trail.by}"
     if trail.started_at:
-        yield f"  when     {trail.started_at} to {trail.finished_at or 'now'}"
-    steps = [(step.step, step.started_at, step.finished_at or "-") for step in trail.steps]
-    if steps:
-        yield from (f"  {line}" for line in out.table(("STEP", "FROM", "TO"), steps))
-    pods = [(event.at, event.pod, event.reason, event.note) for event in trail.pods]
-    if pods:
-        yield from (f"  {line}" for line in out.table(("AT", "POD", "EVENT", "NOTE"), pods))
+        yield f"  when     {to_the_second(trail.started_at)} to {to_the_second(trail.finished_at) or 'now'}"

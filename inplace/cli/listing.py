@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from inplace.cli import out
+from inplace.cli import out, tables
 from inplace.cli.options import connected, output_option
 from inplace.cli.status import outcome_of
 from inplace.cli.text import images_text
@@ -20,7 +20,7 @@ HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "AGE")
 
 @click.command("list")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
-@output_option("json", "name")
+@output_option("json", "yaml", "name", "wide")
 @connected
 def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str | None) -> None:
     """List runs: those that go on, and the last one of each target.
@@ -29,15 +29,16 @@ def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str 
     """
     cluster = connect()
     found = runs(cluster.api, None if all_namespaces else cluster.namespace)
-    if output == "json":
-        out.as_json({"v": 1, "items": found})
+    if output in ("json", "yaml"):
+        out.structured({"v": 1, "items": found}, output)
     elif output == "name":
-        out.lines(str(state.run.target) for state in found if state.run is not None)
+        where = "-n {} " if all_namespaces else ""
+        out.lines(f"{where.format(state.namespace)}{state.run.target}" for state in found if state.run is not None)
     elif not found:
         out.note("No runs found." if all_namespaces else f"No runs found in {cluster.namespace} namespace.")
     else:
         now = cluster.api.clock.utcnow()
-        out.lines(out.table(("NAMESPACE", *HEAD), [_row(state, now) for state in found]))
+        tables.show(("NAMESPACE", *HEAD), [_row(state, now) for state in found], is_wide=output == "wide")
 
 
 def _row(state: RunState, now: datetime) -> tuple[str, ...]:

@@ -33,12 +33,24 @@ def lines(texts: Iterable[str], *, err: bool = False) -> None:
         _write(text, err=err)
 
 
+def structured(value: Any, output: str) -> None:
+    """The same document as JSON or as YAML."""
+    if output == "json":
+        as_json(value)
+        return
+    import msgspec
+    import yaml
+
+    with reader_may_go():
+        click.echo(yaml.safe_dump(msgspec.to_builtins(value), sort_keys=False, allow_unicode=False).rstrip("\n"))
+
+
 def as_json(value: Any) -> None:
     """ASCII only, so that no terminal is told anything by what a pod says."""
     import msgspec
 
     text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
-    with _reader_may_go():
+    with reader_may_go():
         click.echo(text)
 
 
@@ -50,12 +62,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _write(line: str, *, err: bool) -> None:
-    with _reader_may_go():
+    with reader_may_go():
         click.echo(safe(line), err=err)
 
 
 @contextmanager
-def _reader_may_go() -> Iterator[None]:
+def reader_may_go() -> Iterator[None]:
+    """A reader that has gone away ends what is written to it, and is no error."""
     try:
         yield
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from inplace.cli import out
+from inplace.cli import out, tables
 from inplace.cli.driving import say
 from inplace.cli.exits import Code
 from inplace.cli.options import connected, output_option, run_options, selector_option, understood, words_argument
@@ -28,7 +28,7 @@ from inplace.runtime.session import NothingToDo, Preview, Refused, Session, iden
 @selector_option
 @run_options
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where there is something to do.")
-@output_option("json")
+@output_option("json", "yaml", "wide")
 @connected
 def plan(
     connect: Callable[[], Cluster],
@@ -83,10 +83,10 @@ def show(
             preview, verdict = _rehearsed(session, preview, verdict)
         now = cluster.api.clock.monotonic()
         found = outline(preview, verdict, now, warnings, by_controller=by_controller)
-    if output == "json":
-        out.as_json(found)
+    if output in ("json", "yaml"):
+        out.structured(found, output)
     else:
-        _print(found, "server dry run" if on_server else "dry run" if is_dry else "")
+        _print(found, "server dry run" if on_server else "dry run" if is_dry else "", is_wide=output == "wide")
     return Code.FAILED if wants_exit_code and found.changes else Code.DONE
 
 
@@ -116,13 +116,14 @@ def _rights_warning(cluster: Cluster, asked: Run) -> tuple[Caution, ...]:
     return (Caution("MissingRights", why),)
 
 
-def _print(found: Outline, suffix: str) -> None:
+def _print(found: Outline, suffix: str, *, is_wide: bool) -> None:
     out.data(headline(found, suffix))
     if found.changes:
         out.lines(details(found))
         has_steps = len(found.steps) > 1
         head = ("POD", "NODE", *(("STEP",) if has_steps else ()), "ACTION", "WHY")
         rows = [(pod.name, pod.node, *((str(pod.step or "-"),) if has_steps else ()), pod.does, pod.why) for pod in found.pods]
-        out.lines(["", *out.table(head, rows)])
+        out.data()
+        tables.show(head, rows, is_wide=is_wide)
     for warning in found.warnings:
         out.note(f"warning: {warning}")

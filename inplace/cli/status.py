@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 import msgspec
 
-from inplace.cli import out
+from inplace.cli import out, tables
 from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
 from inplace.cli.summary import after_failed_pods, anew
 from inplace.cli.targets import parse_target
@@ -22,7 +22,7 @@ from inplace.runtime.overview import Overview, PodState, RunState, overview
 @click.command()
 @words_argument("TARGET")
 @selector_option
-@output_option("json")
+@output_option("json", "yaml", "wide")
 @connected
 def status(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, output: str | None) -> None:
     """Show a target's run and its pods.
@@ -33,10 +33,13 @@ def status(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
     cluster = connect()
     target = msgspec.structs.replace(target, namespace=cluster.namespace)
     found = overview(cluster.api, target)
-    if output == "json":
-        out.as_json(found)
+    if output in ("json", "yaml"):
+        out.structured(found, output)
         return
-    out.lines([*run_lines(found), "", *pod_lines(found.pods)])
+    first, *more = run_lines(found)
+    tables.show_line(first, outcome_of(found.state) if found.state is not None else "")
+    out.lines([*more, ""])
+    _show_pods(found.pods, is_wide=output == "wide")
     for line in next_lines(found, cluster, target):
         out.note(line)
 
@@ -95,12 +98,13 @@ def outcome_of(state: RunState) -> str:
     return state.run.outcome or "BrokenOff"
 
 
-def pod_lines(pods: tuple[PodState, ...]) -> list[str]:
+def _show_pods(pods: tuple[PodState, ...], *, is_wide: bool) -> None:
     if not pods:
-        return ["no pods"]
+        out.data("no pods")
+        return
     has_run = any(pod.stage for pod in pods)
     head = ("POD", "NODE", *(("STAGE",) if has_run else ()), "READY", "GATE", "IMAGES", "NOTE")
-    return out.table(head, [_row(pod, has_run) for pod in pods])
+    tables.show(head, [_row(pod, has_run) for pod in pods], is_wide=is_wide)
 
 
 def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:

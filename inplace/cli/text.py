@@ -22,6 +22,11 @@ def cut(text: str, width: int) -> str:
     return "…" + text[len(text) - width + 1 :] if width > 1 else text[:width]
 
 
+def shortened(text: str, width: int) -> str:
+    """At most `width` characters; the beginning, which says what a sentence is about, is kept."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
 def plural(count: int, noun: str) -> str:
     """`1 pod`, `3 pods`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -29,3 +34,9 @@ def plural(count: int, noun: str) -> str:
 
 def images_text(images: dict[str, str]) -> str:
     return " ".join(f"{name}={image}" for name, image in sorted(images.items()))
+
+
+def to_the_second(at: str) -> str:
+    """A timestamp without its fraction, which says nothing to a person."""
+    whole, dot, fraction = at.partition(".")
+    return whole + "Z" if dot and fraction.endswith("Z") else at
