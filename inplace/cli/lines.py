@@ -1,10 +1,13 @@
 """Progress as lines, for pipes and CI logs: one timestamped line per change, greppable by pod.
 
-A pod's new stage is always told. Within a stage a new reason is told only if it stays: most last milliseconds.
+A pod's new stage is always told. Within a stage a new reason is told only if it stays: most last milliseconds. What the whole
+run waits for, and what troubles it, is told once while that lasts: numbers that only tick are no change, nor are two troubles
+that take turns.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -14,6 +17,10 @@ from inplace.runtime.driver import Frame
 
 REASON_SECONDS = 2.0
 """How long a reason must have stood before it is worth a line."""
+OVER_SECONDS = 10.0
+"""How long something must be over before the same thing is worth a line again."""
+TICKING = re.compile(r"(?<![\w./:-])\d+(?:\.\d+)?(?:ms|[smhd]|(?= s\b))(?:\d+[smhd])*(?![\w./:-])")
+"""`9m57s`, `0.3s`, `23 s`: how long something has taken, or has left."""
 
 
 def _now() -> datetime:
@@ -28,19 +35,30 @@ class Lines:
         self._utcnow = utcnow
         self._stages: dict[str, str] = {}
         self._reasons: dict[str, tuple[str, float, bool]] = {}
-        """Who (pod uid, or the run) to the reason, since when, and whether it was told."""
+        """A pod's uid to its reason, since when, and whether it was told."""
+        self._updated = 0
+        """Of the pods that were told already."""
+        self._step = ""
+        self._told: dict[tuple[str, str], float | None] = {}
+        """What of the whole run was told, to since when it has not been the case any more; None: it is."""
 
     def note(self, line: str) -> None:
         out.note(line)
 
     def saw(self, frame: Frame) -> None:
         progress = frame.plan.progress
+        fresh = sum(pod.stage == "Updated" and self._stages.get(pod.uid, "Updated") != "Updated" for pod in frame.plan.pods)
+        self._updated = progress.updated - fresh
         for pod in frame.plan.pods:
             self._saw_pod(pod, frame)
-        if frame.plan.finished is None:
-            step = f"{progress.step}: " if progress.step else ""
-            self._reason("run", f"{step}{progress.waiting}" if progress.waiting else progress.step, frame.now, "")
-            self._reason("trouble", f"trouble: {frame.trouble}" if frame.trouble else "", frame.now, "")
+        if frame.plan.finished is not None:
+            return
+        if progress.step and progress.step != self._step and not progress.waiting:
+            self._print(progress.step)
+        self._step = progress.step
+        prefix = f"{progress.step}: " if progress.step else ""
+        waiting = {progress.step: f"{prefix}{progress.waiting}"} if progress.waiting else {}
+        self._once({**waiting, **({"trouble": f"trouble: {frame.trouble}"} if frame.trouble else {})}, frame.now)
 
     def close(self) -> None:
         pass
@@ -55,18 +73,32 @@ class Lines:
         self._reasons[pod.uid] = (reason, frame.now, True)
         if before is None and pod.stage in ("Pending", "Updated"):
             return
-        progress = frame.plan.progress
-        more = f" ({progress.updated} of {progress.desired})" if pod.stage == "Updated" else ""
+        self._updated += pod.stage == "Updated"
+        more = f" ({self._updated} of {frame.plan.progress.desired})" if pod.stage == "Updated" else ""
         self._print(f"pod/{pod.name} {pod.stage}{more}{f': {reason}' if reason else ''}")
 
-    def _reason(self, who: str, reason: str, now: float, prefix: str) -> None:
-        known, since, told = self._reasons.get(who, ("", now, True))
-        if reason != known:
+    def _reason(self, uid: str, reason: str, now: float, prefix: str) -> None:
+        known, since, told = self._reasons.get(uid, ("", now, True))
+        if steady(reason) != steady(known):
             known, since, told = reason, now, not reason
-        if not told and now - since >= (REASON_SECONDS if prefix else 0.0):
+        if not told and now - since >= REASON_SECONDS:
             self._print(f"{prefix}{reason}")
             told = True
-        self._reasons[who] = (known, since, told)
+        self._reasons[uid] = (known, since, told)
+
+    def _once(self, texts: dict[str, str], now: float) -> None:
+        """Tells each, by what it is about, unless it was the case a moment ago."""
+        current = {(about, steady(text)): text for about, text in texts.items()}
+        for key, text in current.items():
+            if key not in self._told:
+                self._print(text)
+        over = {key: now if since is None else since for key, since in self._told.items() if key not in current}
+        self._told = {key: since for key, since in over.items() if now - since < OVER_SECONDS} | dict.fromkeys(current)
 
     def _print(self, text: str) -> None:
         out.lines([f"{self._utcnow():%H:%M:%SZ}  {text}"], err=self._err)
+
+
+def steady(text: str) -> str:
+    """The text without what ticks in it."""
+    return TICKING.sub("…", text)

@@ -68,3 +68,47 @@ def test_beside_json_lines_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> N
     Lines(err=True, utcnow=lambda: AT).saw(frame(0, view("web-a", "Closing")))
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "12:30:05Z  pod/web-a Closing\n")
+
+
+def test_what_only_ticks_is_told_once(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    for now in range(0, 120, 5):
+        left = f"pausing for 2m, {120 - now}s left"
+        lines.saw(frame(now, view("web-a"), step="step 2 of 3: pause 2m", waiting=left, trouble=f"unseen for {now}s"))
+    assert told(capsys) == [
+        "12:30:05Z  step 2 of 3: pause 2m: pausing for 2m, 120s left",
+        "12:30:05Z  trouble: unseen for 0s",
+    ]
+
+
+def test_two_troubles_that_take_turns_are_told_once_each(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    for now in range(60):
+        lines.saw(frame(now, view("web-a"), trouble=("", "401 Unauthorized", "the lock is not renewed")[now % 3]))
+    assert len(told(capsys)) == 2
+    lines.saw(frame(100, view("web-a")))
+    lines.saw(frame(111, view("web-a"), trouble="401 Unauthorized"))
+    assert told(capsys) == ["12:30:05Z  trouble: 401 Unauthorized"]
+
+
+def test_a_wait_without_frames_goes_on(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    for now in (0, 300, 600):
+        lines.saw(frame(now, view("web-a"), waiting="waiting for PodDisruptionBudget web"))
+    assert told(capsys) == ["12:30:05Z  waiting for PodDisruptionBudget web"]
+
+
+def test_the_same_wait_in_another_step_is_told_again(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    for now, step in enumerate(("step 1 of 2: up to 10%", "step 2 of 2: up to 100%")):
+        lines.saw(frame(now, view("web-a"), step=step, waiting="waiting for PodDisruptionBudget web"))
+    assert len(told(capsys)) == 2
+
+
+def test_a_reason_whose_seconds_tick_is_told_once(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    for now in range(40):
+        lines.saw(frame(now, view("web-a", "Restarting", f"stopping app, {now} s of at most 60 s")))
+    assert told(capsys) == ["12:30:05Z  pod/web-a Restarting: stopping app, 0 s of at most 60 s"]
+
+
+def test_pods_that_come_back_together_are_counted_one_by_one(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    lines.saw(frame(0, view("web-a", "Returning"), view("web-b", "Returning"), view("web-c", "Updated"), view("web-d")))
+    told(capsys)
+    lines.saw(frame(1, view("web-a", "Updated"), view("web-b", "Updated"), view("web-c", "Updated"), view("web-d")))
+    assert told(capsys) == ["12:30:05Z  pod/web-a Updated (2 of 4)", "12:30:05Z  pod/web-b Updated (3 of 4)"]
