@@ -59,6 +59,31 @@ def test_one_that_opens_late_is_waited_for(scene: Scene) -> None:
     scene.check(upgraded=3, writes=None)
 
 
+def test_one_that_is_written_all_the_time_costs_no_condition(scene: Scene) -> None:
+    """Its controller writes five times a second, between any two steps of ours."""
+    deploy(scene)
+    run = scene.stage.start(*scene.command("--max-unavailable", "1", app="app:2"))
+    written: list[float] = []
+
+    def done() -> bool:
+        if written and scene.stage.now() < written[-1] + 0.2:
+            return False
+        written.append(scene.stage.now())
+        for pod in scene.pods():
+            beat = {"type": OTHER, "status": as_ours(pod), "message": str(len(written))}
+            scene.patch(f"pod/{pod['metadata']['name']}/status", {"status": {"conditions": [beat]}})
+            types = [c["type"] for c in pod["status"]["conditions"] if c["type"] in (GATE, OTHER)]
+            assert sorted(types) == sorted([GATE, OTHER]), "each is there once"
+        return len(scene.on_image("app:2")) == 3 and all(condition(p, "Ready") == "True" for p in scene.pods())
+
+    scene.until(done, "every pod is upgraded", 240)
+    ended = run.wait()
+    assert ended.code == 0, ended
+    scene.check_same_pods()
+    scene.check_no_orphans()
+    scene.check(upgraded=3, writes=None)  # a write of ours that comes second is sent again
+
+
 @pytest.mark.parametrize("on_failure", ["pause", "rollback"])
 def test_one_that_never_opens_is_named_and_no_proof_of_a_bad_image(scene: Scene, on_failure: str) -> None:
     deploy(scene)
