@@ -140,9 +140,16 @@ class Forwarder:
         with suppress(OSError):  # closed at the end of the test
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._to)
-                for one, other in ((client, server), (server, client)):
-                    threading.Thread(target=_pour, args=(one, other), daemon=True).start()
+                threading.Thread(target=_relay, args=(client, self._to), daemon=True).start()
+
+
+def _relay(client: socket.socket, to: tuple[str, int]) -> None:
+    """Until both sides have ended; neither socket outlives it, which Python would charge to a later test."""
+    with client, suppress(OSError), socket.create_connection(to) as server:
+        back = threading.Thread(target=_pour, args=(server, client), daemon=True)
+        back.start()
+        _pour(client, server)
+        back.join()
 
 
 def _pour(source: socket.socket, sink: socket.socket) -> None:
