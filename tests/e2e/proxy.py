@@ -99,12 +99,12 @@ def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
                     proxy.meets(request, "before")
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in DROPPED}
                 connection.request(self.command, self.path, body, headers)
-                response = connection.getresponse()
-                if request.is_write:
-                    if response.status < 300:
-                        proxy.done.append(request)
-                    proxy.meets(request, "after")
-                self.relay(response)
+                with connection.getresponse() as response:  # it may hold the socket longer than its connection does
+                    if request.is_write:
+                        if response.status < 300:
+                            proxy.done.append(request)
+                        proxy.meets(request, "after")
+                    self.relay(response)
             except (OSError, http.client.HTTPException):
                 self.close_connection = True  # either side has gone, as the killed command does
             finally:
