@@ -66,7 +66,7 @@ def open_run(cluster: Cluster, target: TargetRef, verb: Verb) -> tuple[Lease, Ru
     """Raises `Refused` where there is none."""
     lease, run = stored_run(cluster, target)
     if lease is None or run is None or (not run.is_open and not lease.spec.holder_identity):
-        hint = ": `inplace undo` goes back" if verb == "abort" and run is not None and run.outcome == "Succeeded" else ""
+        hint = ": to go back use `inplace undo`" if verb == "abort" and run is not None and run.outcome == "Succeeded" else ""
         raise Refused(f"{target} in {target.namespace} has no run to {verb}{hint}")
     return lease, run
 
@@ -80,7 +80,7 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
             return NoHolder(run)
         return _ask_controller(cluster, target, run, verb, rollout, until_it_ends=until_it_ends)
     if request_of(lease) == "abort" and verb != "abort":
-        raise Refused(f"{target} in {target.namespace} is asked to abort, which goes before {verb}")
+        raise Refused(f"{target} in {target.namespace} is asked to abort already, which comes before {verb}")
     with suppress(NotFound):
         body = {"metadata": {"annotations": {REQUEST: verb}}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
@@ -89,7 +89,7 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
     try:
         return _answer(cluster, target, lease, run, until_it_ends=until_it_ends)
     except KeyboardInterrupt:
-        raise Ended(f"interrupted; {holder} stays asked to {verb} {target}", Code.INTERRUPTED) from None
+        raise Ended(f"interrupted; {holder} will still {verb} {target}", Code.INTERRUPTED) from None
 
 
 def _ask_controller(
@@ -108,7 +108,7 @@ def _ask_controller(
             if found is None or (found.outcome, found.ended_at) != (run.outcome, run.ended_at):
                 return LetGo(found, run) if until_it_ends else Obeyed(name)  # it has ended again already
     except KeyboardInterrupt:
-        raise Ended(f"interrupted; {name} stays asked to {verb}", Code.INTERRUPTED) from None
+        raise Ended(f"interrupted; {name} will still {verb}", Code.INTERRUPTED) from None
     _put(cluster, rollout, None)
     out.note(f"no controller answers for {name}")
     return NoHolder(run)
@@ -147,12 +147,12 @@ def _answer(cluster: Cluster, target: TargetRef, lease: Lease, run: Run, *, unti
         if not until_it_ends and request_of(now) is None:
             return Obeyed(now.spec.holder_identity)
         if not until_it_ends and request_of(now) == "abort":
-            raise Ended(f"{target} was asked to abort meanwhile, which goes before everything else", Code.STOPPED)
+            raise Ended(f"{target} was asked to abort meanwhile, which comes before everything else", Code.STOPPED)
         if until_it_ends and request_of(now) is None and found.outcome is not None:
             return LetGo(found, last)  # a controller holds on to what it has paused
         seen = pulse_of(cluster.api, now)
         if seen != pulse:
             pulse, changed_at = seen, clock.monotonic()
         elif clock.monotonic() - changed_at >= LEASE_SECONDS:
-            out.note(f"{now.spec.holder_identity} does not answer: it seems dead")
+            out.note(f"{now.spec.holder_identity} does not answer and seems dead")
             return NoHolder(found)

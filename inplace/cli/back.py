@@ -45,7 +45,7 @@ UNDO_EXAMPLES = """\
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @connected
 def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, output: str | None, quiet: bool) -> int:
-    """Break a run off and go back to the images before, in place.
+    """Abort a run and roll its pods back, in place.
 
     Leaves nothing of the run on the pods or the workload; a template that its owner had changed before the run stays. To stop
     halfway and go on later, use `pause`. A run whose commit has begun is finished first, and then undone. A living holder is
@@ -57,14 +57,14 @@ def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
     cluster, target = opened(connect, words, selector)
     match ask(cluster, target, "abort", until_it_ends=True):
         case LetGo(run=run) if run is not None and run.outcome in ("Aborted", "RolledBack"):
-            out.data(f"{target} is back at its images before: {run.message}")
+            out.data(f"{target} is back at its previous images: {run.message}")
             return Code.DONE
         case LetGo(run=None, last=last):
             return _gone(cluster, target, last)
         case LetGo(run=run) if run is not None and run.back is not None:
-            raise Ended(f"{target} could not go back: {how_it_ended(run)}", Code.FAILED)
+            raise Ended(f"{target} could not be rolled back: {how_it_ended(run)}", Code.FAILED)
         case LetGo(run=run) if run is not None and run.outcome == "Succeeded":
-            out.note(f"{target} was done already: undoing it")
+            out.note(f"{target} had already succeeded: undoing it")
         case LetGo() | NoHolder() | Obeyed():
             pass
     asked = asked_run(cluster, target, {}, {})
@@ -80,12 +80,12 @@ def _gone(cluster: Cluster, target: TargetRef, last: Run) -> Code:
         return bool(pods and images) and all(pod.images.get(name) == images[name] for pod in pods for name in images)
 
     if all_run(last.from_images):
-        out.data(f"{target} is back at its images before")
+        out.data(f"{target} is back at its previous images")
         return Code.DONE
     if all_run(last.asked_images):
         raise Ended(f"the run of {target} had already succeeded: nothing to abort", Code.FAILED)
     look = cluster.command("status", target)
-    raise Ended(f"the Lease of {target} is gone, and its pods do not tell how its run ended; look with: {look}", Code.FAILED)
+    raise Ended(f"the Lease of {target} is gone, so how its run ended is unknown; see: {look}", Code.FAILED)
 
 
 @click.command(epilog=UNDO_EXAMPLES)
@@ -96,10 +96,10 @@ def _gone(cluster: Cluster, target: TargetRef, last: Run) -> Code:
     type=click.IntRange(min=1),
     metavar="N",
     shell_complete=names.revisions,
-    help="A revision of the history (the one before).",
+    help="The revision to go back to (the previous one).",
 )
 @run_options
-@click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
+@click.option("--timeout", type=POSITIVE_DURATION, help="Stop gracefully after this time; exit code 3.")
 @dry_run_option
 @controller_option
 @output_option("json")
@@ -119,7 +119,7 @@ def undo(
     output: str | None,
     quiet: bool,
 ) -> int:
-    """Go back to the images before, or to those of a revision, in place.
+    """Roll back to the previous images, or to those of a revision, in place.
 
     In the middle of a run: to what its pods ran before it; its holder is asked to pause, and taken over from. Else to the
     revision before the newest, as `kubectl rollout undo` does, if that differs in images alone. It is done as the last run was
@@ -146,7 +146,7 @@ def undo(
         return drive(cluster, target, lambda session, told: session.undo(asked, to_revision, given, told), how)
     except KeyboardInterrupt:
         if has_paused:
-            line = f"interrupted; the run before was paused for this: {cluster.command('resume', target)} goes on with it"
+            line = f"interrupted; the run before was paused for this; resume it with: {cluster.command('resume', target)}"
             raise Ended(line, Code.INTERRUPTED) from None
         raise
 
@@ -158,10 +158,10 @@ def _make_room(cluster: Cluster, target: TargetRef) -> bool:
         return False
     if leader_of(lease.spec.holder_identity) is not None:
         # A controller holds on to what it has paused, so there is no taking over from it.
-        raise Refused(f"{target} is being upgraded by a controller: {cluster.command('abort', target)} goes back from that run")
+        raise Refused(f"{target} is being upgraded by a controller; to roll that run back: {cluster.command('abort', target)}")
     match ask(cluster, target, "pause", until_it_ends=True):
         case LetGo(run=ended) if ended is not None:
-            out.note(f"its run has let go: {how_it_ended(ended)}")
+            out.note(f"its run has stopped: {how_it_ended(ended)}")
             return ended.outcome == "Paused"
         case _:
             return False

@@ -22,7 +22,7 @@ from inplace.runtime.following import Follower
 from inplace.runtime.found import Refused
 from inplace.runtime.session import Result, Session
 
-NO_CRD = "the cluster knows no InPlaceRollout: `inplace install` puts the controller there, or leave out --controller"
+NO_CRD = "the cluster knows no InPlaceRollout: `inplace install` installs the controller; or leave out --controller"
 
 
 def hand_over(cluster: Cluster, run: Run, how: Showing, undo: Undo | None = None) -> Code:
@@ -47,7 +47,7 @@ def _going_on(cluster: Cluster, run: Run, undo: Undo | None) -> InPlaceRollout |
         spec = rollout.spec
         is_same = (spec.target, spec.images, spec.undo) == (wanted.target, wanted.images, wanted.undo)
         if is_same and rollout.status.phase not in OVER:
-            out.note(f"inplacerollout/{rollout.metadata.name} does that already: following it")
+            out.note(f"inplacerollout/{rollout.metadata.name} is doing that already: following it")
             return rollout
     return None
 

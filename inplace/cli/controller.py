@@ -19,24 +19,24 @@ from inplace.runtime.config import Settings, checked, parse_rule, parse_settings
 
 
 @click.command()
-@click.option("-A", "--all-namespaces", is_flag=True, help="The rollouts and gates of every namespace.")
-@click.option("--also", multiple=True, type=NAMESPACE, help="One more namespace; may be repeated.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Serve every namespace.")
+@click.option("--also", multiple=True, type=NAMESPACE, help="Also serve this namespace; may be repeated.")
 @click.option("--config", metavar="FILE", help="Settings in YAML (docs/controller.md); flags win over them.")
-@click.option("--lease-namespace", type=NAMESPACE, help="Of the leader's Lease; else $POD_NAMESPACE, or the connection's own.")
-@click.option("--lease-name", metavar="NAME", help="Of the leader's Lease (inplace-controller).")
-@click.option("--workers", type=click.IntRange(1, 64), help="Rollouts looked at at once (4).")
+@click.option("--lease-namespace", type=NAMESPACE, help="Namespace of the leader's Lease ($POD_NAMESPACE, or the context's).")
+@click.option("--lease-name", metavar="NAME", help="Name of the leader's Lease (inplace-controller).")
+@click.option("--workers", type=click.IntRange(1, 64), help="Rollouts reconciled at the same time (4).")
 @click.option(
     "--gate-rule",
     "rules",
     multiple=True,
     type=Parsed("rule", parse_rule),
     metavar="TYPE=LABEL[:closed]",
-    help="Keep gate TYPE to LABEL, without it open or closed; may be repeated (inplace.dev/ready=inplace.dev/serve).",
+    help="Keep gate TYPE in line with LABEL (open without it, or :closed); repeatable (inplace.dev/ready=inplace.dev/serve).",
 )
-@click.option("--no-gate-rules", is_flag=True, help="Leave gates alone.")
-@click.option("--resync", type=Parsed("duration", resync_seconds), help="Look at all gates again (30s).")
-@click.option("--listen", metavar="[HOST]:PORT", help="For /livez, /readyz and /metrics; empty: nowhere (:8080).")
-@click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), help="What is logged (info).")
+@click.option("--no-gate-rules", is_flag=True, help="Keep no gates.")
+@click.option("--resync", type=Parsed("duration", resync_seconds), help="Check all gates again this often (30s).")
+@click.option("--listen", metavar="[HOST]:PORT", help="Address for /livez, /readyz and /metrics; empty: none (:8080).")
+@click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), help="The log level (info).")
 @click.option("--log-format", type=click.Choice(("console", "json")), help="console on a terminal, else json.")
 @connected
 def controller(
@@ -46,7 +46,7 @@ def controller(
     log_format: str | None,
     **given: Any,
 ) -> Code:
-    """Carry out InPlaceRollouts, and keep gates to labels, until told to stop.
+    """Run the controller: execute InPlaceRollouts, and keep readiness gates in line with labels.
 
     In one namespace, in several or in all. Of several processes with one Lease the one that holds it works, and the others
     stand by.
@@ -58,7 +58,7 @@ def controller(
     """
     settings = _settings(understood(_read, config) if config else Settings(), given)
     if settings.all_namespaces and also:
-        raise click.UsageError("--also and all namespaces exclude each other", click.get_current_context())
+        raise click.UsageError("--also and all namespaces cannot be combined", click.get_current_context())
     cluster = connect()
 
     from inplace.runtime.manager import assembled, check_access
@@ -100,7 +100,7 @@ def _settings(file: Settings, given: dict[str, Any]) -> Settings:
     if given["rules"] or given["no_gate_rules"]:
         changes["gate_rules"] = () if given["no_gate_rules"] else given["rules"]
     if given["rules"] and given["no_gate_rules"]:
-        raise click.UsageError("--gate-rule and --no-gate-rules exclude each other", click.get_current_context())
+        raise click.UsageError("--gate-rule and --no-gate-rules cannot be combined", click.get_current_context())
     lease = {key: given[f"lease_{key}"] for key in ("namespace", "name") if given[f"lease_{key}"]}
     changes["leader_election"] = msgspec.structs.replace(file.leader_election, **lease)
     settings: Settings = understood(checked, msgspec.structs.replace(file, **changes))

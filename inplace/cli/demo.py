@@ -84,17 +84,17 @@ class Stage:
 
 @click.command()
 @click.option("--pods", type=click.IntRange(2, 50), default=10, show_default=True, help="Pods of each of the two apps.")
-@click.option("--steps", type=STEPS, default="20%,50%,100%", show_default=True, metavar="LIST", help="As for `upgrade`.")
+@click.option("--steps", type=STEPS, default="20%,50%,100%", show_default=True, metavar="LIST", help="Steps, as for `upgrade`.")
 @click.option(
     "--speed",
     type=click.FloatRange(0.5, 10),
     default=3,
     show_default=True,
-    help="Simulated seconds per second; at 1 it takes a minute.",
+    help="Simulated seconds per second; 1 takes a minute.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated delays.")
-@click.option("--controller", "with_controller", is_flag=True, help="Ask for it by an InPlaceRollout, and have a controller.")
-@click.option("--keep", is_flag=True, help="Let the cluster go on until Ctrl-C, for kubectl and inplace.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated delays.")
+@click.option("--controller", "with_controller", is_flag=True, help="Run it with a controller, as an InPlaceRollout.")
+@click.option("--keep", is_flag=True, help="Keep the cluster running until Ctrl-C, for kubectl and inplace.")
 @output_option("json")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 @click.pass_obj
@@ -119,7 +119,7 @@ def demo(
       inplace demo --keep
     """
     if any(isinstance(step, Pause) and step.seconds is None for step in steps):
-        raise click.UsageError("nobody resumes a demo: give a pause its time, as in pause:5s", click.get_current_context())
+        raise click.UsageError("a demo cannot be resumed: give each pause a time, as in pause:5s", click.get_current_context())
     asked, is_json = Asked(pods, speed, seed, steps, with_controller), output == "json"
     stage, is_over = Stage(is_quiet=quiet, is_json=is_json), False
     with _ends_cleanly():
@@ -134,7 +134,7 @@ def demo(
         except KeyboardInterrupt:
             if is_over:
                 return Code.DONE
-            raise Ended("interrupted; the simulated cluster is gone with it", Code.INTERRUPTED) from None
+            raise Ended("interrupted; the simulated cluster is gone", Code.INTERRUPTED) from None
         except Stuck as error:
             raise Ended(f"the demo failed: {error}", Code.FAILED) from None
     return Code.DONE
@@ -218,7 +218,7 @@ def _keep(cluster: Embedded, world: World, *, is_json: bool) -> None:
     out.lines(
         [
             "",
-            f"The simulated cluster goes on until Ctrl-C{pace}. In another shell:",
+            f"The simulated cluster keeps running until Ctrl-C{pace}. In another shell:",
             f"  export KUBECONFIG={cluster.kubeconfig}",
             "  kubectl get pods -o wide",
             f"  {world.command('upgrade', f'deploy/{WEB}', 'app=demo/app:3')}",

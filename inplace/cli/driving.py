@@ -58,7 +58,7 @@ class _Watched:
             self.view.saw(frame)
         if self._stopper.asked is not None and not self._said_stop:
             self._said_stop = True
-            self.note(f"{self._stopper.asked.message}: no more pods are started; Ctrl-C leaves at once")
+            self.note(f"{self._stopper.asked.message}: stopping once the pods in flight are done; press Ctrl-C to quit now")
 
     def note(self, line: str) -> None:
         with suppress(Exception):
@@ -92,18 +92,18 @@ def _tell_break(error: BaseException, watched: _Watched, how: Showing, look: str
         with suppress(Exception):
             watched.view.close()
         # Not the same command again: once the run has ended that would ask for another one.
-        raise Ended(f"{error}; look on with: {look}", OF_OUTCOME[error.stop.outcome]) from None
+        raise Ended(f"{error}; follow it with: {look}", OF_OUTCOME[error.stop.outcome]) from None
     if watched.last is None:
         return
     with suppress(Exception):
         watched.view.close()
-    again = f"look on with: {look}" if how.follows else f"go on with: {how.again}"
+    again = f"follow it with: {look}" if how.follows else f"resume with: {how.again}"
     match error:
         case Left() | KeyboardInterrupt():
             flying = plural(watched.last.plan.progress.in_flight, "pod")
-            raise Ended(f"left in the middle, with {flying} in flight; {again}", Code.INTERRUPTED) from None
+            raise Ended(f"stopped at once, with {flying} in flight; {again}", Code.INTERRUPTED) from None
         case ApiError():
-            raise Ended(f"{error}; the run is left as it is; {again}", Code.FAILED) from None
+            raise Ended(f"{error}; the run stays as it is; {again}", Code.FAILED) from None
         case _:
             return
 
@@ -125,7 +125,7 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             return Code.DONE
         case StillPaused(run=run):
             say(f"{target} is {run.message or 'paused'}", "Paused", target, is_json=how.is_json)
-            out.note(f"go on with: {resume}")
+            out.note(f"resume with: {resume}")
             return Code.DONE if how.wanted == "Paused" else Code.STOPPED
 
 

@@ -73,7 +73,7 @@ def _of_runtime(error: BaseException) -> tuple[str, Code] | None:
         case Refused() | Held() | ConfigError() | ApiError():
             return str(error), Code.REFUSED
         case LostLock():
-            return f"{error}: this run stopped at once and writes nothing more", Code.FAILED
+            return f"{error}: this process stopped at once and writes nothing more", Code.FAILED
         case Abandoned():
             return str(error), Code.FAILED
         case LostLeadership():

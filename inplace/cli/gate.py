@@ -38,7 +38,11 @@ def gate() -> None:
     help="What a pod without the label gets, or with any other value.",
 )
 @click.option(
-    "--resync", type=Parsed("duration", resync_seconds), default="30s", show_default=True, help="Look at all pods again."
+    "--resync",
+    type=Parsed("duration", resync_seconds),
+    default="30s",
+    show_default=True,
+    help="Check all pods again this often.",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="The pods of every namespace.")
 @click.option("--log-format", type=click.Choice(("console", "json")), help="console on a terminal, else json.")
@@ -54,7 +58,7 @@ def run(
     log_format: str | None,
     selector: str,
 ) -> Code:
-    """Keep one condition of pods true to a label, until told to stop.
+    """Keep one readiness gate of pods in line with a label, until stopped.
 
     Of every pod with TYPE among its readinessGates: label KEY `true` sets the condition True, `false` sets it False, and
     anything else means --default. While an upgrade or another hold keeps a gate closed it is not opened.

@@ -27,7 +27,7 @@ DRY_RUN = click.option(
     "--dry-run",
     type=click.Choice(("none", "client", "server")),
     default="none",
-    help="client: only say what belongs to it; server: send everything, and keep nothing (none).",
+    help="client: only list the objects; server: send everything as a server dry run (none).",
 )
 NAMESPACE_ONLY = click.option("--namespace-only", is_flag=True, help="For one namespace (-n), with nothing cluster-wide.")
 
@@ -52,7 +52,7 @@ def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, 
     Exit codes: 0 done, 1 broke off in the middle, 2 usage, 5 refused.
     """
     if namespace_only and crds_only:
-        raise click.UsageError("--namespace-only and --crds-only exclude each other")
+        raise click.UsageError("--namespace-only and --crds-only cannot be combined")
     _check_namespace(namespace_only)
     cluster = _reached(connect, dry_run, namespace_only)
     found = definitions() if crds_only else manifests(cluster.namespace if cluster and namespace_only else None)
@@ -88,7 +88,7 @@ def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool
     Exit codes: 0 done, 1 broke off in the middle, 2 usage, 5 refused.
     """
     if namespace_only and crds:
-        raise click.UsageError("--namespace-only and --crds exclude each other: the definition is the whole cluster's")
+        raise click.UsageError("--namespace-only and --crds cannot be combined: the definition is the whole cluster's")
     _check_namespace(namespace_only)
     cluster = _reached(connect, dry_run, namespace_only)
     scope = cluster.namespace if cluster and namespace_only else None

@@ -19,11 +19,11 @@ HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "AGE")
 
 
 @click.command("list")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Look in all namespaces.")
 @output_option("json", "yaml", "name", "wide")
 @connected
 def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str | None) -> None:
-    """List runs: those that go on, and the last one of each target.
+    """List runs: the active ones, and the last one of each target.
 
     Of bare pods those that have not ended: nothing is kept of the others.
     """

@@ -66,7 +66,7 @@ CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     (
         "namespace",
         ("-n", "--namespace"),
-        {"type": NAMESPACE, "shell_complete": names.namespaces, "help": "The namespace; else the context's own."},
+        {"type": NAMESPACE, "shell_complete": names.namespaces, "help": "The namespace (the context's own)."},
     ),
     ("context", ("--context",), {"shell_complete": names.contexts, "help": "The kubeconfig context to use."}),
     ("kubeconfig", ("--kubeconfig",), {"metavar": "FILE", "help": "The kubeconfig file; else $KUBECONFIG or ~/.kube/config."}),
@@ -76,7 +76,7 @@ CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ("token", ("--token",), {"help": "A bearer token (others on this machine can see it; prefer a kubeconfig)."}),
     ("as_user", ("--as",), {"metavar": "USER", "help": "Impersonate this user."}),
     ("as_groups", ("--as-group",), {"metavar": "GROUP", "multiple": True, "help": "Impersonate this group; may be repeated."}),
-    ("request_timeout_seconds", ("--request-timeout",), {"type": POSITIVE_DURATION, "help": "For one request (30s)."}),
+    ("request_timeout_seconds", ("--request-timeout",), {"type": POSITIVE_DURATION, "help": "Timeout of one request (30s)."}),
     ("insecure_skip_tls_verify", ("--insecure-skip-tls-verify",), {"is_flag": True, "help": "Trust any certificate."}),
     ("certificate_authority", ("--certificate-authority",), {"metavar": "FILE", "help": "Trust certificates signed by this."}),
     ("qps", ("--qps",), {"type": click.FloatRange(min=0, min_open=True), "help": "Requests per second, at most (20)."}),
@@ -142,12 +142,12 @@ def selector_option(command: F) -> F:
 
 def controller_option(command: F) -> F:
     """`--controller`: whether the controller in the cluster carries it out."""
-    text = "Leave the run to the controller in the cluster, and follow it; Ctrl-C leaves it running."
+    text = "Let the controller in the cluster do the run, and follow it; Ctrl-C detaches."
     return click.option("--controller", "with_controller", is_flag=True, help=text)(command)
 
 
 def output_option(*formats: str) -> Callable[[F], F]:
-    return click.option("-o", "--output", type=click.Choice(formats), help=f"Print {' or '.join(formats)}.")
+    return click.option("-o", "--output", type=click.Choice(formats), help="Output format.")
 
 
 def dry_run_option(command: F) -> F:
@@ -155,7 +155,7 @@ def dry_run_option(command: F) -> F:
         "--dry-run",
         type=click.Choice(("none", "client", "server")),
         default="none",
-        help="client: as `plan`; server: let the API server judge each kind of write, too.",
+        help="client: like `plan`; server: also send each kind of write as a server dry run.",
     )(command)
 
 
@@ -163,21 +163,21 @@ _UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "steps",
         "--steps",
-        {"type": STEPS, "metavar": "LIST", "help": "Go by steps, such as 10%,pause,50%,pause:10m,100% (100%)."},
+        {"type": STEPS, "metavar": "LIST", "help": "Steps, such as 10%,pause,50%,pause:10m,100% (100%)."},
     ),
     (
         "max_unavailable",
         "--max-unavailable",
         {"type": BUDGET, "metavar": "N|N%", "help": "Pods out of service at once (the workload's own, else 25%)."},
     ),
-    ("settle_seconds", "--settle", {"type": DURATION, "help": "Wait between drained and restarted (5s)."}),
+    ("settle_seconds", "--settle", {"type": DURATION, "help": "Wait after a pod is drained, before its restart (5s)."}),
     (
         "drain_timeout_seconds",
         "--drain-timeout",
-        {"type": POSITIVE_DURATION, "help": "For the slices to let go of a pod (60s)."},
+        {"type": POSITIVE_DURATION, "help": "Timeout for EndpointSlices to drop a pod (60s)."},
     ),
-    ("restart_timeout_seconds", "--restart-timeout", {"type": POSITIVE_DURATION, "help": "From new image to Ready (5m)."}),
-    ("min_ready_seconds", "--min-ready", {"type": DURATION, "help": "Ready for so long counts (the workload's own)."}),
+    ("restart_timeout_seconds", "--restart-timeout", {"type": POSITIVE_DURATION, "help": "From the new image to Ready (5m)."}),
+    ("min_ready_seconds", "--min-ready", {"type": DURATION, "help": "Ready this long counts as updated (minReadySeconds)."}),
     ("gate", "--gate", {"type": GATE, "help": "The readiness gate to close and open (inplace.dev/ready)."}),
     (
         "on_failure",
@@ -187,7 +187,7 @@ _UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "max_failed",
         "--max-failed",
-        {"type": click.IntRange(min=0), "metavar": "N", "help": "So many failed pods are borne before that (0)."},
+        {"type": click.IntRange(min=0), "metavar": "N", "help": "Failed pods tolerated before --on-failure applies (0)."},
     ),
     (
         "accept_undrainable",
@@ -197,12 +197,12 @@ _UPGRADE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "without_gate",
         "--without-gate",
-        {"is_flag": True, "help": "Restart pods that have no gate, too: undrained, protected by preStop alone."},
+        {"is_flag": True, "help": "Also restart pods without the gate: not drained, protected by preStop alone."},
     ),
     (
         "allow_outage",
         "--allow-outage",
-        {"is_flag": True, "help": "Drain the last ready endpoint of a Service, too: its requests fail meanwhile."},
+        {"is_flag": True, "help": "Also drain the last ready endpoint of a Service: its requests fail meanwhile."},
     ),
 )
 

@@ -104,11 +104,11 @@ def _held(preview: Preview, *, by_controller: bool) -> str:
     """What is done while the holder lives: to see whether it does takes 15 s, which a look does not take."""
     busy, stored = f"is being upgraded by {preview.holder}", preview.stored
     if by_controller:
-        return f"{busy}: begins after the end of that"
+        return f"{busy}: starts when that has ended"
     is_undone = preview.asked.doing == "Undo" and (stored is None or stored.doing != "Undo")
     if is_undone and leader_of(preview.holder) is None:
-        return f"{busy}: asks that to pause, and takes the pods over"
-    return f"{busy}: refused as long as that is alive"
+        return f"{busy}: asks that run to pause, and takes over its pods"
+    return f"{busy}: refused while that is alive"
 
 
 def _first(preview: Preview) -> str:
@@ -118,9 +118,9 @@ def _first(preview: Preview) -> str:
     if run.commit is not None and asked.images and run.asked_images != asked.images:
         return f"first finishes the commit of {images_text(run.asked_images)}, as shown here"
     if run.id == asked.id:
-        return "takes the pods over from the run before, which is not at its end"
+        return "takes over the pods of the previous run, which has not ended"
     if run.outcome == "Paused":
-        return "its run is paused: only `inplace resume` goes on"
+        return "its run is paused: resume it with `inplace resume`"
     begun = f" begun at {run.started_at}" if run.started_at else ""
     return f"goes on with the run{begun}{f' by {run.by}' if run.by else ''}"
 
@@ -180,9 +180,9 @@ def _step_at(position: int, run: Run, desired: int) -> int:
 
 def _why(j: Judged, room: DisruptionRoom) -> str:
     if not j.facts.pod.is_scheduled:
-        return "has no node: its image is changed, and nothing restarts"
+        return "has no node: its image is changed, nothing restarts"
     if not j.facts.pod.is_ready:
-        return "not Ready: goes first and costs no budget"
+        return "not Ready: goes first, and takes none of the budget"
     blocker = room.blocker(j.facts)
     if blocker is not None:
         return f"waits for PodDisruptionBudget {blocker}, which allows none now"

@@ -27,7 +27,7 @@ from inplace.runtime.session import NothingToDo, Preview, Refused, Session, iden
 @words_argument("TARGET CONTAINER=IMAGE...")
 @selector_option
 @run_options
-@click.option("--exit-code", is_flag=True, help="Exit with 1 where there is something to do.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if there is something to do.")
 @output_option("json", "yaml", "wide")
 @connected
 def plan(
@@ -112,7 +112,7 @@ def _rights_warning(cluster: Cluster, asked: Run) -> tuple[Caution, ...]:
     missing = missing_rights(api, namespace, rights_for(asked.target.kind, "upgrade"))
     if not missing:
         return ()
-    why = f"you may not {told(missing)} in namespace {namespace}, so the upgrade itself would be refused to you"
+    why = f"you may not {told(missing)} in namespace {namespace}, so the upgrade itself would be refused"
     return (Caution("MissingRights", why),)
 
 

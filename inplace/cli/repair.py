@@ -18,11 +18,11 @@ from inplace.runtime.session import identity
 @click.command()
 @words_argument("[TARGET]")
 @selector_option
-@click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Look in all namespaces.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @connected
 def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, all_namespaces: bool, dry_run: bool) -> int:
-    """Free what runs that died have left behind.
+    """Clean up after crashed runs.
 
     Closed gates, half-done commits, update strategies, records and locks, of one target, a namespace, or all. Whoever is at
     work is left alone: each lock is watched for up to 15 seconds. Pods in flight are finished, or reopened where their image
@@ -32,7 +32,7 @@ def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
     """
     if words or selector:
         if all_namespaces:
-            raise click.UsageError("a target and --all-namespaces exclude each other")
+            raise click.UsageError("a target and --all-namespaces cannot be combined")
         cluster, target = opened(connect, words, selector)
     else:
         cluster, target = connect(), None
@@ -48,7 +48,7 @@ def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
             is_clean = work.repair(None if all_namespaces else cluster.namespace, target)
         except KeyboardInterrupt:
             has_begun = not dry_run and any(line.about == "done" for line in said)
-            what = "what was told so far was begun" if has_begun else "nothing was changed"
+            what = "what is listed above was started" if has_begun else "nothing was changed"
             raise Ended(f"interrupted; {what}", Code.INTERRUPTED) from None
     if not said:
         out.data("nothing to repair")

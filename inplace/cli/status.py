@@ -84,9 +84,9 @@ def _about(state: RunState, run: Run) -> Iterator[str]:
 
 def _renewed(state: RunState) -> str:
     if state.renewed_seconds_ago is None:
-        return "which never renewed its Lease"
+        return "never renewed its Lease"
     age = format_duration(round(state.renewed_seconds_ago))
-    return f"renewed {age} ago" if state.seems_alive else f"which seems dead: last renewed {age} ago"
+    return f"renewed {age} ago" if state.seems_alive else f"seems dead: last renewed {age} ago"
 
 
 def outcome_of(state: RunState) -> str:
@@ -109,7 +109,7 @@ def _show_pods(pods: tuple[PodState, ...], *, is_wide: bool) -> None:
 
 def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:
     stage = (pod.stage,) if has_run else ()
-    notes = [pod.reason, f"closed by {pod.closed_by}" if pod.closed_by else ""]
+    notes = [pod.reason, f"out of service: {pod.closed_by}" if pod.closed_by else ""]
     ready = "yes" if pod.ready else "no"
     return (pod.name, pod.node, *stage, ready, pod.gate, images_text(pod.images), "; ".join(filter(None, notes)))
 
@@ -121,14 +121,14 @@ def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator
         return
     run = state.run
     if state.holder and state.seems_alive and run.outcome is None:
-        yield f"let it finish its pods in flight and stop:  {cluster.command('pause', target)}"
-        yield f"go back:                                    {cluster.command('abort', target)}"
+        yield f"pause it:  {cluster.command('pause', target)}"
+        yield f"go back:   {cluster.command('abort', target)}"
     elif found.is_overtaken:
         yield from anew(run, cluster, target)
     elif run.outcome == "Failed" and run.failures:
         yield from after_failed_pods(run, cluster, target)
     elif run.is_open:
-        yield f"go on:    {cluster.command('resume', target)}"
+        yield f"resume:   {cluster.command('resume', target)}"
         if run.from_images and not run.rolling_back:
             yield f"go back:  {cluster.command('abort', target)}"
     elif state.holder:

@@ -46,7 +46,7 @@ def _headline(s: Summary) -> str:
             why = "" if told else f": {s.message}"
             return f"{where} failed after {took}, {count}{why}"
         case "RolledBack" | "Aborted":
-            return f"{where} is back at its images before, after {took}: {s.message}"
+            return f"{where} is back at its previous images after {took}: {s.message}"
         case "Paused":
             return f"{where} is {s.message or 'paused'}, {count}"
         case "TimedOut":
@@ -94,9 +94,9 @@ def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, aga
         case "Succeeded" | "RolledBack" | "Aborted":
             return []
         case "Paused":
-            return [f"go on with:  {cluster.command('resume', target)}", *_way_back(run, cluster, target)]
+            return [f"resume with:  {cluster.command('resume', target)}", *_way_back(run, cluster, target)]
         case "TimedOut" | "Interrupted":
-            return [f"go on with:  {again}", *_way_back(run, cluster, target)]
+            return [f"resume with:  {again}", *_way_back(run, cluster, target)]
         case "Failed":
             return _after_failure(s, run, cluster, target, again)
 
@@ -112,23 +112,23 @@ def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: Target
 def after_failed_pods(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
     """To go on with the same images would mostly meet the same failure."""
     placeholders = [f"{name}=IMAGE" for name in sorted(run.asked_images)]
-    lines = [f"go on with a good image:  {upgrade_command(cluster, target, placeholders)}"]
+    lines = [f"retry with another image:  {upgrade_command(cluster, target, placeholders)}"]
     if run.from_images and not run.rolling_back:
-        lines.append(f"go back:                  {cluster.command('abort', target)}")
+        lines.append(f"go back:                   {cluster.command('abort', target)}")
     return lines
 
 
 def anew(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
     """After somebody else has changed the workload, to go on with the run, or to abort it, would meet the same change."""
     images = [] if run.takes_over else [f"{name}={image}" for name, image in sorted(run.asked_images.items())]
-    lines = [f"begin anew:  {upgrade_command(cluster, target, images)}"]
+    lines = [f"start over:  {upgrade_command(cluster, target, images)}"]
     return [*lines, f"go back:     {cluster.command('undo', target)}"] if run.from_images else lines
 
 
 def _way_back(run: Run | None, cluster: Cluster, target: TargetRef) -> list[str]:
     if run is None or not run.from_images or run.rolling_back or run.commit is not None:
         return []
-    return [f"go back:     {cluster.command('abort', target)}"]
+    return [f"go back:      {cluster.command('abort', target)}"]
 
 
 def upgrade_command(cluster: Cluster, target: TargetRef, images: list[str]) -> str:

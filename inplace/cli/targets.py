@@ -56,7 +56,7 @@ def parse_target(words: Sequence[str], selector: str = "") -> TargetRef:
             return _selected(kind, words[0], selector)
     kinds = {kind for kind, _ in pairs}
     if selector:
-        raise ValueError("a selector and names exclude each other: use one of the two")
+        raise ValueError("a selector and names cannot be combined: use one of the two")
     if len(kinds) > 1 or (len(pairs) > 1 and "Pods" not in kinds):
         raise ValueError(f"one target at a time: {' '.join(words)!r} names several")
     return _named(pairs)

@@ -44,7 +44,7 @@ EXAMPLES = """\
 @words_argument("TARGET CONTAINER=IMAGE...")
 @selector_option
 @run_options
-@click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
+@click.option("--timeout", type=POSITIVE_DURATION, help="Stop gracefully after this time; exit code 3.")
 @dry_run_option
 @controller_option
 @output_option("json")

@@ -27,7 +27,7 @@ from inplace.runtime.session import Refused
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @connected
 def pause(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, quiet: bool) -> int:
-    """Let a run finish its pods in flight, and start no more.
+    """Pause a run once the pods in flight are done.
 
     Waits until the run says that it is paused. Where its holder has died, the pods in flight are finished here.
     """
@@ -48,14 +48,14 @@ def pause(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
 def going_on(command: F) -> click.Command:
     """A command with the words and options of one that drives a run on."""
     quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
-    timeout = click.option("--timeout", type=POSITIVE_DURATION, help="Acts as one Ctrl-C; exit code 3.")
+    timeout = click.option("--timeout", type=POSITIVE_DURATION, help="Stop gracefully after this time; exit code 3.")
     words = words_argument("TARGET")
     return click.command()(words(selector_option(timeout(output_option("json")(quiet(connected(command)))))))
 
 
 @going_on
 def resume(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, **how: Any) -> int:
-    """Go on with a paused or broken-off run, past the pause at which it stands.
+    """Resume a paused or interrupted run, past its pause if it waits at one.
 
     A living holder is asked to go on (past a pause with a time, say); else the run is driven here, as `upgrade` would.
 
@@ -67,26 +67,26 @@ def resume(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
 
 @going_on
 def promote(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, **how: Any) -> int:
-    """Go on past the pause at which a run stands, by hand or for a time.
+    """Promote a run past the pause it waits at, timed or not.
 
-    As `resume`, but refused where the run stands at no pause of its steps.
+    Like `resume`, but refused unless the run is waiting at a pause of its steps.
 
     Exit codes: as for `upgrade`; 5 where there is no run, or no pause.
     """
     cluster, target = opened(connect, words, selector)
     _, run = open_run(cluster, target, "promote")
     if run.rolling_back:
-        raise Refused(f"{target} in {target.namespace} is on its way back, where no pause of its steps is met")
+        raise Refused(f"{target} in {target.namespace} is being rolled back, which stops at no pause")
     if not stands_at_pause(run):
-        how_on = f"; {cluster.command('resume', target)} goes on" if run.outcome is not None else ""
-        raise Refused(f"{target} in {target.namespace} stands at no pause of its steps{how_on}")
+        how_on = f"; to resume it: {cluster.command('resume', target)}" if run.outcome is not None else ""
+        raise Refused(f"{target} in {target.namespace} is not waiting at a pause{how_on}")
     return _go_on(cluster, target, "promote", **how)
 
 
 def _go_on(cluster: Cluster, target: TargetRef, verb: Verb, timeout: float | None, output: str | None, quiet: bool) -> int:
     match ask(cluster, target, verb, until_it_ends=False):
         case Obeyed(holder=holder):
-            out.data(f"{target} goes on, driven by {holder}")
+            out.data(f"{target} resumed (run by {holder})")
             return Code.DONE
         case LetGo(run=run) if run is None or run.outcome == "Succeeded":
             return say_done(target)
@@ -102,9 +102,9 @@ def opened(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
 
 
 def say_done(target: TargetRef) -> Code:
-    out.data(f"{target} is done: its run has succeeded")
+    out.data(f"{target} is done: its run succeeded")
     return Code.DONE
 
 
 def how_it_ended(run: Run | None) -> str:
-    return (run.message or run.outcome or "without a word") if run is not None else "its Lease is gone"
+    return (run.message or run.outcome or "no message") if run is not None else "its Lease is gone"

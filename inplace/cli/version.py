@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--server-version", is_flag=True, help="Ask the API server for its version, too.")
+@click.option("--server-version", is_flag=True, help="Also ask the API server for its version.")
 @output_option("json")
 @connected
 def version(connect: Callable[[], Cluster], server_version: bool, output: str | None) -> None:

@@ -9,7 +9,7 @@ from inplace.engine.drain import dissenting, is_back
 from inplace.engine.observed import PodFacts
 from inplace.engine.stages import Judged, Rules, gate_of, other_gates_closed
 from inplace.model.pods import Pod
-from inplace.model.record import Record, holds_of, holds_on
+from inplace.model.record import Record, holds_of, holds_on, told_holds
 
 _MOST = 3
 
@@ -22,7 +22,7 @@ def no_room(judged: Iterable[Judged], rules: Rules, limit: int, desired: int) ->
     more = len(unavailable) - len(named)
     missing = max(0, desired - len(everyone))
     rest = [f"{more} more are unavailable"] * bool(more) + [f"{missing} pods do not exist"] * bool(missing)
-    way_out = f"--max-unavailable {len(unavailable) + missing + 1} goes on without"
+    way_out = f"to go on: --max-unavailable {len(unavailable) + missing + 1}"
     return f"waiting, since at most {limit} may be unavailable at once: {', '.join([*named, *rest])} ({way_out})"
 
 
@@ -31,17 +31,17 @@ def _why(facts: PodFacts, rules: Rules) -> str:
     if pod.is_terminating:
         return "is being deleted"
     if isinstance(facts.record, Record):
-        return "is still out of an upgrade"
+        return "is out of service for an upgrade"
     if is_cut_off(pod):
         return f"is on node {pod.spec.node_name}, which does not report"
     if gate_of(pod, rules.gate) == "Closed":
         holds = holds_on(holds_of(pod), rules.gate)
-        return f"is kept closed by {', '.join(sorted(holds))}" if holds else f"was closed by hand (gate {rules.gate})"
+        return f"is kept closed ({told_holds(holds)})" if holds else f"was closed by hand (gate {rules.gate})"
     closed = other_gates_closed(pod, rules.gate)
     if closed and pod.is_true("ContainersReady"):
         return f"is kept out of service by gate {', '.join(closed)}"
     if facts.is_ready and not is_back(facts, rules.ignored):
-        return f"is Ready, which is not what {dissenting(facts, rules.ignored)} says"
+        return f"is Ready, but {dissenting(facts, rules.ignored)} says otherwise"
     return f"on node {pod.spec.node_name} is not Ready" if pod.spec.node_name else "has no node"
 
 

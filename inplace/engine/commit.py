@@ -98,9 +98,9 @@ def _next_for_deployment(
     if not held or (history_wanted and not is_tombstone_done(live, commit.revision)):
         return _behind_pause(deployment, live, replica_sets, run, listed_fresh)
     if deployment.spec.paused != commit.paused:
-        return Act(PauseTarget(*judged(deployment), paused=commit.paused), "giving `paused` back")
+        return Act(PauseTarget(*judged(deployment), paused=commit.paused), "unpausing the Deployment")
     if not deployment.is_observed:
-        return Await("waiting for the Deployment controller to see that it may go on")
+        return Await("waiting for the Deployment controller to see that it is unpaused")
     return give_back(observed, run, deployment, "Deployment")
 
 
@@ -129,7 +129,7 @@ def _behind_pause(
             return FreshList("replicaset")
         return Act(_patch_deployment(deployment, run), "patching the Deployment's template")
     if not controller_follows(deployment):
-        return Await("waiting for the Deployment controller to take the ReplicaSet for the new one")
+        return Await("waiting for the Deployment controller to adopt the ReplicaSet as the new one")
     manifest = tombstone(deployment, live, run.from_images)
     if any(rs.metadata.name == manifest["metadata"]["name"] for rs in replica_sets):
         return Await("waiting for the Deployment controller to number the new revision", "history")
@@ -175,7 +175,7 @@ def unpause(target: DeploymentTarget, run: Run) -> Act | None:
     deployment = target.deployment
     if deployment is None or run.commit is None or deployment.spec.paused == run.commit.paused:
         return None
-    return Act(PauseTarget(*judged(deployment), paused=run.commit.paused), "giving `paused` back")
+    return Act(PauseTarget(*judged(deployment), paused=run.commit.paused), "unpausing the Deployment")
 
 
 def give_back(observed: Observed, run: Run, workload: Workload, kind: WorkloadKind) -> Next:
@@ -187,7 +187,7 @@ def _returning(
 ) -> Act | Done:
     if not (owners or run.strategy is not None) or ref[1] in observed.fields_returned or "fields" in run.forgone:
         return Done()
-    return Act(ReturnFields(*ref, kind=kind, owners=owners), "giving image fields back to their owner", "fields")
+    return Act(ReturnFields(*ref, kind=kind, owners=owners), "returning image fields to their owner", "fields")
 
 
 def after_pods(observed: Observed, run: Run) -> Next:

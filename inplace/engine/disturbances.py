@@ -162,7 +162,7 @@ def _give_strategy_back(
         return None
     if _other_template(observed, target, workload, kind, run) is None:
         return None
-    return Act(SetStrategy(*judged(workload), kind, own), "giving the update strategy back")
+    return Act(SetStrategy(*judged(workload), kind, own), "restoring the update strategy")
 
 
 def differences_from_pods(

@@ -21,7 +21,7 @@ from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.stages import Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
-from inplace.engine.steps import PAUSED_BY_STEPS, Barrier, describe, position
+from inplace.engine.steps import Barrier, describe, position
 from inplace.engine.view import View, is_ours
 from inplace.engine.vouching import believed_commit, unfinished, unvouched
 from inplace.model.record import Record
@@ -107,7 +107,7 @@ def _go_on(view: View) -> Plan | Run:
             waiting = sequences.follow(view)
             if waiting is not None:
                 return waiting
-            return finish_if_quiet(view, Finished("Paused", PAUSED_BY_STEPS))
+            return finish_if_quiet(view, Finished("Paused", where.reason))
         gates = _starts(view, 0)
         return view.plan(gates.actions, where.reason, describe(run))
     if view.all_updated:

@@ -40,12 +40,12 @@ def leftovers(observed: Observed, spec: Spec, run: Run, now: float) -> Leftovers
     if run.commit is not None:
         if believed_commit(observed, run).commit is not None and all(facts.runs(run.images) for facts in observed.pods):
             told = ", ".join(f"{name}={image}" for name, image in run.images.items())
-            todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and give `paused` back"))
+            todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and unpause the Deployment"))
         else:
             held.append(unfinished(observed, run))
     strategy = held_strategy(observed, run)
     if strategy and templatefirst.withdraw(observed, run) is not None:
-        todo.append("give its updateStrategy back")
+        todo.append("restore its updateStrategy")
     elif strategy and run.images:
         held.append(f"{strategy}, since pods of two revisions live: `inplace upgrade`, `undo` or `abort` ends that")
     elif strategy:

@@ -111,7 +111,7 @@ def run_of(rollout: InPlaceRollout, by: str) -> Run:
     if len(images) < len(spec.images):
         raise ValueError("a container is given two images")
     if spec.undo is not None and images:
-        raise ValueError("images and undo exclude each other")
+        raise ValueError("images and undo cannot be combined")
     if spec.target.kind == "Pods" and not images:
         raise ValueError("bare pods have no template to be brought to: say the images")
     if rollout.unreadable:

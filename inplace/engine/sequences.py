@@ -97,7 +97,7 @@ def _commit_step(view: View, step: Next) -> Plan | Run:
     match step:
         case FreshList(moment=moment):
             view.clocks.since(f"commit/{moment}")
-            return _commit_step(view, Act(ListPods(), "listing the pods afresh"))
+            return _commit_step(view, Act(ListPods(), "listing the pods again"))
         case Act() | Await():
             taken = carry_on(view, "commit", step)
             if isinstance(taken, str):

@@ -20,7 +20,7 @@ from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
 from inplace.engine.proof import DEFAULT_GRACE_SECONDS, Waiting, is_guarded, may_open, restart_proof
 from inplace.engine.trouble import Trouble, is_backing_off, trouble_of
 from inplace.model.pods import ContainerStatus, Pod
-from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on
+from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on, told_holds
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
 
 Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone", "Kept"]
@@ -163,7 +163,7 @@ def judge(facts: PodFacts, rules: Rules, evidence: Evidence | None, now: float) 
         case Record() if not current:
             return _on_the_way_down(facts, record, rules, seen, now)
         case Record(before=None):
-            return _release(facts, rules, "the image needs no change")
+            return _release(facts, rules, "needs no change")
         case _:
             return _on_the_way_up(facts, record, rules, seen, now)
 
@@ -230,7 +230,7 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
     # A pod that was not Ready before our close may still become so until the kubelet has seen the gate: give it time to show.
     until = since + (rules.settle_seconds if seen.turned else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
     if now < until:
-        return Judged(facts, "Settling", "drained, letting proxies and open connections go", look_again_at=until)
+        return Judged(facts, "Settling", "drained; waiting for proxies and open connections", look_again_at=until)
     return _patching(facts, record, rules, seen, now)
 
 
@@ -243,7 +243,7 @@ def _patching(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now
         timer, limit = f"{facts.uid}/earlier", rules.restart_timeout_seconds + stop_seconds(facts.pod, record.before or ())
         return Judged(facts, stage, unclear, None, now + 1.0, timer, limit)
     if rules.revision != "":
-        timer, what = f"{facts.uid}/patch", "waiting for the API server to take the image"
+        timer, what = f"{facts.uid}/patch", "waiting for the API server to accept the image"
         return Judged(facts, stage, what, patch(facts, record, rules), None, timer, PATIENCE_SECONDS)
     if rules.stopping:
         # Its image is not changed again, and what an earlier patch of ours gave it is to be proven like any other.
@@ -258,7 +258,7 @@ def _why_not_drained(facts: PodFacts, rules: Rules, seen: Evidence) -> tuple[str
     services = sending(facts, rules.ignored)
     if services:
         return f"waiting for the EndpointSlices of {', '.join(services)}", False
-    return "asking the API server for its EndpointSlices", seen.quiet_since is not None
+    return "checking its EndpointSlices with the API server", seen.quiet_since is not None
 
 
 def _restart_under_way(facts: PodFacts, record: Record, seen: Evidence, now: float) -> str | None:
@@ -390,4 +390,4 @@ def _held_by(pod: Pod, rules: Rules) -> dict[str, str]:
 
 def _why_held(pod: Pod, rules: Rules) -> str:
     holds = _held_by(pod, rules)
-    return f"kept closed by {', '.join(sorted(holds))}" if holds else "was closed before the upgrade, and stays so"
+    return f"kept closed: {told_holds(holds)}" if holds else "was closed before the upgrade, and stays closed"

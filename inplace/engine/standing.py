@@ -28,7 +28,7 @@ def standing(observed: Observed, run: Run) -> tuple[str, ...]:
         return ()
     over = overtaken(run, observed)
     if over is not None:
-        return (f"somebody else has changed it since ({over.why}): `inplace upgrade` is judged afresh, on what is there then",)
+        return (f"somebody else has changed it since ({over.why}): `inplace upgrade` starts from what is there then",)
     match observed.target:
         case DeploymentTarget(deployment=deployment) if deployment is not None:
             return _of_deployment(deployment, run)
@@ -37,9 +37,9 @@ def standing(observed: Observed, run: Run) -> tuple[str, ...]:
         case DaemonSetTarget(daemon_set=daemon_set) if daemon_set is not None:
             return _of_daemon_set(daemon_set, run)
         case ReplicaSetTarget(replica_set=rs) if rs is not None:
-            return (f"a pod that dies now comes back with {_images(rs.spec.template, run)}",)
+            return (f"a pod recreated now starts with {_images(rs.spec.template, run)}",)
         case PodsTarget():
-            return ("a pod that dies now does not come back: nothing manages it",)
+            return ("a pod deleted now does not come back: nothing manages it",)
         case _:
             return ()
 
@@ -47,10 +47,11 @@ def standing(observed: Observed, run: Run) -> tuple[str, ...]:
 def _of_deployment(deployment: Deployment, run: Run) -> tuple[str, ...]:
     if run.commit is not None:
         paused = "paused by the run while its templates change; " if deployment.spec.paused and not run.commit.paused else ""
-        return (f"{paused}its commit has begun and is to be finished: `inplace resume` or `inplace repair` does so",)
-    lines = ["paused by its owner, and stays so"] if deployment.spec.paused else []
+        return (f"{paused}its commit has begun and is not finished: finish it with `inplace resume` or `inplace repair`",)
+    lines = ["paused by its owner, and stays paused"] if deployment.spec.paused else []
     before = " ".join(f"{name}={image}" for name, image in sorted(run.from_images.items()))
-    return (*lines, f"its template is changed last: a pod that dies now comes back with {before}; {NOBODY_REPLACES}")
+    recreated = "so a pod recreated now starts with that"
+    return (*lines, f"its template still says {before} (it is changed last), {recreated}; {NOBODY_REPLACES}")
 
 
 def _of_stateful_set(observed: Observed, stateful_set: StatefulSet, run: Run) -> tuple[str, ...]:
@@ -58,14 +59,14 @@ def _of_stateful_set(observed: Observed, stateful_set: StatefulSet, run: Run) ->
     new = _images(stateful_set.spec.template, run)
     if own is None or now == own:
         if now.get("type") == "OnDelete":
-            return (f"updateStrategy OnDelete, its owner's: a pod that dies now comes back with {new}; {NOBODY_REPLACES}",)
+            return (f"updateStrategy OnDelete, its owner's: a pod recreated now starts with {new}; {NOBODY_REPLACES}",)
         return ("its updateStrategy is its owner's own",)
     partition, ordinal = workload.partition_of(now), workload.partition_of(now) + stateful_set.first_ordinal
-    number, becomes = str(partition), f"with {new} from ordinal {ordinal} on, as it was below"
+    number, becomes = str(partition), f"with {new} from ordinal {ordinal} on, and below with what it ran before"
     if partition >= workload.desired(observed):
-        number, becomes = "above every pod" if partition == ABOVE_ALL else number, "as it was"
+        number, becomes = "above every pod" if partition == ABOVE_ALL else number, "with what it ran before"
     whose = f"set by the run (its owner's: {workload.partition_of(own)})"
-    return (f"partition {number}, {whose}: a pod that dies now comes back {becomes}; {NOBODY_REPLACES}",)
+    return (f"partition {number}, {whose}: a pod recreated now starts {becomes}; {NOBODY_REPLACES}",)
 
 
 def _of_daemon_set(daemon_set: DaemonSet, run: Run) -> tuple[str, ...]:
@@ -74,7 +75,7 @@ def _of_daemon_set(daemon_set: DaemonSet, run: Run) -> tuple[str, ...]:
     if now.get("type") != "OnDelete":
         return ("its updateStrategy is its owner's own",)
     whose = "its owner's" if own is None or now == own else f"set by the run (its owner's: {own.get('type', 'RollingUpdate')})"
-    return (f"updateStrategy OnDelete, {whose}: a pod that dies now comes back with {new}; {NOBODY_REPLACES}",)
+    return (f"updateStrategy OnDelete, {whose}: a pod recreated now starts with {new}; {NOBODY_REPLACES}",)
 
 
 def _images(template: dict[str, object], run: Run) -> str:

@@ -26,7 +26,7 @@ from inplace.engine.stages import (
 from inplace.model.record import GateBefore, Record, holds_of, holds_on
 from inplace.model.run import Run
 
-_NO_ROOM = "waiting for room"
+_NO_ROOM = "waiting for a free slot (maxUnavailable)"
 
 
 class Starts(msgspec.Struct, frozen=True):
@@ -138,10 +138,10 @@ def _unsettled(j: Judged, observed: Observed, clocks: Clocks, ignored: frozenset
     agrees_since = observed.evidence.get(j.uid, NOTHING_SEEN).agrees_since
     if agrees_since is None:
         slices = dissenting(j.facts, ignored)
-        return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to say the same" + (f": {slices}" if slices else "")
+        return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to agree" + (f": {slices}" if slices else "")
     if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
         clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
-        return "looking at the pods for 2 seconds before the first is touched"
+        return "watching the pods for 2s before starting"
     if not j.facts.is_ready and is_cut_off(j.facts.pod):
         return f"waiting for the node of pod/{j.facts.pod.name} ({j.facts.pod.spec.node_name}), which does not report"
     return ""

@@ -11,8 +11,9 @@ from inplace.engine.stages import Judged
 from inplace.model.quantity import format_duration, share_of
 from inplace.model.run import Pause, Run, Share, Step
 
-PAUSED_BY_STEPS = "paused by its steps"
-"""What a run says that stands at a pause of its steps, to tell it from one that was paused by a person."""
+_WAITS = "waiting at step "
+_WAITED = "paused by its steps"
+"""What an earlier version of us has stored instead."""
 
 
 class UpTo(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ def position(run: Run, judged: Iterable[Judged], failed: frozenset[str], desired
             last = here == len(run.options.steps) - 1
             return Barrier(here + 1) if updated >= target and not last else UpTo(target)
         case Pause(seconds=None):
-            return Barrier(here, PAUSED_BY_STEPS, manual=True)
+            return Barrier(here, _waiting_for_promote(run), manual=True)
         case Pause(seconds=float() as seconds):
             timer = f"pause/{here}"
             if clocks.expired(timer, seconds):
@@ -49,6 +50,15 @@ def position(run: Run, judged: Iterable[Judged], failed: frozenset[str], desired
             return Barrier(here, f"pausing for {format_duration(seconds)}, {format_duration(left)} left")
         case _:
             return UpTo(desired)
+
+
+def _waiting_for_promote(run: Run) -> str:
+    return f"{_WAITS}{run.steps_passed + 1} of {len(run.options.steps)} for `inplace promote`"
+
+
+def is_paused_by_steps(message: str) -> bool:
+    """Tells a run that waits at a pause of its steps from one that was paused by a person."""
+    return message.startswith((_WAITS, _WAITED))
 
 
 def target_of(amount: int | str, desired: int) -> int:

@@ -55,10 +55,10 @@ def prepare(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
         return Await(f"waiting for the {kind} controller to see the change")
     if not holds(workload.spec.template, run.images):
         if not comes_back_as_it_was(target, run):
-            return Await("waiting for currentRevision to be what the pods run: one that dies now would come back older")
+            return Await("waiting for currentRevision to be what the pods run, or a pod recreated now starts with an older one")
         init = init_names_of(workload.spec.template)
         return Act(PatchTemplate(*judged(workload), kind, run.images, init), "patching the template")
-    return Await(f"waiting for the {kind} controller to number the new revision")
+    return Await(f"waiting for the {kind} controller to create the new revision")
 
 
 def _before_the_template(target: RevisionedTarget, run: Run, kind: WorkloadKind) -> Next:
@@ -99,7 +99,7 @@ def withdraw(observed: Observed, run: Run) -> Act | None:
     label, behind = label_of(newest, kind), kept(observed, run)
     if any(revision_label(facts) != label for facts in observed.pods if facts.uid not in behind):
         return None
-    return Act(SetStrategy(*judged(workload), kind, run.strategy), "giving the update strategy back")
+    return Act(SetStrategy(*judged(workload), kind, run.strategy), "restoring the update strategy")
 
 
 def finish(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
@@ -118,7 +118,7 @@ def finish(observed: Observed, target: RevisionedTarget, run: Run) -> Next:
     if _will_complete(workload, run):
         return Await("waiting for currentRevision to become the new one")
     if workload.spec.update_strategy != run.strategy:
-        return Act(SetStrategy(*judged(workload), kind, run.strategy), "giving the update strategy back")
+        return Act(SetStrategy(*judged(workload), kind, run.strategy), "restoring the update strategy")
     return give_back(observed, run, workload, kind)
 
 

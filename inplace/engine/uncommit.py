@@ -79,13 +79,13 @@ def _of_deployment(observed: Observed, deployment: Deployment, live: ReplicaSet,
         return Act(_patch(deployment, "Deployment", before), "putting the Deployment's template back")
     if not live_is_old:
         if not commit.paused and deployment.spec.replicas and deployment.status.updated_replicas:
-            return Await("waiting for the Deployment controller to see that the ReplicaSet is another one")
+            return Await("waiting for the Deployment controller to see that the ReplicaSet differs")
         return Act(_patch(live, "ReplicaSet", run.from_images), "putting the ReplicaSet's template back")
     if not live.is_observed:
         return Await("waiting for the ReplicaSet controller to see the old template")
     if not controller_follows(deployment):
-        return Await("waiting for the Deployment controller to take the ReplicaSet for its own again")
-    return Act(PauseTarget(*judged(deployment), paused=commit.paused), "giving `paused` back")
+        return Await("waiting for the Deployment controller to adopt the ReplicaSet again")
+    return Act(PauseTarget(*judged(deployment), paused=commit.paused), "unpausing the Deployment")
 
 
 def _patch(workload: Deployment | ReplicaSet, kind: WorkloadKind, images: dict[str, str]) -> PatchTemplate:

@@ -89,6 +89,17 @@ def holds_on(holds: Mapping[str, str], gate: str) -> dict[str, str]:
     return {name: why for name, why in holds.items() if name.partition("@")[2] in ("", gate)}
 
 
+def told_holds(holds: Mapping[str, str]) -> str:
+    """Why, in words: a label's hold says that itself, another one by its name and its reason."""
+    return ", ".join(_told_hold(name, why) for name, why in sorted(holds.items()))
+
+
+def _told_hold(name: str, why: str) -> str:
+    if not why:
+        return f"hold {name}"
+    return why if name.startswith("label@") else f"hold {name} ({why})"
+
+
 def encode_holds(holds: dict[str, str]) -> str | None:
     """The annotation's value; None, which removes it, where nothing holds."""
     return msgspec.json.encode(holds, order="sorted").decode() if holds else None

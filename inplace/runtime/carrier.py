@@ -19,7 +19,7 @@ from inplace.engine import target as workload
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiting, edited, run_of
-from inplace.engine.steps import PAUSED_BY_STEPS
+from inplace.engine.steps import is_paused_by_steps
 from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
@@ -131,7 +131,7 @@ class Carrier:
                 case _Standing() as standing:
                     return self._stand(standing, rollout, asked)
         except LostLock as lost:
-            self._log.warning("lost the lock, looking again", why=str(lost))
+            self._log.warning("lost the lock, checking again", why=str(lost))
             self.forget()
             return Came(Waiting("LostLock", str(lost)), AGAIN_SECONDS)
         except ApiError:
@@ -145,7 +145,7 @@ class Carrier:
             return self._give_up(rollout)
         except LostLock as lost:
             # Its pods may still be closed: the next pass takes the Lease again, unless somebody else works there now.
-            self._log.warning("lost the lock, looking again", why=str(lost))
+            self._log.warning("lost the lock, checking again", why=str(lost))
             self.forget()
             return Came(None, AGAIN_SECONDS)
 
@@ -359,7 +359,7 @@ class Carrier:
             with suppress(ValueError):
                 run = edited(run, rollout)
             is_unpaused = self._was_paused and not rollout.spec.paused
-            has_other_steps = run.options.steps != standing.run.options.steps and run.message == PAUSED_BY_STEPS
+            has_other_steps = run.options.steps != standing.run.options.steps and is_paused_by_steps(run.message)
             if verb is None and (is_unpaused or has_other_steps):
                 # The pause that it stands at, if any is left, is met again.
                 return self._go_on(standing, resuming.Begin(resuming.again(run), resuming=True), "an edit")

@@ -79,7 +79,7 @@ def parse_settings(text: str | bytes) -> Settings:
 def checked(settings: Settings) -> Settings:
     """Raises ValueError with one line for a person."""
     if settings.all_namespaces and settings.namespaces:
-        raise ValueError("namespaces and allNamespaces exclude each other")
+        raise ValueError("namespaces and allNamespaces cannot be combined")
     if not 1 <= settings.workers <= 64:
         raise ValueError(f"workers: {settings.workers} is not between 1 and 64")
     try:

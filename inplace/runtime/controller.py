@@ -194,7 +194,7 @@ class Controller:
             # One rollout's bug must not stop the others: it is begun afresh, later and later.
             failed = bug
             why = f"{type(bug).__name__}: {bug}"
-            self._log.exception("a bug: looking at this rollout afresh", rollout="/".join(key), why=why)
+            self._log.exception("a bug: reconciling this rollout again", rollout="/".join(key), why=why)
             self._tell_trouble(key, bug)
             self._forget(key)
             self.queue.add_rate_limited(key, BUG_SECONDS)

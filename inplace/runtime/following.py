@@ -37,6 +37,9 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 
+NOT_SEEN = "no controller has picked this up yet: is one running for this namespace? Ctrl-C detaches; the rollout stays queued"
+
+
 class StoppedFollowing(Exception):
     """A person does not want to look on any more; the run goes on."""
 
@@ -119,7 +122,7 @@ class Follower:
         status = self._rollout.status
         if status.phase is None and self._clock.monotonic() >= self._asks_at:
             self._asks_at = float("inf")
-            self._said("no controller has seen it yet: does one run for this namespace? Ctrl-C leaves it for whoever comes")
+            self._said(NOT_SEEN)
         if status.phase == "Refused":
             raise Refused(status.message)
         if status.phase == "Waiting" and status.message != self._message:

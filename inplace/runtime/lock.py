@@ -91,7 +91,7 @@ class Lock:
         first = self.read()
         if first is None or not first.spec.holder_identity:
             return first
-        told(f"{self._target} is locked by {first.spec.holder_identity}; watching for {LEASE_SECONDS}s whether that is alive")
+        told(f"{self._target} is locked by {first.spec.holder_identity}; watching for {LEASE_SECONDS}s whether it is alive")
         pulse = pulse_of(self._api, first)
         ends_at = self._api.clock.monotonic() + LEASE_SECONDS
         while self._api.clock.monotonic() < ends_at:
@@ -118,7 +118,7 @@ class Lock:
         except (AlreadyExists, Conflict):
             taken = self.read()
             if taken is None or not self._is_ours(taken, run.id):
-                raise Held(f"{self._target} was taken by another run at this moment: try again") from None
+                raise Held(f"{self._target} was just taken by another run: try again") from None
             lease = taken
         self._run_id = run.id
         self._accept(lease, sent_at)
@@ -171,7 +171,7 @@ class Lock:
                     return
                 except Conflict:
                     self._look_again()
-            raise ApiError(f"the Lease {self.name} keeps changing under us")
+            raise ApiError(f"the Lease {self.name} keeps changing")
 
     def _look_again(self) -> None:
         """A verb's request changes the Lease too: that is no loss."""

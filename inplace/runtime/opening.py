@@ -108,7 +108,7 @@ class Opener:
         if asked is None or asked == "pause":
             return Stay(Ended(stored))
         if stored.outcome in ENDS:
-            self._ground.warned(rollout, f"asked to {asked}, but its run has {_ENDED[stored.outcome]}: a new one is needed")
+            self._ground.warned(rollout, f"asked to {asked}, but its run has {_ENDED[stored.outcome]}: create a new one")
             return Stay(Ended(stored))
         observed = outlook.look(stored)
         stored = believed(stored, observed, {image.container: image.image for image in rollout.spec.images})
@@ -148,7 +148,7 @@ class Opener:
     def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:
         """Who works on the target now, in words; empty: nobody. Raises `Held`."""
         if stored is not None and stored.is_under_way and self._ground.is_going_on(stored.id, rollout):
-            return f"run {stored.id} of another InPlaceRollout is not over"
+            return f"run {stored.id} of another InPlaceRollout has not ended"
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder:
             return ""

@@ -42,7 +42,7 @@ from inplace.model.meta import Object
 from inplace.model.names import DEFAULT_GATE, FIELD_MANAGER, MANAGED_BY, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
-from inplace.model.record import BadRecord, Record, holds_of
+from inplace.model.record import BadRecord, Record, holds_of, told_holds
 from inplace.model.run import Run, lease_name
 from inplace.model.workloads import DaemonSet, StatefulSet
 from inplace.runtime.found import Found, find
@@ -224,7 +224,8 @@ def _pod(facts: PodFacts, gate: str, stage: str, reason: str) -> PodState:
 
 def _closed_by(facts: PodFacts) -> str:
     """Who keeps the gate closed, as far as it is written down."""
-    holds = [f"hold {name}" for name in sorted(holds_of(facts.pod))]
+    told = told_holds(holds_of(facts.pod))
+    holds = [told] if told else []
     match facts.record:
         case Record(run=run):
             holds.insert(0, f"upgrade {run}")
@@ -232,7 +233,7 @@ def _closed_by(facts: PodFacts) -> str:
             holds.insert(0, "an unreadable record")
         case None:
             pass
-    return ", ".join(holds) or "somebody who left no note"
+    return ", ".join(holds) or "closed by hand"
 
 
 def _observed(api: Api, target: TargetRef, found: Found) -> Observed:

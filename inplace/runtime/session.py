@@ -169,7 +169,7 @@ class Session:
                 case resuming.FinishFirst():
                     pass
         elif stored.outcome != "Succeeded":
-            return NothingToDo(f"{self.target} is back at its images before already")
+            return NothingToDo(f"{self.target} is back at its previous images already")
         return self.undo(asked, None, {}, on_frame)
 
     def _to_the_end(

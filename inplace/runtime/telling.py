@@ -167,7 +167,8 @@ class Teller:
             return
         if after.phase == "Progressing":
             reason: Reason = "RunResumed" if before.phase == "Paused" or before.phase in OVER else "RunStarted"
-            self._tell(rollout, "Normal", reason, after.message or _counts(after))
+            told = _started(rollout, after) if reason == "RunStarted" else after.message or _counts(after)
+            self._tell(rollout, "Normal", reason, told)
             return
         kind, reason = ENDS[after.phase]
         self._tell(rollout, kind, reason, after.message or _counts(after))
@@ -189,6 +190,18 @@ class Teller:
         self._log.log(LEVELS[kind], "pod", action=reason, **facts, why=note)
         about = About(PODS.api_version, PODS.kind, rollout.namespace, name, uid)
         self._events.tell(about, kind, reason, "Upgrade", f"{note} (inplacerollout/{rollout.name})")
+
+
+def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:
+    """`upgrading 6 pods: app=repo/app:1 -> app=repo/app:2`."""
+    count = f"{status.desired or 0} pods"
+    before = " ".join(f"{each.container}={each.image}" for each in status.from_images)
+    after = " ".join(f"{each.container}={each.image}" for each in rollout.spec.images)
+    if rollout.spec.undo is not None:
+        return f"rolling back {count} from {before}" if before else f"rolling back {count}"
+    if not after:
+        return f"upgrading {count} to the template"
+    return f"upgrading {count}: {before} -> {after}" if before else f"upgrading {count} to {after}"
 
 
 def _counts(status: RolloutStatus) -> str:

@@ -46,7 +46,7 @@ def test_the_table_fits_a_terminal_and_says_that_it_is_simulated() -> None:
 def test_nobody_resumes_a_demo(command: Command) -> None:
     ran = command("demo", "--steps", "50%,pause,100%")
     assert (ran.code, ran.stdout) == (2, "")
-    assert ran.error == "nobody resumes a demo: give a pause its time, as in pause:5s (see `inplace demo --help`)"
+    assert ran.error == "a demo cannot be resumed: give each pause a time, as in pause:5s (see `inplace demo --help`)"
 
 
 @pytest.mark.parametrize("where", ["create_app", "wait"])
@@ -59,7 +59,7 @@ def test_ctrl_c_ends_it_with_nothing_left(command: Command, monkeypatch: pytest.
 
     monkeypatch.setattr(embedded.Embedded, where, interrupted)
     ran = command("demo", "-q")
-    assert (ran.code, ran.error) == (130, "interrupted; the simulated cluster is gone with it")
+    assert (ran.code, ran.error) == (130, "interrupted; the simulated cluster is gone")
     assert not any(folder.exists() for folder in folders)
     assert len(folders) == 1
 

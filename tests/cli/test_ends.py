@@ -96,8 +96,8 @@ def test_a_paused_run_goes_on_only_by_resume(command: Command, server: FakeServe
     web(server)
     server.put("leases", lease(paused()))
     ran = command(*UPGRADE, "--context", "prod")
-    assert (ran.code, ran.stdout) == (4, "deploy/web is paused by its steps\n")
-    assert ran.stderr == "go on with: inplace resume deploy/web -n default --context prod\n"
+    assert (ran.code, ran.stdout) == (4, "deploy/web is waiting at step 2 of 3 for `inplace promote`\n")
+    assert ran.stderr == "resume with: inplace resume deploy/web -n default --context prod\n"
     assert server.writes == []
 
 

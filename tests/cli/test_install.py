@@ -64,8 +64,8 @@ def paths(server: FakeServer, method: str) -> list[str]:
     [
         (["install", "-n", "shop"], "it lives in inplace-system"),
         (["uninstall", "-n", "shop"], "it lives in inplace-system"),
-        (["install", "--namespace-only", "--crds-only"], "exclude each other"),
-        (["uninstall", "--namespace-only", "--crds"], "exclude each other"),
+        (["install", "--namespace-only", "--crds-only"], "cannot be combined"),
+        (["uninstall", "--namespace-only", "--crds"], "cannot be combined"),
     ],
 )
 def test_usage(command: Command, server: FakeServer, words: list[str], why: str) -> None:

@@ -33,7 +33,7 @@ def paused() -> Run:
     return run(
         options,
         outcome="Paused",
-        message="paused by its steps",
+        message="waiting at step 2 of 3 for `inplace promote`",
         steps_passed=1,
         by="me@here",
         started_at="2026-01-01T11:59:00Z",
@@ -61,7 +61,7 @@ def test_plan_says_why_a_pod_has_to_wait(command: Command, server: FakeServer) -
     server.put("poddisruptionbudgets", budget(desired_healthy=2, expected=3, healthy=2))
     server.put("pods", pod("web-c", ready=False))
     lines = command(*PLAN).stdout.splitlines()
-    assert lines[-3].split(maxsplit=3) == ["web-c", "node-1", "upgrade", "not Ready: goes first and costs no budget"]
+    assert lines[-3].split(maxsplit=3) == ["web-c", "node-1", "upgrade", "not Ready: goes first, and takes none of the budget"]
     assert lines[-2].split(maxsplit=3)[3] == "waits for PodDisruptionBudget pdb, which allows none now"
 
 
@@ -93,14 +93,14 @@ def test_a_plan_without_images_is_for_a_template_that_went_ahead(command: Comman
 MET = run(displaced=({"app": "repo/app:9"},))
 UNDOING = msgspec.structs.replace(MET, doing="Undo")
 HELD = [
-    ("plan", "deploy/web app=repo/app:3", run(), "host-1", "refused as long as that is alive"),
-    ("plan", "deploy/web app=repo/app:2", run(), "controller/sys/inplace/me", "refused as long as that is alive"),
-    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client", run(), "host-1", "refused as long as that is alive"),
-    ("upgrade", "deploy/web app=repo/app:3 --dry-run=server", run(), "host-1", "refused as long as that is alive"),
-    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client --controller", run(), "host-1", "begins after the end of that"),
-    ("undo", "deploy/web --dry-run=client", MET, "host-1", "asks that to pause, and takes the pods over"),
-    ("undo", "deploy/web --dry-run=client", MET, "controller/sys/inplace/me", "refused as long as that is alive"),
-    ("undo", "deploy/web --dry-run=client", UNDOING, "host-1", "refused as long as that is alive"),
+    ("plan", "deploy/web app=repo/app:3", run(), "host-1", "refused while that is alive"),
+    ("plan", "deploy/web app=repo/app:2", run(), "controller/sys/inplace/me", "refused while that is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client", run(), "host-1", "refused while that is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=server", run(), "host-1", "refused while that is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client --controller", run(), "host-1", "starts when that has ended"),
+    ("undo", "deploy/web --dry-run=client", MET, "host-1", "asks that run to pause, and takes over its pods"),
+    ("undo", "deploy/web --dry-run=client", MET, "controller/sys/inplace/me", "refused while that is alive"),
+    ("undo", "deploy/web --dry-run=client", UNDOING, "host-1", "refused while that is alive"),
 ]
 
 
@@ -137,8 +137,7 @@ def test_warnings_are_notes(command: Command, server: FakeServer) -> None:
     assert replicas == f"warning: {only}: its requests fail while that restarts"
     assert mutable.startswith("warning: repo/app:latest (app) is a mutable tag")
     assert rights == (
-        "warning: you may not patch pods/status; create leases in namespace default,"
-        " so the upgrade itself would be refused to you"
+        "warning: you may not patch pods/status; create leases in namespace default, so the upgrade itself would be refused"
     )
 
 
@@ -196,7 +195,7 @@ def test_status_of_a_paused_run(command: Command, server: FakeServer, snapshot: 
     assert ran.code == 0
     assert ran.stdout == snapshot
     assert ran.stderr.splitlines() == [
-        "go on:    inplace resume deploy/web -n default",
+        "resume:   inplace resume deploy/web -n default",
         "go back:  inplace abort deploy/web -n default",
     ]
     assert server.writes == []
@@ -210,7 +209,7 @@ def test_status_of_a_run_that_somebody_overtook_proposes_to_begin_anew(command: 
     ran = command("status", "deploy/web")
     assert ran.code == 0
     assert ran.stderr.splitlines() == [
-        f"begin anew:  inplace upgrade deploy/web app={NEW['app']} -n default",
+        f"start over:  inplace upgrade deploy/web app={NEW['app']} -n default",
         "go back:     inplace undo deploy/web -n default",
     ]
 
@@ -229,8 +228,8 @@ def test_status_as_json(command: Command, server: FakeServer) -> None:
     ("renewed", "first", "holder"),
     [
         ("2026-01-01T11:59:57.000000Z", "Running", "renewed 3s ago"),
-        ("2026-01-01T11:55:00.000000Z", "BrokenOff", "which seems dead: last renewed 5m ago"),
-        ("", "BrokenOff", "which never renewed its Lease"),
+        ("2026-01-01T11:55:00.000000Z", "BrokenOff", "seems dead: last renewed 5m ago"),
+        ("", "BrokenOff", "never renewed its Lease"),
     ],
 )
 def test_status_tells_a_living_holder_from_a_dead_one(
@@ -254,11 +253,11 @@ def test_status_names_failures_and_who_closed_a_pod(command: Command, server: Fa
     out = ran.stdout
     assert "  failed     pod/web-a ImagePullBackOff: no such image\n" in out
     assert "  closed     2 pods\n" in out
-    assert "ImagePullBackOff: no such image; closed by upgrade run-1\n" in out
-    assert "closed by somebody who left no note\n" in out
+    assert "ImagePullBackOff: no such image; out of service: upgrade run-1\n" in out
+    assert "out of service: closed by hand\n" in out
     assert ran.stderr.splitlines() == [
-        "go on with a good image:  inplace upgrade deploy/web app=IMAGE -n default",
-        "go back:                  inplace abort deploy/web -n default",
+        "retry with another image:  inplace upgrade deploy/web app=IMAGE -n default",
+        "go back:                   inplace abort deploy/web -n default",
     ]
 
 

@@ -65,7 +65,7 @@ def told(shown: Summary, **of_run: Any) -> list[str]:
         summary(),
         FAILED,
         summary(outcome="Failed", message="deploy/web was deleted", updated=1, touched=0, phases={}),
-        summary(outcome="Paused", message="paused by its steps", updated=1),
+        summary(outcome="Paused", message="waiting at step 2 of 3 for `inplace promote`", updated=1),
         summary(outcome="TimedOut", message="timed out after 10m", updated=1),
         summary(outcome="Interrupted", message="interrupted by Ctrl-C", updated=1),
     ],
@@ -78,7 +78,7 @@ def test_the_end_of_a_run(snapshot: SnapshotAssertion, shown: Summary) -> None:
 def test_a_run_that_went_back_does_not_offer_to_go_back() -> None:
     back = summary(outcome="RolledBack", message=f"rolled back, because {FAILED.message}", failures=(FAILURE,))
     lines = told(back, back="Failure")
-    assert lines[0].endswith("is back at its images before, after 25s: rolled back, because " + FAILED.message)
+    assert lines[0].endswith("is back at its previous images after 25s: rolled back, because " + FAILED.message)
     assert not any(line.startswith("go back") for line in lines)
 
 

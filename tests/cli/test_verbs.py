@@ -59,7 +59,7 @@ def test_pause_asks_the_holder_and_waits_until_it_is_so(command: Command, held: 
 def test_a_run_that_ends_meanwhile_need_not_be_paused(command: Command, held: FakeServer, clock: FakeClock) -> None:
     clock.on_sleep = ends(held, "Succeeded")
     ran = command("pause", "deploy/web")
-    assert (ran.code, ran.stdout) == (0, "deploy/web is done: its run has succeeded\n")
+    assert (ran.code, ran.stdout) == (0, "deploy/web is done: its run succeeded\n")
 
 
 def test_a_run_that_fails_meanwhile_was_not_paused(command: Command, held: FakeServer, clock: FakeClock) -> None:
@@ -76,7 +76,7 @@ def test_resume_asks_the_holder_to_go_on(command: Command, held: FakeServer, clo
 
     clock.on_sleep = obey
     ran = command("resume", "deploy/web")
-    assert (ran.code, ran.stdout) == (0, "deploy/web goes on, driven by host-1\n")
+    assert (ran.code, ran.stdout) == (0, "deploy/web resumed (run by host-1)\n")
 
 
 def test_a_holder_that_changes_nothing_for_15_seconds_is_dead(command: Command, held: FakeServer, clock: FakeClock) -> None:
@@ -87,7 +87,7 @@ def test_a_holder_that_changes_nothing_for_15_seconds_is_dead(command: Command, 
     assert ran.code == 5
     assert ran.stderr.splitlines() == [
         "asked host-1 to pause deploy/web",
-        "host-1 does not answer: it seems dead",
+        "host-1 does not answer and seems dead",
         "error: you may not patch pods in namespace default: ask for a Role that allows it",
     ]
 
@@ -106,8 +106,8 @@ def test_pausing_a_paused_run_is_done(command: Command, server: FakeServer) -> N
     web(server)
     server.put("leases", lease(paused()))
     ran = command("pause", "deploy/web")
-    assert (ran.code, ran.stdout) == (0, "deploy/web is paused by its steps\n")
-    assert ran.stderr == "go on with: inplace resume deploy/web -n default\n"
+    assert (ran.code, ran.stdout) == (0, "deploy/web is waiting at step 2 of 3 for `inplace promote`\n")
+    assert ran.stderr == "resume with: inplace resume deploy/web -n default\n"
     assert server.writes == []
 
 
@@ -142,7 +142,7 @@ class TestPromote:
 
         clock.on_sleep = obey
         ran = command("promote", "deploy/web")
-        assert (ran.code, ran.stdout) == (0, "deploy/web goes on, driven by host-1\n")
+        assert (ran.code, ran.stdout) == (0, "deploy/web resumed (run by host-1)\n")
 
     @pytest.mark.parametrize("outcome", [None, "Paused"])
     def test_is_refused_where_the_run_stands_at_no_pause(
@@ -151,8 +151,8 @@ class TestPromote:
         web(server)
         server.put("leases", lease(run(outcome=outcome), "" if outcome else "host-1"))
         ran = command("promote", "deploy/web")
-        how = "; inplace resume deploy/web -n default goes on" if outcome else ""
-        assert (ran.code, ran.error) == (5, f"deploy/web in {NS} stands at no pause of its steps{how}")
+        how = "; to resume it: inplace resume deploy/web -n default" if outcome else ""
+        assert (ran.code, ran.error) == (5, f"deploy/web in {NS} is not waiting at a pause{how}")
         assert server.writes == []
 
 
@@ -168,7 +168,7 @@ class TestAbort:
         clock.on_sleep = obey
         ran = command("abort", "deploy/web")
         assert asked == ["abort"] * 2
-        assert (ran.code, ran.stdout) == (0, "deploy/web is back at its images before: aborted by `inplace abort`\n")
+        assert (ran.code, ran.stdout) == (0, "deploy/web is back at its previous images: aborted by `inplace abort`\n")
 
     def test_a_holder_that_could_not_go_back_is_a_failure(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
         def obey() -> None:
@@ -179,7 +179,7 @@ class TestAbort:
 
         clock.on_sleep = obey
         ran = command("abort", "deploy/web")
-        assert (ran.code, ran.stderr.splitlines()[-1]) == (1, "error: deploy/web could not go back: pod/web-a failed")
+        assert (ran.code, ran.stderr.splitlines()[-1]) == (1, "error: deploy/web could not be rolled back: pod/web-a failed")
 
     def test_a_run_that_was_done_meanwhile_is_undone(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
         """Here nobody may, and says so before any write but the request."""
@@ -187,14 +187,14 @@ class TestAbort:
         clock.on_sleep = ends(held, "Succeeded")
         ran = command("abort", "deploy/web")
         assert ran.code == 5
-        assert ran.stderr.splitlines()[1] == "deploy/web was done already: undoing it"
+        assert ran.stderr.splitlines()[1] == "deploy/web had already succeeded: undoing it"
 
     @pytest.mark.parametrize(
         ("images", "code", "says"),
         [
-            ((OLD, OLD), 0, "pod/web-a pod/web-b is back at its images before"),
+            ((OLD, OLD), 0, "pod/web-a pod/web-b is back at its previous images"),
             ((NEW, NEW), 1, "error: the run of pod/web-a pod/web-b had already succeeded: nothing to abort"),
-            ((OLD, NEW), 1, "error: the Lease of pod/web-a pod/web-b is gone, and its pods do not tell how its run ended;"),
+            ((OLD, NEW), 1, "error: the Lease of pod/web-a pod/web-b is gone, so how its run ended is unknown;"),
         ],
         ids=["back", "succeeded", "deleted by hand"],
     )
@@ -220,7 +220,7 @@ class TestAbort:
         web(server)
         server.put("leases", lease(run(outcome="Succeeded")))
         ran = command("abort", "deploy/web")
-        assert (ran.code, ran.error) == (5, f"deploy/web in {NS} has no run to abort: `inplace undo` goes back")
+        assert (ran.code, ran.error) == (5, f"deploy/web in {NS} has no run to abort: to go back use `inplace undo`")
 
 
 class Interrupted:
@@ -242,7 +242,7 @@ def test_ctrl_c_while_waiting_for_a_holder_says_that_it_stays_asked(
     clock.on_sleep = Interrupted()
     ran = command(verb, "deploy/web")
     assert ran.code == 130
-    assert ran.stderr.splitlines()[-1] == f"error: interrupted; host-1 stays asked to {verb} deploy/web"
+    assert ran.stderr.splitlines()[-1] == f"error: interrupted; host-1 will still {verb} deploy/web"
     assert request_of(held) == verb
 
 
@@ -261,7 +261,7 @@ class TestUndo:
         assert ran.code == 0, ran.stderr
         assert ran.stdout.startswith("deploy/web in default: 3 of 3 pods would be restarted in place (dry run)\n")
         assert f"  app        {OLD['app']}\n" in ran.stdout
-        assert "  is being upgraded by host-1: asks that to pause, and takes the pods over\n" in ran.stdout
+        assert "  is being upgraded by host-1: asks that run to pause, and takes over its pods\n" in ran.stdout
         assert server.writes == []
 
     def test_a_dry_run_on_the_server_sends_each_kind_of_write_once(self, command: Command, server: FakeServer) -> None:
@@ -292,7 +292,7 @@ class TestUndo:
         assert ran.code == 5
         assert ran.stderr.splitlines()[:2] == [
             "asked host-1 to pause deploy/web",
-            "its run has let go: paused by `inplace pause`",
+            "its run has stopped: paused by `inplace pause`",
         ]
 
     def test_leaves_another_undo_alone(self, command: Command, server: FakeServer, clock: FakeClock) -> None:

@@ -64,7 +64,7 @@ REFUSED: list[tuple[Json, str]] = [
     ({"target": {"kind": "Pods", "podNames": [f"p{i}" for i in range(257)]}}, "must have at most 256 items"),
     ({"target": {"kind": "Pods", "selector": "x" * 1025}}, "may not be more than 1024"),
     ({"target": {"kind": "Pods", "selector": "a=b"}, "images": None}, "bare pods have no template to be brought to"),
-    ({"undo": {}}, "images and undo exclude each other"),
+    ({"undo": {}}, "images and undo cannot be combined"),
     ({"undo": {"toRevision": -1}, "images": None}, "toRevision in body should be greater than or equal to 0"),
     ({"images": [{"image": "a:1"}]}, "images[0].container: Required value"),
     ({"images": [{"container": "App", "image": "a:1"}]}, "images[0].container in body should match"),

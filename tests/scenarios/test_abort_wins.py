@@ -13,7 +13,7 @@ pytestmark = pytest.mark.sampled
 
 REQUEST = "inplace.dev/request"
 STEPS = ("--steps", "1,pause,100%")
-NO_MORE = "asked to resume, but its run has gone back: a new one is needed"
+NO_MORE = "asked to resume, but its run has gone back: create a new one"
 ORDERS = pytest.mark.parametrize("verbs", [("promote", "abort"), ("abort", "promote")], ids="-".join)
 
 
@@ -63,7 +63,7 @@ def test_a_verb_does_not_replace_an_abort_that_waits_to_be_taken_in(scene: Scene
     scene.annotate(f"lease/{DEPLOYMENT.lease}", {REQUEST: "abort"})
     resumed = scene.inplace("resume", DEPLOYMENT.web)
     assert resumed.code == 5, resumed
-    assert "is asked to abort, which goes before resume" in resumed.stderr
+    assert "is asked to abort already, which comes before resume" in resumed.stderr
     story.run("abort")
     story.check("app:1")
 

@@ -61,7 +61,7 @@ def test_somebody_rolled_out_the_same_image(scene: Scene, verb: str) -> None:
     spec = scene.get(WEB)["spec"]
     status = scene.inplace("status", WEB)
     assert ROLLED_OUT.format(scene.image("app:2")) in status.stdout
-    assert "a pod that dies now comes back with" not in status.stdout
+    assert "a pod recreated now starts with" not in status.stdout
     refused = scene.inplace(verb, WEB)
     assert refused.code == 5, refused
     assert ROLLED_OUT.format(scene.image("app:2")) in refused.stderr

@@ -137,7 +137,7 @@ def test_a_timeout_leaves_no_pod_closed(scene: Scene) -> None:
     late = scene.inplace(*scene.command("--max-unavailable", "1", "--timeout", "8s", app="app:2"))
     assert late.code == 3, late
     assert "timed out after 8s" in late.stdout
-    assert "go on with:  inplace upgrade deploy/web" in late.stderr
+    assert "resume with:  inplace upgrade deploy/web" in late.stderr
     scene.check_no_orphans()
     assert len(scene.on_image("app:2")) < 4
     assert scene.history() == {1: "app:1"}

@@ -21,7 +21,7 @@ def test_abort_of_a_run_that_is_under_way(scene: Scene, kind: Kind) -> None:
     upgrade = story.start("app:2")
     story.one_is_done("app:2")
     aborted = story.run("abort")
-    assert "is back at its images before" in aborted.stdout
+    assert "is back at its previous images" in aborted.stdout
     ended = upgrade.wait()
     assert (ended.code, story.outcome) == (4, "Aborted"), ended
     story.check("app:1")

@@ -64,7 +64,7 @@ def check_stopped(scene: Scene, ended: Result, act: Act) -> None:
     (line,) = [text for text in ended.stdout.splitlines() if text.startswith("deploy/web in")]
     assert f"{act.said.format(scene.stage.registry)} in the middle" in line, ended
     assert "(field manager kubectl" in line, ended
-    assert f"begin anew:  inplace upgrade {WEB} app={scene.image('app:2')}" in ended.stderr, ended
+    assert f"start over:  inplace upgrade {WEB} app={scene.image('app:2')}" in ended.stderr, ended
     assert f"go back:     inplace undo {WEB}" in ended.stderr, ended
     for pod in scene.pods():
         assert not annotation(pod, RECORD)
@@ -104,7 +104,7 @@ def test_somebody_starts_a_rollout(scene: Scene, act: str, moment: str) -> None:
     interrupted(scene, ROLLOUTS[act], moment)
     status = scene.inplace("status", WEB)
     assert act == "edit" or "somebody else has changed it since" in status.stdout
-    assert act == "edit" or f"begin anew:  inplace upgrade {WEB} app={scene.image('app:2')}" in status.stderr
+    assert act == "edit" or f"start over:  inplace upgrade {WEB} app={scene.image('app:2')}" in status.stderr
     check_the_same_command_upgrades(scene, HISTORIES[act])
 
 

@@ -26,13 +26,13 @@ def test_status_tells_what_a_pod_that_dies_comes_back_as(scene: Scene, kind: Kin
     (other, *_) = sorted(set(scene.before) - {done})
     match kind.short:
         case "deploy":
-            assert f"comes back with app={old}" in line
+            assert f"its template still says app={old}" in line
         case "sts":
             assert "partition 2, set by the run (its owner's: 0)" in line
-            assert f"comes back with app={new} from ordinal 2 on, as it was below" in line
+            assert f"starts with app={new} from ordinal 2 on, and below with what it ran before" in line
         case _:
             assert "updateStrategy OnDelete, set by the run (its owner's: RollingUpdate)" in line
-            assert f"comes back with app={new}" in line
+            assert f"starts with app={new}" in line
     for name in (done, other):
         scene.delete(f"pod/{name}", grace=1)
     scene.until(lambda: is_whole(story, {scene.before[done], scene.before[other]}), "both came back")

@@ -105,7 +105,7 @@ def test_a_pod_that_was_closed_by_hand_is_named_with_the_way_out(scene: Scene) -
     scene.until(lambda: condition(scene.get("pod/db-0"), "Ready") == "False", "db-0 is out of service")
     scene.until(lambda: sum(e["conditions"].get("ready") is False for e in scene.endpoints()) == 1, "its slice says so")
     run = scene.stage.start(*scene.command("--max-unavailable", "1", target="sts/db", app="app:2"))
-    why = f"pod/db-0 was closed by hand (gate {GATE}) (--max-unavailable 2 goes on without)"
+    why = f"pod/db-0 was closed by hand (gate {GATE}) (to go on: --max-unavailable 2)"
     scene.until(lambda: why in run.stdout + run.stderr, "it says who holds the budget")
     assert scene.on_image("app:2") == {"db-0"}, "which serves nobody, and goes first"
     run.send(signal.SIGINT)

@@ -119,7 +119,7 @@ def test_a_half_done_commit_is_finished(scene: Scene, moment: str) -> None:
     repaired = scene.inplace("repair")
     assert repaired.code == 0, repaired
     assert "deploy/web in" in repaired.stdout
-    assert f"finish its commit of app={scene.image('app:2')}, and give `paused` back" in repaired.stdout
+    assert f"finish its commit of app={scene.image('app:2')}, and unpause the Deployment" in repaired.stdout
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
     story.check("app:2")
 
@@ -133,7 +133,7 @@ def test_strategies_are_given_back_where_nothing_needs_them(scene: Scene, kind: 
     repaired = scene.inplace("repair", kind.web)
     assert repaired.code == 0, repaired
     is_kept = moment == "the template is new"
-    assert ("give its updateStrategy back" in repaired.stdout) == (not is_kept), repaired
+    assert ("restore its updateStrategy" in repaired.stdout) == (not is_kept), repaired
     assert ("`inplace upgrade`, `undo` or `abort` ends that" in repaired.stdout) == is_kept, repaired
     assert (kind.kept(scene.get(kind.web)) == story.kept) == (not is_kept)
     scene.check_same_pods()
@@ -195,7 +195,7 @@ def test_a_strategy_whose_lease_is_gone_is_given_back_where_nothing_needs_it(sce
     scene.delete(f"lease/{kind.lease}")
     scene.until(lambda: is_observed(scene.get(kind.web)), "its controller has seen it")
     foretold = story.run("repair", "--dry-run")
-    assert "would give its updateStrategy back: to RollingUpdate with" in foretold.stdout, foretold
+    assert "would restore its updateStrategy: to RollingUpdate with" in foretold.stdout, foretold
     assert kind.kept(scene.get(kind.web)) != story.kept
     story.run("repair")
     assert kind.kept(scene.get(kind.web)) == story.kept

@@ -131,7 +131,7 @@ def test_interrupted_once(scene: Scene, stage_of_a_pod: str, number: signal.Sign
     ended = run.wait(60)
     assert ended.code == 130, ended
     assert f"interrupted by {'SIGTERM' if number == signal.SIGTERM else 'Ctrl-C'}" in ended.stdout, ended
-    assert f"go on with:  inplace upgrade deploy/web app={new}" in ended.stderr, ended
+    assert f"resume with:  inplace upgrade deploy/web app={new}" in ended.stderr, ended
     scene.check_no_orphans()
     assert len(scene.on_image("app:2")) < 3
     scene.until(lambda: all(condition(p, "Ready") == "True" for p in scene.pods()), "the kubelet follows the gates", 30)
@@ -158,7 +158,7 @@ def test_interrupted_twice_leaves_at_once(scene: Scene) -> None:
     run.send(signal.SIGINT)
     left = run.wait(30)
     assert left.code == 130, left
-    assert "left in the middle, with 1 pod in flight; go on with: inplace upgrade deploy/web" in left.stderr, left
+    assert "stopped at once, with 1 pod in flight; resume with: inplace upgrade deploy/web" in left.stderr, left
     assert any(condition(p, "Ready") != "True" for p in scene.pods()), "it did not wait for the pod"
     for pod in recorded(living(scene.witness.log())):
         assert scene.stored_run()["id"] in pod["metadata"]["annotations"]["inplace.dev/upgrade"]

@@ -79,7 +79,7 @@ def test_steps_with_pauses_and_every_way_past_them(scene: Scene, rollouts: Rollo
     assert (refused.code, "inplace abort deploy/web" in refused.stderr) == (5, True), refused
 
     promoted = scene.inplace("promote", "deploy/web")
-    assert (promoted.code, "goes on, driven by controller/" in promoted.stdout) == (0, True), promoted
+    assert (promoted.code, "resumed (run by controller/" in promoted.stdout) == (0, True), promoted
     scene.until(lambda: rollouts.status("up").get("stepIndex") == 3 and rollouts.phase("up") == "Paused", "the second pause")
     assert len(scene.on_image("app:2")) == 2
 
@@ -149,7 +149,7 @@ def test_abort_of_bare_pods_in_the_middle(scene: Scene, rollouts: Rollouts) -> N
     rollouts.apply("up", "pod/a,b", app="app:2", strategy=ONE)
     scene.until_seen(any_patched(scene.image("app:2")), "the first is restarting")
     aborted = scene.inplace("abort", "pod/a", "pod/b")
-    assert (aborted.code, aborted.stdout) == (0, "pod/a pod/b is back at its images before\n"), aborted
+    assert (aborted.code, aborted.stdout) == (0, "pod/a pod/b is back at its previous images\n"), aborted
     assert scene.on_image("app:1") == {"a", "b"}
     assert scene.all("lease") == []
     rollouts.until("up", "Aborted")
@@ -285,10 +285,10 @@ def test_a_pause_taken_back_before_it_came_about(scene: Scene, rollouts: Rollout
 def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(1)
     left = scene.start("--controller", "--allow-outage", app="app:2")
-    scene.until(lambda: "no controller has seen it yet" in left.stderr, "it says why nothing moves", 60)
+    scene.until(lambda: "no controller has picked this up yet" in left.stderr, "it says why nothing moves", 60)
     left.send(signal.SIGINT)
     ended = left.wait()
-    assert f"look on with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
+    assert f"follow it with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
     assert (ended.code, "goes on in the cluster" in ended.stderr) == (130, True), ended
     rollouts.control()
     again = scene.upgrade("--controller", "--allow-outage", app="app:2")
@@ -329,9 +329,9 @@ def test_upgrade_leaves_it_to_the_controller_and_follows(scene: Scene, rollouts:
     left.send(signal.SIGINT)
     ended = left.wait()
     assert ended.code == 130, ended
-    assert f"goes on in the cluster; look on with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
+    assert f"goes on in the cluster; follow it with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
     again = scene.upgrade("--controller", "--max-unavailable", "1", app="app:2")
-    assert "does that already" in again.said
+    assert "is doing that already" in again.said
     assert again.report["outcome"] == "Succeeded"
     scene.check(upgraded=2)
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)

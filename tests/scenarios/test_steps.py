@@ -103,7 +103,7 @@ def test_promote_passes_pauses_by_hand_and_for_a_time(scene: Scene) -> None:
     assert len(scene.on_image("app:2")) == 2
     second = scene.inplace("promote", "deploy/web")
     assert second.code == 0, second
-    assert "deploy/web goes on, driven by " in second.stdout
+    assert "deploy/web resumed (run by " in second.stdout
     done = promote.wait(60)
     assert done.code == 0, done
     refused = scene.inplace("promote", "deploy/web")

@@ -143,7 +143,7 @@ def test_a_paused_run_is_aborted_without_a_holder(world: World) -> None:
     assert images(world) == {ONE["app"], TWO["app"]}
     assert outcome(abort(world)) == "Aborted"
     check_back(world, before)
-    assert abort(world) == NothingToDo("deploy/web is back at its images before already")
+    assert abort(world) == NothingToDo("deploy/web is back at its previous images already")
 
 
 def test_a_half_done_commit_is_finished_and_then_undone_by_abort(world: World) -> None:

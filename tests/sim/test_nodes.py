@@ -52,7 +52,7 @@ def test_without_a_budget_for_it_nothing_is_touched(stage: VirtualStage) -> None
     assert ended.code == 1, ended
     assert "gave up after 5 minutes: waiting, since at most 1 may be unavailable at once: pod/web-" in ended.stdout, ended
     assert "which does not report" in ended.stdout
-    assert "(--max-unavailable 3 goes on without)" in ended.stdout
+    assert "(to go on: --max-unavailable 3)" in ended.stdout
     assert scene.on_image("app:2") == set()
 
 

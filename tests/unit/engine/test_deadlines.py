@@ -73,7 +73,7 @@ class TestDeadlines:
         late = planned(later, now=NOW + 300)
         (failure,) = late.run.failures
         assert failure.reason == "PatchTimeout"
-        assert failure.message == "waiting for the API server to take the image (for 5m)"
+        assert failure.message == "waiting for the API server to accept the image (for 5m)"
         (action,) = late.actions
         assert isinstance(action, OpenGate)
 

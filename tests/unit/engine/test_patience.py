@@ -169,7 +169,7 @@ class TestTheLastStep:
         ended = planned(refusing(self.VIEW, made), run(commit=BEGUN))
         assert ended.finished is not None
         assert ended.finished.outcome == "Failed"
-        why = f"the API server refuses: {WHY} (giving `paused` back)"
+        why = f"the API server refuses: {WHY} (unpausing the Deployment)"
         assert ended.finished.message == f"{why}; deploy/web is left paused, so that nothing can be rolled out"
         assert ended.run.commit == BEGUN
 

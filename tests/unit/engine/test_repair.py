@@ -44,7 +44,7 @@ def test_untouched_pods_are_nothing_to_do() -> None:
 def test_a_begun_commit_is_finished() -> None:
     done = facts(pod("web-a", images=NEW))
     found = leftovers(observed(done), SPEC, run(commit=Commit(live_uid=LIVE_UID)), 0.0)
-    assert found.todo == ("finish its commit of app=repo/app:2, and give `paused` back",)
+    assert found.todo == ("finish its commit of app=repo/app:2, and unpause the Deployment",)
 
 
 @pytest.mark.parametrize("live_uid", [LIVE_UID, "somebody's"])

@@ -91,7 +91,7 @@ class TestRunOf:
     @pytest.mark.parametrize(
         ("spec", "problem"),
         [
-            ({"undo": Undo()}, "exclude each other"),
+            ({"undo": Undo()}, "cannot be combined"),
             ({"images": NEW + NEW}, "two images"),
             ({"images": (), "target": RolloutTarget(kind="Pods", selector="a=b")}, "say the images"),
             ({"steps": (RolloutStep(pods="50%"),)}, "last step must be 100%"),
@@ -209,7 +209,7 @@ class TestStatus:
         assert (s.updated, s.draining, s.in_flight, s.finished_at) == (10, 0, (), "t9")
 
     def test_a_last_frame_is_an_end(self) -> None:
-        r = run(outcome="Paused", message="paused by its steps")
+        r = run(outcome="Paused", message="waiting at step 2 of 3 for `inplace promote`")
         last = msgspec.structs.replace(plan(r), finished=Finished("Paused", r.message))
         assert status(Driving(r, last)).phase == "Paused"
 

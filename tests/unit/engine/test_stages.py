@@ -305,9 +305,9 @@ class TestHolds:
 
     def test_then_it_is_updated_though_not_ready(self) -> None:
         found = judged(pod(images=NEW, ready=False, gate="False", containers_ready=True, holds=HOLD))
-        assert (found.stage, found.reason) == ("Updated", "kept closed by label")
+        assert (found.stage, found.reason) == ("Updated", "kept closed: hold label (closed by hand)")
         by_hand = judged(pod(images=NEW, ready=False, gate="False", containers_ready=True))
-        assert by_hand.reason == "was closed before the upgrade, and stays so"
+        assert by_hand.reason == "was closed before the upgrade, and stays closed"
 
     def test_but_not_while_its_containers_are_not_ready(self) -> None:
         assert judged(pod(images=NEW, ready=False, gate="False", containers_ready=False)).stage == "Returning"
@@ -343,7 +343,7 @@ class TestReleased:
     def test_an_image_that_needs_no_change_any_more(self) -> None:
         found = judged(closed(images=NEW))
         assert isinstance(found.action, OpenGate)
-        assert (found.stage, found.reason) == ("Released", "the image needs no change")
+        assert (found.stage, found.reason) == ("Released", "needs no change")
 
 
 class TestForeignRecords:

@@ -49,9 +49,11 @@ def daemon(strategy: dict[str, Any]) -> Observed:
 
 def test_a_deployment_comes_back_old() -> None:
     (line,) = standing(observed(facts(pod())), run())
-    assert line.startswith("its template is changed last: a pod that dies now comes back with app=repo/app:1;")
+    assert line.startswith(
+        "its template still says app=repo/app:1 (it is changed last), so a pod recreated now starts with that;"
+    )
     lines = standing(observed(target=of_deployment(deployment(paused=True), replica_set())), run(paused=True))
-    assert lines[0] == "paused by its owner, and stays so"
+    assert lines[0] == "paused by its owner, and stays paused"
 
 
 def test_a_deployment_in_its_commit() -> None:
@@ -70,13 +72,13 @@ def test_a_deployment_that_somebody_else_has_changed_since() -> None:
 @pytest.mark.parametrize(
     ("seen", "own", "expected"),
     [
-        (stateful(ABOVE_ALL), OWN, "partition above every pod, set by the run (its owner's: 0): a pod that"),
-        (stateful(2), OWN, "comes back with app=repo/app:2 from ordinal 2 on, as it was below"),
+        (stateful(ABOVE_ALL), OWN, "partition above every pod, set by the run (its owner's: 0): a pod"),
+        (stateful(2), OWN, "starts with app=repo/app:2 from ordinal 2 on, and below with what it ran before"),
         (stateful(2, start=5), OWN, "from ordinal 7 on"),
         (stateful(0), OWN, "its updateStrategy is its owner's own"),
-        (stateful(None), {"type": "OnDelete"}, "OnDelete, its owner's: a pod that dies now comes back with app=repo/app:2"),
+        (stateful(None), {"type": "OnDelete"}, "OnDelete, its owner's: a pod recreated now starts with app=repo/app:2"),
         (daemon({"type": "OnDelete"}), OWN, "updateStrategy OnDelete, set by the run (its owner's: RollingUpdate): a pod"),
-        (daemon({"type": "OnDelete"}), {"type": "OnDelete"}, "updateStrategy OnDelete, its owner's: a pod that dies now"),
+        (daemon({"type": "OnDelete"}), {"type": "OnDelete"}, "updateStrategy OnDelete, its owner's: a pod recreated now"),
         (daemon(OWN), OWN, "its updateStrategy is its owner's own"),
     ],
 )
@@ -87,6 +89,6 @@ def test_what_holds_the_pods_back_and_whose_it_is(seen: Observed, own: dict[str,
 
 def test_others_and_a_run_that_is_over() -> None:
     (line,) = standing(observed(target=of_replica_set(replica_set())), run(target_uid=LIVE_UID))
-    assert line == "a pod that dies now comes back with app=repo/app:1"
+    assert line == "a pod recreated now starts with app=repo/app:1"
     assert "does not come back" in standing(observed(facts(pod()), target=of_pods()), run())[0]
     assert standing(observed(facts(pod())), run(outcome="Succeeded")) == ()

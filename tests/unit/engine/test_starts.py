@@ -48,7 +48,7 @@ class TestSettledView:
         made = planned(view)
         assert closed(made) == []
         assert made.requeue_after == 1.0
-        assert made.progress.waiting == "looking at the pods for 2 seconds before the first is touched"
+        assert made.progress.waiting == "watching the pods for 2s before starting"
         assert closed(planned(view, now=101.0)) == ["web-0"]
 
     def test_a_pod_whose_slices_say_otherwise_is_passed_over(self) -> None:
@@ -58,7 +58,7 @@ class TestSettledView:
     def test_a_pod_never_witnessed_is_not_touched(self) -> None:
         made = planned(observed(*pods(1), evidence={}))
         assert closed(made) == []
-        assert made.progress.waiting == "waiting for pod/web-0 and its EndpointSlices to say the same"
+        assert made.progress.waiting == "waiting for pod/web-0 and its EndpointSlices to agree"
         assert made.requeue_after == 300.0
 
     def test_blind_watches_start_nothing(self) -> None:
@@ -91,7 +91,7 @@ class TestBudget:
         waiting = plan(observed(*pods(2), held), SPEC, run(Options(max_unavailable=1)), NOW).progress.waiting
         assert waiting == (
             "waiting, since at most 1 may be unavailable at once: pod/web-9 was closed by hand (gate inplace.dev/ready)"
-            " (--max-unavailable 2 goes on without)"
+            " (to go on: --max-unavailable 2)"
         )
 
     def test_a_disruption_budget_blocks_by_name_and_unready_pods_are_free_of_it(self) -> None:

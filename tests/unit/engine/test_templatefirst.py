@@ -130,7 +130,7 @@ class TestPrepare:
     def test_then_the_revision_is_learnt(self) -> None:
         unnumbered = stateful_set(NEW, strategy=partition(ABOVE_ALL))
         assert prepared(unnumbered, sts(), *old(0, 1, 2)) == Await(
-            "waiting for the StatefulSet controller to number the new revision"
+            "waiting for the StatefulSet controller to create the new revision"
         )
         numbered = stateful_set(NEW, *BOTH, strategy=partition(ABOVE_ALL), update="web-2")
         assert prepared(numbered, sts(), *old(0, 1, 2)) == Prepared("web-2")

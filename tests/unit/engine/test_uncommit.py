@@ -48,7 +48,7 @@ def next_step(live: ReplicaSet, commit: Commit = GIVEN_UP, **fields: Any) -> str
         (
             PAUSED,
             NEW_SET,
-            "wait: Deployment controller to see that the ReplicaSet is another one",
+            "wait: Deployment controller to see that the ReplicaSet differs",
         ),
         ({**PAUSED, "updated": 0}, NEW_SET, "ReplicaSet to old"),
         (
@@ -59,7 +59,7 @@ def next_step(live: ReplicaSet, commit: Commit = GIVEN_UP, **fields: Any) -> str
         (
             {**PAUSED, "updated": 0},
             OLD_SET,
-            "wait: Deployment controller to take the ReplicaSet for its own again",
+            "wait: Deployment controller to adopt the ReplicaSet again",
         ),
         (PAUSED, OLD_SET, "unpause"),
         ({"images": OLD}, OLD_SET, "done"),

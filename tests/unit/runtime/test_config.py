@@ -62,7 +62,7 @@ def test_no_rules_are_none() -> None:
         ("logLevel: loud", "logLevel: invalid enum value 'loud'"),
         ("resyncSeconds: 0.1", "resyncSeconds: changes are seen at once anyway"),
         ("listen: '8080'", "'8080' is no address to listen on"),
-        ("{allNamespaces: true, namespaces: [a]}", "namespaces and allNamespaces exclude each other"),
+        ("{allNamespaces: true, namespaces: [a]}", "namespaces and allNamespaces cannot be combined"),
         (b"\xff\xfe\xfd", "not YAML"),
     ],
 )

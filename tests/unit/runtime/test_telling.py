@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from inplace.engine.plan import Plan, PodView
 from inplace.engine.stages import Stage
 from inplace.model.meta import ObjectMeta
-from inplace.model.rollout import InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget
+from inplace.model.rollout import ContainerImage, InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget
 from inplace.model.run import Failure, Run
 from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Events
@@ -23,7 +23,7 @@ from tests.unit.runtime.test_metrics import values
 
 ROLLOUT = InPlaceRollout(
     metadata=ObjectMeta(name="up", namespace="shop", uid="r1"),
-    spec=RolloutSpec(target=RolloutTarget(kind="Deployment", name="web")),
+    spec=RolloutSpec(target=RolloutTarget(kind="Deployment", name="web"), images=(ContainerImage("app", "app:2"),)),
 )
 WEB = About("apps/v1", "Deployment", "shop", "web", "d1")
 
@@ -57,11 +57,12 @@ class Bench:
 
 def test_a_run_is_told_to_it_and_to_its_target() -> None:
     bench = Bench()
-    bench.goes("Pending", "Waiting", "Progressing", "Paused", "Progressing", "Succeeded")
+    before = (ContainerImage("app", "app:1"),)
+    bench.goes("Pending", "Waiting", "Progressing", "Paused", "Progressing", "Succeeded", desired=6, from_images=before)
     assert bench.told() == [
         "InPlaceRollout RunWaiting: deploy/web: is Waiting",
-        "InPlaceRollout RunStarted: deploy/web: is Progressing",
-        "Deployment RunStarted: inplacerollout/up: is Progressing",
+        "InPlaceRollout RunStarted: deploy/web: upgrading 6 pods: app=app:1 -> app=app:2",
+        "Deployment RunStarted: inplacerollout/up: upgrading 6 pods: app=app:1 -> app=app:2",
         "InPlaceRollout RunPaused: deploy/web: is Paused",
         "Deployment RunPaused: inplacerollout/up: is Paused",
         "InPlaceRollout RunResumed: deploy/web: is Progressing",
