@@ -21,11 +21,12 @@ from rich.text import Text
 from inplace.cli import out
 from inplace.cli.comparison import Compared, Side, as_lines
 from inplace.cli.democontroller import controlled, follow
-from inplace.cli.demoviews import InPlaceLive, RolloutLines, RolloutLive
+from inplace.cli.demoviews import RolloutLines, RolloutLive
 from inplace.cli.embedded import BOOT_SECONDS, NEW, OLD, Embedded, Stuck, embedded
 from inplace.cli.exits import Code, Ended
 from inplace.cli.gauge import counted, traffic_text
 from inplace.cli.lines import Lines
+from inplace.cli.live import LiveView
 from inplace.cli.options import STEPS, output_option
 from inplace.cli.summary import summary_lines
 from inplace.cli.views import Quiet, View, is_terminal
@@ -67,7 +68,7 @@ class Stage:
         if self._is_quiet:
             return Quiet()
         if self.is_live:
-            return InPlaceLive(target, self._stream, clock.monotonic, lambda: traffic_text(traffic))
+            return LiveView(target, self._stream, clock, lambda: traffic_text(traffic))
         return Lines(err=self._err, utcnow=clock.utcnow)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What is seen while the demo goes on: the product's live table with the traffic below it, and the pods of the rollout."""
+"""What is seen of the classic rollout while the demo goes on: its pods, with the traffic below them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, Any
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from inplace.cli import out
 from inplace.cli.embedded import NEW, Embedded
-from inplace.cli.live import LiveView
+from inplace.cli.screen import Screen
 from inplace.cli.text import cut, safe
-from inplace.model.names import TargetRef
 
 HEAD = ("POD", "STATE", "SECONDS", "IMAGE", "IP")
 STYLES = {"Ready": "green", "Terminating": "dim"}
-
-
-class InPlaceLive(LiveView):
-    """As `inplace upgrade` draws it, and the traffic."""
-
-    def __init__(self, target: TargetRef, stream: IO[str], now: Callable[[], float], traffic: Callable[[], str]) -> None:
-        self._traffic = traffic
-        super().__init__(target, stream, now)
-
-    def _draw(self) -> RenderableType:
-        return Group(super()._draw(), Text(self._traffic(), style="dim", no_wrap=True))
 
 
 class RolloutLive:
@@ -39,33 +26,25 @@ class RolloutLive:
         self._app = app
         self._pods = pods
         self._traffic = traffic
-        self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
+        self._screen = Screen(stream, self._draw)
         self._began_at = cluster.clock.monotonic()
         self._since: dict[str, tuple[str, float]] = {}
-        self._live = Live(
-            get_renderable=self._draw,
-            console=self._console,
-            refresh_per_second=4,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
 
     def __enter__(self) -> RolloutLive:
-        self._live.start()
+        self._screen.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._live.stop()
+        self._screen.stop()
 
     def look(self) -> None:
         """It looks by itself."""
 
-    def _draw(self) -> RenderableType:
+    def _draw(self, _width: int, height: int) -> RenderableType:
         with self._cluster.served.pacer.turn():
             pods = self._cluster.pods(self._app)
         now = self._cluster.clock.monotonic()
-        rows = [self._cells(pod, now) for pod in pods][: max(3, self._console.height - 7)]
+        rows = [self._cells(pod, now) for pod in pods][: max(3, height - 3)]
         widths = [max(len(row[i]) for row in (HEAD, *rows)) for i in range(len(HEAD))]
         lines = [_line(f"{progress(pods, self._pods)}  {now - self._began_at:.0f}s", "bold")]
         for row in (HEAD, *rows):

@@ -68,7 +68,9 @@ class _Watched:
 def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
     """Raises what is expected before the first write as it comes; later, `Ended`."""
     with cluster.world.make_stopper(how.timeout_seconds) as stopper:
-        watched = _Watched(choose(target, quiet=how.is_quiet, beside_json=how.is_json), stopper, follows=how.follows)
+        watched = _Watched(
+            choose(target, cluster.api.clock, quiet=how.is_quiet, beside_json=how.is_json), stopper, follows=how.follows
+        )
         purpose: Purpose = "look" if how.follows else "upgrade"
         try:
             with Session(cluster.api, target, identity(), purpose, watched.note, cluster.world.make_host()) as session:

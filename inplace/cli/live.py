@@ -1,170 +1,169 @@
-"""The live table on a terminal: what is in flight, why, and for how long; redrawn four times a second, so that seconds tick.
+"""The live view on a terminal: how far the run is, where it stands among its steps, how long it takes, and its pods.
 
-The driver only hands over its last frame; everything else happens on the drawing thread, so that a slow terminal holds up
-nothing. Words carry the meaning, colour only repeats it. Nothing here is markup: pod names and reasons are text.
+Redrawn four times a second, so that seconds tick. The driver only hands over its last frame; everything else happens on the
+drawing thread, so that a slow terminal holds up nothing. Words carry the meaning, colour only repeats it. Nothing here is
+markup: pod names and reasons are text.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from typing import IO
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from inplace.cli import out
-from inplace.cli.text import cut, images_text, plural, safe
+from inplace.cli.forecast import Ahead, Forecast, is_done
+from inplace.cli.podtable import PodTable, line_of
+from inplace.cli.screen import Screen
+from inplace.cli.tables import STYLES
+from inplace.cli.text import images_text, plural
 from inplace.engine.cautions import gateless
-from inplace.engine.plan import PodView, Progress, within
-from inplace.engine.stages import IN_FLIGHT
+from inplace.engine.plan import Progress
+from inplace.engine.steps import name_of
+from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
+from inplace.model.run import Run
 from inplace.runtime.driver import Frame
 
-STYLES = {"Updated": "green", "Failed": "bold red", "Released": "yellow", "Pending": "dim", "Gone": "dim"}
-WIDE = 110
-"""From this width on, nodes and longer names are shown."""
-HEADER_ROWS = 7
-HEAD = ("POD", "NODE", "STAGE", "SECONDS", "IMAGE", "REASON")
-LEAST = (0, 0, len("Restarting"), 0, 0, 0)
+BAR_WIDTH = 40
 
 
 class LiveView:
-    """Draws from the first frame on, and leaves nothing behind: the summary tells the end."""
+    """Draws from the first frame on, and leaves nothing behind: the summary tells the end. `clock`: that of the frames."""
 
-    def __init__(self, target: TargetRef, stream: IO[str], now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, target: TargetRef, stream: IO[str], clock: Clock, footer: Callable[[], str] = lambda: "") -> None:
         self._target = target
-        self._now = now
-        self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
+        self._clock = clock
+        self._footer = footer
         self._table = PodTable()
+        self._forecast = Forecast()
         self._frame: Frame | None = None
-        self._began_at = now()
-        self._live = Live(
-            get_renderable=self._draw,
-            console=self._console,
-            refresh_per_second=4,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._drawn: Frame | None = None
+        self._began_at = clock.monotonic()
+        self._screen = Screen(stream, self._draw)
 
     def note(self, line: str) -> None:
         if sys.stderr.isatty():
-            self._console.print(Text(safe(line)))
+            self._screen.note(line)
         else:
             out.note(line)
 
     def saw(self, frame: Frame) -> None:
-        is_first = self._frame is None
         self._frame = frame
-        if is_first:
-            self._live.start()
+        self._screen.start()
 
     def close(self) -> None:
-        self._live.stop()
+        self._screen.stop()
 
-    def _draw(self) -> RenderableType:
+    def _draw(self, width: int, height: int) -> RenderableType:
         frame = self._frame
         if frame is None:
             return Text("")
-        now = max(frame.now, self._now())
-        head = header(self._target, frame, now - self._began_at)
-        return Group(*head, self._table.draw(frame, now, self._console.width, self._console.height - HEADER_ROWS))
+        if frame is not self._drawn:
+            self._drawn = frame
+            self._forecast.saw(frame)
+        now = max(frame.now, self._clock.monotonic())
+        seconds = elapsed_seconds(frame.plan.run, self._clock.utcnow(), now - self._began_at)
+        head = list(header(self._target, frame, seconds, self._forecast.ahead(frame, now), width))
+        foot = [line_of(text, "dim") for text in (self._footer(),) if text]
+        return Group(*head, *self._table.draw(frame, now, width, height - len(head) - len(foot)), *foot)
 
 
-def header(target: TargetRef, frame: Frame, seconds: float) -> list[Text]:
-    """At most four lines: what, how far, and what the whole run waits for."""
-    plan = frame.plan
-    direction = "back to " if plan.run.rolling_back else "to "
-    title = f"{target} in {target.namespace} {direction}{images_text(plan.run.images)}"
-    if count := gateless(frame.observed.pods, plan.run):
-        title += f", {plural(count, 'pod')} without a gate and so without a drain"
-    lines = [_line(title, "bold"), _line(f"{totals(plan.progress)}  {format_duration(round(seconds))}")]
-    about = ": ".join(filter(None, (plan.progress.step, plan.progress.waiting)))
-    lines.append(_line(about))
+def header(target: TargetRef, frame: Frame, seconds: float, ahead: Ahead | None, width: int) -> Iterator[RenderableType]:
+    """One row each: what, how far, how long, the steps, and what the whole run waits for."""
+    progress, run = frame.plan.progress, frame.plan.run
+    yield line_of(_title(target, frame), "bold")
+    yield _counts(progress, run)
+    yield _bar(progress, run, _times(seconds, ahead), width)
+    if len(run.options.steps) > 1 and not run.rolling_back:
+        yield steps_line(run, width)
+    if run.outcome is not None:
+        yield line_of(f"{run.outcome}: {run.message}" if run.message else run.outcome, STYLES.get(run.outcome, ""))
+    elif progress.waiting:
+        yield line_of(progress.waiting)
     if frame.trouble:
-        lines.append(_line(f"trouble: {frame.trouble}", "bold yellow"))
-    return lines
+        yield line_of(f"trouble: {frame.trouble}", "bold yellow")
 
 
-def totals(progress: Progress) -> str:
+def _title(target: TargetRef, frame: Frame) -> str:
+    run = frame.plan.run
+    direction = "back to " if run.rolling_back else "to "
+    title = f"{target} in {target.namespace} {direction}{images_text(run.images)}"
+    if count := gateless(frame.observed.pods, run):
+        title += f", {plural(count, 'pod')} without a gate and so without a drain"
+    return title
+
+
+def _counts(progress: Progress, run: Run) -> Text:
+    line = line_of(totals(progress, run))
+    line.highlight_words([f"{progress.failed} failed"], STYLES["Failed"])
+    return line
+
+
+def totals(progress: Progress, run: Run) -> str:
+    done = "back" if run.rolling_back else "updated"
     waiting = f" ({progress.unscheduled} waiting for a node)" if progress.unscheduled else ""
-    parts = [f"{progress.updated} of {plural(progress.desired, 'pod')} updated{waiting}", f"{progress.in_flight} in flight"]
+    parts = [f"{progress.updated} of {plural(progress.desired, 'pod')} {done}{waiting}", f"{progress.in_flight} in flight"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     return ", ".join([*parts, f"{progress.unavailable} unavailable"])
 
 
-class PodTable:
-    """Remembers when each pod's stage changed, so that the most recent stay in view."""
-
-    def __init__(self) -> None:
-        self._stages: dict[str, str] = {}
-        self._changed_at: dict[str, float] = {}
-
-    def draw(self, frame: Frame, now: float, width: int, height: int) -> RenderableType:
-        pods = frame.plan.pods
-        for pod in pods:
-            if self._stages.get(pod.uid) != pod.stage:
-                self._stages[pod.uid] = pod.stage
-                self._changed_at[pod.uid] = frame.now
-        shown = self._chosen(pods, max(3, height))
-        lines = _rows(shown, frame, now, width)
-        hidden = Counter(pod.stage for pod in pods) - Counter(pod.stage for pod in shown)
-        if hidden:
-            rest = ", ".join(f"{count} {stage}" for stage, count in hidden.most_common())
-            lines.append(_line(f"and {plural(sum(hidden.values()), 'more pod')}: {rest}", "dim"))
-        return Group(*lines)
-
-    def _chosen(self, pods: Sequence[PodView], limit: int) -> list[PodView]:
-        """All, by name, where they fit; else those in flight, the failed, and the most recent."""
-        if len(pods) <= limit:
-            return list(pods)
-        return sorted(pods, key=self._rank)[: limit - 1]
-
-    def _rank(self, pod: PodView) -> tuple[int, float, str]:
-        match pod.stage:
-            case stage if stage in IN_FLIGHT:
-                return 0, 0.0, pod.name
-            case "Failed" | "Released":
-                return 1, 0.0, pod.name
-            case "Updated" | "Gone":
-                return 2, -self._changed_at[pod.uid], pod.name
-            case _:
-                return 3, 0.0, pod.name
+def _bar(progress: Progress, run: Run, times: str, width: int) -> Text:
+    """Readable without colours, too: what is done is drawn heavy."""
+    style = "yellow" if run.outcome is not None or run.rolling_back else "green"
+    total = max(1, progress.desired)
+    share = f"{100 * progress.updated // total}%"
+    room = min(BAR_WIDTH, width - len(share) - len(times) - 4)
+    line = Text(no_wrap=True, overflow="ellipsis")
+    if room >= 5:
+        done = min(room, room * progress.updated // total)
+        failed = min(room - done, -(-room * progress.failed // total))
+        line.append("━" * done, style).append("━" * failed, STYLES["Failed"])
+        line.append("─" * (room - done - failed), "dim").append("  ")
+    return line.append(f"{share}  {times}")
 
 
-def _rows(pods: Sequence[PodView], frame: Frame, now: float, width: int) -> list[Text]:
-    """Columns as wide as they need, at least as wide as a stage may get, so that nothing jumps; the reason gets the rest."""
-    is_wide = width >= WIDE
-    cells = [HEAD, *(_cells(pod, frame, now, 40 if is_wide else 24) for pod in pods)]
-    widths = [max(least, *(len(row[i]) for row in cells)) for i, least in enumerate(LEAST)]
-    lines = []
-    for i, row in enumerate(cells):
-        name, node, stage, seconds, image, reason = (cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-        style = "bold" if i == 0 else STYLES.get(row[2], "cyan")
-        line = Text(f"{name}  ", style="bold" if i == 0 else "", no_wrap=True, overflow="ellipsis")
-        if is_wide:
-            line.append(f"{node}  ")
-        line.append(stage, style=style)
-        line.append(f"  {seconds.strip().rjust(widths[3])}  {image}  {reason.rstrip()}")
-        lines.append(line)
-    return lines
+def _times(seconds: float, ahead: Ahead | None) -> str:
+    text = f"{format_duration(round(seconds))} elapsed"
+    if ahead is None:
+        return text
+    left = format_duration(max(1, round(ahead.seconds)))
+    return f"{text}, about {left} {'to the next pause' if ahead.to_pause else 'left'}"
 
 
-def _cells(pod: PodView, frame: Frame, now: float, name_width: int) -> tuple[str, ...]:
-    since = frame.since.get(pod.uid)
-    passed = max(0.0, now - since) if since is not None else None
-    seconds = f"{passed:.0f}" if passed is not None else ""
-    images = ", ".join(image.rsplit("/", 1)[-1] for image in pod.image.split(", "))
-    name, node = cut(safe(pod.name), name_width), cut(safe(pod.node), 20)
-    reason = safe(within(pod.reason, pod.at_most_seconds, passed))
-    return (name, node, pod.stage, seconds, cut(safe(images), name_width - 10), reason)
+def steps_line(run: Run, width: int) -> Text:
+    """All steps, with where it stands; where they are too many for the row, those around that."""
+    here = min(run.steps_passed, len(run.options.steps) - 1)
+    parts = [_step(run, number) for number in range(len(run.options.steps))]
+    line = Text(f"step {here + 1} of {len(parts)}:", no_wrap=True, overflow="ellipsis")
+    first = here
+    while first and sum(part.cell_len + 2 for part in parts[first - 1 : here + 2]) + line.cell_len + 2 < width:
+        first -= 1
+    if first:
+        line.append("  …", "dim")
+    for part in parts[first:]:
+        line.append("  ").append_text(part)
+    return line
 
 
-def _line(text: str, style: str = "") -> Text:
-    return Text(safe(text), style=style, no_wrap=True, overflow="ellipsis")
+def _step(run: Run, number: int) -> Text:
+    name = name_of(run.options.steps[number]).removeprefix("up to ")
+    if is_done(run, number):
+        return Text(f"✓ {name}", "green")
+    if number == run.steps_passed:
+        return Text(f"▶ {name}", "bold yellow" if run.outcome == "Paused" else "bold cyan")
+    return Text(f"· {name}", "dim")
+
+
+def elapsed_seconds(run: Run, now: datetime, otherwise: float) -> float:
+    """Since the run began; `otherwise`, since we look, where that cannot be told."""
+    with suppress(ValueError):
+        return max(0.0, (now - datetime.fromisoformat(run.started_at)).total_seconds())
+    return otherwise

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from inplace.cli import out
 from inplace.cli.lines import Lines
+from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.runtime.driver import Frame
 
@@ -40,15 +41,15 @@ class Quiet:
         pass
 
 
-def choose(target: TargetRef, *, quiet: bool, beside_json: bool) -> View:
-    """`beside_json`: stdout is for the JSON, so that progress goes to stderr."""
+def choose(target: TargetRef, clock: Clock, *, quiet: bool, beside_json: bool, footer: str = "") -> View:
+    """`beside_json`: stdout is for the JSON, so that progress goes to stderr. `footer`: what stands below a live view."""
     stream = sys.stderr if beside_json else sys.stdout
     if quiet:
         return Quiet()
     if is_terminal(stream):
         from inplace.cli.live import LiveView
 
-        return LiveView(target, stream)
+        return LiveView(target, stream, clock, lambda: footer)
     return Lines(err=beside_json)
 
 

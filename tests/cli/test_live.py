@@ -9,11 +9,13 @@ import pytest
 from rich.console import Console, Group
 from syrupy.assertion import SnapshotAssertion
 
-from inplace.cli.live import PodTable, header
+from inplace.cli.forecast import Ahead
+from inplace.cli.live import header
+from inplace.cli.podtable import PodTable
 from inplace.cli.views import is_terminal
 from inplace.engine.plan import PodView
 from inplace.model.names import TargetRef
-from inplace.model.run import Options
+from inplace.model.run import Options, parse_steps
 from inplace.runtime.driver import Frame
 from tests.builders import in_service, observed, pod, run
 from tests.cli.frames import frame, view
@@ -21,14 +23,17 @@ from tests.cli.frames import frame, view
 WEB = TargetRef("Deployment", "shop", "web")
 
 
-def drawn(frames: Sequence[Frame], now: float, width: int, height: int, *, colour: bool = False) -> str:
+def drawn(
+    frames: Sequence[Frame], now: float, width: int, height: int, *, colour: bool = False, ahead: Ahead | None = None
+) -> str:
+    """`height`: that of the pods' rows."""
     paper = io.StringIO()
     system: Literal["standard"] | None = "standard" if colour else None
     console = Console(file=paper, width=width, force_terminal=colour, color_system=system, markup=False, highlight=False)
     table = PodTable()
     for each in frames[:-1]:
-        table.draw(each, each.now, width, height)
-    console.print(Group(*header(WEB, frames[-1], now), table.draw(frames[-1], now, width, height)))
+        list(table.draw(each, each.now, width, height))
+    console.print(Group(*header(WEB, frames[-1], now, ahead, width), *table.draw(frames[-1], now, width, height)))
     return paper.getvalue()
 
 
@@ -46,12 +51,13 @@ def some() -> Frame:
         waiting="waiting for PodDisruptionBudget web",
         since={pods[0].uid: 97.4},
         failed=1,
+        run=run(Options(steps=parse_steps("50%,pause:10m,75%,pause,100%")), steps_passed=1),
     )
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 17), (160, 43)])
+@pytest.mark.parametrize(("width", "height"), [(60, 12), (80, 17), (160, 43)])
 def test_the_table(snapshot: SnapshotAssertion, width: int, height: int) -> None:
-    text = drawn([some()], 101.0, width, height)
+    text = drawn([some()], 101.0, width, height, ahead=Ahead(272.0, to_pause=True))
     assert all(len(line) <= width for line in text.splitlines())
     assert text == snapshot
 
@@ -72,7 +78,7 @@ def many(flying: range, updated: range) -> Frame:
 
 def test_of_many_pods_those_in_flight_and_the_most_recent_are_shown() -> None:
     frames = [many(range(i, i + 4), range(i)) for i in range(0, 60, 4)]
-    lines = drawn(frames, 100, 80, 10).splitlines()
+    lines = drawn(frames, 100, 80, 11).splitlines()
     names = [line.split()[0] for line in lines if line.startswith("web-")]
     assert names == [f"web-{i:03}" for i in (56, 57, 58, 59, 52, 53, 54, 55, 48)]
     assert lines[-1] == "and 91 more pods: 51 Updated, 40 Pending"
@@ -114,5 +120,5 @@ def test_the_title_says_that_nothing_is_drained() -> None:
     plain = msgspec.structs.replace(frame(100), observed=observed(*pods))
     asked = msgspec.structs.replace(plain, plan=msgspec.structs.replace(plain.plan, run=run(Options(without_gate=True))))
     wanted = "deploy/web in shop to app=repo/app:2, 2 pods without a gate and so without a drain"
-    assert header(WEB, asked, 0.0)[0].plain == wanted
-    assert "drain" not in header(WEB, plain, 0.0)[0].plain
+    assert drawn([asked], 0, 120, 10).splitlines()[0] == wanted
+    assert "drain" not in drawn([plain], 0, 120, 10)
