@@ -10,7 +10,8 @@ from click.core import ParameterSource
 
 from inplace.cli import out
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import connected
+from inplace.cli.options import Parsed, connected
+from inplace.cli.targets import checked_image
 from inplace.cli.world import Cluster
 from inplace.kube.errors import ApiError
 from inplace.runtime import install as installing
@@ -36,7 +37,7 @@ NAMESPACE_ONLY = click.option("--namespace-only", is_flag=True, help="For one na
 @DRY_RUN
 @NAMESPACE_ONLY
 @click.option("--crds-only", is_flag=True, help="Only the definition of InPlaceRollout, which --namespace-only needs.")
-@click.option("--image", metavar="REF", help="The controller's image (inplace:VERSION).")
+@click.option("--image", metavar="REF", type=Parsed("image", checked_image), help="The controller's image (inplace:VERSION).")
 @connected
 def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, crds_only: bool, image: str | None) -> int:
     """Install the controller on a cluster.

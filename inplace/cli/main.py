@@ -18,6 +18,7 @@ import click
 from inplace import __version__
 from inplace.cli.exits import Code, explain
 from inplace.cli.out import note
+from inplace.cli.typos import commands_like, did_you_mean
 from inplace.cli.world import World
 
 COMMANDS = {
@@ -57,6 +58,14 @@ class Lazy(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """With what may have been meant by a command that there is not."""
+        word = args[0]
+        if word in COMMANDS or word.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        hint = did_you_mean(commands_like(word, COMMANDS))
+        raise click.exceptions.NoSuchCommand(word, f"no such command {word!r}.{hint}", ctx=ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -109,10 +118,16 @@ def run(world: World) -> int:
             import traceback
 
             traceback.print_exc()
-        line, ended = explain(error, world.prog) or _bug(error)
+        line, ended = explain(error, _called(world)) or _bug(error)
         if line:
             note(f"error: {line}")
         return int(ended)
+
+
+def _called(world: World) -> str:
+    """Whose help is of use, where an error does not say that itself."""
+    word = world.args[0] if world.args else ""
+    return f"{world.prog} {word}" if word in COMMANDS else world.prog
 
 
 def _bug(error: BaseException) -> tuple[str, Code]:

@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from inplace.cli.typos import did_you_mean, like
 from inplace.kube.resources import JOBS, PODS, WORKLOADS, Resource
+from inplace.model.images import image_problem
 from inplace.model.meta import check_selector
 from inplace.model.names import Kind, TargetRef, is_container_name, is_object_name
-from inplace.model.quantity import valid_image
 
 SUPPORTED: tuple[tuple[Kind, Resource[Any]], ...] = (*WORKLOADS.items(), ("Pods", PODS))
 UPGRADABLE = "write deploy/NAME, sts/NAME, ds/NAME, rs/NAME, pod/NAME... or pods -l SELECTOR"
+KINDS = "deploy, sts, ds, rs or pod"
+KIND_WORDS = ("deploy", "deployment", "sts", "statefulset", "ds", "daemonset", "rs", "replicaset", "pod", "pods")
 
 
 def parse_words(words: Sequence[str], selector: str = "") -> tuple[TargetRef, dict[str, str]]:
     """The target, its namespace still to be filled in, and the images by container."""
+    for word in words[1:]:
+        _check_is_no_image(word)
     first_image = next((i for i, word in enumerate(words) if "=" in word), len(words))
     for word in words[first_image:]:
         if "=" not in word:
@@ -26,24 +31,47 @@ def parse_words(words: Sequence[str], selector: str = "") -> tuple[TargetRef, di
     return parse_target(words[:first_image], selector), parse_images(words[first_image:])
 
 
+def _check_is_no_image(word: str) -> None:
+    """What follows the target is an image of a container. One without its container is told from a second target by a colon,
+    a digest, or a kind that there is not."""
+    if "=" in word:
+        return
+    kind, slash, _ = word.partition("/")
+    if ":" not in word and "@" not in word and (not slash or _is_kind(kind)):
+        return
+    name, colon, tag = word.partition(":")
+    meant = f"{name}=REPOSITORY:{tag}" if colon and not slash else f"CONTAINER={word}"
+    raise ValueError(f"{word!r} is not CONTAINER=IMAGE; did you mean {meant}?")
+
+
+def _is_kind(word: str) -> bool:
+    return any(resource.is_called(word) for _, resource in SUPPORTED) or bool(_upgraded_elsewhere(word))
+
+
 def parse_images(words: Sequence[str]) -> dict[str, str]:
     images: dict[str, str] = {}
     for word in words:
         container, _, image = word.partition("=")
         if not is_container_name(container):
-            raise ValueError(f"{word!r}: {container!r} is no container name: write CONTAINER=IMAGE")
-        if not valid_image(image):
-            raise ValueError(f"{word!r}: {image!r} is no image reference")
+            raise ValueError(f"{word!r} is not CONTAINER=IMAGE: {container!r} is no name of a container")
+        if problem := image_problem(image):
+            raise ValueError(f"{word!r}: the image {problem}")
         if container in images:
             raise ValueError(f"container {container!r} is given two images")
         images[container] = image
     return images
 
 
+def checked_image(text: str) -> str:
+    if problem := image_problem(text):
+        raise ValueError(f"{text!r} {problem}")
+    return text
+
+
 def parse_target(words: Sequence[str], selector: str = "") -> TargetRef:
     """`deploy/web`, `deployment web`, `pod/a pod/b`, `pods a b`, `pods -l app=x`."""
     if not words:
-        raise ValueError(f"name what to upgrade: {UPGRADABLE}")
+        raise ValueError(f"TARGET is missing: {UPGRADABLE}")
     if "/" in words[0]:
         pairs = [_pair(word) for word in words]
     else:
@@ -78,7 +106,7 @@ def kind_of(word: str, *, is_alone: bool = False) -> Kind:
         raise ValueError(f"a Job's pods run once and are not upgraded: {UPGRADABLE}")
     if is_alone:
         raise ValueError(f"say which kind {word!r} is, such as deploy/{word}: {UPGRADABLE}")
-    raise ValueError(f"there is nothing to upgrade in kind {word!r}: {UPGRADABLE}")
+    raise ValueError(f"unknown kind {word!r}; use {KINDS}.{did_you_mean(like(word, KIND_WORDS)[:1])}")
 
 
 def _upgraded_elsewhere(word: str) -> str:
@@ -93,7 +121,7 @@ def _upgraded_elsewhere(word: str) -> str:
 
 def _pair(word: str) -> tuple[Kind, str]:
     if "/" not in word:
-        raise ValueError(f"{word!r}: write TYPE/NAME, as for the others")
+        raise ValueError(f"{word!r} is neither TYPE/NAME nor CONTAINER=IMAGE")
     kind, _, name = word.partition("/")
     return kind_of(kind), name
 
@@ -113,7 +141,7 @@ def _named(pairs: list[tuple[Kind, str]]) -> TargetRef:
 
 def _selected(kind: Kind, word: str, selector: str) -> TargetRef:
     if kind != "Pods":
-        raise ValueError(f"name the one {kind} to upgrade, as {word}/NAME")
+        raise ValueError(f"say which {kind}, as {word}/NAME: one target at a time")
     if not selector:
         raise ValueError("say which pods: by name, or by label with -l")
     check_selector(selector)

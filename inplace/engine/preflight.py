@@ -38,7 +38,7 @@ from inplace.engine.templatefirst import (
     unholdable,
 )
 from inplace.engine.templates import differences, images_of
-from inplace.model.images import accepts
+from inplace.model.images import accepts, image_problem
 from inplace.model.meta import OwnerReference
 from inplace.model.record import BadRecord, Record
 from inplace.model.run import Run, encode_run
@@ -76,7 +76,7 @@ def preflight(observed: Observed, run: Run, lease: str, resuming: bool) -> Verdi
     if problem is None and not resuming and not _changes(observed, run):
         return NoChange()
     if problem is None and not resuming:
-        problem = _two_revisions(observed, run)
+        problem = _image_problem(run) or _two_revisions(observed, run)
     problem = problem or _budget_problem(observed, run) or _service_problem(observed, run) or _size_problem(run)
     if problem is None and not resuming:
         problem = _outage_problem(observed, run)
@@ -181,6 +181,14 @@ def _mixed_pods(pods: Iterable[PodFacts], run: Run) -> str | None:
                 f"{run.target} run different images of container {name} ({told}), so that there would be no way back:"
                 " upgrade the pods of one image at a time"
             )
+    return None
+
+
+def _image_problem(run: Run) -> str | None:
+    """Wherever the images come from: a template, say, or a revision of the history."""
+    for name, image in sorted(run.images.items()):
+        if problem := image_problem(image):
+            return f"{run.target} would get an image that no node can pull: {name}={image} {problem}"
     return None
 
 

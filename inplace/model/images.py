@@ -1,11 +1,14 @@
 """References of images, and when the answer of an API server still means the image that was asked for.
 
+What no runtime could pull is told before a pod is touched, by the grammar that kubelets use (distribution/reference).
+
 Docker Hub is written in many ways (`app:1`, `docker.io/library/app:1`); what a policy does to a name is one of two: it appends
 the digest (Kyverno, sigstore's policy-controller), or puts a mirror in front of it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -13,6 +16,14 @@ import msgspec
 
 HUB = "docker.io"
 _HUBS = (HUB, "index.docker.io", "registry-1.docker.io")
+
+LONGEST = 1024
+LONGEST_NAME = 255
+_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_HEX_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -42,6 +53,55 @@ def reference(text: str) -> Reference:
     if registry in _HUBS:
         registry, repository = HUB, repository if "/" in repository else f"library/{repository}"
     return Reference(registry, repository, tag or ("" if digest else "latest"), digest)
+
+
+def image_problem(text: str) -> str:
+    """Why no runtime could pull it, in words that follow the image; empty: as far as its syntax goes, one could."""
+    if not text:
+        return "is empty: write it like registry.example/app:1.5"
+    if len(text) > LONGEST:
+        return f"is longer than {LONGEST} characters"
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return "holds characters that no image has"
+    rest, at, digest = text.partition("@")
+    if at and (problem := _digest_problem(digest)):
+        return problem
+    path, colon, tag = rest.rpartition(":")
+    if not colon or "/" in tag:
+        path, colon, tag = rest, "", ""
+    if colon and not _TAG.fullmatch(tag):
+        return f"has no valid tag after the colon ({tag!r}): at most 128 letters, digits, `_`, `.` and `-`"
+    return _name_problem(path, text)
+
+
+def _name_problem(path: str, text: str) -> str:
+    first, slash, others = path.partition("/")
+    is_host = bool(slash) and ("." in first or ":" in first or first == "localhost" or first != first.lower())
+    registry, repository = (first, others) if is_host else ("", path)
+    if registry and not _REGISTRY.fullmatch(registry):
+        return f"has no valid registry before the first slash ({registry!r}): write HOST or HOST:PORT"
+    if repository != repository.lower():
+        meant = f"{registry}/{repository.lower()}" if registry else repository.lower()
+        return f"has a repository that is not in lower case: did you mean {meant + text[len(path) :]}?"
+    if not _REPOSITORY.fullmatch(repository):
+        return (
+            f"has no valid repository ({repository!r}): lower case letters and digits, with `.`, `_`, `-` and `/` between them"
+        )
+    if len(path) > LONGEST_NAME:
+        return f"has a name of more than {LONGEST_NAME} characters"
+    if len(text) == 64 and re.fullmatch("[a-f0-9]+", text):
+        return "is the id of an image, which cannot be pulled: write REPOSITORY@sha256:ID"
+    return ""
+
+
+def _digest_problem(digest: str) -> str:
+    algorithm, _, value = digest.partition(":")
+    if algorithm not in _HEX_DIGITS:
+        return f"has a digest of no kind that runtimes know ({digest!r}): write @sha256: and 64 hexadecimal digits"
+    wanted = _HEX_DIGITS[algorithm]
+    if not re.fullmatch(f"[a-f0-9]{{{wanted}}}", value):
+        return f"has a digest that is not {wanted} hexadecimal digits in lower case after {algorithm}: ({value!r})"
+    return ""
 
 
 def same_image(one: str, other: str) -> bool:

@@ -10,7 +10,7 @@ import re
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*\Z")
+_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*\Z")
 
 
 def parse_duration(text: str) -> float:
@@ -58,7 +58,8 @@ def share_of(percent: int, total: int) -> int:
 
 
 def valid_image(text: str) -> bool:
-    """A reference that a kubelet could try to pull; only the shape, and a hard length limit."""
+    """What may stand as an image in an object, pulled or not; only the shape, and a hard length limit. Whether a runtime could
+    pull it says `images.image_problem`: a workload may well run, and be gone back to, what none could."""
     return len(text) <= 1024 and _IMAGE.match(text) is not None
 
 

@@ -5,6 +5,8 @@ import pytest
 from inplace.cli.targets import parse_target, parse_words
 from inplace.model.names import TargetRef
 
+DIGEST = "sha256:" + "0" * 64
+
 
 @pytest.mark.parametrize(
     "words", ["deploy/web", "deployment web", "deployments.apps/web", "deployments.v1.apps/web", "Deployment/web"]
@@ -35,9 +37,9 @@ def test_what_is_no_selector(selector: str) -> None:
 
 
 def test_images_follow_the_target() -> None:
-    target, images = parse_words(["deploy", "web", "app=repo:5000/a/app@sha256:00", "side=side"])
+    target, images = parse_words(["deploy", "web", f"app=repo:5000/a/app@{DIGEST}", "side=side"])
     assert str(target) == "deploy/web"
-    assert images == {"app": "repo:5000/a/app@sha256:00", "side": "side"}
+    assert images == {"app": f"repo:5000/a/app@{DIGEST}", "side": "side"}
 
 
 @pytest.mark.parametrize("words", ["deploy/web", "rs/web", "pod/a pod/b"])

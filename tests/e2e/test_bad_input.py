@@ -16,12 +16,13 @@ def test_usage_is_judged_without_a_cluster(scene: Scene, inplace: Inplace) -> No
     nowhere = ("--server", "https://127.0.0.1:1")
     good = ("upgrade", "deploy/web", "app=repo/app:2")
     cases: dict[tuple[str, ...], str] = {
-        ("upgrade",): "name what to upgrade",
+        ("upgrade",): "TARGET is missing",
         ("upgrade", "web", "app=repo/app:2"): "say which kind 'web' is, such as deploy/web",
-        ("upgrade", "unicorn/web", "app=repo/app:2"): "nothing to upgrade in kind 'unicorn'",
+        ("upgrade", "unicorn/web", "app=repo/app:2"): "unknown kind 'unicorn'",
         ("upgrade", "job/web", "app=repo/app:2"): "a Job's pods run once",
         ("upgrade", "deploy/We_b", "app=repo/app:2"): "no name of a Kubernetes object",
-        ("upgrade", "deploy/web", "app="): "no image reference",
+        ("upgrade", "deploy/web", "app="): "the image is empty",
+        ("upgrade", "deploy/web", "app=repo/APP:2"): "did you mean repo/app:2?",
         ("upgrade", "deploy/web", "app=a:1", "app=b:1"): "given two images",
         ("upgrade", "pods", "app=repo/app:2"): "by label with -l",
         (*good, "--max-unavailable", "150%"): "neither a number of pods nor a percentage from 0% to 100%",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 import yaml
 
 from inplace.kube.resources import INPLACE_ROLLOUTS
+from inplace.model.images import LONGEST_NAME, image_problem
 from inplace.model.rollout import LONGEST, MOST, InPlaceRollout, RolloutSpec, RolloutStatus
 from tests.unit.deploy.schema import fields, shown
+from tests.unit.model.test_images import BAD, GOOD
 
 ROOT = Path(__file__).parents[3]
 CRD = yaml.safe_load((ROOT / "deploy/crds/inplace.dev_inplacerollouts.yaml").read_text())
@@ -105,3 +109,16 @@ def test_columns_show_fields_that_exist() -> None:
     ]  # fmt: skip
     known = {path for path, _ in nodes(SCHEMA)} | {".metadata.creationTimestamp"}
     assert {c["jsonPath"] for c in columns} <= known
+
+
+def test_images_that_the_crd_takes_are_those_that_a_runtime_takes() -> None:
+    image = SPEC["properties"]["images"]["items"]["properties"]["image"]
+    rules = [rule["rule"] for rule in image["x-kubernetes-validations"]]
+    texts = [re.findall(r"matches\('([^']*)'\)", rule)[0] for rule in rules]
+    with warnings.catch_warnings(action="ignore"):  # `[[]` is a bracket to RE2 and to Python
+        whole, digest, an_id, pattern = (re.compile(text.replace("$", r"\Z")) for text in (*texts, image["pattern"]))
+    for text in (*GOOD, *(bad for bad, _ in BAD)):
+        is_taken = bool(whole.search(text)) and ("@" not in text or bool(digest.search(text))) and not an_id.search(text)
+        is_short = len(text) <= image["maxLength"] and len(text.partition("@")[0].rpartition(":")[0] or text) <= LONGEST_NAME
+        fits = bool(text) and is_short and bool(pattern.search(text)) and is_taken
+        assert fits == (image_problem(text) == ""), text

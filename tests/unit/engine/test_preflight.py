@@ -100,6 +100,14 @@ class TestTarget:
         assert "more than images (spec.dnsPolicy)" in said
         assert "roll that out first" in said
 
+    @pytest.mark.parametrize(("image", "says"), [("reg:5055/APP:2", "not in lower case"), ("app@sha256:abc", "not 64 hex")])
+    def test_an_image_that_no_node_can_pull_wherever_it_comes_from(self, image: str, says: str) -> None:
+        said = refusal(observed(*pods()), run(images={"app": image}))
+        assert said.startswith(f"deploy/web would get an image that no node can pull: app={image} has a ")
+        assert says in said
+        going_back = judged(observed(*pods()), run(images={"app": image}), resuming=True)
+        assert not isinstance(going_back, Refusal)
+
     def test_a_template_that_differs_in_images_only_is_what_we_are_for(self) -> None:
         changed = of_deployment(deployment(NEW, paused=True), replica_set())
         assert isinstance(judged(observed(*pods(), target=changed)), Ready)

@@ -1,0 +1,62 @@
+"""What a person may have meant by a word that is not known: by how it is written, or by what other tools call the same thing.
+
+Pure, and only for the end of an error: nothing is ever done because of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
+    "apply": ("upgrade",),
+    "cancel": ("abort", "pause"),
+    "check": ("plan",),
+    "clean": ("repair",),
+    "cleanup": ("repair",),
+    "continue": ("resume",),
+    "delete": ("abort", "uninstall"),
+    "deploy": ("upgrade",),
+    "describe": ("status",),
+    "diff": ("plan",),
+    "fix": ("repair",),
+    "get": ("list", "status"),
+    "log": ("history",),
+    "ls": ("list",),
+    "preview": ("plan",),
+    "ps": ("list",),
+    "restart": ("upgrade",),
+    "retry": ("resume",),
+    "revert": ("undo", "abort"),
+    "rollback": ("undo", "abort"),
+    "rollout": ("upgrade", "status"),
+    "run": ("upgrade",),
+    "runs": ("list",),
+    "set": ("upgrade",),
+    "show": ("status",),
+    "start": ("upgrade", "resume"),
+    "stop": ("pause", "abort"),
+    "unpause": ("resume",),
+    "update": ("upgrade",),
+}
+"""What kubectl, Helm and others call it, to our commands, the likeliest first."""
+
+
+def commands_like(word: str, known: Iterable[str]) -> list[str]:
+    """Commands that may have been meant by `word`, the likeliest first."""
+    names = list(known)
+    other = OTHER_WORDS.get(word.lower(), ())
+    begun = [name for name in names if len(word) > 1 and name.startswith(word.lower())]
+    return list(dict.fromkeys((*(name for name in other if name in names), *begun, *like(word, names))))[:3]
+
+
+def like(word: str, known: Iterable[str]) -> list[str]:
+    """The names that are written alike."""
+    from difflib import get_close_matches  # costs time that only an error has
+
+    return get_close_matches(word.lower(), list(known), n=3, cutoff=0.6)
+
+
+def did_you_mean(words: Iterable[str]) -> str:
+    """` Did you mean a or b?`, to follow a sentence; empty for none."""
+    found = list(words)
+    return f" Did you mean {' or '.join(filter(None, (', '.join(found[:-1]), found[-1])))}?" if found else ""
