@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from inplace.engine.plan import ARRIVED
 from inplace.engine.stages import IN_FLIGHT
 from inplace.engine.steps import target_of
 from inplace.model.run import Pause, Run, Share, Step
@@ -42,7 +43,7 @@ class Forecast:
                 self._began.setdefault(pod.uid, None if is_first else frame.now)
             elif pod.uid in self._began:
                 began = self._began.pop(pod.uid)
-                if pod.stage == "Updated" and began is not None:
+                if pod.stage in ARRIVED and began is not None:
                     self._done += 1
                     self._spent += frame.now - began
         self._at_once = max(self._at_once, len(self._began))
@@ -54,7 +55,7 @@ class Forecast:
         progress, run = frame.plan.progress, frame.plan.run
         steps = () if run.rolling_back or run.commit is not None else run.options.steps[run.steps_passed :]
         until, pauses, to_pause = _barrier(steps, progress.desired)
-        left = until - progress.updated
+        left = until - progress.arrived
         if not self._done or run.outcome is not None or (left <= 0 and not pauses):
             return None
         each = self._spent / self._done

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from inplace.cli import out
-from inplace.engine.plan import PodView
+from inplace.engine.plan import ARRIVED, PodView
 from inplace.runtime.driver import Frame
 
 REASON_SECONDS = 2.0
@@ -47,8 +47,8 @@ class Lines:
 
     def saw(self, frame: Frame) -> None:
         progress = frame.plan.progress
-        fresh = sum(pod.stage == "Updated" and self._stages.get(pod.uid, "Updated") != "Updated" for pod in frame.plan.pods)
-        self._updated = progress.updated - fresh
+        fresh = sum(pod.stage in ARRIVED and self._is_news(pod) for pod in frame.plan.pods)
+        self._updated = progress.arrived - fresh
         for pod in frame.plan.pods:
             self._saw_pod(pod, frame)
         if frame.plan.finished is not None:
@@ -64,18 +64,28 @@ class Lines:
         pass
 
     def _saw_pod(self, pod: PodView, frame: Frame) -> None:
-        before, reason = self._stages.get(pod.uid), pod.words
+        before, is_news, reason = self._stages.get(pod.uid), self._is_news(pod), pod.words
         self._stages[pod.uid] = pod.stage
         if pod.stage == before:
-            if pod.stage not in ("Pending", "Updated"):
+            if pod.stage not in ("Pending", *ARRIVED, ""):
                 self._reason(pod.uid, reason, frame.now, f"pod/{pod.name} {pod.stage}: ")
             return
         self._reasons[pod.uid] = (reason, frame.now, True)
-        if before is None and pod.stage in ("Pending", "Updated"):
+        if not is_news:
             return
-        self._updated += pod.stage == "Updated"
-        more = f" ({self._updated} of {frame.plan.progress.desired})" if pod.stage == "Updated" else ""
+        self._updated += pod.stage in ARRIVED
+        more = f" ({self._updated} of {frame.plan.progress.desired})" if pod.stage in ARRIVED else ""
         self._print(f"pod/{pod.name} {pod.stage}{more}{f': {reason}' if reason else ''}")
+
+    def _is_news(self, pod: PodView) -> bool:
+        """A pod that was never touched is restored as soon as a run goes back: it has not moved."""
+        match self._stages.get(pod.uid):
+            case None:
+                return pod.stage not in ("Pending", *ARRIVED, "")
+            case before if pod.stage == "Restored":
+                return before not in ("Pending", "Restored")
+            case before:
+                return pod.stage != before
 
     def _reason(self, uid: str, reason: str, now: float, prefix: str) -> None:
         known, since, told = self._reasons.get(uid, ("", now, True))

@@ -23,7 +23,7 @@ from inplace.cli.screen import Screen
 from inplace.cli.tables import STYLES
 from inplace.cli.text import images_text, plural
 from inplace.engine.cautions import gateless
-from inplace.engine.plan import Progress
+from inplace.engine.plan import Progress, within
 from inplace.engine.steps import name_of
 from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
@@ -70,12 +70,14 @@ class LiveView:
             self._forecast.saw(frame)
         now = max(frame.now, self._clock.monotonic())
         seconds = elapsed_seconds(frame.plan.run, self._clock.utcnow(), now - self._began_at)
-        head = list(header(self._target, frame, seconds, self._forecast.ahead(frame, now), width))
+        head = list(header(self._target, frame, seconds, self._forecast.ahead(frame, now), width, now))
         foot = [line_of(text, "dim") for text in (self._footer(),) if text]
         return Group(*head, *self._table.draw(frame, now, width, height - len(head) - len(foot)), *foot)
 
 
-def header(target: TargetRef, frame: Frame, seconds: float, ahead: Ahead | None, width: int) -> Iterator[RenderableType]:
+def header(
+    target: TargetRef, frame: Frame, seconds: float, ahead: Ahead | None, width: int, now: float
+) -> Iterator[RenderableType]:
     """One row each: what, how far, how long, the steps, and what the whole run waits for."""
     progress, run = frame.plan.progress, frame.plan.run
     yield line_of(_title(target, frame), "bold")
@@ -86,7 +88,8 @@ def header(target: TargetRef, frame: Frame, seconds: float, ahead: Ahead | None,
     if run.outcome is not None:
         yield line_of(f"{run.outcome}: {run.message}" if run.message else run.outcome, STYLES.get(run.outcome, ""))
     elif progress.waiting:
-        yield line_of(progress.waiting)
+        left = progress.until - now if progress.until is not None else None
+        yield line_of(within(progress.waiting, 0.0, None, left))
     if frame.trouble:
         yield line_of(f"trouble: {frame.trouble}", "bold yellow")
 
@@ -109,7 +112,7 @@ def _counts(progress: Progress, run: Run) -> Text:
 def totals(progress: Progress, run: Run) -> str:
     done = "back" if run.rolling_back else "updated"
     waiting = f" ({progress.unscheduled} waiting for a node)" if progress.unscheduled else ""
-    parts = [f"{progress.updated} of {plural(progress.desired, 'pod')} {done}{waiting}", f"{progress.in_flight} in flight"]
+    parts = [f"{progress.arrived} of {plural(progress.desired, 'pod')} {done}{waiting}", f"{progress.in_flight} in flight"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     return ", ".join([*parts, f"{progress.unavailable} unavailable"])
@@ -119,11 +122,11 @@ def _bar(progress: Progress, run: Run, times: str, width: int) -> Text:
     """Readable without colours, too: what is done is drawn heavy."""
     style = "yellow" if run.outcome is not None or run.rolling_back else "green"
     total = max(1, progress.desired)
-    share = f"{100 * progress.updated // total}%"
+    share = f"{100 * progress.arrived // total}%"
     room = min(BAR_WIDTH, width - len(share) - len(times) - 4)
     line = Text(no_wrap=True, overflow="ellipsis")
     if room >= 5:
-        done = min(room, room * progress.updated // total)
+        done = min(room, room * progress.arrived // total)
         failed = min(room - done, -(-room * progress.failed // total))
         line.append("━" * done, style).append("━" * failed, STYLES["Failed"])
         line.append("─" * (room - done - failed), "dim").append("  ")

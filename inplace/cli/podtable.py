@@ -65,7 +65,7 @@ class PodTable:
                 return 0, 0.0, pod.name
             case "Failed" | "Released":
                 return 1, 0.0, pod.name
-            case "Updated" | "Gone":
+            case "Updated" | "Restored" | "Gone":
                 return 2, -self._changed_at[pod.uid], pod.name
             case _:
                 return 3, 0.0, pod.name
@@ -92,7 +92,8 @@ def _cells(pod: PodView, frame: Frame, now: float, name_width: int) -> tuple[str
     seconds = f"{passed:.0f}" if passed is not None else ""
     images = ", ".join(image.rsplit("/", 1)[-1] for image in pod.image.split(", "))
     name, node = cut(safe(pod.name), name_width), cut(safe(pod.node), 20)
-    reason = safe(within(pod.reason, pod.at_most_seconds, passed))
+    left = pod.until - now if pod.until is not None else None
+    reason = safe(within(pod.reason, pod.at_most_seconds, passed, left))
     return (name, node, pod.stage, seconds, cut(safe(images), name_width - 10), reason)
 
 

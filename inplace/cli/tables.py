@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STYLES = {
     "Succeeded": "green",
     "Updated": "green",
+    "Restored": "green",
     "Closing": "cyan",
     "Settling": "cyan",
     "Restarting": "cyan",

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from inplace.engine.actions import Action
 from inplace.engine.stages import Stage
+from inplace.model.quantity import format_duration
 from inplace.model.run import Outcome, Run, Stop
+
+Shows = Stage | Literal["Restored", ""]
+"""What a person is shown: `Restored` on the way back and after it, nothing where the run has no more to say of a pod."""
+
+
+ARRIVED: frozenset[Shows] = frozenset({"Updated", "Restored"})
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -23,8 +32,11 @@ class Spec(msgspec.Struct, frozen=True):
     a commit that has begun is finished only where every pod runs its images already."""
 
 
-def within(reason: str, at_most_seconds: float, seconds: float | None = None) -> str:
-    """`stopping app, 23 s of at most 60 s`; without the seconds so far where nobody counts them."""
+def within(reason: str, at_most_seconds: float, seconds: float | None = None, left_seconds: float | None = None) -> str:
+    """`stopping app, 23 s of at most 60 s`; without the seconds so far where nobody counts them. Where what it waits for is
+    over by itself: `drained; waiting for proxies and open connections, 3s left`."""
+    if left_seconds is not None and reason:
+        return f"{reason}, {format_duration(max(0, round(left_seconds)))} left"
     if not at_most_seconds:
         return reason
     so_far = "" if seconds is None else f"{seconds:.0f} s of "
@@ -37,11 +49,13 @@ class PodView(msgspec.Struct, frozen=True, gc=False):
     name: str
     uid: str
     node: str
-    stage: Stage
+    stage: Shows
     reason: str
     image: str
     at_most_seconds: float = 0.0
     """How long what `reason` says may lawfully take; 0: nothing is known of that."""
+    until: float | None = None
+    """The instant at which what `reason` says is over by itself, by the clock that judged; None: nobody knows."""
 
     @property
     def words(self) -> str:
@@ -54,6 +68,8 @@ class PodView(msgspec.Struct, frozen=True, gc=False):
 
 
 class Progress(msgspec.Struct, frozen=True):
+    """`updated`: pods in service on the images that were asked for: it falls on the way back, while `restored` rises."""
+
     desired: int
     updated: int
     in_flight: int
@@ -65,7 +81,18 @@ class Progress(msgspec.Struct, frozen=True):
     ready: int = 0
     """Pods of the target that serve, updated or not."""
     unscheduled: int = 0
-    """Of `updated`: those that wait for a node, so that nothing of them runs yet."""
+    """Of `updated` (or `restored`): those that wait for a node, so that nothing of them runs yet."""
+    restored: int = 0
+    """Pods that are back, or were never touched, of a run that goes back or has gone back."""
+    arrived: int = 0
+    """`restored` of such a run, `updated` of another: how far it is."""
+    until: float | None = None
+    """The instant at which what `waiting` says is over by itself, such as a timed pause; None: nobody knows."""
+
+    def doing(self, now: float | None = None) -> str:
+        """What the whole run is at, with how long still where it is said when it is now."""
+        left = self.until - now if self.until is not None and now is not None else None
+        return ": ".join(filter(None, (self.step, within(self.waiting, 0.0, None, left))))
 
 
 class Finished(msgspec.Struct, frozen=True):

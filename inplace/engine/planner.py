@@ -19,10 +19,11 @@ from inplace.engine.failures import new_failures, rewritten, roll_back, should_r
 from inplace.engine.goals import goal_of
 from inplace.engine.observed import Observed, PodsTarget, RevisionedTarget
 from inplace.engine.plan import Finished, Plan, Spec
+from inplace.engine.projection import is_ours
 from inplace.engine.stages import Judged, Rules, judge, reopen
 from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import Barrier, describe, position
-from inplace.engine.view import View, is_ours
+from inplace.engine.view import View
 from inplace.engine.vouching import believed_commit, unfinished, unvouched
 from inplace.model.record import Record
 from inplace.model.run import Run, Stop
@@ -109,7 +110,7 @@ def _go_on(view: View) -> Plan | Run:
                 return waiting
             return finish_if_quiet(view, Finished("Paused", where.reason))
         gates = _starts(view, 0)
-        return view.plan(gates.actions, where.reason, describe(run))
+        return view.plan(gates.actions, where.reason, describe(run), until=where.until)
     if view.all_updated:
         return sequences.commit(view)
     starts = _starts(view, where.target)

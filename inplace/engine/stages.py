@@ -31,6 +31,7 @@ IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "R
 SETTLED_VIEW_SECONDS = 2.0
 CLOSED_BY_US = "Upgrading"
 """The reason of a gate's condition while an upgrade holds it."""
+SETTLING = "drained; waiting for proxies and open connections"
 WITHOUT_NODE = "waiting for a node"
 """Why a pod counts as updated of which nothing runs yet: without a verdict, since there is nothing to judge."""
 
@@ -230,7 +231,7 @@ def _on_the_way_down(facts: PodFacts, record: Record, rules: Rules, seen: Eviden
     # A pod that was not Ready before our close may still become so until the kubelet has seen the gate: give it time to show.
     until = since + (rules.settle_seconds if seen.turned else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
     if now < until:
-        return Judged(facts, "Settling", "drained; waiting for proxies and open connections", look_again_at=until)
+        return Judged(facts, "Settling", SETTLING, look_again_at=until)
     return _patching(facts, record, rules, seen, now)
 
 

@@ -28,6 +28,8 @@ class Barrier(msgspec.Struct, frozen=True):
     steps_passed: int
     reason: str = ""
     manual: bool = False
+    until: float | None = None
+    """When it is over by itself."""
 
 
 def position(run: Run, judged: Iterable[Judged], failed: frozenset[str], desired: int, clocks: Clocks) -> UpTo | Barrier:
@@ -46,8 +48,7 @@ def position(run: Run, judged: Iterable[Judged], failed: frozenset[str], desired
             timer = f"pause/{here}"
             if clocks.expired(timer, seconds):
                 return Barrier(here + 1)
-            left = clocks.since(timer) + seconds - clocks.now
-            return Barrier(here, f"pausing for {format_duration(seconds)}, {format_duration(left)} left")
+            return Barrier(here, f"pausing for {format_duration(seconds)}", until=clocks.since(timer) + seconds)
         case _:
             return UpTo(desired)
 

@@ -9,13 +9,12 @@ import msgspec
 from inplace.engine import acts, templatefirst
 from inplace.engine import target as workload
 from inplace.engine.actions import Action, ListSlices, ReleaseBudget, budgets_of
-from inplace.engine.budget import is_available
 from inplace.engine.clocks import PATIENCE_SECONDS, Clocks
 from inplace.engine.observed import Observed, PodsTarget
-from inplace.engine.plan import Plan, PodView, Progress, Spec
-from inplace.engine.stages import IN_FLIGHT, Judged, Rules, gate_of, reopen
-from inplace.model.record import Record
-from inplace.model.run import Failure, Run, Stop
+from inplace.engine.plan import Plan, Spec
+from inplace.engine.projection import show
+from inplace.engine.stages import IN_FLIGHT, Judged, Rules, reopen
+from inplace.model.run import Run, Stop
 
 
 class View(msgspec.Struct):
@@ -50,7 +49,14 @@ class View(msgspec.Struct):
         graces = (j.facts.pod.metadata.deletion_grace_period_seconds or 0 for j in self.judged if j.stage == "Gone")
         return PATIENCE_SECONDS + max(graces, default=0)
 
-    def plan(self, actions: Iterable[Action], waiting: str = "", step: str = "", started: frozenset[str] = frozenset()) -> Plan:
+    def plan(
+        self,
+        actions: Iterable[Action],
+        waiting: str = "",
+        step: str = "",
+        started: frozenset[str] = frozenset(),
+        until: float | None = None,
+    ) -> Plan:
         """Adds what the pods in flight need, and leaves out whatever is under way already."""
         todo: dict[str, Action] = {}
         actions = tuple(actions)
@@ -58,16 +64,15 @@ class View(msgspec.Struct):
             if action.key not in self.observed.busy:
                 todo.setdefault(action.key, action)
         closing = started | self.observed.closing
-        failures = {failure.uid: failure for failure in self.run.failures}
-        pods = tuple(_shown(j, failures.get(j.uid), closing, self.run) for j in self.judged)
-        for pod in pods:
+        shown = show(self.observed, self.run, self.rules, self.judged, closing)
+        for pod in shown.pods:
             if pod.stage in IN_FLIGHT:
                 self.clocks.since(pod.timer)
         return Plan(
             run=self.run,
             actions=tuple(todo.values()),
-            pods=pods,
-            progress=self._progress(waiting, step, closing),
+            pods=shown.pods,
+            progress=msgspec.structs.replace(shown.progress, waiting=waiting, step=step, until=until),
             requeue_after=self.clocks.requeue_after(),
             timers=self.clocks.named,
         )
@@ -119,40 +124,3 @@ class View(msgspec.Struct):
             return [ListSlices()]
         self.clocks.at(last + 1.0)
         return []
-
-    def _progress(self, waiting: str, step: str, closing: frozenset[str]) -> Progress:
-        desired = workload.desired(self.observed)
-        available = sum(is_available(f, closing, self.rules.ignored) for f in self.observed.pods)
-        starting = sum(j.uid in closing and j.stage == "Pending" for j in self.judged)
-        return Progress(
-            desired=workload.goal(self.observed, self.run),
-            updated=sum(j.stage == "Updated" and j.uid not in self.failed for j in self.judged),
-            in_flight=len(self.in_flight) + starting,
-            unavailable=max(0, desired - available),
-            failed=len(self.failed),
-            step=step,
-            waiting=waiting,
-            ready=available,
-            unscheduled=sum(j.stage == "Updated" and not j.facts.pod.is_scheduled for j in self.judged),
-        )
-
-
-def is_ours(judged: Judged) -> bool:
-    """In flight: carries our record, or has the new image and is not back yet."""
-    if isinstance(judged.facts.record, Record):
-        return judged.stage not in ("Gone", "Failed")
-    return judged.stage == "Returning"
-
-
-def _shown(judged: Judged, failure: Failure | None, closing: frozenset[str], run: Run) -> PodView:
-    pod = judged.facts.pod
-    image = ", ".join([judged.facts.images.get(name, "") for name in run.images])
-    stage, reason = judged.stage, judged.reason
-    if failure is not None:
-        stage, reason = "Failed", f"{failure.reason}: {failure.message}"
-    elif judged.stage == "Pending" and judged.uid in closing:
-        stage = "Closing"
-        if gate_of(pod, run.options.gate) == "Absent":
-            stage, reason = "Restarting", "patching the image; it has no gate and is not drained"
-    limit = 0.0 if failure is not None else judged.at_most_seconds
-    return PodView(pod.name, pod.uid, pod.spec.node_name, stage, reason, image, limit)

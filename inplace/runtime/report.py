@@ -9,15 +9,14 @@ import msgspec
 
 from inplace.engine.cautions import gateless
 from inplace.engine.observed import PodFacts
-from inplace.engine.plan import Finished
+from inplace.engine.plan import Finished, Shows
 from inplace.engine.repair import still_ours
-from inplace.engine.stages import Stage
 from inplace.engine.uncommit import left_paused
 from inplace.model.record import Record
 from inplace.model.run import Failure, Outcome, Run
 from inplace.runtime.driver import Frame
 
-PHASES: Mapping[str, Stage] = {"drain": "Closing", "settle": "Settling", "restart": "Restarting", "return": "Returning"}
+PHASES: Mapping[str, Shows] = {"drain": "Closing", "settle": "Settling", "restart": "Restarting", "return": "Returning"}
 
 
 class Spread(msgspec.Struct, frozen=True, rename="camel"):
@@ -62,8 +61,8 @@ class Tracker:
 
     def __init__(self, started_at: float) -> None:
         self._started_at = started_at
-        self._stages: dict[str, tuple[Stage, float]] = {}
-        self._spent: dict[str, dict[Stage, float]] = {}
+        self._stages: dict[str, tuple[Shows, float]] = {}
+        self._spent: dict[str, dict[Shows, float]] = {}
         self._names: dict[str, str] = {}
         self._ips: dict[str, frozenset[str]] = {}
         self._restarts: dict[str, int] = {}

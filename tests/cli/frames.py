@@ -26,5 +26,5 @@ def frame(
 ) -> Frame:
     updated = sum(pod.stage == "Updated" for pod in pods)
     flying = sum(pod.stage in ("Closing", "Settling", "Restarting", "Returning") for pod in pods)
-    progress = Progress(len(pods), updated, flying, flying, failed, step, waiting)
+    progress = Progress(len(pods), updated, flying, flying, failed, step, waiting, arrived=updated)
     return Frame(observed(), Plan(run=run or a_run(), pods=pods, progress=progress), since or {}, now, trouble)

@@ -33,7 +33,7 @@ def drawn(
     table = PodTable()
     for each in frames[:-1]:
         list(table.draw(each, each.now, width, height))
-    console.print(Group(*header(WEB, frames[-1], now, ahead, width), *table.draw(frames[-1], now, width, height)))
+    console.print(Group(*header(WEB, frames[-1], now, ahead, width, now), *table.draw(frames[-1], now, width, height)))
     return paper.getvalue()
 
 

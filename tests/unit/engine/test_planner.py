@@ -158,7 +158,8 @@ class TestSteps:
         r = run(self.STEPS, steps_passed=3)
         made = planned(view, r)
         assert (made.actions, made.requeue_after) == ((), 60.0)
-        assert made.progress.waiting == "pausing for 1m, 1m left"
+        assert made.progress.waiting == "pausing for 1m"
+        assert made.progress.doing(1010.0) == "step 4 of 5: pause 1m: pausing for 1m, 50s left"
         over = planned(msgspec.structs.replace(view, timers={"pause/3": NOW - 60}), r)
         assert kinds(over) == ["CloseGate"]
         assert over.run.steps_passed == 4

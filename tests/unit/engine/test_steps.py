@@ -56,7 +56,7 @@ def test_a_pause_by_hand_stays() -> None:
 def test_a_timed_pause_passes_by_itself_and_says_how_long_it_takes() -> None:
     r, timers = stepping("20%,pause:1m,100%", 1), {"pause/1": 100.0}
     clocks = Clocks(timers, 118.0)
-    assert position(r, pods(2, 10), NOBODY, 10, clocks) == Barrier(1, "pausing for 1m, 42s left")
+    assert position(r, pods(2, 10), NOBODY, 10, clocks) == Barrier(1, "pausing for 1m", until=160.0)
     assert clocks.requeue_after() == 42.0
     assert where(r, 2, 10, timers, now=160.0) == Barrier(2)
 
