@@ -163,6 +163,7 @@ class Session:
             match resuming.abort_dead(stored, self._look(stored)):
                 case resuming.Begin(run=run):
                     self._assessor.require_word_for(run.images, self._look(run), f"what run {run.id} would go back to")
+                    self._said(f"going back to {told_images(run)}")
                     return self._drive(lock, lease, run, on_frame)
                 case resuming.Overtaken() as over:
                     return self._make_way(lock, lease, over, on_frame)
@@ -204,6 +205,8 @@ class Session:
                         case Cleared(run=cleared, warnings=warnings):
                             for warning in warnings:
                                 self._said(f"warning: {warning}")
+                            if cleared.doing == "Undo":
+                                self._said(f"going back to {told_images(cleared)}")
                             return self._drive(lock, lease, cleared, on_frame)
 
     def resume(self, on_frame: OnFrame) -> Result:

@@ -54,7 +54,9 @@ def test_undo_right_after_and_undo_of_that(scene: Scene, kind: Kind) -> None:
     story = Story(scene, kind)
     story.upgrade("app:2")
     assert list(story.revisions()) == [1, 2]
-    story.run("undo")
+    assert story.run("undo").stderr.startswith(f"going back to app={scene.image('app:1')}\n"), (
+        "named before anything is written"
+    )
     story.check("app:1")
     assert story.revisions() == {2: "app:2", 3: "app:1"}
     story.run("undo")
