@@ -9,11 +9,11 @@ import click
 
 from inplace.cli import out, tables
 from inplace.cli.options import connected, output_option
-from inplace.cli.status import outcome_of
 from inplace.cli.text import images_text
 from inplace.cli.world import Cluster
+from inplace.kube.clock import seconds_since
 from inplace.model.quantity import format_duration
-from inplace.runtime.overview import RunState, runs, seconds_since
+from inplace.runtime.runstates import RunState, runs
 
 HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "AGE")
 
@@ -42,7 +42,7 @@ def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str 
 
 
 def _row(state: RunState, now: datetime) -> tuple[str, ...]:
-    run, outcome, holder = state.run, outcome_of(state), state.holder or "-"
+    run, outcome, holder = state.run, state.standing, state.holder or "-"
     if run is None:
         return (state.namespace, state.lease, "-", "-", outcome, holder, "-")
     age = seconds_since(run.started_at, now)

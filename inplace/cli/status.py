@@ -13,10 +13,13 @@ from inplace.cli.summary import after_failed_pods, anew
 from inplace.cli.targets import parse_target
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
+from inplace.engine.account import StepView
+from inplace.engine.plan import within
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
-from inplace.model.run import Run
-from inplace.runtime.overview import Overview, PodState, RunState, overview
+from inplace.model.run import ENDS, Run
+from inplace.runtime.overview import Overview, PodState, overview
+from inplace.runtime.runstates import RunState
 
 
 @click.command()
@@ -37,7 +40,7 @@ def status(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
         out.structured(found, output)
         return
     first, *more = run_lines(found)
-    tables.show_line(first, outcome_of(found.state) if found.state is not None else "")
+    tables.show_line(first, found.state.standing if found.state is not None else "")
     out.lines([*more, ""])
     _show_pods(found.pods, is_wide=output == "wide")
     for line in next_lines(found, cluster, target):
@@ -52,7 +55,8 @@ def run_lines(found: Overview) -> Iterator[str]:
     elif state.run is None:
         yield f"{where}: {state.problem or f'Lease {state.lease} holds no run'}"
     else:
-        yield f"{where}: {outcome_of(state)}{f': {state.run.message}' if state.run.message else ''}"
+        yield f"{where}: {state.told}"
+        yield from _doing(found)
         yield from _about(state, state.run)
         yield from (f"  now        {text}" for text in found.standing)
     closed = [pod for pod in found.pods if pod.closed_by]
@@ -60,8 +64,32 @@ def run_lines(found: Overview) -> Iterator[str]:
         yield f"  closed     {plural(len(closed), 'pod')}"
 
 
+def _doing(found: Overview) -> Iterator[str]:
+    """How far it is, and what it waits for."""
+    counts, state = found.counts, found.state
+    if counts is None or state is None or state.run is None or state.superseded:
+        return
+    arrived, word = (counts.restored, "back") if state.run.rolling_back else (counts.updated, "updated")
+    failed = f", {counts.failed} failed" if counts.failed else ""
+    told = f"{arrived} of {plural(counts.desired, 'pod')} {word}, {counts.in_flight} in flight{failed}"
+    yield f"  pods       {told}, {counts.unavailable} unavailable"
+    if found.waiting:
+        yield f"  waits for  {within(found.waiting, 0.0, None, found.waiting_left_seconds)}"
+
+
+def _step(step: StepView) -> str:
+    match step.state:
+        case "done":
+            return f"{step.name} (done)"
+        case "here":
+            left = f", {format_duration(step.left_seconds)} left" if step.left_seconds is not None else ""
+            return f"{step.name} (here{left})"
+        case "ahead":
+            return step.name
+
+
 def _about(state: RunState, run: Run) -> Iterator[str]:
-    went = " (rolling back)" if run.rolling_back else ""
+    went = "" if not run.rolling_back else " (rolling back)" if run.outcome not in ENDS else " (rolled back)"
     yield f"  images     {images_text(run.images)}{went}"
     if run.named:
         yield f"  asked      {images_text(run.named)}, of which admission makes that"
@@ -70,8 +98,8 @@ def _about(state: RunState, run: Run) -> Iterator[str]:
     if run.from_images:
         yield f"  before     {images_text(run.from_images)}"
     yield f"  run        {run.id}{f', by {run.by}' if run.by else ''}{f', since {run.started_at}' if run.started_at else ''}"
-    if state.step:
-        yield f"  step       {state.step}"
+    if state.steps and run.outcome not in ENDS and not run.rolling_back:
+        yield f"  steps      {', '.join(map(_step, state.steps))}"
     if state.holder:
         yield f"  holder     {state.holder}, {_renewed(state)}"
     if state.request:
@@ -89,15 +117,6 @@ def _renewed(state: RunState) -> str:
     return f"renewed {age} ago" if state.seems_alive else f"seems dead: last renewed {age} ago"
 
 
-def outcome_of(state: RunState) -> str:
-    """One word for people: how the run ended, or that it goes on, or that it broke off."""
-    if state.run is None:
-        return "Unreadable" if state.problem else "Empty"
-    if state.holder:
-        return (state.run.outcome or "Running") if state.seems_alive else "BrokenOff"
-    return state.run.outcome or "BrokenOff"
-
-
 def _show_pods(pods: tuple[PodState, ...], *, is_wide: bool) -> None:
     if not pods:
         out.data("no pods")
@@ -109,7 +128,7 @@ def _show_pods(pods: tuple[PodState, ...], *, is_wide: bool) -> None:
 
 def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:
     stage = (pod.stage,) if has_run else ()
-    notes = [pod.reason, f"out of service: {pod.closed_by}" if pod.closed_by else ""]
+    notes = [pod.words, f"out of service: {pod.closed_by}" if pod.closed_by else ""]
     ready = "yes" if pod.ready else "no"
     return (pod.name, pod.node, *stage, ready, pod.gate, images_text(pod.images), "; ".join(filter(None, notes)))
 

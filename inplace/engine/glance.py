@@ -63,8 +63,15 @@ def waited_for(observed: Observed, run: Run, lease: str, at: Instant, held_since
     """What the driver of a run that goes on waits for, and until when; of no use are its counts."""
     rules, held_at = rules_of(observed, Spec(lease), run, None), at.of(held_since)
     evidence = {facts.uid: _as_written(facts, rules, at, held_at) for facts in observed.pods}
-    seen = msgspec.structs.replace(observed, evidence=evidence)
+    timers = {name: began for name, stamp in began_in(run).items() if (began := at.of(stamp)) is not None}
+    seen = msgspec.structs.replace(observed, evidence=evidence, timers=timers)
     return plan(seen, Spec(lease), run, at.now).progress
+
+
+def began_in(run: Run) -> Mapping[str, str]:
+    """What the run waits for, by the planner's names, and since when."""
+    found: Mapping[str, str] = getattr(run, "waits", {})
+    return found
 
 
 def _as_written(facts: PodFacts, rules: Rules, at: Instant, held_at: float | None) -> Evidence:

@@ -24,6 +24,15 @@ def microstamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def seconds_since(timestamp: str, now: datetime) -> float | None:
+    """How old a timestamp is by the clock that says `now`; None for what is no timestamp."""
+    try:
+        at = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return None
+    return max(0.0, (now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds())
+
+
 def _that_never_stands() -> int | None:
     name = "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME"
     clock: int | None = getattr(time, name, None)

@@ -17,7 +17,7 @@ import structlog
 from inplace.engine.rollouts import Ended, Pending, Refused, RolloutState, Waiting, is_run_of, run_id_of, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
-from inplace.kube.clock import stamp
+from inplace.kube.clock import seconds_since, stamp
 from inplace.kube.codec import Malformed
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
@@ -36,7 +36,6 @@ from inplace.runtime.executor import Executor
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lanes import LanePool
 from inplace.runtime.lock import Fence, LeaderRef, Lock, request_of, run_of
-from inplace.runtime.overview import seconds_since
 from inplace.runtime.shared import Shared
 from inplace.runtime.watched import Watched
 from inplace.runtime.workers import PoolWorkers

@@ -1,29 +1,25 @@
 """How a target and its run stand, for people who only look: a few reads, no watch, no lock, no write.
 
-A stage here is judged on one glance, without the evidence that only a running process gathers; whether a holder lives is told
-by the age of its last renewal on this machine's clock, which is a hint and decides nothing (design, section 6).
+A stage here is judged on one glance, without the evidence that only a running process gathers (`engine.glance`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
 
 from inplace.engine.drain import index_of
 from inplace.engine.fields import wrote_strategy
+from inplace.engine.glance import glance, waited_for
 from inplace.engine.history import Entry, revisions, told
 from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
-from inplace.engine.plan import Spec, within
-from inplace.engine.planner import rules_of
+from inplace.engine.plan import PodView, Progress, within
 from inplace.engine.repair import of_a_lost_run, own_strategy
 from inplace.engine.resume import overtaken
-from inplace.engine.stages import GateState, gate_of, judge
+from inplace.engine.stages import GateState, gate_of
 from inplace.engine.standing import standing
-from inplace.engine.steps import describe
 from inplace.engine.target import workload_of
 from inplace.kube.api import Api
 from inplace.kube.errors import Forbidden, NotFound
@@ -31,6 +27,7 @@ from inplace.kube.resources import (
     CONTROLLER_REVISIONS,
     ENDPOINT_SLICES,
     LEASES,
+    POD_DISRUPTION_BUDGETS,
     PODS,
     REPLICA_SETS,
     SERVICES,
@@ -39,21 +36,21 @@ from inplace.kube.resources import (
 )
 from inplace.model.history import Past
 from inplace.model.meta import Object
-from inplace.model.names import DEFAULT_GATE, FIELD_MANAGER, MANAGED_BY, TargetRef
+from inplace.model.names import DEFAULT_GATE, FIELD_MANAGER, TargetRef
 from inplace.model.pods import Pod
-from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, holds_of, told_holds
 from inplace.model.run import Run, lease_name
 from inplace.model.workloads import DaemonSet, StatefulSet
 from inplace.runtime.found import Found, find
-from inplace.runtime.lock import LEASE_SECONDS, LeaderRef, history_of, leader_of, request_of, run_of
+from inplace.runtime.lock import history_of
 from inplace.runtime.observer import target_of
+from inplace.runtime.runstates import RunState, judged, now_of, state_of
 
 T = TypeVar("T", bound=Object)
 
 
 class PodState(msgspec.Struct, frozen=True, rename="camel"):
-    """`stage` is empty where there is no run; `closed_by` is empty where the gate is not closed."""
+    """`stage` is empty where there is no run, or it has no more to say of the pod; `closed_by` where the gate is not closed."""
 
     name: str
     uid: str
@@ -64,23 +61,28 @@ class PodState(msgspec.Struct, frozen=True, rename="camel"):
     reason: str
     images: dict[str, str]
     closed_by: str
-
-
-class RunState(msgspec.Struct, frozen=True, rename="camel"):
-    """A Lease of ours. `problem`: its run cannot be read. `renewed_seconds_ago`: None where nobody holds it."""
-
-    namespace: str
-    lease: str
-    holder: str
-    renewed_seconds_ago: float | None
-    request: str
-    run: Run | None
-    step: str = ""
-    problem: str = ""
+    seconds: float | None = None
+    """How long it has been in this stage, as far as anything tells."""
+    left_seconds: float | None = None
+    """How long what `reason` says still lasts, where that is over by itself."""
+    at_most_seconds: float = 0.0
+    """How long it may lawfully take; 0: nothing is known of that."""
 
     @property
-    def seems_alive(self) -> bool:
-        return self.renewed_seconds_ago is not None and self.renewed_seconds_ago < LEASE_SECONDS
+    def words(self) -> str:
+        return within(self.reason, self.at_most_seconds, self.seconds, self.left_seconds)
+
+
+class Counts(msgspec.Struct, frozen=True, rename="camel"):
+    """Of pods: see `plan.Progress`."""
+
+    desired: int
+    updated: int
+    restored: int
+    ready: int
+    in_flight: int
+    unavailable: int
+    failed: int
 
 
 class Overview(msgspec.Struct, frozen=True, rename="camel"):
@@ -95,17 +97,69 @@ class Overview(msgspec.Struct, frozen=True, rename="camel"):
     """In the middle of a run: what holds the pods back, and what one that dies comes back as."""
     is_overtaken: bool = False
     """Somebody else has changed the workload under a run that is open."""
+    counts: Counts | None = None
+    """None: there is no run."""
+    waiting: str = ""
+    """What the whole run waits for, where it is not for its pods."""
+    waiting_left_seconds: float | None = None
+    """How long that still lasts, where it is over by itself."""
 
 
 def overview(api: Api, target: TargetRef) -> Overview:
     """Raises `Refused` where the target does not exist, and `ApiError`."""
     found = find(api, target)
     state = state_of(api, target)
-    run = state.run if state is not None else None
     observed = _observed(api, target, found)
-    stands = standing(observed, run) if run is not None else _of_a_lost_run(target, observed, found)
-    pods = _pods(api, target, observed, run)
-    return Overview(1, str(target), target.namespace, state, pods, stands, overtaken(run, observed) is not None)
+    if state is None or state.run is None:
+        stands = _of_a_lost_run(target, observed, found) if state is None else ()
+        pods = tuple(_pod(facts, DEFAULT_GATE) for facts in observed.pods)
+        return Overview(1, str(target), target.namespace, state, pods, stands)
+    return _of_run(api, target, observed, state, state.run)
+
+
+def _of_run(api: Api, target: TargetRef, observed: Observed, state: RunState, run: Run) -> Overview:
+    workload, at = workload_of(observed), now_of(api)
+    state = judged(state, workload.spec.template if workload is not None else None, at)
+    is_overtaken = overtaken(run, observed) is not None
+    shown = glance(observed, run, state.lease, at, held_since=state.held_since, superseded=bool(state.superseded))
+    views = {pod.uid: pod for pod in shown.pods}
+    waiting = Progress(0, 0, 0, 0, 0)
+    if state.standing == "Running" and not is_overtaken:
+        budgets = _if_allowed(lambda: api.list(POD_DISRUPTION_BUDGETS, target.namespace).items)
+        seen = msgspec.structs.replace(observed, budgets=budgets)
+        waiting = waited_for(seen, run, state.lease, at, state.held_since)
+    progress = shown.progress
+    return Overview(
+        v=1,
+        target=str(target),
+        namespace=target.namespace,
+        state=state,
+        pods=tuple(_pod(f, run.options.gate, views[f.uid], shown.since.get(f.uid), at.now) for f in observed.pods),
+        standing=standing(observed, run),
+        is_overtaken=is_overtaken,
+        counts=Counts(
+            desired=progress.desired,
+            updated=progress.updated,
+            restored=progress.restored,
+            ready=progress.ready,
+            in_flight=progress.in_flight,
+            unavailable=progress.unavailable,
+            failed=progress.failed,
+        ),
+        waiting=waiting.waiting,
+        waiting_left_seconds=_left(waiting.until, at.now),
+    )
+
+
+def _left(until: float | None, now: float) -> float | None:
+    return None if until is None else round(max(0.0, until - now), 1)
+
+
+def _if_allowed(look: Callable[[], Iterable[T]]) -> tuple[T, ...]:
+    try:
+        return tuple(look())
+    except Forbidden:
+        return ()
 
 
 def _of_a_lost_run(target: TargetRef, observed: Observed, found: Found) -> tuple[str, ...]:
@@ -116,63 +170,6 @@ def _of_a_lost_run(target: TargetRef, observed: Observed, found: Found) -> tuple
     managed = (entry for _, entries in found.managed for entry in entries)
     own = own_strategy(workload.spec.update_strategy, target.kind, wrote_strategy(managed, FIELD_MANAGER))
     return (of_a_lost_run(observed, own, target),) if own is not None else ()
-
-
-def state_of(api: Api, target: TargetRef) -> RunState | None:
-    """The target's Lease; None where it never had a run. Who may not read Leases is told so, and still sees the pods."""
-    name = lease_name(target)
-    try:
-        return _state(api, api.get(LEASES, target.namespace, name), {})
-    except NotFound:
-        return None
-    except Forbidden as error:
-        return RunState(target.namespace, name, "", None, "", None, problem=str(error))
-
-
-def runs(api: Api, namespace: str | None) -> list[RunState]:
-    """Every Lease of ours, in one namespace or in all. Raises `ApiError`."""
-    leaders: dict[str, float | None] = {}
-    found = [_state(api, lease, leaders) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY).items]
-    return sorted(found, key=lambda state: (state.namespace, state.lease))
-
-
-def _state(api: Api, lease: Lease, leaders: dict[str, float | None]) -> RunState:
-    """`leaders`: controllers by their holder name, with how long ago each was renewed, as far as it was looked up."""
-    meta, holder = lease.metadata, lease.spec.holder_identity or ""
-    run, problem = None, ""
-    try:
-        run = run_of(lease)
-    except ValueError as error:
-        problem = str(error)
-    renewed = seconds_since(lease.spec.renew_time or "", api.clock.utcnow()) if holder else None
-    leader = leader_of(holder)
-    if leader is not None:
-        if holder not in leaders:
-            leaders[holder] = _leader_renewed(api, leader, renewed)
-        renewed = leaders[holder]
-    step = describe(run) if run is not None else ""
-    return RunState(meta.namespace, meta.name, holder, renewed, request_of(lease) or "", run, step, problem)
-
-
-def _leader_renewed(api: Api, leader: LeaderRef, otherwise: float | None) -> float | None:
-    """A controller's runs live as long as its own Lease. Where that may not be read it is taken to live."""
-    try:
-        lease = api.get(LEASES, leader.namespace, leader.name)
-    except NotFound:
-        return otherwise
-    except Forbidden:
-        return 0.0
-    if lease.spec.holder_identity != leader.identity:
-        return otherwise
-    return seconds_since(lease.spec.renew_time or "", api.clock.utcnow())
-
-
-def seconds_since(timestamp: str, now: datetime) -> float | None:
-    """How old a timestamp is by this machine's clock; None for what is no timestamp."""
-    with suppress(ValueError):
-        at = datetime.fromisoformat(timestamp)
-        return max(0.0, (now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds())
-    return None
 
 
 class History(msgspec.Struct, frozen=True, rename="camel"):
@@ -199,27 +196,23 @@ def history(api: Api, target: TargetRef) -> History:
     return History(1, str(target), target.namespace, told(known, runs), problem)
 
 
-def _pods(api: Api, target: TargetRef, observed: Observed, run: Run | None) -> tuple[PodState, ...]:
-    if run is None:
-        return tuple(_pod(facts, DEFAULT_GATE, "", "") for facts in observed.pods)
-    rules = rules_of(observed, Spec(lease_name(target)), run, None)
-    failures = {failure.uid: failure for failure in run.failures}
-    shown = []
-    for facts in observed.pods:
-        judged = judge(facts, rules, None, api.clock.monotonic())
-        failure = failures.get(facts.pod.uid)
-        stage, reason = judged.stage, within(judged.reason, judged.at_most_seconds)
-        if failure is not None:
-            stage, reason = "Failed", f"{failure.reason}: {failure.message}"
-        shown.append(_pod(facts, run.options.gate, stage, reason))
-    return tuple(shown)
-
-
-def _pod(facts: PodFacts, gate: str, stage: str, reason: str) -> PodState:
+def _pod(facts: PodFacts, gate: str, view: PodView | None = None, since: float | None = None, now: float = 0.0) -> PodState:
     pod = facts.pod
     state = gate_of(pod, gate)
-    closed_by = _closed_by(facts) if state == "Closed" else ""
-    return PodState(pod.name, pod.uid, pod.spec.node_name, pod.is_ready, state, stage, reason, pod.spec.images(), closed_by)
+    return PodState(
+        name=pod.name,
+        uid=pod.uid,
+        node=pod.spec.node_name,
+        ready=pod.is_ready,
+        gate=state,
+        stage=view.stage if view is not None else "",
+        reason=view.reason if view is not None else "",
+        images=pod.spec.images(),
+        closed_by=_closed_by(facts) if state == "Closed" else "",
+        seconds=None if since is None else round(max(0.0, now - since), 1),
+        left_seconds=_left(view.until, now) if view is not None else None,
+        at_most_seconds=view.at_most_seconds if view is not None else 0.0,
+    )
 
 
 def _closed_by(facts: PodFacts) -> str:

@@ -228,8 +228,8 @@ def test_status_as_json(command: Command, server: FakeServer) -> None:
     ("renewed", "first", "holder"),
     [
         ("2026-01-01T11:59:57.000000Z", "Running", "renewed 3s ago"),
-        ("2026-01-01T11:55:00.000000Z", "BrokenOff", "seems dead: last renewed 5m ago"),
-        ("", "BrokenOff", "never renewed its Lease"),
+        ("2026-01-01T11:55:00.000000Z", "BrokenOff: nobody drives it now", "seems dead: last renewed 5m ago"),
+        ("", "BrokenOff: nobody drives it now", "never renewed its Lease"),
     ],
 )
 def test_status_tells_a_living_holder_from_a_dead_one(
