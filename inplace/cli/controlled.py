@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inplace.cli import out
-from inplace.cli.driving import Showing, drive
+from inplace.cli.driving import Result, Showing, drive
 from inplace.cli.exits import Code
 from inplace.cli.world import Cluster
 from inplace.engine.rollouts import rollout_of
@@ -20,7 +20,8 @@ from inplace.model.run import Run
 from inplace.runtime.driver import Frame
 from inplace.runtime.following import Follower
 from inplace.runtime.found import Refused
-from inplace.runtime.session import Result, Session
+from inplace.runtime.session import Session
+from inplace.runtime.subjects import ByRollout
 
 NO_CRD = "the cluster knows no InPlaceRollout: `inplace install` installs the controller; or leave out --controller"
 
@@ -31,7 +32,7 @@ def hand_over(cluster: Cluster, run: Run, how: Showing, undo: Undo | None = None
     def act(session: Session, told: Callable[[Frame], None]) -> Result:
         rollout = _going_on(cluster, run, undo) or _created(cluster, run, undo)
         session.has_begun = True
-        return Follower(session, rollout, told, out.note).follow()
+        return Follower(session, ByRollout(cluster.api, rollout, session.said), told).follow()
 
     return drive(cluster, run.target, act, how)
 

@@ -37,6 +37,7 @@ from inplace.model.names import TargetRef
 from inplace.model.run import Options, Pause, Run
 from inplace.runtime.report import Summary
 from inplace.runtime.session import Result, Session, identity
+from inplace.runtime.subjects import Over
 from inplace.sim.traffic import Traffic
 
 WEB, TWIN = "web", "twin"
@@ -175,7 +176,7 @@ def _in_place(stage: Stage, cluster: Embedded, asked: Asked) -> Side:
                     stack.enter_context(controlled(cluster, target.namespace))
                 session = stack.enter_context(Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host))
                 if asked.with_controller:
-                    result: Result = follow(cluster, session, run, view.saw)
+                    result: Result | Over = follow(cluster, session, run, view.saw)
                 else:
                     result = session.upgrade(run, given, view.saw)
         finally:

@@ -17,7 +17,6 @@ from inplace.kube.errors import ApiError
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.seam import Request
 from inplace.model.run import Run
-from inplace.runtime.assessing import NothingToDo
 from inplace.runtime.controller import Controller
 from inplace.runtime.driver import Frame
 from inplace.runtime.election import Leader
@@ -26,6 +25,7 @@ from inplace.runtime.lock import LeaderRef
 from inplace.runtime.manifests import definitions
 from inplace.runtime.report import Summary
 from inplace.runtime.session import Session, identity
+from inplace.runtime.subjects import ByRollout, Over
 from inplace.runtime.watched import Unwatched
 
 LOOK_SECONDS = 0.01
@@ -100,7 +100,7 @@ def _is_served(cluster: Embedded, namespace: str) -> bool:
     return True
 
 
-def follow(cluster: Embedded, session: Session, run: Run, told: Callable[[Frame], None]) -> Summary | NothingToDo:
+def follow(cluster: Embedded, session: Session, run: Run, told: Callable[[Frame], None]) -> Summary | Over:
     """Asks for the run, and looks on."""
     rollout = cluster.api.create(INPLACE_ROLLOUTS, run.target.namespace, rollout_of(run, run.target.name))
-    return Follower(session, rollout, told, lambda _line: None).follow()
+    return Follower(session, ByRollout(cluster.product, rollout, lambda _line: None), told).follow()

@@ -25,8 +25,11 @@ from inplace.runtime.driver import Frame, Left
 from inplace.runtime.following import StoppedFollowing
 from inplace.runtime.report import Summary
 from inplace.runtime.rights import Purpose
-from inplace.runtime.session import NothingToDo, Result, Session, StillPaused, identity
+from inplace.runtime.session import NothingToDo, Session, StillPaused, identity
+from inplace.runtime.session import Result as Driven
+from inplace.runtime.subjects import Over
 
+Result = Driven | Over
 Act = Callable[[Session, Callable[[Frame], None]], Result]
 
 
@@ -40,7 +43,11 @@ class Showing(msgspec.Struct, frozen=True):
     again: str
     wanted: Outcome = "Succeeded"
     follows: bool = False
-    """The run is a controller's, and goes on without this command."""
+    """The run is somebody else's to drive, and goes on without this command."""
+    look: str = ""
+    """The command that looks on; else `inplace watch` of the target."""
+    footer: str = ""
+    """What stands below the live view."""
 
 
 class _Watched:
@@ -80,7 +87,7 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
             text = format_duration(how.timeout_seconds or 0.0)
             raise Ended(f"timed out after {text}, before anything was changed", Code.TIMED_OUT) from None
         except BaseException as error:
-            _tell_break(error, watched, how, cluster.command("status", target))
+            _tell_break(error, watched, how, how.look or cluster.command("watch", target))
             raise
         finally:
             with suppress(Exception):
@@ -122,6 +129,11 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             for line in advice(result, run, cluster, target, how.again):
                 out.note(line)
             return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
+        case Over(outcome=outcome, message=message):
+            told = message if outcome == "Succeeded" and message else f"{target} in {target.namespace}: {outcome}"
+            more = f": {message}" if message and told != message else ""
+            say(f"{told}{more}", outcome, target, is_json=how.is_json)
+            return OF_OUTCOME[outcome]
         case NothingToDo(message=message):
             say(message, "NothingToDo", target, is_json=how.is_json)
             return Code.DONE

@@ -31,8 +31,6 @@ class Forecast:
         self._spent = 0.0
         self._at_once = 1
         self._run = ""
-        self._step = (-1, 0.0)
-        """The step at which the run stands, and when it was first seen there."""
 
     def saw(self, frame: Frame) -> None:
         is_first, run = frame.plan.run.id != self._run, frame.plan.run
@@ -47,8 +45,6 @@ class Forecast:
                     self._done += 1
                     self._spent += frame.now - began
         self._at_once = max(self._at_once, len(self._began))
-        if self._step[0] != run.steps_passed:
-            self._step = (run.steps_passed, frame.now)
 
     def ahead(self, frame: Frame, now: float) -> Ahead | None:
         """None: nothing can be said, or nothing is left but the end."""
@@ -62,8 +58,9 @@ class Forecast:
         flying = [max(0.0, each - (now - began)) if began is not None else each / 2 for began in self._began.values()]
         waiting = max(0, left - len(flying))
         working = max((waiting * each + sum(flying)) / self._at_once, max(flying, default=0.0))
-        stood = now - self._step[1] if steps and isinstance(steps[0], Pause) else 0.0
-        return Ahead(working + max(0.0, pauses - stood), to_pause)
+        if steps and isinstance(steps[0], Pause) and progress.until is not None:
+            pauses += progress.until - now - (steps[0].seconds or 0.0)
+        return Ahead(working + max(0.0, pauses), to_pause)
 
 
 def _barrier(steps: tuple[Step, ...], desired: int) -> tuple[int, float, bool]:

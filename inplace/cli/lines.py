@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from inplace.cli import out
-from inplace.engine.plan import ARRIVED, PodView
+from inplace.engine.plan import ARRIVED, Plan, PodView
 from inplace.runtime.driver import Frame
 
 REASON_SECONDS = 2.0
@@ -53,12 +53,20 @@ class Lines:
             self._saw_pod(pod, frame)
         if frame.plan.finished is not None:
             return
-        if progress.step and progress.step != self._step and not progress.waiting:
+        self._saw_run(frame.plan, frame)
+
+    def _saw_run(self, plan: Plan, frame: Frame) -> None:
+        progress, run = plan.progress, plan.run
+        waiting = progress.waiting if run.outcome is None else ""
+        if progress.step and progress.step != self._step and not waiting:
             self._print(progress.step)
         self._step = progress.step
-        prefix = f"{progress.step}: " if progress.step else ""
-        waiting = {progress.step: f"{prefix}{progress.waiting}"} if progress.waiting else {}
-        self._once({**waiting, **({"trouble": f"trouble: {frame.trouble}"} if frame.trouble else {})}, frame.now)
+        about = {
+            progress.step: ": ".join(filter(None, (progress.step, waiting))) if waiting else "",
+            "outcome": ": ".join(filter(None, (run.outcome, run.message))) if run.outcome is not None else "",
+            "trouble": f"trouble: {frame.trouble}" if frame.trouble else "",
+        }
+        self._once({key: text for key, text in about.items() if text}, frame.now)
 
     def close(self) -> None:
         pass

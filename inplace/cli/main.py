@@ -25,6 +25,7 @@ COMMANDS = {
     "upgrade": ("inplace.cli.upgrade:upgrade", "Upgrade the images of running pods without recreating them."),
     "plan": ("inplace.cli.plan:plan", "Show what an upgrade would do, and change nothing."),
     "status": ("inplace.cli.status:status", "Show a target's run and its pods."),
+    "watch": ("inplace.cli.watch:watch", "Watch a run to its end, whoever drives it."),
     "list": ("inplace.cli.listing:list_runs", "List runs: the active ones, and the last one of each target."),
     "history": ("inplace.cli.history:history", "List a target's revisions, and how each was made."),
     "pause": ("inplace.cli.verbs:pause", "Pause a run once the pods in flight are done."),

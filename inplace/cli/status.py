@@ -8,10 +8,12 @@ import click
 import msgspec
 
 from inplace.cli import out, tables
+from inplace.cli.driving import Showing
 from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
 from inplace.cli.summary import after_failed_pods, anew
 from inplace.cli.targets import parse_target
 from inplace.cli.text import images_text, plural
+from inplace.cli.watch import FOOTER, watch_target
 from inplace.cli.world import Cluster
 from inplace.engine.account import StepView
 from inplace.engine.plan import within
@@ -25,9 +27,12 @@ from inplace.runtime.runstates import RunState
 @click.command()
 @words_argument("TARGET")
 @selector_option
+@click.option("-w", "--watch", "watches", is_flag=True, help="Watch the run to its end, as `inplace watch` does.")
 @output_option("json", "yaml", "wide")
 @connected
-def status(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, output: str | None) -> None:
+def status(
+    connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, watches: bool, output: str | None
+) -> int | None:
     """Show a target's run and its pods.
 
     Whether the holder of a run is alive is judged by the age of its last renewal, on this machine's clock.
@@ -35,16 +40,21 @@ def status(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
     target = understood(parse_target, words, selector)
     cluster = connect()
     target = msgspec.structs.replace(target, namespace=cluster.namespace)
+    if watches:
+        if output is not None:
+            raise click.UsageError("-w shows a live view; for JSON use `inplace watch -o json`", click.get_current_context())
+        return watch_target(cluster, target, Showing(False, False, None, again="", follows=True, footer=FOOTER))
     found = overview(cluster.api, target)
     if output in ("json", "yaml"):
         out.structured(found, output)
-        return
+        return None
     first, *more = run_lines(found)
     tables.show_line(first, found.state.standing if found.state is not None else "")
     out.lines([*more, ""])
     _show_pods(found.pods, is_wide=output == "wide")
     for line in next_lines(found, cluster, target):
         out.note(line)
+    return None
 
 
 def run_lines(found: Overview) -> Iterator[str]:

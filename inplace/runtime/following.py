@@ -1,43 +1,31 @@
-"""Follows a run that the controller drives, with the frames that driving it here would give.
+"""Follows a run that somebody else drives, with the frames that driving it here would give.
 
-The follower watches what the holder watches, reads the run from the Lease and plans as the holder does, but performs nothing:
-so the live view is one and the same. It writes nothing, and may be left at any time; the run goes on.
+The follower watches what the holder watches and reads the run from the Lease, but performs nothing: so the live view is one and
+the same. It plans when something has changed, not for each drawing, and writes nothing; it may be left at any time, and the run
+goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import msgspec
 
-from inplace.engine.plan import Finished, Spec
-from inplace.engine.planner import plan
-from inplace.kube.errors import ApiError, NotFound
-from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.model.rollout import OVER, InPlaceRollout
-from inplace.model.run import Outcome, Run, Stop, lease_name
-from inplace.runtime.assessing import NothingToDo
+from inplace.engine.glance import Instant, glance, waited_for
+from inplace.engine.observed import Observed
+from inplace.engine.plan import Finished, Plan
+from inplace.model.policy import Lease
+from inplace.model.run import Run, Stop, lease_name
 from inplace.runtime.driver import Frame
-from inplace.runtime.found import Refused
 from inplace.runtime.inbox import Crashed, StopAsked
-from inplace.runtime.lock import run_of
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.session import OnFrame, Session
+from inplace.runtime.subjects import Over, Subject
 
-UNSEEN_SECONDS = 10.0
-"""How long a controller may take to see a rollout before it is asked for."""
 LOOK_SECONDS = 1.0
-"""From one look at the rollout itself to the next."""
-OUTCOMES: dict[str, Outcome] = {
-    "Succeeded": "Succeeded",
-    "Failed": "Failed",
-    "RolledBack": "RolledBack",
-    "Aborted": "Aborted",
-    "Paused": "Paused",
-}
-
-
-NOT_SEEN = "no controller has picked this up yet: is one running for this namespace? Ctrl-C detaches; the rollout stays queued"
+"""From one look at whether it is over to the next."""
+SEE_SECONDS = 0.1
+"""From one frame to the next, at least: nobody reads faster, and events come in storms."""
 
 
 class StoppedFollowing(Exception):
@@ -49,35 +37,41 @@ class StoppedFollowing(Exception):
 
 
 class Follower:
-    """`said` gets what the rollout waits for, whenever that changes."""
+    """`subject`: what is followed, and when it is over."""
 
-    def __init__(self, session: Session, rollout: InPlaceRollout, on_frame: OnFrame, said: Callable[[str], None]) -> None:
+    def __init__(self, session: Session, subject: Subject, on_frame: OnFrame) -> None:
         self._session = session
-        self._rollout = rollout
+        self._subject = subject
         self._on_frame = on_frame
-        self._said = said
         self._clock = session.api.clock
         self._tracker = Tracker(self._clock.monotonic())
-        self._timers: dict[str, float] = {}
         self._last: Frame | None = None
-        self._message = ""
-        self._asks_at = self._clock.monotonic() + UNSEEN_SECONDS
+        self._trouble = ""
+        self._has_gone_on = False
+        """It was seen before its end."""
 
-    def follow(self) -> Summary | NothingToDo:
-        """Until it is over, or stands paused. Raises `StoppedFollowing`, `Refused` where it was, and `ApiError`."""
-        look_at = self._clock.monotonic()
+    def follow(self) -> Summary | Over:
+        """Until it is over. Raises `StoppedFollowing`, `Refused` where it was, and `ApiError`."""
+        now = self._clock.monotonic()
+        look_at, see_at, due_at, has_changed = now, now, now, True
         while True:
-            self._take_in()
-            if self._session.watches.is_synced:
-                self._see()
-            if self._clock.monotonic() >= look_at:
-                look_at = self._clock.monotonic() + LOOK_SECONDS
-                if self._look():
-                    return self._end()
-            self._session.inbox.wait(LOOK_SECONDS / 2)
+            has_changed = self._take_in() or has_changed or self._trouble != self._told_trouble()
+            now, is_synced = self._clock.monotonic(), self._session.watches.is_synced
+            if is_synced and now >= see_at and (has_changed or now >= due_at):
+                wait_seconds = self._see(now)
+                due_at = now + wait_seconds if wait_seconds is not None else float("inf")
+                see_at, has_changed = now + SEE_SECONDS, False
+            if now >= look_at:
+                look_at = now + LOOK_SECONDS
+                finished = self._subject.look(self._lease(), is_synced=is_synced)
+                if finished is not None:
+                    return self._end(finished)
+            self._session.inbox.wait(SEE_SECONDS if has_changed else LOOK_SECONDS / 2)
 
-    def _take_in(self) -> None:
-        for at, event in self._session.inbox.take():
+    def _take_in(self) -> bool:
+        """Whether anything has happened."""
+        events = self._session.inbox.take()
+        for at, event in events:
             match event:
                 case StopAsked(stop=stop):
                     raise StoppedFollowing(stop)
@@ -85,56 +79,62 @@ class Follower:
                     raise error
                 case _:
                     self._session.observer.absorb(event, at)
+        return bool(events)
 
-    def _run(self) -> Run | None:
+    def _lease(self) -> Lease | None:
         target = self._session.target
-        lease = self._session.watches.leases.named(target.namespace, lease_name(target))
-        try:
-            run = run_of(lease)
-        except ValueError:
-            return None
-        return run if run is not None and run.id == self._rollout.status.run_id else None
+        return self._session.watches.leases.named(target.namespace, lease_name(target))
 
-    def _see(self) -> None:
-        """As the holder sees it."""
-        run = self._run()
+    def _told_trouble(self) -> str:
+        return str(self._session.watches.error or "") or self._subject.trouble
+
+    def _see(self, now: float) -> float | None:
+        """As the holder sees it. Returns after how many seconds it may look different by time alone."""
+        self._trouble = self._told_trouble()
+        run = self._subject.run_of(self._lease())
         if run is None:
-            return
-        now = self._clock.monotonic()
-        observed = self._session.observer.observe(now, self._timers)
-        # A run that ended is shown as it stood: nothing is planned for it any more.
-        going = msgspec.structs.replace(run, outcome=None)
-        planned = plan(observed, Spec(lease_name(self._session.target)), going, now)
-        self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
-        since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}
-        trouble = str(self._session.watches.error or "")
-        self._last = Frame(observed, msgspec.structs.replace(planned, run=run), since, now, trouble)
+            return None
+        if self._last is not None and self._last.plan.run.id != run.id:
+            self._tracker = Tracker(now)
+        self._session.observer.accept(run.options.accept_undrainable)
+        observed = self._session.observer.observe(now, {})
+        planned, since = self._shown(observed, run, now)
+        finished = Finished(run.outcome, run.message) if run.outcome not in (None, "Paused") else None
+        planned = msgspec.structs.replace(planned, run=run, finished=finished)
+        self._last = Frame(observed, planned, since, now, self._trouble)
+        self._has_gone_on = self._has_gone_on or finished is None
         self._tracker.saw(self._last, self._session.observer.facts)
-        self._on_frame(self._last)
+        if self._has_gone_on:
+            self._on_frame(self._last)
+        return _changes_in(planned, now)
 
-    def _look(self) -> bool:
-        """Whether it is over, or waits for a person."""
-        meta = self._rollout.metadata
-        try:
-            self._rollout = self._session.api.get(INPLACE_ROLLOUTS, meta.namespace, meta.name)
-        except NotFound:
-            raise ApiError(f"InPlaceRollout {meta.name} was deleted") from None
-        status = self._rollout.status
-        if status.phase is None and self._clock.monotonic() >= self._asks_at:
-            self._asks_at = float("inf")
-            self._said(NOT_SEEN)
-        if status.phase == "Refused":
-            raise Refused(status.message)
-        if status.phase == "Waiting" and status.message != self._message:
-            self._message = status.message
-            self._said(f"waiting: {status.message}")
-        return status.phase in OVER or status.phase == "Paused"
-
-    def _end(self) -> Summary | NothingToDo:
-        status, last = self._rollout.status, self._last
-        run = self._run() or (last.plan.run if last is not None else None)
-        if last is None or run is None:
-            return NothingToDo(status.message or f"{self._session.target} is {status.phase}")
-        outcome = OUTCOMES[status.phase or "Succeeded"]
+    def _end(self, finished: Finished) -> Summary | Over:
+        self._see(self._clock.monotonic())
+        last = self._last
+        if last is None or not self._has_gone_on:
+            return Over(finished.outcome, finished.message)
+        run = self._subject.run_of(self._lease()) or last.plan.run
         facts = {uid: f for uid, f in self._session.observer.facts.items() if uid in {pod.uid for pod in last.plan.pods}}
-        return self._tracker.summary(run, Finished(outcome, status.message), last, facts)
+        return self._tracker.summary(run, finished, last, facts)
+
+    def _shown(self, observed: Observed, run: Run, now: float) -> tuple[Plan, Mapping[str, float]]:
+        """By what is written down, as whoever only looks sees it: a watcher may have come in the middle."""
+        lease = self._lease()
+        held_since = (lease.spec.acquire_time or "") if lease is not None else ""
+        at, name = Instant(now, self._clock.utcnow().timestamp()), lease_name(self._session.target)
+        shown = glance(observed, run, name, at, held_since=held_since)
+        progress = shown.progress
+        if run.outcome is None:
+            waited = waited_for(observed, run, name, at, held_since)
+            progress = msgspec.structs.replace(progress, step=waited.step, waiting=waited.waiting, until=waited.until)
+        return Plan(run=run, pods=shown.pods, progress=progress), shown.since
+
+
+def _changes_in(plan: Plan, now: float) -> float | None:
+    """After how many seconds it may look different by time alone."""
+    instants = [pod.until for pod in plan.pods if pod.until is not None]
+    if plan.progress.until is not None:
+        instants.append(plan.progress.until)
+    if instants:
+        return max(LOOK_SECONDS, min(instants) - now)
+    return LOOK_SECONDS if plan.progress.in_flight else None

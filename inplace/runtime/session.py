@@ -100,6 +100,11 @@ class Session:
         self._watching = self._host.watching(self.watches)
         self._watching.start()
 
+    @property
+    def said(self) -> Callable[[str], None]:
+        """Where lines for a person go, apart from the progress."""
+        return self._said
+
     def __enter__(self) -> Session:
         return self
 
