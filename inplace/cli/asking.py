@@ -17,11 +17,11 @@ from inplace.cli.world import Cluster
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES
 from inplace.kube.seam import MERGE
-from inplace.model.names import REQUEST, TargetRef
+from inplace.model.names import REQUEST, REQUEST_BY, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, Verb, lease_name
-from inplace.runtime.lock import LEASE_SECONDS, pulse_of, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, NO_REQUEST, holder_in, pulse_of, request_of, run_of
 from inplace.runtime.session import Refused
 
 LOOK_SECONDS = 0.5
@@ -82,10 +82,10 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
     if request_of(lease) == "abort" and verb != "abort":
         raise Refused(f"{target} in {target.namespace} is asked to abort already, which comes before {verb}")
     with suppress(NotFound):
-        body = {"metadata": {"annotations": {REQUEST: verb}}}
+        body = {"metadata": {"annotations": _request(cluster, verb)}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
     holder = lease.spec.holder_identity
-    out.note(f"asked {holder} to {verb} {target}")
+    out.note(f"asked {holder_in(lease)} to {verb} {target}")
     try:
         return _answer(cluster, target, lease, run, until_it_ends=until_it_ends)
     except KeyboardInterrupt:
@@ -126,12 +126,16 @@ def _rollout_of(cluster: Cluster, target: TargetRef, run: Run) -> InPlaceRollout
 
 def _put(cluster: Cluster, rollout: InPlaceRollout, verb: Verb | None) -> bool:
     """The request, or none any more. False: we may not, or it is gone."""
-    meta = rollout.metadata
+    meta, body = rollout.metadata, {"metadata": {"annotations": _request(cluster, verb) if verb else NO_REQUEST}}
     try:
-        cluster.api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, {"metadata": {"annotations": {REQUEST: verb}}}, MERGE)
+        cluster.api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, body, MERGE)
     except (NotFound, Forbidden):
         return False
     return True
+
+
+def _request(cluster: Cluster, verb: Verb) -> dict[str, str]:
+    return {REQUEST: verb, REQUEST_BY: cluster.who.text}
 
 
 def _answer(cluster: Cluster, target: TargetRef, lease: Lease, run: Run, *, until_it_ends: bool) -> Answer:

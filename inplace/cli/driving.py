@@ -78,9 +78,10 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
         watched = _Watched(
             choose(target, cluster.api.clock, quiet=how.is_quiet, beside_json=how.is_json), stopper, follows=how.follows
         )
+        who = lambda: cluster.who  # noqa: E731
         purpose: Purpose = "look" if how.follows else "upgrade"
         try:
-            with Session(cluster.api, target, identity(), purpose, watched.note, cluster.world.make_host()) as session:
+            with Session(cluster.api, target, identity(), purpose, watched.note, cluster.world.make_host(), who) as session:
                 stopper.attach(session)
                 result = act(session, watched.saw)
         except TimedOut:

@@ -13,6 +13,7 @@ from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
 from inplace.engine.history import Entry
 from inplace.model.names import TargetRef
+from inplace.model.run import signed
 from inplace.runtime import overview
 from inplace.runtime.audit import Trail, trails
 
@@ -61,7 +62,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         doing,
         outcome,
         to_the_second(entry.at),
-        entry.by,
+        signed(entry.by, entry.client),
         entry.cause,
     )
     return tuple(cell or "-" for cell in cells)
@@ -96,6 +97,6 @@ def _about(trail: Trail) -> Iterator[str]:
     if trail.images:
         yield f"  images   {images_text(trail.images)}"
     if trail.by:
-        yield f"  by       {trail.by}"
+        yield f"  by       {signed(trail.by, trail.client)}"
     if trail.started_at:
         yield f"  when     {to_the_second(trail.started_at)} to {to_the_second(trail.finished_at) or 'now'}"

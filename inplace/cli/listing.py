@@ -15,7 +15,7 @@ from inplace.kube.clock import seconds_since
 from inplace.model.quantity import format_duration
 from inplace.runtime.runstates import RunState, runs
 
-HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "AGE")
+HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "BY", "AGE")
 
 
 @click.command("list")
@@ -44,7 +44,7 @@ def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str 
 def _row(state: RunState, now: datetime) -> tuple[str, ...]:
     run, outcome, holder = state.run, state.standing, state.holder or "-"
     if run is None:
-        return (state.namespace, state.lease, "-", "-", outcome, holder, "-")
+        return (state.namespace, state.lease, "-", "-", outcome, holder, "-", "-")
     age = seconds_since(run.started_at, now)
     images, step = images_text(run.images), f"{min(run.steps_passed + 1, len(run.options.steps))}/{len(run.options.steps)}"
     return (
@@ -54,5 +54,6 @@ def _row(state: RunState, now: datetime) -> tuple[str, ...]:
         step,
         outcome,
         holder,
+        run.signature or "-",
         "-" if age is None else format_duration(round(age)),
     )

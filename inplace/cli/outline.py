@@ -122,7 +122,7 @@ def _first(preview: Preview) -> str:
     if run.outcome == "Paused":
         return "its run is paused: resume it with `inplace resume`"
     begun = f" begun at {run.started_at}" if run.started_at else ""
-    return f"goes on with the run{begun}{f' by {run.by}' if run.by else ''}"
+    return f"goes on with the run{begun}{f' by {run.signature}' if run.by else ''}"
 
 
 def _step(step: object, desired: int) -> str:

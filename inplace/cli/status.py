@@ -107,7 +107,8 @@ def _about(state: RunState, run: Run) -> Iterator[str]:
         yield f"  on pods    {images_text(run.pod_images)}, which is what admission makes there"
     if run.from_images:
         yield f"  before     {images_text(run.from_images)}"
-    yield f"  run        {run.id}{f', by {run.by}' if run.by else ''}{f', since {run.started_at}' if run.started_at else ''}"
+    by, since = f", by {run.signature}" if run.by else "", f", since {run.started_at}" if run.started_at else ""
+    yield f"  run        {run.id}{by}{since}"
     if state.steps and run.outcome not in ENDS and not run.rolling_back:
         yield f"  steps      {', '.join(map(_step, state.steps))}"
     if state.holder:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -103,14 +100,7 @@ def asked_run(cluster: Cluster, target: TargetRef, images: dict[str, str], given
         images=images,
         takes_over=not images,
         options=with_defaults(given),
-        by=_who(),
+        by=cluster.who.by,
+        client=cluster.who.client,
         started_at=stamp(cluster.api.clock.utcnow()),
     )
-
-
-def _who() -> str:
-    """For people: who started it, and where."""
-    user = "unknown"
-    with suppress(OSError, KeyError):
-        user = getpass.getuser()
-    return f"{user}@{socket.gethostname()}"

@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from inplace.runtime.gates import GateController
     from inplace.runtime.host import Host
     from inplace.runtime.manager import Manager
+    from inplace.runtime.who import Who
 
 
 def _connect(options: ConnectOptions) -> Connection:
@@ -93,6 +95,13 @@ class Cluster:
     host: str
     flags: tuple[str, ...]
     world: World
+
+    @cached_property
+    def who(self) -> Who:
+        """Who gives this command. Raises `ApiError`."""
+        from inplace.runtime.who import whoami
+
+        return whoami(self.api)
 
     def command(self, verb: str, target: TargetRef, *words: str) -> str:
         """A command on the same cluster, to be typed next."""

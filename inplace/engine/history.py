@@ -63,12 +63,15 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
     how: Literal["in place", "classic", ""]
     images: dict[str, str]
     by: str = ""
+    """Who began the run, as the API server calls the caller."""
     at: str = ""
     outcome: str = ""
     cause: str = ""
     run: str = ""
     doing: str = ""
     message: str = ""
+    client: str = ""
+    """USER@HOST of the machine that the run was begun from."""
 
 
 def told(known: Sequence[Revision], runs: Sequence[Past]) -> tuple[Entry, ...]:
@@ -103,4 +106,5 @@ def _of_run(past: Past) -> Entry:
         run=past.id,
         doing=past.doing,
         message=past.message,
+        client=past.client,
     )

@@ -13,7 +13,7 @@ from inplace.engine.observed import Observed
 from inplace.engine.templates import holds
 from inplace.model.history import Past
 from inplace.model.rollout import InPlaceRollout
-from inplace.model.run import Run
+from inplace.model.run import Run, signed
 
 TRACKED: Mapping[str, str] = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
@@ -56,7 +56,7 @@ def _how_it_went(mine: Past, later: Sequence[Past]) -> str:
     if other is None:
         return f"{ran}, until {mine.ended_at}, and somebody has rolled out other images since"
     what = "undone" if other.doing == "Undo" else "replaced by other images"
-    return f"{ran}, and was {what} at {other.ended_at} by {other.by or 'somebody'}"
+    return f"{ran}, and was {what} at {other.ended_at} by {signed(other.by, other.client) or 'somebody'}"
 
 
 def tracked_by(rollout: InPlaceRollout) -> str:

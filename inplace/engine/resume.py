@@ -147,18 +147,23 @@ def pass_pause(run: Run) -> Run:
     return msgspec.structs.replace(run, steps_passed=run.steps_passed + 1) if stands_at_pause(run) else run
 
 
-def abort(run: Run) -> Run:
-    """The same run, going back because a person wants it. Once the commit has begun it is finished instead: then there is
+def abort(run: Run, by: str) -> Run:
+    """The same run, going back because `by` wants it. Once the commit has begun it is finished instead: then there is
     something to `undo`."""
-    return run if run.commit is not None else go_back(run, "Abort", "aborted by `inplace abort`")
+    return run if run.commit is not None else go_back(run, "Abort", f"aborted {of_whom(by)}")
 
 
-def abort_dead(stored: Run, observed: Observed) -> Begin | FinishFirst | Overtaken:
+def of_whom(by: str) -> str:
+    """Who wanted that, as far as it is known."""
+    return f"by {by}" if by else "on request"
+
+
+def abort_dead(stored: Run, observed: Observed, by: str) -> Begin | FinishFirst | Overtaken:
     """For `abort` without a living holder, of an open run."""
     over, again = overtaken(stored, observed), _again(stored, {})
     if over is not None:
         return over
-    return FinishFirst(again) if again.commit is not None else Begin(abort(again), resuming=True)
+    return FinishFirst(again) if again.commit is not None else Begin(abort(again, by), resuming=True)
 
 
 def afresh(run: Run) -> Run:

@@ -17,7 +17,7 @@ from inplace.engine.resume import stands_at_pause
 from inplace.engine.stages import IN_FLIGHT
 from inplace.engine.steps import name_of
 from inplace.model.meta import ObjectMeta
-from inplace.model.names import BY
+from inplace.model.names import BY, CLIENT
 from inplace.model.quantity import parse_count_or_percent
 from inplace.model.rollout import (
     LONGEST,
@@ -104,8 +104,9 @@ class Ended(msgspec.Struct, frozen=True):
 RolloutState = Pending | Waiting | Refused | Driving | Ended
 
 
-def run_of(rollout: InPlaceRollout, by: str) -> Run:
-    """As a new one would be. One that undoes has no images yet: where it goes to, only the cluster knows. Raises ValueError."""
+def run_of(rollout: InPlaceRollout) -> Run:
+    """As a new one would be. It is by whom its annotation names, else by the rollout itself. One that undoes has no images
+    yet: where it goes to, only the cluster knows. Raises ValueError."""
     meta, spec = rollout.metadata, rollout.spec
     images = {image.container: image.image for image in spec.images}
     if len(images) < len(spec.images):
@@ -123,7 +124,8 @@ def run_of(rollout: InPlaceRollout, by: str) -> Run:
         images=images,
         takes_over=not images and spec.undo is None,
         options=options_of(spec),
-        by=shortened(by),
+        by=shortened(meta.annotation(BY) or f"inplacerollout/{meta.name}"),
+        client=shortened(meta.annotation(CLIENT) or ""),
         expiring=meta.name if spec.ttl_seconds_after_finished is not None else "",
     )
     problem = problem_of(run)
@@ -184,7 +186,8 @@ def rollout_of(run: Run, name: str, undo: Undo | None = None) -> InPlaceRollout:
         min_ready_seconds=None if options.min_ready_seconds is None else ceil(options.min_ready_seconds),
         failure=FailurePolicy(max_failed=options.max_failed, action=_ACTIONS[options.on_failure]),
     )
-    return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations={BY: run.by}), spec=spec)
+    told = {key: value for key, value in ((BY, run.by), (CLIENT, run.client)) if value}
+    return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations=told), spec=spec)
 
 
 _ACTIONS: Mapping[OnFailure, FailureAction] = {on_failure: action for action, on_failure in ON_FAILURE.items()}

@@ -33,6 +33,12 @@ def seconds_since(timestamp: str, now: datetime) -> float | None:
     return max(0.0, (now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds())
 
 
+def whole_seconds(at: str) -> str:
+    """Either of them, as people read it; what is no instant stays as it is."""
+    begin, dot, fraction = at.partition(".")
+    return f"{begin}Z" if dot and fraction.removesuffix("Z").isdigit() else at
+
+
 def _that_never_stands() -> int | None:
     name = "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME"
     clock: int | None = getattr(time, name, None)

@@ -24,6 +24,7 @@ class Past(Wire, frozen=True, kw_only=True):
     images: dict[str, str] = {}
     from_images: dict[str, str] = {}
     by: str = ""
+    client: str = ""
     expiring: str = ""
     started_at: str = ""
     ended_at: str = ""
@@ -39,6 +40,7 @@ def past_of(run: Run, made: tuple[int, ...]) -> Past:
         images=run.asked_images,
         from_images=run.from_images,
         by=shortened(run.by, LONGEST),
+        client=shortened(run.client, LONGEST),
         expiring=run.expiring,
         started_at=run.started_at,
         ended_at=run.ended_at,

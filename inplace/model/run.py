@@ -160,6 +160,9 @@ class Run(Wire, frozen=True, kw_only=True):
     """What admission made of an image on a pod, and was not meant: whoever goes back, goes back from that, too."""
     options: Options = Options()
     by: str = ""
+    """Who began it, as the API server calls the caller; where it does not say, the same as `client`."""
+    client: str = ""
+    """USER@HOST of the machine that it was begun from, by that machine's own account."""
     expiring: str = ""
     """The InPlaceRollout that it was begun for, where that expires by a ttl, and may be applied again by whoever keeps it."""
     started_at: str = ""
@@ -198,6 +201,11 @@ class Run(Wire, frozen=True, kw_only=True):
     """While rolling back: the images that were asked for."""
     outcome: Outcome | None = None
     message: str = ""
+
+    @property
+    def signature(self) -> str:
+        """Who began it, for people."""
+        return signed(self.by, self.client)
 
     @property
     def failed_count(self) -> int:
@@ -261,11 +269,19 @@ def encode_run(run: Run) -> str:
         msgspec.structs.replace(
             run,
             by=shortened(run.by),
+            client=shortened(run.client),
             failures=kept,
             more_failed=run.failed_count - len(kept),
             message=shortened(run.message),
         )
     ).decode()
+
+
+def signed(by: str, client: str) -> str:
+    """`jane (root@laptop)`; of whom only the machine says who it is, just that."""
+    if not client or not by:
+        return by or client
+    return f"{by} (by its own account)" if by == client else f"{by} ({client})"
 
 
 def shortened(text: str, longest: int = LONGEST_MESSAGE) -> str:

@@ -12,8 +12,9 @@ import msgspec
 
 from inplace.kube.api import Api
 from inplace.kube.errors import Forbidden, NotFound
-from inplace.kube.resources import EVENTS, INPLACE_ROLLOUTS
-from inplace.model.names import BY, TargetRef
+from inplace.kube.resources import EVENTS, INPLACE_ROLLOUTS, Resource
+from inplace.model.meta import ObjectMeta, Wire
+from inplace.model.names import BY, CLIENT, GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION, TargetRef
 from inplace.model.rollout import InPlaceRollout, StepTimes
 
 
@@ -25,7 +26,8 @@ class PodEvent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Trail(msgspec.Struct, frozen=True, rename="camel"):
-    """One rollout. `images`: what it asked for; empty: an undo, or what the template said."""
+    """One rollout. `images`: what it asked for; empty: an undo, or what the template said. `by`: who asked for it, as the API
+    server calls the caller; where nobody has written that down, the field manager that made the object."""
 
     name: str
     phase: str
@@ -36,6 +38,33 @@ class Trail(msgspec.Struct, frozen=True, rename="camel"):
     finished_at: str
     steps: tuple[StepTimes, ...]
     pods: tuple[PodEvent, ...]
+    client: str = ""
+    """USER@HOST of the machine that it was asked for from."""
+
+
+class _Manager(Wire, frozen=True):
+    manager: str = ""
+    subresource: str = ""
+
+
+class _OwnedMeta(ObjectMeta, frozen=True):
+    managed_fields: tuple[_Manager, ...] | None = None
+
+
+class _Made(Wire, frozen=True):
+    """An InPlaceRollout, as far as it says by what it was made."""
+
+    metadata: _OwnedMeta
+
+
+_MADE = Resource(
+    group=GROUP,
+    version=ROLLOUT_VERSION,
+    plural=ROLLOUT_PLURAL,
+    kind=ROLLOUT_KIND,
+    singular=INPLACE_ROLLOUTS.singular,
+    type=_Made,
+)
 
 
 def trails(api: Api, target: TargetRef) -> tuple[Trail, ...]:
@@ -46,7 +75,7 @@ def trails(api: Api, target: TargetRef) -> tuple[Trail, ...]:
         return ()
     ours = [rollout for rollout in listed if rollout.spec.target.ref(target.namespace) == target]
     told = _events(api, target.namespace) if ours else ()
-    found = [_trail(rollout, told) for rollout in ours]
+    found = [_trail(rollout, told, _manager_of(api, rollout)) for rollout in ours]
     return tuple(sorted(found, key=lambda trail: (trail.started_at or "~", trail.name)))
 
 
@@ -59,17 +88,28 @@ def _events(api: Api, namespace: str) -> tuple[PodEvent, ...]:
     return ()
 
 
-def _trail(rollout: InPlaceRollout, told: tuple[PodEvent, ...]) -> Trail:
+def _manager_of(api: Api, rollout: InPlaceRollout) -> str:
+    """Such as `kubectl-create`: the API server writes down by what an object was made, and by whom only in its audit log."""
+    if rollout.metadata.annotation(BY):
+        return ""
+    with suppress(NotFound):
+        managers = api.get(_MADE, rollout.metadata.namespace, rollout.metadata.name).metadata.managed_fields or ()
+        return next((f"field manager {m.manager}" for m in managers if m.manager and not m.subresource), "")
+    return ""
+
+
+def _trail(rollout: InPlaceRollout, told: tuple[PodEvent, ...], manager: str) -> Trail:
     status, mark = rollout.status, f" (inplacerollout/{rollout.metadata.name})"
     pods = [msgspec.structs.replace(event, note=event.note.removesuffix(mark)) for event in told if event.note.endswith(mark)]
     return Trail(
         name=rollout.metadata.name,
         phase=status.phase or "Pending",
         message=status.message,
-        by=rollout.metadata.annotation(BY) or "",
+        by=rollout.metadata.annotation(BY) or manager,
         images={image.container: image.image for image in rollout.spec.images},
         started_at=status.started_at,
         finished_at=status.finished_at,
         steps=status.steps,
         pods=tuple(sorted(pods, key=lambda event: (event.at, event.pod))),
+        client=rollout.metadata.annotation(CLIENT) or "",
     )

@@ -23,7 +23,6 @@ from inplace.engine.steps import is_paused_by_steps
 from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError
 from inplace.kube.retry import RetryPolicy
-from inplace.model.names import BY
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.model.run import ENDS, Run, Stop, Verb, lease_name
@@ -33,13 +32,14 @@ from inplace.runtime.driver import Abandoned, Driver, Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.ground import Ground, Outlook
 from inplace.runtime.host import StoppableWorkers
-from inplace.runtime.lock import Held, Lock, LostLock, request_of
+from inplace.runtime.lock import Held, Lock, LostLock, asked_by, request_of
 from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy
 
 AGAIN_SECONDS = 5.0
 """Until a target that somebody else holds, or that does not exist yet, is looked at again."""
 STANDING_SECONDS = 0.5
 """What comes while it stands is taken in together: only counts depend on it."""
+DELETION = "the deletion of its InPlaceRollout"
 PAUSED_BY_SPEC = Stop("Paused", "paused by spec.paused")
 
 
@@ -96,6 +96,7 @@ class Carrier:
         """What the spec said when it was last looked at."""
         self._asked: Verb | None = None
         """By a person, and not taken in yet."""
+        self._asked_by = ""
         clock = ground.api.clock
         self._epoch = clock.utcnow() - timedelta(seconds=clock.monotonic())
         """Turns monotonic instants into text for people, the same one each time."""
@@ -117,6 +118,8 @@ class Carrier:
 
     def step(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         """`asked`: by the rollout's own annotation, once. Raises `ApiError`: try again."""
+        if asked is not None:
+            self._asked_by = asked_by(rollout)
         asked, self._asked = asked or self._asked, None
         try:
             match self._at:
@@ -156,10 +159,11 @@ class Carrier:
                 if not is_abort:
                     driver.stop(Stop("Interrupted", "its InPlaceRollout was deleted"))
                 elif not driver.run.rolling_back:
-                    driver.obey("abort")
+                    driver.obey("abort", DELETION)
                 came = self._move(moving, rollout, None)
                 return came if isinstance(self._at, _Moving) else None
             case _Standing() as standing if is_abort:
+                self._asked_by = DELETION
                 return self._stand(standing, rollout, "abort")
             case _Standing(lock=lock, run=run):
                 lock.release(run)
@@ -182,7 +186,7 @@ class Carrier:
 
     def _open(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         try:
-            run = run_of(rollout, rollout.metadata.annotation(BY) or f"inplacerollout/{rollout.metadata.name}")
+            run = run_of(rollout)
         except ValueError as error:
             return self._over(Refused("Invalid", str(error)))
         shared, target = self._ground.shared(run.target.namespace), run.target
@@ -214,16 +218,18 @@ class Carrier:
             if outlook.part.leases.named(run.target.namespace, lease_name(run.target)) != lease:
                 self._asked = asked
                 return Came(None, 0.0)  # it has changed while we looked: whether it may begin is judged again
-            match self._opener.judge(rollout, run, outlook, lease, asked):
+            match self._opener.judge(rollout, run, outlook, lease, asked, self._asked_by):
                 case Stay(state=state):
                     return self._stay(state)
                 case Hold(run=paused):
                     # What a person asked of the leader before us is asked of us: taking the Lease removes the request.
-                    asked = request_of(lease) or asked
+                    if (request := request_of(lease)) is not None:
+                        asked, self._asked_by = request, asked_by(lease)
                     self._at = standing = _Standing(outlook, self._take(outlook, lease, paused), paused)
                     return Came(Ended(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
                 case Drive(run=begun, is_first=is_first, only_frees=only_frees, stop=stop):
                     request = request_of(lease) if begun.id == rollout.status.run_id else None
+                    self._asked_by = asked_by(lease)
                     begun = resuming.as_seen(begun, outlook.look(begun))
                     lock = self._take(outlook, lease, begun)
                     self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
@@ -254,7 +260,7 @@ class Carrier:
         if not lock.is_safe:
             raise Held("the leader's own Lease was not renewed in time")
         lock.acquire(lease, run)
-        _show(outlook, lock)
+        outlook.show(lock)
         return lock
 
     def _go(
@@ -287,7 +293,7 @@ class Carrier:
     def _move(self, moving: _Moving, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         driver, clock = moving.driver, self._ground.api.clock
         self._take_in_edits(driver, rollout)
-        if asked is not None and not driver.obey(asked):
+        if asked is not None and not driver.obey(asked, self._asked_by):
             self._asked = asked
         began_at = clock.monotonic()
         moving.outlook.inbox.rest_until = began_at + driver.distance_seconds
@@ -323,7 +329,7 @@ class Carrier:
         ended, made = outlook.assessor.ended(run, finished, outlook.now())
         if finished.outcome == "Paused" and rollout.metadata.deletion_timestamp is None:
             lock.save(ended)
-            _show(outlook, lock)
+            outlook.show(lock)
             moving.workers.stop()
             self._at = _Standing(outlook, lock, ended)
             # What came meanwhile is looked at in the next pass.
@@ -353,8 +359,9 @@ class Carrier:
 
     def _answer(self, standing: _Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         outlook, lock, run = standing.outlook, standing.lock, standing.run
-        request = request_of(outlook.part.leases.named(run.target.namespace, lock.name))
-        verb = request or asked
+        lease = outlook.part.leases.named(run.target.namespace, lock.name)
+        request = request_of(lease)
+        verb, by = request or asked, asked_by(lease) if request else self._asked_by
         if rollout.metadata.generation != self._generation:
             with suppress(ValueError):
                 run = edited(run, rollout)
@@ -365,13 +372,13 @@ class Carrier:
                 return self._go_on(standing, resuming.Begin(resuming.again(run), resuming=True), "an edit")
         match verb:
             case "abort":
-                return self._go_on(standing, resuming.abort_dead(run, outlook.now()), verb)
+                return self._go_on(standing, resuming.abort_dead(run, outlook.now(), by), verb)
             case "resume" | "promote":
                 return self._go_on(standing, resuming.resume(run, outlook.now()), verb)
             case "pause" | None:
                 if run != standing.run or request is not None:
                     lock.save(run, clear_request=request is not None)
-                    _show(outlook, lock)
+                    outlook.show(lock)
                 self._at = _Standing(outlook, lock, run)
                 return Came(Ended(run, self._as_it_stands(self._at)))
 
@@ -385,15 +392,9 @@ class Carrier:
     ) -> Came:
         run = resuming.as_seen(decision.run, standing.outlook.now())
         standing.lock.save(run, clear_request=True)
-        _show(standing.outlook, standing.lock)
+        standing.outlook.show(standing.lock)
         self._log.info("run goes on", run=run.id, by=why)
         return self._go(standing.outlook, standing.lock, run)
 
     def _since(self, frame: Frame) -> dict[str, str]:
         return {uid: stamp(self._epoch + timedelta(seconds=at)) for uid, at in frame.since.items()}
-
-
-def _show(outlook: Outlook, lock: Lock) -> None:
-    """Our own write of the Lease is seen at once, so that no request is obeyed twice."""
-    if lock.lease is not None:
-        outlook.part.leases.upsert(lock.lease)

@@ -25,7 +25,7 @@ from inplace.kube.reflector import have_synced, trouble_of
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.retry import ONCE
 from inplace.kube.seam import MERGE
-from inplace.model.names import FINALIZER, REQUEST
+from inplace.model.names import FINALIZER
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
@@ -35,7 +35,7 @@ from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lanes import LanePool
-from inplace.runtime.lock import Fence, LeaderRef, Lock, request_of, run_of
+from inplace.runtime.lock import NO_REQUEST, Fence, LeaderRef, Lock, request_of, run_of
 from inplace.runtime.shared import Shared
 from inplace.runtime.watched import Watched
 from inplace.runtime.workers import PoolWorkers
@@ -318,7 +318,7 @@ class Controller:
         asked = request_of(rollout)
         if asked is not None:
             version = rollout.metadata.resource_version
-            self._patch(rollout, {"metadata": {"annotations": {REQUEST: None}, "resourceVersion": version}})
+            self._patch(rollout, {"metadata": {"annotations": NO_REQUEST, "resourceVersion": version}})
         return asked
 
     def _patch(self, rollout: InPlaceRollout, body: dict[str, Any], subresource: str = "") -> None:

@@ -30,7 +30,7 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.rehearsal import adopt
-from inplace.engine.resume import abort, pass_pause
+from inplace.engine.resume import abort, of_whom, pass_pause
 from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, NotFound, ServerError, TooManyRequests
 from inplace.kube.seam import Clock
@@ -48,7 +48,7 @@ from inplace.runtime.inbox import (
     SliceChanged,
     StopAsked,
 )
-from inplace.runtime.lock import Lock, request_of
+from inplace.runtime.lock import Lock, asked_by, request_of
 from inplace.runtime.observer import Observer
 from inplace.runtime.rests import REFUSALS, Rests, is_stale
 from inplace.runtime.watches import Sight
@@ -297,7 +297,7 @@ class Driver:
         lease = self._watches.leases.named(self.run.target.namespace, self._lock.name)
         asked = request_of(lease)
         if asked is not None:
-            self.obey(asked, clear_request=True)
+            self.obey(asked, asked_by(lease), clear_request=True)
 
     def stop(self, stop: Stop) -> None:
         """Ends it early, unless it is about to already."""
@@ -308,16 +308,16 @@ class Driver:
         if self._stop is not None and self._stop.outcome == "Paused":
             self._stop = None
 
-    def obey(self, verb: Verb, *, clear_request: bool = False) -> bool:
-        """False: it could not be stored now. Raises `LostLock`."""
+    def obey(self, verb: Verb, by: str, *, clear_request: bool = False) -> bool:
+        """`by`: who asks; empty: nobody knows. False: it could not be stored now. Raises `LostLock`."""
         match verb:
             case "pause":
-                self.stop(Stop("Paused", "paused by `inplace pause`"))
+                self.stop(Stop("Paused", f"paused {of_whom(by)}"))
                 return self._stored(self.run, clear_request=clear_request)
             case "resume" | "promote":
                 goes_on = pass_pause(self.run)
             case "abort":
-                goes_on = abort(self.run)
+                goes_on = abort(self.run, by)
         is_stored = self._stored(goes_on, clear_request=clear_request)
         if is_stored:
             self.pause_no_more()

@@ -18,13 +18,13 @@ from typing import Any, Protocol, get_args
 import msgspec
 
 from inplace.kube.api import Api
-from inplace.kube.clock import microstamp
+from inplace.kube.clock import microstamp, whole_seconds
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from inplace.kube.resources import LEASES
 from inplace.kube.seam import MERGE
 from inplace.model.history import Past, decode_history, past_of, remembered
 from inplace.model.meta import Object
-from inplace.model.names import HISTORY, REQUEST, RUN, TargetRef
+from inplace.model.names import HELD_BY, HISTORY, REQUEST, REQUEST_BY, RUN, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Verb, decode_run, encode_run, lease_name
 from inplace.model.trust import misplaced, problem_of
@@ -33,6 +33,8 @@ LEASE_SECONDS = 15
 RENEW_SECONDS = 5.0
 FENCE_SECONDS = 10.0
 SAVE_TRIES = 5
+NO_REQUEST: dict[str, Any] = {REQUEST: None, REQUEST_BY: None}
+"""The annotations, patched away."""
 
 
 class Held(Exception):
@@ -64,6 +66,8 @@ class Lock:
         self._target = target
         self._owner = owner
         self.identity = identity
+        self.by = ""
+        """Who holds it, for people; empty: a controller."""
         self.namespace = target.namespace
         self.name = lease_name(target)
         self._mutex = threading.RLock()
@@ -91,7 +95,7 @@ class Lock:
         first = self.read()
         if first is None or not first.spec.holder_identity:
             return first
-        told(f"{self._target} is locked by {first.spec.holder_identity}; watching for {LEASE_SECONDS}s whether it is alive")
+        told(f"{self._target} is locked by {holder_in(first)}; watching for {LEASE_SECONDS}s whether it is alive")
         pulse = pulse_of(self._api, first)
         ends_at = self._api.clock.monotonic() + LEASE_SECONDS
         while self._api.clock.monotonic() < ends_at:
@@ -100,7 +104,7 @@ class Lock:
             if now is None or not now.spec.holder_identity:
                 return now
             if pulse_of(self._api, now) != pulse:
-                raise Held(f"{self._target} is being upgraded by {now.spec.holder_identity}: {_what_to_do(self._target, now)}")
+                raise Held(f"{self._target} is being upgraded by {holder_in(now)}: {_what_to_do(self._target, now)}")
         return first
 
     def acquire(self, seen: Lease | None, run: Run) -> None:
@@ -112,7 +116,7 @@ class Lock:
                 lease = self._api.create(LEASES, self._target.namespace, body)
             else:
                 body["metadata"]["resourceVersion"] = seen.metadata.resource_version
-                body["metadata"]["annotations"][REQUEST] = None
+                body["metadata"]["annotations"] = {HELD_BY: None, **body["metadata"]["annotations"], **NO_REQUEST}
                 body["spec"]["leaseTransitions"] = (seen.spec.lease_transitions or 0) + 1
                 lease = self._api.patch(LEASES, self._target.namespace, self.name, body, MERGE)
         except (AlreadyExists, Conflict):
@@ -136,7 +140,7 @@ class Lock:
 
     def save(self, run: Run, *, clear_request: bool = False) -> None:
         """Raises `LostLock` or `ApiError`."""
-        annotations: dict[str, Any] = {RUN: encode_run(run), **({REQUEST: None} if clear_request else {})}
+        annotations: dict[str, Any] = {RUN: encode_run(run), **(NO_REQUEST if clear_request else {})}
         self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"renewTime": self._now()}})
 
     def release(self, run: Run, made: tuple[int, ...] = (), *, delete: bool = False) -> None:
@@ -147,7 +151,7 @@ class Lock:
                 self._sent(lambda: self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version))
             return
         history = self.lease.metadata.annotation(HISTORY) if self.lease is not None else None
-        annotations = {RUN: encode_run(run), HISTORY: remembered(history, past_of(run, made))}
+        annotations = {RUN: encode_run(run), HISTORY: remembered(history, past_of(run, made)), HELD_BY: None}
         self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": None}})
 
     def _write(self, body: Callable[[], dict[str, Any]]) -> None:
@@ -195,8 +199,9 @@ class Lock:
     def _body(self, run: Run) -> dict[str, Any]:
         owners = {"ownerReferences": [self._owner]} if self._owner else {}
         labels = {"labels": {"app.kubernetes.io/managed-by": "inplace"}}
+        annotations = {RUN: encode_run(run), **({HELD_BY: self.by} if self.by else {})}
         return {
-            "metadata": {"name": self.name, "annotations": {RUN: encode_run(run)}, **labels, **owners},
+            "metadata": {"name": self.name, "annotations": annotations, **labels, **owners},
             "spec": {
                 "holderIdentity": self.identity,
                 "leaseDurationSeconds": LEASE_SECONDS,
@@ -207,6 +212,13 @@ class Lock:
 
     def _now(self) -> str:
         return microstamp(self._api.clock.utcnow())
+
+
+def holder_in(lease: Lease) -> str:
+    """Who holds it and since when, for people: `jane (root@laptop) since 2026-11-28T02:11:03Z, as laptop-812-ab12cd`."""
+    holder, by, since = lease.spec.holder_identity or "", lease.metadata.annotation(HELD_BY), lease.spec.acquire_time
+    began = f" since {whole_seconds(since)}" if since else ""
+    return f"{by}{began}, as {holder}" if by else f"{holder}{began}"
 
 
 class LeaderRef(msgspec.Struct, frozen=True):
@@ -323,6 +335,11 @@ def request_of(found: Object | None) -> Verb | None:
     """What a verb asks the holder for, on the Lease or on an InPlaceRollout; nothing that we do not know."""
     asked = found.metadata.annotation(REQUEST) if found is not None else None
     return next((verb for verb in _VERBS if verb == asked), None)
+
+
+def asked_by(found: Object | None) -> str:
+    """Who asks, as far as that is said."""
+    return (found.metadata.annotation(REQUEST_BY) if found is not None else None) or ""
 
 
 _VERBS: tuple[Verb, ...] = get_args(Verb)

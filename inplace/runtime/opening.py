@@ -73,11 +73,13 @@ class Opener:
             return Waiting("Paused", "spec.paused is true: the run has not begun")
         return None
 
-    def judge(self, rollout: InPlaceRollout, run: Run, outlook: Outlook, lease: Lease | None, asked: Verb | None) -> Answer:
-        """`asked`: by the rollout's own annotation. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
+    def judge(
+        self, rollout: InPlaceRollout, run: Run, outlook: Outlook, lease: Lease | None, asked: Verb | None, by: str
+    ) -> Answer:
+        """`asked`: by the rollout's own annotation, and by whom. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = readable(lease)
         if stored is not None and stored.id == run.id and not stored.is_under_way:
-            return self._ended(lease, stored, rollout, outlook, asked)
+            return self._ended(lease, stored, rollout, outlook, asked, by)
         if is_run_of(stored, rollout):
             overtaken = resuming.overtaken(stored, outlook.look(stored)) if stored.is_under_way else None
             if overtaken is not None:
@@ -103,7 +105,9 @@ class Opener:
             case resuming.Begin(run=begun):
                 return Drive(lease, begun)
 
-    def _ended(self, lease: Lease | None, stored: Run, rollout: InPlaceRollout, outlook: Outlook, asked: Verb | None) -> Answer:
+    def _ended(
+        self, lease: Lease | None, stored: Run, rollout: InPlaceRollout, outlook: Outlook, asked: Verb | None, by: str
+    ) -> Answer:
         """The rollout's own run ended. One that failed may be gone on with, on request, and as the rollout wants it now."""
         if asked is None or asked == "pause":
             return Stay(Ended(stored))
@@ -112,7 +116,7 @@ class Opener:
             return Stay(Ended(stored))
         observed = outlook.look(stored)
         stored = believed(stored, observed, {image.container: image.image for image in rollout.spec.images})
-        match resuming.abort_dead(stored, observed) if asked == "abort" else resuming.resume(stored, observed):
+        match resuming.abort_dead(stored, observed, by) if asked == "abort" else resuming.resume(stored, observed):
             case resuming.Overtaken(run=run):
                 return Drive(lease, run, only_frees=True)
             case resuming.Begin(run=run) | resuming.FinishFirst(run=run):

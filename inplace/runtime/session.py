@@ -40,6 +40,7 @@ from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.rights import Purpose, missing_rights, rights_for, told, too_old
 from inplace.runtime.watches import Watches
+from inplace.runtime.who import Who
 
 SYNC_SECONDS = 60.0
 OnFrame = Callable[[Frame], None]
@@ -68,7 +69,8 @@ class Preview(msgspec.Struct, frozen=True):
 class Session:
     """One target, watched. Use as a context manager; opening only reads and raises `Refused` or `ApiError`.
 
-    `said`: gets lines for a person, such as that a lock is being watched.
+    `said`: gets lines for a person, such as that a lock is being watched. `who`: gives this command, asked once it takes the
+    lock.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class Session:
         purpose: Purpose,
         said: Callable[[str], None],
         host: Host | None = None,
+        who: Callable[[], Who] = Who,
     ) -> None:
         self.api = api
         self._host: Host = host or Threads()
         self.target = target
         self._identity = identity
+        self._who = who
         self._said = said
         self._asked_to_stop: Stop | None = None
         self.has_begun = False
@@ -165,7 +169,7 @@ class Session:
         if stored is None:
             return NothingToDo(f"{self.target} has no run to abort")
         if stored.is_open:
-            match resuming.abort_dead(stored, self._look(stored)):
+            match resuming.abort_dead(stored, self._look(stored), asked.signature):
                 case resuming.Begin(run=run):
                     self._assessor.require_word_for(run.images, self._look(run), f"what run {run.id} would go back to")
                     self._said(f"going back to {told_images(run)}")
@@ -240,7 +244,7 @@ class Session:
             return self._make_way(lock, lease, over, on_frame)
         if stored.outcome == "Paused":
             return StillPaused(stored)
-        paused = Stop("Paused", "paused by `inplace pause`")
+        paused = Stop("Paused", f"paused {resuming.of_whom(self._who().text)}")
         if stored.outcome is not None:
             # It ended by itself: nothing is in flight.
             lock.acquire(lease, stored)
@@ -297,7 +301,7 @@ class Session:
             on_frame(frame)
 
         self.has_begun = True
-        lock.on_gap = self.watches.look_afresh
+        lock.on_gap, lock.by = self.watches.look_afresh, self._who().text
         lock.acquire(lease, run)
         if lock.lease is not None:
             self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 from inplace.sim.api.errors import Refusal
 from inplace.sim.api.server import Answer, Call, WatchAnswer
 from inplace.sim.api.store import encode
+from inplace.sim.api.users import user_of
 from inplace.sim.api.watching import Watch
 from inplace.sim.clock import Pacer
 from inplace.sim.cluster import Cluster
@@ -136,6 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             content_type=self.headers.get("Content-Type", "application/json"),
             accept=self.headers.get("Accept", ""),
             agent=self.headers.get("User-Agent", ""),
+            user=user_of(self.headers.items()),
         )
 
     def _chunks(self) -> bytes:

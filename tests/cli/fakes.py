@@ -88,6 +88,7 @@ class FakeServer:
         self.hidden: set[str] = set()
         self.missing: set[str] = set()
         self.minor = "36"
+        self.user = "jane"
         self.is_down = False
         self.requests: list[Request] = []
 
@@ -98,7 +99,7 @@ class FakeServer:
 
     @property
     def writes(self) -> list[Request]:
-        return [r for r in self.requests if r.method != "GET" and "selfsubjectaccessreviews" not in r.path]
+        return [r for r in self.requests if r.method != "GET" and not r.path.endswith("reviews")]
 
     def call(self, request: Request, timeout_seconds: float) -> Response:
         self.requests.append(request)
@@ -115,6 +116,8 @@ class FakeServer:
             return _refusal(403, f'User "me" cannot get {request.path.rsplit("/", 1)[-1]}', "Forbidden")
         if any(f"/{plural}/" in f"{request.path}/" for plural in self.missing):
             return _refusal(404, "the server could not find the requested resource", "NotFound")
+        if request.path.endswith("/selfsubjectreviews"):
+            return _ok({"status": {"userInfo": {"username": self.user}}}, 201)
         return self._object(request)
 
     @contextmanager

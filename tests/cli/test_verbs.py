@@ -6,8 +6,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from inplace.model.names import REQUEST, RUN, TargetRef
+from inplace.model.names import REQUEST, REQUEST_BY, RUN, TargetRef
 from inplace.model.run import Options, Run, encode_run, lease_name, parse_steps
+from inplace.runtime.who import client_name
 from tests.builders import NEW, NS, OLD, deployment, pod, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 from tests.cli.test_looking import lease, paused
@@ -52,7 +53,8 @@ def test_pause_asks_the_holder_and_waits_until_it_is_so(command: Command, held: 
     assert asked == ["pause"] * 3
     assert (ran.code, ran.stdout) == (0, "deploy/web is paused\n")
     assert ran.stderr == "asked host-1 to pause deploy/web\n"
-    assert [json.loads(w.body or b"") for w in held.writes] == [{"metadata": {"annotations": {REQUEST: "pause"}}}]
+    asked_for = {REQUEST: "pause", REQUEST_BY: f"jane ({client_name()})"}
+    assert [json.loads(w.body or b"") for w in held.writes] == [{"metadata": {"annotations": asked_for}}]
     assert [w.content_type for w in held.writes] == ["application/merge-patch+json"]
 
 

@@ -32,7 +32,7 @@ class Request:
     @property
     def is_write(self) -> bool:
         """A SelfSubjectAccessReview is a question, though it is posted; so is a dry run."""
-        return self.method in WRITES and not self.is_dry and "selfsubjectaccessreviews" not in self.path
+        return self.method in WRITES and not self.is_dry and not self.path.endswith("reviews")
 
 
 @dataclass

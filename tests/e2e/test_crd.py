@@ -234,7 +234,7 @@ def test_the_largest_status_fits(cluster: Cluster, ns: str) -> None:
     name = "p" * 240
     failures = tuple(Failure(pod=f"{name}{i}", uid=f"{i}", reason="InvalidImageName", message="m" * 999) for i in range(50))
     run = msgspec.structs.replace(
-        run_of(written.read(), "me"),
+        run_of(written.read()),
         failures=failures,
         steps_passed=19,
         from_images={f"{'c' * 60}{i}": "i" * 1024 for i in range(30)},
@@ -248,7 +248,7 @@ def test_the_largest_status_fits(cluster: Cluster, ns: str) -> None:
 
 def test_columns_and_category(cluster: Cluster, ns: str) -> None:
     written = Written(cluster, ns, **stepped({"pods": "50%"}, {"pause": {}}, WHOLE))
-    run = run_of(written.read(), "me")
+    run = run_of(written.read())
     pods = (PodView("a", "ua", "n", "Closing", "", "i"), PodView("b", "ub", "n", "Restarting", "", "i"))
     progress = Progress(10, 0, 2, 2, 0, step="step 1 of 3: up to 50%", ready=8)
     written.say(Driving(run, Plan(run=run, pods=pods, progress=progress)))
@@ -278,7 +278,7 @@ def test_generations_and_waits(cluster: Cluster, ns: str) -> None:
     assert (written.read().metadata.generation, written.status.observed_generation) == (1, 1)
     assert waited("condition=Reconciling")
     assert not waited("condition=Ready")
-    run = run_of(written.read(), "me")
+    run = run_of(written.read())
     written.say(Ended(msgspec.structs.replace(run, outcome="Paused")))
     assert waited("condition=Paused")
     assert waited("condition=Stalled")

@@ -67,7 +67,7 @@ class Whims:
 
 
 def is_write(request: Request) -> bool:
-    return request.method != "GET" and "selfsubjectaccessreviews" not in request.path
+    return request.method != "GET" and not request.path.endswith("reviews")
 
 
 def _refusal(code: int, reason: str, message: str) -> Response:

@@ -159,7 +159,7 @@ def _killed_at(world: World, number: int, *, is_performed: bool) -> bool:
 
     def interfere(request: Request) -> None:
         nonlocal writes
-        if request.method == "GET" or "selfsubjectaccessreviews" in request.path:
+        if request.method == "GET" or request.path.endswith("reviews"):
             return
         writes += 1
         if writes == number:

@@ -124,6 +124,7 @@ STORED = (
 REVIEWS = Kind(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", is_namespaced=False, verbs=("create",)
 )
+WHOAMI = Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", is_namespaced=False, verbs=("create",))
 
 
 class Kinds:
@@ -152,6 +153,6 @@ class Kinds:
 
     def _now(self, stored: tuple[Kind, ...]) -> None:
         self.stored = stored
-        self.served = tuple(sorted((*stored, NEW_EVENTS, REVIEWS), key=lambda kind: (kind.group, kind.plural)))
+        self.served = tuple(sorted((*stored, NEW_EVENTS, REVIEWS, WHOAMI), key=lambda kind: (kind.group, kind.plural)))
         self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in self.served}
         self._by_kind = {(kind.api_version, kind.kind): kind for kind in stored}

@@ -49,6 +49,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "ServiceAccount": {1: ("metadata", META)},
     "SelfSubjectAccessReview": {1: ("metadata", META), 2: ("spec", {1: ("resourceAttributes", ATTRIBUTES)})},
+    "SelfSubjectReview": {1: ("metadata", META)},
     "Eviction": {1: ("metadata", META), 2: ("deleteOptions", DELETE_OPTIONS)},
     "DeleteOptions": DELETE_OPTIONS,
 }

@@ -23,6 +23,7 @@ from inplace.sim.api.protobuf import from_protobuf, is_protobuf
 from inplace.sim.api.registry import BINDING, Registry, Writing
 from inplace.sim.api.store import Item, encode
 from inplace.sim.api.tables import is_table_wanted, scale_table, table, table_line
+from inplace.sim.api.users import CALLER, User
 from inplace.sim.api.watching import Line, Lister, Selection, Sink, Watch, plain_line
 
 Review = Callable[[Json], bool]
@@ -40,6 +41,7 @@ class Call:
     content_type: str = "application/json"
     accept: str = ""
     agent: str = ""
+    user: User = CALLER
 
     @property
     def manager(self) -> str:
@@ -90,6 +92,8 @@ class Server:
             check_dry_run("CreateOptions", [call.query["dryRun"]] if call.query.get("dryRun") else [])
         if target.kind is kinds.REVIEWS:
             return self._review(call)
+        if target.kind is kinds.WHOAMI:
+            return self._whoami(call)
         if target.kind is kinds.NEW_EVENTS:
             return self._new_events(call, target)
         match call.method, bool(target.name):
@@ -245,6 +249,13 @@ class Server:
         attributes = (review.get("spec") or {}).get("resourceAttributes") or {}
         return Answer(201, encode({**review, "status": {"allowed": self.is_allowed(attributes)}}))
 
+    def _whoami(self, call: Call) -> Answer:
+        if call.method != "POST":
+            raise errors.wrong_method()
+        review: Json = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
+        meta = {"creationTimestamp": self.registry.scheduler.stamp()}
+        return Answer(201, encode({**review, "metadata": meta, "status": {"userInfo": call.user.info()}}))
+
     def _new_events(self, call: Call, target: Target) -> Answer | WatchAnswer:
         """The same objects as core/v1 Events, written the new way; written here, they are stored the old way."""
         if call.method == "POST":
@@ -255,7 +266,7 @@ class Server:
         }
         is_merge = call.method == "PATCH" and call.content_type.partition(";")[0].endswith("merge-patch+json")
         body = encode(subresources.old_event(decoded(call))) if is_merge else call.body
-        old = Call(call.method, call.path, query, body, call.content_type, call.accept, call.agent)
+        old = Call(call.method, call.path, query, body, call.content_type, call.accept, call.agent, call.user)
         answer = self._handle(old, Target(kinds.EVENTS, target.namespace, target.name, ""))
         if isinstance(answer, WatchAnswer) or call.method not in ("GET", "PATCH") or is_table_wanted(call.accept):
             return answer

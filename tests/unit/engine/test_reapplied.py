@@ -34,12 +34,12 @@ REPLACED = past(id="b", images=OTHER, by="", expiring="web-3")
 
 def why(*history: Past, again: InPlaceRollout | None = None, template: dict[str, str] = OLD) -> str:
     found = again or rollout()
-    return taken_back(found, run_of(found, "me"), history, observed(target=of_deployment(deployment(template), replica_set())))
+    return taken_back(found, run_of(found), history, observed(target=of_deployment(deployment(template), replica_set())))
 
 
 def test_a_run_remembers_for_which_object_that_expires_it_was_begun() -> None:
-    assert past_of(run_of(rollout(), "me"), ()).expiring == "web-2"
-    assert past_of(run_of(rollout(ttl=None), "me"), ()).expiring == ""
+    assert past_of(run_of(rollout()), ()).expiring == "web-2"
+    assert past_of(run_of(rollout(ttl=None)), ()).expiring == ""
 
 
 @pytest.mark.parametrize(

@@ -132,20 +132,20 @@ class TestResume:
 
 class TestAbort:
     def test_goes_back_to_where_it_began(self) -> None:
-        aborted = abort(open_run(outcome=None))
+        aborted = abort(open_run(outcome=None), "jane")
         assert (aborted.images, aborted.wanted, aborted.back) == (OLD, NEW, "Abort")
 
     def test_leaves_a_begun_commit_to_be_finished(self) -> None:
         begun = open_run(outcome=None, commit=Commit(live_uid=LIVE_UID))
-        assert abort(begun) == begun
-        assert isinstance(abort_dead(begun, AS_BEFORE), FinishFirst)
+        assert abort(begun, "jane") == begun
+        assert isinstance(abort_dead(begun, AS_BEFORE, "jane"), FinishFirst)
 
     def test_a_rollback_becomes_an_abort(self) -> None:
-        back = abort(open_run(images=OLD, wanted=NEW, back="Failure"))
+        back = abort(open_run(images=OLD, wanted=NEW, back="Failure"), "")
         assert (back.images, back.wanted, back.back) == (OLD, NEW, "Abort")
 
     def test_of_a_dead_run_forgets_its_failures(self) -> None:
-        decision = abort_dead(open_run(outcome="Failed", failures=FAILED), AS_BEFORE)
+        decision = abort_dead(open_run(outcome="Failed", failures=FAILED), AS_BEFORE, "jane")
         assert isinstance(decision, Begin)
         assert (decision.run.failures, decision.run.outcome, decision.run.images) == ((), None, OLD)
 
@@ -192,7 +192,7 @@ class TestOvertaken:
     def test_goes_neither_on_nor_back(self) -> None:
         rolled_out = observed(target=of_deployment(deployment(NEW), replica_set(NEW, name="web-2", uid="uid-2", revision=2)))
         stored = open_run(outcome="Failed", failures=FAILED, revision="r", live_uid=LIVE_UID, live_revision=1)
-        for decision in (resume(stored, rolled_out), abort_dead(stored, rolled_out)):
+        for decision in (resume(stored, rolled_out), abort_dead(stored, rolled_out, "jane")):
             assert isinstance(decision, Overtaken)
             assert "rolled out app=repo/app:2" in decision.why
             assert (decision.run.images, decision.run.revision, decision.run.outcome) == (NEW, "r", None)

@@ -44,7 +44,7 @@ def rollout(steps: tuple[RolloutStep, ...] = (), **spec: Any) -> InPlaceRollout:
 
 
 def run(steps: tuple[RolloutStep, ...] = (), **fields: Any) -> Run:
-    return msgspec.structs.replace(run_of(rollout(steps), "me"), **fields)
+    return msgspec.structs.replace(run_of(rollout(steps)), **fields)
 
 
 def pods(stage: Stage, number: int, reason: str = "") -> tuple[PodView, ...]:
@@ -66,12 +66,12 @@ def true_in(s: RolloutStatus) -> set[str]:
 
 class TestRunOf:
     def test_it_is_what_the_command_would_begin(self) -> None:
-        assert run_of(rollout(), "me") == Run(
+        assert run_of(rollout()) == Run(
             id="123456789abc",
             target=TargetRef("Deployment", "shop", "web"),
             images={"app": "repo/app:2"},
             options=Options(),
-            by="me",
+            by="inplacerollout/r",
         )
 
     def test_steps_budgets_and_failures(self) -> None:
@@ -83,9 +83,9 @@ class TestRunOf:
         assert (options.max_unavailable, options.max_failed, options.on_failure) == ("25%", 3, "rollback")
 
     def test_undo_and_no_images_say_what_they_are(self) -> None:
-        undo = run_of(rollout(images=(), undo=Undo(to_revision=2)), "me")
+        undo = run_of(rollout(images=(), undo=Undo(to_revision=2)))
         assert (undo.doing, undo.images, undo.takes_over) == ("Undo", {}, False)
-        template = run_of(rollout(images=()), "me")
+        template = run_of(rollout(images=()))
         assert (template.doing, template.images, template.takes_over) == ("Upgrade", {}, True)
 
     @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ class TestRunOf:
     )
     def test_what_cannot_be_meant_is_refused(self, spec: dict[str, Any], problem: str) -> None:
         with pytest.raises(ValueError, match=problem):
-            run_of(rollout(**spec), "me")
+            run_of(rollout(**spec))
 
 
 class TestEdited:

@@ -9,9 +9,11 @@ import pytest
 
 from inplace.kube.api import Api
 from inplace.kube.errors import ConnectionFailed
-from inplace.model.names import REQUEST, RUN, TargetRef
+from inplace.model.meta import ObjectMeta
+from inplace.model.names import HELD_BY, REQUEST, RUN, TargetRef
+from inplace.model.policy import Lease
 from inplace.model.run import Run
-from inplace.runtime.lock import FENCE_SECONDS, Held, Lock, LostLock, request_of, run_of
+from inplace.runtime.lock import FENCE_SECONDS, Held, Lock, LostLock, holder_in, request_of, run_of
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api, merged
 
@@ -87,7 +89,7 @@ def test_a_living_holder_refuses_a_newcomer_by_name_and_nothing_is_written() -> 
 @pytest.mark.parametrize(
     ("target", "who", "says"),
     [
-        (TARGET, "host-7", "deploy/web is being upgraded by host-7: wait for it, or `inplace pause deploy/web -n shop`"),
+        (TARGET, "host-7", ", as host-7: wait for it, or `inplace pause deploy/web -n shop`"),
         (
             TargetRef("Pods", "shop", selector="app in (a,b)"),
             "host-7",
@@ -102,11 +104,29 @@ def test_who_is_refused_learns_what_helps(target: TargetRef, who: str, says: str
     leader = "/apis/coordination.k8s.io/v1/namespaces/sys/leases/inplace"
     server.put(leader, {"metadata": {"name": "inplace", "namespace": "sys"}, "spec": {"holderIdentity": "x"}})
     first = Lock(api(server, clock), target, None, who)
+    first.by = "jane (root@laptop)"
     first.acquire(None, RUN_ONE)
     meanwhile(clock, first.renew)
     with pytest.raises(Held) as caught:
         Lock(api(server, clock), target, None, "you").wait_until_free(silent)
+    assert str(caught.value).startswith(f"{target} is being upgraded by jane (root@laptop) since ")
     assert str(caught.value).endswith(says)
+
+
+def test_a_lease_says_no_longer_than_it_is_held_who_holds_it() -> None:
+    server, clock = Server(), FakeClock()
+    first = Lock(api(server, clock), TARGET, None, "host-7")
+    first.by = "jane (root@laptop)"
+    first.acquire(None, RUN_ONE)
+    first.release(RUN_ONE)
+    free = lock(server, clock, "you").read()
+    assert free is not None
+    assert free.metadata.annotation(HELD_BY) is None
+    first.acquire(free, RUN_ONE)
+    held = lock(server, clock, "you").read()
+    other = lock(server, clock, "you")
+    other.acquire(held, RUN_ONE)
+    assert holder_in(other.read() or Lease(ObjectMeta())).startswith("you since ")
 
 
 def test_a_dead_holder_is_taken_over_after_the_lease_time_whatever_its_renew_time_says() -> None:

@@ -102,6 +102,7 @@ def test_discovery_has_both_forms(served: Served) -> None:
         assert [group["name"] for group in wire.send("GET", "/apis")[1]["groups"]] == [
             "apiextensions.k8s.io",
             "apps",
+            "authentication.k8s.io",
             "authorization.k8s.io",
             "coordination.k8s.io",
             "discovery.k8s.io",
