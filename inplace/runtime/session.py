@@ -301,7 +301,8 @@ class Session:
             on_frame(frame)
 
         self.has_begun = True
-        lock.on_gap, lock.by = self.watches.look_afresh, self._who().text
+        lock.by = self._who().text
+        lock.on_gap = self.watches.look_afresh
         lock.acquire(lease, run)
         if lock.lease is not None:
             self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us

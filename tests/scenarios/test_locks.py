@@ -1,10 +1,14 @@
 """One run per target at a time: a living holder is never disturbed, a dead one is replaced, a lock belongs to its target."""
 
 import json
+import re
 import signal
 
+import msgspec
 import pytest
 
+from inplace.model.policy import Lease
+from inplace.runtime.lock import holder_in
 from tests.recorder import Object
 from tests.scenarios.facts import any_patched, holders
 from tests.scenarios.scene import LEASE, Scene
@@ -20,6 +24,14 @@ def lease(annotations: dict[str, str]) -> Object:
     """One that nobody holds."""
     meta = {"name": LEASE, "annotations": annotations}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": {}}
+
+
+def held_by(scene: Scene) -> str:
+    """Whom the API server knows, where from, and since when, as people are told."""
+    lease = lock(scene)
+    said = holder_in(msgspec.convert(lease, Lease))
+    assert re.fullmatch(r"\S*admin \(.+@.+\) since 20..-..-..T..:..:..Z, as \S+", said)
+    return said
 
 
 def test_a_second_run_is_refused(scene: Scene) -> None:
@@ -38,7 +50,7 @@ def test_a_second_run_is_refused(scene: Scene) -> None:
         assert result.code == 5, result
         last = result.stderr.splitlines()[-1]
         how = f"wait for it, or `inplace pause deploy/web -n {scene.ns}`"
-        assert last == f"error: deploy/web is being upgraded by {holder}: {how}"
+        assert last == f"error: deploy/web is being upgraded by {held_by(scene)}: {how}"
     assert wrote == []
     scene.until(lambda: "pausing for 30m" in first.stdout, "the pause is reached", 60)
     assert scene.inplace("resume", "deploy/web").code == 0
@@ -57,14 +69,14 @@ def test_a_dead_holder_is_replaced_after_15_seconds(scene: Scene) -> None:
     scene.until_seen(any_patched(scene.image("app:2")), "the first is at work")
     first.send(signal.SIGKILL)
     first.wait()
-    dead = lock(scene)["spec"]["holderIdentity"]
+    held = held_by(scene)
     began = scene.stage.now()
     second = scene.stage.start(*command)
     scene.until_seen(lambda log: len(holders(log)) == 2, "the lock is taken over")
     assert scene.stage.now() - began > 14.99
     done = second.wait()
     assert done.code == 0, done
-    assert f"deploy/web is locked by {dead}" in done.stdout + done.stderr
+    assert f"deploy/web is locked by {held}; watching" in done.stdout + done.stderr
     assert lock(scene)["spec"]["leaseTransitions"] == 1
     scene.check_consistent("app:2", HISTORY, replicas=2)
     scene.check(upgraded=2)

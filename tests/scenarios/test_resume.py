@@ -2,8 +2,11 @@
 
 import signal
 
+import msgspec
 import pytest
 
+from inplace.model.policy import Lease
+from inplace.runtime.lock import holder_in
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, any_patched, back, living, recorded
 from tests.scenarios.manifests import GATE, container, deployment, service
@@ -36,11 +39,11 @@ def test_killed_and_resumed(scene: Scene, moment: str) -> None:
     scene.web()
     command = scene.command("--max-unavailable", "2", app="app:2")
     scene.killed_at(*MOMENTS[moment], *command)
-    dead = scene.get(f"lease/{LEASE}")["spec"]["holderIdentity"]
+    dead = holder_in(msgspec.convert(scene.get(f"lease/{LEASE}"), Lease))
 
     resumed = scene.inplace(*command)
     assert resumed.code == 0, resumed
-    assert f"deploy/web is locked by {dead}; watching for 15s whether that is alive" in resumed.stdout + resumed.stderr
+    assert f"deploy/web is locked by {dead}; watching for 15s whether it is alive" in resumed.stdout + resumed.stderr
     scene.check_same_pods()
     scene.check_restarts(*[{"app": 1}] * 3)
     scene.check_consistent("app:2", HISTORY)
@@ -154,7 +157,7 @@ def test_interrupted_twice_leaves_at_once(scene: Scene) -> None:
     run = scene.stage.start(*command)
     scene.until_seen(any_patched(scene.image("app:2")), "a pod is restarting")
     run.send(signal.SIGINT)
-    scene.until(lambda: "Ctrl-C leaves at once" in run.stdout + run.stderr, "the first is heard", 30, every=0.01)
+    scene.until(lambda: "press Ctrl-C to quit now" in run.stdout + run.stderr, "the first is heard", 30, every=0.01)
     run.send(signal.SIGINT)
     left = run.wait(30)
     assert left.code == 130, left

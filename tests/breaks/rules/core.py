@@ -138,8 +138,8 @@ BREAKS = (
     Break(
         "forget what was asked of the leader before",
         "inplace/runtime/carrier.py",
-        "                asked = request_of(lease) or asked",
-        "                asked = None",
+        "                    if (request := request_of(lease)) is not None:",
+        "                    if (request := None) is not None:",
         ("tests/scenarios/test_leaders.py",),
     ),
     Break(
