@@ -268,18 +268,19 @@ def error_of(request: Request, response: Response) -> ApiError | None:
         status = _read(_status_decoder, response.body)
     except CANNOT_BE_READ:
         status = Status()
-    error = _error(status, response.status, fallback=f"{request.method} {request.path}: HTTP status {response.status}")
+    fallback = f"{request.method} {request.path}: HTTP status {response.status}"
+    error = _error(status, response.status, fallback, response.hint)
     header = response.headers.get("retry-after", "").strip()
     if header.isdigit():
         error.retry_after_seconds = float(header)
     return error
 
 
-def _error(status: Status, status_code: int, fallback: str) -> ApiError:
+def _error(status: Status, status_code: int, fallback: str, hint: str = "") -> ApiError:
     code = status_code or status.code
     message = _one_line(status.message) or fallback
     if code == 401 and status.message in ("", "Unauthorized"):
-        message = "the API server does not accept our credentials (401 Unauthorized)"
+        message = f"the API server does not accept our credentials (401 Unauthorized){f': {hint}' if hint else ''}"
     asked = status.details.retry_after_seconds if status.details else 0
     return _class_of(code, status.reason)(
         message, status=code, reason=status.reason, retry_after_seconds=float(asked) if asked > 0 else None

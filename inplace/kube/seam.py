@@ -44,6 +44,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     headers: dict[str, str] = {}
     """Names in lower case."""
+    hint: str = ""
+    """What the transport knows of why it was refused, such as that the credentials have expired."""
 
 
 class Transport(Protocol):

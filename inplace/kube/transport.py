@@ -14,9 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+from inplace.kube.certificates import served
+from inplace.kube.credentials import expiry
 from inplace.kube.errors import ConfigError, ConnectionFailed
 from inplace.kube.retry import BAD_CERTIFICATE
 from inplace.kube.seam import Request, Response
@@ -64,7 +67,8 @@ class KubeTransport:
                 answer.close()
                 raise
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(status=answer.status, body=body, headers=headers)
+            hint = self._why_refused() if answer.status == 401 else ""
+            return Response(status=answer.status, body=body, headers=headers, hint=hint)
 
     @contextmanager
     def stream(self, request: Request, read_timeout_seconds: float) -> Iterator[KubeStream]:
@@ -125,6 +129,11 @@ class KubeTransport:
             self._credentials_until = now + CREDENTIALS_SECONDS
         return self._credentials
 
+    def _why_refused(self) -> str:
+        with self._lock:
+            credentials, file = self._credentials, self._configuration.cert_file
+        return expiry(credentials, file, datetime.now(UTC)) or "log in again, or name others by --context, --user or --token"
+
     def _reload(self, generation: int) -> bool:
         """False where that has just been tried."""
         with self._lock:
@@ -166,7 +175,8 @@ class KubeTransport:
         try:
             yield
         except (HTTPError, HTTPException, OSError) as error:
-            raise _connection_failed(error, self.host, seconds) from None
+            server_name = getattr(self._configuration, "tls_server_name", None) or ""
+            raise _connection_failed(error, self.host, seconds, server_name) from None
 
 
 class KubeStream:
@@ -233,20 +243,17 @@ def _keepalive() -> list[tuple[int, int, int]]:
     return options
 
 
-def _connection_failed(error: Exception, host: str, seconds: float) -> ConnectionFailed:
+def _connection_failed(error: Exception, host: str, seconds: float, server_name: str = "") -> ConnectionFailed:
     from urllib3 import exceptions as u
 
-    cause = error
-    while cause.__cause__ is not None or cause.__context__ is not None:
-        following = cause.__cause__ or cause.__context__
-        if not isinstance(following, Exception):
-            break
-        cause = following
+    causes = list(_causes(error))
+    cause = causes[-1]
+    for each in causes:
+        if isinstance(each, ssl.SSLError) and not isinstance(each, ssl.SSLEOFError):
+            return ConnectionFailed(f"{host}: {_tls_problem(each, host, server_name)}", reason=BAD_CERTIFICATE)
     match error:
-        case u.SSLError() if isinstance(cause, ssl.SSLCertVerificationError):
-            return ConnectionFailed(f"{host}: its certificate is not trusted: {cause.verify_message}", reason=BAD_CERTIFICATE)
         case u.SSLError():
-            return ConnectionFailed(f"{host}: TLS failed")
+            return ConnectionFailed(f"{host}: TLS failed: the connection broke")
         case u.NameResolutionError():
             return ConnectionFailed(f"{host}: the host name cannot be resolved")
         case u.ConnectTimeoutError() if not isinstance(error, u.NewConnectionError):
@@ -260,6 +267,46 @@ def _connection_failed(error: Exception, host: str, seconds: float) -> Connectio
             return ConnectionFailed(f"{host}: no answer for {seconds:g} s")
         case _:
             return ConnectionFailed(f"{host}: the connection broke")
+
+
+def _causes(error: BaseException) -> Iterator[Exception]:
+    """The error, and what it came of, to the first of all."""
+    following: BaseException | None = error
+    while isinstance(following, Exception):
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+_TLS_WORDS = {
+    "NO_CERTIFICATE_OR_CRL_FOUND": "no certificate is in what we are to trust (certificate-authority of the kubeconfig)",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS: is its address http:// in truth?",
+    "KEY_VALUES_MISMATCH": "our client certificate and our key do not belong together",
+}
+
+
+def _tls_problem(error: ssl.SSLError, host: str, server_name: str) -> str:
+    """In words of ours, with what the certificate says where that is what is wrong."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.reason or ""
+        return f"TLS failed: {_TLS_WORDS.get(reason, reason.replace('_', ' ').lower() or 'no reason is given')}"
+    parts = urlsplit(host)
+    address, port = parts.hostname or "", parts.port or 443
+    shown = served(address, port, server_name or address)
+    about = f" ({shown})" if shown is not None else ""
+    match error.verify_code:
+        case 9 | 10:
+            return (
+                f"its certificate {'is not valid yet' if error.verify_code == 9 else 'has expired'}{about}; is our clock right?"
+            )
+        case 62 | 64:
+            return f"its certificate is not for {server_name or address}{about}: name the server as it does, or tls-server-name"
+        case 18 | 19 | 20 | 21:
+            return (
+                f"its certificate is signed by an authority that we do not trust{about}: give the CA of this cluster by"
+                " --certificate-authority FILE, or in the kubeconfig"
+            )
+        case _:
+            return f"its certificate is not trusted: {error.verify_message}{about}"
 
 
 @contextmanager

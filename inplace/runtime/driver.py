@@ -32,9 +32,19 @@ from inplace.engine.planner import plan
 from inplace.engine.rehearsal import adopt
 from inplace.engine.resume import abort, of_whom, pass_pause
 from inplace.kube.clock import stamp
-from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, NotFound, ServerError, TooManyRequests
+from inplace.kube.errors import (
+    ApiError,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+)
 from inplace.kube.seam import Clock
 from inplace.model.pods import Pod
+from inplace.model.quantity import format_duration
 from inplace.model.run import Run, Stop, Verb
 from inplace.runtime.claims import Claimed
 from inplace.runtime.executor import Rewritten
@@ -135,7 +145,9 @@ class Driver:
         self._unstored = ""
         """Why something could not be stored in this pass. Nothing else may come that asks for the next."""
         self._blind_since: float | None = None
-        self._unsafe_since: float | None = None
+        self._stuck_since: float | None = None
+        self._frame: Frame | None = None
+        """The last that was told."""
 
     def drive(self) -> Finished:
         """To the end. Raises `LostLock`, `Left`, `Abandoned`, or what a thread of ours died of."""
@@ -164,8 +176,11 @@ class Driver:
         is_safe, is_synced = self._lock.is_safe, self._watches.is_synced
         for at, event in self._inbox.take():
             self._take_in(event, at)
+        now = self._clock.monotonic()
+        self._keep_patience(now, is_safe=is_safe)
         if not is_synced:
             self._trouble = str(self._watches.error or "")
+            self._tell_again(now)
             return None, TICK_SECONDS
         self._obey_request()
         now = self._clock.monotonic()
@@ -178,7 +193,7 @@ class Driver:
         spec = Spec(self._lock.name, self._stop, since, self._dead_leases, self._only_frees)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
-        if not self._may_write(now, is_safe=is_safe):
+        if not is_safe:
             self._tell(observed, planned, now)
             return None, TICK_SECONDS
         if planned.finished is not None:
@@ -204,15 +219,28 @@ class Driver:
         }
         return list(self._unanswered)
 
-    def _may_write(self, now: float, *, is_safe: bool) -> bool:
-        if is_safe:
-            self._unsafe_since = None
-            return True
-        self._trouble = "the API server cannot be reached, or is slow: nothing is written until the lock is renewed"
-        self._unsafe_since = now if self._unsafe_since is None else self._unsafe_since
-        if now - self._unsafe_since > PATIENCE_SECONDS:
-            raise Abandoned(f"the lock could not be renewed for {PATIENCE_SECONDS:.0f}s")
-        return False
+    def _keep_patience(self, now: float, *, is_safe: bool) -> None:
+        """Raises `Abandoned` where nothing may be written for too long, or nothing be seen: a person who has logged in again
+        by then, or a network that is back, is waited for, and nobody for ever."""
+        is_denied = isinstance(self._watches.error, (Unauthorized, Forbidden)) and not self._is_patient
+        if is_safe and not is_denied:
+            self._stuck_since = None
+            return
+        self._stuck_since = now if self._stuck_since is None else self._stuck_since
+        if now - self._stuck_since > PATIENCE_SECONDS:
+            why = self._lock_trouble(is_safe=is_safe) or str(self._watches.error or "")
+            raise Abandoned(f"stopped after {format_duration(PATIENCE_SECONDS)} without a way on: {why}")
+
+    def _lock_trouble(self, *, is_safe: bool) -> str:
+        """What keeps the lock from being renewed. That we are refused is told at once, anything else once it matters."""
+        match self._lock.trouble:
+            case Unauthorized() | Forbidden() as error:
+                return f"{error}; nothing is written until that is mended"
+            case error if is_safe:
+                return ""
+            case error:
+                why = f" ({error})" if error is not None else ""
+                return f"the API server cannot be reached, or is slow{why}: nothing is written until the lock is renewed"
 
     def _blind(self, now: float) -> str:
         """Why the caches may be old."""
@@ -227,7 +255,7 @@ class Driver:
         waits = [until - now for until in self._rests.until(now)]
         if planned.requeue_after is not None:
             waits.append(planned.requeue_after)
-        if self._watches.error is not None or self._unstored:
+        if self._watches.error is not None or self._unstored or self._lock.trouble is not None:
             waits.append(TICK_SECONDS)
         self._unstored = ""
         return max(0.0, min(waits)) if waits else None
@@ -287,7 +315,7 @@ class Driver:
         self._trouble = str(error)
         if self._is_patient or isinstance(action, (TargetAction, CreateTombstone)):
             return
-        if isinstance(error, Forbidden) or (times >= REFUSALS and not isinstance(error, ConnectionFailed)):
+        if isinstance(error, Forbidden) or (times >= REFUSALS and not isinstance(error, (ConnectionFailed, Unauthorized))):
             if self._stop is not None:
                 raise Abandoned(f"the API server refuses: {error}")
             self._stop = Stop("Failed", f"the API server refuses: {error}")
@@ -343,7 +371,16 @@ class Driver:
 
     def _tell(self, observed: Observed, planned: Plan, now: float) -> None:
         since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}
-        self._told(Frame(observed, planned, since, now, self._unstored or self._trouble))
+        trouble = self._lock_trouble(is_safe=self._lock.is_safe) or self._unstored or self._trouble
+        self._frame = Frame(observed, planned, since, now, trouble)
+        self._told(self._frame)
+
+    def _tell_again(self, now: float) -> None:
+        """What was seen last, with what troubles us now: nothing newer may be judged on."""
+        if self._frame is not None:
+            trouble = self._lock_trouble(is_safe=self._lock.is_safe) or self._trouble
+            self._frame = msgspec.structs.replace(self._frame, now=now, trouble=trouble)
+            self._told(self._frame)
 
 
 def _may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:

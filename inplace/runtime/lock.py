@@ -77,6 +77,10 @@ class Lock:
         self._run_id = ""
         self.lease: Lease | None = None
         """As our own last write left it."""
+        self.trouble: ApiError | None = None
+        """Why the last write of the Lease failed; None: it did not."""
+        self.on_trouble: Callable[[], None] = lambda: None
+        """Called when that has changed."""
         self.on_gap: Callable[[], None] = lambda: None
         """Called when a renewal came too late, before it counts: others may have worked here meanwhile, as far as we know."""
 
@@ -165,6 +169,15 @@ class Lock:
             self._sent(patch)
         except NotFound:
             raise LostLock(f"the Lease {self.name} was deleted") from None
+        except ApiError as error:
+            self._set_trouble(error)
+            raise
+
+    def _set_trouble(self, error: ApiError | None) -> None:
+        is_news = str(error) != str(self.trouble)
+        self.trouble = error
+        if is_news:
+            self.on_trouble()
 
     def _sent(self, send: Callable[[], object]) -> None:
         """With the version that we know, and again where a verb's request has changed that."""
@@ -195,6 +208,7 @@ class Lock:
         if self._renewed_at > float("-inf") and sent_at - self._renewed_at >= FENCE_SECONDS:
             self.on_gap()
         self._renewed_at = sent_at
+        self._set_trouble(None)
 
     def _body(self, run: Run) -> dict[str, Any]:
         owners = {"ownerReferences": [self._owner]} if self._owner else {}

@@ -34,7 +34,7 @@ from inplace.runtime.executor import Executor
 from inplace.runtime.found import Refused as Refused
 from inplace.runtime.found import find
 from inplace.runtime.host import Host, Threads
-from inplace.runtime.inbox import Crashed, StopAsked
+from inplace.runtime.inbox import Crashed, OtherChanged, StopAsked
 from inplace.runtime.lock import Lock, LostLock
 from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
@@ -303,6 +303,7 @@ class Session:
         self.has_begun = True
         lock.by = self._who().text
         lock.on_gap = self.watches.look_afresh
+        lock.on_trouble = lambda: self.inbox.put(OtherChanged())
         lock.acquire(lease, run)
         if lock.lease is not None:
             self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,10 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from inplace.kube.codec import error_of
 from inplace.kube.config import ConnectOptions, connect
 from inplace.kube.errors import ConnectionFailed
+from inplace.kube.retry import is_retryable
 from inplace.kube.seam import STRATEGIC_MERGE, Request
 from inplace.kube.transport import KubeTransport, lines_of
+from tests.unit.kube.certificates import CA, EXPIRED, KEY, OTHER_CA, SERVED
 
 GET = Request(method="GET", path="/x")
 TOKEN = "sekret-token"
@@ -299,6 +303,58 @@ def test_credentials_that_cannot_be_renewed_are_used_until_they_are_refused(
     transport._credentials, transport._credentials_until = {}, 0
     with pytest.raises(ConnectionFailed, match=r"^the credentials cannot be renewed: No such file or directory$"):
         transport.call(GET, 10)
+
+
+ABOUT = r"\(it is for kubernetes, kubernetes.default, 127.0.0.1, ::1; issued by kubernetes-ca; valid from 20\S+ to 2\S+\)"
+
+
+@pytest.mark.parametrize(
+    ("shown", "trusted", "host", "says"),
+    [
+        (
+            SERVED,
+            OTHER_CA,
+            "127.0.0.1",
+            rf"its certificate is signed by an authority that we do not trust {ABOUT}: give the CA",
+        ),
+        (SERVED, CA, "localhost", rf"its certificate is not for localhost {ABOUT}: name the server as it does"),
+        (EXPIRED, CA, "127.0.0.1", rf"its certificate has expired {ABOUT}; is our clock right\?"),
+        (SERVED, "no certificate", "127.0.0.1", r"TLS failed: no certificate is in what we are to trust"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_said_once_and_nothing_is_sent(
+    server: Server, tmp_path: Path, shown: str, trusted: str, host: str, says: str
+) -> None:
+    (tmp_path / "served.pem").write_text(KEY + shown)
+    (tmp_path / "ca.pem").write_text(trusted)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "served.pem")
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    url, ca = f"https://{host}:{server.server_port}", str(tmp_path / "ca.pem")
+    transport = transport_of(ConnectOptions(server=url, token=TOKEN, certificate_authority=ca))
+    with pytest.raises(ConnectionFailed, match=rf"^{url}: {says}") as caught:
+        transport.call(GET, 10)
+    assert not is_retryable(caught.value)
+    assert server.seen == []
+    transport.close()
+
+
+def test_a_server_that_speaks_no_tls(server: Server) -> None:
+    transport = transport_of(ConnectOptions(server=server.url.replace("http:", "https:")))
+    with pytest.raises(ConnectionFailed, match="TLS failed: it does not speak TLS: is its address http://"):
+        transport.call(GET, 10)
+
+
+def test_a_401_says_what_is_known_of_the_credentials(server: Server) -> None:
+    expired = "h.eyJleHAiOjE3NjQyOTc1NzB9.s"
+    server.behave = lambda handler: handler.answer(401, b'{"kind":"Status","message":"Unauthorized"}')
+    for token, says in ((expired, "the token expired at 2025-11-28T02:39:30Z"), ("opaque", "log in again, or name others")):
+        transport = transport_of(ConnectOptions(server=server.url, token=token))
+        response = transport.call(GET, 10)
+        error = error_of(GET, response)
+        assert str(error).startswith(f"the API server does not accept our credentials (401 Unauthorized): {says}")
+        assert token not in str(error)
+        transport.close()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""Credentials that end in the middle of a run: said as such within seconds, waited for as long as a person needs to log in
+again, and then the command ends, whoever waits for it, with everything in its place for the same command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from inplace.kube.seam import Request, Response
+from inplace.runtime.driver import PATIENCE_SECONDS
+from tests.scenarios.facts import any_closed
+from tests.scenarios.scene import Scene
+from tests.scenarios.virtual import Command
+
+HINT = "the token expired at 2026-11-28T02:39:30Z"
+REFUSED = Response(status=401, body=b'{"kind":"Status","message":"Unauthorized","code":401}', hint=HINT)
+SAID = f"the API server does not accept our credentials (401 Unauthorized): {HINT}"
+
+
+def refused(_request: Request) -> Response:
+    return REFUSED
+
+
+def start(scene: Scene, *more: str) -> Command:
+    words = ("upgrade", "deploy/web", f"app={scene.image('app:2')}", "--settle", "3s", "--max-unavailable", "1", *more)
+    command = scene.stage.start(*words)
+    assert isinstance(command, Command)
+    return command
+
+
+def until_said(scene: Scene, command: Command, text: str, seconds: float) -> None:
+    scene.stage.until(lambda: text in command.stdout, f"it says {text!r}", seconds)
+
+
+@pytest.fixture(params=["in flight", "at a pause"])
+def running(request: pytest.FixtureRequest, scene: Scene) -> Command:
+    scene.web(3)
+    if request.param == "in flight":
+        command = start(scene)
+        scene.until_seen(any_closed, "the first pod is closed")
+        return command
+    command = start(scene, "--steps", "1,pause:2h,100%")
+    until_said(scene, command, "pause", 120)
+    return command
+
+
+def test_who_is_refused_says_so_at_once_and_ends_after_a_while_and_the_same_command_goes_on(
+    scene: Scene, running: Command
+) -> None:
+    running.transport.interfere = refused
+    until_said(scene, running, SAID, 20)
+    assert "cannot be reached" not in running.stdout
+    done = running.wait(PATIENCE_SECONDS + 60)
+    assert done.code == 1, done
+    assert SAID in done.stdout + done.stderr
+    assert "try again with:" in done.stderr
+    scene.stage.let_pass(60)
+    again = start(scene, "--steps", "100%").wait(600)
+    assert again.code == 0, again
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+    scene.check(upgraded=3)
+
+
+def test_who_logs_in_again_in_time_goes_on(scene: Scene) -> None:
+    scene.web(3)
+    command = start(scene)
+    scene.until_seen(any_closed, "the first pod is closed")
+    healthy: Callable[[Request], None] = lambda _request: None  # noqa: E731
+    command.transport.interfere = refused
+    until_said(scene, command, SAID, 20)
+    scene.stage.let_pass(PATIENCE_SECONDS / 2)
+    command.transport.interfere = healthy
+    done = command.wait(600)
+    assert done.code == 0, done
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+    scene.check(upgraded=3)
