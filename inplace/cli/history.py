@@ -56,6 +56,8 @@ def history(
 def _row(entry: Entry) -> tuple[str, ...]:
     doing = f"{entry.how}, undo" if entry.doing == "Undo" else entry.how
     outcome = f"{entry.outcome}: {entry.message}" if entry.message else entry.outcome
+    if entry.superseded:
+        outcome = f"{outcome}; superseded since: {entry.superseded}"
     cells = (
         str(entry.revision or ""),
         images_text(entry.images),

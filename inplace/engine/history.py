@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from inplace.engine.observed import (
     StatefulSetTarget,
     Target,
 )
-from inplace.engine.templates import images_of
+from inplace.engine.templates import REVISION_HISTORY, images_of
 from inplace.model.history import MOST, Past
 from inplace.model.meta import ObjectMeta
 
@@ -23,7 +24,8 @@ CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """`created_at`: of the object that keeps it, a ReplicaSet or a ControllerRevision."""
+    """`created_at`: of the object that keeps it, a ReplicaSet or a ControllerRevision; empty where that is older than the
+    revision: who goes back classically gives an older one a new number."""
 
     number: int
     template: Mapping[str, Any]
@@ -44,11 +46,16 @@ def revisions(target: Target) -> tuple[Revision, ...]:
             kept = [_revision(r.revision, r.template, r.metadata) for r in stored]
         case ReplicaSetTarget() | PodsTarget():
             kept = []
-    return tuple(sorted((r for r in kept if r.number > 0), key=lambda r: r.number))
+    found = sorted((r for r in kept if r.number > 0), key=lambda r: r.number)
+    newest = list(accumulate((r.created_at for r in found), max))
+    return tuple(
+        r if r.created_at == at else msgspec.structs.replace(r, created_at="") for r, at in zip(found, newest, strict=True)
+    )
 
 
 def _revision(number: int, template: Mapping[str, Any], meta: ObjectMeta) -> Revision:
-    return Revision(number, template, meta.annotation(CHANGE_CAUSE) or "", meta.creation_timestamp or "")
+    created_at = "" if meta.annotation(REVISION_HISTORY) else meta.creation_timestamp or ""
+    return Revision(number, template, meta.annotation(CHANGE_CAUSE) or "", created_at)
 
 
 def number_of(target: Target) -> int:
@@ -72,6 +79,8 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
     message: str = ""
     client: str = ""
     """USER@HOST of the machine that the run was begun from."""
+    superseded: str = ""
+    """What a later rollout has made of what the last run has left; empty: nothing, or it is not the last."""
 
 
 def told(known: Sequence[Revision], runs: Sequence[Past]) -> tuple[Entry, ...]:

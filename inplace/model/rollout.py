@@ -113,6 +113,8 @@ class InFlight(Wire, frozen=True, kw_only=True):
     stage: str
     since: str = ""
     reason: str = ""
+    until: str = ""
+    """When what `reason` says is over by itself, where that is known."""
 
 
 class FailedPod(Wire, frozen=True, kw_only=True):
@@ -141,11 +143,17 @@ class Condition(Wire, frozen=True, kw_only=True):
 
 
 class RolloutStatus(Wire, frozen=True, kw_only=True):
-    """`draining`: pods closed to new traffic and not restarted yet. `failed` counts all, `failures` names the first."""
+    """`updated`: pods in service on what is asked for; none after a way back. `draining`: pods closed to new traffic and not
+    restarted yet. `failed` counts all, `failures` names the first."""
 
     observed_generation: int = 0
     phase: Phase | None = None
     message: str = ""
+    target: str = ""
+    image: str = ""
+    """What is asked for, by the ends of the images' names: for people."""
+    until: str = ""
+    """When what it waits for is over by itself, such as a timed pause of its steps."""
     step: str = ""
     step_index: int | None = None
     desired: int | None = None

@@ -16,8 +16,8 @@ import structlog
 
 from inplace.engine import resume as resuming
 from inplace.engine import target as workload
-from inplace.engine.plan import Finished, Plan, Spec
-from inplace.engine.planner import plan
+from inplace.engine.glance import as_it_stands
+from inplace.engine.plan import Finished, Plan
 from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiting, edited, run_of
 from inplace.engine.steps import is_paused_by_steps
 from inplace.kube.clock import stamp
@@ -306,7 +306,9 @@ class Carrier:
         if not moving.frames:
             return Came(None, wait_seconds)
         frame = moving.frames[-1]
-        return Came(Driving(driver.run, frame.plan, self._since(frame), frame.trouble), wait_seconds)
+        since = {uid: self._text(at) for uid, at in frame.since.items()}
+        until = {uid: self._text(at) for uid, at in frame.until.items()}
+        return Came(Driving(driver.run, frame.plan, since, frame.trouble, until), wait_seconds)
 
     def _take_in_edits(self, driver: Driver, rollout: InPlaceRollout) -> None:
         if rollout.metadata.generation == self._generation:
@@ -383,9 +385,7 @@ class Carrier:
                 return Came(Ended(run, self._as_it_stands(self._at)))
 
     def _as_it_stands(self, standing: _Standing) -> Plan:
-        """What its pods are like now, for the counts: nothing of it is done."""
-        going = resuming.again(standing.run)
-        return plan(standing.outlook.now(), Spec(standing.lock.name), going, self._ground.api.clock.monotonic())
+        return as_it_stands(standing.outlook.now(), standing.run, standing.lock.name, self._ground.api.clock.monotonic())
 
     def _go_on(
         self, standing: _Standing, decision: resuming.Begin | resuming.FinishFirst | resuming.Overtaken, why: str
@@ -396,5 +396,5 @@ class Carrier:
         self._log.info("run goes on", run=run.id, by=why)
         return self._go(standing.outlook, standing.lock, run)
 
-    def _since(self, frame: Frame) -> dict[str, str]:
-        return {uid: stamp(self._epoch + timedelta(seconds=at)) for uid, at in frame.since.items()}
+    def _text(self, at: float) -> str:
+        return stamp(self._epoch + timedelta(seconds=at))

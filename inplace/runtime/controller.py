@@ -14,7 +14,8 @@ from typing import Any
 
 import structlog
 
-from inplace.engine.rollouts import Ended, Pending, Refused, RolloutState, Waiting, is_run_of, run_id_of, seen, status_of
+from inplace.engine.rollouts import Ended, Pending, Refused, RolloutState, Waiting, is_run_of, run_id_of
+from inplace.engine.rolloutstatus import seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
 from inplace.kube.clock import seconds_since, stamp

@@ -88,6 +88,12 @@ class Frame(msgspec.Struct, frozen=True):
     now: float
     trouble: str
 
+    @property
+    def until(self) -> dict[str, float]:
+        """Pod uid to the instant at which what it waits for is over by itself; under an empty uid that of the whole run."""
+        whole = self.plan.progress.until
+        return {pod.uid: pod.until for pod in self.plan.pods if pod.until is not None} | ({} if whole is None else {"": whole})
+
 
 class Abandoned(Exception):
     """The run cannot go on now and is left as it is; `str()` is one line for a person. The same command resumes it."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from inplace.engine.account import superseded
 from inplace.engine.drain import index_of
 from inplace.engine.fields import wrote_strategy
 from inplace.engine.glance import glance, waited_for
@@ -42,7 +43,7 @@ from inplace.model.record import BadRecord, Record, holds_of, told_holds
 from inplace.model.run import Run, lease_name
 from inplace.model.workloads import DaemonSet, StatefulSet
 from inplace.runtime.found import Found, find
-from inplace.runtime.lock import history_of
+from inplace.runtime.lock import history_of, run_of
 from inplace.runtime.observer import target_of
 from inplace.runtime.runstates import RunState, judged, now_of, state_of
 
@@ -185,15 +186,20 @@ class History(msgspec.Struct, frozen=True, rename="camel"):
 def history(api: Api, target: TargetRef) -> History:
     """Raises `Refused` where the target does not exist, and `ApiError`."""
     found = find(api, target)
-    known, problem = revisions(_target(api, target, found)[0]), ""
-    runs: tuple[Past, ...] = ()
+    there = _target(api, target, found)[0]
+    problem, last, over, runs = "", "", "", tuple[Past, ...]()
     try:
-        runs = history_of(api.get(LEASES, target.namespace, lease_name(target)))
+        lease = api.get(LEASES, target.namespace, lease_name(target))
+        runs, run, workload = history_of(lease), run_of(lease), workload_of(Observed(there, ()))
+        if run is not None and workload is not None:
+            last, over = run.id, superseded(run, workload.spec.template)
     except NotFound:
         pass
-    except Forbidden as error:
+    except (Forbidden, ValueError) as error:
         problem = str(error)
-    return History(1, str(target), target.namespace, told(known, runs), problem)
+    entries = told(revisions(there), runs)
+    marked = tuple(msgspec.structs.replace(e, superseded=over) if over and e.run == last else e for e in entries)
+    return History(1, str(target), target.namespace, marked, problem)
 
 
 def _pod(facts: PodFacts, gate: str, view: PodView | None = None, since: float | None = None, now: float = 0.0) -> PodState:

@@ -78,7 +78,8 @@ class Tracker:
             seen = facts.get(pod.uid)
             if seen is None:
                 continue
-            self._ips.setdefault(pod.uid, seen.pod.ips())
+            if ips := seen.pod.ips():
+                self._ips.setdefault(pod.uid, ips)  # one that is born in the middle has none at first
             self._restarts.setdefault(pod.uid, _restarts(seen))
             if isinstance(seen.record, Record):
                 self._touched.add(pod.uid)

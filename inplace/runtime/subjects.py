@@ -22,7 +22,7 @@ from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.model.run import Outcome, Run
 from inplace.runtime.found import Refused
 from inplace.runtime.lock import LEASE_SECONDS, run_of
-from inplace.runtime.overview import state_of
+from inplace.runtime.runstates import state_of
 
 UNSEEN_SECONDS = 10.0
 """How long a controller may take to see a rollout before it is asked for."""

@@ -16,7 +16,8 @@ import msgspec
 import structlog
 
 from inplace.engine.gatekeeping import SetGate
-from inplace.engine.stages import IN_FLIGHT, Stage
+from inplace.engine.plan import ARRIVED, Shows
+from inplace.engine.stages import IN_FLIGHT
 from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError
 from inplace.kube.resources import INPLACE_ROLLOUTS, PODS
@@ -68,7 +69,7 @@ LEVELS: dict[Kind, int] = {"Normal": logging.INFO, "Warning": logging.WARNING}
 class _Seen(msgspec.Struct):
     """One run: pod uid to its stage and since when, of those in flight; and the failures that were told."""
 
-    stages: dict[str, tuple[Stage, float]] = {}
+    stages: dict[str, tuple[Shows, float]] = {}
     failed: set[str] = set()
     out: int = 0
 
@@ -113,7 +114,7 @@ class Teller:
                 seen = self._seen[meta.uid] = _Seen()
                 # What failed before this process came was told then.
                 seen.failed |= {failure.uid for failure in run.failures}
-        stages: dict[str, tuple[Stage, float]] = {}
+        stages: dict[str, tuple[Shows, float]] = {}
         for pod in frame.plan.pods:
             before = seen.stages.get(pod.uid)
             if pod.stage in IN_FLIGHT:
@@ -122,9 +123,10 @@ class Teller:
                 self._pod(meta, run, pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded")
             if before is not None and before[0] != pod.stage:
                 self._metrics.stage_seconds.labels(before[0]).observe(frame.now - before[1])
-                if pod.stage == "Updated":
+                if pod.stage in ARRIVED:
                     self._metrics.pods_upgraded.inc()
-                    self._pod(meta, run, pod.name, pod.uid, "PodUpgraded", f"runs {pod.image}, proven and back in service")
+                    runs = "runs" if pod.stage == "Updated" else "is rolled back: it runs"
+                    self._pod(meta, run, pod.name, pod.uid, "PodUpgraded", f"{runs} {pod.image}, proven and back in service")
         for failure in run.failures:
             if failure.uid not in seen.failed:
                 self._metrics.failures.labels(failure.reason).inc()

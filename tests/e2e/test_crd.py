@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from inplace.engine.plan import Plan, PodView, Progress
-from inplace.engine.rollouts import Driving, Ended, Pending, run_of, status_of
+from inplace.engine.rollouts import Driving, Ended, Pending, run_of
+from inplace.engine.rolloutstatus import status_of
 from inplace.model.rollout import InPlaceRollout, RolloutSpec, RolloutStatus
 from inplace.model.run import Failure
 from tests.cluster import Cluster
@@ -256,13 +257,13 @@ def test_columns_and_category(cluster: Cluster, ns: str) -> None:
     def rows(*args: str) -> list[list[str]]:
         return [re.split(r" {2,}", line.strip()) for line in written.kubectl("get", *args).splitlines()]
 
-    narrow = ["NAME", "DESIRED", "UPDATED", "READY", "DRAINING", "STATUS", "MESSAGE", "AGE"]
-    shown = ["web", "10", "0", "8", "1", "Progressing", "step 1 of 3: up to 50%"]
+    narrow = ["NAME", "TARGET", "IMAGE", "DESIRED", "UPDATED", "READY", "DRAINING", "STATUS", "MESSAGE", "AGE"]
+    shown = ["web", "deploy/web", "app:2", "10", "0", "8", "1", "Progressing", "step 1 of 3: up to 50%"]
     for words in (("ipr",), ("inplacerollouts",), ("inplacerollout", "web"), ("inplace",)):
         head, row = rows(*words)
         assert (head, row[:-1]) == (narrow, shown), words
     head, row = rows("ipr", "-o=wide")
-    assert (head[8:], row[8:]) == (["KIND", "TARGET", "STEP", "FAILED"], ["Deployment", "web", "up to 50%", "0"])
+    assert (head[10:], row[10:]) == (["STEP", "FAILED"], ["up to 50%", "0"])
     assert "settleSeconds" in written.kubectl("explain", "ipr.spec.drain")
 
 

@@ -105,7 +105,7 @@ def test_every_rule_has_a_message_and_every_field_a_description() -> None:
 def test_columns_show_fields_that_exist() -> None:
     columns = VERSION["additionalPrinterColumns"]
     assert [c["name"] for c in columns if not c.get("priority")] == [
-        "Desired", "Updated", "Ready", "Draining", "Status", "Message", "Age",
+        "Target", "Image", "Desired", "Updated", "Ready", "Draining", "Status", "Message", "Age",
     ]  # fmt: skip
     known = {path for path, _ in nodes(SCHEMA)} | {".metadata.creationTimestamp"}
     assert {c["jsonPath"] for c in columns} <= known

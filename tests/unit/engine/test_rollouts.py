@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from inplace.engine.plan import Finished, Plan, PodView, Progress
-from inplace.engine.rollouts import Driving, Ended, Pending, Refused, Waiting, edited, options_of, run_of, seen, status_of
+from inplace.engine.rollouts import Driving, Ended, Pending, Refused, Waiting, edited, options_of, run_of
+from inplace.engine.rolloutstatus import seen, status_of
 from inplace.engine.stages import Stage
 from inplace.model.meta import ObjectMeta
 from inplace.model.names import TargetRef
