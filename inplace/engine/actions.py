@@ -89,6 +89,12 @@ class DropRecord(PodAction, frozen=True):
     """The record goes, the gate stays closed: somebody else holds it. Preconditions: uid and resourceVersion."""
 
 
+class KeepSteady(PodAction, frozen=True):
+    """The record says since when the pod has been ready. Preconditions: uid and resourceVersion."""
+
+    record: Record
+
+
 class TargetAction(Action, frozen=True):
     """Works on the workload object."""
 

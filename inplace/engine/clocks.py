@@ -1,7 +1,7 @@
 """The clocks of one plan: which it read, which have run out, and when to look again.
 
 A deadline is a timer that the runtime keeps for as long as consecutive plans name it. So waiting needs no stored state, and a
-condition that goes away takes its deadline with it.
+condition that goes away takes its deadline with it. Which of them outlive the process says `waits`.
 """
 
 from __future__ import annotations

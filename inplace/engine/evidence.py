@@ -10,6 +10,7 @@ import msgspec
 
 from inplace.engine.drain import sending
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
+from inplace.engine.proof import steady_before
 from inplace.engine.trouble import hides_the_cause, in_words
 from inplace.model.meta import version_of
 from inplace.model.record import Record
@@ -47,6 +48,7 @@ def witness(before: Evidence | None, facts: PodFacts, ignored: frozenset[str], n
         answered=old.answered if facts.runs(old.answered) else {},
         said=_said(old, facts),
         outlived=_outlived(old, facts),
+        steady_since=old.steady_since if old.steady_since is not None and steady_before(facts, facts.record) else None,
     )
 
 

@@ -70,8 +70,7 @@ def waited_for(observed: Observed, run: Run, lease: str, at: Instant, held_since
 
 def began_in(run: Run) -> Mapping[str, str]:
     """What the run waits for, by the planner's names, and since when."""
-    found: Mapping[str, str] = getattr(run, "waits", {})
-    return found
+    return run.waits
 
 
 def _as_written(facts: PodFacts, rules: Rules, at: Instant, held_at: float | None) -> Evidence:

@@ -70,6 +70,8 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     """The images that the API server answered our image patch with, as long as the spec asks for them."""
     said: Mapping[str, str] = {}
     """Container to why it does not start, as the kubelet told it last."""
+    steady_since: float | None = None
+    """Since when its restarted containers have been ready, as the process before us wrote down; None once that has changed."""
     outlived: frozenset[str] = frozenset()
     """Recorded container ids that were still shown once the kubelet had seen the image patch: whatever comes next is new."""
 

@@ -25,12 +25,17 @@ from inplace.engine.starts import Starts, choose
 from inplace.engine.steps import Barrier, describe, position
 from inplace.engine.view import View
 from inplace.engine.vouching import believed_commit, unfinished, unvouched
+from inplace.engine.waits import remembered
 from inplace.model.record import Record
 from inplace.model.run import Run, Stop
 
 
 def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
     """See the module. `run` must be stored, if it differs, before the first action is done."""
+    return remembered(_plan(observed, spec, run, now), observed.timers, now, spec.since)
+
+
+def _plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
     clocks = Clocks(observed.timers, now)
     if workload.is_gone(observed):
         return finish(run, Finished("Failed", f"{run.target} was deleted"))
@@ -41,11 +46,11 @@ def plan(observed: Observed, spec: Spec, run: Run, now: float) -> Plan:
     if failures:
         made = rewritten(run, judged, failures)
         worse = msgspec.structs.replace(run, failures=run.failures + failures, rewritten=made)
-        return plan(observed, spec, roll_back(worse) if should_roll_back(worse, spec) else worse, now)
+        return _plan(observed, spec, roll_back(worse) if should_roll_back(worse, spec) else worse, now)
     failed = frozenset(failure.uid for failure in run.failures)
     in_flight = [j for j in judged if j.uid not in failed and is_ours(j)]
     planned = _go_on(View(observed, spec, run, rules, judged, clocks, stop, failed, in_flight))
-    return planned if isinstance(planned, Plan) else plan(observed, spec, planned, now)
+    return planned if isinstance(planned, Plan) else _plan(observed, spec, planned, now)
 
 
 def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rules:
@@ -63,6 +68,7 @@ def rules_of(observed: Observed, spec: Spec, run: Run, stop: Stop | None) -> Rul
         stopping=stop is not None,
         bare=isinstance(observed.target, PodsTarget),
         dead_leases=spec.dead_leases,
+        since=spec.since,
         revision=run.revision if isinstance(observed.target, RevisionedTarget) else None,
         kept=workload.kept(observed, run),
         without_gate=options.without_gate,

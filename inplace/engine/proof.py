@@ -7,18 +7,21 @@ neither: another tag of the same digest restarts without changing it (both measu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from inplace.engine.observed import Evidence, PodFacts
 from inplace.engine.trouble import in_words
 from inplace.model.images import same_image
 from inplace.model.pods import Container, ContainerStatus, Pod
-from inplace.model.record import ContainerBefore, Record
+from inplace.model.record import BadRecord, ContainerBefore, Record, Steady
 
 AMBIGUOUS_SECONDS = 5.0
 DEFAULT_GRACE_SECONDS = 30
 """A container of unclear origin must have run, as we saw it, for its grace period and 5 s before it counts as the new one: an
 old one, told to stop, is gone by then."""
+MIN_READY = "containers are ready, waiting for minReadySeconds"
 STARTUP_SLACK_SECONDS = 2.0
 UNPROBED_SECONDS = 3.0
 """How long a container without probes must have run, as we saw it. One that exits at once is shown running for up to 1.3 s
@@ -95,8 +98,26 @@ def may_open(facts: PodFacts, record: Record, evidence: Evidence, min_ready_seco
         return Proven()
     if evidence.containers_ready_since is None:
         return Waiting("waiting for the containers to be ready")
-    until = max(evidence.containers_ready_since, believed_at) + min_ready_seconds
-    return Proven() if now >= until else Waiting("containers are ready, waiting for minReadySeconds", until)
+    since = max(evidence.containers_ready_since, believed_at)
+    until = (since if evidence.steady_since is None else min(since, evidence.steady_since)) + min_ready_seconds
+    return Proven() if now >= until else Waiting(MIN_READY, until)
+
+
+def steady_before(facts: PodFacts, record: Record | BadRecord | None) -> bool:
+    """Whether what its record says of its readiness is of these very containers, with no turn since."""
+    if not isinstance(record, Record) or record.steady is None:
+        return False
+    pod, steady, ready = facts.pod, record.steady, facts.pod.condition("ContainersReady")
+    is_as_then = ready is not None and ready.status == "True" and (ready.last_transition_time or "") == steady.turned_at
+    return is_as_then and bool(steady.container_ids) and pod.container_ids(record.before or {}) == steady.container_ids
+
+
+def steady_now(facts: PodFacts, record: Record, since: str) -> Record:
+    """The record, saying that its containers are ready from now on."""
+    ready = facts.pod.condition("ContainersReady")
+    turned_at = (ready.last_transition_time or "") if ready is not None else ""
+    ids = facts.pod.container_ids(record.before or {})
+    return msgspec.structs.replace(record, steady=Steady(since=since, turned_at=turned_at, container_ids=ids))
 
 
 def _started_believed_at(container: Container, status: ContainerStatus, evidence: Evidence, now: float) -> float | Waiting:
@@ -122,3 +143,24 @@ def is_guarded(pod: Pod, names: frozenset[str]) -> bool:
     """Every one of these containers has a readinessProbe: none counts as ready before it answers."""
     found = [pod.spec.container(name) for name in names]
     return all(container is not None and container.readiness_probe is not None for container in found)
+
+
+def stopping(pod: Pod, record: Record) -> tuple[str, ...]:
+    """The changed containers of which the old one still runs."""
+    shown = ((name, old, pod.container_status(name)) for name, old in sorted((record.before or {}).items()))
+    return tuple(
+        n for n, old, s in shown if s is not None and s.state.running is not None and s.container_id == old.container_id
+    )
+
+
+def stop_seconds(pod: Pod, names: Iterable[str]) -> float:
+    """How long these containers may take to stop, their preStop included."""
+    grace = pod.spec.termination_grace_period_seconds
+    return float(sum(DEFAULT_GRACE_SECONDS if grace is None else grace for _ in names))
+
+
+def as_it_was(status: ContainerStatus | None, image: str) -> ContainerBefore:
+    if status is None:
+        return ContainerBefore(image=image)
+    ids = {"container_id": status.container_id, "image_id": status.image_id}
+    return ContainerBefore(**ids, image=image, restart_count=status.restart_count)

@@ -16,6 +16,7 @@ from inplace.engine.disturbances import disturbed, give_way
 from inplace.engine.failures import go_back
 from inplace.engine.observed import DaemonSetTarget, DeploymentTarget, Observed, StatefulSetTarget
 from inplace.engine.templatefirst import is_ours
+from inplace.engine.waits import given_up_again
 from inplace.model.names import WorkloadKind
 from inplace.model.run import Options, Pause, Run
 
@@ -167,9 +168,13 @@ def abort_dead(stored: Run, observed: Observed, by: str) -> Begin | FinishFirst 
 
 
 def afresh(run: Run) -> Run:
-    """A run at its next start: what has failed, or was given up, is tried once more."""
+    """A run at its next start: what has failed, or was given up, is tried once more. One whose holder died goes on with the
+    deadlines that it had."""
     commit = msgspec.structs.replace(run.commit, given_up="") if run.commit is not None else None
-    return msgspec.structs.replace(run, outcome=None, failures=(), more_failed=0, gave_up="", forgone={}, commit=commit)
+    waits = run.waits if run.outcome is None else given_up_again(run.waits)
+    return msgspec.structs.replace(
+        run, outcome=None, failures=(), more_failed=0, gave_up="", forgone={}, commit=commit, waits=waits
+    )
 
 
 def again(run: Run) -> Run:

@@ -12,15 +12,26 @@ from typing import Literal
 
 import msgspec
 
-from inplace.engine.actions import Action, CloseGate, DropRecord, OpenGate, PatchImages
+from inplace.engine.actions import Action, CloseGate, DropRecord, KeepSteady, OpenGate, PatchImages
 from inplace.engine.clocks import PATIENCE_SECONDS
 from inplace.engine.drain import dissenting, drained_at, is_back, sending
 from inplace.engine.goals import Goal
 from inplace.engine.observed import NOTHING_SEEN, Evidence, PodFacts
-from inplace.engine.proof import DEFAULT_GRACE_SECONDS, Waiting, is_guarded, may_open, restart_proof
+from inplace.engine.proof import (
+    MIN_READY,
+    Waiting,
+    as_it_was,
+    is_guarded,
+    may_open,
+    restart_proof,
+    steady_before,
+    steady_now,
+    stop_seconds,
+    stopping,
+)
 from inplace.engine.trouble import Trouble, is_backing_off, trouble_of
-from inplace.model.pods import ContainerStatus, Pod
-from inplace.model.record import BadRecord, ContainerBefore, Record, holds_of, holds_on, told_holds
+from inplace.model.pods import Pod
+from inplace.model.record import BadRecord, Record, holds_of, holds_on, told_holds
 from inplace.model.workloads import CONTROLLER_REVISION_HASH
 
 Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone", "Kept"]
@@ -29,9 +40,13 @@ GateState = Literal["Open", "Closed", "Missing", "Absent"]
 CHANGED = "ImageChangedByAdmission"
 IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "Returning"})
 SETTLED_VIEW_SECONDS = 2.0
+LONG_READY_SECONDS = 60.0
+"""From so long a minReady on, the pod's record says since when it has been ready. A takeover takes 15 s by itself."""
 CLOSED_BY_US = "Upgrading"
 """The reason of a gate's condition while an upgrade holds it."""
 SETTLING = "drained; waiting for proxies and open connections"
+OPENED_BY_US = "Upgraded"
+"""And once the restart is proven."""
 WITHOUT_NODE = "waiting for a node"
 """Why a pod counts as updated of which nothing runs yet: without a verdict, since there is nothing to judge."""
 
@@ -83,6 +98,8 @@ class Rules(msgspec.Struct, frozen=True):
     the pods have no such label."""
     kept: frozenset[str] = frozenset()
     """Uids of pods that stay as they are."""
+    since: str = ""
+    """This instant, as text, for records; empty: nothing is written by it."""
     without_gate: bool = False
     """Pods that have no gate are restarted without a drain."""
     brings_images: bool = True
@@ -296,7 +313,7 @@ def patch(facts: PodFacts, record: Record, rules: Rules, budgets: tuple[str, ...
     before = dict(record.before or {})
     for name in restarts(pod, changed):
         status = pod.container_status(name)
-        before[name] = _as_it_was(status, have.get(name, ""))
+        before[name] = as_it_was(status, have.get(name, ""))
     written = msgspec.structs.replace(
         record,
         run=rules.run,
@@ -304,16 +321,10 @@ def patch(facts: PodFacts, record: Record, rules: Rules, budgets: tuple[str, ...
         to_images=rules.goal.of(facts),
         from_images={**{name: have[name] for name in changed}, **record.from_images},
         before=before,
+        patched_at=rules.since,
+        steady=None,
     )
     return PatchImages(facts.ref, changed, written, pod.spec.init_names(), rules.revision or "", budgets)
-
-
-def stopping(pod: Pod, record: Record) -> tuple[str, ...]:
-    """The changed containers of which the old one still runs."""
-    shown = ((name, old, pod.container_status(name)) for name, old in sorted((record.before or {}).items()))
-    return tuple(
-        n for n, old, s in shown if s is not None and s.state.running is not None and s.container_id == old.container_id
-    )
 
 
 def _stopping(facts: PodFacts, rules: Rules, old: tuple[str, ...], proof: Waiting) -> Judged:
@@ -324,19 +335,6 @@ def _stopping(facts: PodFacts, rules: Rules, old: tuple[str, ...], proof: Waitin
     if not facts.pod.is_observed:
         return Judged(facts, "Restarting", proof.reason, None, None, timer, limit)
     return Judged(facts, "Restarting", f"stopping {', '.join(old)}", None, None, timer, limit, at_most_seconds=grace)
-
-
-def stop_seconds(pod: Pod, names: Iterable[str]) -> float:
-    """How long these containers may take to stop, their preStop included."""
-    grace = pod.spec.termination_grace_period_seconds
-    return float(sum(DEFAULT_GRACE_SECONDS if grace is None else grace for _ in names))
-
-
-def _as_it_was(status: ContainerStatus | None, image: str) -> ContainerBefore:
-    if status is None:
-        return ContainerBefore(image=image)
-    ids = {"container_id": status.container_id, "image_id": status.image_id}
-    return ContainerBefore(**ids, image=image, restart_count=status.restart_count)
 
 
 def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence, now: float) -> Judged:
@@ -352,14 +350,22 @@ def _on_the_way_up(facts: PodFacts, record: Record, rules: Rules, seen: Evidence
         return Judged(facts, "Restarting", proof.reason, None, proof.until, timer, patience, trouble)
     opening = may_open(facts, record, seen, rules.min_ready_seconds, now)
     if isinstance(opening, Waiting):
-        return Judged(facts, "Returning", opening.reason, None, opening.until, timer, patience, trouble)
+        keep = _keep_steady(facts, record, rules, opening)
+        return Judged(facts, "Returning", opening.reason, keep, opening.until, timer, patience, trouble)
     if record.gate_before == "Absent":
         return Judged(facts, "Returning", "its restart is proven", DropRecord(facts.ref), None, timer, patience, trouble)
     if record.gate_before != "False" and not _held_by(pod, rules):
-        return Judged(facts, "Returning", "opening the gate", _open(facts, rules, "Upgraded"), None, timer, patience, trouble)
+        return Judged(facts, "Returning", "opening the gate", _open(facts, rules, OPENED_BY_US), None, timer, patience, trouble)
     if pod.is_true("ContainersReady"):
         return Judged(facts, "Returning", _why_held(pod, rules), DropRecord(facts.ref), None, timer, patience, trouble)
     return Judged(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, trouble)
+
+
+def _keep_steady(facts: PodFacts, record: Record, rules: Rules, opening: Waiting) -> Action | None:
+    """A fourth write to the pod, where what would be lost with us is worth it."""
+    is_long = opening.reason == MIN_READY and rules.min_ready_seconds >= LONG_READY_SECONDS and rules.since
+    is_new = is_long and not steady_before(facts, record)
+    return KeepSteady(facts.ref, steady_now(facts, record, rules.since)) if is_new else None
 
 
 def _release(facts: PodFacts, rules: Rules, why: str) -> Judged:

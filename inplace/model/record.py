@@ -30,6 +30,16 @@ class ContainerBefore(Wire, frozen=True, kw_only=True):
     """None in records of versions that did not write it."""
 
 
+class Steady(Wire, frozen=True, kw_only=True):
+    """Since when the restarted containers have been ready, written where that has to last for long (minReadySeconds). It says
+    something only of these containers, and only while the pod's ContainersReady is as it was then."""
+
+    since: str
+    turned_at: str = ""
+    """ContainersReady's lastTransitionTime, as the kubelet tells it: compared, never reckoned with."""
+    container_ids: dict[str, str] = msgspec.field(name="containerIDs", default={})
+
+
 class Record(Wire, frozen=True, kw_only=True):
     """Annotation `inplace.dev/upgrade`."""
 
@@ -45,6 +55,9 @@ class Record(Wire, frozen=True, kw_only=True):
     since: str = ""
     before: dict[str, ContainerBefore] | None = None
     """Set by the image patch: the containers it changed."""
+    patched_at: str = ""
+    """When that was, by the clock of whoever sent it."""
+    steady: Steady | None = None
 
 
 class BadRecord(Wire, frozen=True):

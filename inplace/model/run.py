@@ -168,6 +168,8 @@ class Run(Wire, frozen=True, kw_only=True):
     started_at: str = ""
     ended_at: str = ""
     steps_passed: int = 0
+    waits: dict[str, str] = {}
+    """What it waits for, by the planner's names, to when that began: whoever takes it over goes on from there."""
     owners: tuple[FieldOwner, ...] = ()
     paused: bool = False
     """The user's `spec.paused` of a Deployment, as it was when the run was last begun or resumed."""

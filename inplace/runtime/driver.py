@@ -31,6 +31,7 @@ from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.rehearsal import adopt
 from inplace.engine.resume import abort, of_whom, pass_pause
+from inplace.engine.waits import to_remember
 from inplace.kube.clock import stamp
 from inplace.kube.errors import (
     ApiError,
@@ -142,6 +143,7 @@ class Driver:
         self._stop = stop
         self._dead_leases = dead_leases
         self._timers: dict[str, float] = {}
+        self._carried: dict[str, float] | None = None  # timers of the process before us, until a plan names them
         self._busy: dict[str, Action] = {}
         self._rests = Rests()
         self._unanswered: dict[str, float] = {}
@@ -192,13 +194,14 @@ class Driver:
         now = self._clock.monotonic()
         closing = [*(key for key, action in self._busy.items() if isinstance(action, TAKES_OUT)), *self._doubtful(now)]
         busy = self._rests.keys(now).union(self._busy)
-        observed = self._observer.observe(now, self._timers, busy, closing, self._fields_returned, self._blind(now))
+        observed = self._observer.observe(now, self._timers_at(now), busy, closing, self._fields_returned, self._blind(now))
         claims = {name: claimed.room if claimed.until > now else 0 for name, claimed in self._claims.items()}
         observed = msgspec.structs.replace(observed, denials=self._rests.denials, claims=claims)
         since = stamp(self._clock.utcnow())
         spec = Spec(self._lock.name, self._stop, since, self._dead_leases, self._only_frees)
         planned = plan(observed, spec, self.run, now)
-        self._timers = {timer: self._timers.get(timer, now) for timer in planned.timers}
+        self._timers = {timer: observed.timers.get(timer, now) for timer in planned.timers}
+        self._carried = {timer: at for timer, at in (self._carried or {}).items() if timer not in planned.timers}
         if not is_safe:
             self._tell(observed, planned, now)
             return None, TICK_SECONDS
@@ -214,6 +217,11 @@ class Driver:
                 self._claims |= {name: self._claims[name].used() for name in budgets_of(action)}
             self._workers.submit(action, self._inbox.put)
         return None, self._wait_seconds(planned, now)
+
+    def _timers_at(self, now: float) -> dict[str, float]:
+        if self._carried is None:
+            self._carried = self._observer.taken_over(self.run, now, self._clock.utcnow())
+        return {**self._carried, **self._timers}
 
     def _doubtful(self, now: float) -> list[str]:
         """Pods whose close was sent and not answered, until they show it or a while has passed: they count as closing."""
@@ -259,6 +267,7 @@ class Driver:
 
     def _wait_seconds(self, planned: Plan, now: float) -> float | None:
         waits = [until - now for until in self._rests.until(now)]
+        waits += [at - now for at in to_remember(planned, self._timers)]
         if planned.requeue_after is not None:
             waits.append(planned.requeue_after)
         if self._watches.error is not None or self._unstored or self._lock.trouble is not None:

@@ -18,6 +18,7 @@ from inplace.engine.actions import (
     CreateTombstone,
     DeleteTwin,
     DropRecord,
+    KeepSteady,
     ListPods,
     ListSlices,
     OpenGate,
@@ -99,6 +100,8 @@ class Executor:
                 return self._patch_pod(pod, body, "status", version=True)
             case DropRecord(pod=pod):
                 return self._patch_pod(pod, {"metadata": {"annotations": {RECORD: None}}}, "", version=True)
+            case KeepSteady(pod=pod, record=record):
+                return self._patch_pod(pod, {"metadata": {"annotations": {RECORD: encode_record(record)}}}, "", version=True)
             case PauseTarget(paused=paused):
                 body = {"spec": {"paused": True if paused else None}}
                 return self._patch_workload(action, "Deployment", body, STRATEGIC_MERGE)

@@ -7,6 +7,7 @@ pods that did not change costs nothing here; evidence is folded event by event, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,17 +28,23 @@ from inplace.engine.observed import (
     Target,
     facts_of,
 )
+from inplace.engine.target import min_ready_seconds
+from inplace.engine.waits import carried
+from inplace.kube.clock import seconds_since
 from inplace.kube.lists import Listing
 from inplace.kube.selection import Store
 from inplace.model.meta import Object, version_of
 from inplace.model.names import TargetRef, WorkloadKind
 from inplace.model.network import EndpointSlice
 from inplace.model.pods import Pod
+from inplace.model.run import Run
 from inplace.model.workloads import ControllerRevision, ReplicaSet
 from inplace.runtime.inbox import Event, PodChanged, SliceChanged
 from inplace.runtime.watches import Sight
 
 T = TypeVar("T", bound=Object)
+STAMP_SECONDS = 1.0
+"""Instants are written down in whole seconds: what may not have passed counts as not passed."""
 
 
 class Observer:
@@ -101,6 +108,15 @@ class Observer:
     def answered(self, uid: str, images: Mapping[str, str]) -> None:
         """What the API server has made of our image patch of a pod."""
         self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NOTHING_SEEN), answered=images)
+
+    def taken_over(self, run: Run, now: float, utcnow: datetime) -> dict[str, float]:
+        """The timers that began before this process came; what was written down of pods becomes evidence."""
+        observed = self.observe(now, {})
+        ready = min_ready_seconds(observed, run.options)
+        found = carried(run, observed.pods, ready, now, lambda at: max(0.0, (seconds_since(at, utcnow) or 0.0) - STAMP_SECONDS))
+        for uid, since in found.steady.items():
+            self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NOTHING_SEEN), steady_since=since)
+        return dict(found.timers)
 
     @property
     def facts(self) -> Mapping[str, PodFacts]:

@@ -6,7 +6,7 @@ An anchor that no longer stands in the source, or stands there twice, is an erro
 from __future__ import annotations
 
 from tests.breaks.edit import Break as Break
-from tests.breaks.rules import answers, core, limits, objects, pods, refusals, target, traffic
+from tests.breaks.rules import answers, core, limits, objects, pods, refusals, target, traffic, waits
 
 BREAKS: tuple[Break, ...] = (
     *core.BREAKS,
@@ -17,4 +17,5 @@ BREAKS: tuple[Break, ...] = (
     *limits.BREAKS,
     *target.BREAKS,
     *traffic.BREAKS,
+    *waits.BREAKS,
 )

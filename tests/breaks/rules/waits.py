@@ -1,0 +1,46 @@
+"""Breaks of the rules about time that passes while nobody looks."""
+
+from __future__ import annotations
+
+from tests.breaks.edit import Break
+
+UNIT = ("tests/unit/engine/test_waits.py",)
+SIM = ("tests/sim/test_time_passed.py",)
+
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "believe an old note of another container's readiness",
+        "inplace/engine/proof.py",
+        "    return is_as_then and bool(steady.container_ids) and",
+        "    return True or",
+        UNIT,
+    ),
+    Break(
+        "go on with a readiness that has turned meanwhile",
+        "inplace/engine/evidence.py",
+        "old.steady_since if old.steady_since is not None and steady_before(facts, facts.record) else None",
+        "old.steady_since",
+        UNIT,
+    ),
+    Break(
+        "leave no time to look to whoever takes a deadline over",
+        "inplace/engine/waits.py",
+        "min(passed, max(0.0, limit - FRESH_SECONDS))",
+        "min(passed, limit)",
+        UNIT,
+    ),
+    Break(
+        "count an instant that lies ahead",
+        "inplace/kube/clock.py",
+        "max(0.0, (now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds())",
+        "(now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds()",
+        UNIT,
+    ),
+    Break(
+        "begin every pause anew",
+        "inplace/runtime/driver.py",
+        "            self._carried = self._observer.taken_over(self.run, now, self._clock.utcnow())",
+        "            self._carried = {}",
+        SIM,
+    ),
+)
