@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 import msgspec
 
-from inplace.cli import out, tables
+from inplace.cli import out, tables, tree
 from inplace.cli.driving import Showing
 from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
 from inplace.cli.summary import after_failed_pods, anew
@@ -35,6 +35,9 @@ def status(
 ) -> int | None:
     """Show a target's run and its pods.
 
+    As a tree: the workload, its ReplicaSets or revisions, their pods, and what the containers run. With -o wide one row for
+    each pod, with all of its images and its node.
+
     Whether the holder of a run is alive is judged by the age of its last renewal, on this machine's clock.
     """
     target = understood(parse_target, words, selector)
@@ -51,7 +54,10 @@ def status(
     first, *more = run_lines(found)
     tables.show_line(first, found.state.standing if found.state is not None else "")
     out.lines([*more, ""])
-    _show_pods(found.pods, is_wide=output == "wide")
+    if output == "wide":
+        _show_pods(found.pods)
+    else:
+        tables.show(tree.HEAD, tree.rows(found))
     for line in next_lines(found, cluster, target):
         out.note(line)
     return None
@@ -128,13 +134,10 @@ def _renewed(state: RunState) -> str:
     return f"renewed {age} ago" if state.seems_alive else f"seems dead: last renewed {age} ago"
 
 
-def _show_pods(pods: tuple[PodState, ...], *, is_wide: bool) -> None:
-    if not pods:
-        out.data("no pods")
-        return
+def _show_pods(pods: tuple[PodState, ...]) -> None:
     has_run = any(pod.stage for pod in pods)
     head = ("POD", "NODE", *(("STAGE",) if has_run else ()), "READY", "GATE", "IMAGES", "NOTE")
-    tables.show(head, [_row(pod, has_run) for pod in pods], is_wide=is_wide)
+    tables.show(head, [_row(pod, has_run) for pod in pods], is_wide=True)
 
 
 def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:

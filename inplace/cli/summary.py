@@ -16,12 +16,13 @@ from inplace.model.run import Run
 from inplace.runtime.report import Summary
 
 PHASES = {
-    "drain": "drain",
-    "settle": "settle",
-    "restart": "restart",
-    "return": "return",
+    "drain": "Closing",
+    "settle": "Settling",
+    "restart": "Restarting",
+    "return": "Returning",
     "out": "out of service",
 }
+"""What the JSON calls them, to the words of the live view."""
 MOST_FAILURES = 10
 
 

@@ -54,6 +54,7 @@ NAMES = ("POD", "NAME", "TARGET", "IMAGES", "NODE", "NAMESPACE")
 """Columns of which the end tells rows apart, so that the beginning is cut."""
 SPARED = ("CHANGE-CAUSE", "NODE", "HOLDER", "HOW", "BY", "WHEN", "GATE", "NAMESPACE", "STEP")
 """Columns that a narrow terminal does without, the first of them first."""
+BRANCHES = " │├└─"
 GAP = 3
 LEAST = 12
 """No column is cut to less, as long as another can be left out."""
@@ -95,13 +96,19 @@ def drawn(cells: Sequence[Sequence[str]], width: int | None, indent: int = 0) ->
         line = Text(" " * indent, no_wrap=True)
         for position, (column, size) in enumerate(zip(kept, widths, strict=True)):
             is_last = position == len(kept) - 1
-            cell = cut(row[column], size) if head[column] in NAMES else shortened(row[column], size)
+            cell = _name(row[column], size) if head[column] in NAMES else shortened(row[column], size)
             line.append(cell if is_last else cell.ljust(size), _style(head[column], cell, is_head=number == 0))
             line.append("" if is_last else " " * GAP)
         line.rstrip()
         if width is not None:
             line.truncate(width + indent, overflow="ellipsis")
         yield line
+
+
+def _name(cell: str, width: int) -> str:
+    """Cut at its beginning, but for the branches of a tree that it hangs on."""
+    name = cell.lstrip(BRANCHES)
+    return cell[: len(cell) - len(name)] + cut(name, max(1, width - len(cell) + len(name)))
 
 
 def fitted(cells: Sequence[Sequence[str]], width: int | None) -> tuple[list[int], list[int]]:

@@ -15,6 +15,7 @@ from inplace.engine.drain import index_of
 from inplace.engine.fields import wrote_strategy
 from inplace.engine.glance import glance, waited_for
 from inplace.engine.history import Entry, revisions, told
+from inplace.engine.lineage import lineage_of
 from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
 from inplace.engine.plan import PodView, Progress, within
 from inplace.engine.repair import of_a_lost_run, own_strategy
@@ -68,6 +69,10 @@ class PodState(msgspec.Struct, frozen=True, rename="camel"):
     """How long what `reason` says still lasts, where that is over by itself."""
     at_most_seconds: float = 0.0
     """How long it may lawfully take; 0: nothing is known of that."""
+    owner: str = ""
+    """The ReplicaSet, or the ControllerRevision, that it is of; empty where there is none."""
+    revision: int = 0
+    """The number of that; 0 where it has none."""
 
     @property
     def words(self) -> str:
@@ -113,7 +118,7 @@ def overview(api: Api, target: TargetRef) -> Overview:
     observed = _observed(api, target, found)
     if state is None or state.run is None:
         stands = _of_a_lost_run(target, observed, found) if state is None else ()
-        pods = tuple(_pod(facts, DEFAULT_GATE) for facts in observed.pods)
+        pods = tuple(_pod(facts, observed.target, DEFAULT_GATE) for facts in observed.pods)
         return Overview(1, str(target), target.namespace, state, pods, stands)
     return _of_run(api, target, observed, state, state.run)
 
@@ -135,7 +140,9 @@ def _of_run(api: Api, target: TargetRef, observed: Observed, state: RunState, ru
         target=str(target),
         namespace=target.namespace,
         state=state,
-        pods=tuple(_pod(f, run.options.gate, views[f.uid], shown.since.get(f.uid), at.now) for f in observed.pods),
+        pods=tuple(
+            _pod(f, observed.target, run.options.gate, views[f.uid], shown.since.get(f.uid), at.now) for f in observed.pods
+        ),
         standing=standing(observed, run),
         is_overtaken=is_overtaken,
         counts=Counts(
@@ -202,8 +209,10 @@ def history(api: Api, target: TargetRef) -> History:
     return History(1, str(target), target.namespace, marked, problem)
 
 
-def _pod(facts: PodFacts, gate: str, view: PodView | None = None, since: float | None = None, now: float = 0.0) -> PodState:
-    pod = facts.pod
+def _pod(
+    facts: PodFacts, target: Target, gate: str, view: PodView | None = None, since: float | None = None, now: float = 0.0
+) -> PodState:
+    pod, lineage = facts.pod, lineage_of(facts.pod, target)
     state = gate_of(pod, gate)
     return PodState(
         name=pod.name,
@@ -218,6 +227,8 @@ def _pod(facts: PodFacts, gate: str, view: PodView | None = None, since: float |
         seconds=None if since is None else round(max(0.0, now - since), 1),
         left_seconds=_left(view.until, now) if view is not None else None,
         at_most_seconds=view.at_most_seconds if view is not None else 0.0,
+        owner=lineage.owner,
+        revision=lineage.revision,
     )
 
 

@@ -268,7 +268,7 @@ def test_who_may_not_read_leases_still_sees_the_pods(command: Command, server: F
     assert (ran.code, ran.stderr) == (0, "")
     first, *_, last = ran.stdout.splitlines()
     assert first == 'deploy/web in default: User "me" cannot get inplace-deployment-web'
-    assert last.startswith("web-c ")
+    assert last.split()[:2] == ["└─", "web-c"]
     assert command("list").code == 5
 
 
@@ -276,7 +276,9 @@ def test_status_without_a_run(command: Command, server: FakeServer) -> None:
     web(server)
     ran = command("status", "deploy/web")
     assert (ran.code, ran.stderr) == (0, "")
-    assert ran.stdout.startswith("deploy/web in default has no run\n\nPOD     NODE     READY   GATE   IMAGES           NOTE\n")
+    assert ran.stdout.startswith("deploy/web in default has no run\n\nNAME ")
+    wide = command("status", "deploy/web", "-o", "wide").stdout
+    assert wide.startswith("deploy/web in default has no run\n\nPOD     NODE     READY   GATE   IMAGES           NOTE\n")
 
 
 def test_status_of_what_is_not_there(command: Command) -> None:

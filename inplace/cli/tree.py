@@ -1,0 +1,77 @@
+"""A target as a tree: the workload, its ReplicaSets or revisions, their pods, and what the containers run. Pure.
+
+Each pod is one row with its whole name, so that it can be searched for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from inplace.cli.text import images_text
+from inplace.runtime.overview import Overview, PodState
+
+HEAD = ("NAME", "NODE", "STAGE", "READY", "GATE", "IMAGES", "NOTE")
+MANY = 20
+"""Of more pods than this those containers are left out that the run is not about; `-o wide` has them."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """`cells`: those beside its name."""
+
+    name: str
+    cells: tuple[str, ...] = ("", "", "", "", "", "")
+    children: tuple[Node, ...] = ()
+
+
+def rows(found: Overview) -> list[tuple[str, ...]]:
+    return list(_drawn(tree(found), "", ""))
+
+
+def tree(found: Overview) -> Node:
+    groups: dict[str, list[PodState]] = {}
+    for pod in found.pods:
+        groups.setdefault(pod.owner, []).append(pod)
+    state = found.state
+    of_run = set(state.run.images) if state is not None and state.run is not None else set()
+    children: list[Node] = []
+    for owner, pods in sorted(groups.items(), key=lambda group: (-group[1][0].revision, group[0])):
+        nodes = tuple(_pod(pod, of_run, is_many=len(found.pods) > MANY) for pod in pods)
+        children += [Node(_called(pods[0]), ("", "", _ready(pods), "", "", ""), nodes)] if owner else nodes
+    standing = state.standing if state is not None else ""
+    return Node(found.target, ("", standing, _ready(found.pods), "", "", ""), tuple(children))
+
+
+def _called(pod: PodState) -> str:
+    number = f"revision {pod.revision}" if pod.revision else ""
+    return ", ".join(filter(None, (pod.owner, number)))
+
+
+def _ready(pods: Sequence[PodState]) -> str:
+    return f"{sum(pod.ready for pod in pods)}/{len(pods)}"
+
+
+def _pod(pod: PodState, of_run: set[str], *, is_many: bool) -> Node:
+    notes = (pod.words, f"out of service: {pod.closed_by}" if pod.closed_by else "")
+    images = pod.images
+    if is_many and of_run & images.keys():
+        images = {name: image for name, image in images.items() if name in of_run}
+    ready = "yes" if pod.ready else "no"
+    if len(images) > 1 and not is_many:
+        containers = tuple(Node(name, ("", "", "", "", image, "")) for name, image in sorted(images.items()))
+        return Node(pod.name, (pod.node, pod.stage, ready, pod.gate, "", "; ".join(filter(None, notes))), containers)
+    return Node(pod.name, (pod.node, pod.stage, ready, pod.gate, images_text(images), "; ".join(filter(None, notes))))
+
+
+def _drawn(node: Node, first: str, more: str) -> Iterator[tuple[str, ...]]:
+    """`first` stands before its own name, `more` before its children."""
+    yield (first + node.name, *node.cells)
+    for child, (branch, below) in zip(node.children, _branches(node.children), strict=True):
+        yield from _drawn(child, more + branch, more + below)
+
+
+def _branches(children: Iterable[Node]) -> Iterator[tuple[str, str]]:
+    count = len(tuple(children))
+    for number in range(count):
+        yield ("└─ ", "   ") if number == count - 1 else ("├─ ", "│  ")
