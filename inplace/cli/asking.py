@@ -21,6 +21,7 @@ from inplace.model.names import REQUEST, REQUEST_BY, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, Verb, lease_name
+from inplace.runtime.found import find
 from inplace.runtime.lock import LEASE_SECONDS, NO_REQUEST, holder_in, pulse_of, request_of, run_of
 from inplace.runtime.session import Refused
 
@@ -65,6 +66,8 @@ def stored_run(cluster: Cluster, target: TargetRef) -> tuple[Lease | None, Run |
 def open_run(cluster: Cluster, target: TargetRef, verb: Verb) -> tuple[Lease, Run]:
     """Raises `Refused` where there is none."""
     lease, run = stored_run(cluster, target)
+    if lease is None:
+        find(cluster.api, target)  # says so where there is no such target, or no such namespace
     if lease is None or run is None or (not run.is_open and not lease.spec.holder_identity):
         hint = ": to go back use `inplace undo`" if verb == "abort" and run is not None and run.outcome == "Succeeded" else ""
         raise Refused(f"{target} in {target.namespace} has no run to {verb}{hint}")

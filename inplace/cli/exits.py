@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,8 @@ class Ended(Exception):
         self.code = code
 
 
-def explain(error: BaseException, prog: str) -> tuple[str, Code] | None:
-    """The line, without `error: `, and the code; None for a bug. Whoever has begun to write says so by raising `Ended`."""
+def explain(error: BaseException, prog: str, flags: Sequence[str] = ()) -> tuple[str, Code] | None:
+    """`flags`: those that name the cluster, for commands of kubectl that show more. The line, without `error: `, and the code; None for a bug. Whoever has begun to write says so by raising `Ended`."""
     match error:
         case Ended(code=code):
             return str(error), code
@@ -58,18 +59,20 @@ def explain(error: BaseException, prog: str) -> tuple[str, Code] | None:
         case click.Abort() | KeyboardInterrupt():
             return "interrupted; nothing was changed", Code.INTERRUPTED
         case _:
-            return _of_runtime(error)
+            return _of_runtime(error, flags)
 
 
-def _of_runtime(error: BaseException) -> tuple[str, Code] | None:
+def _of_runtime(error: BaseException, flags: Sequence[str]) -> tuple[str, Code] | None:
     """Loaded only once something has gone wrong."""
-    from inplace.kube.errors import ApiError, ConfigError
+    from inplace.kube.errors import ApiError, ConfigError, Forbidden
     from inplace.runtime.driver import Abandoned, Left
     from inplace.runtime.election import LostLeadership
     from inplace.runtime.lock import Held, LostLock
     from inplace.runtime.session import Refused
 
     match error:
+        case Refused(shown_by=shown_by) | Forbidden(shown_by=shown_by) if shown_by:
+            return f"{error} (see: {' '.join([shown_by, *flags])})", Code.REFUSED
         case Refused() | Held() | ConfigError() | ApiError():
             return str(error), Code.REFUSED
         case LostLock():

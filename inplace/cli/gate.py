@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from inplace.cli.exits import Code
-from inplace.cli.options import Parsed, connected, selector_option, understood
-from inplace.cli.out import data
+from inplace.cli.options import Parsed, connected, is_given, selector_option, understood
+from inplace.cli.out import data, note
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
 from inplace.engine.gatekeeping import Default, Rule, resync_period
@@ -75,6 +75,9 @@ def run(
     from inplace.runtime.gates import GateController, check_access
 
     scope = Scope(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
+    if not all_namespaces and not is_given("namespace"):
+        where = f"namespace {cluster.namespace}, which the context says"
+        note(f"no -n is given: keeping the gates of {where}; -A is for all namespaces")
     check_access(cluster.api, scope)
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
     controller = GateController(cluster.api, Rule(condition, label, default), scope, resync_seconds=resync)

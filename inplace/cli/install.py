@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import click
-from click.core import ParameterSource
 
 from inplace.cli import out
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import Parsed, connected
+from inplace.cli.options import Parsed, connected, is_given
 from inplace.cli.targets import checked_image
 from inplace.cli.world import Cluster
 from inplace.kube.errors import ApiError
 from inplace.runtime import install as installing
 from inplace.runtime import uninstall as removing
-from inplace.runtime.found import knows_rollouts
+from inplace.runtime.found import knows_rollouts, require_namespace
 from inplace.runtime.manifests import CONTROLLER, CRDS, SYSTEM_NAMESPACE, Manifest, definitions, manifests, with_image
 from inplace.runtime.session import Refused
 
@@ -56,12 +55,15 @@ def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, 
         raise click.UsageError("--namespace-only and --crds-only cannot be combined")
     _check_namespace(namespace_only)
     cluster = _reached(connect, dry_run, namespace_only)
+    _tell_namespace(cluster if namespace_only else None)
     found = definitions() if crds_only else manifests(cluster.namespace if cluster and namespace_only else None)
     if image:
         found = with_image(found, image)
     if cluster is None or dry_run == "client":
         out.lines(f"{_where(manifest)} would be applied" for manifest in found)
         return Code.DONE
+    if namespace_only:
+        require_namespace(cluster.api, cluster.namespace)
     installing.check(cluster.api, found)
     if namespace_only and not knows_rollouts(cluster.api):
         hint = cluster.world.command("install", "--crds-only")
@@ -92,6 +94,7 @@ def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool
         raise click.UsageError("--namespace-only and --crds cannot be combined: the definition is the whole cluster's")
     _check_namespace(namespace_only)
     cluster = _reached(connect, dry_run, namespace_only)
+    _tell_namespace(cluster if namespace_only else None)
     scope = cluster.namespace if cluster and namespace_only else None
     found = [manifest for manifest in manifests(scope) if crds or manifest.resource is not CRDS]
     if cluster is None or dry_run == "client":
@@ -123,9 +126,14 @@ def _reached(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool)
 
 
 def _check_namespace(namespace_only: bool) -> None:
-    given = click.get_current_context().get_parameter_source("namespace") is ParameterSource.COMMANDLINE
-    if given and not namespace_only:
+    if is_given("namespace") and not namespace_only:
         raise click.UsageError(f"for all namespaces it lives in {SYSTEM_NAMESPACE}; -n is for --namespace-only")
+
+
+def _tell_namespace(cluster: Cluster | None) -> None:
+    """Of one namespace: which, where nobody has named it."""
+    if cluster is not None and not is_given("namespace"):
+        out.note(f"no -n is given: this is about namespace {cluster.namespace}, which the kubeconfig's context says")
 
 
 def _until_it_breaks(steps: Iterator[T], is_dry: bool, hint: str) -> Iterator[T]:

@@ -13,6 +13,7 @@ from inplace.cli.text import images_text
 from inplace.cli.world import Cluster
 from inplace.kube.clock import seconds_since
 from inplace.model.quantity import format_duration
+from inplace.runtime.found import require_namespace
 from inplace.runtime.runstates import RunState, runs
 
 HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "BY", "AGE")
@@ -35,6 +36,8 @@ def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str 
         where = "-n {} " if all_namespaces else ""
         out.lines(f"{where.format(state.namespace)}{state.run.target}" for state in found if state.run is not None)
     elif not found:
+        if not all_namespaces:
+            require_namespace(cluster.api, cluster.namespace)
         out.note("No runs found." if all_namespaces else f"No runs found in {cluster.namespace} namespace.")
     else:
         now = cluster.api.clock.utcnow()

@@ -119,7 +119,7 @@ def run(world: World) -> int:
             import traceback
 
             traceback.print_exc()
-        line, ended = explain(error, _called(world)) or _bug(error)
+        line, ended = explain(error, _called(world), world.flags) or _bug(error)
         if line:
             note(f"error: {line}")
         return int(ended)

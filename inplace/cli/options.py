@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from inplace.cli import names
 from inplace.cli.targets import check_namespace
@@ -113,6 +114,7 @@ def cluster_of(ctx: click.Context, params: dict[str, Any]) -> Cluster:
     assert world is not None
     given = {field: params[field] for field, _, _ in CONNECTION if params.get(field) not in (None, (), False)}
     options, flags = ConnectOptions(**given), _flags_of(given)
+    world.flags = flags
     connection, clock = world.connect(options), world.make_clock()
     limiter = Limiter(clock, options.qps, options.burst)
     api = Api(transport=connection.transport, clock=clock, limiter=limiter, timeout_seconds=options.request_timeout_seconds)
@@ -129,6 +131,11 @@ def _flags_of(named: dict[str, Any]) -> tuple[str, ...]:
         for value in values:
             shown += [flags[-1]] if settings.get("is_flag") else [flags[-1], str(value)]
     return tuple(shown)
+
+
+def is_given(parameter: str) -> bool:
+    """Whether the person has named it, on the command line of the command that is under way."""
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def words_argument(metavar: str) -> Callable[[F], F]:

@@ -11,6 +11,7 @@ from inplace.cli.exits import Code, Ended
 from inplace.cli.options import connected, selector_option, words_argument
 from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
+from inplace.runtime.found import require_namespace
 from inplace.runtime.repair import Line, Repair
 from inplace.runtime.session import identity
 
@@ -51,6 +52,8 @@ def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
             what = "what is listed above was started" if has_begun else "nothing was changed"
             raise Ended(f"interrupted; {what}", Code.INTERRUPTED) from None
     if not said:
+        if not all_namespaces:
+            require_namespace(cluster.api, cluster.namespace)
         out.data("nothing to repair")
     return Code.DONE if is_clean else Code.FAILED
 

@@ -77,6 +77,8 @@ class World:
     keep_gates: Callable[[GateController], None] = _keep_gates
     run_manager: Callable[[Manager], None] = _run_manager
     is_debugging: bool = False
+    flags: tuple[str, ...] = ()
+    """Those that name the cluster, once they are known; kubectl has the same."""
 
     def same_command(self) -> str:
         """This very command line, to be typed again: without --timeout, which would run out again; a token is not shown."""

@@ -25,6 +25,7 @@ from inplace.kube.errors import (
     ServerError,
     TooManyRequests,
     Unauthorized,
+    denied,
 )
 from inplace.kube.resources import Named
 from inplace.kube.seam import Request, Response
@@ -282,9 +283,15 @@ def _error(status: Status, status_code: int, fallback: str, hint: str = "") -> A
     if code == 401 and status.message in ("", "Unauthorized"):
         message = f"the API server does not accept our credentials (401 Unauthorized){f': {hint}' if hint else ''}"
     asked = status.details.retry_after_seconds if status.details else 0
-    return _class_of(code, status.reason)(
+    of_rights = denied(message) if code == 403 else None
+    if of_rights is not None:
+        message = of_rights[0]
+    error = _class_of(code, status.reason)(
         message, status=code, reason=status.reason, retry_after_seconds=float(asked) if asked > 0 else None
     )
+    if isinstance(error, Forbidden) and of_rights is not None:
+        error.shown_by = of_rights[1]
+    return error
 
 
 def _class_of(code: int, reason: str) -> type[ApiError]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from shlex import join
+
 
 class ApiError(Exception):
     """The API server said no, or nothing. `str()` is one line for a person, without secrets."""
@@ -34,7 +37,10 @@ class Invalid(ApiError):
 
 
 class Forbidden(ApiError):
-    """403."""
+    """403. `shown_by`: the command that shows whether one may, where it is for want of a right; empty where a policy, a quota or
+    the like has refused."""
+
+    shown_by = ""
 
 
 class Unauthorized(ApiError):
@@ -55,3 +61,25 @@ class ServerError(ApiError):
 
 class ConfigError(Exception):
     """No usable kubeconfig or context. `str()` is one line for a person."""
+
+
+_DENIED = re.compile(
+    r'User "(?P<user>[^"]*)" cannot (?P<verb>[a-z]+) resource "(?P<what>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]*)"| at the cluster scope)?'
+)
+"""As every authorizer is quoted by the API server."""
+
+
+def denied(message: str) -> tuple[str, str] | None:
+    """A refusal for want of a right, in words, and the kubectl command that shows it; None: it is another."""
+    found = _DENIED.search(message)
+    if found is None:
+        return None
+    user, verb, what, group, namespace = found.group("user", "verb", "what", "group", "namespace")
+    resource, _, subresource = what.partition("/")
+    where, role = (f"in namespace {namespace}", "Role") if namespace else ("in all namespaces", "ClusterRole")
+    more = message[found.end() :].strip(" :")
+    words = f"{user or 'you'} may not {verb} {what} {where}: ask for a {role} that allows it{f' ({more})' if more else ''}"
+    named = f"{resource}.{group}" if group else resource
+    part = [f"--subresource={subresource}"] if subresource else []
+    return words, join(["kubectl", "auth", "can-i", verb, named, *part, *(["-n", namespace] if namespace else ["-A"])])

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from inplace.engine.preflight import owned_by
 from inplace.kube.api import Api
-from inplace.kube.errors import Forbidden, NotFound
-from inplace.kube.resources import INPLACE_ROLLOUTS, WORKLOADS, Resource
+from inplace.kube.errors import ApiError, Forbidden, NotFound
+from inplace.kube.resources import INPLACE_ROLLOUTS, NAMESPACES, WORKLOADS, Resource
 from inplace.kube.seam import Request
 from inplace.model.meta import ObjectMeta, Wire
 from inplace.model.names import TargetRef
 
 
 class Refused(Exception):
-    """Nothing was written. `str()` is one line: what, which object, why, what to do next."""
+    """Nothing was written. `str()` is one line: what, which object, why, what to do next. `shown_by`: the command that shows it,
+    where there is one."""
+
+    def __init__(self, message: str, *, shown_by: str = "") -> None:
+        super().__init__(message)
+        self.shown_by = shown_by
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -47,7 +53,31 @@ def find(api: Api, target: TargetRef) -> Found:
     try:
         return _bare_pods(api, target) if target.kind == "Pods" else _workload(api, target, WORKLOADS[target.kind])
     except NotFound:
-        raise Refused(f"{target} does not exist in namespace {target.namespace}") from None
+        raise Refused(_why_absent(api, target)) from None
+
+
+def _why_absent(api: Api, target: TargetRef) -> str:
+    """With the namespace, where it is that which does not exist, or a name that is written alike."""
+    why = f"{target} does not exist in namespace {target.namespace}"
+    with suppress(ApiError):
+        require_namespace(api, target.namespace)
+        if target.kind != "Pods":
+            from difflib import get_close_matches
+
+            names = [each.metadata.name for each in api.list(WORKLOADS[target.kind], target.namespace).items]
+            for name in get_close_matches(target.name, names, n=1):
+                return f"{why}; did you mean {msgspec.structs.replace(target, name=name)}?"
+    return why
+
+
+def require_namespace(api: Api, name: str) -> None:
+    """Raises `Refused` where there is none; whoever may not look is not told."""
+    try:
+        api.get(NAMESPACES, None, name)
+    except NotFound:
+        raise Refused(f"namespace {name} does not exist: name another with -n (`kubectl get namespaces` lists them)") from None
+    except ApiError:
+        return
 
 
 def _workload(api: Api, target: TargetRef, resource: Resource[Any]) -> Found:

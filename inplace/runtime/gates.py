@@ -31,9 +31,9 @@ from inplace.model.names import HOLDS
 from inplace.model.pods import Pod
 from inplace.model.record import encode_holds
 from inplace.runtime.conditions import conditions_body
+from inplace.runtime.found import Refused, require_namespace
 from inplace.runtime.lock import Fence
-from inplace.runtime.rights import Right, missing_rights, told, too_old
-from inplace.runtime.session import Refused
+from inplace.runtime.rights import Right, missing_rights, refusal, too_old
 from inplace.runtime.workqueue import WorkQueue
 
 RIGHTS = (Right("list", "", "pods"), Right("watch", "", "pods"), Right("patch", "", "pods", "status"))
@@ -51,8 +51,9 @@ def check_access(api: Api, scope: Scope) -> None:
         raise Refused(old)
     missing = missing_rights(api.replace(limiter=None), scope.namespace or "", RIGHTS)
     if missing:
-        where, role = (f"namespace {scope.namespace}", "Role") if scope.namespace else ("all namespaces", "ClusterRole")
-        raise Refused(f"you may not {told(missing)} in {where}: ask for a {role} that allows it")
+        raise refusal(missing, scope.namespace)
+    if scope.namespace:
+        require_namespace(api, scope.namespace)
     api.raw(Request(method="GET", path=PODS.path(scope.namespace), query=(*scope.query(), ("limit", "1"))))
 
 

@@ -70,4 +70,4 @@ def _is_no_verdict(error: ApiError) -> bool:
 
 def _lacks_a_right(error: ApiError) -> bool:
     """RBAC's words: somebody may give us the right at any time. A quota or a webhook answers 403, too, but says otherwise."""
-    return isinstance(error, Forbidden) and 'User "' in str(error) and " cannot " in str(error)
+    return isinstance(error, Forbidden) and bool(error.shown_by)

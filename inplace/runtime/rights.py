@@ -12,6 +12,7 @@ from inplace.kube.api import Api
 from inplace.kube.resources import WORKLOADS
 from inplace.kube.seam import Request
 from inplace.model.names import GROUP, ROLLOUT_PLURAL, Kind
+from inplace.runtime.found import Refused
 
 OLDEST_MINOR = 34
 """Kubernetes 1.34 is the first that reports a pod's observedGeneration by default (KEP-5067)."""
@@ -69,6 +70,13 @@ def told(rights: Iterable[Right]) -> str:
     for right in rights:
         by_verb.setdefault(right.verb, []).append(right.what)
     return "; ".join(f"{verb} {', '.join(dict.fromkeys(whats))}" for verb, whats in by_verb.items())
+
+
+def refusal(rights: Iterable[Right], namespace: str | None) -> Refused:
+    """For want of these rights. `namespace` None: in all."""
+    where, role = (f"namespace {namespace}", "Role") if namespace else ("all namespaces", "ClusterRole")
+    listed = ["kubectl", "auth", "can-i", "--list", *(["-n", namespace] if namespace else [])]
+    return Refused(f"you may not {told(rights)} in {where}: ask for a {role} that allows it", shown_by=" ".join(listed))
 
 
 def missing_rights(api: Api, namespace: str, rights: tuple[Right, ...]) -> tuple[Right, ...]:

@@ -38,7 +38,7 @@ from inplace.runtime.inbox import Crashed, OtherChanged, StopAsked
 from inplace.runtime.lock import Lock, LostLock
 from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
-from inplace.runtime.rights import Purpose, missing_rights, rights_for, told, too_old
+from inplace.runtime.rights import Purpose, missing_rights, refusal, rights_for, too_old
 from inplace.runtime.watches import Watches
 from inplace.runtime.who import Who
 
@@ -360,8 +360,7 @@ class Session:
     def _require_rights(self, purpose: Purpose) -> None:
         missing = missing_rights(self.api.replace(limiter=None), self.target.namespace, rights_for(self.target.kind, purpose))
         if missing:
-            where = f"in namespace {self.target.namespace}"
-            raise Refused(f"you may not {told(missing)} {where}: ask for a Role that allows it")
+            raise refusal(missing, self.target.namespace)
 
 
 def identity() -> str:

@@ -82,7 +82,9 @@ class FakeServer:
     write's path to a message. `hidden`: plurals that may not be read; `missing`: that are not served."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, dict[str, dict[str, Any]]] = {}
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {
+            "namespaces": {name: {"metadata": {"name": name}} for name in (NS, "shop")}
+        }
         self.denied: set[str] = set()
         self.refuse: dict[str, str] = {}
         self.hidden: set[str] = set()
@@ -113,7 +115,7 @@ class FakeServer:
             if request.path.endswith(end) and request.method != "GET":
                 return _refusal(400, message, "BadRequest")
         if request.method == "GET" and any(f"/{plural}/" in f"{request.path}/" for plural in self.hidden):
-            return _refusal(403, f'User "me" cannot get {request.path.rsplit("/", 1)[-1]}', "Forbidden")
+            return _refusal(403, _denied(request), "Forbidden")
         if any(f"/{plural}/" in f"{request.path}/" for plural in self.missing):
             return _refusal(404, "the server could not find the requested resource", "NotFound")
         if request.path.endswith("/selfsubjectreviews"):
@@ -146,6 +148,15 @@ class FakeServer:
         if request.method == "PATCH" and request.is_dry_run and request.content_type == STRATEGIC_MERGE:
             return _ok(strategic_merge(held[name], json.loads(request.body or b"")))
         return _ok(held[name])
+
+
+def _denied(request: Request) -> str:
+    """In the words of RBAC."""
+    parts = request.path.split("/")
+    group, rest = ("", parts[3:]) if parts[1] == "api" else (parts[2], parts[4:])
+    where, rest = (f'in the namespace "{rest[1]}"', rest[2:]) if rest[0] == "namespaces" else ("at the cluster scope", rest)
+    named, verb = (f'{rest[0]}.{group} "{rest[1]}"', "get") if len(rest) > 1 else (f"{rest[0]}.{group}", "list")
+    return f'{named} is forbidden: User "me" cannot {verb} resource "{rest[0]}" in API group "{group}" {where}'
 
 
 def _selected(obj: dict[str, Any], query: dict[str, str]) -> bool:

@@ -209,3 +209,10 @@ def test_what_is_not_ours_stays(command: Command, server: FakeServer) -> None:
     assert "namespace/inplace-system left as it is" in ran.stdout
     assert "poddisruptionbudget.policy/inplace-controller in inplace-system not there" in ran.stdout
     assert "inplace-system" not in paths(server, "DELETE")
+
+
+@pytest.mark.parametrize("words", ["install --namespace-only --dry-run client", "uninstall --namespace-only --dry-run client"])
+def test_a_namespace_that_nobody_has_named_is_told(command: Command, words: str) -> None:
+    said = "no -n is given: this is about namespace default, which the kubeconfig's context says\n"
+    assert command(*words.split()).stderr == said
+    assert command(*words.split(), "-n", "shop").stderr == ""

@@ -267,9 +267,15 @@ def test_who_may_not_read_leases_still_sees_the_pods(command: Command, server: F
     ran = command("status", "deploy/web")
     assert (ran.code, ran.stderr) == (0, "")
     first, *_, last = ran.stdout.splitlines()
-    assert first == 'deploy/web in default: User "me" cannot get inplace-deployment-web'
+    assert first == "deploy/web in default: me may not get leases in namespace default: ask for a Role that allows it"
     assert last.split()[:2] == ["└─", "web-c"]
-    assert command("list").code == 5
+    refused = command("list", "--context", "prod")
+    assert refused.code == 5
+    assert refused.error == (
+        "me may not list leases in namespace default: ask for a Role that allows it"
+        " (see: kubectl auth can-i list leases.coordination.k8s.io -n default --context prod)"
+    )
+    assert command("abort", "deploy/web").error.startswith("me may not get leases in namespace default: ask for a Role")
 
 
 def test_status_without_a_run(command: Command, server: FakeServer) -> None:
@@ -284,6 +290,36 @@ def test_status_without_a_run(command: Command, server: FakeServer) -> None:
 def test_status_of_what_is_not_there(command: Command) -> None:
     ran = command("status", "deploy/web", "-n", "shop")
     assert (ran.code, ran.error) == (5, "deploy/web does not exist in namespace shop")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "status deploy/web",
+        "list",
+        "history deploy/web",
+        "plan deploy/web app=repo/app:2",
+        "upgrade deploy/web app=repo/app:2",
+        "abort deploy/web",
+        "pause deploy/web",
+        "resume deploy/web",
+        "undo deploy/web",
+        "repair",
+        "gate run",
+        "install --namespace-only",
+    ],
+)
+def test_a_namespace_that_does_not_exist_is_said_so(command: Command, line: str) -> None:
+    ran = command(*line.split(), "-n", "shpo")
+    assert (ran.code, ran.stdout) == (5, "")
+    assert ran.error.startswith("namespace shpo does not exist: name another with -n")
+
+
+@pytest.mark.parametrize("verb", ["status", "abort", "history"])
+def test_a_name_that_is_written_alike_is_proposed(command: Command, server: FakeServer, verb: str) -> None:
+    web(server)
+    ran = command(verb, "deploy/wbe")
+    assert (ran.code, ran.error) == (5, "deploy/wbe does not exist in namespace default; did you mean deploy/web?")
 
 
 def test_a_run_that_cannot_be_read_is_named(command: Command, server: FakeServer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inplace.kube.api import Api, Sent
-from inplace.kube.codec import Malformed
+from inplace.kube.codec import Malformed, error_of
 from inplace.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -266,3 +266,39 @@ def test_kinds_answer_to_kubectls_words(word: str) -> None:
 @pytest.mark.parametrize("word", ["deployments.extensions", "dep", ""])
 def test_kinds_do_not_answer_to_others(word: str) -> None:
     assert not DEPLOYMENTS.is_called(word)
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "shown_by"),
+    [
+        (
+            'pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "shop"',
+            "jane may not list pods in namespace shop: ask for a Role that allows it",
+            "kubectl auth can-i list pods -n shop",
+        ),
+        (
+            'deployments.apps "web" is forbidden: User "system:serviceaccount:shop:ci" cannot patch resource "deployments"'
+            ' in API group "apps" in the namespace "shop": requires one of ["container.deployments.update"] permission(s).',
+            "system:serviceaccount:shop:ci may not patch deployments in namespace shop: ask for a Role that allows it"
+            ' (requires one of ["container.deployments.update"] permission(s).)',
+            "kubectl auth can-i patch deployments.apps -n shop",
+        ),
+        (
+            'pods "a" is forbidden: User "jane" cannot patch resource "pods/status" in API group "" in the namespace "shop"',
+            "jane may not patch pods/status in namespace shop: ask for a Role that allows it",
+            "kubectl auth can-i patch pods --subresource=status -n shop",
+        ),
+        (
+            'leases.coordination.k8s.io is forbidden: User "jane" cannot list resource "leases" in API group'
+            ' "coordination.k8s.io" at the cluster scope',
+            "jane may not list leases in all namespaces: ask for a ClusterRole that allows it",
+            "kubectl auth can-i list leases.coordination.k8s.io -A",
+        ),
+        ('pods "a" is forbidden: exceeded quota: small', 'pods "a" is forbidden: exceeded quota: small', ""),
+    ],
+)
+def test_a_missing_right_is_told_in_words_and_a_policy_in_its_own(message: str, words: str, shown_by: str) -> None:
+    body = json.dumps({"kind": "Status", "reason": "Forbidden", "code": 403, "message": message}).encode()
+    error = error_of(Request(method="GET", path="/x"), Response(status=403, body=body))
+    assert isinstance(error, Forbidden)
+    assert (str(error), error.shown_by) == (words, shown_by)
