@@ -46,7 +46,9 @@ class Ended(Exception):
 
 
 def explain(error: BaseException, prog: str, flags: Sequence[str] = ()) -> tuple[str, Code] | None:
-    """`flags`: those that name the cluster, for commands of kubectl that show more. The line, without `error: `, and the code; None for a bug. Whoever has begun to write says so by raising `Ended`."""
+    """`flags`: those that name the cluster, for commands of kubectl that show more.
+
+    The line, without `error: `, and the code; None for a bug. Whoever has begun to write says so by raising `Ended`."""
     match error:
         case Ended(code=code):
             return str(error), code

@@ -37,8 +37,8 @@ class Invalid(ApiError):
 
 
 class Forbidden(ApiError):
-    """403. `shown_by`: the command that shows whether one may, where it is for want of a right; empty where a policy, a quota or
-    the like has refused."""
+    """403. `shown_by`: the command that shows whether one may, where it is for want of a right; empty where a policy, a
+    quota or the like has refused."""
 
     shown_by = ""
 

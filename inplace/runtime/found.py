@@ -17,8 +17,8 @@ from inplace.model.names import TargetRef
 
 
 class Refused(Exception):
-    """Nothing was written. `str()` is one line: what, which object, why, what to do next. `shown_by`: the command that shows it,
-    where there is one."""
+    """Nothing was written. `str()` is one line: what, which object, why, what to do next. `shown_by`: the command that
+    shows it, where there is one."""
 
     def __init__(self, message: str, *, shown_by: str = "") -> None:
         super().__init__(message)

@@ -79,7 +79,10 @@ def test_missing_rights_are_named(command: Command, server: FakeServer) -> None:
     ran = command(*UPGRADE)
     assert (ran.code, ran.error) == (
         5,
-        "you may not patch pods/status in namespace default: ask for a Role that allows it (see: kubectl auth can-i --list -n default)",
+        (
+            "you may not patch pods/status in namespace default: ask for a Role that allows it"
+            " (see: kubectl auth can-i --list -n default)"
+        ),
     )
     assert server.writes == []
 

@@ -90,7 +90,10 @@ def test_a_holder_that_changes_nothing_for_15_seconds_is_dead(command: Command, 
     assert ran.stderr.splitlines() == [
         "asked host-1 to pause deploy/web",
         "host-1 does not answer and seems dead",
-        "error: you may not patch pods in namespace default: ask for a Role that allows it (see: kubectl auth can-i --list -n default)",
+        (
+            "error: you may not patch pods in namespace default: ask for a Role that allows it"
+            " (see: kubectl auth can-i --list -n default)"
+        ),
     ]
 
 

@@ -277,10 +277,14 @@ def test_kinds_do_not_answer_to_others(word: str) -> None:
             "kubectl auth can-i list pods -n shop",
         ),
         (
-            'deployments.apps "web" is forbidden: User "system:serviceaccount:shop:ci" cannot patch resource "deployments"'
-            ' in API group "apps" in the namespace "shop": requires one of ["container.deployments.update"] permission(s).',
-            "system:serviceaccount:shop:ci may not patch deployments in namespace shop: ask for a Role that allows it"
-            ' (requires one of ["container.deployments.update"] permission(s).)',
+            (
+                'deployments.apps "web" is forbidden: User "system:serviceaccount:shop:ci" cannot patch resource "deployments"'
+                ' in API group "apps" in the namespace "shop": requires one of ["container.deployments.update"] permission(s).'
+            ),
+            (
+                "system:serviceaccount:shop:ci may not patch deployments in namespace shop: ask for a Role that allows it"
+                ' (requires one of ["container.deployments.update"] permission(s).)'
+            ),
             "kubectl auth can-i patch deployments.apps -n shop",
         ),
         (
@@ -289,8 +293,10 @@ def test_kinds_do_not_answer_to_others(word: str) -> None:
             "kubectl auth can-i patch pods --subresource=status -n shop",
         ),
         (
-            'leases.coordination.k8s.io is forbidden: User "jane" cannot list resource "leases" in API group'
-            ' "coordination.k8s.io" at the cluster scope',
+            (
+                'leases.coordination.k8s.io is forbidden: User "jane" cannot list resource "leases" in API group'
+                ' "coordination.k8s.io" at the cluster scope'
+            ),
             "jane may not list leases in all namespaces: ask for a ClusterRole that allows it",
             "kubectl auth can-i list leases.coordination.k8s.io -A",
         ),
