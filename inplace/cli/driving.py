@@ -76,7 +76,9 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
     """Raises what is expected before the first write as it comes; later, `Ended`."""
     with cluster.world.make_stopper(how.timeout_seconds) as stopper:
         watched = _Watched(
-            choose(target, cluster.api.clock, quiet=how.is_quiet, beside_json=how.is_json), stopper, follows=how.follows
+            choose(target, cluster.api.clock, quiet=how.is_quiet, beside_json=how.is_json, footer=how.footer),
+            stopper,
+            follows=how.follows,
         )
         who = lambda: cluster.who  # noqa: E731
         purpose: Purpose = "look" if how.follows else "upgrade"

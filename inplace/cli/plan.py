@@ -119,7 +119,7 @@ def _rights_warning(cluster: Cluster, asked: Run) -> tuple[Caution, ...]:
 def _print(found: Outline, suffix: str, *, is_wide: bool) -> None:
     out.data(headline(found, suffix))
     if found.changes:
-        out.lines(details(found))
+        tables.show_lines(details(found))
         has_steps = len(found.steps) > 1
         head = ("POD", "NODE", *(("STEP",) if has_steps else ()), "ACTION", "WHY")
         rows = [(pod.name, pod.node, *((str(pod.step or "-"),) if has_steps else ()), pod.does, pod.why) for pod in found.pods]

@@ -53,7 +53,7 @@ def status(
         return None
     first, *more = run_lines(found)
     tables.show_line(first, found.state.standing if found.state is not None else "")
-    out.lines([*more, ""])
+    tables.show_lines([*more, ""])
     if output == "wide":
         _show_pods(found.pods)
     else:

@@ -40,7 +40,8 @@ def _headline(s: Summary) -> str:
     count = f"{s.updated} of {plural(s.desired, 'pod')} updated"
     match s.outcome:
         case "Succeeded":
-            return f"{where} runs {images_text(s.images)}: {plural(s.touched, 'pod')} upgraded in {took}"
+            done = f"{plural(s.touched, 'pod')} upgraded" if s.watched_seconds is None else count
+            return f"{where} runs {images_text(s.images)}: {done} in {took}"
         case "Failed":
             # The pods' own reasons follow below; a run that was stopped by another change has one more.
             told = s.failures and not s.is_left_paused
@@ -64,6 +65,8 @@ def _warning(s: Summary) -> Iterator[str]:
 
 def _proof(s: Summary) -> Iterator[str]:
     if s.touched:
+        if s.watched_seconds is not None:
+            yield f"  of {plural(s.touched, 'pod')} seen on the way, while watching for {format_duration(s.watched_seconds)}:"
         same = f"same pods {s.same_uids} of {s.touched}, same IPs {s.same_ips} of {s.touched}"
         yield f"  {same}, {plural(s.restarts, 'container restart')}"
     if s.undrained:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from inplace.cli import out
@@ -49,15 +50,17 @@ STYLES = {
 }
 """A word that says how something stands, to its colour: the same in every view."""
 STANDING = ("STAGE", "OUTCOME", "STATUS", "PHASE", "READY", "GATE", "ACTION", "EVENT")
-"""Columns of such words. They are never cut."""
+"""Columns of such words."""
+WHOLE = (*STANDING, "WHEN", "AGE", "AT", "FROM", "TO", "REVISION", "STEP")
+"""Columns that are worth nothing when they are cut."""
 NAMES = ("POD", "NAME", "TARGET", "IMAGES", "NODE", "NAMESPACE")
 """Columns of which the end tells rows apart, so that the beginning is cut."""
 SPARED = ("CHANGE-CAUSE", "NODE", "HOLDER", "HOW", "BY", "WHEN", "GATE", "NAMESPACE", "STEP")
 """Columns that a narrow terminal does without, the first of them first."""
 BRANCHES = " │├└─"
 GAP = 3
-LEAST = 12
-"""No column is cut to less, as long as another can be left out."""
+LEAST, LEAST_NAME = 12, 28
+"""No column is cut to less, as long as another can be left out; what tells rows apart is worth more."""
 
 
 def show(head: Sequence[str], rows: Iterable[Sequence[str]], *, is_wide: bool = False, indent: int = 0) -> None:
@@ -84,6 +87,16 @@ def show_line(line: str, *words: str) -> None:
         if at >= 0:
             text.stylize(STYLES.get(word, ""), at, at + len(word))
     _print(console, [text])
+
+
+def show_lines(lines: Iterable[str], hang: int = 13) -> None:
+    """Lines of text, on a terminal broken between words where it ends; what follows hangs below the text of the first."""
+    console = _terminal()
+    for line in lines:
+        if console is None or len(line) <= console.width:
+            out.data(line)
+        else:
+            out.lines(wrap(safe(line), console.width, subsequent_indent=" " * hang, break_on_hyphens=False))
 
 
 def drawn(cells: Sequence[Sequence[str]], width: int | None, indent: int = 0) -> Iterator[Text]:
@@ -131,7 +144,9 @@ def fitted(cells: Sequence[Sequence[str]], width: int | None) -> tuple[list[int]
 
 
 def _least(name: str, natural: int) -> int:
-    return natural if name in STANDING else max(len(name), min(natural, LEAST))
+    if name in WHOLE:
+        return natural
+    return max(len(name), min(natural, LEAST_NAME if name in NAMES[:3] else LEAST))
 
 
 def _shrunk(natural: Sequence[int], least: Sequence[int], width: int) -> list[int] | None:

@@ -38,14 +38,10 @@ def tree(found: Overview) -> Node:
     children: list[Node] = []
     for owner, pods in sorted(groups.items(), key=lambda group: (-group[1][0].revision, group[0])):
         nodes = tuple(_pod(pod, of_run, is_many=len(found.pods) > MANY) for pod in pods)
-        children += [Node(_called(pods[0]), ("", "", _ready(pods), "", "", ""), nodes)] if owner else nodes
+        revision = f"revision {pods[0].revision}" if pods[0].revision else ""
+        children += [Node(owner, ("", "", _ready(pods), "", "", revision), nodes)] if owner else nodes
     standing = state.standing if state is not None else ""
     return Node(found.target, ("", standing, _ready(found.pods), "", "", ""), tuple(children))
-
-
-def _called(pod: PodState) -> str:
-    number = f"revision {pod.revision}" if pod.revision else ""
-    return ", ".join(filter(None, (pod.owner, number)))
 
 
 def _ready(pods: Sequence[PodState]) -> str:

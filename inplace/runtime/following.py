@@ -14,6 +14,7 @@ import msgspec
 from inplace.engine.glance import Instant, glance, waited_for
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan
+from inplace.model.instants import seconds_of
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Stop, lease_name
 from inplace.runtime.driver import Frame
@@ -26,6 +27,8 @@ LOOK_SECONDS = 1.0
 """From one look at whether it is over to the next."""
 SEE_SECONDS = 0.1
 """From one frame to the next, at least: nobody reads faster, and events come in storms."""
+LATE_SECONDS = 3.0
+"""Whoever comes so long after the beginning has missed something of it."""
 
 
 class StoppedFollowing(Exception):
@@ -115,7 +118,7 @@ class Follower:
             return Over(finished.outcome, finished.message)
         run = self._subject.run_of(self._lease()) or last.plan.run
         facts = {uid: f for uid, f in self._session.observer.facts.items() if uid in {pod.uid for pod in last.plan.pods}}
-        return self._tracker.summary(run, finished, last, facts)
+        return _of_the_whole(self._tracker.summary(run, finished, last, facts), run)
 
     def _shown(self, observed: Observed, run: Run, now: float) -> tuple[Plan, Mapping[str, float]]:
         """By what is written down, as whoever only looks sees it: a watcher may have come in the middle."""
@@ -128,6 +131,14 @@ class Follower:
             waited = waited_for(observed, run, name, at, held_since)
             progress = msgspec.structs.replace(progress, step=waited.step, waiting=waited.waiting, until=waited.until)
         return Plan(run=run, pods=shown.pods, progress=progress), shown.since
+
+
+def _of_the_whole(seen: Summary, run: Run) -> Summary:
+    """With how long the run took, which is longer than it was watched by whoever came in the middle."""
+    began, ended = seconds_of(run.started_at), seconds_of(run.ended_at)
+    if began is None or ended is None or ended - began < seen.seconds + LATE_SECONDS:
+        return seen
+    return msgspec.structs.replace(seen, seconds=ended - began, watched_seconds=seen.seconds)
 
 
 def _changes_in(plan: Plan, now: float) -> float | None:

@@ -54,6 +54,9 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     """A Deployment that its owner had not paused."""
     by_others: bool = False
     """It failed because somebody else changed the workload."""
+    watched_seconds: float | None = None
+    """Of a run of somebody else's that was watched from its middle on: for how long. The timings, `touched` and what follows
+    from it are then of the pods that were seen on their way."""
 
 
 class Tracker:

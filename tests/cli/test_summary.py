@@ -93,6 +93,15 @@ def test_a_deployment_that_is_left_paused_is_said_beside_the_failures_of_pods() 
     assert summary_lines(shown)[0].endswith(f": {left}")
 
 
+def test_a_run_that_was_watched_from_its_middle_is_told_whole_and_its_timings_are_of_what_was_seen() -> None:
+    lines = summary_lines(summary(touched=1, same_uids=1, same_ips=1, restarts=1, seconds=120.0, watched_seconds=8.0))
+    assert lines[0] == "deploy/web in default runs app=repo/app:2: 3 of 3 pods updated in 2m"
+    assert lines[1:3] == [
+        "  of 1 pod seen on the way, while watching for 8s:",
+        "  same pods 1 of 1, same IPs 1 of 1, 1 container restart",
+    ]
+
+
 def test_many_failures_are_cut_short() -> None:
     failures = tuple(Failure(pod=f"web-{i}", uid=str(i), reason="Bad", message="bad") for i in range(12))
     lines = summary_lines(summary(outcome="Failed", failures=failures))

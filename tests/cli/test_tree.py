@@ -18,10 +18,10 @@ def drawn(*pods: PodState) -> list[str]:
 def test_pods_hang_on_their_replica_sets_the_newest_first() -> None:
     assert drawn(pod("web-a", "rs/web-1", 1), pod("web-b"), pod("web-c")) == [
         "deploy/web",
-        "├─ rs/web-2, revision 2",
+        "├─ rs/web-2",
         "│  ├─ web-b",
         "│  └─ web-c",
-        "└─ rs/web-1, revision 1",
+        "└─ rs/web-1",
         "   └─ web-a",
     ]
 
@@ -39,6 +39,10 @@ def test_several_containers_are_rows_of_their_own() -> None:
 def test_of_many_pods_each_is_one_row() -> None:
     images = {"app": "repo/app:1", "log": "repo/log:2"}
     assert len(drawn(*(pod(f"web-{i}", images=images) for i in range(50)))) == 52
+
+
+def test_a_replica_set_has_its_revision() -> None:
+    assert rows(Overview(1, "deploy/web", "shop", None, (pod("web-a"),)))[1][-1] == "revision 2"
 
 
 def test_ready_pods_are_counted_on_every_level() -> None:
