@@ -30,6 +30,8 @@ def hand_over(cluster: Cluster, run: Run, how: Showing, undo: Undo | None = None
     """Creates the rollout and follows it. Raises as `drive` does; `Refused` where the cluster has no controller."""
 
     def act(session: Session, told: Callable[[Frame], None]) -> Result:
+        for told_before in session.new_pods(run):
+            out.note(f"warning: {told_before}")
         rollout = _going_on(cluster, run, undo) or _created(cluster, run, undo)
         session.has_begun = True
         return Follower(session, ByRollout(cluster.api, rollout, session.said), told).follow()

@@ -22,9 +22,11 @@ from inplace.kube.api import Api
 from inplace.kube.config import ConnectOptions, connect
 from inplace.kube.limiter import Limiter
 from inplace.kube.lists import Scope
-from inplace.kube.seam import STRATEGIC_MERGE, Request
-from inplace.model.names import DEFAULT_GATE
-from inplace.runtime.gates import GateController
+from inplace.kube.seam import STRATEGIC_MERGE, Clock, Request
+from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL
+from inplace.runtime.election import Leader
+from inplace.runtime.gates import GateController, leader_for
+from inplace.runtime.session import identity
 from inplace.sim.api import kinds
 from inplace.sim.kubeconfig import write_kubeconfig
 from inplace.sim.serving import Served, serving
@@ -152,14 +154,29 @@ def _gates_open(api: Api) -> Iterator[None]:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("critical"), logger_factory=structlog.ReturnLoggerFactory()
     )
-    controller = GateController(api, Rule(DEFAULT_GATE, "inplace.dev/serve", "open"), Scope(namespace=NAMESPACE))
+    rule, scope = Rule(DEFAULT_GATE, DEFAULT_LABEL, "open"), Scope(namespace=NAMESPACE)
+    controller = GateController(api, rule, scope)
+    stopped = threading.Event()
+    seen = threading.Thread(target=_renew, args=(leader_for(api, rule, scope, NAMESPACE, identity()), api.clock, stopped))
     thread = threading.Thread(target=controller.run, name="gate-run", daemon=True)
-    thread.start()
+    threads = (thread, seen)
+    for each in threads:
+        each.start()
     try:
         yield
     finally:
+        stopped.set()
         controller.stop()
-        thread.join(5.0)
+        for each in threads:
+            each.join(5.0)
+
+
+def _renew(leader: Leader, clock: Clock, stopped: threading.Event) -> None:
+    """By a clock that may be faster than the wall's."""
+    due_at = clock.monotonic()
+    while not stopped.wait(0.01):
+        if clock.monotonic() >= due_at:
+            due_at = clock.monotonic() + leader.step()
 
 
 def _service(name: str) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,16 @@ from inplace.cli.world import Cluster
 from inplace.engine.gatekeeping import Default, Rule, resync_period
 from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL, condition_type, qualified_name
 from inplace.model.quantity import parse_duration
+from inplace.runtime.health import listen_address
+
+if TYPE_CHECKING:
+    from inplace.runtime.election import Leader
+
+
+def address(text: str) -> str:
+    if text:
+        listen_address(text)
+    return text
 
 
 def resync_seconds(text: str) -> float:
@@ -45,6 +56,7 @@ def gate() -> None:
     help="Check all pods again this often.",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="The pods of every namespace.")
+@click.option("--listen", metavar="[HOST]:PORT", type=Parsed("address", address), default="", help="For /livez and /readyz.")
 @click.option("--log-format", type=click.Choice(("console", "json")), help="console on a terminal, else json.")
 @selector_option
 @connected
@@ -55,6 +67,7 @@ def run(
     default: Default,
     resync: float,
     all_namespaces: bool,
+    listen: str,
     log_format: str | None,
     selector: str,
 ) -> Code:
@@ -62,6 +75,9 @@ def run(
 
     Of every pod with TYPE among its readinessGates: label KEY `true` sets the condition True, `false` sets it False, and
     anything else means --default. While an upgrade or another hold keeps a gate closed it is not opened.
+
+    A new pod with a gate stays out of service until somebody opens it, so keep this running, or install deploy/gate.yaml or the
+    controller. `plan`, `upgrade` and `status` see by its Lease that it lives; of several for the same gate one works.
 
     \b
       inplace gate run
@@ -72,17 +88,36 @@ def run(
     cluster = connect()
 
     from inplace.kube.lists import Scope
-    from inplace.runtime.gates import GateController, check_access
+    from inplace.runtime.gates import GateController, check_access, leader_for
+    from inplace.runtime.session import Refused, identity
 
     scope = Scope(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
     if not all_namespaces and not is_given("namespace"):
         where = f"namespace {cluster.namespace}, which the context says"
         note(f"no -n is given: keeping the gates of {where}; -A is for all namespaces")
     check_access(cluster.api, scope)
+    rule = Rule(condition, label, default)
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
-    controller = GateController(cluster.api, Rule(condition, label, default), scope, resync_seconds=resync)
+    home = os.environ.get("POD_NAMESPACE") or cluster.namespace if all_namespaces else cluster.namespace
+    leader = _seen(cluster, leader_for(cluster.api, rule, scope, home, identity()))
+    try:
+        controller = GateController(cluster.api, rule, scope, resync_seconds=resync, leader=leader, listen=listen)
+    except OSError as error:
+        raise Refused(f"cannot listen on {listen}: {error.strerror or error}") from None
     cluster.world.keep_gates(controller)
     return Code.DONE
+
+
+def _seen(cluster: Cluster, leader: Leader) -> Leader | None:
+    """Open gates count more than to be seen: without the rights to a Lease it works all the same."""
+    from inplace.runtime.gates import missing_for_lease
+
+    missing, (namespace, _) = missing_for_lease(cluster.api, leader), leader.lease_ref
+    if not missing:
+        return leader
+    what = f"you may not {missing} in namespace {namespace}"
+    note(f"warning: {what}, so nobody can see that this runs: `plan` and `status` will say that nobody opens these gates")
+    return None
 
 
 class _Lines:

@@ -16,6 +16,7 @@ from inplace.cli.outline import Outline, details, headline, outline
 from inplace.cli.targets import parse_words
 from inplace.cli.upgrade import asked_run, require_template
 from inplace.cli.world import Cluster
+from inplace.engine import newpods
 from inplace.engine.plan import Caution
 from inplace.engine.preflight import NoChange, Ready, Refusal
 from inplace.model.run import Run
@@ -74,10 +75,13 @@ def show(
         preview = look(session)
         if isinstance(preview, NothingToDo):
             say(preview.message, "NothingToDo", asked.target, is_json=output == "json")
+            out.lines((f"warning: {told}" for told in session.new_pods(asked)), err=True)
             return Code.DONE
         if isinstance(preview.verdict, Refusal):
             raise Refused(preview.verdict.message)
         warnings = () if on_server else _rights_warning(cluster, asked)
+        if isinstance(preview.verdict, NoChange):
+            warnings += tuple(newpods.cautions(preview.observed, asked.target, asked.options.gate))
         verdict, is_allowed = preview.verdict, on_server or (rehearses and not warnings)
         if is_allowed and isinstance(verdict, Ready):
             preview, verdict = _rehearsed(session, preview, verdict)

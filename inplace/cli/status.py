@@ -12,7 +12,7 @@ from inplace.cli.driving import Showing
 from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
 from inplace.cli.summary import after_failed_pods, anew
 from inplace.cli.targets import parse_target
-from inplace.cli.text import images_text, plural
+from inplace.cli.text import gate_text, images_text, plural
 from inplace.cli.watch import FOOTER, watch_target
 from inplace.cli.world import Cluster
 from inplace.engine.account import StepView
@@ -75,6 +75,8 @@ def run_lines(found: Overview) -> Iterator[str]:
         yield from _doing(found)
         yield from _about(state, state.run)
         yield from (f"  now        {text}" for text in found.standing)
+    if found.new_pods is not None:
+        yield f"  gate       {found.new_pods.type}: {found.new_pods.message}"
     closed = [pod for pod in found.pods if pod.closed_by]
     if closed:
         yield f"  closed     {plural(len(closed), 'pod')}"
@@ -144,7 +146,7 @@ def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:
     stage = (pod.stage,) if has_run else ()
     notes = [pod.words, f"out of service: {pod.closed_by}" if pod.closed_by else ""]
     ready = "yes" if pod.ready else "no"
-    return (pod.name, pod.node, *stage, ready, pod.gate, images_text(pod.images), "; ".join(filter(None, notes)))
+    return (pod.name, pod.node, *stage, ready, gate_text(pod.gate), images_text(pod.images), "; ".join(filter(None, notes)))
 
 
 def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator[str]:

@@ -32,6 +32,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+GATE_WORDS = {"Open": "open", "Closed": "closed", "Missing": "not opened yet", "Absent": "no gate"}
+
+
+def gate_text(state: str) -> str:
+    """How a pod's gate stands, for somebody who knows none of our words; JSON keeps `GateState`."""
+    return GATE_WORDS.get(state, state)
+
+
 def images_text(images: dict[str, str]) -> str:
     return " ".join(f"{name}={image}" for name, image in sorted(images.items()))
 

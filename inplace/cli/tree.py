@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from inplace.cli.text import images_text
+from inplace.cli.text import gate_text, images_text
 from inplace.runtime.overview import Overview, PodState
 
 HEAD = ("NAME", "NODE", "STAGE", "READY", "GATE", "IMAGES", "NOTE")
@@ -56,8 +56,8 @@ def _pod(pod: PodState, of_run: set[str], *, is_many: bool) -> Node:
     ready = "yes" if pod.ready else "no"
     if len(images) > 1 and not is_many:
         containers = tuple(Node(name, ("", "", "", "", image, "")) for name, image in sorted(images.items()))
-        return Node(pod.name, (pod.node, pod.stage, ready, pod.gate, "", "; ".join(filter(None, notes))), containers)
-    return Node(pod.name, (pod.node, pod.stage, ready, pod.gate, images_text(images), "; ".join(filter(None, notes))))
+        return Node(pod.name, (pod.node, pod.stage, ready, gate_text(pod.gate), "", "; ".join(filter(None, notes))), containers)
+    return Node(pod.name, (pod.node, pod.stage, ready, gate_text(pod.gate), images_text(images), "; ".join(filter(None, notes))))
 
 
 def _drawn(node: Node, first: str, more: str) -> Iterator[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from inplace.engine import newpods
 from inplace.engine import target as workload
 from inplace.engine.observed import Observed, PodFacts
 from inplace.engine.outages import outages
@@ -30,6 +31,7 @@ def warnings(observed: Observed, run: Run) -> tuple[Caution, ...]:
         *_synced_by(observed, run),
         *_images(observed, run),
         *_discovery(observed, run),
+        *newpods.cautions(observed, run.target, run.options.gate),
     )
 
 
@@ -160,6 +162,7 @@ def gateless(pods: Iterable[PodFacts], run: Run) -> int:
 
 def how_to_add(gate: str) -> str:
     return (
-        f"add `readinessGates: [{{conditionType: {gate}}}]` to the pod template's spec (gates cannot be added to living"
-        " pods, so this recreates them once), and keep `inplace gate run` running to open it on new pods"
+        "see that somebody opens it on new pods (the controller, or `inplace gate run`, which you keep running), and then add"
+        f" `readinessGates: [{{conditionType: {gate}}}]` to the pod template's spec (gates cannot be added to living pods, so"
+        " this recreates them once)"
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from inplace.engine.openers import GateOpeners
 from inplace.model.names import PodRef
 from inplace.model.network import KUBERNETES_MANAGERS, EndpointSlice, Service
 from inplace.model.pods import Pod
@@ -180,3 +181,5 @@ class Observed(msgspec.Struct, frozen=True):
     """Uids of objects whose image fields this process has given back."""
     denials: Mapping[str, Denial] = {}
     """By the intent of the action: what the API server said last to those that it refuses."""
+    openers: GateOpeners | None = None
+    """Who opens gates of new pods; None: it was not looked."""

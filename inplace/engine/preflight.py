@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from inplace.engine import newpods
 from inplace.engine import target as workload
 from inplace.engine.budget import never_allows
 from inplace.engine.cautions import how_to_add, left_by_a_run, warnings
@@ -148,7 +149,7 @@ def _target_problem(observed: Observed, run: Run, resuming: bool) -> str | None:
         case PodsTarget() if not resuming:
             return _mixed_pods(observed.pods, run)
         case DeploymentTarget() if not resuming:
-            return _two_templates(observed.target, run)
+            return _two_templates(observed, observed.target, run)
         case StatefulSetTarget() | DaemonSetTarget() as target:
             return unholdable(observed, run) or (None if resuming else _pods_of_other_templates(observed, target, run))
         case _:
@@ -202,16 +203,24 @@ def _two_revisions(observed: Observed, run: Run) -> str | None:
             return (
                 f"{run.target} is between two revisions (currentRevision {s.status.current_revision}, updateRevision"
                 f" {s.status.update_revision}): bring its pods to the template first (`inplace upgrade {run.target}`)"
+                f"{_how_it_goes(observed, run, '')}"
             )
         case _:
             return None
 
 
-def _two_templates(target: DeploymentTarget, run: Run) -> str | None:
+def _how_it_goes(observed: Observed, run: Run, otherwise: str) -> str:
+    """Of a rollout that is under way."""
+    hang = newpods.hang(observed, run.target, run.options.gate)
+    return f", and {hang}" if hang else otherwise
+
+
+def _two_templates(observed: Observed, target: DeploymentTarget, run: Run) -> str | None:
     active = [rs.metadata.name for rs in target.replica_sets if rs.is_active]
     if len(active) > 1:
         names = ", ".join(active)
-        return f"{run.target} has {len(active)} active ReplicaSets ({names}): a rollout is under way; let it end, or undo it"
+        goes = _how_it_goes(observed, run, "; let it end, or undo it")
+        return f"{run.target} has {len(active)} active ReplicaSets ({names}): a rollout is under way{goes}"
     live = live_of(target)
     if live is None or target.deployment is None:
         return f"{run.target} has no ReplicaSet yet: wait until its controller has made one"

@@ -19,6 +19,7 @@ from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, last_writer, owners_o
 from inplace.engine.history import number_of
 from inplace.engine.identity import marked
 from inplace.engine.observed import Observed
+from inplace.engine.openers import GateOpeners
 from inplace.engine.plan import Caution, Finished
 from inplace.engine.rehearsal import Rehearsal
 from inplace.engine.repair import own_strategy
@@ -34,6 +35,7 @@ from inplace.model.run import ENDS, FieldOwner, Run, lease_name
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Found, Refused, find
 from inplace.runtime.lock import run_of
+from inplace.runtime.openers import with_openers
 from inplace.runtime.rehearsing import rehearse
 from inplace.runtime.watches import Sight
 
@@ -57,8 +59,13 @@ class Cleared(msgspec.Struct, frozen=True):
 class Assessor:
     """One target, as it was found. `look` may raise `Refused`."""
 
-    def __init__(self, api: Api, target: TargetRef, found: Found, look: Look, watches: Sight) -> None:
+    def __init__(
+        self, api: Api, target: TargetRef, found: Found, look: Look, watches: Sight, *, asks_for_openers: bool = False
+    ) -> None:
+        """`asks_for_openers`: a person is told who opens the gates of new pods, which costs up to three reads, once."""
         self._api = api
+        self._asks_for_openers = asks_for_openers
+        self._openers: GateOpeners | None = None
         self._dry = Executor(api, target.namespace, watches, dry_run=True)
         self._target = target
         self._found = found
@@ -120,8 +127,15 @@ class Assessor:
             return NothingToDo(f"the pods of {self._target} run what its template says")
         return self.preflight(observed, run, is_resumed)
 
+    def knowing_openers(self, observed: Observed, run: Run) -> Observed:
+        """With who opens the gates of new pods, where a person is to be told."""
+        if self._asks_for_openers and self._openers is None:
+            self._openers = with_openers(self._api, observed, self._target, run.options.gate).openers
+        return msgspec.structs.replace(observed, openers=self._openers)
+
     def preflight(self, observed: Observed, run: Run, is_resumed: bool) -> checking.Verdict:
         """With the version of a kubelet that is too old, where its Node may be read: that is no right we ask for."""
+        observed = self.knowing_openers(observed, run)
         found = checking.preflight(observed, run, lease_name(self._target), is_resumed)
         if not isinstance(found, checking.Refusal) or not found.node:
             return found

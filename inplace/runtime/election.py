@@ -24,6 +24,7 @@ from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from inplace.kube.resources import LEASES
 from inplace.kube.retry import ONCE
 from inplace.kube.seam import MERGE, Clock
+from inplace.model.names import GATES
 from inplace.model.policy import Lease
 from inplace.runtime.lock import FENCE_SECONDS, LEASE_SECONDS, RENEW_SECONDS
 
@@ -185,10 +186,24 @@ class Election:
 class Leader:
     """An `Election` for the Lease `lease_ref` (namespace, name), on a thread: a `manager.Leadership`."""
 
-    def __init__(self, api: Api, namespace: str, name: str, identity: str) -> None:
+    def __init__(
+        self,
+        api: Api,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        gates: str = "",
+        component: str = "controller",
+        stands_again: bool = False,
+    ) -> None:
+        """`gates`: what the Lease says that its holder opens. `stands_again`: whoever has lost stands by, instead of ending."""
         self.lease_ref = (namespace, name)
         self.identity = identity
         self.election = Election(identity, api.clock)
+        self._gates = gates
+        self._component = component
+        self._stands_again = stands_again
         self._api = api.replace(limiter=None, policy=ONCE, timeout_seconds=TIMEOUT_SECONDS)
         self._log = structlog.get_logger()
         self._stopped = threading.Event()
@@ -203,7 +218,8 @@ class Leader:
         return self.election.is_safe
 
     def start(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None:
-        """`led` and `lost` are called on the thread, each once at most; `lost` with `LostLeadership`, or with a bug."""
+        """`led` and `lost` are called on the thread, each once at most; `lost` with `LostLeadership`, or with a bug. Where it
+        stands again, `led` is called each time that it leads after another."""
         self._thread = threading.Thread(target=self._run, args=(led, lost), name="leader-election", daemon=True)
         self._thread.start()
 
@@ -229,6 +245,10 @@ class Leader:
                     self.election.wrote(self._write(command))
                 case Wait(seconds):
                     return seconds
+                case Lost(why) if self._stands_again and not self._stopped.is_set():
+                    self._log.warning("standing by again", lease="/".join(self.lease_ref), why=why)
+                    self.election = Election(self.identity, self._api.clock)
+                    return RETRY_SECONDS
                 case Lost(why):
                     raise LostLeadership(why)
         except ApiError as error:
@@ -242,8 +262,8 @@ class Leader:
             while not self._stopped.is_set():
                 seconds = self.step()
                 if self.election.is_leading and not was_leading:
-                    was_leading = True
                     led()
+                was_leading = self.election.is_leading
                 self._say_holder()
                 self._stopped.wait(seconds)
         except BaseException as why:
@@ -257,11 +277,13 @@ class Leader:
 
     def _write(self, command: Write) -> Lease:
         namespace, name = self.lease_ref
+        metadata: dict[str, Any] = {"annotations": {GATES: self._gates}} if command.spec.get("holderIdentity") else {}
         if command.version:
-            body = {"metadata": {"resourceVersion": command.version}, "spec": command.spec}
+            body = {"metadata": {**metadata, "resourceVersion": command.version}, "spec": command.spec}
             return self._api.patch(LEASES, namespace, name, body, MERGE)
-        labels = {"app.kubernetes.io/part-of": "inplace", "app.kubernetes.io/component": "controller"}
-        return self._api.create(LEASES, namespace, {"metadata": {"name": name, "labels": labels}, "spec": command.spec})
+        labels = {"app.kubernetes.io/part-of": "inplace", "app.kubernetes.io/component": self._component}
+        metadata |= {"name": name, "labels": labels}
+        return self._api.create(LEASES, namespace, {"metadata": metadata, "spec": command.spec})
 
     def _say_holder(self) -> None:
         holder = self.election.holder

@@ -9,6 +9,7 @@ judged again. A refusal means *look again*: at once-ish for a pod that has chang
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -18,22 +19,26 @@ from typing import Any, Protocol
 import structlog
 
 from inplace.engine.gatekeeping import Rule, SetGate, decide
+from inplace.engine.openers import Announcement, encode_announcement
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
 from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from inplace.kube.lists import Scope
 from inplace.kube.pump import Pump
-from inplace.kube.reflector import Reflector
-from inplace.kube.resources import PODS
+from inplace.kube.reflector import Reflector, have_synced
+from inplace.kube.resources import LEASES, PODS
 from inplace.kube.seam import STRATEGIC_MERGE, Request
-from inplace.model.names import HOLDS
+from inplace.model.names import DEFAULT_GATE, HOLDS
 from inplace.model.pods import Pod
 from inplace.model.record import encode_holds
 from inplace.runtime.conditions import conditions_body
+from inplace.runtime.election import Leader
 from inplace.runtime.found import Refused, require_namespace
+from inplace.runtime.health import HANGING_SECONDS, TEXT, Health, HealthServer
 from inplace.runtime.lock import Fence
-from inplace.runtime.rights import Right, missing_rights, refusal, too_old
+from inplace.runtime.openers import GATE_RUN
+from inplace.runtime.rights import Right, missing_rights, refusal, told, too_old
 from inplace.runtime.workqueue import WorkQueue
 
 RIGHTS = (Right("list", "", "pods"), Right("watch", "", "pods"), Right("patch", "", "pods", "status"))
@@ -55,6 +60,37 @@ def check_access(api: Api, scope: Scope) -> None:
     if scope.namespace:
         require_namespace(api, scope.namespace)
     api.raw(Request(method="GET", path=PODS.path(scope.namespace), query=(*scope.query(), ("limit", "1"))))
+
+
+def leader_for(api: Api, rule: Rule, scope: Scope, home: str, identity: str) -> Leader:
+    """By whose Lease, in namespace `home`, others see which gates are opened here. Of those with one name one works: they are
+    about the same gate of the same pods, and a gate follows one label."""
+    says = Announcement((rule,), (scope.namespace,) if scope.namespace else (), scope.label_selector)
+    name = lease_name(rule.condition, scope)
+    flow = api.replace(limiter=None)
+    gates = encode_announcement(says)
+    return Leader(flow, home, name, identity, gates=gates, component=GATE_RUN, stands_again=True)
+
+
+def lease_name(condition: str, scope: Scope) -> str:
+    """`inplace-gate` for the gate that is usual, of all pods of a namespace; so that a Role can name it."""
+    if condition == DEFAULT_GATE and scope.namespace and not scope.label_selector:
+        return "inplace-gate"
+    told = "".join(c if c.isalnum() or c in ".-" else "-" for c in condition.lower())
+    what = f"{condition} {scope.namespace is None} {scope.label_selector}"
+    return f"inplace-gate-{told[:200]}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+
+
+def missing_for_lease(api: Api, leader: Leader) -> str:
+    """The rights that it lacks to be seen, in words; empty: none. Raises `ApiError`."""
+    namespace, name = leader.lease_ref
+    return told(missing_rights(api.replace(limiter=None), namespace, lease_rights(name)))
+
+
+def lease_rights(name: str) -> tuple[Right, ...]:
+    """To create one cannot be bound to a name."""
+    named = tuple(Right(verb, LEASES.group, LEASES.plural, name=name) for verb in ("get", "patch"))
+    return (*named, Right("create", LEASES.group, LEASES.plural))
 
 
 class Heard(Protocol):
@@ -227,9 +263,24 @@ class Gates:
 
 class GateController:
     """One rule, with a watch of its own: `run` until `stop`. A simulation feeds `pods` (or drives `reflector`) and calls
-    `step` and `resync` itself."""
+    `step` and `resync` itself.
 
-    def __init__(self, api: Api, rule: Rule, scope: Scope, *, resync_seconds: float = 30.0, workers: int = 4) -> None:
+    `leader`: by its Lease others see that it lives and what it opens, and of several with the same rule one works. None: it
+    works at once, unseen.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        rule: Rule,
+        scope: Scope,
+        *,
+        resync_seconds: float = 30.0,
+        workers: int = 4,
+        leader: Leader | None = None,
+        listen: str = "",
+    ) -> None:
+        """Raises OSError where it cannot listen."""
         self._api = api
         self._rule = rule
         self.resync_seconds = resync_seconds
@@ -239,20 +290,52 @@ class GateController:
         self.reflector = Reflector(
             PODS, self.pods, api.clock, scope=scope, on_state=self._watch_changed, on_unreadable=self._say_unreadable
         )
-        self._gates = Gates(api, (rule,), (self.pods,), resync_seconds=resync_seconds, workers=workers)
+        self.leader = leader
+        self._gates = Gates(api, (rule,), (self.pods,), fence=leader, resync_seconds=resync_seconds, workers=workers)
+        self._server = HealthServer(self._health(), listen) if listen else None
+        self._has_led = False
         self.queue, self.step, self.resync = self._gates.queue, self._gates.step, self._gates.resync
         self._gates.follow()
 
     def run(self) -> None:
         """Raises what a thread of ours died of: a bug."""
         pump = Pump(self.reflector, self._api.transport, self._ended.put)
+        if self._server is not None:
+            self._server.start()
         pump.start()
-        self._gates.start(self._ended.put)
+        if self.leader is None:
+            self._gates.start(self._ended.put)
+        else:
+            self.leader.start(self._leads, self._ended.put)
         why = self._ended.get()
         pump.stop(0.5)
         self._gates.stop()
+        if self.leader is not None:
+            self.leader.stop()
+        if self._server is not None:
+            self._server.stop()
         if why is not None:
             raise why
+
+    def _leads(self) -> None:
+        """Also again, after another has."""
+        if self._has_led:
+            self.queue.add(RESYNC)
+        else:
+            self._has_led = True
+            self._gates.start(self._ended.put)
+
+    def _health(self) -> Health:
+        def election() -> str | None:
+            silent = self._api.clock.monotonic() - self.leader.stepped_at if self.leader is not None else 0.0
+            return f"has done nothing for {silent:.0f} s" if silent > HANGING_SECONDS else None
+
+        def cache() -> str | None:
+            if have_synced((self.reflector,)):
+                return None
+            return str(self.reflector.error) if self.reflector.error is not None else "not everything was listed yet"
+
+        return Health({"leader-election": election}, {"caches": cache}, lambda: (b"", TEXT))
 
     def stop(self) -> None:
         """From any thread or a signal handler: begins no more, waits for the writes on their way."""

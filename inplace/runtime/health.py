@@ -18,6 +18,8 @@ Check = Callable[[], str | None]
 """None: well; else why not, in one line."""
 
 READ_SECONDS = 10.0
+HANGING_SECONDS = 60.0
+"""A leader's thread that has done nothing for so long is not alive: it does something every few seconds."""
 TEXT = "text/plain; charset=utf-8"
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from inplace.engine.openers import Announcement, encode_announcement
 from inplace.kube.api import Api
 from inplace.kube.limiter import Limiter
 from inplace.kube.reflector import look_afresh
@@ -27,15 +28,13 @@ from inplace.runtime.election import Leader
 from inplace.runtime.events import About, Events
 from inplace.runtime.found import Refused, knows_rollouts
 from inplace.runtime.gates import Gates
-from inplace.runtime.health import Health, HealthServer
+from inplace.runtime.health import HANGING_SECONDS, Health, HealthServer
 from inplace.runtime.host import Background
 from inplace.runtime.lock import LeaderRef
 from inplace.runtime.metrics import CONTENT_TYPE, Metrics
 from inplace.runtime.rights import Right, missing_rights, rights_of_controller, told, too_old
 from inplace.runtime.telling import CONTROLLER, Teller
 
-HANGING_SECONDS = 60.0
-"""A leader's thread that has done nothing for so long is not alive: it does something every few seconds."""
 GATES_QPS, GATES_BURST = 50.0, 100
 """A pace of their own: new pods are waited for, whatever runs are doing."""
 
@@ -130,7 +129,8 @@ def assembled(
     """A whole process, of which nothing runs yet. Raises OSError where it cannot listen."""
     metrics = Metrics()
     api = api.replace(transport=metrics.counted(api.transport, urlsplit(host).netloc or host, api.clock))
-    leader = Leader(api, lease_namespace, settings.leader_election.name, identity)
+    opens = encode_announcement(Announcement(settings.rules(), namespaces))
+    leader = Leader(api, lease_namespace, settings.leader_election.name, identity, gates=opens)
     events = Events(api, identity, lambda result: metrics.events.labels(result).inc())
     teller = Teller(metrics, events)
     ref = LeaderRef(*leader.lease_ref, identity)

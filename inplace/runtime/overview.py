@@ -16,6 +16,7 @@ from inplace.engine.fields import wrote_strategy
 from inplace.engine.glance import glance, waited_for
 from inplace.engine.history import Entry, revisions, told
 from inplace.engine.lineage import lineage_of
+from inplace.engine.newpods import GateStand, stand
 from inplace.engine.observed import Observed, PodFacts, PodsTarget, Target, facts_of
 from inplace.engine.plan import PodView, Progress, within
 from inplace.engine.repair import of_a_lost_run, own_strategy
@@ -46,6 +47,7 @@ from inplace.model.workloads import DaemonSet, StatefulSet
 from inplace.runtime.found import Found, find
 from inplace.runtime.lock import history_of, run_of
 from inplace.runtime.observer import target_of
+from inplace.runtime.openers import with_openers
 from inplace.runtime.runstates import RunState, judged, now_of, state_of
 
 T = TypeVar("T", bound=Object)
@@ -109,6 +111,8 @@ class Overview(msgspec.Struct, frozen=True, rename="camel"):
     """What the whole run waits for, where it is not for its pods."""
     waiting_left_seconds: float | None = None
     """How long that still lasts, where it is over by itself."""
+    new_pods: GateStand | None = None
+    """Who opens the gate of new pods, and which pods wait for that now; None: there is no gate."""
 
 
 def overview(api: Api, target: TargetRef) -> Overview:
@@ -116,6 +120,20 @@ def overview(api: Api, target: TargetRef) -> Overview:
     found = find(api, target)
     state = state_of(api, target)
     observed = _observed(api, target, found)
+    gate = state.run.options.gate if state is not None and state.run is not None else DEFAULT_GATE
+    new_pods = stand(with_openers(api, observed, target, gate), target, gate)
+    shown = _of_target(api, target, found, observed, state)
+    if new_pods is None:
+        return shown
+    pods = tuple(_waits(pod) if pod.name in new_pods.waiting else pod for pod in shown.pods)
+    return msgspec.structs.replace(shown, pods=pods, new_pods=new_pods)
+
+
+def _waits(pod: PodState) -> PodState:
+    return msgspec.structs.replace(pod, reason="waits for somebody to open its gate")
+
+
+def _of_target(api: Api, target: TargetRef, found: Found, observed: Observed, state: RunState | None) -> Overview:
     if state is None or state.run is None:
         stands = _of_a_lost_run(target, observed, found) if state is None else ()
         pods = tuple(_pod(facts, observed.target, DEFAULT_GATE) for facts in observed.pods)

@@ -25,10 +25,13 @@ class Right(msgspec.Struct, frozen=True):
     group: str
     resource: str
     subresource: str = ""
+    name: str = ""
+    """Of the one object that it is about; empty: all."""
 
     @property
     def what(self) -> str:
-        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        what = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        return f"{what} {self.name}" if self.name else what
 
 
 def rights_for(kind: Kind, purpose: Purpose) -> tuple[Right, ...]:

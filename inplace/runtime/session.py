@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
+from inplace.engine import newpods
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
 from inplace.engine.observed import Observed
-from inplace.engine.plan import Finished
+from inplace.engine.plan import Caution, Finished
 from inplace.engine.rehearsal import Rehearsal
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError
@@ -100,7 +101,7 @@ class Session:
         self.found = find(api, target)
         self.watches = Watches(api, self.inbox, target, self.found.selector, lease_name(target))
         self.observer = Observer(self.watches, target, self.found.uid)
-        self._assessor = Assessor(api, target, self.found, self._look, self.watches)
+        self._assessor = Assessor(api, target, self.found, self._look, self.watches, asks_for_openers=True)
         self._watching = self._host.watching(self.watches)
         self._watching.start()
 
@@ -132,7 +133,7 @@ class Session:
 
     def judge(self, run: Run, before: Preview) -> Preview:
         """As the preview before, of the run as it is known now."""
-        observed = self._look(run)
+        observed = self._assessor.knowing_openers(self._look(run), run)
         verdict = checking.preflight(observed, run, lease_name(self.target), before.resuming)
         return msgspec.structs.replace(before, observed=observed, run=run, verdict=verdict)
 
@@ -143,7 +144,7 @@ class Session:
                 pass
             case resuming.FinishFirst(run=run) | resuming.StillPaused(run=run):
                 is_resumed = True
-        observed = self._look(run)
+        observed = self._assessor.knowing_openers(self._look(run), run)
         if not run.images:
             return Preview(observed, asked, run, is_resumed, checking.NoChange(), stored, holder)
         verdict = self._assessor.preflight(observed, run, is_resumed)
@@ -208,6 +209,8 @@ class Session:
                 case resuming.Begin(run=run, resuming=is_resumed):
                     match self._assessor.cleared(run, is_resumed, stored):
                         case NothingToDo() as nothing:
+                            for warning in self.new_pods(run):
+                                self._said(f"warning: {warning}")
                             return nothing
                         case checking.Refusal(message=message):
                             raise Refused(message)
@@ -268,6 +271,10 @@ class Session:
     def look(self, run: Run) -> Observed:
         """The snapshot that the run would be judged on. Raises `Refused`."""
         return self._look(run)
+
+    def new_pods(self, run: Run) -> tuple[Caution, ...]:
+        """What a person is told of whoever opens the gates of new pods. Raises `Refused`."""
+        return tuple(newpods.cautions(self._assessor.knowing_openers(self._look(run), run), self.target, run.options.gate))
 
     def make_safe(self, seen: Lease | None, run: Run, dead_leases: frozenset[str], on_frame: OnFrame) -> Summary:
         """Finishes or reopens the pods in flight of an open run, and leaves it; a half-done commit is finished. `seen`: its

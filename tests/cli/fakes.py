@@ -20,7 +20,9 @@ from inplace.cli.world import World
 from inplace.kube.config import Connection, ConnectOptions
 from inplace.kube.errors import ConnectionFailed
 from inplace.kube.seam import MERGE, STRATEGIC_MERGE, Request, Response
-from inplace.model.meta import OwnerReference
+from inplace.model.meta import ObjectMeta, OwnerReference
+from inplace.model.names import GATES
+from inplace.model.policy import Lease, LeaseSpec
 from inplace.sim.api.patches import strategic_merge
 from tests.builders import (
     DEPLOYMENT_UID,
@@ -186,8 +188,20 @@ def _refusal(code: int, message: str, reason: str) -> Response:
     return _ok({"kind": "Status", "message": message, "reason": reason, "code": code}, code)
 
 
+def opener(renewed: str = "2026-01-01T11:59:58.000000Z", holder: str | None = "opener-1", says: str | None = None) -> Lease:
+    """Of `inplace gate run -n default`, alive."""
+    rules = '[{"condition":"inplace.dev/ready","label":"inplace.dev/serve","default":"open"}]'
+    meta = ObjectMeta(
+        name="inplace-gate",
+        namespace=NS,
+        labels={"app.kubernetes.io/part-of": "inplace", "app.kubernetes.io/component": "gate"},
+        annotations={GATES: f'{{"rules":{rules},"namespaces":["{NS}"]}}' if says is None else says},
+    )
+    return Lease(metadata=meta, spec=LeaseSpec(holder_identity=holder, renew_time=renewed))
+
+
 def web(server: FakeServer, images: dict[str, str] = OLD, replicas: int = 3, **pod_fields: Any) -> None:
-    """Deployment `web`, healthy, behind Service `web`."""
+    """Deployment `web`, healthy, behind Service `web`; somebody opens the gates of its new pods."""
     pods = [pod(f"web-{letter}", images=images, node=f"node-{i % 2 + 1}", **pod_fields) for i, letter in enumerate("abcdefgh")]
     pods = pods[:replicas]
     server.put("deployments", deployment(images, replicas=replicas))
@@ -199,6 +213,7 @@ def web(server: FakeServer, images: dict[str, str] = OLD, replicas: int = 3, **p
         server.put("replicasets", msgspec.structs.replace(rs, metadata=meta))
     server.put("pods", *pods)
     server.put("services", service())
+    server.put("leases", opener())
     server.put("endpointslices", slice_of(*(endpoint(p.uid, p.is_ready) for p in pods)))
 
 

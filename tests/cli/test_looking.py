@@ -282,9 +282,9 @@ def test_status_without_a_run(command: Command, server: FakeServer) -> None:
     web(server)
     ran = command("status", "deploy/web")
     assert (ran.code, ran.stderr) == (0, "")
-    assert ran.stdout.startswith("deploy/web in default has no run\n\nNAME ")
+    assert ran.stdout.startswith("deploy/web in default has no run\n  gate       inplace.dev/ready: opened on new pods by ")
     wide = command("status", "deploy/web", "-o", "wide").stdout
-    assert wide.startswith("deploy/web in default has no run\n\nPOD     NODE     READY   GATE   IMAGES           NOTE\n")
+    assert wide.splitlines()[3] == "POD     NODE     READY   GATE   IMAGES           NOTE"
 
 
 def test_status_of_what_is_not_there(command: Command) -> None:

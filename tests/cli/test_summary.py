@@ -111,5 +111,5 @@ def test_many_failures_are_cut_short() -> None:
 def test_pods_that_were_not_drained_are_told_and_how_to_add_the_gate() -> None:
     shown = summary_lines(summary(undrained=2, gate="inplace.dev/ready"))
     at = shown.index("  2 of 3 pods not drained, for want of gate inplace.dev/ready; to drain in the future,")
-    assert shown[at + 1].startswith("  add `readinessGates: [{conditionType: inplace.dev/ready}]`")
+    assert shown[at + 1].startswith("  see that somebody opens it on new pods")
     assert not any("drained" in line for line in summary_lines(summary()))

@@ -21,7 +21,7 @@ def start(scene: Scene, *options: str) -> Running:
 
 def changes(*controllers: Running) -> list[Object]:
     lines = [json.loads(line) for each in controllers for line in each.stdout.splitlines()]
-    return [line for line in lines if line["event"] != "watching pods"]
+    return [line for line in lines if line["event"] not in ("watching pods", "standing by")]
 
 
 def make_pod(scene: Scene, name: str, **labels: str) -> Object:

@@ -239,19 +239,25 @@ class Command:
         """As `GateController.run`: a watch, one worker, a resync every so often."""
         task, queue = self.task, controller.queue
         controller.pods.subscribe(lambda _old, _new: task.wake())
-        pump = SpeakingPump(self.host, controller.reflector, task)
+        pump, leader = SpeakingPump(self.host, controller.reflector, task), controller.leader
         pump.go_on()
         try:
             resync_at = self._clock.monotonic() + controller.resync_seconds
+            leader_at, has_led = 0.0, leader is None
             while True:
-                while controller.step():
+                if leader is not None and self._clock.monotonic() >= leader_at:
+                    leader_at = self._clock.monotonic() + leader.step()
+                    has_led = has_led or leader.is_safe
+                while has_led and controller.step():
                     self._clock.sleep(self.host.rtt_seconds())
                 now = self._clock.monotonic()
+                if leader is not None and now >= leader_at:
+                    continue
                 if now >= resync_at:
                     resync_at = now + controller.resync_seconds
                     controller.resync()
-                due = queue.due_in()
-                task.wait(resync_at - now if due is None else min(due, resync_at - now))
+                due = [resync_at - now, queue.due_in() if has_led else None, leader_at - now if leader is not None else None]
+                task.wait(min(seconds for seconds in due if seconds is not None))
         finally:
             pump.stop()
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from inplace import __version__
+from inplace.cli.gate import run
 from inplace.kube.resources import DEPLOYMENTS
 from inplace.runtime.config import DEFAULT_RULE, parse_settings
 from inplace.runtime.manifests import (
@@ -96,6 +97,37 @@ def test_two_run_with_the_least_rights(namespace: str | None) -> None:
     kinds = {manifest.body["kind"]: manifest.body for manifest in found if manifest.name == CONTROLLER}
     assert kinds["Deployment"]["spec"]["replicas"] == 2
     assert kinds["PodDisruptionBudget"]["spec"]["selector"] == kinds["Deployment"]["spec"]["selector"]
+
+
+def test_without_a_controller_two_open_gates_with_the_least_rights() -> None:
+    found = {document["kind"]: document for document in documents("gate.yaml")}
+    key, value = OURS
+    assert [kind for kind, document in found.items() if document["metadata"]["labels"].get(key) != value] == []
+    assert "namespace" not in found["Deployment"]["metadata"]
+    spec = found["Deployment"]["spec"]["template"]["spec"]
+    (container,), base = spec["containers"], controller(manifests("shop"))
+    same = ("securityContext", "ports", "startupProbe", "livenessProbe", "readinessProbe", "image")
+    assert [one for one in same if container[one] != base["containers"][0][one]] == []
+    assert spec["securityContext"] == base["securityContext"]
+    assert spec["serviceAccountName"] == found["ServiceAccount"]["metadata"]["name"]
+    assert container["resources"].keys() == {"requests", "limits"}
+    assert found["Deployment"]["spec"]["replicas"] == 2
+    assert found["PodDisruptionBudget"]["spec"]["selector"] == found["Deployment"]["spec"]["selector"]
+    assert found["Deployment"]["spec"]["selector"] != controller_budget()
+
+
+def controller_budget() -> Any:
+    (budget,) = [one.body for one in manifests("shop") if one.body["kind"] == "PodDisruptionBudget"]
+    return budget["spec"]["selector"]
+
+
+def test_what_the_manifest_runs_is_a_command() -> None:
+    (container,) = next(d for d in documents("gate.yaml") if d["kind"] == "Deployment")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    gate, run_, *words = container["args"]
+    assert (gate, run_) == ("gate", "run")
+    assert run.make_context("run", words).params["listen"] == ":8080"
 
 
 @SCOPES

@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 import yaml
 
-from inplace.model.names import Kind
-from inplace.runtime.gates import RIGHTS
+from inplace.kube.lists import Scope
+from inplace.model.names import DEFAULT_GATE, Kind
+from inplace.runtime.gates import RIGHTS, lease_name, lease_rights
 from inplace.runtime.rights import Right, rights_for
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -20,10 +21,11 @@ LOOK = tuple(right for kind in KINDS for right in rights_for(kind, "look"))
 
 
 def granted(file: str) -> set[tuple[str, str, str]]:
-    """Verb, group and resource of every rule of the Role in `file`."""
+    """Verb, group and resource of every rule of the Role in `file`; `leases web` where the rule is about one object."""
     documents: Iterable[Any] = yaml.safe_load_all((DEPLOY / file).read_text())
     rules = [rule for document in documents if document["kind"] == "Role" for rule in document["rules"]]
-    return {(v, g, r) for rule in rules for v in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]}
+    whats = [(rule, f"{r} {n}".strip()) for rule in rules for r in rule["resources"] for n in rule.get("resourceNames", [""])]
+    return {(v, g, what) for rule, what in whats for v in rule["verbs"] for g in rule["apiGroups"]}
 
 
 def asked(rights: Iterable[Right]) -> set[tuple[str, str, str]]:
@@ -39,7 +41,7 @@ def test_the_role_for_people_is_what_a_run_asks_for() -> None:
 
 
 def test_the_role_of_the_gate_controller_is_what_it_asks_for() -> None:
-    assert granted("gate.yaml") == asked(RIGHTS)
+    assert granted("gate.yaml") == asked((*RIGHTS, *lease_rights(lease_name(DEFAULT_GATE, Scope(namespace="shop")))))
 
 
 def test_with_a_controller_people_may_also_ask_it() -> None:

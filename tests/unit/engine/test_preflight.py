@@ -146,8 +146,10 @@ class TestGate:
         plain = template(OLD, readinessGates=None)
         target = of_deployment(deployment(template_=plain), replica_set(template_=plain))
         said = refusal(observed(*pods(gates=()), target=target))
-        assert said.startswith(f"deploy/web has no readiness gate {GATE}, so its pods cannot be drained: add `readinessGates")
-        assert "inplace gate run" in said
+        assert said.startswith(
+            f"deploy/web has no readiness gate {GATE}, so its pods cannot be drained: see that somebody opens"
+        )
+        assert said.index("inplace gate run") < said.index("`readinessGates")
 
     def test_another_one_is_named(self) -> None:
         assert "name the one it has with --gate (inplace.dev/ready)" in refusal(observed(*pods()), run(Options(gate="example")))

@@ -250,3 +250,31 @@ def test_a_bug_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Leader, "_read", broken)
     assert ended_by(leader(Server(), FakeClock(), "one")) == [ZeroDivisionError]
+
+
+def test_the_lease_says_which_gates_are_opened_once_for_each_term() -> None:
+    server, clock = Server(), FakeClock()
+    one = Leader(api(server, clock), "system", "inplace-controller", "one", gates="{rules}", component="gate")
+    go(clock, one, seconds=20)
+    told = [body["metadata"].get("annotations") for _, _, body in server.writes]
+    assert told == [{"inplace.dev/gates": "{rules}"}, *[None] * (len(told) - 1)]
+    assert server.objects[PATH]["metadata"]["labels"]["app.kubernetes.io/component"] == "gate"
+    one.stop()
+    again = Leader(api(server, clock), "system", "inplace-controller", "two", gates="{others}")
+    go(clock, again, seconds=0)
+    assert server.objects[PATH]["metadata"]["annotations"] == {"inplace.dev/gates": "{others}"}
+
+
+def test_one_that_stands_again_never_ends_by_having_lost() -> None:
+    server, clock = Server(), FakeClock()
+    one = Leader(api(server, clock), "system", "inplace-controller", "one", stands_again=True)
+    go(clock, one, seconds=0)
+    server.objects[PATH]["spec"]["holderIdentity"] = "two"
+    server.objects[PATH]["metadata"]["resourceVersion"] = "99"
+    with capture_logs() as lines:
+        go(clock, one, seconds=RENEW_SECONDS + 2)
+    assert not is_safe(one)
+    assert [line["why"] for line in lines if line["event"] == "standing by again"] == ["the leader Lease was taken over by two"]
+    go(clock, one, seconds=LEASE_SECONDS + 5)
+    assert is_safe(one)
+    assert holder(server) == "one"

@@ -11,16 +11,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from inplace.engine.gatekeeping import SetGate, decide
+from inplace.engine.openers import Announcement, decode_announcement
 from inplace.kube.api import Api
 from inplace.kube.clock import SystemClock
 from inplace.kube.errors import ConnectionFailed
 from inplace.kube.lists import Scope
 from inplace.kube.pump import perform
 from inplace.kube.seam import Clock, Request, Response
-from inplace.model.names import HOLDS, PodRef
-from inplace.runtime.gates import GateController, check_access, patch_body
+from inplace.model.names import HOLDS, PodRef, is_object_name
+from inplace.runtime.gates import UNSAFE_SECONDS, GateController, check_access, leader_for, lease_name, patch_body
 from inplace.runtime.session import Refused
 from tests.unit.kube.fakes import FakeClock, ok, page, query, refusal
+from tests.unit.runtime.fakes import Server as LeaseServer
+from tests.unit.runtime.fakes import api as lease_api
 from tests.unit.runtime.gate_fakes import GATE, RULE, STATUS_PATH, Server, make_pod
 
 
@@ -231,3 +234,47 @@ def test_what_is_missing_is_said_before_anything_is_written(server: Gatekeeper, 
     with pytest.raises(Refused, match=line):
         access(server, scope)
     assert not [request for request in server.requests if request.method == "PATCH"]
+
+
+class TestLease:
+    def test_the_usual_gate_of_a_namespace_has_a_name_that_a_role_can_say(self) -> None:
+        assert lease_name("inplace.dev/ready", Scope(namespace="shop")) == "inplace-gate"
+        others = [
+            lease_name("inplace.dev/ready", Scope()),
+            lease_name("inplace.dev/ready", Scope(namespace="shop", label_selector="app=web")),
+            lease_name("inplace.dev/Ready", Scope(namespace="shop")),
+            lease_name("www.example.com/feature_1", Scope(namespace="shop")),
+            lease_name("www.example.com/feature-1", Scope(namespace="shop")),
+            lease_name("x" * 63, Scope(namespace="shop")),
+        ]
+        assert len({"inplace-gate", *others}) == 7
+        assert all(is_object_name(name) for name in others)
+        assert others[4].startswith("inplace-gate-www.example.com-feature-1-")
+
+    def test_it_says_what_is_opened_and_where(self) -> None:
+        server, clock = LeaseServer(), FakeClock()
+        leader = leader_for(lease_api(server, clock), RULE, Scope(namespace="shop", label_selector="app=web"), "shop", "me")
+        leader.step()
+        leader.step()
+        (lease,) = server.objects.values()
+        says = decode_announcement(lease["metadata"]["annotations"]["inplace.dev/gates"])
+        assert says == Announcement((RULE,), ("shop",), "app=web")
+        assert lease["spec"]["holderIdentity"] == "me"
+
+    def test_nothing_is_written_by_one_that_stands_by(self) -> None:
+        leases, pods, clock = LeaseServer(), Server(make_pod(example="false")), FakeClock()
+        scope = Scope(namespace="shop")
+        first, second = (leader_for(lease_api(leases, clock), RULE, scope, "shop", who) for who in ("one", "two"))
+        for _ in range(2):
+            first.step()
+        second.step()
+        controller = controller_of(pods, clock, leader=second)
+        perform(controller.reflector.next(), controller.reflector, pods)  # type: ignore[arg-type]
+        work(controller)
+        assert pods.patches == []
+        first.stop()
+        while not second.is_safe:
+            clock.now += second.step()
+        clock.now += UNSAFE_SECONDS
+        work(controller)
+        assert status_of(pods) == "False"

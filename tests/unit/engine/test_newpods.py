@@ -1,0 +1,137 @@
+"""What becomes of new pods, in words: before a run, where a rollout hangs, and for those who look."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from inplace.engine.gatekeeping import Rule
+from inplace.engine.newpods import GateStand, cautions, hang, stand
+from inplace.engine.observed import Observed
+from inplace.engine.openers import Announcement, GateOpener, GateOpeners
+from inplace.engine.preflight import Ready, Refusal, preflight
+from tests.builders import (
+    GATE,
+    LEASE,
+    NEW,
+    OLD,
+    deployment,
+    in_service,
+    observed,
+    of_deployment,
+    of_pods,
+    pod,
+    replica_set,
+    run,
+    template,
+)
+
+TARGET = run().target
+LIVING = GateOpeners((GateOpener("the controller", Announcement((Rule(GATE, "serve"),)), 2.0, is_alive=True),))
+NOBODY = GateOpeners()
+UNREAD = GateOpeners(unread="you may not list Leases in all namespaces")
+START = "start `inplace gate run -n default` and keep it running, or install the controller"
+NO_ONE = f"nobody living opens gate {GATE} in namespace default"
+
+
+def healthy(openers: GateOpeners | None, **changes: object) -> Observed:
+    view = observed(*(in_service(pod(f"web-{i}")) for i in range(3)), target=of_deployment(deployment(), replica_set()))
+    return msgspec.structs.replace(view, openers=openers, **changes)
+
+
+def rolling(openers: GateOpeners | None) -> Observed:
+    """A classic rollout to other images of which the new pods could serve."""
+    old = [in_service(pod(f"web-{i}")) for i in range(2)]
+    new = [in_service(pod(f"web-n{i}", images=NEW, gate=None, ready=False, containers_ready=True)) for i in range(2)]
+    sets = replica_set(replicas=2), replica_set(NEW, name="web-2", uid="uid-2", replicas=2)
+    return msgspec.structs.replace(observed(*old, *new, target=of_deployment(deployment(NEW), *sets)), openers=openers)
+
+
+def told(view: Observed, gate: str = GATE) -> dict[str, str]:
+    return {caution.reason: caution.message for caution in cautions(view, TARGET, gate)}
+
+
+def stands(view: Observed) -> GateStand:
+    found = stand(view, TARGET, GATE)
+    assert found is not None
+    return found
+
+
+def test_nothing_is_said_where_it_was_not_looked_or_somebody_does() -> None:
+    assert told(healthy(None)) == {}
+    assert stand(healthy(None), TARGET, GATE) is None
+    assert told(healthy(LIVING)) == {}
+    assert told(healthy(NOBODY), "example.com/not-in-the-template") == {}
+
+
+def test_that_nobody_does_is_a_warning_of_the_plan() -> None:
+    verdict = preflight(healthy(NOBODY), run(), LEASE, resuming=False)
+    assert isinstance(verdict, Ready)
+    found = {caution.reason: caution.message for caution in verdict.warnings}
+    assert found["NobodyOpensGate"] == f"new pods of deploy/web will stay out of service: {NO_ONE}: {START}"
+
+
+def test_what_is_unknown_is_said_to_be() -> None:
+    (said,) = told(healthy(UNREAD)).values()
+    assert said.startswith("new pods of deploy/web may stay out of service: whether somebody living opens gate")
+    assert "is unknown (you may not list Leases in all namespaces); if nobody does, start" in said
+
+
+def test_a_gate_of_others_may_have_an_opener_that_we_do_not_know() -> None:
+    gate = "www.example.com/feature-1"
+    spec = template(OLD, readinessGates=[{"conditionType": gate}])
+    view = observed(target=of_deployment(deployment(template_=spec), replica_set(template_=spec)))
+    (said,) = told(msgspec.structs.replace(view, openers=NOBODY), gate).values()
+    assert f"no living opener of gate {gate} in namespace default is known" in said
+    assert f"`inplace gate run -n default --condition {gate}`" in said
+
+
+def test_a_rollout_that_hangs_is_told_from_one_that_goes_on() -> None:
+    refused = preflight(rolling(NOBODY), run(), LEASE, resuming=False)
+    assert isinstance(refused, Refusal)
+    hangs = f"and hangs: 2 pods wait (web-n0, web-n1) for somebody to open gate {GATE}, and nobody living opens it: {START}"
+    assert refused.message.endswith(f": a rollout is under way, {hangs}")
+    goes = preflight(rolling(LIVING), run(), LEASE, resuming=False)
+    assert isinstance(goes, Refusal)
+    assert goes.message.endswith(": a rollout is under way; let it end, or undo it")
+    assert "is unknown" in hang(rolling(UNREAD), TARGET, GATE)
+
+
+@pytest.mark.parametrize(
+    ("openers", "opener", "message"),
+    [
+        (LIVING, "Opens", "opened on new pods by the controller; about to be opened: web-n0, web-n1"),
+        (
+            NOBODY,
+            "Nobody",
+            (
+                "2 pods wait (web-n0, web-n1) for somebody to open it, and nobody living opens it, so that its rollout hangs:"
+                f" {START}"
+            ),
+        ),
+    ],
+)
+def test_status_says_who_waits(openers: GateOpeners, opener: str, message: str) -> None:
+    found = stands(rolling(openers))
+    assert (found.opener, found.message) == (opener, message)
+    assert found.waiting == ("web-n0", "web-n1")
+
+
+def test_before_a_run_those_who_wait_are_named() -> None:
+    assert told(rolling(NOBODY))["PodsWaitForGate"] == f"2 pods wait (web-n0, web-n1) for somebody to open gate {GATE}"
+    assert "PodsWaitForGate" not in told(rolling(LIVING))
+
+
+def test_a_rule_that_keeps_new_pods_closed_is_named() -> None:
+    rule = Rule(GATE, "serve", "closed")
+    openers = GateOpeners((GateOpener("the controller", Announcement((rule,)), 2.0, is_alive=True),))
+    (said,) = told(healthy(openers)).values()
+    assert said.startswith("new pods of deploy/web stay out of service, since they have no label serve=true")
+    assert stands(healthy(openers)).opener == "Holds"
+
+
+def test_bare_pods_are_never_new() -> None:
+    serving = observed(in_service(pod(owner=None)), target=of_pods())
+    assert told(msgspec.structs.replace(serving, openers=NOBODY)) == {}
+    waits = observed(in_service(pod(owner=None, gate=None, ready=False, containers_ready=True)), target=of_pods())
+    assert set(told(msgspec.structs.replace(waits, openers=NOBODY))) == {"PodsWaitForGate"}

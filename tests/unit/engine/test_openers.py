@@ -1,0 +1,117 @@
+"""Who opens the gates of new pods: somebody living, whose rule is about them; and what cannot be read is unknown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from inplace.engine.gatekeeping import Rule
+from inplace.engine.openers import (
+    Announcement,
+    GateOpener,
+    GateOpeners,
+    Holds,
+    Nobody,
+    Opening,
+    Opens,
+    Unknown,
+    decode_announcement,
+    encode_announcement,
+    waits_for_gate,
+    who_opens,
+)
+from tests.builders import GATE, pod
+
+RULE = Rule(GATE, "serve")
+LABELS = {"app": "web"}
+
+
+def opener(*rules: Rule, alive: bool = True, age: float | None = 2.0, namespaces: str = "", selector: str = "") -> GateOpener:
+    says = Announcement(rules or (RULE,), tuple(namespaces.split()), selector)
+    return GateOpener("somebody", says, age, is_alive=alive)
+
+
+def who(*found: GateOpener, unread: str = "", **labels: str) -> Opening:
+    return who_opens(GateOpeners(found, unread), GATE, "shop", {**LABELS, **labels})
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        opener(),
+        opener(namespaces="stock shop"),
+        opener(selector="app=web"),
+        opener(Rule("other", "serve"), RULE),
+    ],
+)
+def test_a_living_one_with_a_rule_for_these_pods_opens(one: GateOpener) -> None:
+    assert who(one) == Opens("somebody")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        opener(namespaces="stock"),
+        opener(selector="app=db"),
+        opener(Rule("other", "serve")),
+        GateOpener("one without rules", Announcement(), 2.0, is_alive=True),
+    ],
+)
+def test_one_with_other_pods_or_gates_does_not(one: GateOpener) -> None:
+    assert who(one) == Nobody()
+
+
+def test_a_dead_one_is_named() -> None:
+    assert who(opener(alive=False, age=42.0)) == Nobody("somebody seems dead: it renewed its Lease 42s ago")
+    assert who(opener(alive=False, age=None)) == Nobody("somebody has stopped")
+    assert who(opener(alive=False), opener()) == Opens("somebody")
+
+
+def test_what_could_not_be_read_is_unknown_and_never_absent() -> None:
+    assert who(unread="you may not list Leases") == Unknown("you may not list Leases")
+    assert who(opener(alive=False), unread="no") == Unknown("no")
+    assert who(opener(), unread="no") == Opens("somebody")
+
+
+def test_an_older_one_that_lives_may_open_it() -> None:
+    silent = GateOpener("an old one", None, 2.0, is_alive=True)
+    assert who(silent) == Unknown("an old one lives, and does not say which gates it opens")
+    assert who(GateOpener("an old one", None, 90.0, is_alive=False)) == Nobody()
+
+
+def test_a_rule_may_keep_new_pods_closed() -> None:
+    assert who(opener(), serve="false") == Holds("somebody", "their template has label serve=false")
+    closed = opener(Rule(GATE, "serve", "closed"))
+    assert who(closed) == Holds("somebody", "they have no label serve=true")
+    assert who(closed, serve="true") == Opens("somebody")
+
+
+def test_what_is_announced_is_understood() -> None:
+    said = Announcement((RULE, Rule("other", "example", "closed")), ("shop",), "app in (web, db)")
+    assert decode_announcement(encode_announcement(said)) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        '{"rules":[{"condition":1}]}',
+        '{"selector":"a=b=c"}',
+        '{"namespaces":[' * 3000,
+        json.dumps({"selector": "a=" + "b" * 70_000}),
+    ],
+)
+def test_a_lease_is_input(text: str | None) -> None:
+    assert decode_announcement(text) is None
+
+
+def test_who_waits_could_serve_but_was_never_opened() -> None:
+    assert waits_for_gate(pod(gate=None, ready=False, containers_ready=True), GATE)
+    assert not waits_for_gate(pod(gate="True"), GATE)
+    assert not waits_for_gate(pod(gate="False", ready=False), GATE)
+    assert not waits_for_gate(pod(gates=(), gate=None), GATE)
+    assert not waits_for_gate(pod(gate=None, ready=False, containers_ready=False), GATE)
