@@ -57,7 +57,9 @@ def _pod(pod: PodState, of_run: set[str], *, is_many: bool) -> Node:
     if len(images) > 1 and not is_many:
         containers = tuple(Node(name, ("", "", "", "", image, "")) for name, image in sorted(images.items()))
         return Node(pod.name, (pod.node, pod.stage, ready, gate_text(pod.gate), "", "; ".join(filter(None, notes))), containers)
-    return Node(pod.name, (pod.node, pod.stage, ready, gate_text(pod.gate), images_text(images), "; ".join(filter(None, notes))))
+    return Node(
+        pod.name, (pod.node, pod.stage, ready, gate_text(pod.gate), images_text(images), "; ".join(filter(None, notes)))
+    )
 
 
 def _drawn(node: Node, first: str, more: str) -> Iterator[tuple[str, ...]]:

@@ -84,7 +84,7 @@ def test_status_says_who_waits_and_in_words(command: Command, server: FakeServer
     assert (
         f"inplace.dev/ready: 1 pod waits (web-b) for somebody to open it, and nobody living opens it: {START}\n" in ran.stdout
     )
-    row = next(line for line in ran.stdout.splitlines() if line.startswith("web-b"))
+    row = next(line for line in ran.stdout.splitlines() if "─ web-b " in line)
     assert "   not opened yet   " in row
     assert row.endswith("   waits for somebody to open its gate")
     waiting = json.loads(command("status", "deploy/web", "-o", "json").stdout)

@@ -127,7 +127,7 @@ def test_what_the_manifest_runs_is_a_command() -> None:
     ]
     gate, run_, *words = container["args"]
     assert (gate, run_) == ("gate", "run")
-    assert run.make_context("run", words).params["listen"] == ":8080"
+    assert run.make_context("run", words, help_option_names=["-h", "--help"]).params["listen"] == ":8080"
 
 
 @SCOPES
