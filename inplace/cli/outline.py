@@ -89,7 +89,7 @@ def outline(
         pod_images=run.pod_images,
         gate=run.options.gate,
         steps=tuple(_step(step, desired) for step in run.options.steps),
-        max_unavailable=workload.max_unavailable(observed, run),
+        max_unavailable=min(workload.max_unavailable(observed, run), desired),
         budget=_budget(observed, run, desired),
         services=verdict.waited_for if isinstance(verdict, Ready) else (),
         undrained=gateless(observed.pods, run),
@@ -134,7 +134,7 @@ def _step(step: object, desired: int) -> str:
 
 
 def _budget(observed: Observed, run: Run, desired: int) -> str:
-    limit, asked = workload.max_unavailable(observed, run), run.options.max_unavailable
+    limit, asked = min(workload.max_unavailable(observed, run), desired), run.options.max_unavailable
     value = asked if asked is not None else workload.own_max_unavailable(observed, run)
     source = "--max-unavailable" if asked is not None else "its own maxUnavailable" if _has_own(observed) else "the default"
     return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}, {value})"
@@ -213,7 +213,7 @@ def details(o: Outline) -> Iterator[str]:
     if o.undrained == len(o.pods) and o.pods:
         yield "  waits for  nothing: the pods have no gate and are not drained"
         return
-    services = ", ".join(o.services) if o.services else "none: no EndpointSlice lists these pods"
+    services = ", ".join(o.services) if o.services else "none: no EndpointSlice that counts lists these pods"
     yield f"  waits for  {'Services ' if o.services else ''}{services}"
     without = f"; {plural(o.undrained, 'pod')} without it, not drained" if o.undrained else ""
     yield f"  gate       {o.gate}{without}"

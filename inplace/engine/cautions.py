@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from inplace.engine import newpods
 from inplace.engine import target as workload
+from inplace.engine.drain import undrainable
 from inplace.engine.observed import Observed, PodFacts
-from inplace.engine.outages import outages
+from inplace.engine.outages import counted, is_drained, outages, served
 from inplace.engine.plan import Caution
 from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of, restarts
@@ -24,6 +25,8 @@ from inplace.model.workloads import DaemonSet, StatefulSet
 def warnings(observed: Observed, run: Run) -> tuple[Caution, ...]:
     return (
         *_outages(observed, run),
+        *_all_at_once(observed, run),
+        *_accepted_in_vain(observed, run),
         *unsteered(observed, run),
         *_limits(observed, run),
         *_long_stops(observed, run),
@@ -40,6 +43,38 @@ def _outages(observed: Observed, run: Run) -> Iterator[Caution]:
     for service, pod in outages(observed, run):
         told = f"Service {service} has no other endpoint than pod/{pod}: its requests fail while that restarts"
         yield Caution("LastEndpoint", told)
+
+
+def _all_at_once(observed: Observed, run: Run) -> Iterator[Caution]:
+    """Unless that is the only way: one pod."""
+    desired = workload.desired(observed)
+    if desired > 1 and workload.max_unavailable(observed, run) >= desired:
+        drained = [facts for facts in observed.pods if is_drained(facts, run)]
+        kept = {name for facts in drained for name in served(facts, counted(observed.services, run))}
+        names = ", ".join(sorted(kept))
+        but = f"; each of Services {names} keeps one endpoint all the same, which then has all their load" if kept else ""
+        if kept and run.options.allow_outage:
+            but = f", and requests to Services {names} may fail meanwhile"
+        yield Caution("AllAtOnce", f"all {desired} pods may be out of service at once (maxUnavailable){but}: allow fewer")
+
+
+def _accepted_in_vain(observed: Observed, run: Run) -> Iterator[Caution]:
+    """A name that is mistaken, or a Service that could be drained: then to accept it is to give up waiting for it."""
+    named = {service.metadata.name: service for service in observed.services}
+    needed = {each.service for each in undrainable(observed.pods, observed.services, frozenset())}
+    listed = {entry.service for facts in observed.pods for entry in facts.entries}
+    for name in run.options.accept_undrainable:
+        service = named.get(name)
+        serves = service is not None and any(service.selects(facts.pod.metadata.labels) for facts in observed.pods)
+        if name in needed or (service is not None and service.spec.publish_not_ready_addresses and serves):
+            continue
+        if service is None and name not in listed:
+            why = f"there is no Service {name} in namespace {run.target.namespace}: --accept-undrainable {name} changes nothing"
+        elif not serves and name not in listed:
+            why = f"Service {name} sends to no pod of {run.target}: --accept-undrainable {name} changes nothing"
+        else:
+            why = f"Service {name} can be drained: --accept-undrainable {name} only gives up waiting for it. Leave it out"
+        yield Caution("AcceptedInVain", why)
 
 
 def _images(observed: Observed, run: Run) -> Iterator[Caution]:

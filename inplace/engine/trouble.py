@@ -45,8 +45,21 @@ def trouble_of(pod: Pod, names: frozenset[str], before: dict[str, ContainerBefor
             continue
         found = _trouble(container, status, status.state.waiting, before.get(name))
         if found is not None:
-            return msgspec.structs.replace(found, message=f"container {name}: {found.message}")
+            return msgspec.structs.replace(found, message=f"container {name}: {_told_of_end(found, pod, status)}")
     return None
+
+
+def _told_of_end(found: Trouble, pod: Pod, status: ContainerStatus) -> str:
+    """With how a container of it ended, and where its own words are; of one that has not run there are none."""
+    ended, logs = status.last_state.terminated, f"kubectl logs -p {pod.name} -c {status.name} -n {pod.metadata.namespace}"
+    match found.reason:
+        case "CrashLoopBackOff" if ended is not None:
+            how = f" ({ended.reason})" if ended.reason not in ("", "Error", "Completed") else ""
+            return f"exited with code {ended.exit_code}{how}: see {logs} ({found.message})"
+        case "StartupProbeFailed":
+            return f"{found.message}; see {logs}"
+        case _:
+            return found.message
 
 
 def _trouble(

@@ -55,6 +55,58 @@ def planned(view: Observed, options: Options = ALL_AT_ONCE) -> Plan:
     return plan(view, SPEC, run(options), 100.0)
 
 
+def cautions(view: Observed, options: Options, reason: str) -> list[str]:
+    found = verdict(view, options)
+    assert isinstance(found, Ready)
+    return [str(caution) for caution in found.warnings if caution.reason == reason]
+
+
+class TestAllAtOnce:
+    @staticmethod
+    def three() -> Observed:
+        pods = served("web-a", "web-b", "web-c")
+        return seen(*pods, services=(service("web", selector=PRIMARY),), slices=(listing(*pods),))
+
+    def test_is_warned_of_with_the_services_that_it_would_thin_out(self) -> None:
+        for options in (ALL_AT_ONCE, Options(max_unavailable=20)):
+            (said,) = cautions(self.three(), options, "AllAtOnce")
+            assert said.startswith("all 3 pods may be out of service at once (maxUnavailable); each of Services web keeps one")
+        (said,) = cautions(self.three(), Options(max_unavailable=3, allow_outage=True), "AllAtOnce")
+        assert "requests to Services web may fail meanwhile" in said
+
+    def test_of_pods_that_serve_nobody_says_no_more(self) -> None:
+        (said,) = cautions(observed(*(facts(pod(name)) for name in ("web-a", "web-b", "web-c"))), ALL_AT_ONCE, "AllAtOnce")
+        assert said == "all 3 pods may be out of service at once (maxUnavailable): allow fewer"
+
+    def test_fewer_are_no_news(self) -> None:
+        assert cautions(self.three(), Options(max_unavailable=2), "AllAtOnce") == []
+        assert cautions(self.three(), Options(), "AllAtOnce") == []
+
+
+class TestAcceptedInVain:
+    @staticmethod
+    def said(*accepted: str, **fields: Any) -> list[str]:
+        pods = served("web-a", "web-b", "web-c")
+        services = (service("web", selector=PRIMARY, **fields), service("db", selector={"app": "db"}))
+        view = seen(*pods, services=services, slices=(listing(*pods),))
+        return cautions(view, Options(accept_undrainable=accepted), "AcceptedInVain")
+
+    def test_a_service_that_does_not_exist(self) -> None:
+        (said,) = self.said("nope")
+        assert said == "there is no Service nope in namespace default: --accept-undrainable nope changes nothing"
+
+    def test_one_that_sends_to_other_pods(self) -> None:
+        (said,) = self.said("db")
+        assert said == "Service db sends to no pod of deploy/web: --accept-undrainable db changes nothing"
+
+    def test_one_that_can_be_drained(self) -> None:
+        (said,) = self.said("web")
+        assert said.startswith("Service web can be drained: --accept-undrainable web only gives up waiting for it")
+
+    def test_one_that_cannot_be_drained_is_what_it_is_for(self) -> None:
+        assert self.said("web", publish=True) == []
+
+
 class TestBeforeTheFirstWrite:
     def test_the_only_endpoint_is_refused(self) -> None:
         said = verdict(one_of_three())

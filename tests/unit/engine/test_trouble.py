@@ -1,5 +1,6 @@
 """What the kubelet says of containers that do not start, and what of it condemns an image."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -131,6 +132,13 @@ class TestCrashes:
         assert found is not None
         assert found.reason == "StartupProbeFailed"
         assert "its startupProbe fails, and the kubelet kills it each time: back-off 10s" in found.message
+
+    @pytest.mark.parametrize(("reason", "how"), [("Error", "code 3"), ("OOMKilled", r"code 3 \(OOMKilled\)")])
+    def test_a_crash_says_with_which_code_and_where_its_words_are(self, reason: str, how: str) -> None:
+        found = self.of(self.crashed(seconds=1, exit_code=3, reason=reason))
+        assert found is not None
+        said = rf"container app: exited with {how}: see kubectl logs -p web-a -c app -n default \(back-off 10s .*\)"
+        assert re.fullmatch(said, found.message)
 
     def test_an_app_that_exits_before_its_probe_gives_up_crashes_by_itself(self) -> None:
         assert self.reason(self.of(self.crashed(seconds=0), startup_probe=self.STARTUP)) == "CrashLoopBackOff"
