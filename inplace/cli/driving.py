@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
-from inplace.cli import out
+from inplace.cli import out, tables
 from inplace.cli.exits import OF_OUTCOME, Code, Ended
 from inplace.cli.signals import Stopper, TimedOut
 from inplace.cli.summary import advice, json_of, summary_lines
@@ -127,7 +127,7 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             if how.is_json:
                 out.as_json(json_of(result))
             else:
-                out.lines(summary_lines(result))
+                tables.show_lines(summary_lines(result), 4, outcome)
             run = watched.last.plan.run if watched.last is not None else None
             for line in advice(result, run, cluster, target, how.again):
                 out.note(line)

@@ -89,14 +89,18 @@ def show_line(line: str, *words: str) -> None:
     _print(console, [text])
 
 
-def show_lines(lines: Iterable[str], hang: int = 13) -> None:
-    """Lines of text, on a terminal broken between words where it ends; what follows hangs below the text of the first."""
+def show_lines(lines: Iterable[str], hang: int = 13, first: str = "") -> None:
+    """Lines of text, on a terminal broken between words where it ends; what follows hangs below. `first`: how something
+    stands, for the colour of the first line."""
     console = _terminal()
-    for line in lines:
-        if console is None or len(line) <= console.width:
-            out.data(line)
-        else:
-            out.lines(wrap(safe(line), console.width, subsequent_indent=" " * hang, break_on_hyphens=False))
+    if console is None:
+        out.lines(lines)
+        return
+    from rich.text import Text
+
+    for number, line in enumerate(lines):
+        parts = wrap(safe(line), console.width, subsequent_indent=" " * hang, break_on_hyphens=False) or [""]
+        _print(console, [Text(part, style=STYLES.get(first, "") if number == 0 else "") for part in parts])
 
 
 def drawn(cells: Sequence[Sequence[str]], width: int | None, indent: int = 0) -> Iterator[Text]:

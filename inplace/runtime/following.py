@@ -7,13 +7,14 @@ goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from inplace.engine.glance import Instant, glance, waited_for
 from inplace.engine.observed import Observed
-from inplace.engine.plan import Finished, Plan
+from inplace.engine.plan import Finished, Plan, PodView
+from inplace.engine.stages import IN_FLIGHT
 from inplace.model.instants import seconds_of
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Stop, lease_name
@@ -49,6 +50,8 @@ class Follower:
         self._clock = session.api.clock
         self._tracker = Tracker(self._clock.monotonic())
         self._last: Frame | None = None
+        self._stages: dict[str, tuple[str, float | None]] = {}
+        """A pod's uid to its stage, and to when it was seen to begin; None: before we looked."""
         self._trouble = ""
         self._has_gone_on = False
         """It was seen before its end."""
@@ -130,7 +133,17 @@ class Follower:
         if run.outcome is None:
             waited = waited_for(observed, run, name, at, held_since)
             progress = msgspec.structs.replace(progress, step=waited.step, waiting=waited.waiting, until=waited.until)
-        return Plan(run=run, pods=shown.pods, progress=progress), shown.since
+        return Plan(run=run, pods=shown.pods, progress=progress), {**self._since(shown.pods, now), **shown.since}
+
+    def _since(self, pods: Iterable[PodView], now: float) -> dict[str, float]:
+        """When the stages of pods in flight were seen to begin: not everything is written down."""
+        before, unseen = self._stages, now if self._last is not None else None
+        self._stages = {}
+        for pod in pods:
+            if pod.stage in IN_FLIGHT:
+                known = before.get(pod.uid)
+                self._stages[pod.uid] = known if known is not None and known[0] == pod.stage else (pod.stage, unseen)
+        return {uid: at for uid, (_, at) in self._stages.items() if at is not None}
 
 
 def _of_the_whole(seen: Summary, run: Run) -> Summary:

@@ -76,3 +76,16 @@ def test_what_is_no_terminal_gets_all_of_it_and_no_colours(shown: Callable[..., 
     text = shown(60, **environ)
     assert WHY in text
     assert "\x1b" not in text
+
+
+def test_long_lines_are_broken_between_words_and_hang(shown: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    shown(60)
+    paper = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", paper)
+        tables.show_lines(["  failed     pod/web-a " + WHY, "short"], first="Failed")
+    lines = paper.getvalue().splitlines()
+    assert lines[-1] == "short"
+    assert all(len(line) <= 60 + len("\x1b[1;31m\x1b[0m") for line in lines)
+    assert lines[0].startswith("\x1b[1;31m  failed     pod/web-a ImagePullBackOff:")
+    assert " " * 13 in lines[1]
