@@ -40,7 +40,8 @@ def _headline(s: Summary) -> str:
     count = f"{s.updated} of {plural(s.desired, 'pod')} updated"
     match s.outcome:
         case "Succeeded":
-            done = f"{plural(s.touched, 'pod')} upgraded" if s.watched_seconds is None else count
+            what = "rolled back" if s.doing == "Undo" else "upgraded"
+            done = f"{plural(s.touched, 'pod')} {what}" if s.watched_seconds is None else count
             return f"{where} runs {images_text(s.images)}: {done} in {took}"
         case "Failed":
             # The pods' own reasons follow below; a run that was stopped by another change has one more.

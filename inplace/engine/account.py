@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from inplace.engine.glance import Instant, began_in
+from inplace.engine.glance import Instant
 from inplace.engine.identity import edited_since
 from inplace.engine.steps import name_of
 from inplace.engine.templates import images_of
@@ -63,7 +63,7 @@ def _ended(run: Run, outcome: Outcome, wall: float) -> str:
         since = f" (since {when.removeprefix('at ')})" if when else ""
         return f"{outcome}{rest}{since}"
     at = f" {when}" if when else ""
-    return f"{outcome}{rest}{at}" if rest.startswith(" by ") else f"{outcome}{at}{rest}"
+    return f"{outcome}{rest}{at}" if rest.startswith((" by ", " on ")) else f"{outcome}{at}{rest}"
 
 
 def _when(ended_at: str, wall: float) -> str:
@@ -85,7 +85,7 @@ def steps_of(run: Run, at: Instant) -> tuple[StepView, ...]:
         state: Literal["done", "here", "ahead"] = "done" if number < passed else "here" if number == passed else "ahead"
         left = None
         if state == "here" and isinstance(step, Pause) and step.seconds is not None and run.outcome is None:
-            since = at.of(began_in(run).get(f"pause/{number}"))
+            since = at.of(run.waits.get(f"pause/{number}"))
             left = step.seconds if since is None else max(0.0, since + step.seconds - at.now)
         found.append(StepView(name_of(step), "ahead" if run.rolling_back and state == "here" else state, left))
     return tuple(found)

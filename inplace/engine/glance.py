@@ -16,6 +16,7 @@ from inplace.engine.observed import Evidence, Observed, PodFacts
 from inplace.engine.plan import Plan, Progress, Spec
 from inplace.engine.planner import plan, rules_of
 from inplace.engine.projection import Shown, show
+from inplace.engine.proof import steady_before
 from inplace.engine.stages import SETTLED_VIEW_SECONDS, SETTLING, Judged, Rules, judge
 from inplace.model.instants import seconds_of
 from inplace.model.pods import Pod
@@ -63,14 +64,9 @@ def waited_for(observed: Observed, run: Run, lease: str, at: Instant, held_since
     """What the driver of a run that goes on waits for, and until when; of no use are its counts."""
     rules, held_at = rules_of(observed, Spec(lease), run, None), at.of(held_since)
     evidence = {facts.uid: _as_written(facts, rules, at, held_at) for facts in observed.pods}
-    timers = {name: began for name, stamp in began_in(run).items() if (began := at.of(stamp)) is not None}
+    timers = {name: began for name, stamp in run.waits.items() if (began := at.of(stamp)) is not None}
     seen = msgspec.structs.replace(observed, evidence=evidence, timers=timers)
     return plan(seen, Spec(lease), run, at.now).progress
-
-
-def began_in(run: Run) -> Mapping[str, str]:
-    """What the run waits for, by the planner's names, and since when."""
-    return run.waits
 
 
 def _as_written(facts: PodFacts, rules: Rules, at: Instant, held_at: float | None) -> Evidence:
@@ -79,14 +75,19 @@ def _as_written(facts: PodFacts, rules: Rules, at: Instant, held_at: float | Non
     quiet_since = None
     if not pod.is_ready and not sending(facts, rules.ignored):
         quiet_since = _latest(_turned(pod, "Ready", at), held_at)
-    ours = isinstance(facts.record, Record)
+    record = facts.record
+    ours, ready_since = isinstance(record, Record), None
+    if pod.is_true("ContainersReady"):
+        ready_since = _latest(_turned(pod, "ContainersReady", at), held_at)
+    steady = record.steady if isinstance(record, Record) and steady_before(facts, record) else None
     return Evidence(
         was_ours=ours,
         agrees_since=at.now - SETTLED_VIEW_SECONDS,
         quiet_since=quiet_since,
         saw_ready=ours,
         turned=quiet_since is not None,
-        containers_ready_since=_turned(pod, "ContainersReady", at) if pod.is_true("ContainersReady") else None,
+        containers_ready_since=ready_since,
+        steady_since=at.of(steady.since) if steady is not None else None,
         running_since=_running_since(pod, at, held_at),
         outlived=_replaced(facts),
     )
@@ -108,6 +109,8 @@ def _since(judged: Judged, seen: Evidence, at: Instant) -> float | None:
             return at.of(record.since)
         case "Settling":
             return seen.quiet_since
+        case "Restarting" if isinstance(record, Record):
+            return at.of(record.patched_at)
         case "Returning":
             return _latest(*(seen.running_since.values()))
         case _:

@@ -13,7 +13,7 @@ from inplace.engine.plan import Finished, Shows
 from inplace.engine.repair import still_ours
 from inplace.engine.uncommit import left_paused
 from inplace.model.record import Record
-from inplace.model.run import Failure, Outcome, Run
+from inplace.model.run import Doing, Failure, Outcome, Run
 from inplace.runtime.driver import Frame
 
 PHASES: Mapping[str, Shows] = {"drain": "Closing", "settle": "Settling", "restart": "Restarting", "return": "Returning"}
@@ -57,6 +57,7 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     watched_seconds: float | None = None
     """Of a run of somebody else's that was watched from its middle on: for how long. The timings, `touched` and what follows
     from it are then of the pods that were seen on their way."""
+    doing: Doing = "Upgrade"
 
 
 class Tracker:
@@ -111,6 +112,7 @@ class Tracker:
             gate=run.options.gate,
             is_left_paused=left_paused(last.observed, run),
             by_others=finished.by_others,
+            doing=run.doing,
         )
 
     def _phases(self) -> dict[str, Spread]:

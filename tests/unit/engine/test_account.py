@@ -1,0 +1,102 @@
+"""How a run stands, in a word and in a line."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from inplace.engine.account import Standing, line_of, standing_of, steps_of, superseded
+from inplace.engine.glance import Instant
+from inplace.engine.templates import fingerprint
+from inplace.model.instants import seconds_of
+from inplace.model.run import Options, Outcome, parse_steps
+from tests.builders import NEW, run, template
+
+ENDED = "2026-11-28T02:11:30Z"
+WALL = seconds_of("2026-11-28T03:00:00Z") or 0.0
+OTHER = {"app": "repo/app:9"}
+
+
+def line(standing: Standing, over: str = "", wall: float = WALL, **fields: Any) -> str:
+    return line_of(run(**fields), standing, over, wall)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "held", "alive", "over", "standing"),
+    [
+        (None, True, True, "", "Running"),
+        (None, True, False, "", "BrokenOff"),
+        (None, False, False, "", "BrokenOff"),
+        ("Paused", False, False, "", "Paused"),
+        ("Paused", True, True, "", "Paused"),
+        ("Paused", True, False, "", "BrokenOff"),
+        ("Succeeded", False, False, "", "Succeeded"),
+        ("Succeeded", False, False, "its template says app=b now", "Superseded"),
+    ],
+)
+def test_the_word(outcome: Outcome | None, held: bool, alive: bool, over: str, standing: Standing) -> None:
+    assert standing_of(run(outcome=outcome), is_held=held, is_alive=alive, superseded=over) == standing
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message", "told"),
+    [
+        ("Succeeded", "", "Succeeded at 02:11 UTC"),
+        ("Aborted", "aborted by jane", "Aborted by jane at 02:11 UTC"),
+        ("Aborted", "aborted on request", "Aborted on request at 02:11 UTC"),
+        ("Failed", "pod/a is lost", "Failed at 02:11 UTC: pod/a is lost"),
+        ("RolledBack", "rolled back, because pod/a failed", "RolledBack at 02:11 UTC, because pod/a failed"),
+        ("Paused", "paused by jane", "Paused by jane (since 02:11 UTC)"),
+        ("Paused", "waiting at step 2 of 3", "Paused: waiting at step 2 of 3 (since 02:11 UTC)"),
+    ],
+)
+def test_the_line_says_each_thing_once(outcome: Outcome, message: str, told: str) -> None:
+    assert line(outcome, outcome=outcome, message=message, ended_at=ENDED) == told
+
+
+def test_the_line_of_long_ago_has_its_date() -> None:
+    assert line("Succeeded", wall=WALL + 86400, outcome="Succeeded", ended_at=ENDED) == "Succeeded on 2026-11-28 at 02:11 UTC"
+    assert line("Succeeded", outcome="Succeeded", ended_at="") == "Succeeded"
+
+
+def test_the_line_of_one_that_has_not_ended() -> None:
+    assert line("Running") == "Running"
+    assert line("Running", back="Abort", message="aborted by jane") == "Running: rolling back (aborted by jane)"
+    assert line("BrokenOff", message="interrupted") == "BrokenOff (interrupted): nobody drives it now"
+    over = "its template says app=b now"
+    assert line("Superseded", over, outcome="Succeeded", ended_at=ENDED) == f"Succeeded at 02:11 UTC; superseded since: {over}"
+
+
+def test_the_steps_and_where_it_stands() -> None:
+    at, steps = Instant(50.0, WALL), Options(steps=parse_steps("1,pause:10m,100%"))
+    assert steps_of(run(), at) == (), "one step is no list"
+    shown = [(s.name, s.state, s.left_seconds) for s in steps_of(run(steps, steps_passed=1), at)]
+    assert shown == [("up to 1", "done", None), ("pause 10m", "here", 600.0), ("up to 100%", "ahead", None)]
+    assert [s.state for s in steps_of(run(steps, steps_passed=2, outcome="Succeeded"), at)] == ["done"] * 3
+    assert [s.state for s in steps_of(run(steps, steps_passed=1, back="Abort"), at)] == ["done", "ahead", "ahead"]
+
+
+class TestSuperseded:
+    def test_only_what_is_over_is(self) -> None:
+        assert superseded(run(), template(OTHER)) == ""
+        assert superseded(run(outcome="Paused"), template(OTHER)) == ""
+        assert superseded(run(outcome="Succeeded"), None) == ""
+
+    def test_by_other_images(self) -> None:
+        done = run(outcome="Succeeded")
+        assert superseded(done, template(NEW)) == ""
+        assert superseded(done, template(OTHER)) == "its template says app=repo/app:9 now"
+        assert superseded(done, template({"app": f"repo/app:2@sha256:{'a' * 64}"})) == "", "admission has pinned it"
+
+    def test_by_an_edit_that_recreates_the_pods(self) -> None:
+        done = run(outcome="Succeeded", template=fingerprint(template(NEW)))
+        assert superseded(done, template(NEW)) == ""
+        restarted = {**template(NEW), "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
+        assert superseded(done, restarted) == "its template was edited, and its pods recreated"
+
+    def test_on_the_way_back_the_owners_own_template_stays(self) -> None:
+        back = msgspec.structs.replace(
+            run(outcome="Aborted", back="Abort", takes_over=True), images={"app": "repo/app:1"}, wanted=NEW
+        )
+        assert superseded(back, template(NEW)) == ""
+        assert superseded(back, template(OTHER)) == "its template says app=repo/app:9 now"

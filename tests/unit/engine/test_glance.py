@@ -1,0 +1,114 @@
+"""What is shown of a run's pods, and that a glance comes to the stages that their driver sees."""
+
+from typing import Any
+
+import msgspec
+
+from inplace.engine.glance import Instant, as_it_stands, glance
+from inplace.engine.observed import Entry, Evidence, PodFacts
+from inplace.engine.plan import PodView, Spec
+from inplace.engine.planner import plan
+from inplace.engine.stages import SETTLING
+from inplace.model.instants import seconds_of
+from inplace.model.pods import Pod
+from inplace.model.run import Failure, Options, Run
+from tests.builders import NEW, OLD, facts, in_service, observed, patched, pod, record, run, status
+
+LEASE = "inplace-deployment-web"
+NOW, WALL = 1000.0, seconds_of("2026-11-28T02:00:30Z") or 0.0
+AT = Instant(NOW, WALL)
+
+
+def since(made: Pod, turned: str, *conditions: str) -> Pod:
+    """These conditions have turned at this instant."""
+    told = tuple(
+        msgspec.structs.replace(c, last_transition_time=f"2026-11-28T02:00:{turned}Z") if c.type in conditions else c
+        for c in made.status.conditions or ()
+    )
+    return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, conditions=told))
+
+
+def closed(turned: str = "20") -> PodFacts:
+    made = pod("web-a", ready=False, gate="False", record=msgspec.structs.replace(record(), since="2026-11-28T02:00:18Z"))
+    return facts(since(made, turned, "Ready"))
+
+
+def shown(what: PodFacts, r: Run | None = None, held_since: str = "", **fields: Any) -> PodView:
+    (view,) = glance(observed(what), r or run(), LEASE, AT, held_since=held_since, **fields).pods
+    return view
+
+
+class TestSettling:
+    def test_it_is_told_with_how_long_still(self) -> None:
+        view = shown(closed(), run(Options(settle_seconds=30.0)))
+        assert (view.stage, view.reason, view.until) == ("Settling", SETTLING, NOW + 20.0)
+        assert glance(observed(closed()), run(Options(settle_seconds=30.0)), LEASE, AT).since == {"uid-web-a": NOW - 10.0}
+
+    def test_it_begins_anew_with_whoever_has_taken_over(self) -> None:
+        view = shown(closed(), run(Options(settle_seconds=30.0)), "2026-11-28T02:00:25.000000Z")
+        assert view.until == NOW + 25.0
+
+    def test_one_whose_image_is_not_changed_yet_is_not_over(self) -> None:
+        view = shown(closed("01"), run(Options(settle_seconds=5.0)))
+        assert (view.stage, view.reason, view.until) == ("Settling", SETTLING, NOW)
+
+    def test_as_long_as_a_slice_sends_to_it_it_closes(self) -> None:
+        view = shown(msgspec.structs.replace(closed(), entries=(Entry("web", True),)))
+        assert view.stage == "Closing"
+
+    def test_a_condition_from_the_future_began_now(self) -> None:
+        assert shown(closed("59"), run(Options(settle_seconds=30.0))).until == NOW + 30.0
+
+
+def test_a_restarted_container_is_taken_for_the_new_one() -> None:
+    made = pod(
+        images=NEW,
+        ready=False,
+        gate="False",
+        record=patched(),
+        generation=2,
+        statuses=[status("app", "c2", NEW["app"], "sha-2")],
+    )
+    assert shown(facts(made)).stage == "Returning"
+
+
+class TestCounts:
+    THREE = (in_service(pod("web-a", images=NEW)), in_service(pod("web-b", images=OLD)), in_service(pod("web-c", images=OLD)))
+
+    def test_forward(self) -> None:
+        progress = glance(observed(*self.THREE), run(), LEASE, AT).progress
+        assert (progress.updated, progress.restored, progress.arrived, progress.ready) == (1, 0, 1, 3)
+
+    def going_back(self, **fields: Any) -> Run:
+        return run(**{"images": OLD, "from_images": OLD, "wanted": NEW, "back": "Abort", **fields})
+
+    def test_on_the_way_back_who_has_the_new_image_is_still_updated(self) -> None:
+        seen = glance(observed(*self.THREE), self.going_back(), LEASE, AT)
+        assert [pod.stage for pod in seen.pods] == ["Updated", "Restored", "Restored"]
+        assert (seen.progress.updated, seen.progress.restored, seen.progress.arrived) == (1, 2, 2)
+
+    def test_after_the_way_back_nothing_is_updated(self) -> None:
+        back = [in_service(pod(name, images=OLD)) for name in ("web-a", "web-b")]
+        seen = glance(observed(*back), self.going_back(outcome="Aborted"), LEASE, AT)
+        assert (seen.progress.updated, seen.progress.restored) == (0, 2)
+
+    def test_of_a_run_that_is_over_nothing_is_pending(self) -> None:
+        over = run(outcome="Succeeded")
+        assert [p.stage for p in glance(observed(*self.THREE), over, LEASE, AT).pods] == ["Updated", "", ""]
+        assert [p.stage for p in glance(observed(*self.THREE), over, LEASE, AT, superseded=True).pods] == ["", "", ""]
+
+    def test_failures_that_were_cut_off_count_too(self) -> None:
+        failed = run(failures=(Failure(pod="web-a", uid="uid-web-a", reason="X", message="m"),), more_failed=4)
+        seen = glance(observed(*self.THREE), failed, LEASE, AT)
+        assert (seen.progress.failed, seen.progress.updated, seen.pods[0].stage) == (5, 0, "Failed")
+
+
+def test_what_stands_shows_nothing_that_would_only_be_begun() -> None:
+    """A4: a run that was paused in flight counted the pod that it would have closed next as closing, for ever."""
+    long_ago = {f"uid-{name}": Evidence(agrees_since=0.0) for name in ("web-a", "web-b", "web-c")}
+    view = msgspec.structs.replace(observed(*TestCounts.THREE), evidence=long_ago)
+    would = plan(view, Spec(LEASE), run(), NOW)
+    assert any(pod.stage == "Closing" for pod in would.pods), "it would begin one"
+    stands = as_it_stands(view, run(outcome="Paused"), LEASE, NOW)
+    assert [pod.stage for pod in stands.pods] == ["Updated", "Pending", "Pending"]
+    assert (stands.progress.ready, stands.progress.in_flight, stands.progress.unavailable) == (3, 0, 0)
