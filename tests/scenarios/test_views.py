@@ -166,7 +166,7 @@ def _settles(views: Views, rollouts: Rollouts, told: str) -> bool:
     assert flying["reason"] == pod["reason"]
     assert flying["until"] > flying["since"]
     assert 0 < pod["leftSeconds"] <= SETTLE_SECONDS
-    line = next(line for line in text.splitlines() if line.startswith(name))
+    (line,) = (line for line in text.splitlines() if name in line)
     assert re.search(r"Settling .* left", line), line
     return True
 
