@@ -176,7 +176,7 @@ _SYNCERS = (
 def _synced_by(observed: Observed, run: Run) -> Iterator[Caution]:
     """Who would put its own images back, and how: by recreating the pods."""
     found = workload.workload_of(observed)
-    if found is None:
+    if found is None or run.takes_over:  # then the images come from there
         return
     for tool, kind, key in _SYNCERS:
         name = found.metadata.annotation(key) if kind == "annotations" else found.metadata.label(key)
@@ -184,8 +184,8 @@ def _synced_by(observed: Observed, run: Run) -> Iterator[Caution]:
             act = "its next sync" if tool != "Helm" else "the next `helm upgrade`"
             yield Caution(
                 "ManagedElsewhere",
-                f"{run.target} is managed by {tool} ({name}): {act} sets the images of its source again and recreates the"
-                " pods, unless you change them there, too",
+                f"{run.target} is managed by {tool} ({name}): change the images there as well, or {act} sets the old ones"
+                " again and recreates the pods",
             )
             return
 

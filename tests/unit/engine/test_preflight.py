@@ -285,20 +285,22 @@ class TestWarnings:
         assert said.startswith(f"{image} (app) is a mutable tag")
 
     @pytest.mark.parametrize(
-        ("meta", "says"),
+        ("meta", "says", "then"),
         [
-            ({"annotations": {"argocd.argoproj.io/tracking-id": "shop:x"}}, "Argo CD (shop:x): its next sync"),
-            ({"labels": {"argocd.argoproj.io/instance": "shop"}}, "Argo CD (shop): its next sync"),
-            ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "Flux (apps): its next sync"),
-            ({"labels": {"helm.toolkit.fluxcd.io/name": "web"}}, "Flux (web): its next sync"),
-            ({"annotations": {"meta.helm.sh/release-name": "web"}}, "Helm (web): the next `helm upgrade`"),
+            ({"annotations": {"argocd.argoproj.io/tracking-id": "shop:x"}}, "Argo CD (shop:x)", "its next sync"),
+            ({"labels": {"argocd.argoproj.io/instance": "shop"}}, "Argo CD (shop)", "its next sync"),
+            ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "Flux (apps)", "its next sync"),
+            ({"labels": {"helm.toolkit.fluxcd.io/name": "web"}}, "Flux (web)", "its next sync"),
+            ({"annotations": {"meta.helm.sh/release-name": "web"}}, "Helm (web)", "the next `helm upgrade`"),
         ],
     )
-    def test_whoever_syncs_it_would_put_its_own_images_back(self, meta: dict[str, Any], says: str) -> None:
+    def test_whoever_syncs_it_would_put_its_own_images_back(self, meta: dict[str, Any], says: str, then: str) -> None:
         d = deployment()
         managed = msgspec.structs.replace(d, metadata=msgspec.structs.replace(d.metadata, **meta))
-        (said,) = texts(observed(*pods(), target=of_deployment(managed, replica_set())))
-        assert said.startswith(f"deploy/web is managed by {says} sets the images of its source again and recreates the pods")
+        seen = observed(*pods(), target=of_deployment(managed, replica_set()))
+        (said,) = texts(seen)
+        assert said.startswith(f"deploy/web is managed by {says}: change the images there as well, or {then} sets the old ones")
+        assert texts(seen, run(takes_over=True)) == (), "what it brings the pods to comes from there"
 
     def test_flux_over_helm_is_told_once_and_as_flux(self) -> None:
         """A Helm release that Flux installs carries both marks."""
