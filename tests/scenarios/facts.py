@@ -20,6 +20,16 @@ def images_in(pod_spec: Object) -> dict[str, str]:
     return {c["name"]: c["image"] for c in [*pod_spec["containers"], *pod_spec.get("initContainers", [])]}
 
 
+def strategy_of(workload: Object) -> Object:
+    """Its updateStrategy; of a StatefulSet without the maxUnavailable of 1 that Kubernetes adds as of 1.37, or a user did."""
+    found: Object = workload["spec"]["updateStrategy"]
+    rolling = dict(found.get("rollingUpdate") or {})
+    if "partition" not in rolling or rolling.get("maxUnavailable") != 1:
+        return found
+    del rolling["maxUnavailable"]
+    return {**found, "rollingUpdate": rolling}
+
+
 def container_statuses(pod: Object) -> dict[str, Object]:
     """By container name, init containers included."""
     status = pod["status"]

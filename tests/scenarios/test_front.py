@@ -9,7 +9,7 @@ import pytest
 
 from tests.recorder import Object, Rules
 from tests.recorder.log import condition, images
-from tests.scenarios.facts import any_closed, back, is_observed
+from tests.scenarios.facts import any_closed, back, is_observed, strategy_of
 from tests.scenarios.manifests import ON_DELETE, partition, service, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Running
@@ -33,8 +33,7 @@ class Database:
 
     @property
     def strategy(self) -> Object:
-        found: Object = self.scene.get(DB)["spec"]["updateStrategy"]
-        return found
+        return strategy_of(self.scene.get(DB))
 
     @property
     def partition(self) -> int:

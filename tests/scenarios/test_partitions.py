@@ -9,7 +9,7 @@ import pytest
 
 from tests.recorder import Object, Rules
 from tests.recorder.log import RECORD, annotation, condition
-from tests.scenarios.facts import any_closed, images_in, is_observed
+from tests.scenarios.facts import any_closed, images_in, is_observed, strategy_of
 from tests.scenarios.manifests import GATE, service, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import MERGE, STRATEGIC
@@ -45,7 +45,7 @@ def set_image(scene: Scene, ref: str, target: str = STS) -> None:
 def check(scene: Scene, strategy: Object, **images: int) -> None:
     """So many pods on each image (`app_2=3`), in service and without a record; the strategy is the user's; nobody moves."""
     scene.until(lambda: is_observed(scene.get(STS)), "the controller has seen it")
-    assert scene.get(STS)["spec"]["updateStrategy"] == strategy
+    assert strategy_of(scene.get(STS)) == strategy
     for name, count in images.items():
         assert len(scene.on_image(name.replace("_", ":"))) == count, name
     assert all(condition(p, "Ready") == "True" and not annotation(p, RECORD) for p in scene.pods())
@@ -85,7 +85,7 @@ def test_in_the_middle_the_dead_come_back_as_their_place_calls_for(scene: Scene)
     deploy(scene, made(scene, 5))
     gates = scene.run_gates()
     scene.upgrade("--steps", "2,pause,100%", "--settle", "0s", target=STS, settle=None, code=4, app="app:2")
-    assert scene.get(STS)["spec"]["updateStrategy"] == partitioned(3)
+    assert strategy_of(scene.get(STS)) == partitioned(3)
     for name, ref in (("web-4", "app:2"), ("web-0", "app:1")):
         uid = scene.before[name]
         scene.delete(f"pod/{name}", grace=1)

@@ -17,7 +17,7 @@ from tests.recorder import Object
 from tests.recorder.log import RECORD, Event, annotation, condition
 from tests.recorder.rules import validate
 from tests.recorder.writers import writes_by_us
-from tests.scenarios.facts import images_in
+from tests.scenarios.facts import images_in, strategy_of
 from tests.scenarios.manifests import container, daemonset, deployment, pod, replicaset, service, statefulset
 from tests.scenarios.scene import REVISION, Scene
 from tests.scenarios.stage import Moment, Running
@@ -156,7 +156,7 @@ class Victim:
         """As a classic rollout leaves them; and the update strategy is its owner's own again, which is the default one."""
         scene, is_ordered = self.scene, "replicas" in workload["spec"]
         strategy = {"partition": 0} if is_ordered else {"maxSurge": 0, "maxUnavailable": 1}
-        assert workload["spec"]["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": strategy}
+        assert strategy_of(workload) == {"type": "RollingUpdate", "rollingUpdate": strategy}
         assert images_in(workload["spec"]["template"]["spec"]) == {"app": scene.image("app:2")}
         revisions = sorted(scene.all("ControllerRevision", self.selector), key=lambda found: int(found["revision"]))
         told = [(r["revision"], images_in(r["data"]["spec"]["template"]["spec"])["app"]) for r in revisions]
