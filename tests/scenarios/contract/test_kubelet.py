@@ -125,16 +125,20 @@ def test_a_readiness_probe_holds_ready_until_the_new_container_answers(scene: Sc
 
 
 def test_a_startup_probe_is_carried_over_by_name(scene: Scene) -> None:
-    """`started: true`, Ready and ContainersReady, of a new container that does not answer yet."""
+    """`started: true`, Ready and ContainersReady, of a new container that does not answer yet: unless its probe's worker comes
+    first, as on a busy machine it may."""
     uid = serve(scene, [app(scene, boot=10, readiness=False, startup=True)])
-    with scene.stage.client_of_pod(scene.get("pod/a"), 0.05) as client:
-        new = change(scene, "app:2")
-        scene.until(lambda: any(p.body == "2" for p in client.probes), "it answers")
-    versions = with_id(scene.versions(uid), new)
+    for version in "234":
+        with scene.stage.client_of_pod(scene.get("pod/a"), 0.05) as client:
+            new = change(scene, f"app:{version}")
+            scene.until(lambda version=version: any(p.body == version for p in client.probes), "it answers")  # type: ignore[misc]
+        versions = with_id(scene.versions(uid), new)
+        assert any(statuses(v.object)["app"]["started"] is False for v in versions), "it is found out in the end"
+        if statuses(versions[0].object)["app"]["started"]:
+            break
     assert statuses(versions[0].object)["app"]["started"] is True
     assert condition(versions[0].object, "ContainersReady") == "True"
-    assert versions[0].arrival + 5 < min(p.at for p in client.probes if p.body == "2")
-    assert any(statuses(v.object)["app"]["started"] is False for v in versions), "it is found out in the end"
+    assert versions[0].arrival + 5 < min(p.at for p in client.probes if p.body == version)
 
 
 def test_without_a_probe_running_is_ready(scene: Scene) -> None:
