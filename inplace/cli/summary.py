@@ -32,7 +32,7 @@ def json_of(summary: Summary) -> dict[str, Any]:
 
 
 def summary_lines(s: Summary) -> list[str]:
-    return [_headline(s), *_warning(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
+    return [_headline(s), *_warning(s), *_held(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
 
 
 def _headline(s: Summary) -> str:
@@ -62,6 +62,13 @@ def _warning(s: Summary) -> Iterator[str]:
     """It has all been done, but for something that it could be done without, or that nobody could verify."""
     if s.outcome == "Succeeded" and s.message:
         yield f"  warning: {s.message}"
+
+
+def _held(s: Summary) -> Iterator[str]:
+    """Updated, and verified as far as their gate: they serve nobody all the same."""
+    for why, names in s.held.items():
+        shown = ", ".join(names[:MOST_FAILURES]) + (", ..." if len(names) > MOST_FAILURES else "")
+        yield f"  out of service: {plural(len(names), 'pod')}, whose gate {s.gate} is kept closed ({why}): {shown}"
 
 
 def _proof(s: Summary) -> Iterator[str]:

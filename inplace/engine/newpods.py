@@ -6,18 +6,21 @@ Pure, and told only: nothing here stops a run, nor lets one begin. Nothing is sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
 from inplace.engine import target as workload
-from inplace.engine.observed import DeploymentTarget, Observed, PodsTarget
+from inplace.engine.observed import DeploymentTarget, Observed, PodFacts, PodsTarget
 from inplace.engine.openers import Holds, Nobody, Opening, Opens, Unknown, waiting, who_opens
 from inplace.engine.plan import Caution
+from inplace.engine.stages import gate_of
 from inplace.model.names import DEFAULT_GATE, GROUP, TargetRef
+from inplace.model.record import holds_of, holds_on
 
 MOST_NAMES = 5
+LONGEST_REASON = 200
 
 
 class GateStand(msgspec.Struct, frozen=True, rename="camel"):
@@ -120,6 +123,24 @@ def stand(observed: Observed, target: TargetRef, gate: str) -> GateStand | None:
             return GateStand(gate, "Nobody", "", f"{also}{nobody}: {how_to_start(gate, where)}", wait)
         case Unknown():
             return GateStand(gate, "Unknown", "", f"{also}{_unknown(found, gate, where)}", wait)
+
+
+def kept_out(pods: Iterable[PodFacts], gate: str) -> dict[str, tuple[str, ...]]:
+    """Why pods that no upgrade holds are kept out of service by that gate, to their names: they are updated all the same."""
+    found: dict[str, tuple[str, ...]] = {}
+    for facts in sorted(pods, key=lambda facts: facts.pod.name):
+        pod = facts.pod
+        if facts.record is None and not pod.is_terminating and gate_of(pod, gate) == "Closed":
+            holds = holds_on(holds_of(pod), gate)
+            why = "; ".join(_cut(text or name) for name, text in sorted(holds.items()))
+            why = why or "somebody had closed it before, and left no note"
+            found[why] = (*found.get(why, ()), pod.name)
+    return found
+
+
+def _cut(text: str) -> str:
+    """Whoever may write the annotation may write a long one."""
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def _is_rolling(observed: Observed) -> bool:

@@ -8,6 +8,7 @@ from statistics import median
 import msgspec
 
 from inplace.engine.cautions import gateless
+from inplace.engine.newpods import kept_out
 from inplace.engine.observed import PodFacts
 from inplace.engine.plan import Finished, Shows
 from inplace.engine.repair import still_ours
@@ -47,6 +48,8 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     failures: tuple[Failure, ...]
     left: tuple[str, ...]
     """Pods that are still closed by us, or without a gate have not come back, with why."""
+    held: dict[str, tuple[str, ...]] = {}
+    """Pods that something else keeps out of service by the gate, such as a label: their names by why."""
     undrained: int = 0
     """Of `touched`: those restarted without a drain, since they have no gate."""
     gate: str = ""
@@ -108,6 +111,7 @@ class Tracker:
             phases=self._phases(),
             failures=run.failures,
             left=_left(run, facts.values()),
+            held=kept_out(facts.values(), run.options.gate),
             undrained=gateless((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
             is_left_paused=left_paused(last.observed, run),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from inplace.cli.summary import advice, summary_lines
+from inplace.cli.summary import advice, json_of, summary_lines
 from inplace.cli.world import Cluster, World
 from inplace.model.run import Failure
 from inplace.runtime.report import Spread, Summary
@@ -113,3 +113,12 @@ def test_pods_that_were_not_drained_are_told_and_how_to_add_the_gate() -> None:
     at = shown.index("  2 of 3 pods not drained, for want of gate inplace.dev/ready; to drain in the future,")
     assert shown[at + 1].startswith("  see that somebody opens it on new pods")
     assert not any("drained" in line for line in summary_lines(summary()))
+
+
+def test_pods_that_a_label_keeps_out_of_service_are_told() -> None:
+    held = {"label inplace.dev/serve is false": ("web-a", "web-b")}
+    shown = summary_lines(summary(held=held, gate="inplace.dev/ready"))
+    told_ = "gate inplace.dev/ready is kept closed (label inplace.dev/serve is false): web-a, web-b"
+    assert f"  out of service: 2 pods, whose {told_}" in shown
+    assert json_of(summary(held=held))["held"] == {"label inplace.dev/serve is false": ("web-a", "web-b")}
+    assert not any("out of service:" in line for line in summary_lines(summary()))

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from inplace.engine.gatekeeping import Rule
-from inplace.engine.newpods import GateStand, cautions, hang, stand
+from inplace.engine.newpods import GateStand, cautions, hang, kept_out, stand
 from inplace.engine.observed import Observed
 from inplace.engine.openers import Announcement, GateOpener, GateOpeners
 from inplace.engine.preflight import Ready, Refusal, preflight
@@ -135,3 +135,18 @@ def test_bare_pods_are_never_new() -> None:
     assert told(msgspec.structs.replace(serving, openers=NOBODY)) == {}
     waits = observed(in_service(pod(owner=None, gate=None, ready=False, containers_ready=True)), target=of_pods())
     assert set(told(msgspec.structs.replace(waits, openers=NOBODY))) == {"PodsWaitForGate"}
+
+
+def test_who_is_kept_out_of_service_by_others_is_named_with_why() -> None:
+    held = pod(
+        "web-1", gate="False", ready=False, containers_ready=True, holds='{"label@inplace.dev/ready":"label x is false"}'
+    )
+    other = pod("web-2", gate="False", ready=False, holds='{"label@other":"not about this gate"}')
+    ours = pod("web-3", gate="False", ready=False, record="{}")
+    long = pod("web-4", gate="False", ready=False, holds=f'{{"label":"{"x" * 5000}"}}')
+    found = kept_out([in_service(one) for one in (long, ours, other, held, pod("web-5"))], GATE)
+    assert found == {
+        "label x is false": ("web-1",),
+        "somebody had closed it before, and left no note": ("web-2",),
+        f"{'x' * 200}...": ("web-4",),
+    }
