@@ -8,7 +8,8 @@ import signal
 from typing import Any
 
 from tests.recorder.log import condition
-from tests.scenarios.scene import GATE, WEB, Scene
+from tests.scenarios.manifests import GATE
+from tests.scenarios.scene import WEB, Scene
 
 
 def test_a_classic_rollout_hangs_until_somebody_opens_and_is_told_from_one_that_goes_on(scene: Scene) -> None:
