@@ -14,6 +14,7 @@ import msgspec
 from inplace.cli import out
 from inplace.cli.exits import Code, Ended
 from inplace.cli.world import Cluster
+from inplace.engine.brake import passes
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES
 from inplace.kube.seam import MERGE
@@ -21,6 +22,7 @@ from inplace.model.names import REQUEST, REQUEST_BY, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, Verb, lease_name
+from inplace.runtime.brakes import refuse_braked, rollout_of
 from inplace.runtime.found import find
 from inplace.runtime.lock import LEASE_SECONDS, NO_REQUEST, holder_in, pulse_of, request_of, run_of
 from inplace.runtime.session import Refused
@@ -77,8 +79,10 @@ def open_run(cluster: Cluster, target: TargetRef, verb: Verb) -> tuple[Lease, Ru
 def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool) -> Answer:
     """Raises `Refused` where there is no run."""
     lease, run = open_run(cluster, target, verb)
+    if not passes(verb):
+        refuse_braked(cluster.api, target, run)
     if not lease.spec.holder_identity:
-        rollout = _rollout_of(cluster, target, run) if verb != "pause" else None
+        rollout = rollout_of(cluster.api, target, run) if verb != "pause" else None
         if rollout is None or not _put(cluster, rollout, verb):
             return NoHolder(run)
         return _ask_controller(cluster, target, run, verb, rollout, until_it_ends=until_it_ends)
@@ -117,16 +121,6 @@ def _ask_controller(
     return NoHolder(run)
 
 
-def _rollout_of(cluster: Cluster, target: TargetRef, run: Run) -> InPlaceRollout | None:
-    """The one whose run that is, where there is one and we may look."""
-    try:
-        listed = cluster.api.list(INPLACE_ROLLOUTS, target.namespace).items
-    except (NotFound, Forbidden):
-        return None
-    alive = (each for each in listed if each.metadata.deletion_timestamp is None)
-    return next((each for each in alive if each.status.run_id == run.id), None)
-
-
 def _put(cluster: Cluster, rollout: InPlaceRollout, verb: Verb | None) -> bool:
     """The request, or none any more. False: we may not, or it is gone."""
     meta, body = rollout.metadata, {"metadata": {"annotations": _request(cluster, verb) if verb else NO_REQUEST}}
@@ -151,6 +145,8 @@ def _answer(cluster: Cluster, target: TargetRef, lease: Lease, run: Run, *, unti
         if now is None or found is None or not now.spec.holder_identity:
             return LetGo(found, last)
         last = found
+        if not until_it_ends and request_of(now) is None and _stands(found, run):
+            raise Ended(f"{target} was asked to go on and stands: {found.message or 'see its InPlaceRollout'}", Code.STOPPED)
         if not until_it_ends and request_of(now) is None:
             return Obeyed(now.spec.holder_identity)
         if not until_it_ends and request_of(now) == "abort":
@@ -163,3 +159,8 @@ def _answer(cluster: Cluster, target: TargetRef, lease: Lease, run: Run, *, unti
         elif clock.monotonic() - changed_at >= LEASE_SECONDS:
             out.note(f"{now.spec.holder_identity} does not answer and seems dead")
             return NoHolder(found)
+
+
+def _stands(now: Run, before: Run) -> bool:
+    """As it stood when it was asked: a controller has taken the request in, and may not obey it."""
+    return (now.outcome, before.outcome) == ("Paused", "Paused") and now.ended_at == before.ended_at

@@ -27,6 +27,7 @@ from inplace.cli.world import Cluster
 from inplace.model.names import TargetRef
 from inplace.model.rollout import Undo
 from inplace.model.run import Run
+from inplace.runtime.brakes import refuse_braked
 from inplace.runtime.found import Refused
 from inplace.runtime.lock import leader_of
 from inplace.runtime.overview import overview
@@ -156,6 +157,7 @@ def _make_room(cluster: Cluster, target: TargetRef) -> bool:
     lease, run = stored_run(cluster, target)
     if lease is None or run is None or run.doing == "Undo" or not lease.spec.holder_identity:
         return False
+    refuse_braked(cluster.api, target, run)
     if leader_of(lease.spec.holder_identity) is not None:
         # A controller holds on to what it has paused, so there is no taking over from it.
         raise Refused(f"{target} is being upgraded by a controller; to roll that run back: {cluster.command('abort', target)}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from inplace.engine.brake import brakes, why_it_stands
 from inplace.engine.plan import Plan
 from inplace.engine.resume import stands_at_pause
 from inplace.engine.rollouts import Driving, Ended, Pending, Refused, RolloutState, Waiting
@@ -151,7 +152,8 @@ def _ended(
     rollout: InPlaceRollout, run: Run, plan: Plan | None, previous: RolloutStatus, now: str
 ) -> tuple[RolloutStatus, str]:
     phase = PHASE_OF[run.outcome or "Interrupted"]
-    status = _of_run(_told(previous, phase, run.message), run, now)
+    message = why_it_stands(rollout, run) if phase == "Paused" else run.message
+    status = _of_run(_told(previous, phase, message), run, now)
     if plan is not None:
         status = _counted(status, plan)
     elif run.outcome in ENDS:
@@ -163,7 +165,7 @@ def _ended(
 
 
 def _why_paused(rollout: InPlaceRollout, run: Run) -> str:
-    if rollout.spec.paused:
+    if brakes(rollout, run):
         return "PausedBySpec"
     return "PausedByStep" if stands_at_pause(run) else "PausedByRequest"
 

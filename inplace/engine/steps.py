@@ -57,6 +57,14 @@ def _waiting_for_promote(run: Run) -> str:
     return f"{_WAITS}{run.steps_passed + 1} of {len(run.options.steps)} for `inplace promote`"
 
 
+def waits_at(run: Run) -> str:
+    """The pause of its steps at which it stands, in words."""
+    step = run.options.steps[run.steps_passed]
+    if isinstance(step, Pause) and step.seconds is not None:
+        return f"{name_of(step)} at step {run.steps_passed + 1} of {len(run.options.steps)} goes on meanwhile"
+    return _waiting_for_promote(run)
+
+
 def is_paused_by_steps(message: str) -> bool:
     """Tells a run that waits at a pause of its steps from one that was paused by a person."""
     return message.startswith((_WAITS, _WAITED))

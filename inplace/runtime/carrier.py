@@ -16,6 +16,7 @@ import structlog
 
 from inplace.engine import resume as resuming
 from inplace.engine import target as workload
+from inplace.engine.brake import PAUSED_BY_SPEC, RELEASE_FIRST, brakes, is_paused_by_a_person, passes
 from inplace.engine.glance import as_it_stands
 from inplace.engine.plan import Finished, Plan
 from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiting, edited, run_of
@@ -31,51 +32,15 @@ from inplace.runtime.claims import Claims
 from inplace.runtime.driver import Abandoned, Driver, Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.ground import Ground, Outlook
-from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lock import Held, Lock, LostLock, asked_by, request_of
 from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy
+from inplace.runtime.places import Came, Moving, Opening, Over, Place, Standing
 
 AGAIN_SECONDS = 5.0
 """Until a target that somebody else holds, or that does not exist yet, is looked at again."""
 STANDING_SECONDS = 0.5
 """What comes while it stands is taken in together: only counts depend on it."""
 DELETION = "the deletion of its InPlaceRollout"
-PAUSED_BY_SPEC = Stop("Paused", "paused by spec.paused")
-
-
-class Came(msgspec.Struct, frozen=True):
-    """Where a pass came to. `state` None: nothing that is worth telling; `requeue_after` None: only an event changes it."""
-
-    state: RolloutState | None
-    requeue_after: float | None = None
-
-
-class _Opening(msgspec.Struct, frozen=True):
-    """Nothing is held."""
-
-
-class _Moving(msgspec.Struct):
-    """Driven. `is_first`: only to end another run's commit."""
-
-    outlook: Outlook
-    lock: Lock
-    workers: StoppableWorkers
-    driver: Driver
-    frames: list[Frame]
-    """At most the last one."""
-    is_first: bool
-
-
-class _Standing(msgspec.Struct, frozen=True):
-    """Held where it stands paused."""
-
-    outlook: Outlook
-    lock: Lock
-    run: Run
-
-
-class _Over(msgspec.Struct, frozen=True):
-    state: RolloutState
 
 
 class Carrier:
@@ -90,7 +55,7 @@ class Carrier:
         self._drove: Callable[[Frame], None] = lambda frame: ground.drove(rollout, frame)
         self._log = structlog.get_logger().bind(rollout=f"{rollout.metadata.namespace}/{rollout.metadata.name}")
         self._opener = Opener(ground)
-        self._at: _Opening | _Moving | _Standing | _Over = _Opening()
+        self._at: Place = Opening()
         self._generation = rollout.metadata.generation
         self._was_paused = False
         """What the spec said when it was last looked at."""
@@ -105,16 +70,16 @@ class Carrier:
     def run_id(self) -> str:
         """Of the run that it holds; empty: none."""
         match self._at:
-            case _Moving(driver=driver):
+            case Moving(driver=driver):
                 return driver.run.id
-            case _Standing(run=run):
+            case Standing(run=run):
                 return run.id
             case _:
                 return ""
 
     @property
     def is_over(self) -> bool:
-        return isinstance(self._at, _Over)
+        return isinstance(self._at, Over)
 
     def step(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         """`asked`: by the rollout's own annotation, once. Raises `ApiError`: try again."""
@@ -123,22 +88,22 @@ class Carrier:
         asked, self._asked = asked or self._asked, None
         try:
             match self._at:
-                case _Opening():
+                case Opening():
                     return self._open(rollout, asked)
-                case _Over() if asked is not None:
+                case Over() if asked is not None:
                     return self._open(rollout, asked)
-                case _Over(state=state):
+                case Over(state=state):
                     return Came(state)
-                case _Moving() as moving:
+                case Moving() as moving:
                     return self._move(moving, rollout, asked)
-                case _Standing() as standing:
+                case Standing() as standing:
                     return self._stand(standing, rollout, asked)
         except LostLock as lost:
             self._log.warning("lost the lock, checking again", why=str(lost))
             self.forget()
             return Came(Waiting("LostLock", str(lost)), AGAIN_SECONDS)
         except ApiError:
-            if not isinstance(self._at, _Moving):
+            if not isinstance(self._at, Moving):
                 self._asked = asked
             raise
 
@@ -155,17 +120,17 @@ class Carrier:
     def _give_up(self, rollout: InPlaceRollout) -> Came | None:
         is_abort = rollout.spec.on_delete == "Abort"
         match self._at:
-            case _Moving(driver=driver) as moving:
+            case Moving(driver=driver) as moving:
                 if not is_abort:
                     driver.stop(Stop("Interrupted", "its InPlaceRollout was deleted"))
                 elif not driver.run.rolling_back:
                     driver.obey("abort", DELETION)
                 came = self._move(moving, rollout, None)
-                return came if isinstance(self._at, _Moving) else None
-            case _Standing() as standing if is_abort:
+                return came if isinstance(self._at, Moving) else None
+            case Standing() as standing if is_abort:
                 self._asked_by = DELETION
                 return self._stand(standing, rollout, "abort")
-            case _Standing(lock=lock, run=run):
+            case Standing(lock=lock, run=run):
                 lock.release(run)
                 self.forget()
                 return None
@@ -175,14 +140,14 @@ class Carrier:
     def forget(self) -> None:
         """Lets everything go without a word to the cluster."""
         match self._at:
-            case _Moving(outlook=outlook, workers=workers):
+            case Moving(outlook=outlook, workers=workers):
                 workers.stop()
                 outlook.close()
-            case _Standing(outlook=outlook):
+            case Standing(outlook=outlook):
                 outlook.close()
             case _:
                 pass
-        self._at = _Opening()
+        self._at = Opening()
 
     def _open(self, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         try:
@@ -225,7 +190,7 @@ class Carrier:
                     # What a person asked of the leader before us is asked of us: taking the Lease removes the request.
                     if (request := request_of(lease)) is not None:
                         asked, self._asked_by = request, asked_by(lease)
-                    self._at = standing = _Standing(outlook, self._take(outlook, lease, paused), paused)
+                    self._at = standing = Standing(outlook, self._take(outlook, lease, paused), paused)
                     return Came(Ended(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
                 case Drive(run=begun, is_first=is_first, only_frees=only_frees, stop=stop):
                     request = request_of(lease) if begun.id == rollout.status.run_id else None
@@ -233,10 +198,9 @@ class Carrier:
                     begun = resuming.as_seen(begun, outlook.look(begun))
                     lock = self._take(outlook, lease, begun)
                     self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
-                    stop = stop or (PAUSED_BY_SPEC if rollout.spec.paused else None)
                     return self._go(outlook, lock, begun, stop, is_first=is_first, only_frees=only_frees, asked=request)
         finally:
-            if not isinstance(self._at, (_Moving, _Standing)):
+            if not isinstance(self._at, (Moving, Standing)):
                 outlook.close()
 
     def _deleted(self, run: Run) -> Came:
@@ -249,7 +213,7 @@ class Carrier:
         return Came(state, AGAIN_SECONDS) if isinstance(state, Waiting) else self._over(state)
 
     def _over(self, state: RolloutState) -> Came:
-        self._at = _Over(state)
+        self._at = Over(state)
         return Came(state)
 
     def _take(self, outlook: Outlook, lease: Lease | None, run: Run) -> Lock:
@@ -286,12 +250,14 @@ class Carrier:
         clock = ground.api.clock
         seen, sight, inbox = outlook.observer, outlook.part, outlook.inbox
         driver = Driver(seen, sight, workers, lock, inbox, clock, run, saw, stop, is_patient=True, only_frees=only_frees)
-        self._at = _Moving(outlook, lock, workers, driver, frames, is_first)
+        self._at = Moving(outlook, lock, workers, driver, frames, is_first)
         self._asked = asked
         return Came(None, 0.0)
 
-    def _move(self, moving: _Moving, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+    def _move(self, moving: Moving, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         driver, clock = moving.driver, self._ground.api.clock
+        driver.brake = PAUSED_BY_SPEC if brakes(rollout, driver.run) else None
+        driver.on_refused = lambda why: self._ground.warned(rollout, why)
         self._take_in_edits(driver, rollout)
         if asked is not None and not driver.obey(asked, self._asked_by):
             self._asked = asked
@@ -313,10 +279,6 @@ class Carrier:
     def _take_in_edits(self, driver: Driver, rollout: InPlaceRollout) -> None:
         if rollout.metadata.generation == self._generation:
             return
-        if rollout.spec.paused and not self._was_paused:
-            driver.stop(PAUSED_BY_SPEC)
-        elif self._was_paused and not rollout.spec.paused:
-            driver.pause_no_more()
         try:
             if not driver.change(edited(driver.run, rollout)):
                 return
@@ -324,7 +286,7 @@ class Carrier:
             self._ground.warned(rollout, f"the edit is left out of account: {error}")
         self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
 
-    def _finish(self, moving: _Moving, finished: Finished, rollout: InPlaceRollout) -> Came:
+    def _finish(self, moving: Moving, finished: Finished, rollout: InPlaceRollout) -> Came:
         outlook, lock, run = moving.outlook, moving.lock, moving.driver.run
         plan = moving.frames[-1].plan if moving.frames else None
         finished = outlook.assessor.signed(finished)
@@ -333,7 +295,7 @@ class Carrier:
             lock.save(ended)
             outlook.show(lock)
             moving.workers.stop()
-            self._at = _Standing(outlook, lock, ended)
+            self._at = Standing(outlook, lock, ended)
             # What came meanwhile is looked at in the next pass.
             return Came(Ended(ended, plan), 0.0)
         # Until the API server has taken it the run is not over, and the next pass comes to the same end: nobody else could free
@@ -346,7 +308,7 @@ class Carrier:
             return Came(None, 0.0)
         return self._over(Ended(ended, plan))
 
-    def _stand(self, standing: _Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+    def _stand(self, standing: Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         """Waits for a word: a verb, or an edit of the rollout."""
         outlook = standing.outlook
         outlook.inbox.rest_until = self._ground.api.clock.monotonic() + STANDING_SECONDS
@@ -359,7 +321,7 @@ class Carrier:
         self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
         return came
 
-    def _answer(self, standing: _Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
+    def _answer(self, standing: Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         outlook, lock, run = standing.outlook, standing.lock, standing.run
         lease = outlook.part.leases.named(run.target.namespace, lock.name)
         request = request_of(lease)
@@ -367,11 +329,16 @@ class Carrier:
         if rollout.metadata.generation != self._generation:
             with suppress(ValueError):
                 run = edited(run, rollout)
-            is_unpaused = self._was_paused and not rollout.spec.paused
+            is_unpaused = self._was_paused and not rollout.spec.paused and not is_paused_by_a_person(run)
             has_other_steps = run.options.steps != standing.run.options.steps and is_paused_by_steps(run.message)
-            if verb is None and (is_unpaused or has_other_steps):
+            if verb is None and (is_unpaused or has_other_steps) and not brakes(rollout, run):
                 # The pause that it stands at, if any is left, is met again.
                 return self._go_on(standing, resuming.Begin(resuming.again(run), resuming=True), "an edit")
+        if verb is not None and not passes(verb) and brakes(rollout, run):
+            self._ground.warned(rollout, f"asked to {verb}, but {RELEASE_FIRST}")
+            verb = None
+        elif verb == "pause" and not is_paused_by_a_person(run) and brakes(rollout, run):
+            run = msgspec.structs.replace(run, message=f"paused {resuming.of_whom(by)}")
         match verb:
             case "abort":
                 return self._go_on(standing, resuming.abort_dead(run, outlook.now(), by), verb)
@@ -381,14 +348,14 @@ class Carrier:
                 if run != standing.run or request is not None:
                     lock.save(run, clear_request=request is not None)
                     outlook.show(lock)
-                self._at = _Standing(outlook, lock, run)
+                self._at = Standing(outlook, lock, run)
                 return Came(Ended(run, self._as_it_stands(self._at)))
 
-    def _as_it_stands(self, standing: _Standing) -> Plan:
+    def _as_it_stands(self, standing: Standing) -> Plan:
         return as_it_stands(standing.outlook.now(), standing.run, standing.lock.name, self._ground.api.clock.monotonic())
 
     def _go_on(
-        self, standing: _Standing, decision: resuming.Begin | resuming.FinishFirst | resuming.Overtaken, why: str
+        self, standing: Standing, decision: resuming.Begin | resuming.FinishFirst | resuming.Overtaken, why: str
     ) -> Came:
         run = resuming.as_seen(decision.run, standing.outlook.now())
         standing.lock.save(run, clear_request=True)

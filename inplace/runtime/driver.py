@@ -16,7 +16,6 @@ from inplace.engine.actions import (
     TAKES_OUT,
     Action,
     ClaimBudget,
-    CloseGate,
     CreateTombstone,
     ListPods,
     ListSlices,
@@ -26,6 +25,7 @@ from inplace.engine.actions import (
     TargetAction,
     budgets_of,
 )
+from inplace.engine.brake import RELEASE_FIRST
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
@@ -35,12 +35,9 @@ from inplace.engine.waits import to_remember
 from inplace.kube.clock import stamp
 from inplace.kube.errors import (
     ApiError,
-    Conflict,
     ConnectionFailed,
     Forbidden,
     NotFound,
-    ServerError,
-    TooManyRequests,
     Unauthorized,
 )
 from inplace.kube.seam import Clock
@@ -61,7 +58,7 @@ from inplace.runtime.inbox import (
 )
 from inplace.runtime.lock import Lock, asked_by, request_of
 from inplace.runtime.observer import Observer
-from inplace.runtime.rests import REFUSALS, Rests, is_stale
+from inplace.runtime.rests import REFUSALS, Rests, is_stale, may_be_done
 from inplace.runtime.watches import Sight
 
 BLIND_SECONDS = 10.0
@@ -141,6 +138,9 @@ class Driver:
         self._clock = clock
         self._told = told
         self._stop = stop
+        self.brake: Stop | None = None
+        """While there is one, nothing more is started, and only an abort is obeyed."""
+        self.on_refused: Callable[[str], None] = lambda _why: None
         self._dead_leases = dead_leases
         self._timers: dict[str, float] = {}
         self._carried: dict[str, float] | None = None  # timers of the process before us, until a plan names them
@@ -198,7 +198,7 @@ class Driver:
         claims = {name: claimed.room if claimed.until > now else 0 for name, claimed in self._claims.items()}
         observed = msgspec.structs.replace(observed, denials=self._rests.denials, claims=claims)
         since = stamp(self._clock.utcnow())
-        spec = Spec(self._lock.name, self._stop, since, self._dead_leases, self._only_frees)
+        spec = Spec(self._lock.name, self._stop or self.brake, since, self._dead_leases, self._only_frees)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: observed.timers.get(timer, now) for timer in planned.timers}
         self._carried = {timer: at for timer, at in (self._carried or {}).items() if timer not in planned.timers}
@@ -320,7 +320,7 @@ class Driver:
         it is of a pod, the run stops: those that are closed are freed first, and what is refused then too, it leaves."""
         now = self._clock.monotonic()
         times = self._rests.refused(action, error, now, self._clock.jitter())
-        if isinstance(action, TAKES_OUT) and _may_be_done(action, error):
+        if isinstance(action, TAKES_OUT) and may_be_done(action, error):
             self._unanswered[action.key] = now + UNANSWERED_SECONDS
         if isinstance(error, NotFound) or is_stale(error):
             return
@@ -346,24 +346,24 @@ class Driver:
         """Ends it early, unless it is about to already."""
         self._stop = self._stop or stop
 
-    def pause_no_more(self) -> None:
-        """Takes a pause back that was asked for and has not come about yet."""
-        if self._stop is not None and self._stop.outcome == "Paused":
-            self._stop = None
-
     def obey(self, verb: Verb, by: str, *, clear_request: bool = False) -> bool:
         """`by`: who asks; empty: nobody knows. False: it could not be stored now. Raises `LostLock`."""
         match verb:
             case "pause":
                 self.stop(Stop("Paused", f"paused {of_whom(by)}"))
                 return self._stored(self.run, clear_request=clear_request)
+            case "resume" | "promote" if self.brake is not None:
+                self.on_refused(f"asked to {verb}, but {RELEASE_FIRST}")
+                return self._stored(self.run, clear_request=clear_request)
             case "resume" | "promote":
                 goes_on = pass_pause(self.run)
             case "abort":
                 goes_on = abort(self.run, by)
         is_stored = self._stored(goes_on, clear_request=clear_request)
-        if is_stored:
-            self.pause_no_more()
+        if is_stored and self._stop is not None and self._stop.outcome == "Paused":
+            self._stop = None
+        if is_stored and verb == "abort":
+            self.brake = None
         return is_stored
 
     def change(self, run: Run) -> bool:
@@ -396,11 +396,3 @@ class Driver:
             trouble = self._lock_trouble(is_safe=self._lock.is_safe) or self._trouble
             self._frame = msgspec.structs.replace(self._frame, now=now, trouble=trouble)
             self._told(self._frame)
-
-
-def _may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:
-    """No answer, or a refusal behind which a first try may have been done whose answer was lost: a close that has no version
-    is tried again by itself, and conflicts with nothing."""
-    if isinstance(error, Conflict):
-        return isinstance(action, CloseGate) and not action.judged_version
-    return isinstance(error, (ConnectionFailed, ServerError, TooManyRequests))

@@ -13,6 +13,7 @@ import msgspec
 
 from inplace.engine import preflight as checking
 from inplace.engine import resume as resuming
+from inplace.engine.brake import RELEASE_FIRST, brakes, passes
 from inplace.engine.reapplied import taken_back, tracked_by
 from inplace.engine.rollouts import Ended, Refused, RolloutState, Waiting, edited, is_run_of
 from inplace.engine.vouching import believed
@@ -110,6 +111,9 @@ class Opener:
     ) -> Answer:
         """The rollout's own run ended. One that failed may be gone on with, on request, and as the rollout wants it now."""
         if asked is None or asked == "pause":
+            return Stay(Ended(stored))
+        if not passes(asked) and brakes(rollout, stored):
+            self._ground.warned(rollout, f"asked to {asked}, but {RELEASE_FIRST}")
             return Stay(Ended(stored))
         if stored.outcome in ENDS:
             self._ground.warned(rollout, f"asked to {asked}, but its run has {_ENDED[stored.outcome]}: create a new one")

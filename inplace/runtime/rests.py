@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from inplace.engine.actions import Action, ListPods, ListSlices
+from inplace.engine.actions import Action, CloseGate, ListPods, ListSlices, PatchImages
 from inplace.engine.observed import Denial
-from inplace.kube.errors import ApiError, Forbidden, Invalid
+from inplace.kube.errors import ApiError, Conflict, ConnectionFailed, Forbidden, Invalid, ServerError, TooManyRequests
 
 REFUSALS = 5
 """So many in a row of one object's action, other than conflicts, are an answer."""
@@ -80,3 +80,11 @@ def rest_seconds(times: int) -> float:
 def is_stale(error: ApiError) -> bool:
     """409; or 422 on the uid, which is what another pod under the same name gives (design, section 4)."""
     return error.status == 409 or (isinstance(error, Invalid) and "metadata.uid" in str(error))
+
+
+def may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:
+    """No answer, or a refusal behind which a first try may have been done whose answer was lost: a close that has no version
+    is tried again by itself, and conflicts with nothing."""
+    if isinstance(error, Conflict):
+        return isinstance(action, CloseGate) and not action.judged_version
+    return isinstance(error, (ConnectionFailed, ServerError, TooManyRequests))

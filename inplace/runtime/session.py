@@ -29,6 +29,7 @@ from inplace.model.policy import Lease
 from inplace.model.run import ENDS, Run, Stop, lease_name
 from inplace.runtime.assessing import Assessor, Cleared, readable, told_images
 from inplace.runtime.assessing import NothingToDo as NothingToDo
+from inplace.runtime.brakes import refuse_braked
 from inplace.runtime.claims import Claims
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
 from inplace.runtime.executor import Executor
@@ -191,6 +192,7 @@ class Session:
         while True:
             lease = lock.wait_until_free(self._said)
             stored = readable(lease)
+            refuse_braked(self.api, self.target, stored)
             wanted = ask(stored)
             if isinstance(wanted, NothingToDo):
                 return wanted
@@ -228,6 +230,7 @@ class Session:
         stored = readable(lease)
         if stored is None or not stored.is_open:
             return NothingToDo(f"{self.target} has no run to resume")
+        refuse_braked(self.api, self.target, stored)
         match resuming.resume(stored, self._look(stored)):
             case resuming.Begin(run=run):
                 self._said(f"going on with run {run.id} to {told_images(run)}")

@@ -6,7 +6,7 @@ An anchor that no longer stands in the source, or stands there twice, is an erro
 from __future__ import annotations
 
 from tests.breaks.edit import Break as Break
-from tests.breaks.rules import answers, core, limits, objects, pods, refusals, target, traffic, waits
+from tests.breaks.rules import answers, brake, core, limits, objects, pods, refusals, target, traffic, waits
 
 BREAKS: tuple[Break, ...] = (
     *core.BREAKS,
@@ -18,4 +18,5 @@ BREAKS: tuple[Break, ...] = (
     *target.BREAKS,
     *traffic.BREAKS,
     *waits.BREAKS,
+    *brake.BREAKS,
 )

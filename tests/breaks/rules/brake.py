@@ -1,0 +1,31 @@
+"""Breaks of the rules about the brake of an InPlaceRollout, and about what keeps one from being deleted."""
+
+from __future__ import annotations
+
+from tests.breaks.edit import Break
+
+SCENARIOS = ("tests/scenarios/test_brake.py",)
+
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "start pods while the brake is on",
+        "inplace/runtime/driver.py",
+        "Spec(self._lock.name, self._stop or self.brake, since",
+        "Spec(self._lock.name, self._stop, since",
+        SCENARIOS,
+    ),
+    Break(
+        "let a request pass the brake",
+        "inplace/runtime/carrier.py",
+        "if verb is not None and not passes(verb) and brakes(rollout, run):",
+        "if False:",
+        SCENARIOS,
+    ),
+    Break(
+        "drive a braked run from a command",
+        "inplace/runtime/brakes.py",
+        "if run is not None and rollout is not None and brakes(rollout, run):",
+        "if False:",
+        SCENARIOS,
+    ),
+)
