@@ -73,15 +73,30 @@ def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutSta
     assert phase is not None
     finished_at = (status.finished_at or now) if phase in OVER else ""
     generation = rollout.metadata.generation
-    conditions = tuple(_condition(t, phase, reason, status.message, generation, previous, now) for t in TRUE_IN)
+    conditions = [_condition(t, phase, reason, status.message, generation, previous, now) for t in TRUE_IN]
+    refused = previous.condition("RequestRefused")
     return msgspec.structs.replace(
         status,
         observed_generation=generation,
         target=_short(str(rollout.spec.target.ref(rollout.metadata.namespace))),
         image=status.image or _image({image.container: image.image for image in rollout.spec.images}),
         finished_at=finished_at,
-        conditions=conditions,
+        conditions=(*conditions, *filter(None, [refused])),
     )
+
+
+def answered(status: RolloutStatus, problem: str, generation: int, now: str) -> RolloutStatus:
+    """After a request. `problem`: why it was none; empty: it is taken in."""
+    others = tuple(condition for condition in status.conditions if condition.type != "RequestRefused")
+    refused = Condition(
+        type="RequestRefused",
+        status="True",
+        reason="UnknownRequest",
+        message=_short(problem),
+        last_transition_time=now,
+        observed_generation=generation,
+    )
+    return msgspec.structs.replace(status, conditions=(*others, refused) if problem else others)
 
 
 def seen(status: RolloutStatus, generation: int) -> RolloutStatus:

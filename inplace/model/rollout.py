@@ -19,7 +19,8 @@ LONGEST = 256
 Phase = Literal["Pending", "Waiting", "Progressing", "Paused", "Succeeded", "Failed", "RolledBack", "Aborted", "Refused"]
 OVER: frozenset[Phase] = frozenset({"Succeeded", "Failed", "RolledBack", "Aborted", "Refused"})
 """Nothing goes on, unless a person says `resume` to one that failed."""
-ConditionType = Literal["Ready", "Progressing", "Paused", "Reconciling", "Stalled"]
+ConditionType = Literal["Ready", "Progressing", "Paused", "Reconciling", "Stalled", "RequestRefused"]
+"""The last: that the last request, by annotation, is none. It goes with the next one that is."""
 ConditionStatus = Literal["True", "False"]
 FailureAction = Literal["Pause", "Rollback", "Continue"]
 OnBusy = Literal["Wait", "Refuse"]

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from inplace.engine.rollouts import Ended, Pending, Refused, RolloutState, Waiting, is_run_of, run_id_of
-from inplace.engine.rolloutstatus import seen, status_of
+from inplace.engine.rolloutstatus import answered, seen, status_of
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
 from inplace.kube.clock import seconds_since, stamp
@@ -31,16 +31,17 @@ from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
 from inplace.model.run import ENDS, Verb, lease_name
+from inplace.runtime import requests
 from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lanes import LanePool
-from inplace.runtime.lock import NO_REQUEST, Fence, LeaderRef, Lock, request_of, run_of
+from inplace.runtime.lock import Fence, LeaderRef, Lock, request_of, run_of
 from inplace.runtime.shared import Shared
 from inplace.runtime.watched import Watched
 from inplace.runtime.workers import PoolWorkers
-from inplace.runtime.workqueue import WorkQueue
+from inplace.runtime.workqueue import WorkQueue, soonest
 
 STATUS_SECONDS = 1.0
 SYNCING_SECONDS = 0.2
@@ -217,16 +218,19 @@ class Controller:
             return self._delete(key, rollout)
         if rollout.unreadable and key not in self._carriers:
             return self._refuse_unread(key, rollout)
+        if requests.problem_of(rollout):
+            self._take_request(key, rollout)
+            rollout = self.shared(key[0]).rollouts.named(*key) or rollout
         if self._is_over(rollout):
             return self._keep(key, rollout)
         if FINALIZER not in (rollout.metadata.finalizers or ()):
             self._set_finalizers(rollout, [*(rollout.metadata.finalizers or ()), FINALIZER])
         carrier = self._carrier(key, rollout)
-        came = carrier.step(rollout, self._take_request(rollout))
+        came = carrier.step(rollout, self._take_request(key, rollout))
         wait = self._tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
         if carrier.is_over and wait is None:
             return self._keep(key, self.shared(key[0]).rollouts.named(*key) or rollout)
-        return _soonest(came.requeue_after, wait)
+        return soonest(came.requeue_after, wait)
 
     def _refuse_unread(self, key: Key, rollout: InPlaceRollout) -> float | None:
         """Nothing is begun for it. Where its status is what cannot be read, that is of another version of us, and stays."""
@@ -264,7 +268,7 @@ class Controller:
             with suppress(NotFound):
                 self.api.delete(INPLACE_ROLLOUTS, meta.namespace, meta.name, uid=meta.uid)
             return None
-        return _soonest(left, wait)
+        return soonest(left, wait)
 
     def _delete(self, key: Key, rollout: InPlaceRollout) -> float | None:
         """Ends what goes on as the rollout says, also where it went on under the leader before us."""
@@ -272,10 +276,10 @@ class Controller:
         if not carrier.run_id and self._has_run_under_way(rollout):
             looked = carrier.step(rollout, None)
             if isinstance(looked.state, Waiting):
-                return _soonest(looked.requeue_after, self._tell(key, rollout, looked.state))
+                return soonest(looked.requeue_after, self._tell(key, rollout, looked.state))
         came = carrier.give_up(rollout)
         if came is not None:
-            return _soonest(came.requeue_after, self._tell(key, rollout, came.state))
+            return soonest(came.requeue_after, self._tell(key, rollout, came.state))
         self._forget(key)
         with suppress(NotFound):
             self._let_go(rollout)
@@ -313,13 +317,15 @@ class Controller:
             self._watched.gone(known[0])
         self._statuses.pop(key, None)
 
-    def _take_request(self, rollout: InPlaceRollout) -> Verb | None:
-        """What the rollout's annotation asks for. It is removed before it is obeyed: a request lost is asked again by its
-        person, one obeyed twice might pass a second pause."""
-        asked = request_of(rollout)
-        if asked is not None:
-            version = rollout.metadata.resource_version
-            self._patch(rollout, {"metadata": {"annotations": NO_REQUEST, "resourceVersion": version}})
+    def _take_request(self, key: Key, rollout: InPlaceRollout) -> Verb | None:
+        """Also one that is none: that is refused in words."""
+        asked, problem = requests.take(rollout, self._patch)
+        if problem:
+            self.warned(rollout, problem)
+        last = self._statuses.get(key, (0.0, rollout.status))[1]
+        after = answered(last, problem, rollout.metadata.generation, stamp(self.api.clock.utcnow()))
+        if after != last and (asked or problem):
+            self._write_status(key, rollout, after)
         return asked
 
     def _patch(self, rollout: InPlaceRollout, body: dict[str, Any], subresource: str = "") -> None:
@@ -392,8 +398,3 @@ class Controller:
             there = rollout.metadata
             if there.namespace == meta.namespace and lease_name(rollout.spec.target.ref(meta.namespace)) == meta.name:
                 self.queue.add((there.namespace, there.name))
-
-
-def _soonest(*waits: float | None) -> float | None:
-    known = [wait for wait in waits if wait is not None]
-    return min(known) if known else None

@@ -348,7 +348,7 @@ def history_of(lease: Lease | None) -> tuple[Past, ...]:
 def request_of(found: Object | None) -> Verb | None:
     """What a verb asks the holder for, on the Lease or on an InPlaceRollout; nothing that we do not know."""
     asked = found.metadata.annotation(REQUEST) if found is not None else None
-    return next((verb for verb in _VERBS if verb == asked), None)
+    return next((verb for verb in VERBS if verb == asked), None)
 
 
 def asked_by(found: Object | None) -> str:
@@ -356,4 +356,4 @@ def asked_by(found: Object | None) -> str:
     return (found.metadata.annotation(REQUEST_BY) if found is not None else None) or ""
 
 
-_VERBS: tuple[Verb, ...] = get_args(Verb)
+VERBS: tuple[Verb, ...] = get_args(Verb)

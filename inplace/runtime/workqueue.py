@@ -171,3 +171,9 @@ class WorkQueue(Generic[K]):
             if self._due.get(item) == due:
                 del self._due[item]
                 self._add(item)
+
+
+def soonest(*waits: float | None) -> float | None:
+    """The shortest wait; None: nothing is waited for."""
+    known = [wait for wait in waits if wait is not None]
+    return min(known) if known else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
@@ -280,6 +281,33 @@ def test_a_pause_taken_back_before_it_came_about(scene: Scene, rollouts: Rollout
     rollouts.ask("up", "resume")
     rollouts.until("up", "Succeeded")
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
+
+
+def test_a_request_that_is_none_is_refused_in_words_and_goes(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    rollouts.control()
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.until("up", "Paused")
+
+    def refused() -> list[Any]:
+        return [c for c in rollouts.status("up")["conditions"] if c["type"] == "RequestRefused"]
+
+    rollouts.ask("up", "resmue")
+    (said,) = scene.until(refused, "it is refused", 30)
+    assert (said["status"], said["reason"]) == ("True", "UnknownRequest")
+    assert said["message"] == (
+        "inplace.dev/request='resmue' is no request, and was removed: use pause, resume, promote or abort. Did you mean resume?"
+    )
+    assert "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {})
+    assert rollouts.phase("up") == "Paused"
+
+    rollouts.ask("up", "resume")
+    rollouts.until("up", "Succeeded")
+    assert refused() == []
+    rollouts.ask("up", "go")
+    scene.until(refused, "also where it is over", 30)
+    assert rollouts.phase("up") == "Succeeded"
+    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
 
 
 def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollouts) -> None:
