@@ -131,6 +131,8 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             run = watched.last.plan.run if watched.last is not None else None
             for line in advice(result, run, cluster, target, how.again):
                 out.note(line)
+            if how.follows and outcome == "Paused":
+                out.note(f"watch it:     {how.look or cluster.command('watch', target)}")
             return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
         case Over(outcome=outcome, message=message):
             told = message if outcome == "Succeeded" and message else f"{target} in {target.namespace}: {outcome}"

@@ -27,8 +27,23 @@ SPOKEN_OF: tuple[WorkloadKind, ...] = ("Deployment", "StatefulSet", "DaemonSet")
 def words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The words of a command: `deploy/web`, or `deploy` and then `web`; after the target `app=` where images are given."""
     before: tuple[str, ...] = ctx.params.get(param.name or "") or ()
-    wants_images = "CONTAINER" in (param.metavar or "")
+    wants_images, wants_rollouts = "CONTAINER" in (param.metavar or ""), "ipr" in (param.metavar or "")
+    if wants_rollouts and not before and _is_rollout(incomplete.partition("/")[0]) and "/" in incomplete:
+        return _in_time(lambda: _rollouts(ctx, incomplete.partition("/")[0]), incomplete)
     return _in_time(lambda: _words(ctx, before, incomplete, wants_images), incomplete)
+
+
+def _is_rollout(word: str) -> bool:
+    from inplace.kube.resources import INPLACE_ROLLOUTS
+
+    return INPLACE_ROLLOUTS.is_called(word)
+
+
+def _rollouts(ctx: click.Context, written: str) -> list[str]:
+    from inplace.kube.resources import INPLACE_ROLLOUTS
+
+    cluster = _cluster(ctx)
+    return [f"{written}/{name}" for name in _listed(cluster, INPLACE_ROLLOUTS, cluster.namespace)]
 
 
 def namespaces(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

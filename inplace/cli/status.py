@@ -156,6 +156,7 @@ def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator
         return
     run = state.run
     if state.holder and state.seems_alive and run.outcome is None:
+        yield f"watch it:  {cluster.command('watch', target)}"
         yield f"pause it:  {cluster.command('pause', target)}"
         yield f"go back:   {cluster.command('abort', target)}"
     elif found.is_overtaken:

@@ -47,6 +47,12 @@ def test_targets_with_their_kind(completing: ShellComplete, server: FakeServer) 
     assert completed(completing, "plan", "po/web-") == ["po/web-a", "po/web-b", "po/web-c"]
 
 
+def test_rollouts_where_they_can_be_named(completing: ShellComplete, server: FakeServer) -> None:
+    server.put("inplacerollouts", {"metadata": {"name": "up-1"}})
+    assert completed(completing, "watch", "ipr/") == ["ipr/up-1"]
+    assert completed(completing, "status", "ipr/") == []
+
+
 def test_names_after_a_kind(completing: ShellComplete, server: FakeServer) -> None:
     web(server)
     assert completed(completing, "status", "deploy", "") == ["web"]
