@@ -15,10 +15,11 @@ from inplace.engine.glance import Instant, glance, waited_for
 from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, PodView
 from inplace.engine.stages import IN_FLIGHT
+from inplace.kube.errors import Forbidden, Unauthorized
 from inplace.model.instants import seconds_of
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Stop, lease_name
-from inplace.runtime.driver import Frame
+from inplace.runtime.driver import PATIENCE_SECONDS, Frame
 from inplace.runtime.inbox import Crashed, StopAsked
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.session import OnFrame, Session
@@ -55,6 +56,7 @@ class Follower:
         self._stages: dict[str, tuple[str, float | None]] = {}
         """A pod's uid to its stage, and to when it was seen to begin; None: before we looked."""
         self._trouble = ""
+        self._refused_since: float | None = None
         self._has_gone_on = False
         """It was seen before its end."""
 
@@ -65,6 +67,7 @@ class Follower:
         while True:
             has_changed = self._take_in() or has_changed or self._trouble != self._told_trouble()
             now, is_synced = self._clock.monotonic(), self._session.watches.is_synced
+            self._keep_patience(now)
             if is_synced and now >= see_at and (has_changed or now >= due_at):
                 wait_seconds = self._see(now)
                 due_at = now + wait_seconds if wait_seconds is not None else float("inf")
@@ -76,6 +79,16 @@ class Follower:
                 if finished is not None:
                     return self._end(finished)
             self._session.inbox.wait(SEE_SECONDS if has_changed else LOOK_SECONDS / 2)
+
+    def _keep_patience(self, now: float) -> None:
+        """Whoever logs in again is waited for, and nobody for ever. Raises `ApiError`."""
+        error = self._session.watches.error
+        if not isinstance(error, (Unauthorized, Forbidden)):
+            self._refused_since = None
+            return
+        self._refused_since = now if self._refused_since is None else self._refused_since
+        if now - self._refused_since > PATIENCE_SECONDS:
+            raise error
 
     def _take_in(self) -> bool:
         """Whether anything has happened."""

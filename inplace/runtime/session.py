@@ -22,7 +22,7 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Caution, Finished
 from inplace.engine.rehearsal import Rehearsal
 from inplace.kube.api import Api
-from inplace.kube.errors import ApiError
+from inplace.kube.errors import ApiError, Forbidden, Unauthorized
 from inplace.kube.retry import RetryPolicy
 from inplace.model.names import TargetRef
 from inplace.model.policy import Lease
@@ -361,6 +361,8 @@ class Session:
                 self.observer.absorb(event, at)
             if self.watches.is_synced:
                 return self.observer.observe(self.api.clock.monotonic(), {})
+            if isinstance(error := self.watches.error, (Unauthorized, Forbidden)):
+                raise error  # that does not pass by itself
             if self.api.clock.monotonic() > ends_at:
                 raise Refused(
                     f"the API server did not list everything in {SYNC_SECONDS:.0f}s: {self.watches.error or 'no answer'}"

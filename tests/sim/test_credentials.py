@@ -75,3 +75,30 @@ def test_who_logs_in_again_in_time_goes_on(scene: Scene) -> None:
     assert done.code == 0, done
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
     scene.check(upgraded=3)
+
+
+def test_who_only_watches_ends_as_well(scene: Scene) -> None:
+    scene.web(3)
+    driving = start(scene, "--steps", "1,pause,100%")
+    assert driving.wait(300).code == 4
+    watching = scene.stage.start("watch", "deploy/web")
+    assert isinstance(watching, Command)
+    scene.stage.let_pass(5)
+    watching.transport.interfere = refused
+    for pump in watching.host.pumps:
+        pump.cut()
+    done = watching.wait(PATIENCE_SECONDS + 600)
+    assert (done.code, SAID in done.stderr) == (1, True), done
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_is_refused_while_it_looks_is_told_at_once(scene: Scene, status: int) -> None:
+    scene.web(3)
+    said = b'{"kind":"Status","message":"no","code":%d}' % status
+    command = scene.stage.start("upgrade", "deploy/web", f"app={scene.image('app:2')}")
+    assert isinstance(command, Command)
+    command.transport.interfere = lambda request: (
+        Response(status=status, body=said) if "/poddisruptionbudgets" in request.path else None
+    )
+    done = command.wait(20)
+    assert (done.code, done.stderr.count("error: ")) == (5, 1), done
