@@ -30,7 +30,7 @@ from inplace.model.rollout import (
     RolloutStatus,
     StepTimes,
 )
-from inplace.model.run import ENDS, Outcome, Run, lease_name, shortened
+from inplace.model.run import ENDS, Outcome, Pause, Run, lease_name, shortened
 
 PHASE_OF: Mapping[Outcome, Phase] = {
     "Succeeded": "Succeeded",
@@ -182,7 +182,9 @@ def _ended(
 def _why_paused(rollout: InPlaceRollout, run: Run) -> str:
     if brakes(rollout, run):
         return "PausedBySpec"
-    return "PausedByStep" if stands_at_pause(run) else "PausedByRequest"
+    here = run.options.steps[run.steps_passed : run.steps_passed + 1]
+    # At a pause with a time it does not stand by itself.
+    return "PausedByStep" if here == (Pause(),) else "PausedByRequest"
 
 
 def _doing(run: Run, plan: Plan) -> str:

@@ -202,12 +202,30 @@ class TestStatus:
     def test_why_it_is_paused(self) -> None:
         at_step = status(Ended(run(STEPS, steps_passed=1, outcome="Paused")))
         assert at_step.conditions[0].reason == "PausedByStep"
+        for_a_time = status(Ended(run(STEPS, steps_passed=3, outcome="Paused")))
+        assert for_a_time.conditions[0].reason == "PausedByRequest", "at a timed pause nobody stops by himself"
         assert status(Ended(run(outcome="Paused")), paused=True).conditions[0].reason == "PausedBySpec"
 
     def test_success_without_the_last_plan_counts_all(self) -> None:
         before = status(Driving(run(), plan(run(), *pods("Closing", 2))))
         s = status(Ended(run(outcome="Succeeded", ended_at="t9")), before, "t10")
         assert (s.updated, s.draining, s.in_flight, s.finished_at) == (10, 0, (), "t9")
+
+    def test_what_went_back_has_updated_nothing(self) -> None:
+        before = status(Driving(run(), plan(run(), updated=4)))
+        s = status(Ended(run(outcome="Aborted", message="aborted by jane")), before)
+        assert (before.updated, s.updated, s.message) == (4, 0, "aborted by jane")
+
+    def test_target_and_image_are_there_before_the_run(self) -> None:
+        assert (status(Pending()).target, status(Pending()).image) == ("deploy/web", "app:2")
+        undone = status(Driving(run(images={"app": "reg:5000/a/app:7"}), plan(run())), images=(), undo=Undo())
+        assert undone.image == "app:7"
+
+    def test_how_long_still_is_told_by_when_it_is_over(self) -> None:
+        going = Driving(run(), plan(run(), *pods("Settling", 1)), {}, "", {"": "t8", "uid-Settling-0": "t7"})
+        s = status(going)
+        assert (s.until, s.in_flight[0].until) == ("t8", "t7")
+        assert status(Ended(run(outcome="Paused")), s).until == "", "what stands waits for nobody's clock"
 
     def test_a_last_frame_is_an_end(self) -> None:
         r = run(outcome="Paused", message="waiting at step 2 of 3 for `inplace promote`")
