@@ -13,7 +13,7 @@ import msgspec
 from inplace.cli import out, tables
 from inplace.cli.exits import OF_OUTCOME, Code, Ended
 from inplace.cli.signals import Stopper, TimedOut
-from inplace.cli.summary import advice, json_of, summary_lines
+from inplace.cli.summary import advice, json_of, summary_lines, verb_onward
 from inplace.cli.text import plural
 from inplace.cli.views import View, choose
 from inplace.cli.world import Cluster
@@ -121,7 +121,6 @@ def _tell_break(error: BaseException, watched: _Watched, how: Showing, look: str
 
 
 def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef, how: Showing) -> Code:
-    resume = cluster.command("resume", target)
     match result:
         case Summary(outcome=outcome):
             if how.is_json:
@@ -144,7 +143,8 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             return Code.DONE
         case StillPaused(run=run):
             say(f"{target} is {run.message or 'paused'}", "Paused", target, is_json=how.is_json)
-            out.note(f"resume with: {resume}")
+            verb = verb_onward(run.message)
+            out.note(f"{verb} with: {cluster.command(verb, target)}")
             return Code.DONE if how.wanted == "Paused" else Code.STOPPED
 
 

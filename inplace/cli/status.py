@@ -10,7 +10,7 @@ import msgspec
 from inplace.cli import out, tables, tree
 from inplace.cli.driving import Showing
 from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
-from inplace.cli.summary import after_failed_pods, anew
+from inplace.cli.summary import after_failed_pods, anew, verb_onward
 from inplace.cli.targets import parse_target
 from inplace.cli.text import gate_text, images_text, plural
 from inplace.cli.watch import FOOTER, watch_target
@@ -164,7 +164,8 @@ def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator
     elif run.outcome == "Failed" and run.failures:
         yield from after_failed_pods(run, cluster, target)
     elif run.is_open:
-        yield f"resume:   {cluster.command('resume', target)}"
+        verb = verb_onward(run.message)
+        yield f"{verb}:".ljust(10) + cluster.command(verb, target)
         if run.from_images and not run.rolling_back:
             yield f"go back:  {cluster.command('abort', target)}"
     elif state.holder:

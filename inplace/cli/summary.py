@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
 from inplace.engine.cautions import how_to_add
+from inplace.engine.steps import is_paused_by_steps
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
 from inplace.model.run import Run
@@ -106,9 +107,10 @@ def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, aga
         case "Succeeded" | "RolledBack" | "Aborted":
             return []
         case "Paused":
-            return [f"resume with:  {cluster.command('resume', target)}", *_way_back(run, cluster, target)]
+            verb = verb_onward(s.message)
+            return [f"{verb} with:  {cluster.command(verb, target)}", *_way_back(run, cluster, target, verb)]
         case "TimedOut" | "Interrupted":
-            return [f"resume with:  {again}", *_way_back(run, cluster, target)]
+            return [f"resume with:  {again}", *_way_back(run, cluster, target, "resume")]
         case "Failed":
             return _after_failure(s, run, cluster, target, again)
 
@@ -137,10 +139,16 @@ def anew(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
     return [*lines, f"go back:     {cluster.command('undo', target)}"] if run.from_images else lines
 
 
-def _way_back(run: Run | None, cluster: Cluster, target: TargetRef) -> list[str]:
+def verb_onward(message: str) -> Literal["promote", "resume"]:
+    """The command that goes on with a run that stands, and says why."""
+    return "promote" if is_paused_by_steps(message) else "resume"
+
+
+def _way_back(run: Run | None, cluster: Cluster, target: TargetRef, verb: str) -> list[str]:
     if run is None or not run.from_images or run.rolling_back or run.commit is not None:
         return []
-    return [f"go back:      {cluster.command('abort', target)}"]
+    label = "go back:".ljust(len(f"{verb} with:  "))
+    return [f"{label}{cluster.command('abort', target)}"]
 
 
 def upgrade_command(cluster: Cluster, target: TargetRef, images: list[str]) -> str:

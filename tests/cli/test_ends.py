@@ -100,7 +100,7 @@ def test_a_paused_run_goes_on_only_by_resume(command: Command, server: FakeServe
     server.put("leases", lease(paused()))
     ran = command(*UPGRADE, "--context", "prod")
     assert (ran.code, ran.stdout) == (4, "deploy/web is waiting at step 2 of 3 for `inplace promote`\n")
-    assert ran.stderr == "resume with: inplace resume deploy/web -n default --context prod\n"
+    assert ran.stderr == "promote with: inplace promote deploy/web -n default --context prod\n"
     assert server.writes == []
 
 

@@ -195,7 +195,7 @@ def test_status_of_a_paused_run(command: Command, server: FakeServer, snapshot: 
     assert ran.code == 0
     assert ran.stdout == snapshot
     assert ran.stderr.splitlines() == [
-        "resume:   inplace resume deploy/web -n default",
+        "promote:  inplace promote deploy/web -n default",
         "go back:  inplace abort deploy/web -n default",
     ]
     assert server.writes == []

@@ -112,7 +112,7 @@ def test_pausing_a_paused_run_is_done(command: Command, server: FakeServer) -> N
     server.put("leases", lease(paused()))
     ran = command("pause", "deploy/web")
     assert (ran.code, ran.stdout) == (0, "deploy/web is waiting at step 2 of 3 for `inplace promote`\n")
-    assert ran.stderr == "resume with: inplace resume deploy/web -n default\n"
+    assert ran.stderr == "promote with: inplace promote deploy/web -n default\n"
     assert server.writes == []
 
 
