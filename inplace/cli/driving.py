@@ -44,8 +44,6 @@ class Showing(msgspec.Struct, frozen=True):
     wanted: Outcome = "Succeeded"
     follows: bool = False
     """The run is somebody else's to drive, and goes on without this command."""
-    look: str = ""
-    """The command that looks on; else `inplace watch` of the target."""
     footer: str = ""
     """What stands below the live view."""
 
@@ -90,7 +88,7 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
             text = format_duration(how.timeout_seconds or 0.0)
             raise Ended(f"timed out after {text}, before anything was changed", Code.TIMED_OUT) from None
         except BaseException as error:
-            _tell_break(error, watched, how, how.look or cluster.command("watch", target))
+            _tell_break(error, watched, how, cluster, target)
             raise
         finally:
             with suppress(Exception):
@@ -98,18 +96,19 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
     return _end(result, watched, cluster, target, how)
 
 
-def _tell_break(error: BaseException, watched: _Watched, how: Showing, look: str) -> None:
-    """Raises `Ended` for what is expected once the run has begun. `look`: the command that only looks."""
+def _tell_break(error: BaseException, watched: _Watched, how: Showing, cluster: Cluster, target: TargetRef) -> None:
+    """Raises `Ended` for what is expected once the run has begun."""
     if isinstance(error, StoppedFollowing):
         with suppress(Exception):
             watched.view.close()
         # Not the same command again: once the run has ended that would ask for another one.
-        raise Ended(f"{error}; follow it with: {look}", OF_OUTCOME[error.stop.outcome]) from None
+        look = cluster.world.command("watch", *error.words, "-n", target.namespace, *cluster.flags)
+        raise Ended(f"{error}; watch it with: {look}", OF_OUTCOME[error.stop.outcome]) from None
     if watched.last is None:
         return
     with suppress(Exception):
         watched.view.close()
-    again = f"follow it with: {look}" if how.follows else f"resume with: {how.again}"
+    again = f"watch it with: {cluster.command('watch', target)}" if how.follows else f"resume with: {how.again}"
     match error:
         case Left() | KeyboardInterrupt():
             flying = plural(watched.last.plan.progress.in_flight, "pod")
@@ -131,7 +130,7 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             for line in advice(result, run, cluster, target, how.again):
                 out.note(line)
             if how.follows and outcome == "Paused":
-                out.note(f"watch it:     {how.look or cluster.command('watch', target)}")
+                out.note(f"watch it:     {cluster.command('watch', target)}")
             return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
         case Over(outcome=outcome, message=message):
             told = message if outcome == "Succeeded" and message else f"{target} in {target.namespace}: {outcome}"

@@ -63,12 +63,11 @@ def watch_target(cluster: Cluster, target: TargetRef, how: Showing) -> int:
 
 def _watch_rollout(cluster: Cluster, name: str, how: Showing) -> int:
     rollout = _found(cluster, name)
-    look = cluster.world.command("watch", f"ipr/{name}", "-n", cluster.namespace, *cluster.flags)
 
     def subject(session: Session) -> Subject:
         return ByRollout(cluster.api, rollout, session.said, through_pauses=True)
 
-    return _watch(cluster, rollout.spec.target.ref(cluster.namespace), subject, msgspec.structs.replace(how, look=look))
+    return _watch(cluster, rollout.spec.target.ref(cluster.namespace), subject, how)
 
 
 def _watch(cluster: Cluster, target: TargetRef, make: Callable[[Session], Subject], how: Showing) -> int:

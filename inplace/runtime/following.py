@@ -36,11 +36,12 @@ LATE_SECONDS = 3.0
 
 
 class StoppedFollowing(Exception):
-    """A person does not want to look on any more; the run goes on."""
+    """A person does not want to look on any more; the run goes on. `words`: what names it."""
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, stop: Stop, words: tuple[str, ...]) -> None:
         super().__init__(f"{stop.message}; the run goes on in the cluster")
         self.stop = stop
+        self.words = words
 
 
 class Follower:
@@ -96,7 +97,7 @@ class Follower:
         for at, event in events:
             match event:
                 case StopAsked(stop=stop):
-                    raise StoppedFollowing(stop)
+                    raise StoppedFollowing(stop, self._subject.words)
                 case Crashed(error=error):
                     raise error
                 case _:

@@ -45,6 +45,11 @@ class Over(msgspec.Struct, frozen=True):
 
 class Subject(Protocol):
     @property
+    def words(self) -> tuple[str, ...]:
+        """What a person writes to follow it."""
+        ...
+
+    @property
     def trouble(self) -> str:
         """Why nothing goes on, as far as that is not its own end."""
         ...
@@ -64,6 +69,7 @@ class ByLease:
     def __init__(self, api: Api, target: TargetRef, said: Callable[[str], None]) -> None:
         self._api = quick(api)
         self._target = target
+        self.words = target.words
         self._said = said
         self._run: Run | None = None
         self._version = ""
@@ -122,6 +128,7 @@ class ByRollout:
     def __init__(self, api: Api, rollout: InPlaceRollout, said: Callable[[str], None], *, through_pauses: bool = False) -> None:
         self._api = quick(api)
         self._rollout = rollout
+        self.words = (f"ipr/{rollout.metadata.name}",)
         self._said = said
         self._through_pauses = through_pauses
         self._message = ""

@@ -316,7 +316,8 @@ def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollou
     scene.until(lambda: "no controller has picked this up yet" in left.stderr, "it says why nothing moves", 60)
     left.send(signal.SIGINT)
     ended = left.wait()
-    assert f"follow it with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
+    (made,) = scene.all("ipr")
+    assert f"watch it with: inplace watch ipr/{made['metadata']['name']} -n {scene.ns}\n" in ended.stderr
     assert (ended.code, "goes on in the cluster" in ended.stderr) == (130, True), ended
     rollouts.control()
     again = scene.upgrade("--controller", "--allow-outage", app="app:2")
@@ -357,7 +358,7 @@ def test_upgrade_leaves_it_to_the_controller_and_follows(scene: Scene, rollouts:
     left.send(signal.SIGINT)
     ended = left.wait()
     assert ended.code == 130, ended
-    assert f"goes on in the cluster; follow it with: inplace status deploy/web -n {scene.ns}\n" in ended.stderr
+    assert "goes on in the cluster; watch it with: inplace watch ipr/" in ended.stderr
     again = scene.upgrade("--controller", "--max-unavailable", "1", app="app:2")
     assert "is doing that already" in again.said
     assert again.report["outcome"] == "Succeeded"
