@@ -21,6 +21,8 @@ from inplace.cli.out import note
 from inplace.cli.typos import commands_like, did_you_mean
 from inplace.cli.world import World
 
+ASKED_FOR = (Code.INTERRUPTED, Code.STOPPED)
+"""Ends that a person wanted: no error."""
 COMMANDS = {
     "upgrade": ("inplace.cli.upgrade:upgrade", "Upgrade the images of running pods without recreating them."),
     "plan": ("inplace.cli.plan:plan", "Show what an upgrade would do, and change nothing."),
@@ -121,7 +123,7 @@ def run(world: World) -> int:
             traceback.print_exc()
         line, ended = explain(error, _called(world), world.flags) or _bug(error)
         if line:
-            note(f"error: {line}")
+            note(line if ended in ASKED_FOR else f"error: {line}")
         return int(ended)
 
 

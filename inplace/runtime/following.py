@@ -36,10 +36,11 @@ LATE_SECONDS = 3.0
 
 
 class StoppedFollowing(Exception):
-    """A person does not want to look on any more; the run goes on. `words`: what names it."""
+    """A person does not want to look on any more; the run goes on, if it has begun. `words`: what names it."""
 
-    def __init__(self, stop: Stop, words: tuple[str, ...]) -> None:
-        super().__init__(f"{stop.message}; the run goes on in the cluster")
+    def __init__(self, stop: Stop, words: tuple[str, ...], *, has_begun: bool) -> None:
+        goes_on = "the run goes on in the cluster" if has_begun else "the run has not begun, and stays queued for a controller"
+        super().__init__(f"{stop.message}; {goes_on}")
         self.stop = stop
         self.words = words
 
@@ -97,7 +98,8 @@ class Follower:
         for at, event in events:
             match event:
                 case StopAsked(stop=stop):
-                    raise StoppedFollowing(stop, self._subject.words)
+                    has_begun = self._subject.run_of(self._lease()) is not None
+                    raise StoppedFollowing(stop, self._subject.words, has_begun=has_begun)
                 case Crashed(error=error):
                     raise error
                 case _:

@@ -247,7 +247,7 @@ def test_ctrl_c_while_waiting_for_a_holder_says_that_it_stays_asked(
     clock.on_sleep = Interrupted()
     ran = command(verb, "deploy/web")
     assert ran.code == 130
-    assert ran.stderr.splitlines()[-1] == f"error: interrupted; host-1 will still {verb} deploy/web"
+    assert ran.stderr.splitlines()[-1] == f"interrupted; host-1 will still {verb} deploy/web"
     assert request_of(held) == verb
 
 

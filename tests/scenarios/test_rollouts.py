@@ -318,7 +318,8 @@ def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollou
     ended = left.wait()
     (made,) = scene.all("ipr")
     assert f"watch it with: inplace watch ipr/{made['metadata']['name']} -n {scene.ns}\n" in ended.stderr
-    assert (ended.code, "goes on in the cluster" in ended.stderr) == (130, True), ended
+    assert (ended.code, "the run has not begun, and stays queued for a controller" in ended.stderr) == (130, True), ended
+    assert "error:" not in ended.stderr
     rollouts.control()
     again = scene.upgrade("--controller", "--allow-outage", app="app:2")
     assert again.report["outcome"] == "Succeeded"
