@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from inplace.cli import out
+from inplace.cli.text import images_text
 from inplace.engine.plan import ARRIVED, Plan, PodView
 from inplace.runtime.driver import Frame
 
@@ -39,6 +40,7 @@ class Lines:
         self._updated = 0
         """Of the pods that were told already."""
         self._step = ""
+        self._goes_back = False
         self._told: dict[tuple[str, str], float | None] = {}
         """What of the whole run was told, to since when it has not been the case any more; None: it is."""
 
@@ -57,6 +59,9 @@ class Lines:
 
     def _saw_run(self, plan: Plan, frame: Frame) -> None:
         progress, run = plan.progress, plan.run
+        if run.rolling_back and not self._goes_back:
+            self._print(f"going back to {images_text(run.images)}")
+        self._goes_back = run.rolling_back
         waiting = progress.waiting if run.outcome is None else ""
         if progress.step and progress.step != self._step and not waiting:
             self._print(progress.step)

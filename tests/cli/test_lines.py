@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from inplace.cli.lines import Lines
+from tests.builders import run
 from tests.cli.frames import frame, view
 
 AT = datetime(2026, 1, 1, 12, 30, 5, tzinfo=UTC)
@@ -112,3 +113,9 @@ def test_pods_that_come_back_together_are_counted_one_by_one(lines: Lines, capsy
     told(capsys)
     lines.saw(frame(1, view("web-a", "Updated"), view("web-b", "Updated"), view("web-c", "Updated"), view("web-d")))
     assert told(capsys) == ["12:30:05Z  pod/web-a Updated (2 of 4)", "12:30:05Z  pod/web-b Updated (3 of 4)"]
+
+
+def test_the_way_back_is_told_once(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    for now in range(3):
+        lines.saw(frame(now, view("web-a"), run=run(back="Abort") if now else run()))
+    assert told(capsys) == ["12:30:05Z  going back to app=repo/app:2"]
