@@ -75,13 +75,14 @@ def test_commands_are_understood(page: Path) -> None:
 
 def understood(group: click.Group, words: list[str]) -> None:
     """Parses, and runs nothing."""
-    command = group.get_command(click.Context(group), words[0])
+    parent = click.Context(group, help_option_names=["-h", "--help"])
+    command = group.get_command(parent, words[0])
     if command is None:
         raise click.UsageError("no such command")
     if isinstance(command, click.Group):
         understood(command, words[1:])
     else:
-        command.make_context(words[0], [*words[1:]])
+        command.make_context(words[0], [*words[1:]], parent=parent)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
