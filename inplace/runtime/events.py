@@ -1,13 +1,14 @@
 """Events: what happened to an object, for those who run `kubectl describe` on it.
 
 Always holds: telling never waits and never raises, whatever the API server does; what happens again is counted in the event
-that is there (a series), not told anew; nothing piles up: beyond a bound events are dropped, and counted. Reasons are stable
-words that people may match on; all that varies is in the note.
+that is there (a series), not told anew; nothing piles up: beyond a bound events are dropped, and counted; where they may not be
+written that is asked seldom, and said once. Reasons are stable words that people may match on; all that varies is in the note.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Literal
@@ -16,7 +17,7 @@ import msgspec
 
 from inplace.kube.api import Api
 from inplace.kube.clock import microstamp
-from inplace.kube.errors import ApiError, ConnectionFailed, NotFound, ServerError, TooManyRequests
+from inplace.kube.errors import ApiError, ConnectionFailed, Forbidden, NotFound, ServerError, TooManyRequests
 from inplace.kube.limiter import Limiter
 from inplace.kube.resources import EVENTS
 from inplace.kube.retry import ONCE
@@ -25,10 +26,13 @@ from inplace.model.names import GROUP
 from inplace.runtime.workqueue import WorkQueue
 
 CONTROLLER = f"{GROUP}/controller"
+CLI = f"{GROUP}/cli"
 SERIES_SECONDS = 30.0
 """How long repetitions are gathered before they are written down."""
 MEMORY_SECONDS = 360.0
 """After so long without a repetition the next one is a new event."""
+REFUSED_SECONDS = 300.0
+"""How long none are written to a namespace where we may not."""
 MOST = 2000
 """Events remembered at once."""
 TRIES = 3
@@ -73,14 +77,22 @@ class _Entry(msgspec.Struct):
 class Events:
     """`tell` from any thread. Threads: `start` and `stop`; a simulation calls `step` while `queue.due_in()` is 0.
 
-    `heard`: what became of each one.
+    `heard`: what became of each one. `by`: what part of us tells them.
     """
 
-    def __init__(self, api: Api, instance: str, heard: Callable[[Result], None] = lambda _result: None) -> None:
+    def __init__(
+        self, api: Api, instance: str, heard: Callable[[Result], None] = lambda _result: None, by: str = CONTROLLER
+    ) -> None:
         self._api = api.replace(limiter=Limiter(api.clock, qps=10.0, burst=50), policy=ONCE, timeout_seconds=TIMEOUT_SECONDS)
         self._instance = instance[:128]
         self._heard = heard
+        self._by = by
+        self.refusal = ""
+        """Why we may not write some, if that is so."""
+        self._refused_until: dict[str, float] = {}
+        self._is_ending = False
         self._lock = threading.Lock()
+        self._written = threading.Condition(self._lock)
         self._entries: dict[_Key, _Entry] = {}
         self.queue: WorkQueue[_Key] = WorkQueue(api.clock)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -108,9 +120,24 @@ class Events:
         self._thread.start()
 
     def stop(self) -> None:
-        """What waits still may be lost."""
+        """Waits a moment for what is not written yet; the rest is lost."""
+        ends_at = time.monotonic() + STOP_SECONDS
+        self.finish()
+        with self._written:
+            self._written.wait_for(lambda: not self._unwritten(), STOP_SECONDS)
         self.queue.shut_down()
-        self._thread.join(STOP_SECONDS)
+        self._thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def finish(self) -> None:
+        """What is not written yet is due now, and tried once."""
+        with self._lock:
+            self._is_ending = True
+            keys = self._unwritten()
+        for key in keys:
+            self.queue.add(key)
+
+    def _unwritten(self) -> list[_Key]:
+        return [key for key, entry in self._entries.items() if entry.written < entry.count]
 
     def step(self) -> bool:
         """Writes one that is due, if any is."""
@@ -133,6 +160,7 @@ class Events:
                 del self._entries[key]
         try:
             if not is_old and count > entry.written:
+                self._require_allowed(key.about.namespace, now)
                 self._write(key, entry, count)
                 entry.written, entry.tries, entry.used_at = count, 0, now
                 self._heard("sent")
@@ -140,8 +168,16 @@ class Events:
             self._failed(key, entry, count, error)
         finally:
             self.queue.done(key)
+            with self._written:
+                self._written.notify_all()
         if not is_old:
             self.queue.add_after(key, MEMORY_SECONDS)
+
+    def _require_allowed(self, namespace: str, now: float) -> None:
+        """Raises `Forbidden`."""
+        if self._refused_until.get(namespace, now) > now:
+            raise Forbidden(self.refusal)
+        self._refused_until.pop(namespace, None)
 
     def _write(self, key: _Key, entry: _Entry, count: int) -> None:
         """Raises `ApiError`."""
@@ -160,7 +196,10 @@ class Events:
             entry.name = ""  # it has expired; or the namespace has gone
         entry.tries += 1
         is_passing = isinstance(error, ConnectionFailed | NotFound | ServerError | TooManyRequests)
-        if is_passing and entry.tries < TRIES:
+        if isinstance(error, Forbidden):
+            self.refusal = self.refusal or str(error)
+            self._refused_until.setdefault(key.about.namespace, self._api.clock.monotonic() + REFUSED_SECONDS)
+        if is_passing and entry.tries < TRIES and not self._is_ending:
             self.queue.add_after(key, max(2.0**entry.tries, error.retry_after_seconds or 0.0))
             return
         entry.written, entry.tries, entry.used_at = count, 0, self._api.clock.monotonic()
@@ -171,7 +210,7 @@ class Events:
         return {
             "metadata": {"name": name, "namespace": about.namespace},
             "eventTime": entry.happened_at,
-            "reportingController": CONTROLLER,
+            "reportingController": self._by,
             "reportingInstance": self._instance,
             "type": key.kind,
             "reason": key.reason,

@@ -1,4 +1,4 @@
-"""Where a session gets what runs beside it: its inbox, watches, workers and renewer.
+"""Where a session gets what runs beside it: its inbox, watches, workers, renewer, and the recorder of its Events.
 
 Real ones are threads; a simulation brings its own, all on one thread and virtual time.
 """
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from inplace.kube.seam import Clock
 from inplace.runtime.driver import Workers
+from inplace.runtime.events import Events
 from inplace.runtime.executor import Executor
 from inplace.runtime.inbox import Inbox, ThreadInbox
 from inplace.runtime.lock import Lock, Renewer
@@ -38,6 +39,8 @@ class Host(Protocol):
 
     def renewer(self, lock: Lock, on_lost: Callable[[BaseException], None]) -> Background: ...
 
+    def recording(self, events: Events) -> Background: ...
+
 
 class Threads:
     """The real thing."""
@@ -53,3 +56,6 @@ class Threads:
 
     def renewer(self, lock: Lock, on_lost: Callable[[BaseException], None]) -> Background:
         return Renewer(lock, on_lost)
+
+    def recording(self, events: Events) -> Background:
+        return events

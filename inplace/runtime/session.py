@@ -32,15 +32,17 @@ from inplace.runtime.assessing import NothingToDo as NothingToDo
 from inplace.runtime.brakes import refuse_braked
 from inplace.runtime.claims import Claims
 from inplace.runtime.driver import Abandoned, Driver, Frame, Left
+from inplace.runtime.events import CLI, Events
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Refused as Refused
 from inplace.runtime.found import find
 from inplace.runtime.host import Host, Threads
 from inplace.runtime.inbox import Crashed, OtherChanged, StopAsked
-from inplace.runtime.lock import Lock, LostLock
+from inplace.runtime.lock import Lock, LostLock, run_id_in
 from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.rights import Purpose, missing_rights, refusal, rights_for, too_old
+from inplace.runtime.runtelling import RunTeller, about
 from inplace.runtime.watches import Watches
 from inplace.runtime.who import Who
 
@@ -308,8 +310,10 @@ class Session:
         def saw(frame: Frame) -> None:
             frames[:] = [frame]
             tracker.saw(frame, self.observer.facts)
+            teller.saw(frame)
             on_frame(frame)
 
+        teller = self._teller(is_resumed=lease is not None and run_id_in(lease) == run.id)
         self.has_begun = True
         lock.by = self._who().text
         lock.on_gap = self.watches.look_afresh
@@ -325,20 +329,28 @@ class Session:
         driver = Driver(
             self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases, only_frees=only_frees
         )
-        renewer.start()
-        try:
-            finished = driver.drive()
-        except Left:
-            self._let_go(lock, driver.run, Finished("Interrupted", "left in the middle"))
-            raise
-        except Abandoned as why:
-            finished = Finished("Failed", str(why))
-        finally:
-            renewer.stop()
-            workers.stop()
-        finished = self._assessor.signed(finished)
-        ended = self._let_go(lock, driver.run, finished)
+        with teller:
+            renewer.start()
+            try:
+                finished = driver.drive()
+            except Left:
+                left = Finished("Interrupted", "left in the middle")
+                teller.ended(self._let_go(lock, driver.run, left), left)
+                raise
+            except Abandoned as why:
+                finished = Finished("Failed", str(why))
+            finally:
+                renewer.stop()
+                workers.stop()
+            finished = self._assessor.signed(finished)
+            ended = self._let_go(lock, driver.run, finished)
+            teller.ended(ended, finished)
         return tracker.summary(ended, finished, frames[-1], self._own_facts(frames[-1]))
+
+    def _teller(self, *, is_resumed: bool) -> RunTeller:
+        events = Events(self.api, self._identity, by=CLI)
+        what = about(self.target, self.found.uid)
+        return RunTeller(events, self._host.recording(events), what, self._said, is_resumed=is_resumed)
 
     def _own_facts(self, last: Frame) -> dict[str, Any]:
         uids = {pod.uid for pod in last.plan.pods}

@@ -10,45 +10,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Literal
 
-import msgspec
 import structlog
 
 from inplace.engine.gatekeeping import SetGate
-from inplace.engine.plan import ARRIVED, Shows
-from inplace.engine.stages import IN_FLIGHT
 from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError
 from inplace.kube.resources import INPLACE_ROLLOUTS, PODS
 from inplace.model.meta import ObjectMeta
-from inplace.model.names import TargetRef
+from inplace.model.names import BY, CLIENT, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
-from inplace.model.run import Run
+from inplace.model.run import Run, signed
 from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Events, Kind
 from inplace.runtime.metrics import Metrics
-
-Reason = Literal[
-    "RunWaiting",
-    "RunStarted",
-    "RunResumed",
-    "RunPaused",
-    "RunSucceeded",
-    "RunFailed",
-    "RunRolledBack",
-    "RunAborted",
-    "RunRefused",
-    "RunWarning",
-    "StepFinished",
-    "PodClosed",
-    "PodUpgraded",
-    "PodFailed",
-    "GateOpened",
-    "GateClosed",
-]
-"""Every reason of an event about a run, its target or its pods."""
+from inplace.runtime.podnews import News, PodNews
+from inplace.runtime.reasons import PodReason, Reason, began
 
 CONTROLLER = "inplacerollout"
 ENDS: dict[Phase, tuple[Kind, Reason]] = {
@@ -66,12 +44,12 @@ ENDS: dict[Phase, tuple[Kind, Reason]] = {
 LEVELS: dict[Kind, int] = {"Normal": logging.INFO, "Warning": logging.WARNING}
 
 
-class _Seen(msgspec.Struct):
-    """One run: pod uid to its stage and since when, of those in flight; and the failures that were told."""
+class _Seen:
+    """One run, and how many of its pods are counted as out of service."""
 
-    stages: dict[str, tuple[Shows, float]] = {}
-    failed: set[str] = set()
-    out: int = 0
+    def __init__(self) -> None:
+        self.pods = PodNews()
+        self.out = 0
 
 
 class Teller:
@@ -108,33 +86,18 @@ class Teller:
         """After each pass of a run."""
         meta, run = rollout.metadata, frame.plan.run
         with self._lock:
-            seen = self._seen.get(meta.uid)
-            is_first = seen is None
-            if seen is None:
-                seen = self._seen[meta.uid] = _Seen()
-                # What failed before this process came was told then.
-                seen.failed |= {failure.uid for failure in run.failures}
-        stages: dict[str, tuple[Shows, float]] = {}
-        for pod in frame.plan.pods:
-            before = seen.stages.get(pod.uid)
-            if pod.stage in IN_FLIGHT:
-                stages[pod.uid] = before if before and before[0] == pod.stage else (pod.stage, frame.now)
-            if before is None and pod.stage == "Closing" and not is_first:
-                self._pod(meta, run, pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded")
-            if before is not None and before[0] != pod.stage:
-                self._metrics.stage_seconds.labels(before[0]).observe(frame.now - before[1])
-                if pod.stage in ARRIVED:
-                    self._metrics.pods_upgraded.inc()
-                    runs = "runs" if pod.stage == "Updated" else "is rolled back: it runs"
-                    self._pod(meta, run, pod.name, pod.uid, "PodUpgraded", f"{runs} {pod.image}, proven and back in service")
-        for failure in run.failures:
-            if failure.uid not in seen.failed:
-                self._metrics.failures.labels(failure.reason).inc()
-                why = f"{failure.reason}: {failure.message}"
-                self._pod(meta, run, failure.pod, failure.uid, "PodFailed", why)
-        seen.failed = {failure.uid for failure in run.failures}
-        seen.stages = stages
-        self._set_out(seen, len(stages))
+            seen = self._seen.setdefault(meta.uid, _Seen())
+        for news in seen.pods.saw(frame):
+            if news.left is not None:
+                stage, seconds = news.left
+                self._metrics.stage_seconds.labels(stage).observe(seconds)
+            if news.reason == "PodUpgraded":
+                self._metrics.pods_upgraded.inc()
+            if news.failure is not None:
+                self._metrics.failures.labels(news.failure.reason).inc()
+            if news.reason is not None:
+                self._pod(meta, run, news, news.reason)
+        self._set_out(seen, seen.pods.in_flight)
 
     def gate_changed(self, before: Pod, wanted: SetGate) -> None:
         """By a label rule. That a new pod's gate is opened is no news."""
@@ -186,24 +149,19 @@ class Teller:
         if found is not None and reason != "RunWaiting":
             self._events.tell(found, kind, reason, "Upgrade", f"inplacerollout/{meta.name}: {note}")
 
-    def _pod(self, rollout: ObjectMeta, run: Run, name: str, uid: str, reason: Reason, note: str) -> None:
-        kind: Kind = "Warning" if reason == "PodFailed" else "Normal"
-        facts = {"rollout": f"{rollout.namespace}/{rollout.name}", "run": run.id, "pod": f"{rollout.namespace}/{name}"}
-        self._log.log(LEVELS[kind], "pod", action=reason, **facts, why=note)
-        about = About(PODS.api_version, PODS.kind, rollout.namespace, name, uid)
-        self._events.tell(about, kind, reason, "Upgrade", f"{note} (inplacerollout/{rollout.name})")
+    def _pod(self, rollout: ObjectMeta, run: Run, news: News, reason: PodReason) -> None:
+        facts = {"rollout": f"{rollout.namespace}/{rollout.name}", "run": run.id, "pod": f"{rollout.namespace}/{news.name}"}
+        self._log.log(LEVELS[news.kind], "pod", action=reason, **facts, why=news.note)
+        note = f"{news.note} (inplacerollout/{rollout.name})"
+        self._events.tell(news.about(rollout.namespace), news.kind, reason, "Upgrade", note)
 
 
 def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:
-    """`upgrading 6 pods: app=repo/app:1 -> app=repo/app:2`."""
-    count = f"{status.desired or 0} pods"
-    before = " ".join(f"{each.container}={each.image}" for each in status.from_images)
-    after = " ".join(f"{each.container}={each.image}" for each in rollout.spec.images)
-    if rollout.spec.undo is not None:
-        return f"rolling back {count} from {before}" if before else f"rolling back {count}"
-    if not after:
-        return f"upgrading {count} to the template"
-    return f"upgrading {count}: {before} -> {after}" if before else f"upgrading {count} to {after}"
+    before = {each.container: each.image for each in status.from_images}
+    after = {each.container: each.image for each in rollout.spec.images}
+    by = signed(rollout.metadata.annotation(BY) or "", rollout.metadata.annotation(CLIENT) or "")
+    is_undo = rollout.spec.undo is not None
+    return began(status.desired or 0, before, after, is_undo=is_undo, by=f" (by {by})" if by else "")
 
 
 def _counts(status: RolloutStatus) -> str:

@@ -28,6 +28,7 @@ GROUPS = {
     "EndpointSlice": ("discovery.k8s.io", "endpointslices"),
     "Lease": ("coordination.k8s.io", "leases"),
     "PodDisruptionBudget": ("policy", "poddisruptionbudgets"),
+    "Event": ("events.k8s.io", "events"),
     "InPlaceRollout": ("inplace.dev", "inplacerollouts"),
 }
 SHORT = {

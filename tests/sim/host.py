@@ -13,6 +13,7 @@ from inplace.kube.pump import LIST_TIMEOUT_SECONDS
 from inplace.kube.reflector import List, Reflector, Wait
 from inplace.kube.reflector import Watch as WatchCommand
 from inplace.kube.seam import Clock, Request, Response
+from inplace.runtime.events import Events
 from inplace.runtime.executor import Executor
 from inplace.runtime.host import Background, StoppableWorkers
 from inplace.runtime.inbox import Event, Inbox
@@ -54,6 +55,9 @@ class VirtualHost:
 
     def renewer(self, lock: Lock, on_lost: Callable[[BaseException], None]) -> Background:
         return VirtualRenewer(self.machine, lock, on_lost)
+
+    def recording(self, events: Events) -> Background:
+        return VirtualRecording(events)
 
     def cut_watches(self) -> None:
         """Every open watch breaks, as when a proxy in between restarts."""
@@ -264,6 +268,21 @@ class VirtualWorkers:
         if not self._is_stopped:
             done(event)
             self._begin()
+
+
+class VirtualRecording:
+    """Nobody waits for Events, so they are written in one go, at the end."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self._events.finish()
+        while self._events.step():
+            pass
 
 
 class VirtualRenewer:

@@ -13,7 +13,7 @@ from inplace.cli.controller import controller
 from inplace.cli.options import CONNECTION
 from inplace.runtime.config import Settings, parse_settings
 from inplace.runtime.metrics import Metrics
-from inplace.runtime.telling import Reason
+from inplace.runtime.reasons import Reason
 
 TEXT = (Path(__file__).parents[3] / "docs/controller.md").read_text()
 

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from inplace.kube.clock import SystemClock
-from inplace.runtime.events import MEMORY_SECONDS, MOST, SERIES_SECONDS, About, Events, Result
+from inplace.runtime.events import MEMORY_SECONDS, MOST, REFUSED_SECONDS, SERIES_SECONDS, About, Events, Result
 from tests.unit.kube.fakes import FakeClock, refusal
 from tests.unit.runtime.fakes import Server, api
 
@@ -124,6 +124,38 @@ def test_a_refusal_is_not_tried_again() -> None:
     assert bench.results == ["failed"]
 
 
+def test_where_none_may_be_written_that_is_asked_seldom() -> None:
+    bench = Bench()
+    bench.server.refuse = refusal(403, "you may not create events", "Forbidden")
+    for number in range(5):
+        bench.tell(about=About("v1", "Pod", "shop", "web", str(number)))
+    bench.work(60)
+    assert len(bench.server.requests) == 1
+    assert bench.results == ["failed"] * 5
+    assert "you may not create events" in bench.events.refusal
+    bench.server.refuse = None
+    bench.work(REFUSED_SECONDS)
+    bench.tell("again")
+    bench.work(60)
+    assert [body["note"] for body in bench.stored] == ["again"]
+
+
+def test_at_the_end_everything_is_tried_once_at_once() -> None:
+    bench = Bench()
+    bench.tell()
+    bench.work()
+    bench.tell()
+    bench.tell("another")
+    bench.events.finish()
+    bench.work()
+    assert sorted((body["note"], "series" in body) for body in bench.stored) == [("another", False), ("because", True)]
+    bench.server.down = True
+    bench.tell("late")
+    bench.events.finish()
+    bench.work()
+    assert bench.results[-1] == "failed"
+
+
 def test_an_event_that_has_expired_is_told_anew() -> None:
     bench = Bench()
     bench.tell()
@@ -150,5 +182,8 @@ def test_on_a_thread() -> None:
     events.start()
     events.tell(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
     assert sent.acquire(timeout=30)
+    events.tell(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
     events.stop()
-    assert [json.loads(request.body or b"")["reason"] for request in server.requests] == ["PodUpgraded"]
+    (body,) = server.objects.values()
+    assert body["series"]["count"] == 2, "what is counted still is written at the end"
+    assert json.loads(server.requests[0].body or b"")["reason"] == "PodUpgraded"
