@@ -56,6 +56,8 @@ class Carrier:
         self._log = structlog.get_logger().bind(rollout=f"{rollout.metadata.namespace}/{rollout.metadata.name}")
         self._opener = Opener(ground)
         self._at: Place = Opening()
+        self.rollout = rollout
+        """As it was seen last."""
         self._generation = rollout.metadata.generation
         self._was_paused = False
         """What the spec said when it was last looked at."""
@@ -78,6 +80,17 @@ class Carrier:
                 return ""
 
     @property
+    def has_to_free(self) -> bool:
+        """Whether something is to be done before its rollout may go."""
+        match self._at:
+            case Moving(driver=driver):
+                return self.rollout.spec.on_delete == "Abort" or not driver.is_at_rest
+            case Standing():
+                return self.rollout.spec.on_delete == "Abort"
+            case _:
+                return False
+
+    @property
     def is_over(self) -> bool:
         return isinstance(self._at, Over)
 
@@ -85,6 +98,7 @@ class Carrier:
         """`asked`: by the rollout's own annotation, once. Raises `ApiError`: try again."""
         if asked is not None:
             self._asked_by = asked_by(rollout)
+        self.rollout = rollout
         asked, self._asked = asked or self._asked, None
         try:
             match self._at:
@@ -257,6 +271,7 @@ class Carrier:
     def _move(self, moving: Moving, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         driver, clock = moving.driver, self._ground.api.clock
         driver.brake = PAUSED_BY_SPEC if brakes(rollout, driver.run) else None
+        driver.may_act = lambda: self._ground.keep(rollout)
         driver.on_refused = lambda why: self._ground.warned(rollout, why)
         self._take_in_edits(driver, rollout)
         if asked is not None and not driver.obey(asked, self._asked_by):

@@ -10,46 +10,39 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
-from inplace.engine.rollouts import Ended, Pending, Refused, RolloutState, Waiting, is_run_of, run_id_of
-from inplace.engine.rolloutstatus import answered, seen, status_of
+from inplace.engine.rollouts import Ended, Pending, Refused, Waiting, is_run_of, run_id_of
+from inplace.engine.rolloutstatus import seen
 from inplace.kube.api import Api
 from inplace.kube.cache import Cache
-from inplace.kube.clock import seconds_since, stamp
-from inplace.kube.codec import Malformed
+from inplace.kube.clock import seconds_since
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.pump import Pump
 from inplace.kube.reflector import have_synced, trouble_of
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.kube.retry import ONCE
-from inplace.kube.seam import MERGE
-from inplace.model.names import FINALIZER
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
-from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
-from inplace.model.run import ENDS, Verb, lease_name
+from inplace.model.rollout import OVER, InPlaceRollout, Phase
+from inplace.model.run import ENDS, lease_name
 from inplace.runtime import requests
 from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
+from inplace.runtime.finalizers import vanished
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lanes import LanePool
 from inplace.runtime.lock import Fence, LeaderRef, Lock, request_of, run_of
+from inplace.runtime.rolloutwriter import Key, RolloutWriter
 from inplace.runtime.shared import Shared
 from inplace.runtime.watched import Watched
 from inplace.runtime.workers import PoolWorkers
 from inplace.runtime.workqueue import WorkQueue, soonest
 
-STATUS_SECONDS = 1.0
 SYNCING_SECONDS = 0.2
 STOP_SECONDS = 5.0
 BUG_SECONDS = 5.0
-
-Key = tuple[str, str]
-"""Namespace and name."""
 
 
 class Controller:
@@ -82,11 +75,10 @@ class Controller:
         self.queue: WorkQueue[Key] = WorkQueue(api.clock, lambda key: key[0])
         self._carriers: dict[Key, tuple[str, Carrier]] = {}
         """With the uid of the rollout that each is for."""
-        self._statuses: dict[Key, tuple[float, RolloutStatus]] = {}
-        """When and what we have written last."""
         self._shared = {
             namespace: Shared(api, namespace, self._watch_changed, watched.unreadable) for namespace in namespaces or (None,)
         }
+        self._writer = RolloutWriter(api, self.shared, watched)
         self.reflectors = tuple(r for shared in self._shared.values() for r in shared.reflectors)
         for shared in self._shared.values():
             shared.rollouts.subscribe(self._rollout_changed)
@@ -165,6 +157,9 @@ class Controller:
             if other.metadata.uid != uid
         )
 
+    def keep(self, rollout: InPlaceRollout) -> bool:
+        return self._writer.keep(rollout)
+
     def warned(self, rollout: InPlaceRollout, message: str) -> None:
         self._watched.warned(rollout, message)
 
@@ -189,14 +184,14 @@ class Controller:
         except ApiError as error:
             failed = error
             self._log.warning("trying again", rollout="/".join(key), why=str(error))
-            self._tell_trouble(key, error)
+            self._writer.tell_trouble(key, error)
             self.queue.add_rate_limited(key, error.retry_after_seconds or 0.0)
         except Exception as bug:
             # One rollout's bug must not stop the others: it is begun afresh, later and later.
             failed = bug
             why = f"{type(bug).__name__}: {bug}"
             self._log.exception("a bug: reconciling this rollout again", rollout="/".join(key), why=why)
-            self._tell_trouble(key, bug)
+            self._writer.tell_trouble(key, bug)
             self._forget(key)
             self.queue.add_rate_limited(key, BUG_SECONDS)
         finally:
@@ -206,28 +201,32 @@ class Controller:
     def _reconcile(self, key: Key) -> float | None:
         """Seconds after which to come again; None: only an event changes anything."""
         rollout = self.shared(key[0]).rollouts.named(*key)
-        if rollout is None:
-            self._forget(key)
+        known = self._carriers.get(key)
+        if rollout is None and known is None:
             return None
         if not self.fence.is_safe or not self.is_synced:  # in this order: see `Driver.step`
             return SYNCING_SECONDS
-        known = self._carriers.get(key)
-        if known is not None and known[0] != rollout.metadata.uid:
+        if known is not None and (rollout is None or known[0] != rollout.metadata.uid):
+            came = known[1].give_up(vanished(known[1].rollout))
+            if came is not None:
+                return came.requeue_after
             self._forget(key)
+        if rollout is None:
+            return None
         if rollout.metadata.deletion_timestamp is not None:
             return self._delete(key, rollout)
         if rollout.unreadable and key not in self._carriers:
             return self._refuse_unread(key, rollout)
         if requests.problem_of(rollout):
-            self._take_request(key, rollout)
+            self._writer.take_request(key, rollout)
             rollout = self.shared(key[0]).rollouts.named(*key) or rollout
         if self._is_over(rollout):
             return self._keep(key, rollout)
-        if FINALIZER not in (rollout.metadata.finalizers or ()):
-            self._set_finalizers(rollout, [*(rollout.metadata.finalizers or ()), FINALIZER])
         carrier = self._carrier(key, rollout)
-        came = carrier.step(rollout, self._take_request(key, rollout))
-        wait = self._tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
+        came = carrier.step(rollout, self._writer.take_request(key, rollout))
+        wait = self._writer.tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
+        if not carrier.has_to_free:
+            self._writer.let_go(self.shared(key[0]).rollouts.named(*key) or rollout)
         if carrier.is_over and wait is None:
             return self._keep(key, self.shared(key[0]).rollouts.named(*key) or rollout)
         return soonest(came.requeue_after, wait)
@@ -236,7 +235,7 @@ class Controller:
         """Nothing is begun for it. Where its status is what cannot be read, that is of another version of us, and stays."""
         if "`$.status" in rollout.unreadable or rollout.status.phase in OVER - {"Refused"}:
             return None
-        return self._tell(key, rollout, Refused("Unreadable", f"it cannot be read: {rollout.unreadable}"))
+        return self._writer.tell(key, rollout, Refused("Unreadable", f"it cannot be read: {rollout.unreadable}"))
 
     def _is_over(self, rollout: InPlaceRollout) -> bool:
         """Over, as the cluster says too, and not asked to go on; what was refused is judged again once it is edited. One that
@@ -249,17 +248,17 @@ class Controller:
     def _keep(self, key: Key, rollout: InPlaceRollout) -> float | None:
         """A rollout that is over: shows what became of its run since, and goes when its time has come."""
         self._forget(key)
-        self._let_go(rollout)
+        self._writer.let_go(rollout)
         status, meta = rollout.status, rollout.metadata
         wait = None
         lease = self.shared(key[0]).leases.named(meta.namespace, status.lease) if status.lease else None
         with suppress(ValueError):
             run = run_of(lease)
             if run is not None and run.id == status.run_id and run.outcome in ENDS:
-                wait = self._tell(key, rollout, Ended(run))
+                wait = self._writer.tell(key, rollout, Ended(run))
         status = (self.shared(key[0]).rollouts.named(*key) or rollout).status
         if status.observed_generation != meta.generation:
-            self._write_status(key, rollout, seen(status, meta.generation))
+            self._writer.write_status(key, rollout, seen(status, meta.generation))
         ttl = rollout.spec.ttl_seconds_after_finished
         if ttl is None or not status.finished_at:
             return wait
@@ -276,13 +275,13 @@ class Controller:
         if not carrier.run_id and self._has_run_under_way(rollout):
             looked = carrier.step(rollout, None)
             if isinstance(looked.state, Waiting):
-                return soonest(looked.requeue_after, self._tell(key, rollout, looked.state))
+                return soonest(looked.requeue_after, self._writer.tell(key, rollout, looked.state))
         came = carrier.give_up(rollout)
         if came is not None:
-            return soonest(came.requeue_after, self._tell(key, rollout, came.state))
+            return soonest(came.requeue_after, self._writer.tell(key, rollout, came.state))
         self._forget(key)
         with suppress(NotFound):
-            self._let_go(rollout)
+            self._writer.let_go(rollout)
         return None
 
     def _has_run_under_way(self, rollout: InPlaceRollout) -> bool:
@@ -293,15 +292,6 @@ class Controller:
             run = run_of(self.shared(meta.namespace).leases.named(meta.namespace, lease))
             return is_run_of(run, rollout) and run.is_under_way
         return False
-
-    def _let_go(self, rollout: InPlaceRollout) -> None:
-        """Nothing of ours keeps it any more: whoever deletes it, or its namespace, needs no controller."""
-        names = rollout.metadata.finalizers or ()
-        if FINALIZER in names:
-            self._set_finalizers(rollout, [name for name in names if name != FINALIZER])
-
-    def _set_finalizers(self, rollout: InPlaceRollout, names: list[str]) -> None:
-        self._patch(rollout, {"metadata": {"finalizers": names or None, "resourceVersion": rollout.metadata.resource_version}})
 
     def _carrier(self, key: Key, rollout: InPlaceRollout) -> Carrier:
         known = self._carriers.get(key)
@@ -315,55 +305,7 @@ class Controller:
         if known is not None:
             known[1].forget()
             self._watched.gone(known[0])
-        self._statuses.pop(key, None)
-
-    def _take_request(self, key: Key, rollout: InPlaceRollout) -> Verb | None:
-        """Also one that is none: that is refused in words."""
-        asked, problem = requests.take(rollout, self._patch)
-        if problem:
-            self.warned(rollout, problem)
-        last = self._statuses.get(key, (0.0, rollout.status))[1]
-        after = answered(last, problem, rollout.metadata.generation, stamp(self.api.clock.utcnow()))
-        if after != last and (asked or problem):
-            self._write_status(key, rollout, after)
-        return asked
-
-    def _patch(self, rollout: InPlaceRollout, body: dict[str, Any], subresource: str = "") -> None:
-        """Only to this very object. Raises `ApiError`."""
-        meta = rollout.metadata
-        whole = {**body, "metadata": {**body.get("metadata", {}), "uid": meta.uid}}
-        api = self.api.replace(policy=ONCE, timeout_seconds=5.0)
-        with suppress(Malformed):  # done, and what came of it comes by the watch
-            answer = api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, whole, MERGE, subresource=subresource)
-            self.shared(meta.namespace).rollouts.upsert(answer)
-
-    def _tell(self, key: Key, rollout: InPlaceRollout, state: RolloutState | None) -> float | None:
-        """Writes the status if it has changed. Seconds until that is allowed again, if it is not now."""
-        if state is None:
-            return None
-        now = self.api.clock.monotonic()
-        written_at, before = self._statuses.get(key, (float("-inf"), rollout.status))
-        text = stamp(self.api.clock.utcnow())
-        after = status_of(rollout, state, before, text)
-        if after == before:
-            return None
-        if after.phase == before.phase and now < written_at + STATUS_SECONDS:
-            return written_at + STATUS_SECONDS - now
-        self._write_status(key, rollout, after)
-        self._watched.changed(rollout, before, after)
-        return None
-
-    def _tell_trouble(self, key: Key, error: Exception) -> None:
-        """A rollout that cannot even begin says why; one that goes on says it itself."""
-        rollout = self.shared(key[0]).rollouts.named(*key)
-        if rollout is not None and rollout.status.phase in (None, "Pending", "Waiting"):
-            with suppress(ApiError):
-                self._tell(key, rollout, Waiting(type(error).__name__, str(error)))
-
-    def _write_status(self, key: Key, rollout: InPlaceRollout, after: RolloutStatus) -> None:
-        known = self.shared(key[0]).rollouts.named(*key) or rollout
-        self._patch(known, {"status": after.merge_patch()}, "status")
-        self._statuses[key] = (self.api.clock.monotonic(), after)
+        self._writer.forget(key)
 
     def look_at_all(self) -> None:
         """Every rollout, at once: for who begins to lead, and when a watch has come back."""

@@ -7,7 +7,7 @@ distance that grows with the fleet. Nothing is written without the lock, and one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -30,7 +30,7 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.rehearsal import adopt
-from inplace.engine.resume import abort, of_whom, pass_pause
+from inplace.engine.resume import abort, of_whom, pass_pause, stands_at_pause
 from inplace.engine.waits import to_remember
 from inplace.kube.clock import stamp
 from inplace.kube.errors import (
@@ -46,6 +46,7 @@ from inplace.model.quantity import format_duration
 from inplace.model.run import Run, Stop, Verb
 from inplace.runtime.claims import Claimed
 from inplace.runtime.executor import Rewritten
+from inplace.runtime.frames import Frame as Frame
 from inplace.runtime.inbox import (
     Crashed,
     Event,
@@ -74,23 +75,6 @@ DISTANCE_PER_POD_SECONDS = 50e-6
 LONGEST_DISTANCE_SECONDS = 0.2
 """From the beginning of one pass to the next, for each pod that is watched: some seven times what a pass costs. So small
 fleets notice nothing, and a thousand pods, with hundreds of events a second, cost a pass every 50 ms."""
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """What a person may be shown after a pass, and what that was judged on. `since`: pod uid to the monotonic instant
-    at which its stage began."""
-
-    observed: Observed
-    plan: Plan
-    since: Mapping[str, float]
-    now: float
-    trouble: str
-
-    @property
-    def until(self) -> dict[str, float]:
-        """Pod uid to the instant at which what it waits for is over by itself; under an empty uid that of the whole run."""
-        whole = self.plan.progress.until
-        return {pod.uid: pod.until for pod in self.plan.pods if pod.until is not None} | ({} if whole is None else {"": whole})
 
 
 class Abandoned(Exception):
@@ -140,6 +124,8 @@ class Driver:
         self._stop = stop
         self.brake: Stop | None = None
         """While there is one, nothing more is started, and only an abort is obeyed."""
+        self.may_act: Callable[[], bool] = lambda: True
+        """Asked before anything is done. False: not now."""
         self.on_refused: Callable[[str], None] = lambda _why: None
         self._dead_leases = dead_leases
         self._timers: dict[str, float] = {}
@@ -209,7 +195,7 @@ class Driver:
             self.run = planned.run  # stored in the write that lets go of the lock, so that no end is left half told
             self._tell(observed, planned, now)
             return planned.finished, None
-        is_stored = self._stored(planned.run)
+        is_stored = self._stored(planned.run) and (not planned.actions or self._allowed())
         self._tell(observed, planned, now)
         for action in planned.actions if is_stored else ():
             self._busy[action.key] = action
@@ -341,6 +327,18 @@ class Driver:
         asked = request_of(lease)
         if asked is not None:
             self.obey(asked, asked_by(lease), clear_request=True)
+
+    def _allowed(self) -> bool:
+        is_allowed = self.may_act()
+        self._unstored = self._unstored or ("" if is_allowed else "the InPlaceRollout cannot be written")
+        return is_allowed
+
+    @property
+    def is_at_rest(self) -> bool:
+        """It stands at a timed pause, and nothing of it is in flight."""
+        planned = self._frame.plan if self._frame is not None else None
+        is_quiet = planned is not None and not planned.actions and not planned.progress.in_flight and not self._busy
+        return is_quiet and stands_at_pause(self.run) and self.run.commit is None and not self.run.rolling_back
 
     def stop(self, stop: Stop) -> None:
         """Ends it early, unless it is about to already."""

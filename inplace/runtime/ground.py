@@ -47,6 +47,10 @@ class Ground(Protocol):
         """Whether another rollout, which is not over, has that run."""
         ...
 
+    def keep(self, rollout: InPlaceRollout) -> bool:
+        """Our finalizer is on the rollout, so that it does not go before what is done now is freed. False: not yet."""
+        ...
+
     def warned(self, rollout: InPlaceRollout, message: str) -> None: ...
 
     def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:

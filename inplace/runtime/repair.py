@@ -19,13 +19,14 @@ from inplace.engine.stages import gate_closed_by_us
 from inplace.engine.templatefirst import in_words
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, Conflict, Forbidden, NotFound
-from inplace.kube.resources import LEASES, PODS, WORKLOADS
+from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, PODS, WORKLOADS
 from inplace.kube.seam import MERGE
 from inplace.model.names import FIELD_MANAGER, MANAGED_BY, TargetRef, WorkloadKind
 from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.record import BadRecord, Record, record_of
 from inplace.model.run import ENDS, Options, Run, lease_name
+from inplace.runtime.finalizers import free, is_kept
 from inplace.runtime.found import Refused, find
 from inplace.runtime.host import Host
 from inplace.runtime.lock import LEASE_SECONDS, Held, LostLock, Pulse, pulse_of, run_of
@@ -85,6 +86,7 @@ class Repair:
         names = set(only.pod_names) if only is not None else set()
         self._orphans(namespace, selector, names, owners)
         self._lost_strategies(namespace, only, owners)
+        self._kept_rollouts(namespace, only, set(alive))
         return self._is_clean
 
     def _watch(self, namespace: str | None, name: str) -> tuple[dict[Key, Lease], dict[Key, str]]:
@@ -259,6 +261,20 @@ class Repair:
                     is_asked_for = only is None or only.name == meta.name
                     if is_asked_for and meta.controller() is None and (meta.namespace, lease_name(target)) not in owners:
                         self._of_lost_run(kind, target, meta.uid, workload.spec.update_strategy)
+
+    def _kept_rollouts(self, namespace: str | None, only: TargetRef | None, alive: set[Key]) -> None:
+        """Those that cannot be deleted, since nobody is there to take our finalizer off. What it stood for is done by now."""
+        with suppress(Forbidden, NotFound):  # without the controller there need be no such kind
+            for rollout in self._api.list(INPLACE_ROLLOUTS, namespace).items:
+                meta = rollout.metadata
+                lease = lease_name(rollout.spec.target.ref(meta.namespace))
+                is_asked_for = only is None or lease == lease_name(only)
+                if not is_asked_for or not is_kept(rollout) or (meta.namespace, lease) in alive:
+                    continue
+                where = f"inplacerollout/{meta.name} in {meta.namespace}"
+                self._tell("done", where, "take our finalizer off, so that it can be deleted: no controller is at work on it")
+                if not self._dry_run and not free(self._api, rollout):
+                    self._tell("found", where, "it has changed meanwhile: left alone")
 
     def _of_lost_run(self, kind: WorkloadKind, target: TargetRef, uid: str, strategy: dict[str, Any]) -> None:
         if own_strategy(strategy, kind, is_of_our_writing=True) is None:

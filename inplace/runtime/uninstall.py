@@ -16,10 +16,10 @@ import msgspec
 from inplace.kube.api import Api
 from inplace.kube.errors import NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, WORKLOADS, Resource
-from inplace.kube.seam import MERGE
-from inplace.model.names import DEFAULT_GATE, FINALIZER, MANAGED_BY, SHORT
+from inplace.model.names import DEFAULT_GATE, MANAGED_BY, SHORT
 from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.runtime.config import parse_settings
+from inplace.runtime.finalizers import free, is_kept
 from inplace.runtime.install import existing, refuse_missing
 from inplace.runtime.lock import LEASE_SECONDS, Pulse, pulse_of, run_of
 from inplace.runtime.manifests import CONFIG_MAPS, CONTROLLER, OURS, Manifest, settings_of
@@ -133,16 +133,7 @@ def forget_leader(api: Api, home: str) -> None:
 
 def release(api: Api, scope: str | None) -> int:
     """Takes our finalizer off the rollouts, since nobody is left to do so: else they could not be deleted. How many had it."""
-    count = 0
-    for rollout in _rollouts(api, scope):
-        meta = rollout.metadata
-        if FINALIZER in (meta.finalizers or ()):
-            kept = [name for name in meta.finalizers or () if name != FINALIZER]
-            body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": kept}}
-            with suppress(NotFound):
-                api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, body, MERGE)
-                count += 1
-    return count
+    return sum(is_kept(rollout) and free(api, rollout) for rollout in _rollouts(api, scope))
 
 
 def gates_kept(api: Api, found: Iterable[Manifest]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.breaks.edit import Break
 
+FINALIZERS = ("tests/scenarios/test_finalizers.py",)
 SCENARIOS = ("tests/scenarios/test_brake.py",)
 
 BREAKS: tuple[Break, ...] = (
@@ -27,5 +28,28 @@ BREAKS: tuple[Break, ...] = (
         "if run is not None and rollout is not None and brakes(rollout, run):",
         "if False:",
         SCENARIOS,
+    ),
+    Break(
+        "close pods of a rollout that nothing keeps",
+        "inplace/runtime/driver.py",
+        " and (not planned.actions or self._allowed())",
+        "",
+        FINALIZERS,
+    ),
+    Break(
+        "keep a rollout that stands from being deleted",
+        "inplace/runtime/carrier.py",
+        """            case Standing():
+                return self.rollout.spec.on_delete == "Abort\"""",
+        """            case Standing():
+                return True""",
+        FINALIZERS,
+    ),
+    Break(
+        "hold the lock of a rollout that is gone",
+        "inplace/runtime/controller.py",
+        "came = known[1].give_up(vanished(known[1].rollout))",
+        "came = None",
+        FINALIZERS,
     ),
 )

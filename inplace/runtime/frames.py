@@ -1,0 +1,27 @@
+"""What a person may be shown after a pass of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from inplace.engine.observed import Observed
+from inplace.engine.plan import Plan
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What a person may be shown after a pass, and what that was judged on. `since`: pod uid to the monotonic instant
+    at which its stage began."""
+
+    observed: Observed
+    plan: Plan
+    since: Mapping[str, float]
+    now: float
+    trouble: str
+
+    @property
+    def until(self) -> dict[str, float]:
+        """Pod uid to the instant at which what it waits for is over by itself; under an empty uid that of the whole run."""
+        whole = self.plan.progress.until
+        return {pod.uid: pod.until for pod in self.plan.pods if pod.until is not None} | ({} if whole is None else {"": whole})

@@ -1,0 +1,116 @@
+"""Nothing that is left behind keeps others from deleting: a rollout has our finalizer only while there is something to free."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from tests.recorder.log import condition
+from tests.scenarios.facts import any_closed
+from tests.scenarios.manifests import GATE
+from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.scene import Scene
+from tests.scenarios.stage import Running
+
+ONE = {"maxUnavailable": 1}
+LEASE = "lease/inplace-deployment-web"
+
+
+def paused(scene: Scene, rollouts: Rollouts, seconds: int | None = None, **spec: Any) -> Running:
+    scene.web(2)
+    controller = rollouts.control()
+    pause = {"seconds": seconds} if seconds else {}
+    steps = [{"pods": 1}, {"pause": pause}, {"pods": "100%"}]
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps}, **spec)
+    scene.until(lambda: rollouts.status("up").get("stepIndex") == 1 and rollouts.status("up")["updated"] == 1, "it pauses")
+    return controller
+
+
+def finalizers(scene: Scene) -> list[str]:
+    return list(scene.get("ipr/up")["metadata"].get("finalizers", []))
+
+
+def kill(controller: Running) -> None:
+    controller.send(signal.SIGKILL)
+    controller.wait()
+
+
+def until_free(scene: Scene) -> None:
+    scene.until(lambda: not finalizers(scene), "nothing keeps it")
+
+
+def test_one_that_stands_can_be_deleted_without_a_controller(scene: Scene, rollouts: Rollouts) -> None:
+    controller = paused(scene, rollouts)
+    until_free(scene)
+    kill(controller)
+    scene.delete("ipr/up")
+    assert scene.find("ipr/up") is None
+
+
+def test_so_can_one_in_a_timed_pause_and_before_it_goes_on_it_is_kept_again(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts, seconds=20)
+    until_free(scene)
+    scene.until(lambda: any(condition(p, GATE) == "False" for p in scene.pods()), "the second pod is closed")
+    assert finalizers(scene) == ["inplace.dev/run"]
+    rollouts.until("up", "Succeeded")
+    until_free(scene)
+
+
+def test_deleted_while_it_stands_its_lease_is_let_go(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts)
+    until_free(scene)
+    scene.delete("ipr/up")
+    scene.until(lambda: not scene.get(LEASE)["spec"].get("holderIdentity"), "the lock is free", 30)
+    assert len(scene.on_image("app:2")) == 1
+
+
+def test_so_it_is_in_a_timed_pause(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts, seconds=7200)
+    until_free(scene)
+    scene.delete("ipr/up")
+    scene.until(lambda: not scene.get(LEASE)["spec"].get("holderIdentity"), "the lock is free", 30)
+    assert scene.stored_run()["outcome"] == "Interrupted"
+
+
+def test_one_of_the_same_name_that_comes_at_once_begins(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts)
+    until_free(scene)
+    scene.delete("ipr/up")
+    rollouts.apply("up", app="app:3", strategy=ONE)
+    rollouts.until("up", "Succeeded")
+    scene.check_runs(2, app="app:3")
+
+
+def test_one_that_would_go_back_is_kept(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts, onDelete="Abort")
+    scene.stage.let_pass(3)
+    assert finalizers(scene) == ["inplace.dev/run"]
+    scene.delete("ipr/up")
+    scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
+    scene.check_runs(2, app="app:1")
+
+
+def test_repair_frees_one_whose_controller_died_in_the_middle(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    controller = rollouts.control()
+    rollouts.apply("up", app="app:2", strategy=ONE, drain={"settleSeconds": 20})
+    scene.until_seen(any_closed, "a pod is closed")
+    assert finalizers(scene) == ["inplace.dev/run"]
+    kill(controller)
+    scene.delete("ipr/up")
+    assert scene.get("ipr/up")["metadata"]["deletionTimestamp"]
+    dry = scene.inplace("repair", "--dry-run")
+    assert "inplacerollout/up" in dry.stdout, dry
+    assert finalizers(scene) == ["inplace.dev/run"]
+    repaired = scene.inplace("repair")
+    assert repaired.code == 0, repaired
+    assert "inplacerollout/up" in repaired.stdout, repaired
+    assert scene.find("ipr/up") is None
+    scene.check_no_orphans()
+
+
+def test_repair_leaves_that_of_a_living_controller(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts, onDelete="Abort")
+    repaired = scene.inplace("repair")
+    assert "inplacerollout/up" not in repaired.stdout, repaired
+    assert finalizers(scene) == ["inplace.dev/run"]
