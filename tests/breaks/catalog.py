@@ -6,7 +6,20 @@ An anchor that no longer stands in the source, or stands there twice, is an erro
 from __future__ import annotations
 
 from tests.breaks.edit import Break as Break
-from tests.breaks.rules import answers, brake, core, credentials, limits, objects, pods, refusals, target, traffic, waits
+from tests.breaks.rules import (
+    answers,
+    brake,
+    core,
+    credentials,
+    limits,
+    objects,
+    openers,
+    pods,
+    refusals,
+    target,
+    traffic,
+    waits,
+)
 
 BREAKS: tuple[Break, ...] = (
     *core.BREAKS,
@@ -20,4 +33,5 @@ BREAKS: tuple[Break, ...] = (
     *waits.BREAKS,
     *brake.BREAKS,
     *credentials.BREAKS,
+    *openers.BREAKS,
 )

@@ -22,6 +22,11 @@ RESOURCES = {
 }
 
 
+def is_heartbeat(event: Event) -> bool:
+    """Of `inplace gate run`."""
+    return event.kind == "Lease" and event.name.startswith("inplace-gate")
+
+
 class Witness(ABC):
     """`mark()` says from where on the rules hold, by default from the beginning."""
 
@@ -70,7 +75,8 @@ class Witness(ABC):
         return writes_by_us(self.log(), uid, gate, self.since)
 
     def writes_after(self, rv: int) -> list[Event]:
-        return writes_after(self.log(), rv)
+        """But for those by which an opener of gates says that it lives, every few seconds."""
+        return [event for event in writes_after(self.log(), rv) if not is_heartbeat(event)]
 
     def save(self, path: Path) -> Path:
         path.write_text("\n".join(json.dumps(dataclasses.asdict(e)) for e in self.so_far()) + "\n")

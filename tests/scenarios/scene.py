@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from tests.recorder import Event, Object, Rules, active_replicasets
 from tests.recorder.history import replay
 from tests.recorder.log import RECORD, annotation, condition
+from tests.recorder.witness import is_heartbeat
 from tests.recorder.writers import written_by
 from tests.scenarios.facts import Happened, differences, images_in, is_observed, turned
 from tests.scenarios.manifests import GATE, deployment, service
@@ -270,7 +271,7 @@ class Scene(Objects):
         found = []
         for step in replay(self.witness.log()):
             event = step.event
-            if event.rv <= (since or self.witness.since):
+            if event.rv <= (since or self.witness.since) or is_heartbeat(event):
                 continue
             if event.type == "DELETED":
                 ours = event.kind == "Lease" and event.name.startswith("inplace-")

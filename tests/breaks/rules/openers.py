@@ -1,0 +1,38 @@
+"""Breaks of what is said about who opens the gates of new pods."""
+
+from __future__ import annotations
+
+from tests.breaks.edit import Break
+
+OPENERS = "inplace/engine/openers.py"
+
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "take what may not be read for absent",
+        OPENERS,
+        "    if openers.unread:\n",
+        "    if False:\n",
+        ("tests/unit/engine/test_openers.py", "tests/cli/test_openers.py"),
+    ),
+    Break(
+        "take a dead opener for a living one",
+        OPENERS,
+        "for one, rule in covering if one.is_alive]",
+        "for one, rule in covering]",
+        ("tests/unit/engine/test_openers.py", "tests/cli/test_openers.py"),
+    ),
+    Break(
+        "take the opener of other pods for theirs",
+        OPENERS,
+        "if says.selector and not parse_selector(says.selector).matches(labels):",
+        "if False:",
+        ("tests/unit/engine/test_openers.py",),
+    ),
+    Break(
+        "open gates while another gate run does",
+        "inplace/runtime/gates.py",
+        "fence=leader, resync_seconds",
+        "resync_seconds",
+        ("tests/unit/runtime/test_gates.py",),
+    ),
+)
