@@ -38,6 +38,7 @@ STYLES = {
     "Superseded": "yellow",
     "closed": "yellow",
     "not opened yet": "yellow",
+    "no gate": "yellow",
     "no": "yellow",
     "BrokenOff": "bold red",
     "Failed": "bold red",

@@ -2,11 +2,16 @@
 
 import io
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
 from inplace.cli import tables
-from inplace.cli.tables import drawn, fitted
+from inplace.cli.tables import STYLES, drawn, fitted
+from inplace.cli.text import GATE_WORDS
+from inplace.engine.stages import Stage
+from inplace.model.rollout import Phase
+from inplace.model.run import Outcome
 
 HEAD = ("POD", "NODE", "STAGE", "READY", "GATE", "IMAGES", "NOTE")
 WHY = (
@@ -89,3 +94,9 @@ def test_long_lines_are_broken_between_words_and_hang(shown: Callable[..., str],
     assert all(len(line) <= 60 + len("\x1b[1;31m\x1b[0m") for line in lines)
     assert lines[0].startswith("\x1b[1;31m  failed     pod/web-a ImagePullBackOff:")
     assert " " * 13 in lines[1]
+
+
+def test_every_word_that_says_how_something_stands_has_its_colour() -> None:
+    words = {*get_args(Stage), *get_args(Outcome), *get_args(Phase), *GATE_WORDS.values()} - {"open"}
+    assert words <= STYLES.keys()
+    assert all("red" in STYLES[word] for word in ("Failed", "BrokenOff", "Refused"))
