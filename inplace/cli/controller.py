@@ -14,6 +14,7 @@ import msgspec
 from inplace.cli.exits import Code
 from inplace.cli.gate import log_lines, resync_seconds
 from inplace.cli.options import NAMESPACE, Parsed, connected, understood
+from inplace.cli.out import note
 from inplace.cli.world import Cluster
 from inplace.runtime.config import Settings, checked, parse_rule, parse_settings
 
@@ -73,6 +74,8 @@ def controller(
         manager = assembled(cluster.api, cluster.host, identity(), settings, namespaces, lease_namespace)
     except OSError as error:
         raise Refused(f"cannot listen on {settings.listen}: {error.strerror or error}") from None
+    if not settings.all_namespaces and not settings.namespaces:
+        note(f"no namespace is named: this works in namespace {here}; -n names another, -A is for all")
     cluster.world.run_manager(manager)
     return Code.DONE
 
