@@ -35,6 +35,7 @@ T = TypeVar("T", bound=Object)
 D = TypeVar("D")
 
 MESSAGE_LENGTH = 400
+LONGEST_PLAIN = 200
 
 
 class Malformed(ApiError):
@@ -269,12 +270,18 @@ def error_of(request: Request, response: Response) -> ApiError | None:
         status = _read(_status_decoder, response.body)
     except CANNOT_BE_READ:
         status = Status()
-    fallback = f"{request.method} {request.path}: HTTP status {response.status}"
+    fallback = f"{request.method} {request.path}: HTTP status {response.status}{_plain(response.body)}"
     error = _error(status, response.status, fallback, response.hint)
     header = response.headers.get("retry-after", "").strip()
     if header.isdigit():
         error.retry_after_seconds = float(header)
     return error
+
+
+def _plain(body: bytes) -> str:
+    """What somebody else than an API server says, such as a proxy, where it is a word or two; no page."""
+    text = body[: MESSAGE_LENGTH + 1].decode(errors="replace").strip()
+    return f" ({_one_line(text)})" if 0 < len(text) <= LONGEST_PLAIN and text[0] not in "{[<" else ""
 
 
 def _error(status: Status, status_code: int, fallback: str, hint: str = "") -> ApiError:

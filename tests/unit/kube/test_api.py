@@ -308,3 +308,18 @@ def test_a_missing_right_is_told_in_words_and_a_policy_in_its_own(message: str, 
     error = error_of(Request(method="GET", path="/x"), Response(status=403, body=body))
     assert isinstance(error, Forbidden)
     assert (str(error), error.shown_by) == (words, shown_by)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"Client sent an HTTP request to an HTTPS server.\n", " (Client sent an HTTP request to an HTTPS server.)"),
+        (b"<html>no</html>", ""),
+        (b"{", ""),
+        (b"", ""),
+        (b"x" * 201, ""),
+    ],
+)
+def test_a_word_of_somebody_else_is_passed_on_and_no_page(body: bytes, says: str) -> None:
+    error = error_of(Request(method="GET", path="/x"), Response(status=400, body=body))
+    assert str(error) == f"GET /x: HTTP status 400{says}"
