@@ -1,0 +1,28 @@
+"""Between a workload and its pods: which ReplicaSet, or which revision."""
+
+from inplace.engine.lineage import Lineage, lineage_of
+from inplace.engine.observed import DaemonSetTarget, PodsTarget, StatefulSetTarget
+from inplace.model.workloads import CONTROLLER_REVISION_HASH
+from tests.builders import of_deployment, pod
+from tests.workloads import deployment, replica_set, revision
+
+
+def labelled(value: str) -> dict[str, str]:
+    return {"app": "web", CONTROLLER_REVISION_HASH: value}
+
+
+def test_a_deployments_pod_is_of_a_replica_set_with_its_number() -> None:
+    assert lineage_of(pod(), of_deployment(deployment(), replica_set(revision=4))) == Lineage("rs/web-1", 4)
+    assert lineage_of(pod(), of_deployment(deployment())) == Lineage("rs/web-1", 0)
+    assert lineage_of(pod(owner=None), of_deployment(deployment(), replica_set())) == Lineage()
+
+
+def test_a_stateful_sets_pod_says_the_name_of_its_revision_and_a_daemon_sets_the_hash() -> None:
+    known = (revision(3),)
+    assert lineage_of(pod(labels=labelled("web-3")), StatefulSetTarget(None, known)) == Lineage("web-3", 3)
+    assert lineage_of(pod(labels=labelled("3")), DaemonSetTarget(None, known)) == Lineage("web-3", 3)
+    assert lineage_of(pod(labels=labelled("gone")), StatefulSetTarget(None, known)) == Lineage("gone", 0)
+
+
+def test_a_bare_pod_has_nothing_between() -> None:
+    assert lineage_of(pod(), PodsTarget()) == Lineage()
