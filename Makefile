@@ -59,8 +59,9 @@ manifests: ## render deploy/install.yaml and install-namespace.yaml (kubectl)
 	kubectl kustomize deploy/overlays/cluster > deploy/install.yaml
 	kubectl kustomize deploy/overlays/namespace > deploy/install-namespace.yaml
 
-reference: install ## write docs/crd.md from the CRD
+reference: install ## write docs/crd.md from the CRD, docs/json.md and docs/schemas from the program
 	$(PY) docs/crd.py > docs/crd.md
+	$(PY) docs/json_reference.py
 
 demo: install ## show it without a cluster
 	@.venv/bin/inplace demo

@@ -9,7 +9,7 @@ import click
 
 from inplace.cli import names, out
 from inplace.cli.asking import LetGo, NoHolder, Obeyed, ask, stored_run
-from inplace.cli.driving import Showing, drive
+from inplace.cli.driving import Showing, drive, say
 from inplace.cli.exits import Code, Ended
 from inplace.cli.options import (
     POSITIVE_DURATION,
@@ -58,10 +58,11 @@ def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
     cluster, target = opened(connect, words, selector)
     match ask(cluster, target, "abort", until_it_ends=True):
         case LetGo(run=run) if run is not None and run.outcome in ("Aborted", "RolledBack"):
-            out.data(f"{target} is back at its previous images: {run.message}")
+            told = f"{target} is back at its previous images: {run.message}"
+            say(told, run.outcome, target, is_json=output == "json")
             return Code.DONE
         case LetGo(run=None, last=last):
-            return _gone(cluster, target, last)
+            return _gone(cluster, target, last, is_json=output == "json")
         case LetGo(run=run) if run is not None and run.back is not None:
             raise Ended(f"{target} could not be rolled back: {how_it_ended(run)}", Code.FAILED)
         case LetGo(run=run) if run is not None and run.outcome == "Succeeded":
@@ -73,7 +74,7 @@ def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
     return drive(cluster, target, lambda session, told: session.abort(asked, told), how)
 
 
-def _gone(cluster: Cluster, target: TargetRef, last: Run) -> Code:
+def _gone(cluster: Cluster, target: TargetRef, last: Run, *, is_json: bool) -> Code:
     """The Lease went while its holder was asked, as that of bare pods does at the end: what they run now tells which end."""
     pods = overview(cluster.api, target).pods if target.kind == "Pods" else ()
 
@@ -81,7 +82,7 @@ def _gone(cluster: Cluster, target: TargetRef, last: Run) -> Code:
         return bool(pods and images) and all(pod.images.get(name) == images[name] for pod in pods for name in images)
 
     if all_run(last.from_images):
-        out.data(f"{target} is back at its previous images")
+        say(f"{target} is back at its previous images", "Aborted", target, is_json=is_json)
         return Code.DONE
     if all_run(last.asked_images):
         raise Ended(f"the run of {target} had already succeeded: nothing to abort", Code.FAILED)

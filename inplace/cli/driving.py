@@ -11,6 +11,7 @@ from contextlib import suppress
 import msgspec
 
 from inplace.cli import out, tables
+from inplace.cli.documents import Said
 from inplace.cli.exits import OF_OUTCOME, Code, Ended
 from inplace.cli.signals import Stopper, TimedOut
 from inplace.cli.summary import advice, json_of, summary_lines, verb_onward
@@ -150,6 +151,6 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
 def say(message: str, outcome: str, target: TargetRef, *, is_json: bool) -> None:
     """Instead of a summary."""
     if is_json:
-        out.as_json({"v": 1, "target": str(target), "namespace": target.namespace, "outcome": outcome, "message": message})
+        out.as_json(Said(str(target), target.namespace, outcome, message))
     else:
         out.data(message)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from inplace.cli import out, tables
+from inplace.cli.documents import Trails
 from inplace.cli.options import connected, output_option, selector_option, words_argument
 from inplace.cli.text import images_text, to_the_second
 from inplace.cli.verbs import opened
@@ -73,7 +74,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _show_runs(cluster: Cluster, target: TargetRef, output: str | None) -> None:
     found = trails(cluster.api, target)
     if output in ("json", "yaml"):
-        out.structured({"v": 1, "target": str(target), "namespace": target.namespace, "runs": found}, output)
+        out.structured(Trails(str(target), target.namespace, found), output)
         return
     if not found:
         out.note(f"{target} in {target.namespace} has no InPlaceRollout")

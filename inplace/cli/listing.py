@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from inplace.cli import out, tables
+from inplace.cli.documents import Runs
 from inplace.cli.options import connected, output_option
 from inplace.cli.text import images_text
 from inplace.cli.world import Cluster
@@ -31,7 +32,7 @@ def list_runs(connect: Callable[[], Cluster], all_namespaces: bool, output: str 
     cluster = connect()
     found = runs(cluster.api, None if all_namespaces else cluster.namespace)
     if output in ("json", "yaml"):
-        out.structured({"v": 1, "items": found}, output)
+        out.structured(Runs(tuple(found)), output)
     elif output == "name":
         where = "-n {} " if all_namespaces else ""
         out.lines(f"{where.format(state.namespace)}{state.run.target}" for state in found if state.run is not None)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import click
 
 from inplace.cli import out
+from inplace.cli.documents import Repaired
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import connected, selector_option, words_argument
+from inplace.cli.options import connected, output_option, selector_option, words_argument
 from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
 from inplace.runtime.found import require_namespace
@@ -21,8 +22,16 @@ from inplace.runtime.session import identity
 @selector_option
 @click.option("-A", "--all-namespaces", is_flag=True, help="Look in all namespaces.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@output_option("json", "yaml")
 @connected
-def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, all_namespaces: bool, dry_run: bool) -> int:
+def repair(
+    connect: Callable[[], Cluster],
+    words: tuple[str, ...],
+    selector: str,
+    all_namespaces: bool,
+    dry_run: bool,
+    output: str | None,
+) -> int:
     """Clean up after crashed runs.
 
     Closed gates, half-done commits, update strategies, records and locks, of one target, a namespace, or all. Whoever is at
@@ -41,7 +50,8 @@ def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
 
     def tell(line: Line) -> None:
         said.append(line)
-        out.data(_text(line, dry_run))
+        if output is None:
+            out.data(_text(line, dry_run))
 
     with cluster.world.make_stopper(None) as stopper:
         work = Repair(cluster.api, identity(), tell, stopper.attach, cluster.world.make_host(), dry_run=dry_run)
@@ -54,7 +64,10 @@ def repair(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
     if not said:
         if not all_namespaces:
             require_namespace(cluster.api, cluster.namespace)
-        out.data("nothing to repair")
+        if output is None:
+            out.data("nothing to repair")
+    if output is not None:
+        out.structured(Repaired(tuple(said), is_clean, dry_run), output)
     return Code.DONE if is_clean else Code.FAILED
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from inplace.cli import out
 from inplace.cli.asking import LetGo, Obeyed, ask, open_run
-from inplace.cli.driving import Showing, drive
+from inplace.cli.driving import Showing, drive, say
 from inplace.cli.exits import Code, Ended
 from inplace.cli.options import POSITIVE_DURATION, F, connected, output_option, selector_option, understood, words_argument
 from inplace.cli.targets import parse_target
@@ -86,10 +86,10 @@ def promote(connect: Callable[[], Cluster], words: tuple[str, ...], selector: st
 def _go_on(cluster: Cluster, target: TargetRef, verb: Verb, timeout: float | None, output: str | None, quiet: bool) -> int:
     match ask(cluster, target, verb, until_it_ends=False):
         case Obeyed(holder=holder):
-            out.data(f"{target} resumed (run by {holder})")
+            say(f"{target} resumed (run by {holder})", "Resumed", target, is_json=output == "json")
             return Code.DONE
         case LetGo(run=run) if run is None or run.outcome == "Succeeded":
-            return say_done(target)
+            return say_done(target, is_json=output == "json")
         case _:
             how = Showing(output == "json", quiet, timeout, again=cluster.command("resume", target))
             return drive(cluster, target, lambda session, told: session.resume(told), how)
@@ -101,8 +101,8 @@ def opened(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str
     return cluster, msgspec.structs.replace(target, namespace=cluster.namespace)
 
 
-def say_done(target: TargetRef) -> Code:
-    out.data(f"{target} is done: its run succeeded")
+def say_done(target: TargetRef, *, is_json: bool = False) -> Code:
+    say(f"{target} is done: its run succeeded", "Succeeded", target, is_json=is_json)
     return Code.DONE
 
 

@@ -10,7 +10,7 @@ import msgspec
 from inplace.engine.cautions import gateless
 from inplace.engine.newpods import kept_out
 from inplace.engine.observed import PodFacts
-from inplace.engine.plan import Finished, Shows
+from inplace.engine.plan import Caution, Finished, Shows
 from inplace.engine.repair import still_ours
 from inplace.engine.uncommit import left_paused
 from inplace.model.record import Record
@@ -61,6 +61,8 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     """Of a run of somebody else's that was watched from its middle on: for how long. The timings, `touched` and what follows
     from it are then of the pods that were seen on their way."""
     doing: Doing = "Upgrade"
+    cautions: tuple[Caution, ...] = ()
+    """What was told before the first write, each with its reason in one word; of a run that was begun here."""
 
 
 class Tracker:

@@ -223,7 +223,8 @@ class Session:
                                 self._said(f"warning: {warning}")
                             if cleared.doing == "Undo":
                                 self._said(f"going back to {told_images(cleared)}")
-                            return self._drive(lock, lease, cleared, on_frame)
+                            ended = self._drive(lock, lease, cleared, on_frame)
+                            return msgspec.structs.replace(ended, cautions=warnings)
 
     def resume(self, on_frame: OnFrame) -> Result:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""

@@ -1,6 +1,5 @@
 """The demo, once, small and fast: what it claims must be so on the embedded cluster too."""
 
-import json
 import threading
 
 import pytest
@@ -9,13 +8,14 @@ from inplace.cli import embedded
 from inplace.cli.comparison import Compared, Side, as_lines
 from inplace.cli.gauge import Measured, Requests
 from tests.cli.fakes import Command
+from tests.documents import document
 
 
 @pytest.mark.parametrize("options", [(), ("--controller",)], ids=["command", "controller"])
 def test_side_by_side(command: Command, options: tuple[str, ...]) -> None:
     ran = command("demo", "--pods", "2", "--speed", "10", "--steps", "50%,100%", "-o", "json", *options)
     assert ran.code == 0
-    shown = json.loads(ran.stdout)
+    shown = document(ran.stdout, "demo")
     assert (shown["v"], shown["simulated"], shown["pods"]) == (1, True, 2)
     ours, classic = shown["inPlace"], shown["classic"]
 

@@ -12,6 +12,7 @@ from inplace.runtime.who import client_name
 from tests.builders import NEW, NS, OLD, deployment, pod, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 from tests.cli.test_looking import lease, paused
+from tests.documents import document
 
 LEASE = "inplace-deployment-web"
 
@@ -107,6 +108,15 @@ def test_a_holder_that_renews_is_waited_for(command: Command, held: FakeServer, 
     assert command("pause", "deploy/web").code == 0
 
 
+def test_a_holder_that_goes_on_is_told_as_json(command: Command, held: FakeServer, clock: FakeClock) -> None:
+    def obey() -> None:
+        held.objects["leases"][LEASE]["metadata"]["annotations"].pop(REQUEST, None)
+
+    clock.on_sleep = obey
+    said = document(command("resume", "deploy/web", "-o", "json").stdout, "said")
+    assert (said["outcome"], said["message"]) == ("Resumed", "deploy/web resumed (run by host-1)")
+
+
 def test_pausing_a_paused_run_is_done(command: Command, server: FakeServer) -> None:
     web(server)
     server.put("leases", lease(paused()))
@@ -174,6 +184,17 @@ class TestAbort:
         ran = command("abort", "deploy/web")
         assert asked == ["abort"] * 2
         assert (ran.code, ran.stdout) == (0, "deploy/web is back at its previous images: aborted by `inplace abort`\n")
+
+    def test_says_it_as_json_where_a_holder_was_asked(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
+        clock.on_sleep = ends(held, "Aborted", "aborted by jane (root@vm)")
+        ran = command("abort", "deploy/web", "-o", "json")
+        assert document(ran.stdout, "said") == {
+            "target": "deploy/web",
+            "namespace": NS,
+            "outcome": "Aborted",
+            "message": "deploy/web is back at its previous images: aborted by jane (root@vm)",
+            "v": 1,
+        }
 
     def test_a_holder_that_could_not_go_back_is_a_failure(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
         def obey() -> None:
