@@ -87,7 +87,8 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
                 result = act(session, watched.saw)
         except TimedOut:
             text = format_duration(how.timeout_seconds or 0.0)
-            raise Ended(f"timed out after {text}, before anything was changed", Code.TIMED_OUT) from None
+            when = "before anything was seen" if how.follows else "before anything was changed"
+            raise Ended(f"timed out after {text}, {when}", Code.TIMED_OUT) from None
         except BaseException as error:
             _tell_break(error, watched, how, cluster, target)
             raise

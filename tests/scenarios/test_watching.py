@@ -50,10 +50,9 @@ def test_watching_writes_nothing(scene: Scene) -> None:
 
 def test_who_stops_watching_stops_nothing(scene: Scene) -> None:
     scene.web(3)
-    command = scene.start(app="app:2")
+    command = scene.start("--steps", "1,pause:45s,100%", app="app:2")
     scene.until_seen(any_closed, "a pod is closed")
-    watching = scene.stage.start("watch", WEB, "--timeout", "1s")
-    stopped = watching.wait()
+    stopped = scene.inplace("watch", WEB, "--timeout", "15s")
     assert stopped.code == 3
     assert "the run goes on in the cluster" in stopped.stderr
     again = scene.stage.start("watch", WEB)
