@@ -52,9 +52,9 @@ def _all_at_once(observed: Observed, run: Run) -> Iterator[Caution]:
         drained = [facts for facts in observed.pods if is_drained(facts, run)]
         kept = {name for facts in drained for name in served(facts, counted(observed.services, run))}
         names = ", ".join(sorted(kept))
-        but = f"; each of Services {names} keeps one endpoint all the same, which then has all their load" if kept else ""
+        but = f"; each Service ({names}) keeps one endpoint all the same, which then has all its load" if kept else ""
         if kept and run.options.allow_outage:
-            but = f", and requests to Services {names} may fail meanwhile"
+            but = f", and requests to them ({names}) may fail meanwhile"
         yield Caution("AllAtOnce", f"all {desired} pods may be out of service at once (maxUnavailable){but}: allow fewer")
 
 

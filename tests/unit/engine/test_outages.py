@@ -70,9 +70,9 @@ class TestAllAtOnce:
     def test_is_warned_of_with_the_services_that_it_would_thin_out(self) -> None:
         for options in (ALL_AT_ONCE, Options(max_unavailable=20)):
             (said,) = cautions(self.three(), options, "AllAtOnce")
-            assert said.startswith("all 3 pods may be out of service at once (maxUnavailable); each of Services web keeps one")
+            assert said.startswith("all 3 pods may be out of service at once (maxUnavailable); each Service (web) keeps one")
         (said,) = cautions(self.three(), Options(max_unavailable=3, allow_outage=True), "AllAtOnce")
-        assert "requests to Services web may fail meanwhile" in said
+        assert "requests to them (web) may fail meanwhile" in said
 
     def test_of_pods_that_serve_nobody_says_no_more(self) -> None:
         (said,) = cautions(observed(*(facts(pod(name)) for name in ("web-a", "web-b", "web-c"))), ALL_AT_ONCE, "AllAtOnce")
