@@ -18,13 +18,13 @@ from inplace.engine.brake import passes
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES
 from inplace.kube.seam import MERGE
-from inplace.model.names import REQUEST, REQUEST_BY, TargetRef
+from inplace.model.names import HELD_BY, REQUEST, REQUEST_BY, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, Verb, lease_name
 from inplace.runtime.brakes import refuse_braked, rollout_of
 from inplace.runtime.found import find
-from inplace.runtime.lock import LEASE_SECONDS, NO_REQUEST, holder_in, pulse_of, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, NO_REQUEST, pulse_of, request_of, run_of
 from inplace.runtime.session import Refused
 
 LOOK_SECONDS = 0.5
@@ -92,7 +92,8 @@ def ask(cluster: Cluster, target: TargetRef, verb: Verb, *, until_it_ends: bool)
         body = {"metadata": {"annotations": _request(cluster, verb)}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
     holder = lease.spec.holder_identity
-    out.note(f"asked {holder_in(lease)} to {verb} {target}")
+    by = lease.metadata.annotation(HELD_BY)
+    out.note(f"asked {f'{by}, as {holder},' if by else holder} to {verb} {target}")
     try:
         return _answer(cluster, target, lease, run, until_it_ends=until_it_ends)
     except KeyboardInterrupt:

@@ -19,7 +19,8 @@ from inplace.runtime.reasons import OF_OUTCOME, Reason, began
 
 
 class RunTeller:
-    """One run, from its first frame to its end. `is_resumed`: it was begun before. `said`: gets lines for a person."""
+    """One run, from its first frame to its end. `by`: who drives it. `is_resumed`: it was begun before. `said`: gets lines
+    for a person."""
 
     def __init__(
         self,
@@ -28,12 +29,14 @@ class RunTeller:
         about: About | None,
         said: Callable[[str], None],
         *,
+        by: str,
         is_resumed: bool,
     ) -> None:
         self._events = events
         self._recording = recording
         self._about = about
         self._said = said
+        self._by = by
         self._is_resumed = is_resumed
         self._pods = PodNews()
         self._last: tuple[int, Progress] | None = None
@@ -68,7 +71,7 @@ class RunTeller:
         self._tell(run, kind, reason, finished.message or counts)
 
     def _began(self, run: Run, progress: Progress) -> None:
-        by = f" (by {run.signature})" if run.by else ""
+        by = f" (by {self._by})" if self._by else ""
         if self._is_resumed:
             self._tell(run, "Normal", "RunResumed", f"{_counts(progress)}{by}")
             return

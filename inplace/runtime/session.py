@@ -351,7 +351,7 @@ class Session:
     def _teller(self, *, is_resumed: bool) -> RunTeller:
         events = Events(self.api, self._identity, by=CLI)
         what = about(self.target, self.found.uid)
-        return RunTeller(events, self._host.recording(events), what, self._said, is_resumed=is_resumed)
+        return RunTeller(events, self._host.recording(events), what, self._said, by=self._who().text, is_resumed=is_resumed)
 
     def _own_facts(self, last: Frame) -> dict[str, Any]:
         uids = {pod.uid for pod in last.plan.pods}

@@ -26,7 +26,9 @@ class Bench:
         self.server, self.said = Server(), list[str]()
         events = Events(api(self.server, FakeClock()), "me", by=CLI)
         recording = VirtualRecording(events)
-        self.teller = RunTeller(events, recording, about(target, "d1"), self.said.append, is_resumed=is_resumed)
+        self.teller = RunTeller(
+            events, recording, about(target, "d1"), self.said.append, by="ann (root@vm)", is_resumed=is_resumed
+        )
 
     def frame(self, stages: dict[str, Stage], *failures: Failure, **more: Any) -> None:
         of = run(failures=failures, by="jane", client="root@vm", **more)
@@ -50,7 +52,7 @@ def test_a_run_from_its_beginning_to_a_failure() -> None:
         teller.ended(run(), Finished("Failed", "a pod failed"))
     images = "app=repo/app:1 -> app=repo/app:2"
     assert bench.told() == [
-        f"Normal web RunStarted: run run-1: upgrading 2 pods: {images} (by jane (root@vm))",
+        f"Normal web RunStarted: run run-1: upgrading 2 pods: {images} (by ann (root@vm))",
         "Normal a PodClosed: taken out of service to be upgraded (run run-1)",
         "Normal web StepFinished: run run-1: step 1 is done: 1 of 2 pods updated",
         "Normal a PodUpgraded: runs app:2, proven and back in service (run run-1)",
@@ -66,6 +68,7 @@ def test_a_resumed_run_repeats_nothing() -> None:
         bench.frame({"a": "Failed", "b": "Closing"}, failure, steps_passed=1)
         bench.frame({"a": "Failed", "b": "Updated"}, failure, steps_passed=1)
         teller.ended(run(), Finished("Succeeded", ""))
+    assert bench.told()[0] == "Normal web RunResumed: run run-1: 0 of 2 pods updated (by ann (root@vm))"
     assert [line.split(": ")[0] for line in bench.told()] == [
         "Normal web RunResumed",
         "Normal b PodUpgraded",
