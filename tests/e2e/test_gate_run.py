@@ -19,7 +19,8 @@ def test_it_stops_when_told(scene: Scene, number: signal.Signals) -> None:
     until_gate(scene, "web", "True")
     controller.send(number)
     assert controller.wait(10).code == 0
-    assert controller.stderr == ""
+    assert controller.stderr.startswith("no -n is given: keeping the gates of namespace ")
+    assert len(controller.stderr.splitlines()) == 1
 
 
 def test_what_cannot_work_is_one_line_and_writes_nothing(cluster: Cluster, scene: Scene, inplace: Inplace) -> None:
@@ -32,7 +33,7 @@ def test_what_cannot_work_is_one_line_and_writes_nothing(cluster: Cluster, scene
         (2, "no label selector", ["-l", "a=b=c"]),
         (5, "Connection refused", ["--server", "https://127.0.0.1:1"]),
     ):
-        ended = inplace("gate", "run", *args)
+        ended = inplace("gate", "run", "-n", scene.ns, *args)
         assert (ended.code, ended.stdout) == (code, "")
         assert words in ended.stderr
         assert len(ended.stderr.splitlines()) == 1
