@@ -132,7 +132,8 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             for line in advice(result, run, cluster, target, how.again):
                 out.note(line)
             if how.follows and outcome == "Paused":
-                out.note(f"watch it:     {cluster.command('watch', target)}")
+                label = "watch it:".ljust(len(f"{verb_onward(result.message)} with:  "))
+                out.note(f"{label}{cluster.command('watch', target)}")
             return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
         case Over(outcome=outcome, message=message):
             told = message if outcome == "Succeeded" and message else f"{target} in {target.namespace}: {outcome}"
