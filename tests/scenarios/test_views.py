@@ -15,9 +15,12 @@ from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import images_in
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import WEB, Scene
+from tests.scenarios.stage import Running
 
 ONE = {"maxUnavailable": 1}
-SETTLE_SECONDS = 8
+SETTLE_SECONDS = 600
+"""Until every view was looked at, whatever that takes; then it is edited."""
+SHORT = {"settleSeconds": 2}
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def test_every_view_of_a_rollout_says_what_its_pods_are(scene: Scene, rollouts: 
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps}, drain=drain)
     live = scene.stage.start("watch", WEB)
 
-    scene.until(lambda: _settles(views, rollouts, live.stdout), "a pod settles, in every view", 60)
+    scene.until(lambda: _settles(views, rollouts, live), "a pod settles, in every view", 60)
+    rollouts.edit("up", drain=SHORT)
 
     rollouts.until("up", "Paused")
     scene.until(lambda: views.check_all(rollouts, "Paused", "pause (here)"), "at a step's pause")
@@ -136,8 +140,10 @@ def test_every_view_of_a_rollout_says_what_its_pods_are(scene: Scene, rollouts: 
     assert 300 < left < 598, "it is told by when the pause began"
     views.check_rollout(rollouts.status("up"))
 
+    rollouts.edit("up", drain=drain)
     asked = scene.stage.start("abort", WEB)
     scene.until(lambda: _goes_back(views, rollouts), "it goes back, in every view", 120)
+    rollouts.edit("up", drain=SHORT)
     assert asked.wait().code == 0
     rollouts.until("up", "Aborted")
     scene.until(
@@ -152,12 +158,12 @@ def test_every_view_of_a_rollout_says_what_its_pods_are(scene: Scene, rollouts: 
     live.wait()
 
 
-def _settles(views: Views, rollouts: Rollouts, told: str) -> bool:
+def _settles(views: Views, rollouts: Rollouts, live: Running) -> bool:
     """One pod is drained and rests: for how long still, and since when."""
     before = views.truth()
     assert len(before.in_flight) == 1
     (name,) = before.in_flight
-    status, text, rollout = views.status(), views.text(), rollouts.status("up")
+    status, text, rollout, told = views.status(), views.text(), rollouts.status("up"), live.stdout
     assert views.truth() == before
     (pod,) = (p for p in status["pods"] if p["name"] == name)
     assert (pod["stage"], stages_in(told).get(name)) == ("Settling", "Settling"), (pod, told)
