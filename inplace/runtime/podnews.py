@@ -57,7 +57,8 @@ class PodNews:
             before = self._stages.get(pod.uid)
             if pod.stage in IN_FLIGHT:
                 stages[pod.uid] = before if before and before[0] == pod.stage else (pod.stage, frame.now)
-            if before is None and pod.stage == "Closing" and not self._is_first:
+            # On a busy machine it may be drained by the time of the next frame.
+            if before is None and pod.stage in ("Closing", "Settling") and not self._is_first:
                 news.append(News(pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded"))
             if before is not None and before[0] != pod.stage:
                 left = (before[0], frame.now - before[1])

@@ -62,6 +62,15 @@ def test_a_run_from_its_beginning_to_a_failure() -> None:
     assert {body["reportingController"] for _, _, body in bench.server.writes} == {CLI}
 
 
+def test_a_pod_that_is_drained_by_the_next_frame_was_closed_all_the_same() -> None:
+    bench = Bench()
+    with bench.teller:
+        bench.frame({"a": "Pending"})
+        bench.frame({"a": "Settling"})
+        bench.frame({"a": "Restarting"})
+    assert [line.split(": ")[0] for line in bench.told()] == ["Normal web RunStarted", "Normal a PodClosed"]
+
+
 def test_a_resumed_run_repeats_nothing() -> None:
     bench, failure = Bench(is_resumed=True), Failure(pod="a", uid="u-a", reason="ImagePullBackOff", message="no such image")
     with bench.teller as teller:
