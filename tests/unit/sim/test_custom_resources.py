@@ -166,8 +166,9 @@ class TestObjects:
         client.run(5.0)
         table = client.ok("GET", ALL, accept=TABLE)
         names = [c["name"] for c in table["columnDefinitions"] if c["priority"] == 0]
-        assert names == ["Name", "Desired", "Updated", "Ready", "Draining", "Status", "Message", "Age"]
-        assert table["rows"][0]["cells"][:8] == ["web", None, 0, None, None, "Waiting", None, "5s"]
+        counts = ["Desired", "Updated", "Ready", "Draining"]
+        assert names == ["Name", "Target", "Image", *counts, "Status", "Message", "Age"]
+        assert table["rows"][0]["cells"][:10] == ["web", None, None, None, 0, None, None, "Waiting", None, "5s"]
 
     def test_a_watch_and_a_selector(self, client: Client) -> None:
         lines, _ = client.watch(ALL, labelSelector="a=b")
