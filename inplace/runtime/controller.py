@@ -227,6 +227,8 @@ class Controller:
         wait = self._writer.tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
         if not carrier.has_to_free:
             self._writer.let_go(self.shared(key[0]).rollouts.named(*key) or rollout)
+        elif rollout.spec.on_delete == "Abort":
+            self._writer.keep(rollout)  # also where it came to that by an edit, with nothing in flight
         if carrier.is_over and wait is None:
             return self._keep(key, self.shared(key[0]).rollouts.named(*key) or rollout)
         return soonest(came.requeue_after, wait)
@@ -329,7 +331,11 @@ class Controller:
         there = new or old
         if there is None or (old is not None and new is not None and old.wish == new.wish):
             return
-        self.queue.add((there.metadata.namespace, there.metadata.name))
+        key = (there.metadata.namespace, there.metadata.name)
+        known = self._carriers.get(key)
+        if new is None and known is not None and known[0] == there.metadata.uid:
+            known[1].rollout = there  # an edit that came with its end counts, too
+        self.queue.add(key)
 
     def _lease_changed(self, old: Lease | None, new: Lease | None) -> None:
         """Renewals are no news; the end of a run is, to the rollout that shows it and to those that wait for its target."""

@@ -90,6 +90,25 @@ def test_one_that_would_go_back_is_kept(scene: Scene, rollouts: Rollouts) -> Non
     scene.check_runs(2, app="app:1")
 
 
+def test_so_is_one_that_comes_to_that_by_an_edit(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts, seconds=7200)
+    until_free(scene)
+    rollouts.edit("up", onDelete="Abort")
+    scene.until(lambda: finalizers(scene), "it is kept")
+    scene.delete("ipr/up")
+    scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
+    scene.check_runs(2, app="app:1")
+
+
+def test_an_edit_right_before_its_end_counts(scene: Scene, rollouts: Rollouts) -> None:
+    paused(scene, rollouts, seconds=7200)
+    until_free(scene)
+    rollouts.edit("up", onDelete="Abort")
+    scene.delete("ipr/up")
+    scene.until(lambda: scene.stored_run().get("outcome") == "Aborted", "its pods go back")
+    scene.check_runs(2, app="app:1")
+
+
 def test_repair_frees_one_whose_controller_died_in_the_middle(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     controller = rollouts.control()

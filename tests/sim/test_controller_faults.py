@@ -85,7 +85,10 @@ def test_an_edit_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts: R
 
 
 def test_a_deletion_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts: Rollouts, in_a_pause: Lost) -> None:
+    in_a_pause.is_on = False
     rollouts.edit("up", onDelete="Abort")
+    scene.until(lambda: scene.get("ipr/up")["metadata"].get("finalizers"), "it is kept for that")
+    in_a_pause.is_on = True
     scene.delete("ipr/up")
     scene.until(lambda: scene.find("ipr/up") is None, "the rollout is gone", 300)
     assert in_a_pause.count > 1
