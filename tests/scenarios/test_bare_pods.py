@@ -142,7 +142,7 @@ def test_a_step_holds_bare_pods_too(scene: Scene) -> None:
     command = scene.command("--steps", "50%,pause,100%", "--max-unavailable", "1", target=SELECTED, app="app:2")
     paused = scene.inplace(*command)
     assert paused.code == 4, paused
-    assert "inplace resume pods -l app=cache" in paused.stderr, paused
+    assert "inplace promote pods -l app=cache" in paused.stderr, paused
     assert len(scene.on_image("app:2")) == 1
     assert len(scene.all("lease")) == 1
     resumed = scene.inplace("resume", *SELECTED.split())

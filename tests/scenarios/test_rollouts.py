@@ -72,7 +72,7 @@ def test_steps_with_pauses_and_every_way_past_them(scene: Scene, rollouts: Rollo
     scene.until(lambda: rollouts.status("up")["ready"] == 4, "and again", 30)
     shown = scene.inplace("status", "deploy/web")
     assert "Paused" in shown.stdout
-    assert "inplace resume deploy/web" in shown.stderr
+    assert "inplace promote deploy/web" in shown.stderr
     refused = scene.inplace(*scene.command(app="app:3"))
     assert refused.code == 5, "the controller holds the lock of what it has paused"
 

@@ -15,7 +15,7 @@ def test_a_pause_after_20_percent_of_10_pods(scene: Scene) -> None:
     paused = scene.inplace(*command)
     assert paused.code == 4, paused
     assert "2 of 10 pods updated" in paused.stdout
-    assert "inplace resume deploy/web" in paused.stderr
+    assert "inplace promote deploy/web" in paused.stderr
     assert len(scene.on_image("app:2")) == 2
     scene.check(upgraded=2, max_unavailable=3)
     scene.check_no_orphans()
@@ -23,7 +23,7 @@ def test_a_pause_after_20_percent_of_10_pods(scene: Scene) -> None:
     here = scene.witness.version()
     again = scene.inplace(*command)
     assert again.code == 4, again
-    assert "inplace resume deploy/web" in again.stderr
+    assert "inplace promote deploy/web" in again.stderr
     assert scene.our_writes(here) == []
 
     resumed = scene.inplace("resume", "deploy/web")
