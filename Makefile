@@ -27,7 +27,7 @@ test: install ## all tests that need no cluster
 
 e2e: install ## tests on a real Kubernetes on this machine (root; INPLACE_E2E_INSTANCE=dev uses one that runs)
 	$(PY) -m tests.cluster build
-	$(PY) -m pytest -m e2e -n 6 --dist=worksteal -o timeout=600 tests/scenarios tests/e2e $(EXTRA)
+	$(PY) -m pytest -m e2e -n 9 --dist=worksteal -o timeout=600 tests/scenarios tests/e2e $(EXTRA)
 
 lint: install ## style, types and layers
 	.venv/bin/ruff check .

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.cluster.paths import cache
 
 RELEASES = ("1.34.4", "1.35.4", "1.36.3", "1.37.2")
-SUITE = ("-m", "e2e", "-n", "6", "--dist=worksteal", "-o", "timeout=600", "tests/scenarios", "tests/e2e")
+SUITE = ("-m", "e2e", "-n", "9", "--dist=worksteal", "-o", "timeout=600", "tests/scenarios", "tests/e2e")
 
 
 def main() -> int:
