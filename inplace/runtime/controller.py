@@ -224,11 +224,11 @@ class Controller:
             return self._keep(key, rollout)
         carrier = self._carrier(key, rollout)
         came = carrier.step(rollout, self._writer.take_request(key, rollout))
-        wait = self._writer.tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
-        if not carrier.has_to_free:
+        if not carrier.has_to_free:  # before anybody is told that it stands, or is over, and acts on that
             self._writer.let_go(self.shared(key[0]).rollouts.named(*key) or rollout)
         elif rollout.spec.on_delete == "Abort":
             self._writer.keep(rollout)  # also where it came to that by an edit, with nothing in flight
+        wait = self._writer.tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
         if carrier.is_over and wait is None:
             return self._keep(key, self.shared(key[0]).rollouts.named(*key) or rollout)
         return soonest(came.requeue_after, wait)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import pytest
+
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed
 from tests.scenarios.manifests import GATE
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
+from tests.scenarios.stage import Moment, Running
 
 ONE = {"maxUnavailable": 1}
 LEASE = "lease/inplace-deployment-web"
@@ -43,6 +45,24 @@ def test_one_that_stands_can_be_deleted_without_a_controller(scene: Scene, rollo
     controller = paused(scene, rollouts)
     until_free(scene)
     kill(controller)
+    scene.delete("ipr/up")
+    assert scene.find("ipr/up") is None
+
+
+@pytest.mark.parametrize("phase", ["Paused", "Succeeded"])
+def test_whoever_is_told_so_can_delete_it_at_once(scene: Scene, rollouts: Rollouts, phase: str) -> None:
+    """Also where the controller dies right after it has told it."""
+    scene.web(2)
+
+    def dies(command: Running, write: str, moment: Moment) -> None:
+        if moment == "after" and "/inplacerollouts/up/status" in write and f'"phase":"{phase}"' in write:
+            command.send(signal.SIGKILL)
+
+    controller = rollouts.control(on_write=dies)
+    steps = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}] if phase == "Paused" else []
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps})
+    controller.wait()
+    assert rollouts.phase("up") == phase
     scene.delete("ipr/up")
     assert scene.find("ipr/up") is None
 
