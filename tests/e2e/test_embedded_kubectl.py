@@ -130,6 +130,7 @@ def _uids(kubectl: Kubectl, label: str) -> set[str]:
     return {meta["uid"] for meta in pods if "deletionTimestamp" not in meta}
 
 
+@pytest.mark.since(35)  # before, a ServiceAccount has the column SECRETS
 def test_columns_are_those_of_a_real_cluster(kubectl: Kubectl, cluster: Cluster, ns: str, tmp_path: Path) -> None:
     real = Kubectl(tmp_path, Path(cluster.kubeconfig), ns)
     _up(kubectl)

@@ -32,6 +32,6 @@ def test_a_sleeping_holder_is_replaced_and_writes_nothing_more(cluster: Cluster,
         first.send(signal.SIGCONT)
         late = first.wait(60)
     assert late.code == 1, late
-    assert "this run stopped at once and writes nothing more" in late.stderr, late
+    assert "this process stopped at once and writes nothing more" in late.stderr, late
     assert scene.our_writes(ended) == []
     scene.check(upgraded=2)
