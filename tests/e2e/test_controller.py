@@ -22,7 +22,7 @@ LEASE = "inplace-controller"
 
 
 def start(inplace: Inplace, port: int) -> Background:
-    return inplace.start("controller", "--listen", f"127.0.0.1:{port}", "--gate-rule", f"{GATE}={LABEL}")
+    return inplace.start("controller", "-n", inplace.namespace, "--listen", f"127.0.0.1:{port}", "--gate-rule", f"{GATE}={LABEL}")
 
 
 def until_gate(scene: Scene, name: str, status: str, seconds: float = 10) -> None:
@@ -120,7 +120,7 @@ def test_the_api_server_is_gone_for_30_s_in_the_middle_of_a_run(
 ) -> None:
     scene.web(4)
     with Proxy(cluster) as proxy:
-        controller = inplace.start("controller", "--listen", "", "--server", proxy.url)
+        controller = inplace.start("controller", "-n", inplace.namespace, "--listen", "", "--server", proxy.url)
         scene.until(lambda: '"leading"' in controller.stdout, "it leads", 60)
         rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
         scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched", 120)
@@ -139,7 +139,7 @@ def test_the_api_server_is_gone_for_30_s_in_the_middle_of_a_run(
 def test_a_run_is_told_in_events_and_metrics(cluster: Cluster, scene: Scene, inplace: Inplace, rollouts: Rollouts) -> None:
     scene.web(2)
     port = free_port()
-    controller = inplace.start("controller", "--listen", f"127.0.0.1:{port}")
+    controller = inplace.start("controller", "-n", inplace.namespace, "--listen", f"127.0.0.1:{port}")
     scene.until(lambda: '"leading"' in controller.stdout, "it leads", 60)
     rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
     rollouts.until("up", "Succeeded")

@@ -69,7 +69,7 @@ def test_a_gate_takes_a_pod_out_and_back(scene: Scene) -> None:
 
 def test_the_generation_is_seen_no_later_than_the_container_changes(scene: Scene) -> None:
     """Mostly earlier: it proves "seen", not "restarted" (a busy kubelet tells both at once). Then the id changes;
-    ContainersReady goes False, and True again with the new one."""
+    ContainersReady goes False, and True again with the new one, which a busy kubelet may tell at once, too (1.34, 1.35)."""
     uid = serve(scene, [app(scene)])
     old, generation = identity(scene), scene.get("pod/a")["metadata"]["generation"]
     new = change(scene, "app:2")
@@ -80,7 +80,7 @@ def test_the_generation_is_seen_no_later_than_the_container_changes(scene: Scene
     assert {v.object["status"]["observedGeneration"] for v in with_id(versions, old)} >= {generation}
     assert condition(changed[-1].object, "ContainersReady") == "True"
     told = [condition(v.object, "ContainersReady") for v in versions]
-    assert [a for a, b in pairwise([*told, None]) if a != b] == ["True", "False", "True"]
+    assert [a for a, b in pairwise([*told, None]) if a != b] in (["True", "False", "True"], ["True"])
     assert scene.ips() == scene.addresses
     assert scene.uids() == scene.before
     assert scene.restarts() == {"a": {"app": 1}}
