@@ -22,7 +22,9 @@ LEASE = "inplace-controller"
 
 
 def start(inplace: Inplace, port: int) -> Background:
-    return inplace.start("controller", "-n", inplace.namespace, "--listen", f"127.0.0.1:{port}", "--gate-rule", f"{GATE}={LABEL}")
+    return inplace.start(
+        "controller", "-n", inplace.namespace, "--listen", f"127.0.0.1:{port}", "--gate-rule", f"{GATE}={LABEL}"
+    )
 
 
 def until_gate(scene: Scene, name: str, status: str, seconds: float = 10) -> None:
