@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from inplace.engine.actions import PatchImages
 from inplace.engine.clocks import PATIENCE_SECONDS
 from inplace.engine.observed import PodFacts
 from inplace.engine.plan import Plan
@@ -61,6 +62,13 @@ def carried(run: Run, pods: Iterable[PodFacts], min_ready_seconds: float, now: f
         if record.steady is not None and steady_before(facts, record):
             steady[facts.uid] = now - seconds_since(record.steady.since)
     return Carried(timers, steady)
+
+
+def still_carried(carried: Mapping[str, float], plan: Plan) -> dict[str, float]:
+    """The timers that are yet to be taken over: a plan that names one has it, and an image that is patched now begins a restart
+    of its own, with none of the time of an earlier one."""
+    patched = tuple(f"{action.pod.uid}/" for action in plan.actions if isinstance(action, PatchImages))
+    return {timer: at for timer, at in carried.items() if timer not in plan.timers and not timer.startswith(patched)}
 
 
 def _of_restart(

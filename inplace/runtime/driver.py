@@ -31,7 +31,7 @@ from inplace.engine.plan import Finished, Plan, Spec
 from inplace.engine.planner import plan
 from inplace.engine.rehearsal import adopt
 from inplace.engine.resume import abort, of_whom, pass_pause, stands_at_pause
-from inplace.engine.waits import to_remember
+from inplace.engine.waits import still_carried, to_remember
 from inplace.kube.clock import stamp
 from inplace.kube.errors import (
     ApiError,
@@ -187,7 +187,7 @@ class Driver:
         spec = Spec(self._lock.name, self._stop or self.brake, since, self._dead_leases, self._only_frees)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: observed.timers.get(timer, now) for timer in planned.timers}
-        self._carried = {timer: at for timer, at in (self._carried or {}).items() if timer not in planned.timers}
+        self._carried = still_carried(self._carried or {}, planned)
         if not is_safe:
             self._tell(observed, planned, now)
             return None, TICK_SECONDS

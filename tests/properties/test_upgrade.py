@@ -38,8 +38,19 @@ LATE_PROBE = Scenario(
 """The embedded kubelet once killed the container that had just come back, for the last failure of the one before."""
 
 
+BACK_AFTER_A_DEATH = Scenario(
+    seed=0,
+    app=App(replicas=1, containers=(Container("startup"),), services=1, kind="ReplicaSet"),
+    asked=Asked(max_unavailable=1, settle_seconds=0.0, on_failure="rollback", tag="mute"),
+    network=Network(0.005, 0.0, 0.0, 0.0),
+    deaths=(Death(write=8, is_performed=False),),
+)
+"""The way back was once given up at once: it was charged with the time of the restart that a process before had begun."""
+
+
 @given(bad())
 @example(LATE_PROBE)
+@example(BACK_AFTER_A_DEATH)
 def test_a_bad_image_costs_at_most_the_budget_and_the_way_back_is_one_command(scenario: Scenario) -> None:
     story = Story(scenario)
     ended = story.play()

@@ -15,7 +15,8 @@ from tests.scenarios.stage import Moment, Running
 from tests.scenarios.virtual import Command, VirtualStage
 
 HOUR = 3600.0
-LEASE = re.compile(r"PATCH \S*/leases/")
+LEASE = re.compile(r"(PATCH \S*/leases/|POST \S*/events\b)")
+"""Renewing, and Events, which tell what was done before: nothing that a run does to anybody."""
 
 
 class Written:
