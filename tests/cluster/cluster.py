@@ -137,7 +137,8 @@ class Cluster:
         start_controllers(instance, keys, config, lock_fds)
         for number in range(1, nodes + 1):
             start_node(instance, number, config)
-        eventually(lambda: cluster.ready_nodes() == nodes, "the nodes", 60)
+            # One after the other: all bind one socket for device plugins, and of two that do so at once one ends.
+            eventually(lambda name=f"node{number}": cluster.is_ready(name), f"node{number}", 60)  # type: ignore[misc]
         eventually(lambda: answers(f"http://127.0.0.1:{instance.port(6)}/healthz"), "kube-proxy", 60)
         eventually(
             lambda: cluster.kubectl("get", "serviceaccount", "default", "--ignore-not-found"), "the default service account", 30
