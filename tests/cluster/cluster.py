@@ -104,10 +104,6 @@ class Cluster:
         """Write a kubeconfig for another user of this cluster, or with another namespace."""
         return pki.kubeconfig(path, self.server, Path(self.ca), token, namespace)
 
-    def ready_nodes(self) -> int:
-        path = "-o=jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
-        return self.kubectl("get", "nodes", path, check=False).split().count("True")
-
     def add_node(self, number: int) -> None:
         """One more, for a test of its own (see `node.taint`), which may do with it as it likes. It ends with the cluster."""
         name = f"node{number}"
