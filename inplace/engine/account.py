@@ -16,13 +16,13 @@ from inplace.engine.identity import edited_since
 from inplace.engine.steps import name_of
 from inplace.engine.templates import images_of
 from inplace.model.images import accepts
-from inplace.model.instants import seconds_of, time_of_day
 from inplace.model.run import ENDS, Outcome, Pause, Run
 
 Standing = Literal[Outcome, "Running", "BrokenOff", "Superseded"]
 """`BrokenOff`: it has not ended, and nobody drives it. `Superseded`: it has ended, and a later rollout changed what it left."""
 SAID: Mapping[Outcome, str] = {"RolledBack": "rolled back", "TimedOut": "timed out"}
 """How a message begins that only says the outcome again."""
+DAY_SECONDS = 86400
 
 
 class StepView(msgspec.Struct, frozen=True, rename="camel"):
@@ -39,7 +39,7 @@ def standing_of(run: Run, *, is_held: bool, is_alive: bool, superseded: str) -> 
     return "Superseded" if superseded else run.outcome
 
 
-def line_of(run: Run, standing: Standing, superseded: str, wall: float) -> str:
+def line_of(run: Run, standing: Standing, superseded: str, at: Instant) -> str:
     """Such as `Aborted by jane at 02:11 UTC`."""
     match standing:
         case "Running":
@@ -50,28 +50,29 @@ def line_of(run: Run, standing: Standing, superseded: str, wall: float) -> str:
             return f"BrokenOff{why}: nobody drives it now"
         case "Superseded":
             assert run.outcome is not None
-            return f"{_ended(run, run.outcome, wall)}; superseded since: {superseded}"
+            return f"{_ended(run, run.outcome, at)}; superseded since: {superseded}"
         case _:
-            return _ended(run, standing, wall)
+            return _ended(run, standing, at)
 
 
-def _ended(run: Run, outcome: Outcome, wall: float) -> str:
+def _ended(run: Run, outcome: Outcome, at: Instant) -> str:
     said = SAID.get(outcome, outcome.lower())
     rest = run.message.removeprefix(said) if run.message.startswith(said) else f": {run.message}" if run.message else ""
-    when = _when(run.ended_at, wall)
+    when = _when(run.ended_at, at)
     if outcome == "Paused":
         since = f" (since {when.removeprefix('at ')})" if when else ""
         return f"{outcome}{rest}{since}"
-    at = f" {when}" if when else ""
-    return f"{outcome}{rest}{at}" if rest.startswith((" by ", " on ")) else f"{outcome}{at}{rest}"
+    then = f" {when}" if when else ""
+    return f"{outcome}{rest}{then}" if rest.startswith((" by ", " on ")) else f"{outcome}{then}{rest}"
 
 
-def _when(ended_at: str, wall: float) -> str:
-    """With the date where that was not a moment ago."""
-    at, clock = seconds_of(ended_at), time_of_day(ended_at)
-    if at is None or not clock:
+def _when(ended_at: str, at: Instant) -> str:
+    """With the date where that was not a moment ago. We write instants in UTC, such as `2026-02-28T02:11:05Z`."""
+    passed = at.seconds_since(ended_at)
+    if passed is None or not ended_at.endswith("Z"):
         return ""
-    return f"at {clock}" if wall - at < 86400 else f"on {ended_at[:10]} at {clock}"
+    clock = f"at {ended_at[11:16]} UTC"
+    return clock if passed < DAY_SECONDS else f"on {ended_at[:10]} {clock}"
 
 
 def steps_of(run: Run, at: Instant) -> tuple[StepView, ...]:

@@ -7,7 +7,7 @@ may be done on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -18,22 +18,22 @@ from inplace.engine.planner import plan, rules_of
 from inplace.engine.projection import Shown, show
 from inplace.engine.proof import steady_before
 from inplace.engine.stages import SETTLED_VIEW_SECONDS, SETTLING, Judged, Rules, judge
-from inplace.model.instants import seconds_of
 from inplace.model.pods import Pod
 from inplace.model.record import Record
 from inplace.model.run import Run
 
 
 class Instant(msgspec.Struct, frozen=True):
-    """Now, by the clock that judges and by the wall: seconds since 1970."""
+    """Now, by the clock that judges. `seconds_since`: how long ago an instant of the cluster's was by the wall, 0 for one that
+    is to come; None for what is no instant."""
 
     now: float
-    wall: float
+    seconds_since: Callable[[str], float | None]
 
     def of(self, stamp: str | None) -> float | None:
-        """An instant of the cluster's by the clock that judges, and none that is to come."""
-        at = seconds_of(stamp)
-        return None if at is None else self.now - max(0.0, self.wall - at)
+        """An instant of the cluster's by the clock that judges."""
+        passed = self.seconds_since(stamp or "")
+        return None if passed is None else self.now - passed
 
 
 def glance(observed: Observed, run: Run, lease: str, at: Instant, *, held_since: str = "", superseded: bool = False) -> Shown:

@@ -18,9 +18,11 @@ from inplace.engine.plan import Caution
 from inplace.engine.stages import gate_of
 from inplace.model.names import DEFAULT_GATE, GROUP, TargetRef
 from inplace.model.record import holds_of, holds_on
+from inplace.model.run import shortened
 
 MOST_NAMES = 5
 LONGEST_REASON = 200
+"""Whoever may write the annotation may write a long one."""
 
 
 class GateStand(msgspec.Struct, frozen=True, rename="camel"):
@@ -132,15 +134,10 @@ def kept_out(pods: Iterable[PodFacts], gate: str) -> dict[str, tuple[str, ...]]:
         pod = facts.pod
         if facts.record is None and not pod.is_terminating and gate_of(pod, gate) == "Closed":
             holds = holds_on(holds_of(pod), gate)
-            why = "; ".join(_cut(text or name) for name, text in sorted(holds.items()))
+            why = "; ".join(shortened(text or name, LONGEST_REASON) for name, text in sorted(holds.items()))
             why = why or "somebody had closed it before, and left no note"
             found[why] = (*found.get(why, ()), pod.name)
     return found
-
-
-def _cut(text: str) -> str:
-    """Whoever may write the annotation may write a long one."""
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def _is_rolling(observed: Observed) -> bool:

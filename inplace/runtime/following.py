@@ -16,12 +16,12 @@ from inplace.engine.observed import Observed
 from inplace.engine.plan import Finished, Plan, PodView
 from inplace.engine.stages import IN_FLIGHT
 from inplace.kube.errors import Forbidden, Unauthorized
-from inplace.model.instants import seconds_of
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Stop, lease_name
 from inplace.runtime.driver import PATIENCE_SECONDS, Frame
 from inplace.runtime.inbox import Crashed, StopAsked
 from inplace.runtime.report import Summary, Tracker
+from inplace.runtime.runstates import instant_of
 from inplace.runtime.session import OnFrame, Session
 from inplace.runtime.subjects import Over, Subject
 
@@ -140,13 +140,13 @@ class Follower:
             return Over(finished.outcome, finished.message)
         run = self._subject.run_of(self._lease()) or last.plan.run
         facts = {uid: f for uid, f in self._session.observer.facts.items() if uid in {pod.uid for pod in last.plan.pods}}
-        return _of_the_whole(self._tracker.summary(run, finished, last, facts), run)
+        return _of_the_whole(self._tracker.summary(run, finished, last, facts), run, instant_of(self._clock))
 
     def _shown(self, observed: Observed, run: Run, now: float) -> tuple[Plan, Mapping[str, float]]:
         """By what is written down, as whoever only looks sees it: a watcher may have come in the middle."""
         lease = self._lease()
         held_since = (lease.spec.acquire_time or "") if lease is not None else ""
-        at, name = Instant(now, self._clock.utcnow().timestamp()), lease_name(self._session.target)
+        at, name = instant_of(self._clock), lease_name(self._session.target)
         shown = glance(observed, run, name, at, held_since=held_since)
         progress = shown.progress
         if run.outcome is None:
@@ -165,9 +165,9 @@ class Follower:
         return {uid: at for uid, (_, at) in self._stages.items() if at is not None}
 
 
-def _of_the_whole(seen: Summary, run: Run) -> Summary:
+def _of_the_whole(seen: Summary, run: Run, at: Instant) -> Summary:
     """With how long the run took, which is longer than it was watched by whoever came in the middle."""
-    began, ended = seconds_of(run.started_at), seconds_of(run.ended_at)
+    began, ended = at.of(run.started_at), at.of(run.ended_at)
     if began is None or ended is None or ended - began < seen.seconds + LATE_SECONDS:
         return seen
     return msgspec.structs.replace(seen, seconds=ended - began, watched_seconds=seen.seconds)

@@ -48,7 +48,7 @@ from inplace.runtime.found import Found, find
 from inplace.runtime.lock import history_of, run_of
 from inplace.runtime.observer import target_of
 from inplace.runtime.openers import with_openers
-from inplace.runtime.runstates import RunState, judged, now_of, state_of
+from inplace.runtime.runstates import RunState, instant_of, judged, state_of
 
 T = TypeVar("T", bound=Object)
 
@@ -142,7 +142,7 @@ def _of_target(api: Api, target: TargetRef, found: Found, observed: Observed, st
 
 
 def _of_run(api: Api, target: TargetRef, observed: Observed, state: RunState, run: Run) -> Overview:
-    workload, at = workload_of(observed), now_of(api)
+    workload, at = workload_of(observed), instant_of(api.clock)
     state = judged(state, workload.spec.template if workload is not None else None, at)
     is_overtaken = overtaken(run, observed) is not None
     shown = glance(observed, run, state.lease, at, held_since=state.held_since, superseded=bool(state.superseded))

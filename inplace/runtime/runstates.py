@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from inplace.kube.api import Api
 from inplace.kube.clock import seconds_since
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import LEASES, WORKLOADS
+from inplace.kube.seam import Clock
 from inplace.model.names import MANAGED_BY, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import ENDS, Run, lease_name
@@ -53,8 +55,8 @@ class RunState(msgspec.Struct, frozen=True, rename="camel"):
         return self.renewed_seconds_ago is not None and self.renewed_seconds_ago < LEASE_SECONDS
 
 
-def now_of(api: Api) -> Instant:
-    return Instant(api.clock.monotonic(), api.clock.utcnow().timestamp())
+def instant_of(clock: Clock) -> Instant:
+    return Instant(clock.monotonic(), partial(seconds_since, now=clock.utcnow()))
 
 
 def judged(state: RunState, template: Template | None, at: Instant) -> RunState:
@@ -64,7 +66,7 @@ def judged(state: RunState, template: Template | None, at: Instant) -> RunState:
         return msgspec.structs.replace(state, standing="Unreadable" if state.problem else "Empty", told=state.problem)
     over = superseded(run, template)
     stands = standing_of(run, is_held=bool(state.holder), is_alive=state.seems_alive, superseded=over)
-    told = line_of(run, stands, over, at.wall)
+    told = line_of(run, stands, over, at)
     return msgspec.structs.replace(state, standing=stands, told=told, superseded=over, steps=steps_of(run, at))
 
 
@@ -83,7 +85,7 @@ def runs(api: Api, namespace: str | None) -> list[RunState]:
     """Every Lease of ours, in one namespace or in all. Raises `ApiError`."""
     leaders: dict[str, float | None] = {}
     found = [_state(api, lease, leaders) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY).items]
-    templates, at = _templates(api, namespace, (state.run for state in found if state.run is not None)), now_of(api)
+    templates, at = _templates(api, namespace, (state.run for state in found if state.run is not None)), instant_of(api.clock)
     told = (judged(state, templates.get((state.namespace, state.lease)), at) for state in found)
     return sorted(told, key=lambda state: (state.namespace, state.lease))
 

@@ -1,5 +1,7 @@
 """How a run stands, in a word and in a line."""
 
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,17 +10,21 @@ import pytest
 from inplace.engine.account import Standing, line_of, standing_of, steps_of, superseded
 from inplace.engine.glance import Instant
 from inplace.engine.templates import fingerprint
-from inplace.model.instants import seconds_of
+from inplace.kube.clock import seconds_since
 from inplace.model.run import Options, Outcome, parse_steps
 from tests.builders import NEW, run, template
 
 ENDED = "2026-11-28T02:11:30Z"
-WALL = seconds_of("2026-11-28T03:00:00Z") or 0.0
+NOW = datetime(2026, 11, 28, 3, tzinfo=UTC)
 OTHER = {"app": "repo/app:9"}
 
 
-def line(standing: Standing, over: str = "", wall: float = WALL, **fields: Any) -> str:
-    return line_of(run(**fields), standing, over, wall)
+def at(now: datetime) -> Instant:
+    return Instant(50.0, partial(seconds_since, now=now))
+
+
+def line(standing: Standing, over: str = "", now: datetime = NOW, **fields: Any) -> str:
+    return line_of(run(**fields), standing, over, at(now))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,8 @@ def test_the_line_says_each_thing_once(outcome: Outcome, message: str, told: str
 
 
 def test_the_line_of_long_ago_has_its_date() -> None:
-    assert line("Succeeded", wall=WALL + 86400, outcome="Succeeded", ended_at=ENDED) == "Succeeded on 2026-11-28 at 02:11 UTC"
+    tomorrow = NOW + timedelta(days=1)
+    assert line("Succeeded", now=tomorrow, outcome="Succeeded", ended_at=ENDED) == "Succeeded on 2026-11-28 at 02:11 UTC"
     assert line("Succeeded", outcome="Succeeded", ended_at="") == "Succeeded"
 
 
@@ -68,12 +75,12 @@ def test_the_line_of_one_that_has_not_ended() -> None:
 
 
 def test_the_steps_and_where_it_stands() -> None:
-    at, steps = Instant(50.0, WALL), Options(steps=parse_steps("1,pause:10m,100%"))
-    assert steps_of(run(), at) == (), "one step is no list"
-    shown = [(s.name, s.state, s.left_seconds) for s in steps_of(run(steps, steps_passed=1), at)]
+    then, steps = at(NOW), Options(steps=parse_steps("1,pause:10m,100%"))
+    assert steps_of(run(), then) == (), "one step is no list"
+    shown = [(s.name, s.state, s.left_seconds) for s in steps_of(run(steps, steps_passed=1), then)]
     assert shown == [("up to 1", "done", None), ("pause 10m", "here", 600.0), ("up to 100%", "ahead", None)]
-    assert [s.state for s in steps_of(run(steps, steps_passed=2, outcome="Succeeded"), at)] == ["done"] * 3
-    assert [s.state for s in steps_of(run(steps, steps_passed=1, back="Abort"), at)] == ["done", "ahead", "ahead"]
+    assert [s.state for s in steps_of(run(steps, steps_passed=2, outcome="Succeeded"), then)] == ["done"] * 3
+    assert [s.state for s in steps_of(run(steps, steps_passed=1, back="Abort"), then)] == ["done", "ahead", "ahead"]
 
 
 class TestSuperseded:

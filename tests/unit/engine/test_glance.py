@@ -1,5 +1,7 @@
 """What is shown of a run's pods, and that a glance comes to the stages that their driver sees."""
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,14 +11,14 @@ from inplace.engine.observed import Entry, Evidence, PodFacts
 from inplace.engine.plan import PodView, Spec
 from inplace.engine.planner import plan
 from inplace.engine.stages import SETTLING
-from inplace.model.instants import seconds_of
+from inplace.kube.clock import seconds_since
 from inplace.model.pods import Pod
 from inplace.model.run import Failure, Options, Run
 from tests.builders import NEW, OLD, facts, in_service, observed, patched, pod, record, run, status
 
 LEASE = "inplace-deployment-web"
-NOW, WALL = 1000.0, seconds_of("2026-11-28T02:00:30Z") or 0.0
-AT = Instant(NOW, WALL)
+NOW = 1000.0
+AT = Instant(NOW, partial(seconds_since, now=datetime(2026, 11, 28, 2, 0, 30, tzinfo=UTC)))
 
 
 def since(made: Pod, turned: str, *conditions: str) -> Pod:
