@@ -17,7 +17,8 @@ from inplace.engine.proof import UNPROBED_SECONDS
 from inplace.engine.stages import gate_of, restarts
 from inplace.engine.templatefirst import in_words
 from inplace.engine.traffic import unsteered
-from inplace.model.quantity import format_duration, is_mutable
+from inplace.model.images import is_mutable
+from inplace.model.quantity import format_duration
 from inplace.model.run import Run
 from inplace.model.workloads import DaemonSet, StatefulSet
 

@@ -18,6 +18,8 @@ HUB = "docker.io"
 _HUBS = (HUB, "index.docker.io", "registry-1.docker.io")
 
 LONGEST = 1024
+_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*\Z")
+_MOVED_TAGS = ("latest", "main", "master", "stable", "edge", "nightly", "dev")
 LONGEST_NAME = 255
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
@@ -53,6 +55,18 @@ def reference(text: str) -> Reference:
     if registry in _HUBS:
         registry, repository = HUB, repository if "/" in repository else f"library/{repository}"
     return Reference(registry, repository, tag or ("" if digest else "latest"), digest)
+
+
+def valid_image(text: str) -> bool:
+    """What may stand as an image in an object, pulled or not; only the shape, and a hard length limit. Whether a runtime could
+    pull it says `image_problem`: a workload may well run, and be gone back to, what none could."""
+    return len(text) <= LONGEST and _IMAGE.match(text) is not None
+
+
+def is_mutable(image: str) -> bool:
+    """Whether the same string is commonly moved to other bytes."""
+    found = reference(image)
+    return not found.digest and found.tag in _MOVED_TAGS
 
 
 def image_problem(text: str) -> str:

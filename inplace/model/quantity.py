@@ -1,4 +1,4 @@
-"""Durations, counts-or-percentages and image references as people write them.
+"""Durations and counts-or-percentages as people write them.
 
 Percentages are exact integer arithmetic: `floor` for budgets (a budget is never exceeded), `ceil` for steps (a step of a
 non-empty workload is never empty). Scar: kruise v1.2 rounded a partition of 90 % of 8 up and updated nothing.
@@ -10,7 +10,6 @@ import re
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*\Z")
 
 
 def parse_duration(text: str) -> float:
@@ -55,22 +54,3 @@ def budget_of(value: int | str, total: int) -> int:
 def share_of(percent: int, total: int) -> int:
     """How many of `total` pods a step of `percent` means: rounded up."""
     return -(-total * percent // 100)
-
-
-def valid_image(text: str) -> bool:
-    """What may stand as an image in an object, pulled or not; only the shape, and a hard length limit. Whether a runtime could
-    pull it says `images.image_problem`: a workload may well run, and be gone back to, what none could."""
-    return len(text) <= 1024 and _IMAGE.match(text) is not None
-
-
-def tag_of(image: str) -> str:
-    """The tag of a reference, `latest` where there is none, empty for a digest. A port is no tag: `registry:5000/app`."""
-    if "@" in image:
-        return ""
-    name = image.rsplit("/", 1)[-1]
-    return name.split(":", 1)[1] if ":" in name else "latest"
-
-
-def is_mutable(image: str) -> bool:
-    """Whether the same string is commonly moved to other bytes."""
-    return tag_of(image) in ("latest", "main", "master", "stable", "edge", "nightly", "dev")

@@ -7,9 +7,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from inplace.model.images import valid_image
 from inplace.model.meta import ObjectMeta, check_selector
 from inplace.model.names import TargetRef, condition_type, is_container_name, is_object_name
-from inplace.model.quantity import parse_count_or_percent, valid_image
+from inplace.model.quantity import parse_count_or_percent
 from inplace.model.run import Options, Pause, Run, Share, lease_name
 
 LONGEST_SECONDS = 31 * 24 * 3600.0

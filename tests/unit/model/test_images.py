@@ -2,7 +2,7 @@
 
 import pytest
 
-from inplace.model.images import Reference, accepts, image_problem, reference, same_image, stands_for
+from inplace.model.images import Reference, accepts, image_problem, is_mutable, reference, same_image, stands_for, valid_image
 
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -119,3 +119,22 @@ def test_images_that_a_runtime_could_pull(text: str) -> None:
 @pytest.mark.parametrize(("text", "says"), BAD)
 def test_images_that_no_runtime_could_pull_say_why(text: str, says: str) -> None:
     assert says in image_problem(text)
+
+
+@pytest.mark.parametrize(
+    "image", ["app", "app:1", "repo/app:1.2-x", "registry.io:5000/team/app:1", f"repo/app@sha256:{'a' * 64}", "a" * 1024]
+)
+def test_images_that_a_kubelet_could_try(image: str) -> None:
+    assert valid_image(image)
+
+
+@pytest.mark.parametrize("image", ["", " app", "app:1 ", "app\n", "-app", "app;rm", "$(x)", "app:ü", "a" * 1025])
+def test_images_that_no_kubelet_could_pull(image: str) -> None:
+    assert not valid_image(image)
+
+
+@pytest.mark.parametrize(
+    ("image", "mutable"), [("app", True), ("app:main", True), ("app:1", False), ("app:latest@sha256:ab", False)]
+)
+def test_tags_that_are_commonly_moved(image: str, mutable: bool) -> None:
+    assert is_mutable(image) is mutable

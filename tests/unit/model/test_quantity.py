@@ -5,12 +5,9 @@ import pytest
 from inplace.model.quantity import (
     budget_of,
     format_duration,
-    is_mutable,
     parse_count_or_percent,
     parse_duration,
     share_of,
-    tag_of,
-    valid_image,
 )
 
 
@@ -85,37 +82,3 @@ def test_a_budget_rounds_down_but_anything_above_zero_allows_one(value: int | st
 )
 def test_a_share_rounds_up(percent: int, total: int, share: int) -> None:
     assert share_of(percent, total) == share
-
-
-@pytest.mark.parametrize(
-    "image", ["app", "app:1", "repo/app:1.2-x", "registry.io:5000/team/app:1", f"repo/app@sha256:{'a' * 64}", "a" * 1024]
-)
-def test_images_that_a_kubelet_could_try(image: str) -> None:
-    assert valid_image(image)
-
-
-@pytest.mark.parametrize("image", ["", " app", "app:1 ", "app\n", "-app", "app;rm", "$(x)", "app:ü", "a" * 1025])
-def test_images_that_no_kubelet_could_pull(image: str) -> None:
-    assert not valid_image(image)
-
-
-@pytest.mark.parametrize(
-    ("image", "tag"),
-    [
-        ("app", "latest"),
-        ("app:1", "1"),
-        ("registry:5000/app", "latest"),
-        ("registry:5000/app:2", "2"),
-        ("app@sha256:ab", ""),
-        ("app:1@sha256:ab", ""),
-    ],
-)
-def test_tags_are_not_ports_and_digests_have_none(image: str, tag: str) -> None:
-    assert tag_of(image) == tag
-
-
-@pytest.mark.parametrize(
-    ("image", "mutable"), [("app", True), ("app:main", True), ("app:1", False), ("app:latest@sha256:ab", False)]
-)
-def test_tags_that_are_commonly_moved(image: str, mutable: bool) -> None:
-    assert is_mutable(image) is mutable
