@@ -197,6 +197,19 @@ def test_a_controller_is_killed_and_the_next_goes_on(scene: Scene, rollouts: Rol
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
 
 
+def test_what_was_asked_while_nobody_led_is_asked_of_the_next(scene: Scene, rollouts: Rollouts) -> None:
+    """On the Lease, as the command does: taking it must not drop that."""
+    scene.web(2)
+    first = rollouts.control()
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.until("up", "Paused")
+    first.send(signal.SIGKILL)
+    first.wait()
+    scene.annotate("lease/inplace-deployment-web", {"inplace.dev/request": "promote"})
+    rollouts.control()
+    rollouts.until("up", "Succeeded")
+
+
 def test_repair_leaves_alone_what_a_living_controller_holds(scene: Scene, rollouts: Rollouts) -> None:
     """It never renews the Leases of its runs, only its own."""
     scene.web(2)
