@@ -145,17 +145,17 @@ class Controller:
     def shared(self, namespace: str) -> Shared:
         return self._shared[namespace if namespace in self._shared else None]
 
-    def is_going_on(self, run_id: str, besides: InPlaceRollout) -> bool:
+    def claimed_by(self, run_id: str, besides: InPlaceRollout) -> str:
         """Told by what is carried out here, by what the statuses say, and by the names that runs have: whichever is first."""
         uid = besides.metadata.uid
-        if any(known != uid and carrier.run_id == run_id for known, carrier in list(self._carriers.values())):
-            return True
-        others = self.shared(besides.metadata.namespace).rollouts.snapshot().values()
-        return any(
-            run_id in (other.status.run_id, run_id_of(other)) and other.status.phase not in OVER
-            for other in others
-            if other.metadata.uid != uid
-        )
+        for (_, name), (known, carrier) in list(self._carriers.items()):
+            if known != uid and carrier.run_id == run_id:
+                return name
+        for other in self.shared(besides.metadata.namespace).rollouts.snapshot().values():
+            has_it = run_id in (other.status.run_id, run_id_of(other)) and other.status.phase not in OVER
+            if has_it and other.metadata.uid != uid:
+                return other.metadata.name
+        return ""
 
     def keep(self, rollout: InPlaceRollout) -> bool:
         return self._writer.keep(rollout)

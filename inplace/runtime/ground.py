@@ -43,8 +43,8 @@ class Ground(Protocol):
 
     def shared(self, namespace: str) -> Shared: ...
 
-    def is_going_on(self, run_id: str, besides: InPlaceRollout) -> bool:
-        """Whether another rollout, which is not over, has that run."""
+    def claimed_by(self, run_id: str, besides: InPlaceRollout) -> str:
+        """The name of another rollout, which is not over and has that run; empty: there is none."""
         ...
 
     def keep(self, rollout: InPlaceRollout) -> bool:

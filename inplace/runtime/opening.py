@@ -23,7 +23,7 @@ from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import ENDS, Run, Stop, Verb
 from inplace.runtime.assessing import Cleared, NothingToDo, readable
 from inplace.runtime.ground import Ground, Outlook
-from inplace.runtime.lock import LEASE_SECONDS, Pulse, history_of, leader_of, pulse_of
+from inplace.runtime.lock import LEASE_SECONDS, Pulse, history_of, holder_in, leader_of, pulse_of
 
 
 class Drive(msgspec.Struct, frozen=True):
@@ -155,8 +155,8 @@ class Opener:
 
     def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:
         """Who works on the target now, in words; empty: nobody. Raises `Held`."""
-        if stored is not None and stored.is_under_way and self._ground.is_going_on(stored.id, rollout):
-            return f"run {stored.id} of another InPlaceRollout has not ended"
+        if stored is not None and stored.is_under_way and (other := self._ground.claimed_by(stored.id, rollout)):
+            return f"run {stored.id} of InPlaceRollout {other} has not ended"
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder:
             return ""
@@ -167,7 +167,7 @@ class Opener:
         now = self._ground.api.clock.monotonic()
         if self._pulse is None or self._pulse[0] != pulse:
             self._pulse = (pulse, now)
-        return f"it is held by {holder}" if now - self._pulse[1] < LEASE_SECONDS else ""
+        return f"it is held by {holder_in(lease)}" if now - self._pulse[1] < LEASE_SECONDS else ""
 
     def _now(self) -> str:
         return stamp(self._ground.api.clock.utcnow())

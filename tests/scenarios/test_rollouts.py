@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import Any
 
@@ -211,7 +212,7 @@ def test_a_busy_target_waits_or_is_refused(scene: Scene, rollouts: Rollouts) -> 
     rollouts.apply("no", app="app:3", strategy=ONE, onBusy="Refuse")
     rollouts.apply("later", app="app:3", strategy=ONE)
     status = rollouts.until("no", "Refused")
-    assert "held by" in status["message"]
+    assert re.search(r"held by .+ since .+, as ", status["message"]), status
     rollouts.until("later", "Waiting")
     scene.end(upgrade)
     rollouts.until("later", "Succeeded")

@@ -111,6 +111,7 @@ def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: s
     listen(scene, asked, monkeypatch)
     scene.stage.let_pass(60)
     assert [what for what in asked if "/leases/shop" not in what] == []
+    assert rollouts.status("later-0")["message"].endswith("of InPlaceRollout up has not ended")
 
 
 def listen(scene: Scene, asked: list[str], patch: pytest.MonkeyPatch) -> None:
