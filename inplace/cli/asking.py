@@ -24,7 +24,8 @@ from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, Verb, lease_name
 from inplace.runtime.brakes import refuse_braked, rollout_of
 from inplace.runtime.found import find
-from inplace.runtime.lock import LEASE_SECONDS, NO_REQUEST, pulse_of, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, pulse_of, run_of
+from inplace.runtime.requests import NO_REQUEST, request_of
 from inplace.runtime.session import Refused
 
 LOOK_SECONDS = 0.5

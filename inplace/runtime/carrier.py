@@ -32,9 +32,10 @@ from inplace.runtime.claims import Claims
 from inplace.runtime.driver import Abandoned, Driver, Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.ground import Ground, Outlook
-from inplace.runtime.lock import Held, Lock, LostLock, asked_by, request_of
+from inplace.runtime.lock import Held, Lock, LostLock
 from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy
 from inplace.runtime.places import Came, Moving, Opening, Over, Place, Standing
+from inplace.runtime.requests import asked_by, request_of
 
 AGAIN_SECONDS = 5.0
 """Until a target that somebody else holds, or that does not exist yet, is looked at again."""

@@ -26,14 +26,14 @@ from inplace.model.pods import Pod
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout, Phase
 from inplace.model.run import ENDS, lease_name
-from inplace.runtime import requests
 from inplace.runtime.carrier import Carrier
 from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.finalizers import vanished
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lanes import LanePool
-from inplace.runtime.lock import Fence, LeaderRef, Lock, request_of, run_of
+from inplace.runtime.lock import Fence, LeaderRef, Lock, run_of
+from inplace.runtime.requests import problem_of, request_of
 from inplace.runtime.rolloutwriter import Key, RolloutWriter
 from inplace.runtime.shared import Shared
 from inplace.runtime.watched import Watched
@@ -217,7 +217,7 @@ class Controller:
             return self._delete(key, rollout)
         if rollout.unreadable and key not in self._carriers:
             return self._refuse_unread(key, rollout)
-        if requests.problem_of(rollout):
+        if problem_of(rollout):
             self._writer.take_request(key, rollout)
             rollout = self.shared(key[0]).rollouts.named(*key) or rollout
         if self._is_over(rollout):

@@ -57,8 +57,9 @@ from inplace.runtime.inbox import (
     SliceChanged,
     StopAsked,
 )
-from inplace.runtime.lock import Lock, asked_by, request_of
+from inplace.runtime.lock import Lock
 from inplace.runtime.observer import Observer
+from inplace.runtime.requests import asked_by, request_of
 from inplace.runtime.rests import REFUSALS, Rests, is_stale, may_be_done
 from inplace.runtime.watches import Sight
 

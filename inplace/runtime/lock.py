@@ -13,7 +13,7 @@ import shlex
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,18 +23,16 @@ from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, No
 from inplace.kube.resources import LEASES
 from inplace.kube.seam import MERGE
 from inplace.model.history import Past, decode_history, past_of, remembered
-from inplace.model.meta import Object
-from inplace.model.names import HELD_BY, HISTORY, REQUEST, REQUEST_BY, RUN, TargetRef
+from inplace.model.names import HELD_BY, HISTORY, RUN, TargetRef
 from inplace.model.policy import Lease
-from inplace.model.run import Run, Verb, decode_run, encode_run, lease_name
+from inplace.model.run import Run, decode_run, encode_run, lease_name
 from inplace.model.trust import misplaced, problem_of
+from inplace.runtime.requests import NO_REQUEST
 
 LEASE_SECONDS = 15
 RENEW_SECONDS = 5.0
 FENCE_SECONDS = 10.0
 SAVE_TRIES = 5
-NO_REQUEST: dict[str, Any] = {REQUEST: None, REQUEST_BY: None}
-"""The annotations, patched away."""
 
 
 class Held(Exception):
@@ -343,17 +341,3 @@ def run_id_in(lease: Lease) -> str:
 def history_of(lease: Lease | None) -> tuple[Past, ...]:
     """The last runs, the newest last."""
     return decode_history(lease.metadata.annotation(HISTORY)) if lease is not None else ()
-
-
-def request_of(found: Object | None) -> Verb | None:
-    """What a verb asks the holder for, on the Lease or on an InPlaceRollout; nothing that we do not know."""
-    asked = found.metadata.annotation(REQUEST) if found is not None else None
-    return next((verb for verb in VERBS if verb == asked), None)
-
-
-def asked_by(found: Object | None) -> str:
-    """Who asks, as far as that is said."""
-    return (found.metadata.annotation(REQUEST_BY) if found is not None else None) or ""
-
-
-VERBS: tuple[Verb, ...] = get_args(Verb)

@@ -1,32 +1,37 @@
-"""What an InPlaceRollout's annotation asks for: taken in once, and, where it is none of our words, refused in words."""
+"""A request by annotation, on a Lease or on an InPlaceRollout: what it asks for and who asks, and, where it is none, why not.
+
+Anybody with the right to annotate may write one, by hand too: a word that we do not know is answered, and never guessed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
-from inplace.model.names import REQUEST
-from inplace.model.rollout import InPlaceRollout
+from inplace.model.meta import Object
+from inplace.model.names import REQUEST, REQUEST_BY
 from inplace.model.run import Verb
-from inplace.runtime.lock import NO_REQUEST, VERBS, request_of
 
-Patch = Callable[[InPlaceRollout, dict[str, Any]], None]
+VERBS: tuple[Verb, ...] = get_args(Verb)
+NO_REQUEST: dict[str, Any] = {REQUEST: None, REQUEST_BY: None}
+"""The annotations, patched away."""
 LONGEST_SHOWN = 40
 
 
-def take(rollout: InPlaceRollout, patch: Patch) -> tuple[Verb | None, str]:
-    """With why it is none. It is removed before it is obeyed: a request lost is asked again by its person, one obeyed twice
-    might pass a second pause. Raises `ApiError`: `Conflict` where it has changed meanwhile."""
-    asked, problem = request_of(rollout), problem_of(rollout)
-    if asked is not None or problem:
-        patch(rollout, {"metadata": {"annotations": NO_REQUEST, "resourceVersion": rollout.metadata.resource_version}})
-    return asked, problem
+def request_of(found: Object | None) -> Verb | None:
+    """What the holder is asked for; nothing that we do not know."""
+    asked = found.metadata.annotation(REQUEST) if found is not None else None
+    return next((verb for verb in VERBS if verb == asked), None)
 
 
-def problem_of(rollout: InPlaceRollout) -> str:
-    """Why its request is none, in words; empty: it is one, or there is none."""
-    asked = rollout.metadata.annotation(REQUEST)
-    if asked is None or request_of(rollout) is not None:
+def asked_by(found: Object | None) -> str:
+    """Who asks, as far as that is said."""
+    return (found.metadata.annotation(REQUEST_BY) if found is not None else None) or ""
+
+
+def problem_of(found: Object | None) -> str:
+    """Why what it is asked for is no request, in words; empty: it is one, or there is none."""
+    asked = found.metadata.annotation(REQUEST) if found is not None else None
+    if asked is None or request_of(found) is not None:
         return ""
     from difflib import get_close_matches
 

@@ -23,8 +23,8 @@ from inplace.kube.retry import ONCE
 from inplace.kube.seam import MERGE
 from inplace.model.rollout import InPlaceRollout, RolloutStatus
 from inplace.model.run import Verb
-from inplace.runtime import requests
 from inplace.runtime.finalizers import is_kept, with_ours, without_ours
+from inplace.runtime.requests import NO_REQUEST, problem_of, request_of
 from inplace.runtime.shared import Shared
 from inplace.runtime.watched import Watched
 
@@ -70,8 +70,12 @@ class RolloutWriter:
         self._patch(rollout, {"metadata": {"finalizers": names or None, "resourceVersion": rollout.metadata.resource_version}})
 
     def take_request(self, key: Key, rollout: InPlaceRollout) -> Verb | None:
-        """Also one that is none: that is refused in words."""
-        asked, problem = requests.take(rollout, self._patch)
+        """It is removed before it is obeyed: a request lost is asked again by its person, one obeyed twice might pass a second
+        pause. Also one that is none: that is refused in words. Raises `Conflict` where it has changed meanwhile."""
+        asked, problem = request_of(rollout), problem_of(rollout)
+        if asked is not None or problem:
+            annotations = {"annotations": NO_REQUEST, "resourceVersion": rollout.metadata.resource_version}
+            self._patch(rollout, {"metadata": annotations})
         if problem:
             self._watched.warned(rollout, problem)
         last = self._statuses.get(key, (0.0, rollout.status))[1]

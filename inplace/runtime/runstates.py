@@ -24,7 +24,8 @@ from inplace.kube.seam import Clock
 from inplace.model.names import MANAGED_BY, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import ENDS, Run, lease_name
-from inplace.runtime.lock import LEASE_SECONDS, LeaderRef, leader_of, request_of, run_of
+from inplace.runtime.lock import LEASE_SECONDS, LeaderRef, leader_of, run_of
+from inplace.runtime.requests import request_of
 
 Template = Mapping[str, Any]
 

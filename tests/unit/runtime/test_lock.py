@@ -13,7 +13,8 @@ from inplace.model.meta import ObjectMeta
 from inplace.model.names import HELD_BY, REQUEST, RUN, TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import Run
-from inplace.runtime.lock import FENCE_SECONDS, Held, Lock, LostLock, holder_in, request_of, run_of
+from inplace.runtime.lock import FENCE_SECONDS, Held, Lock, LostLock, holder_in, run_of
+from inplace.runtime.requests import request_of
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api, merged
 
