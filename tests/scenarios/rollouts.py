@@ -17,6 +17,9 @@ CRD = Path(__file__).parents[2] / "deploy/crds/inplace.dev_inplacerollouts.yaml"
 PODS = "/api/v1/namespaces/inplace-system/pods"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/inplace-system/leases"
 OVER = ("Succeeded", "Failed", "RolledBack", "Aborted", "Refused")
+ONE: Object = {"maxUnavailable": 1}
+ONE_PAUSE: list[Object] = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]
+"""What most of them ask for: one pod at a time, and the steps that stand after the first until somebody says more."""
 TARGETS = {"deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "rs": "ReplicaSet"}
 
 

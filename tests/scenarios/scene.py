@@ -225,7 +225,7 @@ class Scene(Objects):
         self.check_runs(replicas, app=ref)
         assert self.history() == history
         self.check_no_orphans()
-        assert not self.get(f"lease/{LEASE}")["spec"].get("holderIdentity")
+        assert not self.holder()
         assert self.stored_run()["outcome"] == outcome
 
     def check_refused(self, result: Result, code: int, *words: str) -> None:
@@ -249,6 +249,14 @@ class Scene(Objects):
     def stored_run(self, lease: str = LEASE) -> Object:
         run: Object = json.loads(self.get(f"lease/{lease}")["metadata"]["annotations"]["inplace.dev/run"])
         return run
+
+    def holder(self, lease: str = LEASE) -> str:
+        """Of the target's lock; empty: it is free."""
+        return self.get(f"lease/{lease}")["spec"].get("holderIdentity") or ""
+
+    def request_on(self, reference: str) -> str:
+        """Empty: nothing is asked, or it was taken in."""
+        return annotation(self.get(reference), "inplace.dev/request") or ""
 
     def on_image(self, ref: str, container: str = "app") -> set[str]:
         """The names of the pods whose spec asks for it."""

@@ -48,6 +48,12 @@ class Running(Protocol):
     def wait(self, timeout: float = 300) -> Result: ...
 
 
+def kill(command: Running) -> None:
+    """With no chance to say or free anything; it is gone when this returns."""
+    command.send(signal.SIGKILL)
+    command.wait()
+
+
 OnWrite = Callable[[Running, str, Moment], None]
 """Told of each write of a command, as `PATCH /api/... {body}`: before the API server gets it, and after it has answered, before
 the command hears of it. Where the command was killed meanwhile nothing more is passed on."""

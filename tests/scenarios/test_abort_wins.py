@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scenarios.facts import any_patched
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
 from tests.scenarios.story import DEPLOYMENT, Story
 
@@ -37,7 +37,7 @@ def test_by_annotation_within_a_moment(scene: Scene, verbs: tuple[str, str]) -> 
     scene.until_seen(any_patched(scene.image("app:mute")), "the first pod is patched")
     for verb in verbs:
         scene.annotate(f"lease/{DEPLOYMENT.lease}", {REQUEST: verb})
-        scene.until(lambda: REQUEST not in scene.get(f"lease/{DEPLOYMENT.lease}")["metadata"]["annotations"], "taken in")
+        scene.until(lambda: not scene.request_on(f"lease/{DEPLOYMENT.lease}"), "taken in")
     assert upgrade.wait().code == 4
     story.check("app:1")
 
@@ -46,12 +46,11 @@ def test_by_annotation_within_a_moment(scene: Scene, verbs: tuple[str, str]) -> 
 def test_by_request_to_a_rollout(scene: Scene, rollouts: Rollouts, verbs: tuple[str, str]) -> None:
     story = Story(scene, DEPLOYMENT)
     rollouts.control()
-    steps = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]
-    rollouts.apply("up", app="app:mute", strategy={"maxUnavailable": 1, "steps": steps})
+    rollouts.apply("up", app="app:mute", strategy={**ONE, "steps": ONE_PAUSE})
     scene.until_seen(any_patched(scene.image("app:mute")), "the first pod is patched")
     for verb in verbs:
         rollouts.ask("up", verb)
-        scene.until(lambda: REQUEST not in (scene.get("ipr/up")["metadata"].get("annotations") or {}), "taken in")
+        scene.until(lambda: not scene.request_on("ipr/up"), "taken in")
     rollouts.until("up", "Aborted")
     story.check("app:1")
 
@@ -90,9 +89,8 @@ def test_rollouts_again_and_again_after_an_abort(scene: Scene, rollouts: Rollout
     """Under the same name, and under another one."""
     story = Story(scene, DEPLOYMENT)
     controller = rollouts.control()
-    steps = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]
     for ended, name in enumerate(("up", "up", "other")):
-        rollouts.apply(name, app="app:2", strategy={"maxUnavailable": 1, "steps": steps})
+        rollouts.apply(name, app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
         rollouts.until(name, "Paused")
         rollouts.ask(name, "abort")
         rollouts.until(name, "Aborted")
@@ -102,7 +100,7 @@ def test_rollouts_again_and_again_after_an_abort(scene: Scene, rollouts: Rollout
         if name == "up":
             scene.delete("ipr/up")
             scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
-    rollouts.apply("last", app="app:2", strategy={"maxUnavailable": 1})
+    rollouts.apply("last", app="app:2", strategy=ONE)
     rollouts.until("last", "Succeeded")
     story.check("app:2")
     assert story.revisions() == {1: "app:1", 2: "app:2"}

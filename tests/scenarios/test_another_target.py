@@ -14,7 +14,7 @@ from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import back, images_in
 from tests.scenarios.manifests import GATE, deployment, partition, pod, service, statefulset
 from tests.scenarios.objects import Refused
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import LEASE, WEB, Scene
 from tests.scenarios.story import KINDS, STATEFUL_SET, Kind, Story
 from tests.scenarios.test_going_back import is_rolled_out
@@ -112,7 +112,7 @@ def test_rolled_out_while_the_controller_was_away(scene: Scene, rollouts: Rollou
     scene.web(3)
     scene.run_gates()
     controller = rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
     controller.send(signal.SIGKILL)
     scene.set_images(WEB, app=scene.image("app:3"))

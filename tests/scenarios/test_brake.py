@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from tests.scenarios.facts import any_closed
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
+from tests.scenarios.stage import kill
 
-ONE = {"maxUnavailable": 1}
-STEPS = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]
 LEASE = "lease/inplace-deployment-web"
 
 
@@ -19,7 +16,7 @@ def braked(scene: Scene, rollouts: Rollouts) -> None:
     """At a pause of its steps."""
     scene.web(2)
     rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": STEPS})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
     rollouts.edit("up", paused=True)
     scene.until(lambda: "spec.paused" in rollouts.status("up")["message"], "the brake is told")
@@ -51,17 +48,16 @@ def test_no_verb_passes_it(scene: Scene, rollouts: Rollouts, verb: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["ipr/up", LEASE])
-def test_nor_does_a_request(scene: Scene, rollouts: Rollouts, where: str) -> None:
+def test_no_request_passes_it(scene: Scene, rollouts: Rollouts, where: str) -> None:
     """Whoever may write it need not ask the command."""
     braked(scene, rollouts)
     scene.merge(where, {"metadata": {"annotations": {"inplace.dev/request": "promote"}}})
-    taken = lambda: "inplace.dev/request" not in scene.get(where)["metadata"].get("annotations", {})  # noqa: E731
-    scene.until(taken, "it is taken in")
+    scene.until(lambda: not scene.request_on(where), "it is taken in")
     check_stands(scene, rollouts)
     assert "waiting at step 2 of 3" in rollouts.status("up")["message"], "its pause is not passed either"
 
 
-def test_nor_in_flight(scene: Scene, rollouts: Rollouts) -> None:
+def test_no_request_passes_it_in_flight(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     rollouts.control()
     rollouts.apply("up", app="app:2", strategy=ONE, drain={"settleSeconds": 3})
@@ -72,15 +68,14 @@ def test_nor_in_flight(scene: Scene, rollouts: Rollouts) -> None:
 
 
 @pytest.mark.parametrize("command", ["upgrade", "undo"])
-def test_nor_a_command_that_would_drive_it_itself(scene: Scene, rollouts: Rollouts, command: str) -> None:
+def test_no_command_drives_past_it(scene: Scene, rollouts: Rollouts, command: str) -> None:
     scene.web(2)
     controller = rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": STEPS})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
     rollouts.edit("up", paused=True)
     scene.until(lambda: "spec.paused" in rollouts.status("up")["message"], "the brake is told")
-    controller.send(signal.SIGKILL)
-    controller.wait()
+    kill(controller)
     args = scene.command(app="app:3") if command == "upgrade" else ("undo", "deploy/web")
     for refused in (scene.inplace(*args), scene.inplace("resume", "deploy/web")):
         assert refused.code == 5, refused

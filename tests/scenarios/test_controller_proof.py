@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from tests.recorder import Event, Rules
 from tests.recorder.log import RECORD, annotation
 from tests.scenarios.facts import living
 from tests.scenarios.manifests import deployment, service
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, Rollouts
 from tests.scenarios.scene import Scene
+from tests.scenarios.stage import kill
 
 pytestmark = pytest.mark.proof
-ONE = {"maxUnavailable": 1}
 
 
 def test_twenty_runs_at_once_over_a_hundred_pods(scene: Scene, rollouts: Rollouts) -> None:
@@ -48,8 +46,7 @@ def test_killed_twenty_times_in_one_run(scene: Scene, rollouts: Rollouts) -> Non
     while kills < 20 and rollouts.phase("up") != "Succeeded":
         seen = records(scene.witness.so_far())
         scene.until_seen(lambda log, seen=seen: records(log) > seen or rollouts.phase("up") == "Succeeded", "it works", 240)  # type: ignore[misc]
-        controller.send(signal.SIGKILL)
-        controller.wait()
+        kill(controller)
         kills += 1
         controller = rollouts.control()
     print(f"killed {kills} times")

@@ -10,12 +10,9 @@ import pytest
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed
 from tests.scenarios.manifests import GATE
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment, Running
-
-ONE = {"maxUnavailable": 1}
-LEASE = "lease/inplace-deployment-web"
+from tests.scenarios.stage import Moment, Running, kill
 
 
 def paused(scene: Scene, rollouts: Rollouts, seconds: int | None = None, **spec: Any) -> Running:
@@ -30,11 +27,6 @@ def paused(scene: Scene, rollouts: Rollouts, seconds: int | None = None, **spec:
 
 def finalizers(scene: Scene) -> list[str]:
     return list(scene.get("ipr/up")["metadata"].get("finalizers", []))
-
-
-def kill(controller: Running) -> None:
-    controller.send(signal.SIGKILL)
-    controller.wait()
 
 
 def until_free(scene: Scene) -> None:
@@ -59,7 +51,7 @@ def test_whoever_is_told_so_can_delete_it_at_once(scene: Scene, rollouts: Rollou
             command.send(signal.SIGKILL)
 
     controller = rollouts.control(on_write=dies)
-    steps = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}] if phase == "Paused" else []
+    steps = ONE_PAUSE if phase == "Paused" else []
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps})
     controller.wait()
     assert rollouts.phase("up") == phase
@@ -67,7 +59,7 @@ def test_whoever_is_told_so_can_delete_it_at_once(scene: Scene, rollouts: Rollou
     assert scene.find("ipr/up") is None
 
 
-def test_so_can_one_in_a_timed_pause_and_before_it_goes_on_it_is_kept_again(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_timed_pause_frees_it_until_it_goes_on(scene: Scene, rollouts: Rollouts) -> None:
     paused(scene, rollouts, seconds=20)
     until_free(scene)
     scene.until(lambda: any(condition(p, GATE) == "False" for p in scene.pods()), "the second pod is closed")
@@ -76,20 +68,14 @@ def test_so_can_one_in_a_timed_pause_and_before_it_goes_on_it_is_kept_again(scen
     until_free(scene)
 
 
-def test_deleted_while_it_stands_its_lease_is_let_go(scene: Scene, rollouts: Rollouts) -> None:
-    paused(scene, rollouts)
+@pytest.mark.parametrize(("seconds", "outcome"), [(None, "Paused"), (7200, "Interrupted")], ids=["by hand", "timed"])
+def test_deleted_at_a_pause_its_lease_is_let_go(scene: Scene, rollouts: Rollouts, seconds: int | None, outcome: str) -> None:
+    paused(scene, rollouts, seconds)
     until_free(scene)
     scene.delete("ipr/up")
-    scene.until(lambda: not scene.get(LEASE)["spec"].get("holderIdentity"), "the lock is free", 30)
+    scene.until(lambda: not scene.holder(), "the lock is free", 30)
     assert len(scene.on_image("app:2")) == 1
-
-
-def test_so_it_is_in_a_timed_pause(scene: Scene, rollouts: Rollouts) -> None:
-    paused(scene, rollouts, seconds=7200)
-    until_free(scene)
-    scene.delete("ipr/up")
-    scene.until(lambda: not scene.get(LEASE)["spec"].get("holderIdentity"), "the lock is free", 30)
-    assert scene.stored_run()["outcome"] == "Interrupted"
+    assert scene.stored_run()["outcome"] == outcome
 
 
 def test_one_of_the_same_name_that_comes_at_once_begins(scene: Scene, rollouts: Rollouts) -> None:
@@ -101,23 +87,25 @@ def test_one_of_the_same_name_that_comes_at_once_begins(scene: Scene, rollouts: 
     scene.check_runs(2, app="app:3")
 
 
+def check_goes_back_when_deleted(scene: Scene) -> None:
+    scene.delete("ipr/up")
+    scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
+    scene.check_runs(2, app="app:1")
+
+
 def test_one_that_would_go_back_is_kept(scene: Scene, rollouts: Rollouts) -> None:
     paused(scene, rollouts, onDelete="Abort")
     scene.stage.let_pass(3)
     assert finalizers(scene) == ["inplace.dev/run"]
-    scene.delete("ipr/up")
-    scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
-    scene.check_runs(2, app="app:1")
+    check_goes_back_when_deleted(scene)
 
 
-def test_so_is_one_that_comes_to_that_by_an_edit(scene: Scene, rollouts: Rollouts) -> None:
+def test_one_that_would_go_back_since_an_edit_is_kept(scene: Scene, rollouts: Rollouts) -> None:
     paused(scene, rollouts, seconds=7200)
     until_free(scene)
     rollouts.edit("up", onDelete="Abort")
     scene.until(lambda: finalizers(scene), "it is kept")
-    scene.delete("ipr/up")
-    scene.until(lambda: scene.find("ipr/up") is None, "it is gone")
-    scene.check_runs(2, app="app:1")
+    check_goes_back_when_deleted(scene)
 
 
 def test_an_edit_right_before_its_end_counts(scene: Scene, rollouts: Rollouts) -> None:

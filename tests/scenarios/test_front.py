@@ -94,7 +94,7 @@ class Database:
         assert self.on(ref) == list(range(first, first + count))
         assert self.strategy == self.kept
         scene.check_no_orphans()
-        assert not scene.get(f"lease/{LEASE}")["spec"].get("holderIdentity")
+        assert not scene.holder(LEASE)
         scene.check_quiet()
 
     def rules(self, max_unavailable: int = 1, **more: Any) -> Rules:

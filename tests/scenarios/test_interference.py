@@ -68,7 +68,7 @@ def check_stopped(scene: Scene, ended: Result, act: Act) -> None:
     assert f"go back:     inplace undo {WEB}" in ended.stderr, ended
     for pod in scene.pods():
         assert not annotation(pod, RECORD)
-    assert not scene.get(f"lease/{LEASE}")["spec"].get("holderIdentity")
+    assert not scene.holder()
     assert scene.stored_run()["outcome"] == "Failed"
 
 

@@ -9,11 +9,9 @@ import pytest
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, any_patched
 from tests.scenarios.manifests import GATE, container, deployment, pod, service
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
-
-ONE = {"maxUnavailable": 1}
+from tests.scenarios.stage import Running, kill
 
 
 def leader_dies(scene: Scene, rollouts: Rollouts, target: str = "deploy/web") -> None:
@@ -22,8 +20,7 @@ def leader_dies(scene: Scene, rollouts: Rollouts, target: str = "deploy/web") ->
     rollouts.apply("up", target, app="app:2", strategy=ONE, drain={"settleSeconds": 5}, onDelete="Abort")
     scene.until_seen(any_closed, "a pod is closed")
     scene.until(lambda: rollouts.status("up").get("runID"), "the status tells the run")
-    controller.send(signal.SIGKILL)
-    controller.wait()
+    kill(controller)
 
 
 def publishes_all(scene: Scene) -> None:
@@ -44,7 +41,7 @@ def test_what_would_be_refused_now_fails_and_frees_its_pods(scene: Scene, rollou
     status = rollouts.until("up", "Failed")
     assert "Service other" in status["message"], status
     until_nothing_is_left(scene)
-    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
+    assert not scene.holder()
     assert "finalizers" not in scene.get("ipr/up")["metadata"]
 
 
@@ -54,8 +51,7 @@ def test_so_does_a_run_that_it_had_taken_up(scene: Scene, rollouts: Rollouts) ->
     rollouts.apply("next", app="app:2", strategy=ONE, drain={"settleSeconds": 5})
     scene.until(lambda: rollouts.status("next").get("runID") == rollouts.status("up")["runID"], "it takes the run up")
     scene.until(lambda: len(scene.on_image("app:2")) == 1 and any_closed(scene.witness.so_far()), "the second is closed")
-    controller.send(signal.SIGKILL)
-    controller.wait()
+    kill(controller)
     publishes_all(scene)
     rollouts.control()
     status = rollouts.until("next", "Failed")
@@ -109,7 +105,7 @@ def failed(scene: Scene, rollouts: Rollouts) -> Running:
     controller = rollouts.control()
     rollouts.apply("up", app="app:2", strategy=ONE, restart={"timeoutSeconds": 1})
     rollouts.until("up", "Failed")
-    scene.until(lambda: not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity"), "it lets go", 30)
+    scene.until(lambda: not scene.holder(), "it lets go", 30)
     rollouts.edit("up", restart={"timeoutSeconds": 300})
     return controller
 
@@ -132,9 +128,8 @@ def test_a_failed_run_goes_on_or_back_where_it_belongs(
 def test_its_leader_dies_before_the_status_says_that_it_goes_on(scene: Scene, rollouts: Rollouts) -> None:
     controller = failed(scene, rollouts)
     rollouts.ask("up", "resume")
-    scene.until(lambda: scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity"), "it is taken up", 30)
-    controller.send(signal.SIGKILL)
-    controller.wait()
+    scene.until(lambda: scene.holder(), "it is taken up", 30)
+    kill(controller)
     rollouts.control()
     scene.until(lambda: rollouts.phase("up") == "Succeeded", "the next goes on")
     scene.check_runs(2, app="app:2")
@@ -149,7 +144,7 @@ def test_a_failed_run_goes_on_here_where_no_controller_answers(scene: Scene, rol
     asked = scene.inplace("resume", "deploy/web")
     assert "no controller answers for inplacerollout/up" in asked.stderr, asked
     assert (asked.code, "RestartTimeout" in asked.stdout) == (1, True), asked
-    assert "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {})
+    assert not scene.request_on("ipr/up")
 
 
 def test_deleted_while_nobody_leads_it_is_ended_by_the_next(scene: Scene, rollouts: Rollouts) -> None:
@@ -157,15 +152,14 @@ def test_deleted_while_nobody_leads_it_is_ended_by_the_next(scene: Scene, rollou
     first = rollouts.control()
     rollouts.apply("up", app="app:2", strategy=ONE)
     scene.until_seen(any_closed, "the first pod is closed")
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     scene.delete("ipr/up")
     assert scene.get("ipr/up")["metadata"]["deletionTimestamp"]
     rollouts.control()
     scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 120)
     scene.check_no_orphans()
     scene.check_same_pods()
-    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
+    assert not scene.holder()
 
 
 def test_a_lease_deleted_by_hand_does_not_leave_pods_closed(scene: Scene, rollouts: Rollouts) -> None:
@@ -185,8 +179,7 @@ def test_a_controller_is_killed_and_the_next_goes_on(scene: Scene, rollouts: Rol
     first = rollouts.control()
     rollouts.apply("up", app="app:2", strategy=ONE)
     scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     run = scene.stored_run()
     rollouts.control()
     rollouts.until("up", "Succeeded")
@@ -201,10 +194,9 @@ def test_what_was_asked_while_nobody_led_is_asked_of_the_next(scene: Scene, roll
     """On the Lease, as the command does: taking it must not drop that."""
     scene.web(2)
     first = rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     scene.annotate("lease/inplace-deployment-web", {"inplace.dev/request": "promote"})
     rollouts.control()
     rollouts.until("up", "Succeeded")
@@ -214,7 +206,7 @@ def test_repair_leaves_alone_what_a_living_controller_holds(scene: Scene, rollou
     """It never renews the Leases of its runs, only its own."""
     scene.web(2)
     rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
     held = scene.get("lease/inplace-deployment-web")["spec"]
     for words in (("repair",), ("repair", "deploy/web")):
@@ -232,7 +224,7 @@ def test_restarted_it_lets_what_is_over_be_and_holds_what_is_paused(scene: Scene
     first = rollouts.control()
     rollouts.apply("done", app="app:2", strategy=ONE)
     rollouts.until("done", "Succeeded")
-    rollouts.apply("half", app="app:3", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.apply("half", app="app:3", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("half", "Paused")
     first.send(signal.SIGTERM)
     first.wait()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 
 import msgspec
 import pytest
@@ -12,6 +11,7 @@ from inplace.runtime.lock import holder_in
 from tests.recorder import Object
 from tests.scenarios.facts import any_patched, holders
 from tests.scenarios.scene import LEASE, Scene
+from tests.scenarios.stage import kill
 
 HISTORY = {1: "app:1", 2: "app:2"}
 
@@ -67,8 +67,7 @@ def test_a_dead_holder_is_replaced_after_15_seconds(scene: Scene) -> None:
     command = scene.command("--max-unavailable", "1", app="app:2")
     first = scene.stage.start(*command)
     scene.until_seen(any_patched(scene.image("app:2")), "the first is at work")
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     held = held_by(scene)
     began = scene.stage.now()
     second = scene.stage.start(*command)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE_PAUSE, Rollouts
 from tests.scenarios.scene import WEB, Scene
 
 pytestmark = [pytest.mark.at_rest, pytest.mark.sampled]
@@ -56,8 +56,7 @@ def test_what_was_aborted_stays_aborted(scene: Scene, rollouts: Rollouts) -> Non
     scene.web(3)
     scene.run_gates()
     rollouts.control()
-    steps = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]
-    rollouts.apply("web-2", app="app:2", strategy={"steps": steps}, ttlSecondsAfterFinished=3)
+    rollouts.apply("web-2", app="app:2", strategy={"steps": ONE_PAUSE}, ttlSecondsAfterFinished=3)
     rollouts.until("web-2", "Paused")
     aborted = scene.inplace("abort", WEB)
     assert aborted.code == 0, aborted

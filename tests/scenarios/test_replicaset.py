@@ -1,13 +1,11 @@
 """A ReplicaSet without a Deployment: pods in place, its template last."""
 
-import signal
-
 from tests.recorder.history import replay
 from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import any_closed, any_patched, back, images_in, is_observed
 from tests.scenarios.manifests import replicaset, service
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
+from tests.scenarios.stage import Running, kill
 
 GAME, SET = "rs/game", "ReplicaSet/game"
 
@@ -98,8 +96,7 @@ def test_killed_and_resumed(scene: Scene) -> None:
     game(scene)
     run = begin(scene)
     scene.until_seen(any_patched(scene.image("app:2")), "the first is restarting")
-    run.send(signal.SIGKILL)
-    run.wait()
+    kill(run)
     scene.end(begin(scene))
     scene.check_same_pods()
     check_done(scene, 3)

@@ -139,7 +139,7 @@ def test_interrupted_once(scene: Scene, stage_of_a_pod: str, number: signal.Sign
     assert len(scene.on_image("app:2")) < 3
     scene.until(lambda: all(condition(p, "Ready") == "True" for p in scene.pods()), "the kubelet follows the gates", 30)
     assert scene.history() == {1: "app:1"}
-    assert not scene.get(f"lease/{LEASE}")["spec"].get("holderIdentity")
+    assert not scene.holder()
     assert scene.stored_run()["outcome"] == "Interrupted"
 
     resumed = scene.inplace(*command)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Any
 
 import pytest
 
 from tests.recorder import Rules
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, any_patched, back
-from tests.scenarios.manifests import container, deployment, pod, replicaset, service
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.manifests import deployment, pod, replicaset, service
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import SETTLE, Scene
 from tests.scenarios.story import KINDS, Kind, Story
-
-ONE = {"maxUnavailable": 1}
 
 
 @pytest.mark.sampled
@@ -55,78 +52,6 @@ def test_bare_pods_and_a_replica_set(scene: Scene, rollouts: Rollouts) -> None:
     assert len(scene.on_image("app:2")) == 4
     scene.check_same_pods()
     scene.check_no_orphans()
-
-
-def test_steps_with_pauses_and_every_way_past_them(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(4)
-    rollouts.control("--no-gate-rules")
-    steps = [{"pods": 1}, {"pause": {}}, {"pods": 2}, {"pause": {}}, {"pods": 3}, {"pause": {}}, {"pods": "100%"}]
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": steps})
-
-    status = rollouts.until("up", "Paused")
-    assert (status["updated"], status["stepIndex"]) == (1, 1)
-    rollouts.check_conditions("up", "Paused", "Stalled")
-    closed = min(scene.before)
-    scene.set_gate(closed, "False")
-    scene.until(lambda: rollouts.status("up")["ready"] == 3, "the counts are kept while it stands", 30)
-    scene.set_gate(closed, "True")
-    scene.until(lambda: rollouts.status("up")["ready"] == 4, "and again", 30)
-    shown = scene.inplace("status", "deploy/web")
-    assert "Paused" in shown.stdout
-    assert "inplace promote deploy/web" in shown.stderr
-    refused = scene.inplace(*scene.command(app="app:3"))
-    assert refused.code == 5, "the controller holds the lock of what it has paused"
-
-    refused = scene.inplace("undo", "deploy/web")
-    assert (refused.code, "inplace abort deploy/web" in refused.stderr) == (5, True), refused
-
-    promoted = scene.inplace("promote", "deploy/web")
-    assert (promoted.code, "resumed (run by controller/" in promoted.stdout) == (0, True), promoted
-    scene.until(lambda: rollouts.status("up").get("stepIndex") == 3 and rollouts.phase("up") == "Paused", "the second pause")
-    assert len(scene.on_image("app:2")) == 2
-
-    rollouts.ask("up", "promote")
-    scene.until(lambda: rollouts.status("up").get("stepIndex") == 5 and rollouts.phase("up") == "Paused", "the third pause")
-    assert len(scene.on_image("app:2")) == 3
-    assert "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {})
-
-    rollouts.edit("up", strategy={**ONE, "steps": [*steps[:5], {"pods": "100%"}]})
-    rollouts.until("up", "Succeeded")
-    scene.check(upgraded=4)
-    scene.check_same_pods()
-    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=4)
-    times = rollouts.status("up")["steps"]
-    assert [step["step"] for step in times] == ["up to 1", "pause", "up to 2", "pause", "up to 3", "up to 100%"]
-    assert all(step["startedAt"] <= step["finishedAt"] for step in times)
-    told = scene.inplace("history", "deploy/web", "--runs")
-    assert told.code == 0, told
-    assert "inplacerollout/up: Succeeded" in told.stdout
-    assert f"app={scene.image('app:2')}" in told.stdout
-    assert all(step["finishedAt"] in told.stdout for step in times)
-
-
-def test_paused_by_the_spec_and_by_a_verb(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(4)
-    rollouts.control()
-    rollouts.apply("up", app="app:2", strategy=ONE, paused=True)
-    rollouts.until("up", "Waiting")
-    assert scene.our_writes() == []
-    rollouts.edit("up", paused=False)
-    scene.until_seen(back(scene.image("app:2"), 1), "the first pod is back")
-    rollouts.edit("up", paused=True)
-    rollouts.until("up", "Paused")
-    assert len(scene.on_image("app:2")) < 4
-    scene.check_no_orphans()
-    rollouts.edit("up", paused=False)
-    rollouts.until("up", "Progressing")
-    paused = scene.inplace("pause", "deploy/web")
-    assert paused.code == 0, paused
-    rollouts.until("up", "Paused")
-    resumed = scene.inplace("resume", "deploy/web")
-    assert resumed.code == 0, resumed
-    rollouts.until("up", "Succeeded")
-    scene.check(upgraded=4, writes=None)  # a pod that is drained only when the pause comes is reopened, and closed again
-    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=4)
 
 
 @pytest.mark.sampled
@@ -237,7 +162,7 @@ def test_two_at_once_for_one_target_go_one_after_the_other(scene: Scene, rollout
 
 def test_a_target_that_comes_later_and_one_that_goes(scene: Scene, rollouts: Rollouts) -> None:
     rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     status = rollouts.until("up", "Waiting")
     assert "does not exist" in status["message"]
     scene.web(2)
@@ -258,57 +183,11 @@ def test_the_rollout_is_deleted_in_the_middle(scene: Scene, rollouts: Rollouts, 
     scene.until(lambda: scene.find("ipr/up") is None, "it is gone", 120)
     scene.check_no_orphans()
     scene.check_same_pods()
-    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
+    assert not scene.holder()
     if ref is None:
         assert 1 <= len(scene.on_image("app:2")) < 3
         scene.upgrade(*SETTLE, settle=None, app="app:2")
     scene.check_runs(3, app=ref or "app:2")
-
-
-def test_a_pause_taken_back_before_it_came_about(scene: Scene, rollouts: Rollouts) -> None:
-    """By an edit, and by a verb: while a pod that boots is waited for."""
-    slow = container("app", scene.image("app:1"), boot=4)
-    scene.deploy(deployment("web", [slow], replicas=3), service("web"), count=3)
-    rollouts.control()
-    rollouts.apply("up", app="app:2", strategy=ONE)
-    scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
-    rollouts.edit("up", paused=True)
-    scene.until(lambda: rollouts.status("up")["observedGeneration"] == 2, "the edit is seen", 30)
-    assert rollouts.phase("up") == "Progressing", "it finishes the pod that is out"
-    rollouts.edit("up", paused=False)
-    scene.until(lambda: len(scene.on_image("app:2")) == 2, "it goes on", 120)
-    rollouts.ask("up", "pause")
-    scene.until(lambda: "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {}), "it is told", 30)
-    rollouts.ask("up", "resume")
-    rollouts.until("up", "Succeeded")
-    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
-
-
-def test_a_request_that_is_none_is_refused_in_words_and_goes(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(2)
-    rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
-    rollouts.until("up", "Paused")
-
-    def refused() -> list[Any]:
-        return [c for c in rollouts.status("up")["conditions"] if c["type"] == "RequestRefused"]
-
-    rollouts.ask("up", "resmue")
-    (said,) = scene.until(refused, "it is refused", 30)
-    assert (said["status"], said["reason"]) == ("True", "UnknownRequest")
-    assert said["message"] == (
-        "inplace.dev/request='resmue' is no request, and was removed: use pause, resume, promote or abort. Did you mean resume?"
-    )
-    assert "inplace.dev/request" not in scene.get("ipr/up")["metadata"].get("annotations", {})
-    assert rollouts.phase("up") == "Paused"
-
-    rollouts.ask("up", "resume")
-    rollouts.until("up", "Succeeded")
-    assert refused() == []
-    rollouts.ask("up", "go")
-    scene.until(refused, "also where it is over", 30)
-    assert rollouts.phase("up") == "Succeeded"
-    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
 
 
 def test_without_a_controller_the_command_says_so(scene: Scene, rollouts: Rollouts) -> None:

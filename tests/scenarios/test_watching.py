@@ -8,7 +8,7 @@ import pytest
 
 from tests.scenarios.facts import any_closed
 from tests.scenarios.manifests import pod
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import WEB, Scene
 
 
@@ -70,8 +70,7 @@ def test_a_run_of_the_controller_is_watched_by_its_rollout_or_its_target(
 ) -> None:
     scene.web(3)
     rollouts.control("--no-gate-rules")
-    steps = [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]
-    rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1, "steps": steps})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
     watching = scene.stage.start("watch", *words)
     scene.until(lambda: "promote" in watching.stdout, "the pause is told")

@@ -8,12 +8,11 @@ import pytest
 
 from inplace.kube.errors import ConnectionFailed
 from inplace.sim.api.server import Answer, Call, WatchAnswer
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Moment, Running
 from tests.scenarios.virtual import VirtualStage
 
-ONE = {"maxUnavailable": 1}
 LEASE = "lease/inplace-deployment-web"
 
 
@@ -36,10 +35,6 @@ class Lost:
             raise ConnectionFailed("lost")
 
 
-def holder(scene: Scene) -> str:
-    return str(scene.get(LEASE)["spec"].get("holderIdentity") or "")
-
-
 def test_a_lease_that_cannot_be_let_go_at_once_is_let_go_later(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     lost = Lost(scene, r'PATCH .*/leases/inplace-deployment-web .*"holderIdentity":null', seconds=10)
@@ -48,7 +43,7 @@ def test_a_lease_that_cannot_be_let_go_at_once_is_let_go_later(scene: Scene, rol
     rollouts.apply("up", app="app:2", strategy=ONE)
     rollouts.until("up", "Succeeded")
     assert lost.count > 1
-    assert holder(scene) == ""
+    assert scene.holder() == ""
     assert scene.stored_run()["outcome"] == "Succeeded"
     assert scene.upgrade("--max-unavailable", "1", app="app:3").report["outcome"] == "Succeeded"
 
@@ -101,7 +96,7 @@ def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: s
     """So that those that go on are not kept waiting for their turn."""
     scene.web(3)
     rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": [{"pods": 1}, {"pause": {}}, {"pods": "100%"}]})
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
     for number in range(20):
         rollouts.apply(f"later-{number}", app="app:3", strategy=ONE, paused=why == "paused")

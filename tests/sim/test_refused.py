@@ -91,7 +91,7 @@ def test_a_command_frees_the_pods_that_it_has_closed_before_it_gives_up(stage: V
     assert f"the API server refuses: {WHY}" in ended.stdout, ended
     scene.check_no_orphans()
     assert scene.on_image("app:2") == set()
-    assert not scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity")
+    assert not scene.holder()
     scene.witness.check(Rules(2, "Deployment/web", upgraded=None, writes_per_pod=None))
 
 

@@ -25,10 +25,6 @@ def held_by_a_controller(stage: VirtualStage) -> Scene:
     return scene
 
 
-def holder(scene: Scene) -> str:
-    return str(scene.get("lease/inplace-deployment-web")["spec"].get("holderIdentity", ""))
-
-
 def test_a_controller_that_renews_is_left_alone(stage: VirtualStage) -> None:
     scene = held_by_a_controller(stage)
 
@@ -40,7 +36,7 @@ def test_a_controller_that_renews_is_left_alone(stage: VirtualStage) -> None:
     stage.scheduler.after(10, renew)
     repaired = scene.inplace("repair")
     assert (repaired.code, repaired.stdout) == (0, f"deploy/web in shop: {LEADER.holder} is at work: left alone\n")
-    assert holder(scene) == LEADER.holder
+    assert scene.holder() == LEADER.holder
 
 
 def test_one_that_does_not_is_dead(stage: VirtualStage) -> None:
@@ -48,7 +44,7 @@ def test_one_that_does_not_is_dead(stage: VirtualStage) -> None:
     repaired = scene.inplace("repair")
     assert repaired.code == 0, repaired
     assert "left alone" not in repaired.stdout
-    assert holder(scene) == ""
+    assert scene.holder() == ""
     scene.check_no_orphans()
 
 
@@ -64,4 +60,4 @@ def test_one_whose_lease_may_not_be_read_counts_as_alive(stage: VirtualStage) ->
     repaired = command.wait()
     why = "the run is a controller's, and you may not get Lease inplace-controller in namespace inplace-system"
     assert (repaired.code, repaired.stdout) == (0, f"deploy/web in shop: {why} to see whether it lives: left alone\n")
-    assert holder(scene) == LEADER.holder
+    assert scene.holder() == LEADER.holder

@@ -10,11 +10,11 @@ import pytest
 from inplace.sim.api.kinds import PODS
 from tests.recorder import Object
 from tests.scenarios.facts import any_patched
-from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.rollouts import ONE, Rollouts
 from tests.scenarios.scene import Scene
+from tests.scenarios.stage import kill
 from tests.scenarios.virtual import VirtualStage
 
-ONE = {"maxUnavailable": 1}
 PAUSE = 120
 STEPS = [{"pods": 1}, {"pause": {"seconds": PAUSE}}, {"pods": "100%"}]
 
@@ -41,8 +41,7 @@ def test_a_timed_pause_goes_on_under_the_next_leader(scene: Scene, rollouts: Rol
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": STEPS})
     scene.until(lambda: rollouts.status("up").get("stepIndex") == 1, "it pauses")
     scene.stage.let_pass(60)
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     scene.stage.let_pass(20)
     rollouts.control()
     rollouts.until("up", "Succeeded", 300)
@@ -54,8 +53,7 @@ def test_a_pause_that_ended_while_nobody_led_is_over(scene: Scene, rollouts: Rol
     first = rollouts.control()
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": STEPS})
     scene.until(lambda: rollouts.status("up").get("stepIndex") == 1, "it pauses")
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     scene.stage.let_pass(PAUSE + 60)
     rollouts.control()
     rollouts.until("up", "Succeeded", 60)
@@ -98,8 +96,7 @@ def test_a_long_min_ready_goes_on(scene: Scene, rollouts: Rollouts) -> None:
     scene.until(lambda: "minReadySeconds" in str(rollouts.status("up").get("inFlight")), "it waits")
     began_at = scene.stage.now()
     scene.stage.let_pass(100)
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     rollouts.control()
     scene.until(lambda: rollouts.status("up").get("updated") == 1, "the first is updated", 300)
     assert 199 <= scene.stage.now() - began_at <= 220
@@ -112,8 +109,7 @@ def test_but_not_where_the_container_has_crashed_meanwhile(stage: VirtualStage, 
     scene.until(lambda: "minReadySeconds" in str(rollouts.status("up").get("inFlight")), "it waits")
     (name,) = scene.on_image("app:2")
     scene.stage.let_pass(100)
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     crash(stage, name)
     scene.stage.let_pass(20)
     rollouts.control()
@@ -129,8 +125,7 @@ def test_a_restart_deadline_goes_on(scene: Scene, rollouts: Rollouts) -> None:
     scene.until_seen(any_patched(scene.image("app:mute")), "it is patched")
     began_at = scene.stage.now()
     scene.stage.let_pass(200)
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill(first)
     rollouts.control()
     rollouts.until("up", "Failed", 400)
     assert 298 <= scene.stage.now() - began_at <= 400
