@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -95,6 +96,8 @@ def main(args: Sequence[str] | None = None, world: World | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     world = world or World(prog_of(sys.argv[0]), tuple(sys.argv[1:] if args is None else args))
     code = run(world)
+    # It has ended, and that was said: one more Ctrl-C would only break the way out, with a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _flush()
     sys.exit(code)
 

@@ -111,3 +111,18 @@ def test_these_tests_pass_under_nohup_too() -> None:
     tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "not nohup")
     ran = subprocess.run((*deaf, *tests), capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
+
+
+LATE = """
+import atexit, os, signal
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+from inplace.cli.main import main
+main(["version"])
+"""
+
+
+def test_one_that_comes_on_the_way_out_changes_nothing() -> None:
+    """Everything has been said by then."""
+    ran = subprocess.run((sys.executable, "-c", LATE), capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("inplace ")
