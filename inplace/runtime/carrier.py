@@ -35,7 +35,7 @@ from inplace.runtime.ground import Ground, Outlook
 from inplace.runtime.lock import Held, Lock, LostLock
 from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy
 from inplace.runtime.places import Came, Moving, Opening, Over, Place, Standing
-from inplace.runtime.requests import asked_by, request_of
+from inplace.runtime.requests import asked_by, problem_of, request_of
 
 AGAIN_SECONDS = 5.0
 """Until a target that somebody else holds, or that does not exist yet, is looked at again."""
@@ -340,7 +340,7 @@ class Carrier:
     def _answer(self, standing: Standing, rollout: InPlaceRollout, asked: Verb | None) -> Came:
         outlook, lock, run = standing.outlook, standing.lock, standing.run
         lease = outlook.part.leases.named(run.target.namespace, lock.name)
-        request = request_of(lease)
+        request, problem = request_of(lease), problem_of(lease)
         verb, by = request or asked, asked_by(lease) if request else self._asked_by
         if rollout.metadata.generation != self._generation:
             with suppress(ValueError):
@@ -361,9 +361,12 @@ class Carrier:
             case "resume" | "promote":
                 return self._go_on(standing, resuming.resume(run, outlook.now()), verb)
             case "pause" | None:
-                if run != standing.run or request is not None:
-                    lock.save(run, clear_request=request is not None)
+                has_asked = request is not None or bool(problem)
+                if run != standing.run or has_asked:
+                    lock.save(run, clear_request=has_asked)
                     outlook.show(lock)
+                if problem:
+                    self._ground.warned(rollout, problem)
                 self._at = Standing(outlook, lock, run)
                 return Came(Ended(run, self._as_it_stands(self._at)))
 

@@ -59,7 +59,7 @@ from inplace.runtime.inbox import (
 )
 from inplace.runtime.lock import Lock
 from inplace.runtime.observer import Observer
-from inplace.runtime.requests import asked_by, request_of
+from inplace.runtime.requests import asked_by, problem_of, request_of
 from inplace.runtime.rests import REFUSALS, Rests, is_stale, may_be_done
 from inplace.runtime.watches import Sight
 
@@ -128,6 +128,7 @@ class Driver:
         self.may_act: Callable[[], bool] = lambda: True
         """Asked before anything is done. False: not now."""
         self.on_refused: Callable[[str], None] = lambda _why: None
+        """Called with why a request is not obeyed."""
         self._dead_leases = dead_leases
         self._timers: dict[str, float] = {}
         self._carried: dict[str, float] | None = None  # timers of the process before us, until a plan names them
@@ -323,11 +324,13 @@ class Driver:
             self._stop = Stop("Failed", f"the API server refuses: {error}")
 
     def _obey_request(self) -> None:
-        """A verb's request on the Lease; it goes in the write that stores its effect."""
+        """A verb's request on the Lease; it goes in the write that stores its effect. One that is none goes, too."""
         lease = self._watches.leases.named(self.run.target.namespace, self._lock.name)
-        asked = request_of(lease)
+        asked, problem = request_of(lease), problem_of(lease)
         if asked is not None:
             self.obey(asked, asked_by(lease), clear_request=True)
+        elif problem and self._stored(self.run, clear_request=True):
+            self.on_refused(problem)
 
     def _allowed(self) -> bool:
         is_allowed = self.may_act()

@@ -330,6 +330,7 @@ class Session:
         driver = Driver(
             self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases, only_frees=only_frees
         )
+        driver.on_refused = lambda why: self._said(f"warning: {why}")
         with teller:
             renewer.start()
             try:

@@ -1,12 +1,10 @@
-"""Where an InPlaceRollout stands and what lets it go on: its steps, `spec.paused`, verbs, and requests in an annotation."""
+"""Where an InPlaceRollout stands and what lets it go on: its steps, `spec.paused`, and verbs."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.scenarios.facts import any_patched, back
 from tests.scenarios.manifests import container, deployment, service
-from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
+from tests.scenarios.rollouts import ONE, Rollouts
 from tests.scenarios.scene import Scene
 
 
@@ -99,30 +97,3 @@ def test_a_pause_taken_back_before_it_came_about(scene: Scene, rollouts: Rollout
     rollouts.ask("up", "resume")
     rollouts.until("up", "Succeeded")
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
-
-
-def test_a_request_that_is_none_is_refused_in_words_and_goes(scene: Scene, rollouts: Rollouts) -> None:
-    scene.web(2)
-    rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
-    rollouts.until("up", "Paused")
-
-    def refused() -> list[Any]:
-        return [c for c in rollouts.status("up")["conditions"] if c["type"] == "RequestRefused"]
-
-    rollouts.ask("up", "resmue")
-    (said,) = scene.until(refused, "it is refused", 30)
-    assert (said["status"], said["reason"]) == ("True", "UnknownRequest")
-    assert said["message"] == (
-        "inplace.dev/request='resmue' is no request, and was removed: use pause, resume, promote or abort. Did you mean resume?"
-    )
-    assert not scene.request_on("ipr/up")
-    assert rollouts.phase("up") == "Paused"
-
-    rollouts.ask("up", "resume")
-    rollouts.until("up", "Succeeded")
-    assert refused() == []
-    rollouts.ask("up", "go")
-    scene.until(refused, "also where it is over", 30)
-    assert rollouts.phase("up") == "Succeeded"
-    scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
