@@ -192,6 +192,11 @@ def pod(
     )
 
 
+def never_opened(name: str = "web-a", **fields: Any) -> Pod:
+    """A new pod that could serve, whose gate nobody has opened yet."""
+    return pod(name, **{"gate": None, "ready": False, "containers_ready": True, **fields})
+
+
 def endpoint(uid: str = "", ready: bool | None = True, ip: str = "10.0.0.1", **conditions: bool) -> Endpoint:
     ref = EndpointRef(kind="Pod", name=uid.removeprefix("uid-"), uid=uid) if uid else None
     return Endpoint(addresses=(ip,), conditions=EndpointConditions(ready=ready, **conditions), target_ref=ref)
@@ -297,6 +302,11 @@ def observed(*pods: PodFacts, target: Target | None = None, **fields: Any) -> Ob
     """A Deployment of just these pods, looked at long enough, unless told otherwise."""
     everything = DeploymentTarget(deployment(replicas=len(pods)), (replica_set(replicas=len(pods)),))
     return Observed(target=target or everything, pods=tuple(pods), **{"evidence": calm(*pods), **fields})
+
+
+def next_set(**fields: Any) -> ReplicaSet:
+    """Of the next revision of that Deployment, with the new images."""
+    return replica_set(NEW, name="web-2", uid="uid-2", **fields)
 
 
 def of_deployment(d: Deployment | None, *replica_sets: ReplicaSet) -> DeploymentTarget:

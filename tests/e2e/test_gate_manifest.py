@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from tests.cluster import Cluster
-from tests.e2e.test_deploy import DEPLOY
 from tests.scenarios.manifests import deployment
 from tests.scenarios.scene import WEB, Scene
 
+MANIFEST = Path(__file__).parents[2] / "deploy/gate.yaml"
+
 
 def test_it_opens_the_gates_of_new_pods_and_is_seen(cluster: Cluster, scene: Scene, program: str) -> None:
-    manifest = re.sub(r"image: inplace:\S+", f"image: {program}", (DEPLOY / "gate.yaml").read_text())
+    manifest = re.sub(r"image: inplace:\S+", f"image: {program}", MANIFEST.read_text())
     cluster.kubectl("-n", scene.ns, "apply", "-f-", input=manifest)
     cluster.kubectl("-n", scene.ns, "rollout", "status", "deployment/inplace-gate", "--timeout=120s")
     scene.create(deployment("web", scene.image("app:1"), replicas=2))

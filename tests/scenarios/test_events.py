@@ -36,6 +36,5 @@ def test_a_run_is_told_on_its_target_and_its_pods(scene: Scene) -> None:
     assert begun.endswith(f": upgrading 2 pods: app={old} -> app={new} (by {run['by']} ({run['client']}))")
     assert of_target[-1]["note"] == f"run {run['id']}: 2 of 2 pods updated"
     of_pods = Counter((event["regarding"]["name"], event["reason"]) for event in events if event["regarding"]["kind"] == "Pod")
-    for name in scene.pods():
-        assert of_pods[name["metadata"]["name"], "PodUpgraded"] == 2
-        assert of_pods[name["metadata"]["name"], "PodClosed"] == 2
+    for name in scene.before:
+        assert (of_pods[name, "PodUpgraded"], of_pods[name, "PodClosed"]) == (2, 2)

@@ -16,7 +16,7 @@ from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.images import LONGEST_NAME, image_problem
 from inplace.model.rollout import LONGEST, MOST, InPlaceRollout, RolloutSpec, RolloutStatus
 from tests.unit.deploy.schema import fields, shown
-from tests.unit.model.test_images import BAD, GOOD
+from tests.unit.references import BAD, GOOD
 
 ROOT = Path(__file__).parents[3]
 CRD = yaml.safe_load((ROOT / "deploy/crds/inplace.dev_inplacerollouts.yaml").read_text())

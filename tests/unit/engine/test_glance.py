@@ -106,7 +106,7 @@ class TestCounts:
 
 
 def test_what_stands_shows_nothing_that_would_only_be_begun() -> None:
-    """A4: a run that was paused in flight counted the pod that it would have closed next as closing, for ever."""
+    """A run that was paused in flight counted the pod that it would have closed next as closing, for ever."""
     long_ago = {f"uid-{name}": Evidence(agrees_since=0.0) for name in ("web-a", "web-b", "web-c")}
     view = msgspec.structs.replace(observed(*TestCounts.THREE), evidence=long_ago)
     would = plan(view, Spec(LEASE), run(), NOW)

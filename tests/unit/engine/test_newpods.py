@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from inplace.engine.gatekeeping import Rule
@@ -17,6 +16,8 @@ from tests.builders import (
     OLD,
     deployment,
     in_service,
+    never_opened,
+    next_set,
     observed,
     of_deployment,
     of_pods,
@@ -34,17 +35,16 @@ START = "start `inplace gate run -n default` and keep it running, or install the
 NO_ONE = f"nobody living opens gate {GATE} in namespace default"
 
 
-def healthy(openers: GateOpeners | None, **changes: object) -> Observed:
-    view = observed(*(in_service(pod(f"web-{i}")) for i in range(3)), target=of_deployment(deployment(), replica_set()))
-    return msgspec.structs.replace(view, openers=openers, **changes)
+def healthy(openers: GateOpeners | None) -> Observed:
+    return observed(*(in_service(pod(f"web-{i}")) for i in range(3)), openers=openers)
 
 
 def rolling(openers: GateOpeners | None) -> Observed:
     """A classic rollout to other images of which the new pods could serve."""
     old = [in_service(pod(f"web-{i}")) for i in range(2)]
-    new = [in_service(pod(f"web-n{i}", images=NEW, gate=None, ready=False, containers_ready=True)) for i in range(2)]
-    sets = replica_set(replicas=2), replica_set(NEW, name="web-2", uid="uid-2", replicas=2)
-    return msgspec.structs.replace(observed(*old, *new, target=of_deployment(deployment(NEW), *sets)), openers=openers)
+    new = [in_service(never_opened(f"web-n{i}", images=NEW)) for i in range(2)]
+    sets = replica_set(replicas=2), next_set(replicas=2)
+    return observed(*old, *new, target=of_deployment(deployment(NEW), *sets), openers=openers)
 
 
 def told(view: Observed, gate: str = GATE) -> dict[str, str]:
@@ -80,8 +80,8 @@ def test_what_is_unknown_is_said_to_be() -> None:
 def test_a_gate_of_others_may_have_an_opener_that_we_do_not_know() -> None:
     gate = "www.example.com/feature-1"
     spec = template(OLD, readinessGates=[{"conditionType": gate}])
-    view = observed(target=of_deployment(deployment(template_=spec), replica_set(template_=spec)))
-    (said,) = told(msgspec.structs.replace(view, openers=NOBODY), gate).values()
+    view = observed(target=of_deployment(deployment(template_=spec), replica_set(template_=spec)), openers=NOBODY)
+    (said,) = told(view, gate).values()
     assert f"no living opener of gate {gate} in namespace default is known" in said
     assert f"`inplace gate run -n default --condition {gate}`" in said
 
@@ -131,10 +131,10 @@ def test_a_rule_that_keeps_new_pods_closed_is_named() -> None:
 
 
 def test_bare_pods_are_never_new() -> None:
-    serving = observed(in_service(pod(owner=None)), target=of_pods())
-    assert told(msgspec.structs.replace(serving, openers=NOBODY)) == {}
-    waits = observed(in_service(pod(owner=None, gate=None, ready=False, containers_ready=True)), target=of_pods())
-    assert set(told(msgspec.structs.replace(waits, openers=NOBODY))) == {"PodsWaitForGate"}
+    serving = observed(in_service(pod(owner=None)), target=of_pods(), openers=NOBODY)
+    assert told(serving) == {}
+    waits = observed(in_service(never_opened(owner=None)), target=of_pods(), openers=NOBODY)
+    assert set(told(waits)) == {"PodsWaitForGate"}
 
 
 def test_who_is_kept_out_of_service_by_others_is_named_with_why() -> None:

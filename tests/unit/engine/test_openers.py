@@ -21,7 +21,7 @@ from inplace.engine.openers import (
     waits_for_gate,
     who_opens,
 )
-from tests.builders import GATE, pod
+from tests.builders import GATE, never_opened, pod
 
 RULE = Rule(GATE, "serve")
 LABELS = {"app": "web"}
@@ -110,8 +110,8 @@ def test_a_lease_is_input(text: str | None) -> None:
 
 
 def test_who_waits_could_serve_but_was_never_opened() -> None:
-    assert waits_for_gate(pod(gate=None, ready=False, containers_ready=True), GATE)
+    assert waits_for_gate(never_opened(), GATE)
     assert not waits_for_gate(pod(gate="True"), GATE)
     assert not waits_for_gate(pod(gate="False", ready=False), GATE)
     assert not waits_for_gate(pod(gates=(), gate=None), GATE)
-    assert not waits_for_gate(pod(gate=None, ready=False, containers_ready=False), GATE)
+    assert not waits_for_gate(never_opened(containers_ready=False), GATE)

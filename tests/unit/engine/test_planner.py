@@ -30,6 +30,7 @@ from tests.builders import (
     closed_evidence,
     deployment,
     in_service,
+    next_set,
     observed,
     of_deployment,
     of_pods,
@@ -196,7 +197,7 @@ class TestStop:
 
     def test_somebody_elses_rollout_stops_even_that(self) -> None:
         r = run(commit=Commit(live_uid=LIVE_UID, revision=1))
-        target = of_deployment(deployment(), replica_set(), replica_set(NEW, name="web-2", uid="uid-2"))
+        target = of_deployment(deployment(), replica_set(), next_set())
         made = planned(observed(*new(), target=target), r)
         assert made.finished is not None
         assert made.finished.outcome == "Failed"

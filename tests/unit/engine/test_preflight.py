@@ -24,6 +24,7 @@ from tests.builders import (
     endpoint,
     facts,
     in_service,
+    next_set,
     observed,
     of_deployment,
     of_pods,
@@ -87,7 +88,7 @@ class TestTarget:
         assert refusal(observed(target=of_pods()), SELECTED) == "no pods match 'app=web' in namespace default"
 
     def test_a_rollout_under_way(self) -> None:
-        two = of_deployment(deployment(), replica_set(), replica_set(NEW, name="web-2", uid="uid-2", replicas=1))
+        two = of_deployment(deployment(), replica_set(), next_set(replicas=1))
         said = refusal(observed(*pods(), target=two))
         assert said == "deploy/web has 2 active ReplicaSets (web-1, web-2): a rollout is under way; let it end, or undo it"
 

@@ -25,6 +25,7 @@ from tests.builders import (
     deployment,
     facts,
     in_service,
+    next_set,
     observed,
     of_deployment,
     pod,
@@ -190,7 +191,7 @@ class TestOvertaken:
         assert not overtaken(open_run(), observed(target=of_deployment(deployment(paused=True), replica_set())))
 
     def test_goes_neither_on_nor_back(self) -> None:
-        rolled_out = observed(target=of_deployment(deployment(NEW), replica_set(NEW, name="web-2", uid="uid-2", revision=2)))
+        rolled_out = observed(target=of_deployment(deployment(NEW), next_set(revision=2)))
         stored = open_run(outcome="Failed", failures=FAILED, revision="r", live_uid=LIVE_UID, live_revision=1)
         for decision in (resume(stored, rolled_out), abort_dead(stored, rolled_out, "jane")):
             assert isinstance(decision, Overtaken)
