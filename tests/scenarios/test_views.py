@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +51,13 @@ class Views:
             closed=frozenset(n for n, p in names.items() if condition(p, "inplace.dev/ready") != "True"),
         )
 
+    @contextmanager
+    def still(self) -> Iterator[Truth]:
+        """What is looked at meanwhile is of one moment."""
+        before = self.truth()
+        yield before
+        assert self.truth() == before, "it has moved meanwhile"
+
     def status(self) -> Object:
         shown = self.scene.inplace("status", WEB, "-o", "json")
         assert shown.code == 0, shown
@@ -70,9 +79,8 @@ class Views:
     def check(self, standing: str, *words: str, of: str = "pods updated", count: int | None = None) -> Object:
         """`status`, as text and as JSON, and `list` say the same, and what the pods say. `count`: where it is not those that
         are updated that the text counts."""
-        before = self.truth()
-        status, text, listed = self.status(), self.text(), self.listed()
-        assert self.truth() == before, "it has moved meanwhile"
+        with self.still() as before:
+            status, text, listed = self.status(), self.text(), self.listed()
         counts, first = status["counts"], text.splitlines()[0]
         assert (status["state"]["standing"], listed["standing"]) == (standing, standing), (status, listed)
         assert (counts["ready"], counts["updated"], counts["inFlight"]) == (
@@ -159,14 +167,14 @@ def test_every_view_of_a_rollout_says_what_its_pods_are(scene: Scene, rollouts: 
 
 def _settles(views: Views, rollouts: Rollouts, live: Running) -> bool:
     """One pod is drained and rests: for how long still, and since when."""
-    before = views.truth()
-    assert len(before.in_flight) == 1
-    (name,) = before.in_flight
-    status, text, rollout, told = views.status(), views.text(), rollouts.status("up"), live.stdout
-    assert views.truth() == before
+    with views.still() as before:
+        assert len(before.in_flight) == 1
+        (name,) = before.in_flight
+        status, text, rollout, told = views.status(), views.text(), rollouts.status("up"), live.stdout
     (pod,) = (p for p in status["pods"] if p["name"] == name)
     assert (pod["stage"], stages_in(told).get(name)) == ("Settling", "Settling"), (pod, told)
     assert [(p["name"], p["stage"]) for p in rollout.get("inFlight", [])] == [(name, "Settling")]
+    views.check_rollout(rollout)
     (flying,) = rollout["inFlight"]
     assert flying["reason"] == pod["reason"]
     assert flying["until"] > flying["since"]
@@ -185,8 +193,8 @@ def _rests(views: Views) -> float:
 
 def _goes_back(views: Views, rollouts: Rollouts) -> bool:
     """Who is there yet, and who has still the new image."""
-    before, status, rollout = views.truth(), views.status(), rollouts.status("up")
-    assert views.truth() == before
+    with views.still() as before:
+        status, rollout = views.status(), rollouts.status("up")
     stages = {p["name"]: p["stage"] for p in status["pods"]}
     assert before.in_flight
     assert sum(stage == "Updated" for stage in stages.values()) == before.updated == rollout["updated"]
