@@ -7,44 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
-    "apply": ("upgrade",),
-    "cancel": ("abort", "pause"),
-    "check": ("plan",),
-    "clean": ("repair",),
-    "cleanup": ("repair",),
-    "continue": ("resume",),
-    "delete": ("abort", "uninstall"),
-    "deploy": ("upgrade",),
-    "describe": ("status",),
-    "diff": ("plan",),
-    "fix": ("repair",),
-    "get": ("list", "status"),
-    "log": ("history",),
-    "ls": ("list",),
-    "preview": ("plan",),
-    "ps": ("list",),
-    "restart": ("upgrade",),
-    "retry": ("resume",),
-    "revert": ("undo", "abort"),
-    "rollback": ("undo", "abort"),
-    "rollout": ("upgrade", "status"),
-    "run": ("upgrade",),
-    "runs": ("list",),
-    "set": ("upgrade",),
-    "show": ("status",),
-    "start": ("upgrade", "resume"),
-    "stop": ("pause", "abort"),
-    "unpause": ("resume",),
-    "update": ("upgrade",),
+ALSO_CALLED: Mapping[str, tuple[str, ...]] = {
+    "upgrade": ("apply", "deploy", "restart", "rollout", "run", "set", "start", "update"),
+    "plan": ("check", "diff", "preview"),
+    "list": ("get", "ls", "ps", "runs"),
+    "status": ("describe", "get", "rollout", "show"),
+    "history": ("log",),
+    "pause": ("cancel", "stop"),
+    "undo": ("revert", "rollback"),
+    "abort": ("cancel", "delete", "revert", "rollback", "stop"),
+    "resume": ("continue", "retry", "start", "unpause"),
+    "repair": ("clean", "cleanup", "fix"),
+    "uninstall": ("delete",),
 }
-"""What kubectl, Helm and others call it, to our commands, the likeliest first."""
+"""Our commands, to what kubectl, Helm and others call them. Of two with the same word the one that is proposed first is first."""
 
 
 def commands_like(word: str, known: Iterable[str]) -> list[str]:
     """Commands that may have been meant by `word`, the likeliest first."""
     names = list(known)
-    other = OTHER_WORDS.get(word.lower(), ())
+    other = (name for name, words in ALSO_CALLED.items() if word.lower() in words)
     begun = [name for name in names if len(word) > 1 and name.startswith(word.lower())]
     return list(dict.fromkeys((*(name for name in other if name in names), *begun, *like(word, names))))[:3]
 
