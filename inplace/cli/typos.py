@@ -20,7 +20,7 @@ ALSO_CALLED: Mapping[str, tuple[str, ...]] = {
     "repair": ("clean", "cleanup", "fix"),
     "uninstall": ("delete",),
 }
-"""Our commands, to what kubectl, Helm and others call them. Of two with the same word the one that is proposed first is first."""
+"""Our commands, to what kubectl, Helm and others call them; of two with one word the one to be proposed first is first."""
 
 
 def commands_like(word: str, known: Iterable[str]) -> list[str]:
