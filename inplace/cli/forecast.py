@@ -9,8 +9,8 @@ import msgspec
 
 from inplace.engine.plan import ARRIVED
 from inplace.engine.stages import IN_FLIGHT
-from inplace.engine.steps import target_of
-from inplace.model.run import Pause, Run, Share, Step
+from inplace.engine.steps import passed, target_of
+from inplace.model.run import Pause, Share, Step
 from inplace.runtime.driver import Frame
 
 
@@ -49,7 +49,7 @@ class Forecast:
     def ahead(self, frame: Frame, now: float) -> Ahead | None:
         """None: nothing can be said, or nothing is left but the end."""
         progress, run = frame.plan.progress, frame.plan.run
-        steps = () if run.rolling_back or run.commit is not None else run.options.steps[run.steps_passed :]
+        steps = () if run.rolling_back else run.options.steps[passed(run) :]
         until, pauses, to_pause = _barrier(steps, progress.desired)
         left = until - progress.arrived
         if not self._done or run.outcome is not None or (left <= 0 and not pauses):
@@ -78,8 +78,3 @@ def _barrier(steps: tuple[Step, ...], desired: int) -> tuple[int, float, bool]:
             case Pause():
                 pass
     return (until if steps else desired), pauses, False
-
-
-def is_done(run: Run, number: int) -> bool:
-    """Whether the so-many-th step lies behind."""
-    return number < run.steps_passed or run.outcome == "Succeeded"

@@ -17,14 +17,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from inplace.cli import out
-from inplace.cli.forecast import Ahead, Forecast, is_done
+from inplace.cli.forecast import Ahead, Forecast
 from inplace.cli.podtable import PodTable, line_of
 from inplace.cli.screen import Screen
 from inplace.cli.tables import STYLES
 from inplace.cli.text import images_text, plural
 from inplace.engine.cautions import gateless
 from inplace.engine.plan import Progress, within
-from inplace.engine.steps import name_of
+from inplace.engine.steps import name_of, passed
 from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
@@ -158,7 +158,7 @@ def steps_line(run: Run, width: int) -> Text:
 
 def _step(run: Run, number: int) -> Text:
     name = name_of(run.options.steps[number]).removeprefix("up to ")
-    if is_done(run, number):
+    if number < passed(run):
         return Text(f"✓ {name}", "green")
     if number == run.steps_passed:
         return Text(f"▶ {name}", "bold yellow" if run.outcome == "Paused" else "bold cyan")

@@ -13,7 +13,7 @@ import msgspec
 
 from inplace.engine.glance import Instant
 from inplace.engine.identity import edited_since
-from inplace.engine.steps import name_of
+from inplace.engine.steps import name_of, passed
 from inplace.engine.templates import images_of
 from inplace.model.images import accepts
 from inplace.model.run import ENDS, Outcome, Pause, Run
@@ -80,10 +80,10 @@ def steps_of(run: Run, at: Instant) -> tuple[StepView, ...]:
     steps = run.options.steps
     if len(steps) == 1:
         return ()
-    passed = len(steps) if run.outcome == "Succeeded" else run.steps_passed
+    behind = passed(run)
     found = []
     for number, step in enumerate(steps):
-        state: Literal["done", "here", "ahead"] = "done" if number < passed else "here" if number == passed else "ahead"
+        state: Literal["done", "here", "ahead"] = "done" if number < behind else "here" if number == behind else "ahead"
         left = None
         if state == "here" and isinstance(step, Pause) and step.seconds is not None and run.outcome is None:
             since = at.of(run.waits.get(f"pause/{number}"))

@@ -23,4 +23,6 @@ def carry_on(view: View, sequence: str, step: Act | Await) -> Plan | str:
     if view.clocks.expired(f"{begun}{step.reason}", PATIENCE_SECONDS):
         said = f" (the API server refuses: {denial.message})" if denial is not None else ""
         return f"gave up after {PATIENCE_SECONDS / 60:g} minutes: {step.reason}{said}"
-    return view.plan([step.action] if isinstance(step, Act) else (), step.reason, describe(view.run))
+    # A commit belongs to no step, nor does the end of one that nothing had to be stored for.
+    at = describe(view.run) if sequence != "commit" else ""
+    return view.plan([step.action] if isinstance(step, Act) else (), step.reason, at)

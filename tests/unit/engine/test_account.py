@@ -11,7 +11,7 @@ from inplace.engine.account import Standing, line_of, standing_of, steps_of, sup
 from inplace.engine.glance import Instant
 from inplace.engine.templates import fingerprint
 from inplace.kube.clock import seconds_since
-from inplace.model.run import Options, Outcome, parse_steps
+from inplace.model.run import Commit, Options, Outcome, parse_steps
 from tests.builders import NEW, run, template
 
 ENDED = "2026-11-28T02:11:30Z"
@@ -80,6 +80,8 @@ def test_the_steps_and_where_it_stands() -> None:
     shown = [(s.name, s.state, s.left_seconds) for s in steps_of(run(steps, steps_passed=1), then)]
     assert shown == [("up to 1", "done", None), ("pause 10m", "here", 600.0), ("up to 100%", "ahead", None)]
     assert [s.state for s in steps_of(run(steps, steps_passed=2, outcome="Succeeded"), then)] == ["done"] * 3
+    committing = run(steps, steps_passed=2, commit=Commit(live_uid="uid-live", revision=1))
+    assert [s.state for s in steps_of(committing, then)] == ["done"] * 3
     assert [s.state for s in steps_of(run(steps, steps_passed=1, back="Abort"), then)] == ["done", "ahead", "ahead"]
 
 

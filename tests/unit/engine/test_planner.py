@@ -169,6 +169,10 @@ class TestSteps:
         made = planned(observed(*new(4), target=committed()), run(self.STEPS, steps_passed=2))
         assert made.run.steps_passed == 3
 
+    def test_what_is_done_once_the_last_one_is_over_belongs_to_none(self) -> None:
+        made = planned(observed(*new(3), target=committed()), run(self.STEPS, steps_passed=4))
+        assert (kinds(made), made.progress.doing()) == (["ListPods"], "listing the pods again")
+
 
 class TestStop:
     def test_nothing_in_flight_ends_at_once(self) -> None:
