@@ -18,6 +18,7 @@ from inplace.cli.summary import advice, json_of, summary_lines, verb_onward
 from inplace.cli.text import plural
 from inplace.cli.views import View, choose
 from inplace.cli.world import Cluster
+from inplace.engine.account import with_message
 from inplace.kube.errors import ApiError
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
@@ -136,9 +137,8 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
                 out.note(f"{label}{cluster.command('watch', target)}")
             return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
         case Over(outcome=outcome, message=message):
-            told = message if outcome == "Succeeded" and message else f"{target} in {target.namespace}: {outcome}"
-            more = f": {message}" if message and told != message else ""
-            say(f"{told}{more}", outcome, target, is_json=how.is_json)
+            ended = f"{target} in {target.namespace}: {with_message(outcome, message)}"
+            say(message if outcome == "Succeeded" and message else ended, outcome, target, is_json=how.is_json)
             return OF_OUTCOME[outcome]
         case NothingToDo(message=message):
             say(message, "NothingToDo", target, is_json=how.is_json)

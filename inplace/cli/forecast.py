@@ -9,7 +9,7 @@ import msgspec
 
 from inplace.engine.plan import ARRIVED
 from inplace.engine.stages import IN_FLIGHT
-from inplace.engine.steps import passed, target_of
+from inplace.engine.steps import steps_behind, target_of
 from inplace.model.run import Pause, Share, Step
 from inplace.runtime.driver import Frame
 
@@ -49,7 +49,7 @@ class Forecast:
     def ahead(self, frame: Frame, now: float) -> Ahead | None:
         """None: nothing can be said, or nothing is left but the end."""
         progress, run = frame.plan.progress, frame.plan.run
-        steps = () if run.rolling_back else run.options.steps[passed(run) :]
+        steps = () if run.rolling_back else run.options.steps[steps_behind(run) :]
         until, pauses, to_pause = _barrier(steps, progress.desired)
         left = until - progress.arrived
         if not self._done or run.outcome is not None or (left <= 0 and not pauses):

@@ -9,10 +9,12 @@ import click
 from inplace.cli import out, tables
 from inplace.cli.documents import Trails
 from inplace.cli.options import connected, output_option, selector_option, words_argument
-from inplace.cli.text import images_text, to_the_second
+from inplace.cli.text import images_text
 from inplace.cli.verbs import opened
 from inplace.cli.world import Cluster
+from inplace.engine.account import with_message
 from inplace.engine.history import Entry
+from inplace.kube.clock import whole_seconds
 from inplace.model.names import TargetRef
 from inplace.model.run import signed
 from inplace.runtime import overview
@@ -56,7 +58,7 @@ def history(
 
 def _row(entry: Entry) -> tuple[str, ...]:
     doing = f"{entry.how}, undo" if entry.doing == "Undo" else entry.how
-    outcome = f"{entry.outcome}: {entry.message}" if entry.message else entry.outcome
+    outcome = with_message(entry.outcome, entry.message)
     if entry.superseded:
         outcome = f"{outcome}; superseded since: {entry.superseded}"
     cells = (
@@ -64,7 +66,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         images_text(entry.images),
         doing,
         outcome,
-        to_the_second(entry.at),
+        whole_seconds(entry.at),
         signed(entry.by, entry.client),
         entry.cause,
     )
@@ -85,13 +87,12 @@ def _show_runs(cluster: Cluster, target: TargetRef, output: str | None) -> None:
 
 
 def _show_trail(trail: Trail, *, is_wide: bool) -> None:
-    phase, message = trail.phase or "", trail.message
-    tables.show_line(f"inplacerollout/{trail.name}: {phase}{f': {message}' if message else ''}", phase)
+    tables.show_line(f"inplacerollout/{trail.name}: {with_message(trail.phase, trail.message)}", trail.phase)
     out.lines(_about(trail))
-    steps = [(step.step, to_the_second(step.started_at), to_the_second(step.finished_at) or "-") for step in trail.steps]
+    steps = [(step.step, whole_seconds(step.started_at), whole_seconds(step.finished_at) or "-") for step in trail.steps]
     if steps:
         tables.show(("STEP", "FROM", "TO"), steps, is_wide=is_wide, indent=2)
-    pods = [(to_the_second(event.at), event.pod, event.reason, event.note) for event in trail.pods]
+    pods = [(whole_seconds(event.at), event.pod, event.reason, event.note) for event in trail.pods]
     if pods:
         tables.show(("AT", "POD", "EVENT", "NOTE"), pods, is_wide=is_wide, indent=2)
 
@@ -102,4 +103,4 @@ def _about(trail: Trail) -> Iterator[str]:
     if trail.by:
         yield f"  by       {signed(trail.by, trail.client)}"
     if trail.started_at:
-        yield f"  when     {to_the_second(trail.started_at)} to {to_the_second(trail.finished_at) or 'now'}"
+        yield f"  when     {whole_seconds(trail.started_at)} to {whole_seconds(trail.finished_at) or 'now'}"

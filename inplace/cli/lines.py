@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from inplace.cli import out
 from inplace.cli.text import images_text
+from inplace.engine.account import with_message
 from inplace.engine.plan import ARRIVED, Plan, PodView
 from inplace.runtime.driver import Frame
 
@@ -68,7 +69,7 @@ class Lines:
         self._step = progress.step
         about = {
             progress.step: ": ".join(filter(None, (progress.step, waiting))) if waiting else "",
-            "outcome": ": ".join(filter(None, (run.outcome, run.message))) if run.outcome is not None else "",
+            "outcome": with_message(run.outcome, run.message) if run.outcome is not None else "",
             "trouble": f"trouble: {frame.trouble}" if frame.trouble else "",
         }
         self._once({key: text for key, text in about.items() if text}, frame.now)

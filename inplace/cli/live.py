@@ -22,9 +22,10 @@ from inplace.cli.podtable import PodTable, line_of
 from inplace.cli.screen import Screen
 from inplace.cli.tables import STYLES
 from inplace.cli.text import images_text, plural
+from inplace.engine.account import with_message
 from inplace.engine.cautions import gateless
 from inplace.engine.plan import Progress, within
-from inplace.engine.steps import name_of, passed
+from inplace.engine.steps import name_of, steps_behind
 from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
@@ -86,7 +87,7 @@ def header(
     if len(run.options.steps) > 1 and not run.rolling_back:
         yield steps_line(run, width)
     if run.outcome is not None:
-        yield line_of(f"{run.outcome}: {run.message}" if run.message else run.outcome, STYLES.get(run.outcome, ""))
+        yield line_of(with_message(run.outcome, run.message), STYLES.get(run.outcome, ""))
     elif progress.waiting:
         left = progress.until - now if progress.until is not None else None
         yield line_of(within(progress.waiting, 0.0, None, left))
@@ -158,7 +159,7 @@ def steps_line(run: Run, width: int) -> Text:
 
 def _step(run: Run, number: int) -> Text:
     name = name_of(run.options.steps[number]).removeprefix("up to ")
-    if number < passed(run):
+    if number < steps_behind(run):
         return Text(f"✓ {name}", "green")
     if number == run.steps_passed:
         return Text(f"▶ {name}", "bold yellow" if run.outcome == "Paused" else "bold cyan")

@@ -169,7 +169,7 @@ def _shrunk(natural: Sequence[int], least: Sequence[int], width: int) -> list[in
 def _style(column: str, cell: str, *, is_head: bool) -> str:
     if is_head:
         return "bold"
-    return STYLES.get(cell.partition(":")[0].strip(), "") if column in STANDING else ""
+    return STYLES.get(cell) or STYLES.get(cell.partition(" ")[0].rstrip(":;"), "") if column in STANDING else ""
 
 
 def _terminal() -> Console | None:

@@ -42,9 +42,3 @@ def gate_text(state: str) -> str:
 
 def images_text(images: dict[str, str]) -> str:
     return " ".join(f"{name}={image}" for name, image in sorted(images.items()))
-
-
-def to_the_second(at: str) -> str:
-    """A timestamp without its fraction, which says nothing to a person."""
-    whole, dot, fraction = at.partition(".")
-    return whole + "Z" if dot and fraction.endswith("Z") else at

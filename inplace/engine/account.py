@@ -13,14 +13,14 @@ import msgspec
 
 from inplace.engine.glance import Instant
 from inplace.engine.identity import edited_since
-from inplace.engine.steps import name_of, passed
+from inplace.engine.steps import name_of, steps_behind
 from inplace.engine.templates import images_of
 from inplace.model.images import accepts
 from inplace.model.run import ENDS, Outcome, Pause, Run
 
 Standing = Literal[Outcome, "Running", "BrokenOff", "Superseded"]
 """`BrokenOff`: it has not ended, and nobody drives it. `Superseded`: it has ended, and a later rollout changed what it left."""
-SAID: Mapping[Outcome, str] = {"RolledBack": "rolled back", "TimedOut": "timed out"}
+SAID: Mapping[str, str] = {"RolledBack": "rolled back", "TimedOut": "timed out"}
 """How a message begins that only says the outcome again."""
 DAY_SECONDS = 86400
 
@@ -55,10 +55,20 @@ def line_of(run: Run, standing: Standing, superseded: str, at: Instant) -> str:
             return _ended(run, standing, at)
 
 
-def _ended(run: Run, outcome: Outcome, at: Instant) -> str:
+def with_message(outcome: str, message: str) -> str:
+    """Such as `Aborted by jane`, and `Failed: pod/a is lost`: a message that begins with the outcome does not say it twice."""
+    return f"{outcome}{_rest(outcome, message)}"
+
+
+def _rest(outcome: str, message: str) -> str:
     said = SAID.get(outcome, outcome.lower())
-    rest = run.message.removeprefix(said) if run.message.startswith(said) else f": {run.message}" if run.message else ""
-    when = _when(run.ended_at, at)
+    if said and message.startswith(said):
+        return message.removeprefix(said)
+    return f": {message}" if message else ""
+
+
+def _ended(run: Run, outcome: Outcome, at: Instant) -> str:
+    rest, when = _rest(outcome, run.message), _when(run.ended_at, at)
     if outcome == "Paused":
         since = f" (since {when.removeprefix('at ')})" if when else ""
         return f"{outcome}{rest}{since}"
@@ -80,7 +90,7 @@ def steps_of(run: Run, at: Instant) -> tuple[StepView, ...]:
     steps = run.options.steps
     if len(steps) == 1:
         return ()
-    behind = passed(run)
+    behind = steps_behind(run)
     found = []
     for number, step in enumerate(steps):
         state: Literal["done", "here", "ahead"] = "done" if number < behind else "here" if number == behind else "ahead"

@@ -33,7 +33,7 @@ class Barrier(msgspec.Struct, frozen=True):
 
 
 def position(run: Run, judged: Iterable[Judged], failed: frozenset[str], desired: int, clocks: Clocks) -> UpTo | Barrier:
-    if run.rolling_back or passed(run) >= len(run.options.steps):
+    if run.rolling_back or steps_behind(run) >= len(run.options.steps):
         return UpTo(desired)
     here, step = run.steps_passed, run.options.steps[run.steps_passed]
     match step:
@@ -74,14 +74,14 @@ def target_of(amount: int | str, desired: int) -> int:
     return min(desired, amount) if isinstance(amount, int) else share_of(int(amount[:-1]), desired)
 
 
-def passed(run: Run) -> int:
+def steps_behind(run: Run) -> int:
     """How many steps lie behind. The last one ends with the pods: what is committed then belongs to none."""
     return len(run.options.steps) if run.commit is not None or run.outcome == "Succeeded" else run.steps_passed
 
 
 def describe(run: Run) -> str:
     """`step 2 of 4: up to 50%`; empty for a run of one step, and for one that is in none."""
-    steps, here = run.options.steps, passed(run)
+    steps, here = run.options.steps, steps_behind(run)
     if len(steps) == 1 or run.rolling_back or here >= len(steps):
         return ""
     return f"step {here + 1} of {len(steps)}: {name_of(steps[here])}"

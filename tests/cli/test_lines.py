@@ -115,6 +115,11 @@ def test_pods_that_come_back_together_are_counted_one_by_one(lines: Lines, capsy
     assert told(capsys) == ["12:30:05Z  pod/web-a Updated (2 of 4)", "12:30:05Z  pod/web-b Updated (3 of 4)"]
 
 
+def test_an_end_is_said_once(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    lines.saw(frame(0, view("web-a"), run=run(outcome="Paused", message="paused by admin (root@vm)")))
+    assert told(capsys) == ["12:30:05Z  Paused by admin (root@vm)"]
+
+
 def test_the_way_back_is_told_once(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     for now in range(3):
         lines.saw(frame(now, view("web-a"), run=run(back="Abort") if now else run()))

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from inplace.model.history import Past, remembered
 from inplace.model.meta import ObjectMeta
-from inplace.model.names import RUN, TargetRef
+from inplace.model.names import HISTORY, RUN, TargetRef
 from inplace.model.policy import Lease, LeaseSpec
-from inplace.model.run import Failure, Options, Run, encode_run, parse_steps
+from inplace.model.run import Failure, Options, Outcome, Run, encode_run, parse_steps
 from tests.builders import NEW, NS, budget, deployment, patched, pod, run
 from tests.cli.fakes import Command, FakeServer, web
 
@@ -353,3 +354,18 @@ def test_hostile_objects_are_shown_escaped(command: Command, server: FakeServer)
     ran = command("status", "deploy/web")
     assert "\x1b" not in ran.stdout
     assert r"app=x\x1b]52;c;eA==\x07" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message", "told"),
+    [
+        ("Aborted", "aborted by admin (root@vm)", "Aborted by admin (root@vm)"),
+        ("RolledBack", "rolled back, because pod/web-a failed", "RolledBack, because pod/web-a failed"),
+    ],
+)
+def test_history_says_an_end_once(command: Command, server: FakeServer, outcome: Outcome, message: str, told: str) -> None:
+    web(server)
+    held = msgspec.to_builtins(lease(paused()))
+    held["metadata"]["annotations"][HISTORY] = remembered(None, Past(id="run-0", outcome=outcome, message=message))
+    server.put("leases", held)
+    assert f"   {told}   " in command("history", "deploy/web").stdout

@@ -71,6 +71,14 @@ def test_a_failed_pod_is_red_and_words_stay_without_colours(shown: Callable[...,
     assert "Failed" in plain
 
 
+@pytest.mark.parametrize(
+    "cell", ["Aborted", "Aborted by jane (root@vm)", "Aborted: no\u2026", "Aborted; superseded since: by x", "no gate"]
+)
+def test_what_follows_the_word_does_not_change_its_colour(cell: str) -> None:
+    row = list(drawn([("OUTCOME", "BY"), (cell, "Failed")], None))[1]
+    assert [(span.start, span.end, span.style) for span in row.spans if span.style] == [(0, len(cell), "yellow")]
+
+
 def test_wide_is_whole_on_a_terminal_too(shown: Callable[..., str]) -> None:
     assert WHY in shown(60, is_wide=True)
     assert WHY not in shown(60)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.account import Standing, line_of, standing_of, steps_of, superseded
+from inplace.engine.account import Standing, line_of, standing_of, steps_of, superseded, with_message
 from inplace.engine.glance import Instant
 from inplace.engine.templates import fingerprint
 from inplace.kube.clock import seconds_since
@@ -58,6 +58,20 @@ def test_the_word(outcome: Outcome | None, held: bool, alive: bool, over: str, s
 )
 def test_the_line_says_each_thing_once(outcome: Outcome, message: str, told: str) -> None:
     assert line(outcome, outcome=outcome, message=message, ended_at=ENDED) == told
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message", "told"),
+    [
+        ("Succeeded", "", "Succeeded"),
+        ("Aborted", "aborted by admin (root@vm)", "Aborted by admin (root@vm)"),
+        ("RolledBack", "rolled back, because pod/a failed", "RolledBack, because pod/a failed"),
+        ("Failed", "pod/a is lost", "Failed: pod/a is lost"),
+        ("", "", ""),
+    ],
+)
+def test_an_outcome_and_its_message_say_each_thing_once(outcome: str, message: str, told: str) -> None:
+    assert with_message(outcome, message) == told
 
 
 def test_the_line_of_long_ago_has_its_date() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from inplace.engine.clocks import Clocks
 from inplace.engine.stages import Judged, Stage
-from inplace.engine.steps import Barrier, UpTo, describe, passed, position, target_of
+from inplace.engine.steps import Barrier, UpTo, describe, position, steps_behind, target_of
 from inplace.model.run import Commit, Options, Run, parse_steps
 from tests.builders import in_service, pod, run
 
@@ -107,7 +107,7 @@ def test_a_run_of_one_step_or_a_rollback_needs_no_words() -> None:
 
 def test_what_is_committed_belongs_to_no_step() -> None:
     committing = stepping("10%,100%", 1, commit=Commit(live_uid="uid-live", revision=1))
-    assert (passed(committing), describe(committing)) == (2, "")
+    assert (steps_behind(committing), describe(committing)) == (2, "")
 
 
 class TestClocks:
