@@ -32,6 +32,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 DEFAULT = RetryPolicy()
 ONCE = RetryPolicy(attempts=1)
+QUICK = RetryPolicy(attempts=2, total_seconds=2.0)
+"""For whoever looks again soon anyway, or says that there is no answer."""
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ from inplace.engine.rollouts import Driving, Ended, Refused, RolloutState, Waiti
 from inplace.engine.steps import is_paused_by_steps
 from inplace.kube.clock import stamp
 from inplace.kube.errors import ApiError
-from inplace.kube.retry import RetryPolicy
+from inplace.kube.retry import QUICK
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.model.run import ENDS, Run, Stop, Verb, lease_name
@@ -234,7 +234,7 @@ class Carrier:
     def _take(self, outlook: Outlook, lease: Lease | None, run: Run) -> Lock:
         """Raises `Held`."""
         ground = self._ground
-        flow = ground.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
+        flow = ground.api.replace(limiter=None, policy=QUICK, timeout_seconds=4.0)
         lock = Lock(flow, run.target, outlook.found.owner, ground.leader.holder, ground.fence)
         if not lock.is_safe:
             raise Held("the leader's own Lease was not renewed in time")
@@ -253,19 +253,14 @@ class Carrier:
         only_frees: bool = False,
         asked: Verb | None = None,
     ) -> Came:
-        ground, frames = self._ground, list[Frame]()
-
-        def saw(frame: Frame) -> None:
-            frames[:] = [frame]
-            self._drove(frame)
-
-        writes = ground.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
+        ground, drove = self._ground, self._drove
+        writes = ground.api.replace(policy=QUICK, timeout_seconds=5.0)
         executor = Executor(writes, run.target.namespace, outlook.part, Claims(ground.api, lock))
         workers = ground.workers(executor, lock)
         clock = ground.api.clock
         seen, sight, inbox = outlook.observer, outlook.part, outlook.inbox
-        driver = Driver(seen, sight, workers, lock, inbox, clock, run, saw, stop, is_patient=True, only_frees=only_frees)
-        self._at = Moving(outlook, lock, workers, driver, frames, is_first)
+        driver = Driver(seen, sight, workers, lock, inbox, clock, run, drove, stop, is_patient=True, only_frees=only_frees)
+        self._at = Moving(outlook, lock, workers, driver, is_first)
         self._asked = asked
         return Came(None, 0.0)
 
@@ -285,9 +280,9 @@ class Carrier:
             finished, wait_seconds = Finished("Failed", str(why)), None
         if finished is not None:
             return self._finish(moving, finished, rollout)
-        if not moving.frames:
+        frame = driver.frame
+        if frame is None:
             return Came(None, wait_seconds)
-        frame = moving.frames[-1]
         since = {uid: self._text(at) for uid, at in frame.since.items()}
         until = {uid: self._text(at) for uid, at in frame.until.items()}
         return Came(Driving(driver.run, frame.plan, since, frame.trouble, until), wait_seconds)
@@ -304,7 +299,7 @@ class Carrier:
 
     def _finish(self, moving: Moving, finished: Finished, rollout: InPlaceRollout) -> Came:
         outlook, lock, run = moving.outlook, moving.lock, moving.driver.run
-        plan = moving.frames[-1].plan if moving.frames else None
+        plan = moving.driver.frame.plan if moving.driver.frame is not None else None
         finished = outlook.assessor.signed(finished)
         ended, made = outlook.assessor.ended(run, finished, outlook.now())
         if finished.outcome == "Paused" and rollout.metadata.deletion_timestamp is None:

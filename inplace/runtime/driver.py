@@ -142,7 +142,7 @@ class Driver:
         """Why something could not be stored in this pass. Nothing else may come that asks for the next."""
         self._blind_since: float | None = None
         self._stuck_since: float | None = None
-        self._frame: Frame | None = None
+        self.frame: Frame | None = None
         """The last that was told."""
 
     def drive(self) -> Finished:
@@ -340,7 +340,7 @@ class Driver:
     @property
     def is_at_rest(self) -> bool:
         """It stands at a timed pause, and nothing of it is in flight."""
-        planned = self._frame.plan if self._frame is not None else None
+        planned = self.frame.plan if self.frame is not None else None
         is_quiet = planned is not None and not planned.actions and not planned.progress.in_flight and not self._busy
         return is_quiet and stands_at_pause(self.run) and self.run.commit is None and not self.run.rolling_back
 
@@ -389,12 +389,12 @@ class Driver:
     def _tell(self, observed: Observed, planned: Plan, now: float) -> None:
         since = {pod.uid: self._timers[pod.timer] for pod in planned.pods if pod.timer in self._timers}
         trouble = self._lock_trouble(is_safe=self._lock.is_safe) or self._unstored or self._trouble
-        self._frame = Frame(observed, planned, since, now, trouble)
-        self._told(self._frame)
+        self.frame = Frame(observed, planned, since, now, trouble)
+        self._told(self.frame)
 
     def _tell_again(self, now: float) -> None:
         """What was seen last, with what troubles us now: nothing newer may be judged on."""
-        if self._frame is not None:
+        if self.frame is not None:
             trouble = self._lock_trouble(is_safe=self._lock.is_safe) or self._trouble
-            self._frame = msgspec.structs.replace(self._frame, now=now, trouble=trouble)
-            self._told(self._frame)
+            self.frame = msgspec.structs.replace(self.frame, now=now, trouble=trouble)
+            self._told(self.frame)

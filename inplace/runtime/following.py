@@ -139,8 +139,8 @@ class Follower:
         if last is None or not self._has_gone_on:
             return Over(finished.outcome, finished.message)
         run = self._subject.run_of(self._lease()) or last.plan.run
-        facts = {uid: f for uid, f in self._session.observer.facts.items() if uid in {pod.uid for pod in last.plan.pods}}
-        return _of_the_whole(self._tracker.summary(run, finished, last, facts), run, instant_of(self._clock))
+        seen = self._tracker.summary(run, finished, last, self._session.observer.facts)
+        return _of_the_whole(seen, run, instant_of(self._clock))
 
     def _shown(self, observed: Observed, run: Run, now: float) -> tuple[Plan, Mapping[str, float]]:
         """By what is written down, as whoever only looks sees it: a watcher may have come in the middle."""

@@ -6,7 +6,7 @@ import msgspec
 
 from inplace.engine.rollouts import RolloutState
 from inplace.model.run import Run
-from inplace.runtime.driver import Driver, Frame
+from inplace.runtime.driver import Driver
 from inplace.runtime.ground import Outlook
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lock import Lock
@@ -30,8 +30,6 @@ class Moving(msgspec.Struct):
     lock: Lock
     workers: StoppableWorkers
     driver: Driver
-    frames: list[Frame]
-    """At most the last one."""
     is_first: bool
 
 

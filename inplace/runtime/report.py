@@ -93,7 +93,10 @@ class Tracker:
             if isinstance(seen.record, Record):
                 self._touched.add(pod.uid)
 
-    def summary(self, run: Run, finished: Finished, last: Frame, facts: Mapping[str, PodFacts]) -> Summary:
+    def summary(self, run: Run, finished: Finished, last: Frame, known: Mapping[str, PodFacts]) -> Summary:
+        """`known`: of every pod that is watched; those that are not the target's count for nothing."""
+        own = {pod.uid for pod in last.plan.pods}
+        facts = {uid: each for uid, each in known.items() if uid in own}
         still = [uid for uid in self._touched if uid in facts]
         restarts = sum(_restarts(facts[uid]) - self._restarts.get(uid, 0) for uid in still)
         return Summary(

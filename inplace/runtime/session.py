@@ -9,8 +9,8 @@ import os
 import shlex
 import socket
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from inplace.engine.plan import Caution, Finished
 from inplace.engine.rehearsal import Rehearsal
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, Forbidden, Unauthorized
-from inplace.kube.retry import RetryPolicy
+from inplace.kube.retry import QUICK
 from inplace.model.names import TargetRef
 from inplace.model.policy import Lease
 from inplace.model.run import ENDS, Run, Stop, lease_name
@@ -36,7 +36,7 @@ from inplace.runtime.events import CLI, Events
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Refused as Refused
 from inplace.runtime.found import find
-from inplace.runtime.host import Host, Threads
+from inplace.runtime.host import Host, StoppableWorkers, Threads
 from inplace.runtime.inbox import Crashed, OtherChanged, StopAsked
 from inplace.runtime.lock import Lock, LostLock, run_id_in
 from inplace.runtime.observer import Observer
@@ -73,8 +73,8 @@ class Preview(msgspec.Struct, frozen=True):
 class Session:
     """One target, watched. Use as a context manager; opening only reads and raises `Refused` or `ApiError`.
 
-    `said`: gets lines for a person, such as that a lock is being watched. `who`: gives this command, asked once it takes the
-    lock.
+    `said`: gets lines for a person, apart from the progress, such as that a lock is being watched. `who`: gives this command,
+    asked once it takes the lock.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class Session:
         self.target = target
         self._identity = identity
         self._who = who
-        self._said = said
+        self.said = said
         self._asked_to_stop: Stop | None = None
         self.has_begun = False
         """From the first write on `ask_to_stop` is how to end; before, an interrupt may simply end the process."""
         self.inbox = self._host.inbox(api.clock)
-        old = too_old(api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0))
+        old = too_old(api.replace(policy=QUICK, timeout_seconds=5.0))
         if old is not None:
             raise Refused(old)
         self._require_rights(purpose)
@@ -107,11 +107,6 @@ class Session:
         self._assessor = Assessor(api, target, self.found, self._look, self.watches, asks_for_openers=True)
         self._watching = self._host.watching(self.watches)
         self._watching.start()
-
-    @property
-    def said(self) -> Callable[[str], None]:
-        """Where lines for a person go, apart from the progress."""
-        return self._said
 
     def __enter__(self) -> Session:
         return self
@@ -168,7 +163,7 @@ class Session:
     def abort(self, asked: Run, on_frame: OnFrame) -> Result:
         """Goes back from a run that nobody holds; from one that was committed meanwhile, as `undo` would."""
         lock = self._lock()
-        lease = lock.wait_until_free(self._said)
+        lease = lock.wait_until_free(self.said)
         stored = readable(lease)
         if stored is None:
             return NothingToDo(f"{self.target} has no run to abort")
@@ -176,7 +171,7 @@ class Session:
             match resuming.abort_dead(stored, self._look(stored), asked.signature):
                 case resuming.Begin(run=run):
                     self._assessor.require_word_for(run.images, self._look(run), f"what run {run.id} would go back to")
-                    self._said(f"going back to {told_images(run)}")
+                    self.said(f"going back to {told_images(run)}")
                     return self._drive(lock, lease, run, on_frame)
                 case resuming.Overtaken() as over:
                     return self._make_way(lock, lease, over, on_frame)
@@ -192,7 +187,7 @@ class Session:
         """`ask`: what to do, as a new run would be, after a run that is stored."""
         lock = self._lock()
         while True:
-            lease = lock.wait_until_free(self._said)
+            lease = lock.wait_until_free(self.said)
             stored = readable(lease)
             refuse_braked(self.api, self.target, stored)
             wanted = ask(stored)
@@ -202,7 +197,7 @@ class Session:
                 case resuming.StillPaused(run=run):
                     return StillPaused(run)
                 case resuming.FinishFirst(run=run):
-                    self._said(f"finishing the commit of {told_images(run)} first")
+                    self.said(f"finishing the commit of {told_images(run)} first")
                     ended = self._drive(lock, lease, run, on_frame, only_frees=True)
                     if wanted.doing == "Undo" and ended.outcome == "RolledBack":
                         return msgspec.structs.replace(ended, outcome="Succeeded", images=run.from_images)
@@ -214,29 +209,29 @@ class Session:
                     match self._assessor.cleared(run, is_resumed, stored):
                         case NothingToDo() as nothing:
                             for warning in self.new_pods(run):
-                                self._said(f"warning: {warning}")
+                                self.said(f"warning: {warning}")
                             return nothing
                         case checking.Refusal(message=message):
                             raise Refused(message)
                         case Cleared(run=cleared, warnings=warnings):
                             for warning in warnings:
-                                self._said(f"warning: {warning}")
+                                self.said(f"warning: {warning}")
                             if cleared.doing == "Undo":
-                                self._said(f"going back to {told_images(cleared)}")
+                                self.said(f"going back to {told_images(cleared)}")
                             ended = self._drive(lock, lease, cleared, on_frame)
                             return msgspec.structs.replace(ended, cautions=warnings)
 
     def resume(self, on_frame: OnFrame) -> Result:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
         lock = self._lock()
-        lease = lock.wait_until_free(self._said)
+        lease = lock.wait_until_free(self.said)
         stored = readable(lease)
         if stored is None or not stored.is_open:
             return NothingToDo(f"{self.target} has no run to resume")
         refuse_braked(self.api, self.target, stored)
         match resuming.resume(stored, self._look(stored)):
             case resuming.Begin(run=run):
-                self._said(f"going on with run {run.id} to {told_images(run)}")
+                self.said(f"going on with run {run.id} to {told_images(run)}")
                 return self._drive(lock, lease, run, on_frame)
             case resuming.Overtaken() as over:
                 return self._make_way(lock, lease, over, on_frame)
@@ -244,7 +239,7 @@ class Session:
     def pause(self, on_frame: OnFrame) -> Result:
         """Finishes the pods in flight of a run whose holder died, and leaves it paused."""
         lock = self._lock()
-        lease = lock.wait_until_free(self._said)
+        lease = lock.wait_until_free(self.said)
         stored = readable(lease)
         if stored is None or not stored.is_open:
             return NothingToDo(f"{self.target} has no run to pause")
@@ -291,13 +286,13 @@ class Session:
 
     def _lock(self) -> Lock:
         """Its own flow: not limited, and quick to say that the API server does not answer."""
-        flow = self.api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=4.0)
+        flow = self.api.replace(limiter=None, policy=QUICK, timeout_seconds=4.0)
         return Lock(flow, self.target, self.found.owner, self._identity)
 
     def _drive(
         self,
         lock: Lock,
-        lease: Any,
+        lease: Lease | None,
         run: Run,
         on_frame: OnFrame,
         dead_leases: frozenset[str] = frozenset(),
@@ -306,15 +301,41 @@ class Session:
     ) -> Summary:
         run = resuming.as_seen(run, self._look(run))
         tracker = Tracker(self.api.clock.monotonic())
-        frames: list[Frame] = []
+        teller = self._teller(is_resumed=lease is not None and run_id_in(lease) == run.id)
 
         def saw(frame: Frame) -> None:
-            frames[:] = [frame]
             tracker.saw(frame, self.observer.facts)
             teller.saw(frame)
             on_frame(frame)
 
-        teller = self._teller(is_resumed=lease is not None and run_id_in(lease) == run.id)
+        self._take(lock, lease, run)
+        writes = self.api.replace(policy=QUICK, timeout_seconds=5.0)
+        executor = Executor(writes, self.target.namespace, self.watches, Claims(self.api, lock))
+        workers = self._host.workers(executor, lock, self.api.clock)
+        stop, clock = self._asked_to_stop, self.api.clock
+        driver = Driver(
+            self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases, only_frees=only_frees
+        )
+        driver.on_refused = lambda why: self.said(f"warning: {why}")
+        with teller:
+            with self._at_work(lock, workers):
+                try:
+                    finished = driver.drive()
+                except Left:
+                    left = Finished("Interrupted", "left in the middle")
+                    teller.ended(self._let_go(lock, driver.run, left), left)
+                    raise
+                except Abandoned as why:
+                    finished = Finished("Failed", str(why))
+            finished = self._assessor.signed(finished)
+            ended = self._let_go(lock, driver.run, finished)
+            teller.ended(ended, finished)
+        if driver.frame is None:
+            raise Abandoned(finished.message)  # before anything was seen
+        return tracker.summary(ended, finished, driver.frame, self.observer.facts)
+
+    def _take(self, lock: Lock, lease: Lease | None, run: Run) -> None:
+        """The lock, with the run; from here on an interrupt does not simply end the process."""
         self.has_begun = True
         lock.by = self._who().text
         lock.on_gap = self.watches.look_afresh
@@ -322,41 +343,22 @@ class Session:
         lock.acquire(lease, run)
         if lock.lease is not None:
             self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us
-        writes = self.api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
-        executor = Executor(writes, self.target.namespace, self.watches, Claims(self.api, lock))
-        workers = self._host.workers(executor, lock, self.api.clock)
+
+    @contextmanager
+    def _at_work(self, lock: Lock, workers: StoppableWorkers) -> Iterator[None]:
+        """The lock is renewed, and at the end nothing of ours goes on beside it."""
         renewer = self._host.renewer(lock, lambda lost: self.inbox.put(Crashed(lost)))
-        stop, clock = self._asked_to_stop, self.api.clock
-        driver = Driver(
-            self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases, only_frees=only_frees
-        )
-        driver.on_refused = lambda why: self._said(f"warning: {why}")
-        with teller:
-            renewer.start()
-            try:
-                finished = driver.drive()
-            except Left:
-                left = Finished("Interrupted", "left in the middle")
-                teller.ended(self._let_go(lock, driver.run, left), left)
-                raise
-            except Abandoned as why:
-                finished = Finished("Failed", str(why))
-            finally:
-                renewer.stop()
-                workers.stop()
-            finished = self._assessor.signed(finished)
-            ended = self._let_go(lock, driver.run, finished)
-            teller.ended(ended, finished)
-        return tracker.summary(ended, finished, frames[-1], self._own_facts(frames[-1]))
+        renewer.start()
+        try:
+            yield
+        finally:
+            renewer.stop()
+            workers.stop()
 
     def _teller(self, *, is_resumed: bool) -> RunTeller:
         events = Events(self.api, self._identity, by=CLI)
         what = about(self.target, self.found.uid)
-        return RunTeller(events, self._host.recording(events), what, self._said, by=self._who().text, is_resumed=is_resumed)
-
-    def _own_facts(self, last: Frame) -> dict[str, Any]:
-        uids = {pod.uid for pod in last.plan.pods}
-        return {uid: facts for uid, facts in self.observer.facts.items() if uid in uids}
+        return RunTeller(events, self._host.recording(events), what, self.said, by=self._who().text, is_resumed=is_resumed)
 
     def _let_go(self, lock: Lock, run: Run, finished: Finished) -> Run:
         """A clean end. If the API server cannot be reached the Lease just expires."""

@@ -15,7 +15,7 @@ from inplace.engine.plan import Finished
 from inplace.kube.api import Api
 from inplace.kube.errors import ApiError, Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.kube.retry import RetryPolicy
+from inplace.kube.retry import QUICK
 from inplace.model.names import TargetRef
 from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout
@@ -167,4 +167,4 @@ class ByRollout:
 
 def quick(api: Api) -> Api:
     """Whoever looks every second need not try again for long."""
-    return api.replace(policy=RetryPolicy(attempts=2, total_seconds=2.0), timeout_seconds=5.0)
+    return api.replace(policy=QUICK, timeout_seconds=5.0)
