@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from inplace.kube.api import Api
-from inplace.kube.errors import NotFound
+from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, WORKLOADS, Resource
 from inplace.model.names import DEFAULT_GATE, MANAGED_BY, SHORT
 from inplace.model.rollout import OVER, InPlaceRollout
@@ -26,6 +26,8 @@ from inplace.runtime.manifests import CONFIG_MAPS, CONTROLLER, OURS, Manifest, s
 from inplace.runtime.rights import Right
 
 LOOK_SECONDS = 1.0
+RELEASE_TRIES = 5
+"""A rollout that has changed since it was read is read again."""
 
 Removal = Literal["deleted", "absent", "left"]
 
@@ -132,8 +134,15 @@ def forget_leader(api: Api, home: str) -> None:
 
 
 def release(api: Api, scope: str | None) -> int:
-    """Takes our finalizer off the rollouts, since nobody is left to do so: else they could not be deleted. How many had it."""
-    return sum(is_kept(rollout) and free(api, rollout) for rollout in _rollouts(api, scope))
+    """Takes our finalizer off the rollouts, since nobody is left to do so: else they could not be deleted. How many had it.
+    Raises `ApiError`."""
+    count = 0
+    for _ in range(RELEASE_TRIES):
+        kept = [rollout for rollout in _rollouts(api, scope) if is_kept(rollout)]
+        if not kept:
+            return count
+        count += sum(free(api, rollout) for rollout in kept)
+    raise ApiError("InPlaceRollouts keep changing, and have our finalizer still: the same command goes on")
 
 
 def gates_kept(api: Api, found: Iterable[Manifest]) -> set[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from inplace.kube.seam import Request, Response
 from inplace.model.meta import ObjectMeta
 from inplace.model.names import FINALIZER, RUN
 from inplace.model.policy import Lease, LeaseSpec
@@ -14,6 +15,7 @@ from inplace.model.run import encode_run
 from inplace.runtime.manifests import CONTROLLER, OURS, manifests
 from tests.builders import NS, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
+from tests.unit.kube.fakes import refusal
 
 LIVE = "controller/inplace-system/inplace-controller/pod-a"
 
@@ -156,6 +158,26 @@ def test_of_a_dead_controller_everything_is_removed_and_its_rollouts_are_let_go(
     assert namespace.endswith("/namespaces/inplace-system")
     assert lease.endswith("/leases/inplace-controller")
     assert "inplacerollouts.inplace.dev" not in ran.stdout
+    assert server.objects["inplacerollouts"]["web-2"]["metadata"]["finalizers"] == ["other.example/x"]
+    assert "1 InPlaceRollout stays" in ran.stderr
+
+
+def test_a_rollout_that_changes_meanwhile_is_let_go_all_the_same(
+    command: Command, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_installed(server)
+    server.put("inplacerollouts", rollout("Succeeded"))
+    answer, conflicts = server.call, list[Request]()
+
+    def call(request: Request, timeout_seconds: float) -> Response:
+        if request.method == "PATCH" and "/inplacerollouts/" in request.path and not conflicts:
+            conflicts.append(request)
+            return refusal(409, "the object has been modified", "Conflict")
+        return answer(request, timeout_seconds)
+
+    monkeypatch.setattr(server, "call", call)
+    ran = command("uninstall")
+    assert (ran.code, len(conflicts)) == (0, 1)
     assert server.objects["inplacerollouts"]["web-2"]["metadata"]["finalizers"] == ["other.example/x"]
     assert "1 InPlaceRollout stays" in ran.stderr
 
