@@ -71,7 +71,7 @@ def test_a_right_that_is_taken_away_is_missed_once(cluster: Cluster, scene: Scen
     let_pass(scene, resyncs=3)
     refusals = [line for line in changes(controller) if line["event"] == "refused"]
     assert [line["level"] for line in refusals] == ["error"]
-    assert f"you may not patch pods/status in namespace {scene.ns}" in refusals[0]["why"]
+    assert f" may not patch pods/status in namespace {scene.ns}: ask for a Role that" in refusals[0]["why"]
     allow(cluster, scene.ns, "set", "patch", "pods/status")
     for name in ("web", "other"):
         until_gate(scene, name, "False", seconds=40)

@@ -118,16 +118,27 @@ def test_other_failures_wait_longer_each_time_and_no_longer_than_asked_for() -> 
     assert [line["event"] for line in lines] == [*["failed, trying again"] * 3, "gate closed"]
 
 
-def test_a_missing_right_is_said_once_until_it_is_there_again() -> None:
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            'User "gate" cannot patch resource "pods/status" in API group "" in the namespace "shop"',
+            "gate may not patch pods/status in namespace shop: ask for a Role that allows it",
+        ),
+        ("denied by policy no-gates", "denied by policy no-gates"),
+    ],
+    ids=["a right is missing", "a policy"],
+)
+def test_a_refusal_is_said_once_until_a_write_succeeds(said: str, why: str) -> None:
     server, clock = Server(make_pod(), make_pod("other")), FakeClock()
-    server.refusals = [refusal(403, "forbidden", "Forbidden") for _ in range(4)]
+    server.refusals = [refusal(403, said, "Forbidden") for _ in range(4)]
     controller = listed(server, clock)
     with capture_logs() as lines:
         for _ in range(4):
             work(controller)
             clock.now += 1
     assert [line["event"] for line in lines] == ["refused", "gate opened", "gate opened"]
-    assert "patch pods/status in namespace shop" in lines[0]["why"]
+    assert lines[0]["why"] == why
 
 
 def test_a_recreated_pod_is_another_pod() -> None:
