@@ -45,6 +45,9 @@ def watch(
     Shows what `upgrade` shows: of a run that another terminal or the controller drives, across pauses, and on to a run that
     takes over. Writes nothing; Ctrl-C stops watching, and the run goes on.
 
+    Does not wait for a run to begin: before its first write nothing tells it from none. Start `upgrade` first, and watch once
+    it shows progress.
+
     Exit codes: that of the run: 0 succeeded, 1 failed or rolled back, 4 aborted, 3 and 130 timed out and interrupted, as the
     watching may, too; 5 where there is no run.
     """
