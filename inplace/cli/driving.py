@@ -14,7 +14,7 @@ from inplace.cli import out, tables
 from inplace.cli.documents import Said
 from inplace.cli.exits import OF_OUTCOME, Code, Ended
 from inplace.cli.signals import Stopper, TimedOut
-from inplace.cli.summary import advice, json_of, summary_lines, verb_onward
+from inplace.cli.summary import advice, summary_lines, verb_onward
 from inplace.cli.text import plural
 from inplace.cli.views import View, choose
 from inplace.cli.world import Cluster
@@ -126,7 +126,7 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
     match result:
         case Summary(outcome=outcome):
             if how.is_json:
-                out.as_json(json_of(result))
+                out.as_json(result)
             else:
                 tables.show_lines(summary_lines(result), 4, outcome)
             run = watched.last.plan.run if watched.last is not None else None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
-
-import msgspec
+from typing import Literal
 
 from inplace.cli.text import images_text, plural
 from inplace.cli.world import Cluster
@@ -27,11 +25,6 @@ PHASES = {
 MOST_FAILURES = 10
 
 
-def json_of(summary: Summary) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(summary)
-    return found
-
-
 def summary_lines(s: Summary) -> list[str]:
     return [_headline(s), *_warning(s), *_held(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
 
@@ -41,9 +34,7 @@ def _headline(s: Summary) -> str:
     count = f"{s.updated} of {plural(s.desired, 'pod')} updated"
     match s.outcome:
         case "Succeeded":
-            what = "rolled back" if s.doing == "Undo" else "upgraded"
-            done = f"{plural(s.touched, 'pod')} {what}" if s.watched_seconds is None else count
-            return f"{where} runs {images_text(s.images)}: {done} in {took}"
+            return f"{where} runs {images_text(s.images)}: {_done(s) if s.watched_seconds is None else count} in {took}"
         case "Failed":
             # The pods' own reasons follow below; a run that was stopped by another change has one more.
             told = s.failures and not s.is_left_paused
@@ -57,6 +48,14 @@ def _headline(s: Summary) -> str:
             return f"{where} {s.message or 'timed out'}, {count}"
         case "Interrupted":
             return f"{where} was {s.message or 'interrupted'}, {count}"
+
+
+def _done(s: Summary) -> str:
+    """Of a run that went on from a pause, say, some pods had been updated before."""
+    what = "rolled back" if s.doing == "Undo" else "upgraded"
+    if s.touched < s.updated:
+        return f"{s.updated} of {plural(s.desired, 'pod')} {what}, {s.touched} of them this time,"
+    return f"{plural(s.touched, 'pod')} {what}"
 
 
 def _warning(s: Summary) -> Iterator[str]:

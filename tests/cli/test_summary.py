@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from inplace.cli.summary import advice, json_of, summary_lines
+from inplace.cli.summary import advice, summary_lines
 from inplace.cli.world import Cluster, World
-from inplace.model.run import Failure
+from inplace.model.run import Doing, Failure
 from inplace.runtime.report import Spread, Summary
 from tests.builders import NEW, NS, run
 
@@ -102,6 +102,12 @@ def test_a_run_that_was_watched_from_its_middle_is_told_whole_and_its_timings_ar
     ]
 
 
+@pytest.mark.parametrize(("doing", "what"), [("Upgrade", "upgraded"), ("Undo", "rolled back")])
+def test_pods_that_were_updated_before_a_pause_count_and_are_told_apart(doing: Doing, what: str) -> None:
+    went_on = summary(desired=4, updated=4, touched=3, doing=doing)
+    assert summary_lines(went_on)[0].endswith(f": 4 of 4 pods {what}, 3 of them this time, in 25s")
+
+
 def test_many_failures_are_cut_short() -> None:
     failures = tuple(Failure(pod=f"web-{i}", uid=str(i), reason="Bad", message="bad") for i in range(12))
     lines = summary_lines(summary(outcome="Failed", failures=failures))
@@ -120,5 +126,4 @@ def test_pods_that_a_label_keeps_out_of_service_are_told() -> None:
     shown = summary_lines(summary(held=held, gate="inplace.dev/ready"))
     told_ = "gate inplace.dev/ready is kept closed (label inplace.dev/serve is false): web-a, web-b"
     assert f"  out of service: 2 pods, whose {told_}" in shown
-    assert json_of(summary(held=held))["held"] == {"label inplace.dev/serve is false": ("web-a", "web-b")}
     assert not any("out of service:" in line for line in summary_lines(summary()))
