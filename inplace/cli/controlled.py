@@ -17,9 +17,9 @@ from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.names import SHORT
 from inplace.model.rollout import OVER, InPlaceRollout, Undo
 from inplace.model.run import Run
-from inplace.runtime.driver import Frame
 from inplace.runtime.following import Follower
 from inplace.runtime.found import Refused
+from inplace.runtime.frames import Frame
 from inplace.runtime.session import Session
 from inplace.runtime.subjects import ByRollout
 

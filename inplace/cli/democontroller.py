@@ -18,9 +18,9 @@ from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.seam import Request
 from inplace.model.run import Run
 from inplace.runtime.controller import Controller
-from inplace.runtime.driver import Frame
 from inplace.runtime.election import Leader
 from inplace.runtime.following import Follower
+from inplace.runtime.frames import Frame
 from inplace.runtime.lock import LeaderRef
 from inplace.runtime.manifests import definitions
 from inplace.runtime.report import Summary

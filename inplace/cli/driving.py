@@ -23,8 +23,9 @@ from inplace.kube.errors import ApiError
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
 from inplace.model.run import Outcome
-from inplace.runtime.driver import Frame, Left
+from inplace.runtime.driver import Left
 from inplace.runtime.following import StoppedFollowing
+from inplace.runtime.frames import Frame
 from inplace.runtime.report import Summary
 from inplace.runtime.rights import Purpose
 from inplace.runtime.session import NothingToDo, Session, StillPaused, identity

@@ -11,7 +11,7 @@ from inplace.engine.plan import ARRIVED
 from inplace.engine.stages import IN_FLIGHT
 from inplace.engine.steps import steps_behind, target_of
 from inplace.model.run import Pause, Share, Step
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 
 
 class Ahead(msgspec.Struct, frozen=True):

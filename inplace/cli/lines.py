@@ -15,7 +15,7 @@ from inplace.cli import out
 from inplace.cli.text import images_text
 from inplace.engine.account import with_message
 from inplace.engine.plan import ARRIVED, Plan, PodView
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 
 REASON_SECONDS = 2.0
 """How long a reason must have stood before it is worth a line."""

@@ -30,7 +30,7 @@ from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
 from inplace.model.quantity import format_duration
 from inplace.model.run import Run
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 
 BAR_WIDTH = 40
 

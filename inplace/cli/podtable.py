@@ -15,7 +15,7 @@ from inplace.cli.tables import STYLES
 from inplace.cli.text import cut, plural, safe
 from inplace.engine.plan import PodView, within
 from inplace.engine.stages import IN_FLIGHT
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 
 WIDE = 110
 """From this width on, nodes and longer names are shown."""

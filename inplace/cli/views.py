@@ -14,7 +14,7 @@ from inplace.cli import out
 from inplace.cli.lines import Lines
 from inplace.kube.seam import Clock
 from inplace.model.names import TargetRef
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 
 
 class View(Protocol):

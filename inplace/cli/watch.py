@@ -16,9 +16,9 @@ from inplace.kube.errors import NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.names import TargetRef, is_object_name
 from inplace.model.rollout import InPlaceRollout
-from inplace.runtime.driver import Frame
 from inplace.runtime.following import Follower
 from inplace.runtime.found import Refused
+from inplace.runtime.frames import Frame
 from inplace.runtime.session import Session
 from inplace.runtime.subjects import ByLease, ByRollout, Subject
 

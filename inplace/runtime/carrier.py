@@ -29,8 +29,9 @@ from inplace.model.rollout import OVER, InPlaceRollout
 from inplace.model.run import ENDS, Run, Stop, Verb, lease_name
 from inplace.runtime import found as finding
 from inplace.runtime.claims import Claims
-from inplace.runtime.driver import Abandoned, Driver, Frame
+from inplace.runtime.driver import Abandoned, Driver
 from inplace.runtime.executor import Executor
+from inplace.runtime.frames import Frame
 from inplace.runtime.ground import Ground, Outlook
 from inplace.runtime.lock import Held, Lock, LostLock
 from inplace.runtime.opening import Drive, Hold, Opener, Stay, busy

@@ -27,9 +27,9 @@ from inplace.model.policy import Lease
 from inplace.model.rollout import OVER, InPlaceRollout, Phase
 from inplace.model.run import ENDS, lease_name
 from inplace.runtime.carrier import Carrier
-from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.finalizers import vanished
+from inplace.runtime.frames import Frame
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.lanes import LanePool
 from inplace.runtime.lock import Fence, LeaderRef, Lock, run_of

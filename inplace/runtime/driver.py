@@ -46,7 +46,7 @@ from inplace.model.quantity import format_duration
 from inplace.model.run import Run, Stop, Verb
 from inplace.runtime.claims import Claimed
 from inplace.runtime.executor import Rewritten
-from inplace.runtime.frames import Frame as Frame
+from inplace.runtime.frames import Frame
 from inplace.runtime.inbox import (
     Crashed,
     Event,

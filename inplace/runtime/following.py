@@ -18,7 +18,8 @@ from inplace.engine.stages import IN_FLIGHT
 from inplace.kube.errors import Forbidden, Unauthorized
 from inplace.model.policy import Lease
 from inplace.model.run import Run, Stop, lease_name
-from inplace.runtime.driver import PATIENCE_SECONDS, Frame
+from inplace.runtime.driver import PATIENCE_SECONDS
+from inplace.runtime.frames import Frame
 from inplace.runtime.inbox import Crashed, StopAsked
 from inplace.runtime.report import Summary, Tracker
 from inplace.runtime.runstates import instant_of

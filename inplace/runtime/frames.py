@@ -1,4 +1,4 @@
-"""What a person may be shown after a pass of a run."""
+"""What a driver tells after each pass: views, Events, metrics and the summary of a run are made of it, whoever drives."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from inplace.engine.plan import Plan
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What a person may be shown after a pass, and what that was judged on. `since`: pod uid to the monotonic instant
-    at which its stage began."""
+    """A pass, and what it was judged on. `since`: pod uid to the monotonic instant at which its stage began."""
 
     observed: Observed
     plan: Plan

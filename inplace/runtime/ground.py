@@ -17,9 +17,9 @@ from inplace.kube.seam import Clock
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, lease_name
 from inplace.runtime.assessing import Assessor
-from inplace.runtime.driver import Frame
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Found
+from inplace.runtime.frames import Frame
 from inplace.runtime.host import StoppableWorkers
 from inplace.runtime.inbox import Event
 from inplace.runtime.lock import Fence, LeaderRef, Lock

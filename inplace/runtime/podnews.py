@@ -11,8 +11,8 @@ from inplace.engine.plan import ARRIVED, Shows
 from inplace.engine.stages import IN_FLIGHT
 from inplace.kube.resources import PODS
 from inplace.model.run import Failure
-from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Kind
+from inplace.runtime.frames import Frame
 from inplace.runtime.reasons import PodReason
 
 

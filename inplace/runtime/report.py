@@ -15,7 +15,7 @@ from inplace.engine.repair import still_ours
 from inplace.engine.uncommit import left_paused
 from inplace.model.record import Record
 from inplace.model.run import Doing, Failure, Outcome, Run
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 
 PHASES: Mapping[str, Shows] = {"drain": "Closing", "settle": "Settling", "restart": "Restarting", "return": "Returning"}
 

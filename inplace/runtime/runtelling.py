@@ -11,8 +11,8 @@ from inplace.engine.plan import Finished, Progress
 from inplace.kube.resources import WORKLOADS
 from inplace.model.names import TargetRef
 from inplace.model.run import Run
-from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Events, Kind
+from inplace.runtime.frames import Frame
 from inplace.runtime.host import Background
 from inplace.runtime.podnews import PodNews
 from inplace.runtime.reasons import OF_OUTCOME, Reason, began

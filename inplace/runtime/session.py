@@ -31,11 +31,12 @@ from inplace.runtime.assessing import Assessor, Cleared, readable, told_images
 from inplace.runtime.assessing import NothingToDo as NothingToDo
 from inplace.runtime.brakes import refuse_braked
 from inplace.runtime.claims import Claims
-from inplace.runtime.driver import Abandoned, Driver, Frame, Left
+from inplace.runtime.driver import Abandoned, Driver, Left
 from inplace.runtime.events import CLI, Events
 from inplace.runtime.executor import Executor
 from inplace.runtime.found import Refused as Refused
 from inplace.runtime.found import find
+from inplace.runtime.frames import Frame
 from inplace.runtime.host import Host, StoppableWorkers, Threads
 from inplace.runtime.inbox import Crashed, OtherChanged, StopAsked
 from inplace.runtime.lock import Lock, LostLock, run_id_in

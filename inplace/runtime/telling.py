@@ -22,8 +22,8 @@ from inplace.model.names import BY, CLIENT, TargetRef
 from inplace.model.pods import Pod
 from inplace.model.rollout import OVER, InPlaceRollout, Phase, RolloutStatus
 from inplace.model.run import Run, signed
-from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Events, Kind
+from inplace.runtime.frames import Frame
 from inplace.runtime.metrics import Metrics
 from inplace.runtime.podnews import News, PodNews
 from inplace.runtime.reasons import PodReason, Reason, began

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from inplace.kube.codec import Unreadable
 from inplace.model.rollout import InPlaceRollout, RolloutStatus
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 
 
 class Watched(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inplace.engine.plan import Plan, PodView, Progress
 from inplace.engine.stages import Stage
 from inplace.model.run import Run
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 from tests.builders import observed
 from tests.builders import run as a_run
 

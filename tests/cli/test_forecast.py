@@ -6,7 +6,7 @@ from inplace.cli.forecast import Ahead, Forecast
 from inplace.engine.plan import PodView
 from inplace.engine.stages import Stage
 from inplace.model.run import Options, parse_steps
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 from tests.builders import run
 from tests.cli.frames import frame, view
 

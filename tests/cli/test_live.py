@@ -16,7 +16,7 @@ from inplace.cli.views import is_terminal
 from inplace.engine.plan import PodView
 from inplace.model.names import TargetRef
 from inplace.model.run import Options, parse_steps
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 from tests.builders import in_service, observed, pod, run
 from tests.cli.frames import frame, view
 

@@ -16,7 +16,8 @@ from inplace.engine.planner import plan
 from inplace.kube.errors import ApiError
 from inplace.model.names import DEFAULT_GATE
 from inplace.model.run import Options, Pause, Run, Share, Stop, lease_name
-from inplace.runtime.driver import Abandoned, Frame, Left
+from inplace.runtime.driver import Abandoned, Left
+from inplace.runtime.frames import Frame
 from inplace.runtime.lock import Held, LostLock
 from inplace.runtime.report import Summary
 from inplace.runtime.session import NothingToDo, Refused, Result, Session

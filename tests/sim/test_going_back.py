@@ -11,7 +11,7 @@ import pytest
 from inplace.kube.seam import Request
 from inplace.model.names import REQUEST
 from inplace.model.run import Options, Pause, Run, Share, Stop
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 from inplace.runtime.report import Summary
 from inplace.runtime.session import NothingToDo, Refused, Result
 from inplace.sim.api import kinds

@@ -16,7 +16,7 @@ from inplace.kube.api import Api
 from inplace.kube.limiter import Limiter
 from inplace.model.names import DEFAULT_GATE, TargetRef
 from inplace.model.run import Options, Run
-from inplace.runtime.driver import Frame
+from inplace.runtime.frames import Frame
 from inplace.runtime.session import Result, Session
 from inplace.sim import Cluster
 from inplace.sim.api import kinds

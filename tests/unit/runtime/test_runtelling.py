@@ -10,8 +10,8 @@ from inplace.engine.plan import Finished, Plan, PodView, Progress
 from inplace.engine.stages import Stage
 from inplace.model.names import TargetRef
 from inplace.model.run import Failure
-from inplace.runtime.driver import Frame
 from inplace.runtime.events import CLI, Events
+from inplace.runtime.frames import Frame
 from inplace.runtime.runtelling import RunTeller, about
 from tests.builders import observed, run
 from tests.sim.host import VirtualRecording

@@ -12,8 +12,8 @@ from inplace.engine.stages import Stage
 from inplace.model.meta import ObjectMeta
 from inplace.model.rollout import ContainerImage, InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget
 from inplace.model.run import Failure, Run
-from inplace.runtime.driver import Frame
 from inplace.runtime.events import About, Events
+from inplace.runtime.frames import Frame
 from inplace.runtime.metrics import Metrics
 from inplace.runtime.telling import Teller
 from tests.builders import observed, run
