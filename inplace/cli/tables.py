@@ -178,9 +178,9 @@ def _terminal() -> Console | None:
 
     if not is_terminal(sys.stdout):
         return None
-    from rich.console import Console
+    from inplace.cli.screen import console_on
 
-    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    return console_on(sys.stdout)
 
 
 def _print(console: Console, lines: Iterable[Text]) -> None:
