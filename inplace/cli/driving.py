@@ -81,10 +81,10 @@ def drive(cluster: Cluster, target: TargetRef, act: Act, how: Showing) -> Code:
             stopper,
             follows=how.follows,
         )
-        who = lambda: cluster.who  # noqa: E731
         purpose: Purpose = "look" if how.follows else "upgrade"
         try:
-            with Session(cluster.api, target, identity(), purpose, watched.note, cluster.world.make_host(), who) as session:
+            host = cluster.world.make_host()
+            with Session(cluster.api, target, identity(), purpose, watched.note, host, lambda: cluster.who) as session:
                 stopper.attach(session)
                 result = act(session, watched.saw)
         except TimedOut:
