@@ -21,7 +21,7 @@ from inplace.cli.forecast import Ahead, Forecast
 from inplace.cli.podtable import PodTable, line_of
 from inplace.cli.screen import Screen
 from inplace.cli.tables import STYLES
-from inplace.cli.text import images_text, plural
+from inplace.cli.text import counts_text, images_text, plural
 from inplace.engine.account import with_message
 from inplace.engine.cautions import gateless
 from inplace.engine.plan import Progress, within
@@ -113,10 +113,8 @@ def _counts(progress: Progress, run: Run) -> Text:
 def totals(progress: Progress, run: Run) -> str:
     done = "back" if run.rolling_back else "updated"
     waiting = f" ({progress.unscheduled} waiting for a node)" if progress.unscheduled else ""
-    parts = [f"{progress.arrived} of {plural(progress.desired, 'pod')} {done}{waiting}", f"{progress.in_flight} in flight"]
-    if progress.failed:
-        parts.append(f"{progress.failed} failed")
-    return ", ".join([*parts, f"{progress.unavailable} unavailable"])
+    arrived = f"{progress.arrived} of {plural(progress.desired, 'pod')} {done}{waiting}"
+    return counts_text(arrived, progress.in_flight, progress.failed, progress.unavailable)
 
 
 def _bar(progress: Progress, run: Run, times: str, width: int) -> Text:

@@ -12,7 +12,7 @@ from inplace.cli.driving import Showing
 from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
 from inplace.cli.summary import after_failed_pods, anew, verb_onward
 from inplace.cli.targets import parse_target
-from inplace.cli.text import gate_text, images_text, plural
+from inplace.cli.text import counts_text, images_text, plural
 from inplace.cli.watch import FOOTER, watch_target
 from inplace.cli.world import Cluster
 from inplace.engine.account import StepView
@@ -87,10 +87,9 @@ def _doing(found: Overview) -> Iterator[str]:
     counts, state = found.counts, found.state
     if counts is None or state is None or state.run is None or state.superseded:
         return
-    arrived, word = (counts.restored, "back") if state.run.rolling_back else (counts.updated, "updated")
-    failed = f", {counts.failed} failed" if counts.failed else ""
-    told = f"{arrived} of {plural(counts.desired, 'pod')} {word}, {counts.in_flight} in flight{failed}"
-    yield f"  pods       {told}, {counts.unavailable} unavailable"
+    count, word = (counts.restored, "back") if state.run.rolling_back else (counts.updated, "updated")
+    arrived = f"{count} of {plural(counts.desired, 'pod')} {word}"
+    yield f"  pods       {counts_text(arrived, counts.in_flight, counts.failed, counts.unavailable)}"
     if found.waiting:
         yield f"  waits for  {within(found.waiting, 0.0, None, found.waiting_left_seconds)}"
 
@@ -137,16 +136,11 @@ def _renewed(state: RunState) -> str:
 
 
 def _show_pods(pods: tuple[PodState, ...]) -> None:
-    has_run = any(pod.stage for pod in pods)
-    head = ("POD", "NODE", *(("STAGE",) if has_run else ()), "READY", "GATE", "IMAGES", "NOTE")
-    tables.show(head, [_row(pod, has_run) for pod in pods], is_wide=True)
-
-
-def _row(pod: PodState, has_run: bool) -> tuple[str, ...]:
-    stage = (pod.stage,) if has_run else ()
-    notes = [pod.words, f"out of service: {pod.closed_by}" if pod.closed_by else ""]
-    ready = "yes" if pod.ready else "no"
-    return (pod.name, pod.node, *stage, ready, gate_text(pod.gate), images_text(pod.images), "; ".join(filter(None, notes)))
+    rows = [("POD", *tree.HEAD[1:]), *((pod.name, *tree.cells(pod, pod.images)) for pod in pods)]
+    if not any(pod.stage for pod in pods):
+        at = tree.HEAD.index("STAGE")
+        rows = [row[:at] + row[at + 1 :] for row in rows]
+    tables.show(rows[0], rows[1:], is_wide=True)
 
 
 def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator[str]:

@@ -32,6 +32,13 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def counts_text(arrived: str, in_flight: int, failed: int, unavailable: int) -> str:
+    """`2 of 3 pods updated, 1 in flight, 1 failed, 1 unavailable`: the same in every view. `arrived`: its beginning."""
+    return ", ".join(
+        [arrived, f"{in_flight} in flight", *([f"{failed} failed"] if failed else []), f"{unavailable} unavailable"]
+    )
+
+
 GATE_WORDS = {"Open": "open", "Closed": "closed", "Missing": "not opened yet", "Absent": "no gate"}
 
 

@@ -49,17 +49,21 @@ def _ready(pods: Sequence[PodState]) -> str:
 
 
 def _pod(pod: PodState, of_run: set[str], *, is_many: bool) -> Node:
-    notes = (pod.words, f"out of service: {pod.closed_by}" if pod.closed_by else "")
     images = pod.images
     if is_many and of_run & images.keys():
         images = {name: image for name, image in images.items() if name in of_run}
-    ready = "yes" if pod.ready else "no"
+    containers: tuple[Node, ...] = ()
     if len(images) > 1 and not is_many:
         containers = tuple(Node(name, ("", "", "", "", image, "")) for name, image in sorted(images.items()))
-        return Node(pod.name, (pod.node, pod.stage, ready, gate_text(pod.gate), "", "; ".join(filter(None, notes))), containers)
-    return Node(
-        pod.name, (pod.node, pod.stage, ready, gate_text(pod.gate), images_text(images), "; ".join(filter(None, notes)))
-    )
+        images = {}
+    return Node(pod.name, cells(pod, images), containers)
+
+
+def cells(pod: PodState, images: dict[str, str]) -> tuple[str, ...]:
+    """What stands beside the name of a pod."""
+    notes = (pod.words, f"out of service: {pod.closed_by}" if pod.closed_by else "")
+    ready = "yes" if pod.ready else "no"
+    return (pod.node, pod.stage, ready, gate_text(pod.gate), images_text(images), "; ".join(filter(None, notes)))
 
 
 def _drawn(node: Node, first: str, more: str) -> Iterator[tuple[str, ...]]:
