@@ -74,9 +74,7 @@ class Dying:
 
 def is_counted(request: Request) -> bool:
     """Whether it persists something, apart from a Lease's renewal."""
-    if request.method == "GET" or "/authorization.k8s.io/" in request.path or request.is_dry_run:
-        return False
-    return not ("/leases/" in request.path and _only_renews(request.body))
+    return request.persists and not ("/leases/" in request.path and _only_renews(request.body))
 
 
 def _only_renews(body: bytes | None) -> bool:

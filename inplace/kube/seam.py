@@ -18,6 +18,8 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 JSON = "application/json"
+REVIEWS = ("/apis/authentication.k8s.io/", "/apis/authorization.k8s.io/")
+"""Of who the caller is, and of what it may."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         if self.method == "DELETE" and self.body:
             return msgspec.json.decode(self.body, type=dict[str, Any]).get("dryRun") == ["All"]
         return ("dryRun", "All") in self.query
+
+    @property
+    def is_review(self) -> bool:
+        """A question, though it is posted."""
+        return self.path.startswith(REVIEWS)
+
+    @property
+    def persists(self) -> bool:
+        """Whether the API server is asked to keep something."""
+        return self.method != "GET" and not self.is_review and not self.is_dry_run
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

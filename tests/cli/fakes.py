@@ -103,7 +103,7 @@ class FakeServer:
 
     @property
     def writes(self) -> list[Request]:
-        return [r for r in self.requests if r.method != "GET" and not r.path.endswith("reviews")]
+        return [r for r in self.requests if r.method != "GET" and not r.is_review]
 
     def call(self, request: Request, timeout_seconds: float) -> Response:
         self.requests.append(request)

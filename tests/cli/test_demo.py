@@ -6,8 +6,9 @@ import pytest
 
 from inplace.cli import embedded
 from inplace.cli.comparison import Compared, Side, as_lines
-from inplace.cli.gauge import Measured, Requests
-from tests.cli.fakes import Command
+from inplace.cli.gauge import CountingTransport, Measured, Requests
+from inplace.kube.seam import Request
+from tests.cli.fakes import Command, FakeServer
 from tests.documents import document
 
 
@@ -33,6 +34,13 @@ def test_side_by_side(command: Command, options: tuple[str, ...]) -> None:
     assert any(line.endswith("Updated (2 of 2)") for line in told)
     assert any("2 of 2 pods are new" in line for line in told)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("sim-", "gate-", "demo-"))]
+
+
+def test_a_question_is_no_write_of_ours() -> None:
+    counting = CountingTransport(FakeServer())
+    for path in ("/apis/authentication.k8s.io/v1/selfsubjectreviews", "/api/v1/namespaces/shop/pods/a"):
+        counting.call(Request(method="POST", path=path), 1.0)
+    assert counting.writes == 1
 
 
 def test_the_table_fits_a_terminal_and_says_that_it_is_simulated() -> None:

@@ -67,7 +67,7 @@ class Whims:
 
 
 def is_write(request: Request) -> bool:
-    return request.method != "GET" and not request.path.endswith("reviews")
+    return request.method != "GET" and not request.is_review
 
 
 def _refusal(code: int, reason: str, message: str) -> Response:

@@ -333,8 +333,7 @@ class CommandTransport(SimTransport):
         self._on_write = on_write
 
     def ask(self, request: Request) -> Response | WatchAnswer:
-        is_question = request.method == "GET" or request.is_dry_run or request.path.endswith("reviews")
-        if self._on_write is None or is_question:
+        if self._on_write is None or not request.persists:
             self._check_alive(request)
             return super().ask(request)
         text = f"{request.method} {request.path} {(request.body or b'').decode()}"

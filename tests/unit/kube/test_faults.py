@@ -47,8 +47,10 @@ def test_the_api_server_gets_the_write_only_if_it_dies_after(when: str, arrived:
     [
         ("GET", POD, None, False),
         ("PATCH", POD, {"spec": {}}, True),
+        ("PATCH", f"{POD}-reviews", {"spec": {}}, True),
         ("DELETE", LEASE, None, True),
         ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, False),
+        ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, False),
         ("PATCH", LEASE, {"metadata": {"resourceVersion": "7"}, "spec": {"renewTime": "now"}}, False),
         ("PATCH", LEASE, {"metadata": {"annotations": {}, "resourceVersion": "7"}, "spec": {"renewTime": "now"}}, True),
         ("PATCH", LEASE, {"metadata": {"resourceVersion": "7"}, "spec": {"holderIdentity": None}}, True),
