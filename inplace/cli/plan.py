@@ -75,7 +75,8 @@ def show(
         preview = look(session)
         if isinstance(preview, NothingToDo):
             say(preview.message, "NothingToDo", asked.target, is_json=output == "json")
-            out.lines((f"warning: {told}" for told in session.new_pods(asked)), err=True)
+            for warning in session.new_pods(asked):
+                out.note(f"warning: {warning}")
             return Code.DONE
         if isinstance(preview.verdict, Refusal):
             raise Refused(preview.verdict.message)
