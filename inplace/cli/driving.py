@@ -15,7 +15,7 @@ from inplace.cli.documents import Said
 from inplace.cli.exits import OF_OUTCOME, Code, Ended
 from inplace.cli.signals import Stopper, TimedOut
 from inplace.cli.summary import advice, summary_lines, verb_onward
-from inplace.cli.text import plural
+from inplace.cli.text import labelled, plural
 from inplace.cli.views import View, choose
 from inplace.cli.world import Cluster
 from inplace.engine.account import with_message
@@ -131,11 +131,11 @@ def _end(result: Result, watched: _Watched, cluster: Cluster, target: TargetRef,
             else:
                 tables.show_lines(summary_lines(result), 4, outcome)
             run = watched.last.plan.run if watched.last is not None else None
-            for line in advice(result, run, cluster, target, how.again):
-                out.note(line)
+            hints = advice(result, run, cluster, target, how.again)
             if how.follows and outcome == "Paused":
-                label = "watch it:".ljust(len(f"{verb_onward(result.message)} with:  "))
-                out.note(f"{label}{cluster.command('watch', target)}")
+                hints.append(("watch it", cluster.command("watch", target)))
+            for line in labelled(hints):
+                out.note(line)
             return Code.DONE if outcome == how.wanted else OF_OUTCOME[outcome]
         case Over(outcome=outcome, message=message):
             ended = f"{target} in {target.namespace}: {with_message(outcome, message)}"

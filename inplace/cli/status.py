@@ -10,9 +10,9 @@ import msgspec
 from inplace.cli import out, tables, tree
 from inplace.cli.driving import Showing
 from inplace.cli.options import connected, output_option, selector_option, understood, words_argument
-from inplace.cli.summary import after_failed_pods, anew, verb_onward
+from inplace.cli.summary import Hint, after_failed_pods, anew, verb_onward, way_back
 from inplace.cli.targets import parse_target
-from inplace.cli.text import counts_text, images_text, plural
+from inplace.cli.text import counts_text, images_text, labelled, plural
 from inplace.cli.watch import FOOTER, watch_target
 from inplace.cli.world import Cluster
 from inplace.engine.account import StepView
@@ -58,7 +58,7 @@ def status(
         _show_pods(found.pods)
     else:
         tables.show(tree.HEAD, tree.rows(found))
-    for line in next_lines(found, cluster, target):
+    for line in labelled(hints(found, cluster, target)):
         out.note(line)
     return None
 
@@ -143,24 +143,23 @@ def _show_pods(pods: tuple[PodState, ...]) -> None:
     tables.show(rows[0], rows[1:], is_wide=True)
 
 
-def next_lines(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator[str]:
-    """How to go on, as commands."""
+def hints(found: Overview, cluster: Cluster, target: TargetRef) -> Iterator[Hint]:
+    """How to go on."""
     state = found.state
     if state is None or state.run is None:
         return
     run = state.run
     if state.holder and state.seems_alive and run.outcome is None:
-        yield f"watch it:  {cluster.command('watch', target)}"
-        yield f"pause it:  {cluster.command('pause', target)}"
-        yield f"go back:   {cluster.command('abort', target)}"
+        yield "watch it", cluster.command("watch", target)
+        yield "pause it", cluster.command("pause", target)
+        yield "go back", cluster.command("abort", target)
     elif found.is_overtaken:
         yield from anew(run, cluster, target)
     elif run.outcome == "Failed" and run.failures:
         yield from after_failed_pods(run, cluster, target)
     elif run.is_open:
         verb = verb_onward(run.message)
-        yield f"{verb}:".ljust(10) + cluster.command(verb, target)
-        if run.from_images and not run.rolling_back:
-            yield f"go back:  {cluster.command('abort', target)}"
+        yield verb, cluster.command(verb, target)
+        yield from way_back(run, cluster, target)
     elif state.holder:
-        yield f"free its lock:  {cluster.command('repair', target)}"
+        yield "free its lock", cluster.command("repair", target)

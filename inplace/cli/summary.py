@@ -100,54 +100,56 @@ def _failures(s: Summary) -> Iterator[str]:
         yield f"  and {plural(len(s.failures) - MOST_FAILURES, 'more failed pod')}"
 
 
-def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[str]:
-    """What to do next, as commands."""
+Hint = tuple[str, str]
+"""What for, and the command."""
+
+
+def advice(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[Hint]:
+    """What to do next."""
     match s.outcome:
         case "Succeeded" | "RolledBack" | "Aborted":
             return []
         case "Paused":
             verb = verb_onward(s.message)
-            return [f"{verb} with:  {cluster.command(verb, target)}", *_way_back(run, cluster, target, verb)]
+            return [(f"{verb} with", cluster.command(verb, target)), *_way_back(run, cluster, target)]
         case "TimedOut" | "Interrupted":
-            return [f"resume with:  {again}", *_way_back(run, cluster, target, "resume")]
+            return [("resume with", again), *_way_back(run, cluster, target)]
         case "Failed":
             return _after_failure(s, run, cluster, target, again)
 
 
-def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[str]:
+def _after_failure(s: Summary, run: Run | None, cluster: Cluster, target: TargetRef, again: str) -> list[Hint]:
     if run is not None and s.by_others:
         return anew(run, cluster, target)
     if run is None or not s.failures:
-        return [f"try again with:  {again}"]
+        return [("try again with", again)]
     return after_failed_pods(run, cluster, target)
 
 
-def after_failed_pods(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
+def after_failed_pods(run: Run, cluster: Cluster, target: TargetRef) -> list[Hint]:
     """To go on with the same images would mostly meet the same failure."""
     placeholders = [f"{name}=IMAGE" for name in sorted(run.asked_images)]
-    lines = [f"retry with another image:  {upgrade_command(cluster, target, placeholders)}"]
-    if run.from_images and not run.rolling_back:
-        lines.append(f"go back:                   {cluster.command('abort', target)}")
-    return lines
+    return [("retry with another image", upgrade_command(cluster, target, placeholders)), *way_back(run, cluster, target)]
 
 
-def anew(run: Run, cluster: Cluster, target: TargetRef) -> list[str]:
+def anew(run: Run, cluster: Cluster, target: TargetRef) -> list[Hint]:
     """After somebody else has changed the workload, to go on with the run, or to abort it, would meet the same change."""
     images = [] if run.takes_over else [f"{name}={image}" for name, image in sorted(run.asked_images.items())]
-    lines = [f"start over:  {upgrade_command(cluster, target, images)}"]
-    return [*lines, f"go back:     {cluster.command('undo', target)}"] if run.from_images else lines
+    found = [("start over", upgrade_command(cluster, target, images))]
+    return [*found, ("go back", cluster.command("undo", target))] if run.from_images else found
+
+
+def way_back(run: Run, cluster: Cluster, target: TargetRef) -> list[Hint]:
+    return [("go back", cluster.command("abort", target))] if run.from_images and not run.rolling_back else []
+
+
+def _way_back(run: Run | None, cluster: Cluster, target: TargetRef) -> list[Hint]:
+    return way_back(run, cluster, target) if run is not None and run.commit is None else []
 
 
 def verb_onward(message: str) -> Literal["promote", "resume"]:
     """The command that goes on with a run that stands, and says why."""
     return "promote" if is_paused_by_steps(message) else "resume"
-
-
-def _way_back(run: Run | None, cluster: Cluster, target: TargetRef, verb: str) -> list[str]:
-    if run is None or not run.from_images or run.rolling_back or run.commit is not None:
-        return []
-    label = "go back:".ljust(len(f"{verb} with:  "))
-    return [f"{label}{cluster.command('abort', target)}"]
 
 
 def upgrade_command(cluster: Cluster, target: TargetRef, images: list[str]) -> str:

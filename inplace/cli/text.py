@@ -7,6 +7,8 @@ and every format character included, is shown escaped instead; what prints is le
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def safe(text: str) -> str:
     """One line, with nothing in it that a terminal would obey: `\\x1b` is shown as those four letters."""
@@ -30,6 +32,13 @@ def shortened(text: str, width: int) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 pod`, `3 pods`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def labelled(hints: Iterable[tuple[str, str]]) -> list[str]:
+    """`promote with:  COMMAND`, one line each, the commands below each other."""
+    found = list(hints)
+    width = max((len(label) for label, _ in found), default=0) + len(":  ")
+    return [f"{label}:".ljust(width) + command for label, command in found]
 
 
 def counts_text(arrived: str, in_flight: int, failed: int, unavailable: int) -> str:

@@ -6,6 +6,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from inplace.cli.summary import advice, summary_lines
+from inplace.cli.text import labelled
 from inplace.cli.world import Cluster, World
 from inplace.model.run import Doing, Failure
 from inplace.runtime.report import Spread, Summary
@@ -56,7 +57,7 @@ def told(shown: Summary, **of_run: Any) -> list[str]:
     world = World(args=("upgrade", "deploy/web", "app=repo/app:2"))
     cluster = Cluster(None, NS, "https://fake", ("--context", "prod"), world)  # type: ignore[arg-type]
     stored = run(**of_run)
-    return [*summary_lines(shown), *advice(shown, stored, cluster, stored.target, world.same_command())]
+    return [*summary_lines(shown), *labelled(advice(shown, stored, cluster, stored.target, world.same_command()))]
 
 
 @pytest.mark.parametrize(
