@@ -70,6 +70,12 @@ _DENIED = re.compile(
 """As every authorizer is quoted by the API server."""
 
 
+def lacking(who: str, what: str, namespace: str | None) -> str:
+    """`jane may not list pods in namespace shop: ...`. Without a namespace: in all."""
+    where, role = (f"namespace {namespace}", "Role") if namespace else ("all namespaces", "ClusterRole")
+    return f"{who} may not {what} in {where}: ask for a {role} that allows it"
+
+
 def denied(message: str) -> tuple[str, str] | None:
     """A refusal for want of a right, in words, and the kubectl command that shows it; None: it is another."""
     found = _DENIED.search(message)
@@ -77,9 +83,8 @@ def denied(message: str) -> tuple[str, str] | None:
         return None
     user, verb, what, group, namespace = found.group("user", "verb", "what", "group", "namespace")
     resource, _, subresource = what.partition("/")
-    where, role = (f"in namespace {namespace}", "Role") if namespace else ("in all namespaces", "ClusterRole")
     more = message[found.end() :].strip(" :")
-    words = f"{user or 'you'} may not {verb} {what} {where}: ask for a {role} that allows it{f' ({more})' if more else ''}"
+    words = f"{lacking(user or 'you', f'{verb} {what}', namespace)}{f' ({more})' if more else ''}"
     named = f"{resource}.{group}" if group else resource
     part = [f"--subresource={subresource}"] if subresource else []
     return words, join(["kubectl", "auth", "can-i", verb, named, *part, *(["-n", namespace] if namespace else ["-A"])])

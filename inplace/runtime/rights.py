@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import msgspec
 
 from inplace.kube.api import Api
+from inplace.kube.errors import lacking
 from inplace.kube.resources import WORKLOADS
 from inplace.kube.seam import Request
 from inplace.model.names import GROUP, ROLLOUT_PLURAL, Kind
@@ -77,9 +78,8 @@ def told(rights: Iterable[Right]) -> str:
 
 def refusal(rights: Iterable[Right], namespace: str | None) -> Refused:
     """For want of these rights. `namespace` None: in all."""
-    where, role = (f"namespace {namespace}", "Role") if namespace else ("all namespaces", "ClusterRole")
     listed = ["kubectl", "auth", "can-i", "--list", *(["-n", namespace] if namespace else [])]
-    return Refused(f"you may not {told(rights)} in {where}: ask for a {role} that allows it", shown_by=" ".join(listed))
+    return Refused(lacking("you", told(rights), namespace), shown_by=" ".join(listed))
 
 
 def missing_rights(api: Api, namespace: str, rights: tuple[Right, ...]) -> tuple[Right, ...]:
