@@ -221,7 +221,7 @@ class Controller:
             self._writer.take_request(key, rollout)
             rollout = self.shared(key[0]).rollouts.named(*key) or rollout
         if self._is_over(rollout):
-            return self._keep(key, rollout)
+            return self._finished(key, rollout)
         carrier = self._carrier(key, rollout)
         came = carrier.step(rollout, self._writer.take_request(key, rollout))
         if not carrier.has_to_free:  # before anybody is told that it stands, or is over, and acts on that
@@ -230,7 +230,7 @@ class Controller:
             self._writer.keep(rollout)  # also where it came to that by an edit, with nothing in flight
         wait = self._writer.tell(key, rollout, came.state or (Pending() if rollout.status.phase is None else None))
         if carrier.is_over and wait is None:
-            return self._keep(key, self.shared(key[0]).rollouts.named(*key) or rollout)
+            return self._finished(key, self.shared(key[0]).rollouts.named(*key) or rollout)
         return soonest(came.requeue_after, wait)
 
     def _refuse_unread(self, key: Key, rollout: InPlaceRollout) -> float | None:
@@ -247,7 +247,7 @@ class Controller:
             return False
         return status.phase != "Refused" or status.observed_generation == rollout.metadata.generation
 
-    def _keep(self, key: Key, rollout: InPlaceRollout) -> float | None:
+    def _finished(self, key: Key, rollout: InPlaceRollout) -> float | None:
         """A rollout that is over: shows what became of its run since, and goes when its time has come."""
         self._forget(key)
         self._writer.let_go(rollout)

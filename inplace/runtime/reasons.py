@@ -1,4 +1,4 @@
-"""The reasons of Events, and what is said in the first of a run: the same whoever drives it."""
+"""The reasons of Events, and what several of them say: the same whoever drives a run."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ OF_OUTCOME: Mapping[Outcome, tuple[Kind, Reason]] = {
     "Interrupted": ("Normal", "RunPaused"),
 }
 """What the end of a run that a command drives means."""
+
+
+def counts(updated: int, desired: int) -> str:
+    return f"{updated} of {desired} pods updated"
 
 
 def began(pods: int, before: Mapping[str, str], after: Mapping[str, str], *, is_undo: bool, by: str) -> str:

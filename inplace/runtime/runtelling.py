@@ -15,7 +15,7 @@ from inplace.runtime.events import About, Events, Kind
 from inplace.runtime.frames import Frame
 from inplace.runtime.host import Background
 from inplace.runtime.podnews import PodNews
-from inplace.runtime.reasons import OF_OUTCOME, Reason, began
+from inplace.runtime.reasons import OF_OUTCOME, Reason, began, counts
 
 
 class RunTeller:
@@ -67,8 +67,8 @@ class RunTeller:
 
     def ended(self, run: Run, finished: Finished) -> None:
         kind, reason = OF_OUTCOME[finished.outcome]
-        counts = _counts(self._last[1]) if self._last is not None else ""
-        self._tell(run, kind, reason, finished.message or counts)
+        told = _counts(self._last[1]) if self._last is not None else ""
+        self._tell(run, kind, reason, finished.message or told)
 
     def _began(self, run: Run, progress: Progress) -> None:
         by = f" (by {self._by})" if self._by else ""
@@ -96,4 +96,4 @@ def about(target: TargetRef, uid: str) -> About | None:
 
 
 def _counts(progress: Progress) -> str:
-    return f"{progress.updated} of {progress.desired} pods updated"
+    return counts(progress.updated, progress.desired)

@@ -26,7 +26,7 @@ from inplace.runtime.events import About, Events, Kind
 from inplace.runtime.frames import Frame
 from inplace.runtime.metrics import Metrics
 from inplace.runtime.podnews import News, PodNews
-from inplace.runtime.reasons import PodReason, Reason, began
+from inplace.runtime.reasons import PodReason, Reason, began, counts
 
 CONTROLLER = "inplacerollout"
 ENDS: dict[Phase, tuple[Kind, Reason]] = {
@@ -165,4 +165,4 @@ def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:
 
 
 def _counts(status: RolloutStatus) -> str:
-    return f"{status.updated or 0} of {status.desired or 0} pods updated"
+    return counts(status.updated or 0, status.desired or 0)
