@@ -25,8 +25,8 @@ from inplace.runtime.manifests import SYSTEM_NAMESPACE
 PART_OF = "app.kubernetes.io/part-of=inplace"
 """The label of the Leases by which somebody works for others, as a selector."""
 COMPONENT = "app.kubernetes.io/component"
-GATE_RUN = "gate"
-"""What that label says of `inplace gate run`."""
+GATE_RUN, CONTROLLER = "gate", "controller"
+"""What that label says of `inplace gate run`, and of a controller, which before had nothing else to say there."""
 
 
 def with_openers(api: Api, observed: Observed, target: TargetRef, gate: str) -> Observed:
@@ -80,13 +80,13 @@ def _told(unread: list[tuple[_Look, ApiError]]) -> str:
 
 
 def _opener(api: Api, lease: Lease) -> GateOpener | None:
-    """None: of no opener. One that was stopped is no dead one: it let go."""
+    """None: of no opener, such as a claim of a budget. One that was stopped is no dead one: it let go."""
     meta, spec = lease.metadata, lease.spec
     says = decode_announcement(meta.annotation(GATES))
-    is_gate_run = meta.label(COMPONENT) == GATE_RUN
-    if says is None and is_gate_run:
+    component = meta.label(COMPONENT)
+    if says is None and component != CONTROLLER:
         return None
-    what = "inplace gate run" if is_gate_run else "controller"
+    what = "inplace gate run" if component == GATE_RUN else "controller"
     holder, where = spec.holder_identity, f"Lease {meta.namespace}/{meta.name}"
     if not holder:
         return GateOpener(f"{what} ({where})", says, None, is_alive=False)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
-from tests.builders import pod
+from inplace.model.meta import ObjectMeta
+from tests.builders import NS, pod
 from tests.cli.fakes import Command, FakeServer, opener, web
 
 PLAN = ("plan", "deploy/web", "app=repo/app:2")
@@ -42,6 +44,15 @@ def test_that_nobody_does_is_a_warning_of_every_plan(command: Command, server: F
     assert ran.code == 0
     assert ran.stderr == f"warning: new pods of deploy/web will stay out of service: {NOBODY}: {START}\n"
     assert len(lease_reads(server)) <= 4  # one of them is the watch of the target's own
+
+
+def test_the_claim_of_a_budget_is_no_opener(command: Command, server: FakeServer) -> None:
+    """Its Lease carries the same label, and is alive as long as a run."""
+    alone(server)
+    labels = {"app.kubernetes.io/part-of": "inplace", "app.kubernetes.io/component": "budget"}
+    meta = ObjectMeta(name="inplace-pdb-web", namespace=NS, labels=labels)
+    server.put("leases", msgspec.structs.replace(opener(), metadata=meta))
+    assert NOBODY in command(*PLAN).stderr
 
 
 def test_an_upgrade_says_so_too(command: Command, server: FakeServer) -> None:
