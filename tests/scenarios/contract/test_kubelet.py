@@ -119,7 +119,9 @@ def test_a_readiness_probe_holds_ready_until_the_new_container_answers(scene: Sc
         scene.until(lambda: condition(scene.get("pod/a"), "Ready") == "True", "Ready again")
         scene.stage.let_pass(0.5)
     versions = with_id(scene.versions(uid), new)
-    assert (condition(versions[0].object, "Ready"), statuses(versions[0].object)["app"]["ready"]) == ("False", False)
+    first = versions[0].object
+    told = (condition(first, "Ready"), condition(first, "ContainersReady"), statuses(first)["app"]["ready"])
+    assert told == ("False", "False", False)
     ready = next(v.arrival for v in versions if condition(v.object, "Ready") == "True")
     assert min(p.at for p in client.probes if p.body == "2") < ready
 
