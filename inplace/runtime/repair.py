@@ -272,8 +272,10 @@ class Repair:
                 if not is_asked_for or not is_kept(rollout) or (meta.namespace, lease) in alive:
                     continue
                 where = f"inplacerollout/{meta.name} in {meta.namespace}"
-                self._tell("done", where, "take our finalizer off, so that it can be deleted: no controller is at work on it")
-                if not self._dry_run and not free(self._api, rollout):
+                if self._dry_run or free(self._api, rollout):
+                    why = "so that it can be deleted: no controller is at work on it"
+                    self._tell("done", where, f"take our finalizer off, {why}")
+                else:
                     self._tell("found", where, "it has changed meanwhile: left alone")
 
     def _of_lost_run(self, kind: WorkloadKind, target: TargetRef, uid: str, strategy: dict[str, Any]) -> None:
