@@ -75,7 +75,8 @@ def trails(api: Api, target: TargetRef) -> tuple[Trail, ...]:
         return ()
     ours = [rollout for rollout in listed if rollout.spec.target.ref(target.namespace) == target]
     told = _events(api, target.namespace) if ours else ()
-    found = [_trail(rollout, told, _manager_of(api, rollout)) for rollout in ours]
+    makers = _makers(api, target.namespace) if any(not rollout.metadata.annotation(BY) for rollout in ours) else {}
+    found = [_trail(rollout, told, makers.get(rollout.metadata.uid, "")) for rollout in ours]
     return tuple(sorted(found, key=lambda trail: (trail.started_at or "~", trail.name)))
 
 
@@ -88,14 +89,14 @@ def _events(api: Api, namespace: str) -> tuple[PodEvent, ...]:
     return ()
 
 
-def _manager_of(api: Api, rollout: InPlaceRollout) -> str:
-    """Such as `kubectl-create`: the API server writes down by what an object was made, and by whom only in its audit log."""
-    if rollout.metadata.annotation(BY):
-        return ""
-    with suppress(NotFound):
-        managers = api.get(_MADE, rollout.metadata.namespace, rollout.metadata.name).metadata.managed_fields or ()
-        return next((f"field manager {m.manager}" for m in managers if m.manager and not m.subresource), "")
-    return ""
+def _makers(api: Api, namespace: str) -> dict[str, str]:
+    """By the uid of a rollout, such as `kubectl-create`: the API server writes down by what an object was made, and by whom
+    only in its audit log."""
+    found = {}
+    for made in api.list(_MADE, namespace).items:
+        managers = made.metadata.managed_fields or ()
+        found[made.metadata.uid] = next((f"field manager {m.manager}" for m in managers if m.manager and not m.subresource), "")
+    return found
 
 
 def _trail(rollout: InPlaceRollout, told: tuple[PodEvent, ...], manager: str) -> Trail:
