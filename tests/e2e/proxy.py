@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -77,6 +77,10 @@ class Proxy:
         return [r for r in self.seen if r.is_write]
 
 
+def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(key, value) for key, value in headers if key.lower() not in DROPPED]
+
+
 def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
     upstream = urllib.parse.urlsplit(proxy.cluster.server).netloc
     context = ssl.create_default_context(cafile=proxy.cluster.ca)
@@ -97,8 +101,7 @@ def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
             try:
                 if request.is_write:
                     proxy.meets(request, "before")
-                headers = {k: v for k, v in self.headers.items() if k.lower() not in DROPPED}
-                connection.request(self.command, self.path, body, headers)
+                connection.request(self.command, self.path, body, dict(_kept(self.headers.items())))
                 with connection.getresponse() as response:  # it may hold the socket longer than its connection does
                     if request.is_write:
                         if response.status < 300:
@@ -113,9 +116,8 @@ def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
 
         def relay(self, response: http.client.HTTPResponse) -> None:
             self.send_response(response.status)
-            for key, value in response.getheaders():
-                if key.lower() not in DROPPED:
-                    self.send_header(key, value)
+            for key, value in _kept(response.getheaders()):
+                self.send_header(key, value)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             while block := response.read1(65536):

@@ -2,14 +2,10 @@
 
 import signal
 
-import msgspec
-
-from inplace.model.policy import Lease
-from inplace.runtime.lock import holder_in
 from tests.cluster import Cluster
 from tests.e2e.command import Inplace
 from tests.e2e.proxy import Proxy
-from tests.scenarios.facts import any_patched, holders
+from tests.scenarios.facts import any_patched, holders, told_holder
 from tests.scenarios.scene import LEASE, Scene
 
 
@@ -21,7 +17,7 @@ def test_a_sleeping_holder_is_replaced_and_writes_nothing_more(cluster: Cluster,
         first = inplace.start(*command, "--server", proxy.url)
         scene.until_seen(any_patched(scene.image("app:2")), "the first is at work")
         first.send(signal.SIGSTOP)
-        asleep = holder_in(msgspec.convert(scene.get(f"lease/{LEASE}"), Lease))
+        asleep = told_holder(scene.get(f"lease/{LEASE}"))
         second = inplace.start(*command)
         scene.until_seen(lambda log: len(holders(log)) == 2, "the lock is taken over")
         done = second.wait()

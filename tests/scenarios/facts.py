@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import pairwise
 
+import msgspec
+
+from inplace.model.policy import Lease
+from inplace.runtime.lock import holder_in
 from tests.recorder import Event, Object
 from tests.recorder.history import end, replay
 from tests.recorder.log import RECORD, annotation, condition, images, terminating
@@ -85,6 +89,11 @@ def back(image: str, count: int) -> Happened:
         return sum(1 for p in served if image in images(p).values()) >= count
 
     return happened
+
+
+def told_holder(lease: Object) -> str:
+    """Who holds a lock, as people are told."""
+    return holder_in(msgspec.convert(lease, Lease))
 
 
 def holders(log: list[Event]) -> list[str]:

@@ -6,20 +6,19 @@ import pytest
 
 from tests.scenarios.facts import any_closed
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
-from tests.scenarios.scene import Scene
-from tests.scenarios.stage import kill
-
-LEASE = "lease/inplace-deployment-web"
+from tests.scenarios.scene import LEASE, Scene
+from tests.scenarios.stage import Running, kill
 
 
-def braked(scene: Scene, rollouts: Rollouts) -> None:
-    """At a pause of its steps."""
+def braked(scene: Scene, rollouts: Rollouts) -> Running:
+    """At a pause of its steps; its controller."""
     scene.web(2)
-    rollouts.control()
+    controller = rollouts.control()
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
     rollouts.until("up", "Paused")
     rollouts.edit("up", paused=True)
     scene.until(lambda: "spec.paused" in rollouts.status("up")["message"], "the brake is told")
+    return controller
 
 
 def check_stands(scene: Scene, rollouts: Rollouts, updated: int = 1) -> None:
@@ -47,7 +46,7 @@ def test_no_verb_passes_it(scene: Scene, rollouts: Rollouts, verb: str) -> None:
     check_stands(scene, rollouts)
 
 
-@pytest.mark.parametrize("where", ["ipr/up", LEASE])
+@pytest.mark.parametrize("where", ["ipr/up", f"lease/{LEASE}"])
 def test_no_request_passes_it(scene: Scene, rollouts: Rollouts, where: str) -> None:
     """Whoever may write it need not ask the command."""
     braked(scene, rollouts)
@@ -69,13 +68,7 @@ def test_no_request_passes_it_in_flight(scene: Scene, rollouts: Rollouts) -> Non
 
 @pytest.mark.parametrize("command", ["upgrade", "undo"])
 def test_no_command_drives_past_it(scene: Scene, rollouts: Rollouts, command: str) -> None:
-    scene.web(2)
-    controller = rollouts.control()
-    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
-    rollouts.until("up", "Paused")
-    rollouts.edit("up", paused=True)
-    scene.until(lambda: "spec.paused" in rollouts.status("up")["message"], "the brake is told")
-    kill(controller)
+    kill(braked(scene, rollouts))
     args = scene.command(app="app:3") if command == "upgrade" else ("undo", "deploy/web")
     for refused in (scene.inplace(*args), scene.inplace("resume", "deploy/web")):
         assert refused.code == 5, refused

@@ -3,13 +3,10 @@
 import json
 import re
 
-import msgspec
 import pytest
 
-from inplace.model.policy import Lease
-from inplace.runtime.lock import holder_in
 from tests.recorder import Object
-from tests.scenarios.facts import any_patched, holders
+from tests.scenarios.facts import any_patched, holders, told_holder
 from tests.scenarios.scene import LEASE, Scene
 from tests.scenarios.stage import kill
 
@@ -29,7 +26,7 @@ def lease(annotations: dict[str, str]) -> Object:
 def held_by(scene: Scene) -> str:
     """Whom the API server knows, where from, and since when, as people are told."""
     lease = lock(scene)
-    said = holder_in(msgspec.convert(lease, Lease))
+    said = told_holder(lease)
     assert re.fullmatch(r"\S*admin \(.+@.+\) since 20..-..-..T..:..:..Z, as \S+", said)
     return said
 

@@ -2,13 +2,10 @@
 
 import signal
 
-import msgspec
 import pytest
 
-from inplace.model.policy import Lease
-from inplace.runtime.lock import holder_in
 from tests.recorder.log import condition
-from tests.scenarios.facts import any_closed, any_patched, back, living, recorded
+from tests.scenarios.facts import any_closed, any_patched, back, living, recorded, told_holder
 from tests.scenarios.manifests import GATE, container, deployment, service
 from tests.scenarios.scene import LEASE, Scene
 from tests.scenarios.stage import Moment, Running
@@ -39,7 +36,7 @@ def test_killed_and_resumed(scene: Scene, moment: str) -> None:
     scene.web()
     command = scene.command("--max-unavailable", "2", app="app:2")
     scene.killed_at(*MOMENTS[moment], *command)
-    dead = holder_in(msgspec.convert(scene.get(f"lease/{LEASE}"), Lease))
+    dead = told_holder(scene.get(f"lease/{LEASE}"))
 
     resumed = scene.inplace(*command)
     assert resumed.code == 0, resumed
