@@ -28,22 +28,7 @@ def words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
     """The words of a command: `deploy/web`, or `deploy` and then `web`; after the target `app=` where images are given."""
     before: tuple[str, ...] = ctx.params.get(param.name or "") or ()
     wants_images, wants_rollouts = "CONTAINER" in (param.metavar or ""), "ipr" in (param.metavar or "")
-    if wants_rollouts and not before and _is_rollout(incomplete.partition("/")[0]) and "/" in incomplete:
-        return _in_time(lambda: _rollouts(ctx, incomplete.partition("/")[0]), incomplete)
-    return _in_time(lambda: _words(ctx, before, incomplete, wants_images), incomplete)
-
-
-def _is_rollout(word: str) -> bool:
-    from inplace.kube.resources import INPLACE_ROLLOUTS
-
-    return INPLACE_ROLLOUTS.is_called(word)
-
-
-def _rollouts(ctx: click.Context, written: str) -> list[str]:
-    from inplace.kube.resources import INPLACE_ROLLOUTS
-
-    cluster = _cluster(ctx)
-    return [f"{written}/{name}" for name in _listed(cluster, INPLACE_ROLLOUTS, cluster.namespace)]
+    return _in_time(lambda: _words(_cluster(ctx), before, incomplete, wants_images, wants_rollouts), incomplete)
 
 
 def namespaces(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -76,19 +61,30 @@ def _in_time(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
     return list(found)
 
 
-def _words(ctx: click.Context, before: Sequence[str], incomplete: str, wants_images: bool) -> list[str]:
-    from inplace.cli.targets import SUPPORTED, kind_of
+def _words(cluster: Cluster, before: Sequence[str], incomplete: str, wants_images: bool, wants_rollouts: bool) -> list[str]:
+    from inplace.kube.resources import WORKLOADS
     from inplace.model.names import SHORT
 
-    resources, cluster = dict(SUPPORTED), _cluster(ctx)
+    def names_of(word: str) -> list[str]:
+        return _listed(cluster, _called(word, wants_rollouts), cluster.namespace)
+
     if not before and "/" in incomplete:
         written = incomplete.partition("/")[0]
-        return [f"{written}/{name}" for name in _listed(cluster, resources[kind_of(written)], cluster.namespace)]
+        return [f"{written}/{name}" for name in names_of(written)]
     if not before:
-        return [f"{SHORT[kind]}/{name}" for kind in SPOKEN_OF for name in _listed(cluster, resources[kind], cluster.namespace)]
+        return [f"{SHORT[kind]}/{name}" for kind in SPOKEN_OF for name in _listed(cluster, WORKLOADS[kind], cluster.namespace)]
     if len(before) == 1 and "/" not in before[0]:
-        return _listed(cluster, resources[kind_of(before[0])], cluster.namespace)
+        return names_of(before[0])
     return [f"{name}=" for name in _containers(cluster, before)] if wants_images else []
+
+
+def _called(word: str, wants_rollouts: bool) -> Resource[Any]:
+    """Raises ValueError."""
+    from inplace.cli.targets import SUPPORTED, kind_of
+    from inplace.kube.resources import INPLACE_ROLLOUTS
+
+    is_rollout = wants_rollouts and INPLACE_ROLLOUTS.is_called(word)
+    return INPLACE_ROLLOUTS if is_rollout else dict(SUPPORTED)[kind_of(word)]
 
 
 def _containers(cluster: Cluster, before: Sequence[str]) -> list[str]:

@@ -50,6 +50,7 @@ def test_targets_with_their_kind(completing: ShellComplete, server: FakeServer) 
 def test_rollouts_where_they_can_be_named(completing: ShellComplete, server: FakeServer) -> None:
     server.put("inplacerollouts", {"metadata": {"name": "up-1"}})
     assert completed(completing, "watch", "ipr/") == ["ipr/up-1"]
+    assert completed(completing, "watch", "ipr", "") == ["up-1"]
     assert completed(completing, "status", "ipr/") == []
 
 
