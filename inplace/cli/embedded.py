@@ -157,9 +157,11 @@ def _gates_open(api: Api) -> Iterator[None]:
     rule, scope = Rule(DEFAULT_GATE, DEFAULT_LABEL, "open"), Scope(namespace=NAMESPACE)
     controller = GateController(api, rule, scope)
     stopped = threading.Event()
-    seen = threading.Thread(target=_renew, args=(leader_for(api, rule, scope, NAMESPACE, identity()), api.clock, stopped))
-    thread = threading.Thread(target=controller.run, name="gate-run", daemon=True)
-    threads = (thread, seen)
+    leader = leader_for(api, rule, scope, NAMESPACE, identity())
+    threads = (
+        threading.Thread(target=controller.run, name="gate-run", daemon=True),
+        threading.Thread(target=_renew, args=(leader, api.clock, stopped), name="gate-lease", daemon=True),
+    )
     for each in threads:
         each.start()
     try:
