@@ -12,13 +12,14 @@ from inplace.cli.asking import LetGo, NoHolder, Obeyed, ask, stored_run
 from inplace.cli.driving import Showing, drive, say
 from inplace.cli.exits import Code, Ended
 from inplace.cli.options import (
-    POSITIVE_DURATION,
     connected,
     controller_option,
     dry_run_option,
     output_option,
+    quiet_option,
     run_options,
     selector_option,
+    timeout_option,
     words_argument,
 )
 from inplace.cli.upgrade import asked_run
@@ -43,7 +44,7 @@ UNDO_EXAMPLES = """\
 @words_argument("TARGET")
 @selector_option
 @output_option("json")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@quiet_option
 @connected
 def abort(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, output: str | None, quiet: bool) -> int:
     """Abort a run and roll its pods back, in place.
@@ -101,11 +102,11 @@ def _gone(cluster: Cluster, target: TargetRef, last: Run, *, is_json: bool) -> C
     help="The revision to go back to (the previous one).",
 )
 @run_options
-@click.option("--timeout", type=POSITIVE_DURATION, help="Stop gracefully after this time; exit code 3.")
+@timeout_option
 @dry_run_option
 @controller_option
 @output_option("json")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@quiet_option
 @connected
 @click.pass_context
 def undo(

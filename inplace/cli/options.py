@@ -153,6 +153,16 @@ def controller_option(command: F) -> F:
     return click.option("--controller", "with_controller", is_flag=True, help=text)(command)
 
 
+def quiet_option(command: F) -> F:
+    return click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")(command)
+
+
+def timeout_option(command: F) -> F:
+    """Of a command that drives a run."""
+    text = "Stop gracefully after this time; exit code 3."
+    return click.option("--timeout", type=POSITIVE_DURATION, help=text)(command)
+
+
 def output_option(*formats: str) -> Callable[[F], F]:
     return click.option("-o", "--output", type=click.Choice(formats), help="Output format.")
 

@@ -11,13 +11,14 @@ import msgspec
 
 from inplace.cli.driving import Showing, drive
 from inplace.cli.options import (
-    POSITIVE_DURATION,
     connected,
     controller_option,
     dry_run_option,
     output_option,
+    quiet_option,
     run_options,
     selector_option,
+    timeout_option,
     understood,
     with_defaults,
     words_argument,
@@ -41,11 +42,11 @@ EXAMPLES = """\
 @words_argument("TARGET CONTAINER=IMAGE...")
 @selector_option
 @run_options
-@click.option("--timeout", type=POSITIVE_DURATION, help="Stop gracefully after this time; exit code 3.")
+@timeout_option
 @dry_run_option
 @controller_option
 @output_option("json")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@quiet_option
 @connected
 @click.pass_obj
 def upgrade(

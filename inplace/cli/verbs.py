@@ -12,7 +12,16 @@ from inplace.cli import out
 from inplace.cli.asking import LetGo, Obeyed, ask, open_run
 from inplace.cli.driving import Showing, drive, say
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import POSITIVE_DURATION, F, connected, output_option, selector_option, understood, words_argument
+from inplace.cli.options import (
+    F,
+    connected,
+    output_option,
+    quiet_option,
+    selector_option,
+    timeout_option,
+    understood,
+    words_argument,
+)
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
 from inplace.engine.resume import stands_at_pause
@@ -24,7 +33,7 @@ from inplace.runtime.session import Refused
 @click.command()
 @words_argument("TARGET")
 @selector_option
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@quiet_option
 @connected
 def pause(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str, quiet: bool) -> int:
     """Pause a run once the pods in flight are done.
@@ -47,10 +56,8 @@ def pause(connect: Callable[[], Cluster], words: tuple[str, ...], selector: str,
 
 def going_on(command: F) -> click.Command:
     """A command with the words and options of one that drives a run on."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
-    timeout = click.option("--timeout", type=POSITIVE_DURATION, help="Stop gracefully after this time; exit code 3.")
     words = words_argument("TARGET")
-    return click.command()(words(selector_option(timeout(output_option("json")(quiet(connected(command)))))))
+    return click.command()(words(selector_option(timeout_option(output_option("json")(quiet_option(connected(command)))))))
 
 
 @going_on

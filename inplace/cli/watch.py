@@ -9,7 +9,15 @@ import msgspec
 
 from inplace.cli.controlled import NO_CRD
 from inplace.cli.driving import Result, Showing, drive
-from inplace.cli.options import POSITIVE_DURATION, connected, output_option, selector_option, understood, words_argument
+from inplace.cli.options import (
+    POSITIVE_DURATION,
+    connected,
+    output_option,
+    quiet_option,
+    selector_option,
+    understood,
+    words_argument,
+)
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
 from inplace.kube.errors import NotFound
@@ -30,7 +38,7 @@ FOOTER = "Ctrl-C stops watching; the run goes on"
 @selector_option
 @click.option("--timeout", type=POSITIVE_DURATION, help="Stop watching after this time; exit code 3.")
 @output_option("json")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@quiet_option
 @connected
 def watch(
     connect: Callable[[], Cluster],
