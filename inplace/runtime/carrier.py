@@ -241,6 +241,8 @@ class Carrier:
             raise Held("the leader's own Lease was not renewed in time")
         lock.acquire(lease, run)
         outlook.show(lock)
+        if problem := problem_of(lease):
+            ground.warned(self.rollout, problem)
         return lock
 
     def _go(

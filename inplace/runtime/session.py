@@ -42,6 +42,7 @@ from inplace.runtime.inbox import Crashed, OtherChanged, StopAsked
 from inplace.runtime.lock import Lock, LostLock, run_id_in
 from inplace.runtime.observer import Observer
 from inplace.runtime.report import Summary, Tracker
+from inplace.runtime.requests import problem_of
 from inplace.runtime.rights import Purpose, missing_rights, refusal, rights_for, too_old
 from inplace.runtime.runtelling import RunTeller, about
 from inplace.runtime.watches import Watches
@@ -344,6 +345,8 @@ class Session:
         lock.acquire(lease, run)
         if lock.lease is not None:
             self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us
+        if problem := problem_of(lease):
+            self.said(f"warning: {problem}")
 
     @contextmanager
     def _at_work(self, lock: Lock, workers: StoppableWorkers) -> Iterator[None]:

@@ -3,6 +3,7 @@ changes nothing else."""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -58,6 +59,20 @@ def test_on_a_lease_the_controller_answers(scene: Scene, rollouts: Rollouts, str
         scene.annotate(LEASE_REF, {REQUEST: "resume"})
     rollouts.until("up", "Succeeded")
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
+
+
+def test_so_does_whoever_takes_the_lease_over(scene: Scene, rollouts: Rollouts) -> None:
+    scene.web(2)
+    first = rollouts.control()
+    rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
+    rollouts.until("up", "Paused")
+    first.send(signal.SIGKILL)
+    first.wait()
+    scene.annotate(LEASE_REF, {REQUEST: "resmue"})
+    second = rollouts.control()
+    scene.until(lambda: SAID in second.stdout, "it is answered", 60)
+    assert not scene.request_on(LEASE_REF)
+    assert rollouts.phase("up") == "Paused"
 
 
 def test_on_a_lease_the_command_answers(scene: Scene) -> None:
