@@ -270,11 +270,11 @@ def test_who_may_not_read_leases_still_sees_the_pods(command: Command, server: F
     first, *_, last = ran.stdout.splitlines()
     assert first == "deploy/web in default: me may not get leases in namespace default: ask for a Role that allows it"
     assert last.split()[:2] == ["└─", "web-c"]
-    refused = command("list", "--context", "prod")
+    refused = command("list", "--context", "my prod")
     assert refused.code == 5
     assert refused.error == (
         "me may not list leases in namespace default: ask for a Role that allows it"
-        " (see: kubectl auth can-i list leases.coordination.k8s.io -n default --context prod)"
+        " (see: kubectl auth can-i list leases.coordination.k8s.io -n default --context 'my prod')"
     )
     assert command("abort", "deploy/web").error.startswith("me may not get leases in namespace default: ask for a Role")
 
