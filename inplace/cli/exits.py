@@ -75,7 +75,7 @@ def _of_runtime(error: BaseException, flags: Sequence[str]) -> tuple[str, Code] 
 
     match error:
         case Refused(shown_by=shown_by) | Forbidden(shown_by=shown_by) if shown_by:
-            return f"{error} (see: {shlex.join([*shown_by.split(), *flags])})", Code.REFUSED
+            return f"{error} (see: {' '.join([shown_by, *map(shlex.quote, flags)])})", Code.REFUSED
         case Refused() | Held() | ConfigError() | ApiError():
             return str(error), Code.REFUSED
         case LostLock():
