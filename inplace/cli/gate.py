@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inplace.cli.exits import Code
-from inplace.cli.options import Parsed, connected, is_given, selector_option, understood
+from inplace.cli.options import Parsed, connected, selector_option, tell_namespace, understood
 from inplace.cli.out import data, note
 from inplace.cli.targets import parse_target
 from inplace.cli.world import Cluster
@@ -92,9 +92,8 @@ def run(
     from inplace.runtime.session import Refused, identity
 
     scope = Scope(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
-    if not all_namespaces and not is_given("namespace"):
-        where = f"namespace {cluster.namespace}, which the context says"
-        note(f"no -n is given: keeping the gates of {where}; -A is for all namespaces")
+    if not all_namespaces:
+        tell_namespace(cluster, "keeping the gates of", "; -A is for all namespaces")
     check_access(cluster.api, scope)
     rule = Rule(condition, label, default)
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))

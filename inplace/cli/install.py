@@ -9,7 +9,7 @@ import click
 
 from inplace.cli import out
 from inplace.cli.exits import Code, Ended
-from inplace.cli.options import Parsed, connected, is_given
+from inplace.cli.options import Parsed, connected, is_given, tell_namespace
 from inplace.cli.targets import checked_image
 from inplace.cli.world import Cluster
 from inplace.kube.errors import ApiError
@@ -55,7 +55,8 @@ def install(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool, 
         raise click.UsageError("--namespace-only and --crds-only cannot be combined")
     _check_namespace(namespace_only)
     cluster = _reached(connect, dry_run, namespace_only)
-    _tell_namespace(cluster if namespace_only else None)
+    if cluster is not None and namespace_only:
+        tell_namespace(cluster, "this is about")
     found = definitions() if crds_only else manifests(cluster.namespace if cluster and namespace_only else None)
     if image:
         found = with_image(found, image)
@@ -94,7 +95,8 @@ def uninstall(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool
         raise click.UsageError("--namespace-only and --crds cannot be combined: the definition is the whole cluster's")
     _check_namespace(namespace_only)
     cluster = _reached(connect, dry_run, namespace_only)
-    _tell_namespace(cluster if namespace_only else None)
+    if cluster is not None and namespace_only:
+        tell_namespace(cluster, "this is about")
     scope = cluster.namespace if cluster and namespace_only else None
     found = [manifest for manifest in manifests(scope) if crds or manifest.resource is not CRDS]
     if cluster is None or dry_run == "client":
@@ -128,12 +130,6 @@ def _reached(connect: Callable[[], Cluster], dry_run: str, namespace_only: bool)
 def _check_namespace(namespace_only: bool) -> None:
     if is_given("namespace") and not namespace_only:
         raise click.UsageError(f"for all namespaces it lives in {SYSTEM_NAMESPACE}; -n is for --namespace-only")
-
-
-def _tell_namespace(cluster: Cluster | None) -> None:
-    """Of one namespace: which, where nobody has named it."""
-    if cluster is not None and not is_given("namespace"):
-        out.note(f"no -n is given: this is about namespace {cluster.namespace}, which the kubeconfig's context says")
 
 
 def _until_it_breaks(steps: Iterator[T], is_dry: bool, hint: str) -> Iterator[T]:

@@ -13,7 +13,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from inplace.cli import names
+from inplace.cli import names, out
 from inplace.cli.targets import check_namespace
 from inplace.cli.world import Cluster, World
 from inplace.kube.config import ConnectOptions, check_server
@@ -136,6 +136,12 @@ def _flags_of(named: dict[str, Any]) -> tuple[str, ...]:
 def is_given(parameter: str) -> bool:
     """Whether the person has named it, on the command line of the command that is under way."""
     return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def tell_namespace(cluster: Cluster, what: str, otherwise: str = "") -> None:
+    """What is done in a namespace that nobody has named."""
+    if not is_given("namespace"):
+        out.note(f"no -n is given: {what} namespace {cluster.namespace}, which the context says{otherwise}")
 
 
 def words_argument(metavar: str) -> Callable[[F], F]:

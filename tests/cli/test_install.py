@@ -235,6 +235,6 @@ def test_what_is_not_ours_stays(command: Command, server: FakeServer) -> None:
 
 @pytest.mark.parametrize("words", ["install --namespace-only --dry-run client", "uninstall --namespace-only --dry-run client"])
 def test_a_namespace_that_nobody_has_named_is_told(command: Command, words: str) -> None:
-    said = "no -n is given: this is about namespace default, which the kubeconfig's context says\n"
+    said = "no -n is given: this is about namespace default, which the context says\n"
     assert command(*words.split()).stderr == said
     assert command(*words.split(), "-n", "shop").stderr == ""
