@@ -20,7 +20,7 @@ def container(
     sidecar: bool = False,
 ) -> Object:
     """A container of the test image that listens on `port` after `boot` seconds."""
-    patient = {"httpGet": {"port": port}, "periodSeconds": 1, "failureThreshold": 60}
+    patient = {"httpGet": {"port": port}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 60}
     env = [{"name": "BOOT", "value": str(boot)}, {"name": "PORT", "value": str(port)}]
     made: Object = {"name": name, "image": image, "env": env, "ports": [{"containerPort": port}]}
     for kind, wanted in (("readinessProbe", readiness), ("startupProbe", startup), ("livenessProbe", liveness)):

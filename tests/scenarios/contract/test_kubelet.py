@@ -201,7 +201,7 @@ def test_an_image_that_is_not_there_stops_the_old_container_first(scene: Scene, 
     status = container_statuses(scene.get("pod/a"))["app"]
     assert (status["containerID"], status["ready"], status["restartCount"]) == (old, False, 0)
     seen = [statuses(v.object)["app"]["state"].get("waiting", {}).get("reason") for v in scene.versions(uid)]
-    assert {r for r in seen if r} == set(reasons)
+    assert {reasons[-1]} <= {r for r in seen if r} <= set(reasons)  # a busy kubelet tells only the last
 
 
 def test_a_terminating_pod_is_not_ready_in_its_slices_but_serves(scene: Scene) -> None:
