@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from inplace.engine.drain import index_of
-from inplace.engine.goals import Goal
-from inplace.engine.observed import (
+from inplace.engine.planning.plan import PlanContext
+from inplace.engine.pods.drain import index_of
+from inplace.engine.pods.goals import Goal
+from inplace.engine.pods.stages import PodPolicy
+from inplace.engine.snapshot import (
     DeploymentTarget,
     Evidence,
-    Observed,
-    PodFacts,
+    ObservedPod,
     PodsTarget,
     ReplicaSetTarget,
+    Snapshot,
     Target,
     facts_of,
 )
-from inplace.engine.plan import Spec
-from inplace.engine.stages import Rules
-from inplace.model.meta import LabelSelector, ObjectMeta, OwnerReference
-from inplace.model.names import HOLDS, RECORD, TargetRef
-from inplace.model.network import (
+from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION, TargetRef
+from inplace.model.objects.meta import LabelSelector, ObjectMeta, OwnerReference
+from inplace.model.objects.network import (
     SERVICE_NAME,
     SLICE_MANAGED_BY,
     Endpoint,
@@ -30,8 +30,8 @@ from inplace.model.network import (
     Service,
     ServiceSpec,
 )
-from inplace.model.network import TargetRef as EndpointRef
-from inplace.model.pods import (
+from inplace.model.objects.network import EndpointTargetRef as EndpointRef
+from inplace.model.objects.pods import (
     Container,
     ContainerState,
     ContainerStatus,
@@ -45,14 +45,15 @@ from inplace.model.pods import (
     StateTerminated,
     StateWaiting,
 )
-from inplace.model.policy import DisruptionCondition, DisruptionSpec, DisruptionStatus, PodDisruptionBudget
-from inplace.model.record import ContainerBefore, Record, encode_record
-from inplace.model.run import Options, Run
-from inplace.model.workloads import (
-    CONTROLLER_REVISION_HASH,
-    Deployment,
-    ReplicaSet,
+from inplace.model.objects.policy import (
+    DisruptionCondition,
+    PodDisruptionBudget,
+    PodDisruptionBudgetSpec,
+    PodDisruptionBudgetStatus,
 )
+from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH, Deployment, ReplicaSet
+from inplace.model.record import PreviousContainer, UpgradeRecord, encode_record
+from inplace.model.run import Run, RunOptions
 from tests.workloads import (
     DEPLOYMENT_UID as DEPLOYMENT_UID,
 )
@@ -92,7 +93,7 @@ from tests.workloads import (
 
 LEASE = "inplace-deployment-web"
 NEW = {"app": "repo/app:2"}
-SPEC = Spec(lease=LEASE, since="2026-01-01T00:00:00Z")
+SPEC = PlanContext(lease=LEASE, since="2026-01-01T00:00:00Z")
 REPLICA_SET = OwnerReference("ReplicaSet", "web-1", LIVE_UID, controller=True)
 PROBE = Probe(period_seconds=1)
 
@@ -126,7 +127,7 @@ def pod(
     ready: bool = True,
     gate: str | None = "True",
     containers_ready: bool | None = None,
-    record: Record | str | None = None,
+    record: UpgradeRecord | str | None = None,
     holds: str | None = None,
     version: int = 10,
     generation: int = 1,
@@ -150,9 +151,9 @@ def pod(
     """`gate=None`: the gate has no condition yet. Without a node it is one for which there is none, unless `just_created`."""
     notes = dict(annotations)
     if record is not None:
-        notes[RECORD] = record if isinstance(record, str) else encode_record(record)
+        notes[RECORD_ANNOTATION] = record if isinstance(record, str) else encode_record(record)
     if holds is not None:
-        notes[HOLDS] = holds
+        notes[HOLDS_ANNOTATION] = holds
     conditions = {"Ready": ready, "ContainersReady": ready if containers_ready is None else containers_ready}
     shown = [PodCondition(type=t, status=str(value)) for t, value in conditions.items()]
     if not node and not just_created:
@@ -210,11 +211,11 @@ def slice_of(
     return EndpointSlice(metadata=meta, endpoints=endpoints)
 
 
-def facts(pod_: Pod, *slices: EndpointSlice) -> PodFacts:
+def facts(pod_: Pod, *slices: EndpointSlice) -> ObservedPod:
     return facts_of(pod_, index_of(slices).entries_of(pod_))
 
 
-def in_service(pod_: Pod, ready: bool | None = None, version: int = 5) -> PodFacts:
+def in_service(pod_: Pod, ready: bool | None = None, version: int = 5) -> ObservedPod:
     """The pod, and one Service whose slice says the same as its Ready condition unless told."""
     says = pod_.is_ready if ready is None else ready
     return facts(pod_, slice_of(endpoint(pod_.uid, says), version=version))
@@ -241,8 +242,8 @@ def budget(
 ) -> PodDisruptionBudget:
     return PodDisruptionBudget(
         metadata=ObjectMeta(name=name, namespace=NS),
-        spec=DisruptionSpec(selector=LabelSelector(match_labels={"app": app})),
-        status=DisruptionStatus(
+        spec=PodDisruptionBudgetSpec(selector=LabelSelector(match_labels={"app": app})),
+        status=PodDisruptionBudgetStatus(
             desired_healthy=desired_healthy,
             expected_pods=expected,
             current_healthy=healthy,
@@ -251,35 +252,35 @@ def budget(
     )
 
 
-def of_revision(name: str, label: str, images: Mapping[str, str] = OLD, **fields: Any) -> PodFacts:
+def of_revision(name: str, label: str, images: Mapping[str, str] = OLD, **fields: Any) -> ObservedPod:
     """A pod in service that carries this revision label."""
     return in_service(pod(name, images=images, labels={"app": "web", CONTROLLER_REVISION_HASH: label}, **fields))
 
 
-def record(**fields: Any) -> Record:
+def record(**fields: Any) -> UpgradeRecord:
     base: dict[str, Any] = {"run": "run-1", "lease": LEASE, "from_images": OLD, "to_images": NEW}
-    return Record(**{**base, **fields})
+    return UpgradeRecord(**{**base, **fields})
 
 
-def patched(id_: str = "c1", image_id: str = "sha-1", name: str = "app", **fields: Any) -> Record:
+def patched(id_: str = "c1", image_id: str = "sha-1", name: str = "app", **fields: Any) -> UpgradeRecord:
     """A record as the image patch leaves it."""
-    was = ContainerBefore(container_id=id_, image_id=image_id, image=OLD.get(name, ""), restart_count=0)
+    was = PreviousContainer(container_id=id_, image_id=image_id, image=OLD.get(name, ""), restart_count=0)
     return record(before={name: was}, **fields)
 
 
-def run(options: Options | None = None, **fields: Any) -> Run:
+def run(options: RunOptions | None = None, **fields: Any) -> Run:
     base: dict[str, Any] = {
         "id": "run-1",
         "target": TargetRef(kind="Deployment", namespace=NS, name="web"),
         "target_uid": DEPLOYMENT_UID,
         "images": NEW,
         "from_images": OLD,
-        "options": options or Options(),
+        "options": options or RunOptions(),
     }
     return Run(**{**base, **fields})
 
 
-def rules(**fields: Any) -> Rules:
+def rules(**fields: Any) -> PodPolicy:
     base: dict[str, Any] = {
         "run": "run-1",
         "lease": LEASE,
@@ -290,18 +291,18 @@ def rules(**fields: Any) -> Rules:
         "restart_timeout_seconds": 300.0,
         "min_ready_seconds": 0.0,
     }
-    return Rules(**{**base, **fields})
+    return PodPolicy(**{**base, **fields})
 
 
-def calm(*pods: PodFacts, since: float = 0.0) -> dict[str, Evidence]:
+def calm(*pods: ObservedPod, since: float = 0.0) -> dict[str, Evidence]:
     """Evidence that every pod and its slices have long said the same."""
     return {f.pod.uid: Evidence(agrees_since=since) for f in pods}
 
 
-def observed(*pods: PodFacts, target: Target | None = None, **fields: Any) -> Observed:
+def observed(*pods: ObservedPod, target: Target | None = None, **fields: Any) -> Snapshot:
     """A Deployment of just these pods, looked at long enough, unless told otherwise."""
     everything = DeploymentTarget(deployment(replicas=len(pods)), (replica_set(replicas=len(pods)),))
-    return Observed(target=target or everything, pods=tuple(pods), **{"evidence": calm(*pods), **fields})
+    return Snapshot(target=target or everything, pods=tuple(pods), **{"evidence": calm(*pods), **fields})
 
 
 def next_set(**fields: Any) -> ReplicaSet:
@@ -321,6 +322,6 @@ def of_pods(*missing: str) -> PodsTarget:
     return PodsTarget(missing)
 
 
-def closed_evidence(*pods: PodFacts, since: float = 0.0) -> dict[str, Evidence]:
+def closed_evidence(*pods: ObservedPod, since: float = 0.0) -> dict[str, Evidence]:
     """Evidence that every slice was seen turning from these pods."""
     return {f.pod.uid: Evidence(quiet_since=since, saw_ready=True, turned=True) for f in pods}

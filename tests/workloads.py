@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from inplace.engine.observed import (
-    DaemonSetTarget,
-    StatefulSetTarget,
-)
-from inplace.model.meta import LabelSelector, ObjectMeta, OwnerReference
+from inplace.engine.snapshot import DaemonSetTarget, StatefulSetTarget
 from inplace.model.names import DEFAULT_GATE
-from inplace.model.workloads import (
+from inplace.model.objects.meta import LabelSelector, ObjectMeta, OwnerReference
+from inplace.model.objects.workloads import (
     CONTROLLER_REVISION_HASH,
     POD_TEMPLATE_HASH,
     REVISION,

@@ -17,40 +17,40 @@ from typing import Any
 import click
 
 from inplace import __version__
-from inplace.cli.exits import Code, explain
-from inplace.cli.out import note
-from inplace.cli.typos import commands_like, did_you_mean
-from inplace.cli.world import World
+from inplace.cli.common.context import CliContext
+from inplace.cli.common.exit_codes import ExitCode, exit_for
+from inplace.cli.common.typos import commands_like, did_you_mean
+from inplace.cli.output.streams import note
 
-ASKED_FOR = (Code.INTERRUPTED, Code.STOPPED)
+ASKED_FOR = (ExitCode.INTERRUPTED, ExitCode.STOPPED)
 """Ends that a person wanted: no error."""
 COMMANDS = {
-    "upgrade": ("inplace.cli.upgrade:upgrade", "Upgrade the images of running pods without recreating them."),
-    "plan": ("inplace.cli.plan:plan", "Show what an upgrade would do, and change nothing."),
-    "status": ("inplace.cli.status:status", "Show a target's run and its pods."),
-    "watch": ("inplace.cli.watch:watch", "Watch a run to its end, whoever drives it."),
-    "list": ("inplace.cli.listing:list_runs", "List runs: the active ones, and the last one of each target."),
-    "history": ("inplace.cli.history:history", "List a target's revisions, and how each was made."),
-    "pause": ("inplace.cli.verbs:pause", "Pause a run once the pods in flight are done."),
-    "resume": ("inplace.cli.verbs:resume", "Resume a paused or interrupted run, past its pause if it waits at one."),
-    "promote": ("inplace.cli.verbs:promote", "Promote a run past the pause it waits at, timed or not."),
-    "abort": ("inplace.cli.back:abort", "Abort a run and roll its pods back, in place."),
-    "undo": ("inplace.cli.back:undo", "Roll back to the previous images, or to those of a revision, in place."),
-    "repair": ("inplace.cli.repair:repair", "Clean up after crashed runs."),
+    "upgrade": ("inplace.cli.commands.upgrade:upgrade", "Upgrade the images of running pods without recreating them."),
+    "plan": ("inplace.cli.commands.plan:plan", "Show what an upgrade would do, and change nothing."),
+    "status": ("inplace.cli.commands.status:status", "Show a target's run and its pods."),
+    "watch": ("inplace.cli.commands.watch:watch", "Watch a run to its end, whoever drives it."),
+    "list": ("inplace.cli.commands.listing:list_runs", "List runs: the active ones, and the last one of each target."),
+    "history": ("inplace.cli.commands.history:history", "List a target's revisions, and how each was made."),
+    "pause": ("inplace.cli.commands.resume:pause", "Pause a run once the pods in flight are done."),
+    "resume": ("inplace.cli.commands.resume:resume", "Resume a paused or interrupted run, past its pause if it waits at one."),
+    "promote": ("inplace.cli.commands.resume:promote", "Promote a run past the pause it waits at, timed or not."),
+    "abort": ("inplace.cli.commands.rollback:abort", "Abort a run and roll its pods back, in place."),
+    "undo": ("inplace.cli.commands.rollback:undo", "Roll back to the previous images, or to those of a revision, in place."),
+    "repair": ("inplace.cli.commands.repair:repair", "Clean up after crashed runs."),
     "controller": (
-        "inplace.cli.controller:controller",
+        "inplace.cli.admin.controller:controller",
         "Run the controller: execute InPlaceRollouts, and keep readiness gates in line with labels.",
     ),
-    "gate": ("inplace.cli.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
-    "install": ("inplace.cli.install:install", "Install the controller on a cluster."),
-    "uninstall": ("inplace.cli.install:uninstall", "Remove the controller from a cluster."),
-    "demo": ("inplace.cli.demo:demo", "Show an upgrade beside a classic rollout, on a simulated cluster."),
-    "version": ("inplace.cli.version:version", "Print the version."),
-    "completion": ("inplace.cli.completion:completion", "Print the completion script of a shell."),
+    "gate": ("inplace.cli.admin.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
+    "install": ("inplace.cli.admin.install:install", "Install the controller on a cluster."),
+    "uninstall": ("inplace.cli.admin.install:uninstall", "Remove the controller from a cluster."),
+    "demo": ("inplace.cli.demo.command:demo", "Show an upgrade beside a classic rollout, on a simulated cluster."),
+    "version": ("inplace.cli.admin.version:version", "Print the version."),
+    "completion": ("inplace.cli.admin.completion:completion", "Print the completion script of a shell."),
 }
 
 
-class Lazy(click.Group):
+class LazyGroup(click.Group):
     """Knows its commands' names and one-line helps; imports one only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -76,7 +76,7 @@ class Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inplace", message="%(prog)s %(version)s")
 def cli() -> None:
     """Upgrade the images of running Kubernetes pods without recreating them.
@@ -89,12 +89,12 @@ def cli() -> None:
     """
 
 
-def main(args: Sequence[str] | None = None, world: World | None = None) -> None:
+def main(args: Sequence[str] | None = None, world: CliContext | None = None) -> None:
     """Ends the process."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    world = world or World(prog_of(sys.argv[0]), tuple(sys.argv[1:] if args is None else args))
+    world = world or CliContext(prog_of(sys.argv[0]), tuple(sys.argv[1:] if args is None else args))
     code = run(world)
     # It has ended, and that was said: one more Ctrl-C would only break the way out, with a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -108,36 +108,36 @@ def prog_of(path: str) -> str:
     return name.replace("-", " ", 1) if name.startswith("kubectl-") else "inplace"
 
 
-def run(world: World) -> int:
+def run(world: CliContext) -> int:
     """The exit code; whatever went wrong has been said."""
     complete = f"_{world.prog.replace(' ', '_').upper()}_COMPLETE"
     if complete in os.environ:
-        importlib.import_module("inplace.cli.shells").use_ours()
+        importlib.import_module("inplace.cli.common.shells").use_ours()
     try:
         code: Any = cli.main(list(world.args), world.prog, complete, standalone_mode=False, obj=world)
-        return int(code or Code.DONE)
+        return int(code or ExitCode.DONE)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx is not None else "")
-        return int(Code.DONE)
+        return int(ExitCode.DONE)
     except (Exception, KeyboardInterrupt) as error:
         if world.is_debugging:
             import traceback
 
             traceback.print_exc()
-        line, ended = explain(error, _called(world), world.flags) or _bug(error)
+        line, ended = exit_for(error, _called(world), world.flags) or _bug(error)
         if line:
             note(line if ended in ASKED_FOR else f"error: {line}")
         return int(ended)
 
 
-def _called(world: World) -> str:
+def _called(world: CliContext) -> str:
     """Whose help is of use, where an error does not say that itself."""
     word = world.args[0] if world.args else ""
     return f"{world.prog} {word}" if word in COMMANDS else world.prog
 
 
-def _bug(error: BaseException) -> tuple[str, Code]:
-    return f"this is a bug in inplace: {type(error).__name__}: {error} (--debug shows where)", Code.FAILED
+def _bug(error: BaseException) -> tuple[str, ExitCode]:
+    return f"this is a bug in inplace: {type(error).__name__}: {error} (--debug shows where)", ExitCode.FAILED
 
 
 def _flush() -> None:
@@ -148,3 +148,13 @@ def _flush() -> None:
         except OSError:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def kubectl_complete() -> None:
+    """The program `kubectl_complete-inplace`. Its last argument is the word that is being typed, and may be empty."""
+    from click.shell_completion import ShellComplete
+
+    from inplace.cli.common.shells import answer
+
+    *before, incomplete = sys.argv[1:] or [""]
+    click.echo(answer(ShellComplete(cli, {"obj": CliContext("kubectl inplace")}, "kubectl inplace", ""), before, incomplete))

@@ -7,24 +7,24 @@ from typing import Any
 
 import msgspec
 
-from inplace.cli.comparison import Compared
-from inplace.cli.documents import Repaired, Runs, Said, Trails
-from inplace.cli.outline import Outline
-from inplace.cli.version import Version
-from inplace.runtime.overview import History, Overview
-from inplace.runtime.report import Summary
+from inplace.cli.admin.version import Version
+from inplace.cli.common.documents import Repaired, Runs, Said, Trails
+from inplace.cli.demo.comparison import DemoReport
+from inplace.cli.output.plan_report import PlanReport
+from inplace.runtime.foreground.target_status import History, TargetStatus
+from inplace.runtime.observability.statistics import Summary
 
 DOCUMENTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "summary": (Summary, ("upgrade", "undo", "abort", "resume", "promote", "watch")),
     "said": (Said, ("upgrade", "undo", "abort", "resume", "promote", "watch", "undo --dry-run")),
-    "plan": (Outline, ("plan", "upgrade --dry-run", "undo --dry-run")),
-    "status": (Overview, ("status",)),
+    "plan": (PlanReport, ("plan", "upgrade --dry-run", "undo --dry-run")),
+    "status": (TargetStatus, ("status",)),
     "list": (Runs, ("list",)),
     "history": (History, ("history",)),
     "runs": (Trails, ("history --runs",)),
     "repair": (Repaired, ("repair",)),
     "version": (Version, ("version",)),
-    "demo": (Compared, ("demo",)),
+    "demo": (DemoReport, ("demo",)),
 }
 """By the name of the schema: the struct, and the commands that give it."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

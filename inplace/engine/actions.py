@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from inplace.model.names import PodRef, WorkloadKind
-from inplace.model.policy import PodDisruptionBudget
-from inplace.model.record import Record
+from inplace.model.objects.policy import PodDisruptionBudget
+from inplace.model.record import UpgradeRecord
 from inplace.model.run import FieldOwner
 
 
@@ -42,7 +42,7 @@ class CloseGate(PodAction, frozen=True):
     and for those that were judged not Ready)."""
 
     gate: str
-    record: Record
+    record: UpgradeRecord
     judged_version: bool = False
     budgets: tuple[str, ...] = ()
     """Shared PodDisruptionBudgets: only sent while our claims of them hold."""
@@ -52,7 +52,7 @@ class PatchImages(PodAction, frozen=True):
     """Images, revision label and the record in one write. Preconditions: uid and resourceVersion."""
 
     images: dict[str, str]
-    record: Record
+    record: UpgradeRecord
     init: frozenset[str] = frozenset()
     """The init containers of the pod: sidecars are among them."""
     revision: str = ""
@@ -85,17 +85,17 @@ class OpenGate(PodAction, frozen=True):
     reason: str
 
 
-class DropRecord(PodAction, frozen=True):
+class RemoveRecord(PodAction, frozen=True):
     """The record goes, the gate stays closed: somebody else holds it. Preconditions: uid and resourceVersion."""
 
 
 class KeepSteady(PodAction, frozen=True):
     """The record says since when the pod has been ready. Preconditions: uid and resourceVersion."""
 
-    record: Record
+    record: UpgradeRecord
 
 
-class TargetAction(Action, frozen=True):
+class WorkloadAction(Action, frozen=True):
     """Works on the workload object."""
 
     name: str
@@ -107,7 +107,7 @@ class TargetAction(Action, frozen=True):
         return self.uid
 
 
-class PauseTarget(TargetAction, frozen=True):
+class SetPaused(WorkloadAction, frozen=True):
     """`spec.paused` of a Deployment."""
 
     paused: bool
@@ -117,7 +117,7 @@ class PauseTarget(TargetAction, frozen=True):
         return f"{super().intent}/{self.paused}"
 
 
-class PatchTemplate(TargetAction, frozen=True):
+class PatchTemplate(WorkloadAction, frozen=True):
     """Images in the template of a workload of this kind."""
 
     kind: WorkloadKind
@@ -129,7 +129,7 @@ class PatchTemplate(TargetAction, frozen=True):
         return f"{super().intent}/{_told(self.images)}"
 
 
-class SetStrategy(TargetAction, frozen=True):
+class SetUpdateStrategy(WorkloadAction, frozen=True):
     """`spec.updateStrategy` of a StatefulSet or a DaemonSet, whole."""
 
     kind: WorkloadKind
@@ -140,11 +140,11 @@ class SetStrategy(TargetAction, frozen=True):
         return f"{super().intent}/{_told(self.strategy)}"
 
 
-class DeleteTwin(TargetAction, frozen=True):
+class DeleteDuplicateReplicaSet(WorkloadAction, frozen=True):
     """An owned ReplicaSet without replicas that already holds the new template: it would be taken for the new one."""
 
 
-class CreateTombstone(Action, frozen=True):
+class CreateHistoryReplicaSet(Action, frozen=True):
     """A ReplicaSet with 0 replicas that keeps the old template in the history. One that exists already is fine."""
 
     name: str
@@ -158,7 +158,7 @@ class CreateTombstone(Action, frozen=True):
 FieldsOf = Literal[WorkloadKind, "Pod"]
 
 
-class ReturnFields(TargetAction, frozen=True):
+class RestoreFieldOwners(WorkloadAction, frozen=True):
     """Gives image fields back to the server-side-apply managers that owned them before us."""
 
     kind: FieldsOf

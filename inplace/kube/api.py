@@ -13,23 +13,23 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from inplace.kube.codec import decode, decode_raw, error_of
+from inplace.kube.codec import decode, decode_raw, error_from_response
 from inplace.kube.errors import ConnectionFailed, Gone, TooManyRequests
-from inplace.kube.limiter import Limiter
-from inplace.kube.lists import Listing, Pager, Scope
+from inplace.kube.limiter import RateLimiter
+from inplace.kube.paging import ListOptions, ListResult, Pager
+from inplace.kube.protocols import Clock, Request, Response, Transport
 from inplace.kube.resources import Resource
-from inplace.kube.retry import DEFAULT, ONCE, RetryPolicy, with_retries
-from inplace.kube.seam import Clock, Request, Response, Transport
-from inplace.model.meta import Object, Wire
+from inplace.kube.retry import DEFAULT, NO_RETRY, RetryPolicy, with_retries
 from inplace.model.names import FIELD_MANAGER
+from inplace.model.objects.meta import ApiStruct, HasMetadata
 
-T = TypeVar("T", bound=Object)
+T = TypeVar("T", bound=HasMetadata)
 
-Body = Wire | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-Propagation = Literal["Background", "Foreground", "Orphan"]
+Body = ApiStruct | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+DeletionPropagation = Literal["Background", "Foreground", "Orphan"]
 
 
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
+class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One request that went out, for metrics. `status` 0: no answer. `resource` is `pods`, `pods/status`, or empty."""
 
     method: str
@@ -39,7 +39,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Api:
+class ApiClient:
     """`limiter` None: not limited. `timeout_seconds` is for each attempt. A flow of its own, for leases say:
     `api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=4), timeout_seconds=3)`.
     `may_write` is asked right before each attempt of a write goes out, however long that has waited for its turn; where it says
@@ -50,14 +50,14 @@ class Api:
 
     transport: Transport
     clock: Clock
-    limiter: Limiter | None = None
+    limiter: RateLimiter | None = None
     policy: RetryPolicy = DEFAULT
     timeout_seconds: float = 30.0
-    on_request: Callable[[Sent], None] | None = None
+    on_request: Callable[[RequestInfo], None] | None = None
     may_write: Callable[[], bool] | None = None
     field_manager: str = FIELD_MANAGER
 
-    def replace(self, **changes: Any) -> Api:
+    def replace(self, **changes: Any) -> ApiClient:
         """The same API server with other settings (the fields of this class)."""
         return dataclasses.replace(self, **changes)
 
@@ -76,11 +76,11 @@ class Api:
         label_selector: str = "",
         field_selector: str = "",
         page: int = 500,
-    ) -> Listing[T]:
+    ) -> ListResult[T]:
         """A quorum read, paged, consistent as of the listing's `resource_version`. `namespace` None means all."""
-        scope = Scope(namespace=namespace, label_selector=label_selector, field_selector=field_selector)
+        scope = ListOptions(namespace=namespace, label_selector=label_selector, field_selector=field_selector)
         pager = Pager(resource, scope, page)
-        listing: Listing[T] | None = None
+        listing: ListResult[T] | None = None
         while listing is None:
             try:
                 listing = pager.feed(self._send(pager.request(), resource.plural))
@@ -132,7 +132,7 @@ class Api:
         *,
         uid: str = "",
         resource_version: str = "",
-        propagation: Propagation | None = None,
+        propagation: DeletionPropagation | None = None,
         dry_run: bool = False,
     ) -> None:
         """With `uid` or `resource_version`: only exactly that object, else `Conflict`. `NotFound` where it is gone
@@ -165,7 +165,7 @@ class Api:
         return (*query, ("dryRun", "All")) if dry_run else query
 
     def _send(self, request: Request, label: str, *, retries: bool = True) -> Response:
-        return with_retries(lambda: self._attempt(request, label), self.clock, self.policy if retries else ONCE)
+        return with_retries(lambda: self._attempt(request, label), self.clock, self.policy if retries else NO_RETRY)
 
     def _attempt(self, request: Request, label: str) -> Response:
         if self.limiter:
@@ -179,7 +179,7 @@ class Api:
             self._report(request, label, 0, started_at)
             raise
         self._report(request, label, response.status, started_at)
-        error = error_of(request, response)
+        error = error_from_response(request, response)
         if isinstance(error, TooManyRequests) and self.limiter:
             self.limiter.slow_down()
         if error is not None:
@@ -189,7 +189,7 @@ class Api:
     def _report(self, request: Request, label: str, status: int, started_at: float) -> None:
         if self.on_request:
             seconds = self.clock.monotonic() - started_at
-            self.on_request(Sent(method=request.method, resource=label, status=status, seconds=seconds))
+            self.on_request(RequestInfo(method=request.method, resource=label, status=status, seconds=seconds))
 
 
 def _label(resource: Resource[T], subresource: str) -> str:

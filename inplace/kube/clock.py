@@ -14,12 +14,12 @@ import time
 from datetime import UTC, datetime
 
 
-def stamp(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """An instant as Kubernetes writes it (`metav1.Time`): UTC, whole seconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def microstamp(at: datetime) -> str:
+def format_micro_time(at: datetime) -> str:
     """The same with microseconds (`metav1.MicroTime`)."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

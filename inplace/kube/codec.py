@@ -27,27 +27,27 @@ from inplace.kube.errors import (
     Unauthorized,
     denied,
 )
-from inplace.kube.resources import Named
-from inplace.kube.seam import Request, Response
-from inplace.model.meta import CANNOT_BE_READ, Object, ObjectMeta, Wire
+from inplace.kube.protocols import Request, Response
+from inplace.kube.resources import PartialObjectMetadata
+from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct, HasMetadata, ObjectMeta
 
-T = TypeVar("T", bound=Object)
+T = TypeVar("T", bound=HasMetadata)
 D = TypeVar("D")
 
 MESSAGE_LENGTH = 400
 LONGEST_PLAIN = 200
 
 
-class Malformed(ApiError):
+class MalformedResponse(ApiError):
     """An answer that is not what the API promises: not JSON, or a field of another type."""
 
 
-class ListMeta(Wire, frozen=True):
+class ListMeta(ApiStruct, frozen=True):
     resource_version: str = ""
     continue_token: str = msgspec.field(name="continue", default="")
 
 
-class Page(Wire, Generic[T], frozen=True):
+class Page(ApiStruct, Generic[T], frozen=True):
     """One page of a list."""
 
     metadata: ListMeta = ListMeta()
@@ -73,11 +73,11 @@ class Listed(msgspec.Struct, Generic[T], frozen=True):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-class StatusDetails(Wire, frozen=True):
+class StatusDetails(ApiStruct, frozen=True):
     retry_after_seconds: int = 0
 
 
-class Status(Wire, frozen=True):
+class Status(ApiStruct, frozen=True):
     """`meta/v1 Status`: why the server refused."""
 
     message: str = ""
@@ -86,7 +86,7 @@ class Status(Wire, frozen=True):
     details: StatusDetails | None = None
 
 
-class Changed(msgspec.Struct, Generic[T], frozen=True):
+class Modified(msgspec.Struct, Generic[T], frozen=True):
     """The object is there, like this."""
 
     object: T
@@ -110,7 +110,7 @@ class Bookmark(msgspec.Struct, frozen=True):
     resource_version: str
 
 
-class Refused(msgspec.Struct, frozen=True):
+class WatchError(msgspec.Struct, frozen=True):
     """The watch cannot go on."""
 
     error: ApiError
@@ -123,7 +123,7 @@ class _Event(msgspec.Struct, frozen=True):
     object: msgspec.Raw
 
 
-class _Loose(Wire, frozen=True):
+class _Loose(ApiStruct, frozen=True):
     """The last resort: metadata of which any field may be anything."""
 
     metadata: dict[str, msgspec.Raw]
@@ -131,13 +131,13 @@ class _Loose(Wire, frozen=True):
 
 _event_decoder = msgspec.json.Decoder(_Event)
 _status_decoder = msgspec.json.Decoder(Status)
-_named_decoder = msgspec.json.Decoder(Named)
+_named_decoder = msgspec.json.Decoder(PartialObjectMetadata)
 _loose_decoder = msgspec.json.Decoder(_Loose)
 _string_decoder = msgspec.json.Decoder(str)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-class _RawPage(Wire, frozen=True):
+class _RawPage(ApiStruct, frozen=True):
     metadata: ListMeta = ListMeta()
     items: tuple[msgspec.Raw, ...] | None = None
 
@@ -166,7 +166,7 @@ def decode(body: bytes, wanted: type[T]) -> T:
     try:
         obj: T = _read(_decoder(wanted), body)
     except CANNOT_BE_READ as error:
-        raise Malformed(f"the API server sent a {wanted.__name__} that cannot be read: {_why(error)}") from None
+        raise MalformedResponse(f"the API server sent a {wanted.__name__} that cannot be read: {_why(error)}") from None
     return obj
 
 
@@ -179,7 +179,7 @@ def decode_page(body: bytes, wanted: type[T]) -> Listed[T]:
     except CANNOT_BE_READ:
         listed = _decode_one_by_one(body, wanted)
     if not listed.metadata.resource_version:
-        raise Malformed(f"the API server sent something that is no list of {wanted.__name__}")
+        raise MalformedResponse(f"the API server sent something that is no list of {wanted.__name__}")
     return listed
 
 
@@ -187,7 +187,7 @@ def _decode_one_by_one(body: bytes, wanted: type[T]) -> Listed[T]:
     try:
         page = _read(_raw_page_decoder, body)
     except CANNOT_BE_READ as error:
-        raise Malformed(f"the API server sent a list of {wanted.__name__} that cannot be read: {_why(error)}") from None
+        raise MalformedResponse(f"the API server sent a list of {wanted.__name__} that cannot be read: {_why(error)}") from None
     items: list[T] = []
     unreadable: list[Unreadable] = []
     for raw in page.items or ():
@@ -241,28 +241,28 @@ def decode_raw(body: bytes) -> dict[str, Any]:
     try:
         return _read(_object_decoder, body)
     except CANNOT_BE_READ as error:
-        raise Malformed(f"the API server sent an object that cannot be read: {_why(error)}") from None
+        raise MalformedResponse(f"the API server sent an object that cannot be read: {_why(error)}") from None
 
 
-def decode_event(line: bytes, wanted: type[T]) -> Changed[T] | Obscured | Deleted[T] | Bookmark | Refused:
+def decode_event(line: bytes, wanted: type[T]) -> Modified[T] | Obscured | Deleted[T] | Bookmark | WatchError:
     """One line of a watch. Raises `Malformed` where it is none."""
     try:
         event = _read(_event_decoder, line)
         match event.type:
             case "ADDED" | "MODIFIED":
                 item = _decode_item(event.object, wanted)
-                return Obscured(item) if isinstance(item, Unreadable) else Changed(item)
+                return Obscured(item) if isinstance(item, Unreadable) else Modified(item)
             case "DELETED":
                 return Deleted(_decode_item(event.object, wanted))
             case "BOOKMARK":
                 return Bookmark(_read(_named_decoder, event.object).metadata.resource_version)
             case "ERROR":
-                return Refused(_error(_read(_status_decoder, event.object), 0, fallback="the watch was ended"))
+                return WatchError(_error(_read(_status_decoder, event.object), 0, fallback="the watch was ended"))
     except CANNOT_BE_READ as error:
-        raise Malformed(f"a watch sent a line that cannot be read: {_why(error)}") from None
+        raise MalformedResponse(f"a watch sent a line that cannot be read: {_why(error)}") from None
 
 
-def error_of(request: Request, response: Response) -> ApiError | None:
+def error_from_response(request: Request, response: Response) -> ApiError | None:
     """The refusal in `response`, or None for 2xx."""
     if 200 <= response.status < 300:
         return None

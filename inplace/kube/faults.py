@@ -17,7 +17,7 @@ from typing import Literal, NoReturn
 
 import msgspec
 
-from inplace.kube.seam import Request, Response, Stream, Transport
+from inplace.kube.protocols import Request, Response, Stream, Transport
 
 VARIABLE = "INPLACE_DIE"
 KILLED = 137

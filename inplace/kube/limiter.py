@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 
-from inplace.kube.seam import Clock
+from inplace.kube.protocols import Clock
 
 RECOVERY_SECONDS = 60.0
 SLOWEST_SHARE = 1 / 16
 
 
-class Limiter:
+class RateLimiter:
     """`qps` and `burst` are requests per second and requests at once. Thread-safe."""
 
     def __init__(self, clock: Clock, qps: float = 20.0, burst: int = 40) -> None:

@@ -11,19 +11,20 @@ from urllib.parse import quote
 import msgspec
 
 from inplace.kube.errors import Invalid
-from inplace.model.events import Event
-from inplace.model.meta import Object, ObjectMeta, Wire
 from inplace.model.names import GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION, WorkloadKind
-from inplace.model.network import EndpointSlice, Service
-from inplace.model.pods import Pod
-from inplace.model.policy import Lease, PodDisruptionBudget
+from inplace.model.objects.coordination import Lease
+from inplace.model.objects.events import Event
+from inplace.model.objects.meta import ApiStruct, HasMetadata, ObjectMeta
+from inplace.model.objects.network import EndpointSlice, Service
+from inplace.model.objects.pods import Pod
+from inplace.model.objects.policy import PodDisruptionBudget
+from inplace.model.objects.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
 from inplace.model.rollout import InPlaceRollout
-from inplace.model.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
 
-T = TypeVar("T", bound=Object)
+T = TypeVar("T", bound=HasMetadata)
 
 
-class Named(Wire, frozen=True):
+class PartialObjectMetadata(ApiStruct, frozen=True):
     """Any object, of which we read the metadata only."""
 
     metadata: ObjectMeta
@@ -63,15 +64,15 @@ class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return name in words and group in ("", self.group, f"{self.version}.{self.group}")
 
 
-class NodeInfo(Wire, frozen=True):
+class NodeInfo(ApiStruct, frozen=True):
     kubelet_version: str = ""
 
 
-class NodeStatus(Wire, frozen=True):
+class NodeStatus(ApiStruct, frozen=True):
     node_info: NodeInfo = NodeInfo()
 
 
-class Node(Wire, frozen=True):
+class Node(ApiStruct, frozen=True):
     """Read where that is allowed, only to tell its kubelet's version."""
 
     metadata: ObjectMeta
@@ -92,7 +93,7 @@ NAMESPACES = Resource(
     kind="Namespace",
     singular="namespace",
     short_names=("ns",),
-    type=Named,
+    type=PartialObjectMetadata,
     is_namespaced=False,
 )
 ENDPOINT_SLICES = Resource(
@@ -175,4 +176,4 @@ INPLACE_ROLLOUTS = Resource(
     short_names=("ipr",),
     type=InPlaceRollout,
 )
-JOBS = Resource(group="batch", version="v1", plural="jobs", kind="Job", singular="job", type=Named)
+JOBS = Resource(group="batch", version="v1", plural="jobs", kind="Job", singular="job", type=PartialObjectMetadata)

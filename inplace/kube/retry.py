@@ -14,7 +14,7 @@ import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from inplace.kube.errors import ApiError, ConnectionFailed, ServerError, TooManyRequests
-from inplace.kube.seam import Clock
+from inplace.kube.protocols import Clock
 
 BAD_CERTIFICATE = "BadCertificate"
 
@@ -31,7 +31,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT = RetryPolicy()
-ONCE = RetryPolicy(attempts=1)
+NO_RETRY = RetryPolicy(attempts=1)
 QUICK = RetryPolicy(attempts=2, total_seconds=2.0)
 """For whoever looks again soon anyway, or says that there is no answer."""
 

@@ -1,1 +1,1 @@
-"""Frozen structs of just the Kubernetes fields that inplace reads or writes, and the words of inplace itself. No I/O."""
+"""Frozen structs: the Kubernetes objects that inplace reads (`objects`), and what it stores and is asked for itself. No I/O."""

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import msgspec
 
-from inplace.model.meta import CANNOT_BE_READ, Wire
-from inplace.model.run import Doing, Outcome, Run, shortened
+from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct
+from inplace.model.run import Operation, Outcome, Run, shortened
 
-MOST = 10
+MAX_RUNS = 10
 LONGEST = 200
 LARGEST_BYTES = 64 * 1024
 """Of the annotation, beside which the run must have room; the oldest go first."""
 
 
-class Past(Wire, frozen=True, kw_only=True):
+class PastRun(ApiStruct, frozen=True, kw_only=True):
     """A run as it ended, or was left. `made`: the revisions that it has brought about."""
 
     id: str
-    doing: Doing = "Upgrade"
+    doing: Operation = "Upgrade"
     images: dict[str, str] = {}
     from_images: dict[str, str] = {}
     by: str = ""
@@ -33,8 +33,8 @@ class Past(Wire, frozen=True, kw_only=True):
     made: tuple[int, ...] = ()
 
 
-def past_of(run: Run, made: tuple[int, ...]) -> Past:
-    return Past(
+def to_past_run(run: Run, made: tuple[int, ...]) -> PastRun:
+    return PastRun(
         id=run.id,
         doing=run.doing,
         images=run.asked_images,
@@ -50,18 +50,18 @@ def past_of(run: Run, made: tuple[int, ...]) -> Past:
     )
 
 
-def decode_history(text: str | None) -> tuple[Past, ...]:
+def decode_history(text: str | None) -> tuple[PastRun, ...]:
     """The newest last. What cannot be read is no history."""
     try:
-        return msgspec.json.decode(text or "[]", type=tuple[Past, ...])
+        return msgspec.json.decode(text or "[]", type=tuple[PastRun, ...])
     except CANNOT_BE_READ:
         return ()
 
 
-def remembered(text: str | None, past: Past) -> str:
+def append_history(text: str | None, past: PastRun) -> str:
     """The annotation with one entry for each run, the newest last."""
     others = [known for known in decode_history(text) if known.id != past.id]
-    kept = [*others, past][-MOST:]
+    kept = [*others, past][-MAX_RUNS:]
     while len(kept) > 1 and len(msgspec.json.encode(kept)) > LARGEST_BYTES:
         kept = kept[1:]
     return msgspec.json.encode(kept).decode()

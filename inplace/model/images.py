@@ -63,7 +63,7 @@ def valid_image(text: str) -> bool:
     return len(text) <= LONGEST and _IMAGE.match(text) is not None
 
 
-def is_mutable(image: str) -> bool:
+def is_mutable_tag(image: str) -> bool:
     """Whether the same string is commonly moved to other bytes."""
     found = reference(image)
     return not found.digest and found.tag in _MOVED_TAGS

@@ -11,18 +11,18 @@ GROUP = "inplace.dev"
 ROLLOUT_VERSION = "v1alpha1"
 ROLLOUT_KIND = "InPlaceRollout"
 ROLLOUT_PLURAL = "inplacerollouts"
-RECORD = "inplace.dev/upgrade"
-HOLDS = "inplace.dev/holds"
-RUN = "inplace.dev/run"
-REQUEST = "inplace.dev/request"
-HISTORY = "inplace.dev/history"
+RECORD_ANNOTATION = "inplace.dev/upgrade"
+HOLDS_ANNOTATION = "inplace.dev/holds"
+RUN_ANNOTATION = "inplace.dev/run"
+REQUEST_ANNOTATION = "inplace.dev/request"
+HISTORY_ANNOTATION = "inplace.dev/history"
 REQUEST_BY = "inplace.dev/request-by"
 """Beside a request: who asks, for people."""
 HELD_BY = "inplace.dev/held-by"
 """On the Lease of a target: who holds it, for people."""
 GATES = "inplace.dev/gates"
 """On the Lease of whoever opens gates: which, and of which pods."""
-BY = "inplace.dev/by"
+CREATED_BY_ANNOTATION = "inplace.dev/by"
 """On an InPlaceRollout: who asked for it, as the API server calls the caller."""
 CLIENT = "inplace.dev/client"
 """Beside it: USER@HOST of the machine that it was asked from."""
@@ -31,12 +31,12 @@ DEFAULT_GATE = "inplace.dev/ready"
 DEFAULT_LABEL = "inplace.dev/serve"
 """What the default gate follows."""
 FIELD_MANAGER = "inplace"
-MANAGED_BY = "app.kubernetes.io/managed-by=inplace"
+MANAGED_BY_SELECTOR = "app.kubernetes.io/managed-by=inplace"
 """The label of our Leases, as a selector."""
 
 WorkloadKind = Literal["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]
-Kind = Literal[WorkloadKind, "Pods"]
-SHORT: dict[WorkloadKind, str] = {"Deployment": "deploy", "StatefulSet": "sts", "DaemonSet": "ds", "ReplicaSet": "rs"}
+TargetKind = Literal[WorkloadKind, "Pods"]
+SHORT_NAMES: dict[WorkloadKind, str] = {"Deployment": "deploy", "StatefulSet": "sts", "DaemonSet": "ds", "ReplicaSet": "rs"}
 """As kubectl's users write them."""
 
 
@@ -52,7 +52,7 @@ class PodRef(msgspec.Struct, frozen=True):
 class TargetRef(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a run upgrades: a workload by name, or pods by names or by a label selector."""
 
-    kind: Kind
+    kind: TargetKind
     namespace: str
     name: str = ""
     pod_names: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class TargetRef(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     def __str__(self) -> str:
         if self.kind == "Pods":
             return f"pods -l {self.selector}" if self.selector else " ".join(f"pod/{n}" for n in self.pod_names)
-        return f"{SHORT[self.kind]}/{self.name}"
+        return f"{SHORT_NAMES[self.kind]}/{self.name}"
 
     @property
     def words(self) -> tuple[str, ...]:

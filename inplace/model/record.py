@@ -11,15 +11,15 @@ from typing import Literal
 
 import msgspec
 
-from inplace.model.meta import CANNOT_BE_READ, Wire
-from inplace.model.names import HOLDS, RECORD
-from inplace.model.pods import Pod
+from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION
+from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct
+from inplace.model.objects.pods import Pod
 
-GateBefore = Literal["True", "False", "Missing", "Absent"]
+PreviousGateState = Literal["True", "False", "Missing", "Absent"]
 """`Absent`: the pod has no gate, and was restarted without a drain."""
 
 
-class ContainerBefore(Wire, frozen=True, kw_only=True):
+class PreviousContainer(ApiStruct, frozen=True, kw_only=True):
     """A container as it was in the pod version that the image patch judged."""
 
     container_id: str = msgspec.field(name="containerID", default="")
@@ -30,7 +30,7 @@ class ContainerBefore(Wire, frozen=True, kw_only=True):
     """None in records of versions that did not write it."""
 
 
-class Steady(Wire, frozen=True, kw_only=True):
+class Steady(ApiStruct, frozen=True, kw_only=True):
     """Since when the restarted containers have been ready, written where that has to last for long (minReadySeconds). It says
     something only of these containers, and only while the pod's ContainersReady is as it was then."""
 
@@ -40,7 +40,7 @@ class Steady(Wire, frozen=True, kw_only=True):
     container_ids: dict[str, str] = msgspec.field(name="containerIDs", default={})
 
 
-class Record(Wire, frozen=True, kw_only=True):
+class UpgradeRecord(ApiStruct, frozen=True, kw_only=True):
     """Annotation `inplace.dev/upgrade`."""
 
     v: int = 1
@@ -48,56 +48,56 @@ class Record(Wire, frozen=True, kw_only=True):
     lease: str
     gate: str = ""
     """The gate that was closed; empty in records of older versions."""
-    gate_before: GateBefore = "True"
+    gate_before: PreviousGateState = "True"
     """`False` only where somebody closed the gate without a hold of ours; it then stays closed after us."""
     from_images: dict[str, str]
     to_images: dict[str, str]
     since: str = ""
-    before: dict[str, ContainerBefore] | None = None
+    before: dict[str, PreviousContainer] | None = None
     """Set by the image patch: the containers it changed."""
     patched_at: str = ""
     """When that was, by the clock of whoever sent it."""
     steady: Steady | None = None
 
 
-class BadRecord(Wire, frozen=True):
+class UnreadableRecord(ApiStruct, frozen=True):
     """An annotation that is not ours to read: refuse the pod, touch nothing."""
 
     problem: str
 
 
-_DECODER = msgspec.json.Decoder(Record)
+_DECODER = msgspec.json.Decoder(UpgradeRecord)
 
 
-def record_of(pod: Pod) -> Record | BadRecord | None:
-    text = pod.metadata.annotation(RECORD)
+def read_record(pod: Pod) -> UpgradeRecord | UnreadableRecord | None:
+    text = pod.metadata.annotation(RECORD_ANNOTATION)
     if text is None:
         return None
     try:
         record = _DECODER.decode(text)
     except CANNOT_BE_READ as error:
-        return BadRecord(problem=f"annotation {RECORD} cannot be read ({error})")
+        return UnreadableRecord(problem=f"annotation {RECORD_ANNOTATION} cannot be read ({error})")
     if record.v != 1:
-        return BadRecord(problem=f"annotation {RECORD} has version {record.v}; this inplace knows version 1")
+        return UnreadableRecord(problem=f"annotation {RECORD_ANNOTATION} has version {record.v}; this inplace knows version 1")
     return record
 
 
-def encode_record(record: Record) -> str:
+def encode_record(record: UpgradeRecord) -> str:
     return msgspec.json.encode(record).decode()
 
 
-def holds_of(pod: Pod) -> dict[str, str]:
+def read_holds(pod: Pod) -> dict[str, str]:
     """Hold name to its reason, from annotation `inplace.dev/holds`. What cannot be read holds: safe is closed."""
-    text = pod.metadata.annotation(HOLDS)
+    text = pod.metadata.annotation(HOLDS_ANNOTATION)
     if not text:
         return {}
     try:
         return msgspec.json.decode(text, type=dict[str, str])
     except CANNOT_BE_READ:
-        return {"unreadable": f"annotation {HOLDS} cannot be read"}
+        return {"unreadable": f"annotation {HOLDS_ANNOTATION} cannot be read"}
 
 
-def holds_on(holds: Mapping[str, str], gate: str) -> dict[str, str]:
+def holds_for_gate(holds: Mapping[str, str], gate: str) -> dict[str, str]:
     """Those that hold this gate: a hold named `label@<condition>` is for that condition, one without `@` for every gate."""
     return {name: why for name, why in holds.items() if name.partition("@")[2] in ("", gate)}
 

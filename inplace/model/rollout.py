@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from inplace.model.meta import ObjectMeta, Wire
-from inplace.model.names import DEFAULT_GATE, Kind, TargetRef
+from inplace.model.names import DEFAULT_GATE, TargetKind, TargetRef
+from inplace.model.objects.meta import ApiStruct, ObjectMeta
 
-MOST = 20
-LONGEST = 256
+MAX_LIST_ITEMS = 20
+MAX_TEXT_LENGTH = 256
 
 Phase = Literal["Pending", "Waiting", "Progressing", "Paused", "Succeeded", "Failed", "RolledBack", "Aborted", "Refused"]
-OVER: frozenset[Phase] = frozenset({"Succeeded", "Failed", "RolledBack", "Aborted", "Refused"})
+TERMINAL_PHASES: frozenset[Phase] = frozenset({"Succeeded", "Failed", "RolledBack", "Aborted", "Refused"})
 """Nothing goes on, unless a person says `resume` to one that failed."""
 ConditionType = Literal["Ready", "Progressing", "Paused", "Reconciling", "Stalled", "RequestRefused"]
 """The last: that the last request, by annotation, is none. It goes with the next one that is."""
@@ -27,15 +27,15 @@ OnBusy = Literal["Wait", "Refuse"]
 OnDelete = Literal["Release", "Abort"]
 
 
-class ContainerImage(Wire, frozen=True):
+class ContainerImage(ApiStruct, frozen=True):
     container: str
     image: str
 
 
-class RolloutTarget(Wire, frozen=True, kw_only=True):
+class RolloutTarget(ApiStruct, frozen=True, kw_only=True):
     """A workload by name; kind Pods by names or by a label selector. In the namespace of the rollout."""
 
-    kind: Kind
+    kind: TargetKind
     name: str = ""
     pod_names: tuple[str, ...] = ()
     selector: str = ""
@@ -44,49 +44,49 @@ class RolloutTarget(Wire, frozen=True, kw_only=True):
         return TargetRef(self.kind, namespace, self.name, self.pod_names, self.selector)
 
 
-class Undo(Wire, frozen=True, kw_only=True):
+class Undo(ApiStruct, frozen=True, kw_only=True):
     """Back to a revision of the workload's history; 0: to what was before."""
 
     to_revision: int = 0
 
 
-class PauseStep(Wire, frozen=True):
+class PauseSpec(ApiStruct, frozen=True):
     """None: until a person says `resume`."""
 
     seconds: int | None = None
 
 
-class RolloutStep(Wire, frozen=True, kw_only=True):
+class RolloutStep(ApiStruct, frozen=True, kw_only=True):
     """Exactly one of the two, as is usual on the wire."""
 
     pods: int | str | None = None
-    pause: PauseStep | None = None
+    pause: PauseSpec | None = None
 
 
-class Strategy(Wire, frozen=True, kw_only=True):
+class Strategy(ApiStruct, frozen=True, kw_only=True):
     """`max_unavailable` None: the workload's own."""
 
     max_unavailable: int | str | None = None
     steps: tuple[RolloutStep, ...] = ()
 
 
-class Drain(Wire, frozen=True, kw_only=True):
+class Drain(ApiStruct, frozen=True, kw_only=True):
     settle_seconds: int = 5
     timeout_seconds: int = 60
 
 
-class Restart(Wire, frozen=True, kw_only=True):
+class Restart(ApiStruct, frozen=True, kw_only=True):
     timeout_seconds: int = 300
 
 
-class FailurePolicy(Wire, frozen=True, kw_only=True):
+class FailurePolicy(ApiStruct, frozen=True, kw_only=True):
     """`action` is taken once more than `max_failed` pods have failed."""
 
     max_failed: int = 0
     action: FailureAction = "Pause"
 
 
-class RolloutSpec(Wire, frozen=True, kw_only=True):
+class RolloutSpec(ApiStruct, frozen=True, kw_only=True):
     """Neither images nor undo: the pods are brought to their workload's template, as `inplace upgrade` without images does."""
 
     target: RolloutTarget
@@ -107,7 +107,7 @@ class RolloutSpec(Wire, frozen=True, kw_only=True):
     ttl_seconds_after_finished: int | None = None
 
 
-class InFlight(Wire, frozen=True, kw_only=True):
+class PodInFlight(ApiStruct, frozen=True, kw_only=True):
     """A pod that is worked on now."""
 
     name: str
@@ -118,13 +118,13 @@ class InFlight(Wire, frozen=True, kw_only=True):
     """When what `reason` says is over by itself, where that is known."""
 
 
-class FailedPod(Wire, frozen=True, kw_only=True):
+class FailedPod(ApiStruct, frozen=True, kw_only=True):
     pod: str
     reason: str
     message: str = ""
 
 
-class StepTimes(Wire, frozen=True, kw_only=True):
+class StepTiming(ApiStruct, frozen=True, kw_only=True):
     """When a step began, and when it was passed."""
 
     step: str
@@ -132,7 +132,7 @@ class StepTimes(Wire, frozen=True, kw_only=True):
     finished_at: str = ""
 
 
-class Condition(Wire, frozen=True, kw_only=True):
+class Condition(ApiStruct, frozen=True, kw_only=True):
     """As `metav1.Condition`."""
 
     type: ConditionType
@@ -143,7 +143,7 @@ class Condition(Wire, frozen=True, kw_only=True):
     observed_generation: int = 0
 
 
-class RolloutStatus(Wire, frozen=True, kw_only=True):
+class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
     """`updated`: pods in service on what is asked for; none after a way back. `draining`: pods closed to new traffic and not
     restarted yet. `failed` counts all, `failures` names the first."""
 
@@ -162,14 +162,14 @@ class RolloutStatus(Wire, frozen=True, kw_only=True):
     ready: int | None = None
     draining: int | None = None
     failed: int | None = None
-    in_flight: tuple[InFlight, ...] = ()
+    in_flight: tuple[PodInFlight, ...] = ()
     failures: tuple[FailedPod, ...] = ()
     run_id: str = msgspec.field(name="runID", default="")
     lease: str = ""
     from_images: tuple[ContainerImage, ...] = ()
     started_at: str = ""
     finished_at: str = ""
-    steps: tuple[StepTimes, ...] = ()
+    steps: tuple[StepTiming, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
     def condition(self, condition_type: ConditionType) -> Condition | None:
@@ -181,7 +181,7 @@ class RolloutStatus(Wire, frozen=True, kw_only=True):
         return {**dict.fromkeys(names), **msgspec.to_builtins(self)}
 
 
-class InPlaceRollout(Wire, frozen=True, kw_only=True):
+class InPlaceRollout(ApiStruct, frozen=True, kw_only=True):
     metadata: ObjectMeta
     spec: RolloutSpec
     status: RolloutStatus = RolloutStatus()

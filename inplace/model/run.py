@@ -12,42 +12,43 @@ from typing import Any, Literal
 
 import msgspec
 
-from inplace.model.meta import CANNOT_BE_READ, Wire
+from inplace.model.durations import parse_duration
+from inplace.model.int_or_percent import parse_int_or_percent
 from inplace.model.names import DEFAULT_GATE, TargetRef
-from inplace.model.quantity import parse_count_or_percent, parse_duration
+from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct
 
 OnFailure = Literal["pause", "rollback", "continue"]
 Outcome = Literal["Succeeded", "Failed", "RolledBack", "Aborted", "TimedOut", "Paused", "Interrupted"]
-ENDS: frozenset[Outcome] = frozenset({"Succeeded", "RolledBack", "Aborted"})
+TERMINAL_OUTCOMES: frozenset[Outcome] = frozenset({"Succeeded", "RolledBack", "Aborted"})
 """With these nothing is left to do: the workload is consistent, and nothing of ours is on it."""
-Back = Literal["Failure", "Abort"]
+RollbackReason = Literal["Failure", "Abort"]
 """Why a run goes back."""
-Doing = Literal["Upgrade", "Undo"]
+Operation = Literal["Upgrade", "Undo"]
 Forgoable = Literal["history", "fields"]
 """What a run can end well without: the old template in the history, and image fields given back to their owners."""
-Verb = Literal["pause", "resume", "promote", "abort"]
+RunCommand = Literal["pause", "resume", "promote", "abort"]
 """What may be asked of a run's holder."""
 
 
-class Share(Wire, frozen=True, tag_field="step", tag="share"):
+class PodsStep(ApiStruct, frozen=True, tag_field="step", tag="share"):
     """Go on until this many pods (or this share of them, rounded up) are updated."""
 
     amount: int | str
 
 
-class Pause(Wire, frozen=True, tag_field="step", tag="pause"):
+class PauseStep(ApiStruct, frozen=True, tag_field="step", tag="pause"):
     """Wait so many seconds; None: until a person says `resume`."""
 
     seconds: float | None = None
 
 
-Step = Share | Pause
+Step = PodsStep | PauseStep
 
 
 def parse_steps(text: str) -> tuple[Step, ...]:
     """`10%,pause,50%,pause:10m,100%`. Raises ValueError with a line for a person; the last step must be 100%."""
     steps = tuple(_parse_step(part.strip()) for part in text.split(","))
-    if steps[-1] != Share(amount="100%"):
+    if steps[-1] != PodsStep(amount="100%"):
         raise ValueError(f"the last step must be 100%, not {text.rsplit(',', 1)[-1].strip()!r}: to stop halfway use a pause")
     if not steps_grow(steps):
         raise ValueError(f"steps must grow: {text}")
@@ -56,7 +57,7 @@ def parse_steps(text: str) -> tuple[Step, ...]:
 
 def steps_grow(steps: Iterable[Step]) -> bool:
     """Percentages among themselves, and counts among themselves: which is more depends on the number of pods."""
-    amounts = [step.amount for step in steps if isinstance(step, Share)]
+    amounts = [step.amount for step in steps if isinstance(step, PodsStep)]
     percents = [int(amount[:-1]) for amount in amounts if isinstance(amount, str)]
     counts = [amount for amount in amounts if isinstance(amount, int)]
     return all(numbers == sorted(set(numbers)) for numbers in (percents, counts))
@@ -64,21 +65,21 @@ def steps_grow(steps: Iterable[Step]) -> bool:
 
 def _parse_step(part: str) -> Step:
     if part == "pause":
-        return Pause()
+        return PauseStep()
     if part.startswith("pause:"):
-        return Pause(seconds=parse_duration(part.removeprefix("pause:")))
-    amount = parse_count_or_percent(part)
+        return PauseStep(seconds=parse_duration(part.removeprefix("pause:")))
+    amount = parse_int_or_percent(part)
     if amount in (0, "0%"):
         raise ValueError("a step of 0 does nothing: leave it out")
-    return Share(amount=amount)
+    return PodsStep(amount=amount)
 
 
-class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
+class RunOptions(ApiStruct, frozen=True, kw_only=True, omit_defaults=False):
     """How to go about it. None means the workload's own value."""
 
     gate: str = DEFAULT_GATE
     max_unavailable: int | str | None = None
-    steps: tuple[Step, ...] = (Share(amount="100%"),)
+    steps: tuple[Step, ...] = (PodsStep(amount="100%"),)
     settle_seconds: float = 5.0
     drain_timeout_seconds: float = 60.0
     restart_timeout_seconds: float = 300.0
@@ -93,7 +94,7 @@ class Options(Wire, frozen=True, kw_only=True, omit_defaults=False):
     """Also the last ready endpoint of a Service may be drained."""
 
 
-class FieldOwner(Wire, frozen=True, kw_only=True):
+class FieldOwner(ApiStruct, frozen=True, kw_only=True):
     """A field manager that owned fields before us: they are given back to it after the commit."""
 
     manager: str
@@ -108,7 +109,7 @@ class FieldOwner(Wire, frozen=True, kw_only=True):
     """For bare pods: which; empty: each of them."""
 
 
-class Commit(Wire, frozen=True, kw_only=True):
+class CommitState(ApiStruct, frozen=True, kw_only=True):
     """Saved before the first write of a commit; its presence means that the commit has begun and must be finished."""
 
     paused: bool = False
@@ -129,7 +130,7 @@ LONGEST_MESSAGE = 500
 """Of what a kubelet, an API server or a person says, as it is stored."""
 
 
-class Failure(Wire, frozen=True, kw_only=True):
+class PodFailure(ApiStruct, frozen=True, kw_only=True):
     """A pod that could not be upgraded, and why; kept until the next start of the run."""
 
     pod: str
@@ -138,14 +139,14 @@ class Failure(Wire, frozen=True, kw_only=True):
     message: str
 
 
-class Run(Wire, frozen=True, kw_only=True):
+class Run(ApiStruct, frozen=True, kw_only=True):
     """The run as it is stored."""
 
     v: int = 1
     id: str
     target: TargetRef
     target_uid: str = ""
-    doing: Doing = "Upgrade"
+    doing: Operation = "Upgrade"
     images: dict[str, str]
     """Container name to the image it is to run; during a rollback, the image it goes back to."""
     from_images: dict[str, str] = {}
@@ -158,7 +159,7 @@ class Run(Wire, frozen=True, kw_only=True):
     """What the pods ran before the run, where all had another name for it than the template."""
     rewritten: dict[str, str] = {}
     """What admission made of an image on a pod, and was not meant: whoever goes back, goes back from that, too."""
-    options: Options = Options()
+    options: RunOptions = RunOptions()
     by: str = ""
     """Who began it, as the API server calls the caller; where it does not say, the same as `client`."""
     client: str = ""
@@ -189,8 +190,8 @@ class Run(Wire, frozen=True, kw_only=True):
     """That ReplicaSet's revision then. Only a rollout, or our own commit, raises it."""
     template: str = ""
     """Stands for the template as it was then, but for its images: no run changes anything else in it."""
-    commit: Commit | None = None
-    failures: tuple[Failure, ...] = ()
+    commit: CommitState | None = None
+    failures: tuple[PodFailure, ...] = ()
     """All, in the process that has met them; once stored, the first few."""
     more_failed: int = 0
     """Failures beyond those, of a run that was read from its Lease."""
@@ -198,7 +199,7 @@ class Run(Wire, frozen=True, kw_only=True):
     """Why the run stops where it stands, until its next start."""
     forgone: dict[Forgoable, str] = {}
     """What it has gone on without, and why, in words."""
-    back: Back | None = None
+    back: RollbackReason | None = None
     wanted: dict[str, str] | None = None
     """While rolling back: the images that were asked for."""
     outcome: Outcome | None = None
@@ -245,7 +246,7 @@ class Run(Wire, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         """Has work left, whether or not anybody does it now."""
-        return self.outcome not in ENDS
+        return self.outcome not in TERMINAL_OUTCOMES
 
     @property
     def is_under_way(self) -> bool:
@@ -299,7 +300,7 @@ def lease_name(target: TargetRef) -> str:
     return name if len(name) <= 253 else f"{name[:236]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-class Stop(msgspec.Struct, frozen=True):
+class StopRequest(msgspec.Struct, frozen=True):
     """The run is to end early: pods in flight are finished or reopened, no more are started.
 
     `by_others`: because somebody else changed the workload.

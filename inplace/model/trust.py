@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable, Iterator
 
 from inplace.model.images import valid_image
-from inplace.model.meta import ObjectMeta, check_selector
+from inplace.model.int_or_percent import parse_int_or_percent
 from inplace.model.names import TargetRef, condition_type, is_container_name, is_object_name
-from inplace.model.quantity import parse_count_or_percent
-from inplace.model.run import Options, Pause, Run, Share, lease_name
+from inplace.model.objects.meta import ObjectMeta, check_selector
+from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, lease_name
 
 LONGEST_SECONDS = 31 * 24 * 3600.0
 MOST_CONTAINERS = 256
@@ -58,19 +58,19 @@ def _target_problems(target: TargetRef) -> Iterator[str]:
         yield from _said(check_selector, target.selector)
 
 
-def _option_problems(options: Options) -> Iterator[str]:
+def _option_problems(options: RunOptions) -> Iterator[str]:
     yield from _said(condition_type, options.gate)
-    pauses = [step.seconds for step in options.steps if isinstance(step, Pause)]
-    amounts = [step.amount for step in options.steps if isinstance(step, Share)]
+    pauses = [step.seconds for step in options.steps if isinstance(step, PauseStep)]
+    amounts = [step.amount for step in options.steps if isinstance(step, PodsStep)]
     waits = (options.settle_seconds, options.drain_timeout_seconds, options.restart_timeout_seconds, options.min_ready_seconds)
     if any(s is not None and not (math.isfinite(s) and 0 <= s <= LONGEST_SECONDS) for s in (*waits, *pauses)):
         yield "a duration of its options is out of range"
     for amount in (*amounts, options.max_unavailable):
         if isinstance(amount, str):
-            yield from _said(parse_count_or_percent, amount)
+            yield from _said(parse_int_or_percent, amount)
         elif amount is not None and amount < 0:
             yield f"{amount} is no number of pods"
-    if not options.steps or options.steps[-1] != Share(amount="100%"):
+    if not options.steps or options.steps[-1] != PodsStep(amount="100%"):
         yield "its last step is not 100%"
     if options.max_failed < 0:
         yield f"{options.max_failed} is no number of pods that may fail"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from inplace.kube.clock import stamp
+from inplace.kube.clock import format_time
 
 
 def conditions_body(gate: str, is_true: bool, reason: str, message: str, at: datetime) -> list[dict[str, Any]]:
@@ -19,6 +19,6 @@ def conditions_body(gate: str, is_true: bool, reason: str, message: str, at: dat
         "status": str(is_true),
         "reason": reason,
         "message": message,
-        "lastTransitionTime": stamp(at),
+        "lastTransitionTime": format_time(at),
     }
     return [{"$patch": "delete", "type": gate}, condition]

@@ -10,10 +10,10 @@ from contextlib import suppress
 
 import msgspec
 
-from inplace.kube.api import Api
+from inplace.kube.api import ApiClient
 from inplace.kube.errors import Conflict, NotFound
+from inplace.kube.protocols import MERGE
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.kube.seam import MERGE
 from inplace.model.names import FINALIZER
 from inplace.model.rollout import InPlaceRollout
 
@@ -36,7 +36,7 @@ def vanished(rollout: InPlaceRollout) -> InPlaceRollout:
     return msgspec.structs.replace(rollout, metadata=meta)
 
 
-def free(api: Api, rollout: InPlaceRollout) -> bool:
+def free(api: ApiClient, rollout: InPlaceRollout) -> bool:
     """Takes it off, where nobody carries the rollout out. False: it is gone, or has changed since. Raises `ApiError`."""
     meta = rollout.metadata
     body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": without_ours(rollout)}}

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from inplace.kube.resources import DEPLOYMENTS, NAMESPACES, POD_DISRUPTION_BUDGETS, Named, Resource
+from inplace.kube.resources import DEPLOYMENTS, NAMESPACES, POD_DISRUPTION_BUDGETS, PartialObjectMetadata, Resource
 
 PACKAGE = Path(__file__).parents[1]
 SYSTEM_NAMESPACE = "inplace-system"
@@ -22,9 +22,15 @@ OURS = ("app.kubernetes.io/name", "inplace")
 """The label that all of them carry; what lacks it is not removed."""
 
 
-def _resource(group: str, plural: str, kind: str, *, is_namespaced: bool = True) -> Resource[Named]:
+def _resource(group: str, plural: str, kind: str, *, is_namespaced: bool = True) -> Resource[PartialObjectMetadata]:
     return Resource(
-        group=group, version="v1", plural=plural, kind=kind, singular=kind.lower(), type=Named, is_namespaced=is_namespaced
+        group=group,
+        version="v1",
+        plural=plural,
+        kind=kind,
+        singular=kind.lower(),
+        type=PartialObjectMetadata,
+        is_namespaced=is_namespaced,
     )
 
 

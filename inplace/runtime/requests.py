@@ -7,34 +7,34 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from inplace.model.meta import Object
-from inplace.model.names import REQUEST, REQUEST_BY
-from inplace.model.run import Verb
+from inplace.model.names import REQUEST_ANNOTATION, REQUEST_BY
+from inplace.model.objects.meta import HasMetadata
+from inplace.model.run import RunCommand
 
-VERBS: tuple[Verb, ...] = get_args(Verb)
-NO_REQUEST: dict[str, Any] = {REQUEST: None, REQUEST_BY: None}
+VERBS: tuple[RunCommand, ...] = get_args(RunCommand)
+NO_REQUEST: dict[str, Any] = {REQUEST_ANNOTATION: None, REQUEST_BY: None}
 """The annotations, patched away."""
 LONGEST_SHOWN = 40
 
 
-def request_of(found: Object | None) -> Verb | None:
+def read_request(found: HasMetadata | None) -> RunCommand | None:
     """What the holder is asked for; nothing that we do not know."""
-    asked = found.metadata.annotation(REQUEST) if found is not None else None
+    asked = found.metadata.annotation(REQUEST_ANNOTATION) if found is not None else None
     return next((verb for verb in VERBS if verb == asked), None)
 
 
-def asked_by(found: Object | None) -> str:
+def asked_by(found: HasMetadata | None) -> str:
     """Who asks, as far as that is said."""
     return (found.metadata.annotation(REQUEST_BY) if found is not None else None) or ""
 
 
-def problem_of(found: Object | None) -> str:
+def problem_of(found: HasMetadata | None) -> str:
     """Why what it is asked for is no request, in words; empty: it is one, or there is none."""
-    asked = found.metadata.annotation(REQUEST) if found is not None else None
-    if asked is None or request_of(found) is not None:
+    asked = found.metadata.annotation(REQUEST_ANNOTATION) if found is not None else None
+    if asked is None or read_request(found) is not None:
         return ""
     from difflib import get_close_matches
 
     shown = asked if len(asked) <= LONGEST_SHOWN else f"{asked[:LONGEST_SHOWN]}..."
     hint = "".join(f" Did you mean {verb}?" for verb in get_close_matches(asked.lower(), VERBS, n=1))
-    return f"{REQUEST}={shown!r} is no request, and was removed: use {', '.join(VERBS[:-1])} or {VERBS[-1]}.{hint}"
+    return f"{REQUEST_ANNOTATION}={shown!r} is no request, and was removed: use {', '.join(VERBS[:-1])} or {VERBS[-1]}.{hint}"

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from inplace.sim.kubeconfig import write_kubeconfig
-from inplace.sim.serving import serving
+from inplace.sim.serving import serve
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="inplace-sim-") as folder:
         path = asked.kubeconfig or Path(folder) / "kubeconfig"
-        with serving(port=asked.port, speed=asked.speed, nodes=asked.nodes, seed=asked.seed) as served:
+        with serve(port=asked.port, speed=asked.speed, nodes=asked.nodes, seed=asked.seed) as served:
             write_kubeconfig(path, served.url)
             sys.stdout.write(f"export KUBECONFIG={path}\n")
             sys.stdout.flush()

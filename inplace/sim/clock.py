@@ -32,7 +32,7 @@ class Timer:
         self.callback = None
 
 
-class Scheduler:
+class EventLoop:
     """Seconds since `epoch`, a heap of events, and the one random generator. Not thread-safe."""
 
     def __init__(self, seed: int = 0, epoch: datetime = EPOCH) -> None:
@@ -113,10 +113,10 @@ def stamp_of(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Pacer:
+class RealTimePacer:
     """Lets a scheduler follow the wall clock, `speed` times as fast. Threads use the cluster within `turn`."""
 
-    def __init__(self, scheduler: Scheduler, speed: float = 1.0) -> None:
+    def __init__(self, scheduler: EventLoop, speed: float = 1.0) -> None:
         self._scheduler = scheduler
         self._speed = speed
         self._lock = threading.RLock()

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from inplace.sim.api import kinds as k
 from inplace.sim.api.discovery import VERSION
-from inplace.sim.api.errors import Json
 from inplace.sim.api.registry import SELF_STATUS, Registry
 from inplace.sim.api.server import Server
-from inplace.sim.api.store import Happened, Item, Store
-from inplace.sim.clock import EPOCH, Scheduler
+from inplace.sim.clock import EPOCH, EventLoop
 from inplace.sim.controllers.budgets import DisruptionBudgets
 from inplace.sim.controllers.customresources import CustomResources
-from inplace.sim.controllers.daemonset import DaemonSets
-from inplace.sim.controllers.deployment import Deployments
 from inplace.sim.controllers.endpointslice import EndpointSlices
-from inplace.sim.controllers.housekeeping import GarbageCollection, Namespaces, Scheduling
-from inplace.sim.controllers.nodes import HEALTHY, Nodes
+from inplace.sim.controllers.garbagecollector import GarbageCollector
+from inplace.sim.controllers.namespace import NamespaceController
+from inplace.sim.controllers.nodelifecycle import HEALTHY, Nodes
 from inplace.sim.controllers.quotas import ResourceQuotas
-from inplace.sim.controllers.replicaset import ReplicaSets
-from inplace.sim.controllers.statefulset import StatefulSets
+from inplace.sim.controllers.scheduler import Scheduler
+from inplace.sim.controllers.workloads.daemonset import DaemonSets
+from inplace.sim.controllers.workloads.deployment import Deployments
+from inplace.sim.controllers.workloads.replicaset import ReplicaSets
+from inplace.sim.controllers.workloads.statefulset import StatefulSets
 from inplace.sim.kubelet.images import Catalog
 from inplace.sim.kubelet.kubelet import Kubelet
+from inplace.sim.objects import kinds as k
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.store import Store, StoredObject, StoreEvent
 
 
 class Cluster:
@@ -35,12 +37,12 @@ class Cluster:
     def __init__(
         self, seed: int = 0, nodes: int = 2, *, epoch: datetime = EPOCH, events: bool = True, window: int = 20_000
     ) -> None:
-        self.scheduler = Scheduler(seed, epoch)
+        self.scheduler = EventLoop(seed, epoch)
         self.store = Store(window)
         self.registry = Registry(self.store, self.scheduler)
         self.server = Server(self.registry)
         self.catalog = Catalog()
-        self._events: dict[tuple[str, str, str], Item] = {}
+        self._events: dict[tuple[str, str, str], StoredObject] = {}
         self._records = events
         self._recorded = 0
         self.deployments = Deployments(self.registry, self.record)
@@ -48,9 +50,9 @@ class Cluster:
         self.stateful_sets = StatefulSets(self.registry, self.record)
         self.daemon_sets = DaemonSets(self.registry, self.record)
         self.endpoint_slices = EndpointSlices(self.registry)
-        self.scheduling = Scheduling(self.registry, self.record)
-        self.garbage = GarbageCollection(self.registry)
-        self.namespaces = Namespaces(self.registry)
+        self.scheduling = Scheduler(self.registry, self.record)
+        self.garbage = GarbageCollector(self.registry)
+        self.namespaces = NamespaceController(self.registry)
         self.budgets = DisruptionBudgets(self.registry)
         self.quotas = ResourceQuotas(self.registry)
         self.custom_resources = CustomResources(self.registry)
@@ -125,7 +127,7 @@ class Cluster:
         }
         self._events[key] = self.registry.create(k.EVENTS, meta.get("namespace", "default"), body)
 
-    def _pod_changed(self, event: Happened) -> None:
+    def _pod_changed(self, event: StoreEvent) -> None:
         kubelet = self.kubelet_of(event.item.obj)
         if kubelet is not None:
             kubelet.saw(event)

@@ -15,13 +15,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from inplace.sim.api.errors import Refusal
-from inplace.sim.api.server import Answer, Call, WatchAnswer
-from inplace.sim.api.store import encode
+from inplace.sim.api.server import ApiRequest, ApiResponse, WatchAnswer
 from inplace.sim.api.users import user_of
 from inplace.sim.api.watching import Watch
-from inplace.sim.clock import Pacer
+from inplace.sim.clock import RealTimePacer
 from inplace.sim.cluster import Cluster
+from inplace.sim.objects.errors import StatusError
+from inplace.sim.objects.store import encode
 
 LOOK_SECONDS = 1.0
 """How often a silent watch looks whether its client is still there."""
@@ -30,7 +30,7 @@ LOOK_SECONDS = 1.0
 class HttpServer:
     """Start and stop once. `port` 0 takes a free one."""
 
-    def __init__(self, cluster: Cluster, pacer: Pacer, port: int = 0) -> None:
+    def __init__(self, cluster: Cluster, pacer: RealTimePacer, port: int = 0) -> None:
         self.cluster = cluster
         self.pacer = pacer
         self._server = _Listener(("127.0.0.1", port), _Handler)
@@ -85,12 +85,12 @@ class _Listener(ThreadingHTTPServer):
         """A client that went away is no news."""
 
 
-def _handled(owner: HttpServer, call: Call) -> Answer | WatchAnswer:
+def _handled(owner: HttpServer, call: ApiRequest) -> ApiResponse | WatchAnswer:
     try:
         return owner.cluster.server.handle(call)
     except Exception as bug:
         traceback.print_exc()
-        return Answer(500, encode(Refusal(500, "InternalError", f"the embedded cluster failed: {bug!r}").status()))
+        return ApiResponse(500, encode(StatusError(500, "InternalError", f"the embedded cluster failed: {bug!r}").status()))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = _handled(owner, call)
             if isinstance(answer, WatchAnswer):
                 watch = answer.start(lines.put)
-        if isinstance(answer, Answer):
+        if isinstance(answer, ApiResponse):
             self._send(answer)
             return
         assert watch is not None
@@ -126,10 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
             with owner.pacer.turn():
                 watch.close()
 
-    def _call(self) -> Call:
+    def _call(self) -> ApiRequest:
         parts = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
-        return Call(
+        return ApiRequest(
             method=self.command,
             path=parts.path,
             query=dict(parse_qsl(parts.query, keep_blank_values=True)),
@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: ApiResponse) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from inplace.sim.api.errors import Json
-from inplace.sim.api.kinds import ENDPOINT_SLICES, PODS
-from inplace.sim.api.store import Happened
 from inplace.sim.clock import Timer
 from inplace.sim.cluster import Cluster
 from inplace.sim.controllers.endpointslice import SERVICE_NAME
 from inplace.sim.kubelet.containers import NEVER, Instance
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.kinds import ENDPOINT_SLICES, PODS
+from inplace.sim.objects.store import StoreEvent
 
 SYNC_SECONDS = 1.0
 """kube-proxy waits so long after each sync; since 1.34 there is no burst (pkg/proxy/runner)."""
@@ -46,7 +46,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Place:
+class Backend:
     """Where a request may go."""
 
     pod: str
@@ -63,7 +63,7 @@ class Proxy:
         self._lag_seconds = lag_seconds
         self._synced_at = -NEVER
         self._due: Timer | None = None
-        self.places: tuple[Place, ...] = ()
+        self.places: tuple[Backend, ...] = ()
         self._stop = cluster.store.listen((ENDPOINT_SLICES,), self._saw)
         self._sync()
 
@@ -72,7 +72,7 @@ class Proxy:
         if self._due is not None:
             self._due.cancel()
 
-    def _saw(self, event: Happened) -> None:
+    def _saw(self, event: StoreEvent) -> None:
         labels = event.item.meta.get("labels") or {}
         if event.item.namespace != self._namespace or labels.get(SERVICE_NAME) != self._service:
             return
@@ -98,7 +98,7 @@ class Proxy:
 class _Kept:
     """A kept-alive connection, with the container at its other end."""
 
-    place: Place | None = None
+    place: Backend | None = None
     instance: Instance | None = None
 
 
@@ -178,18 +178,18 @@ class Traffic:
         place, instance = connection.place, connection.instance
         scheduler.after(self.answer_seconds, lambda: self._ended(self.kept, place, instance))
 
-    def _choose(self) -> Place | None:
+    def _choose(self) -> Backend | None:
         places = self._proxy.places
         return places[int(self.cluster.scheduler.random.random() * len(places))] if places else None
 
-    def _instance(self, place: Place) -> Instance | None:
+    def _instance(self, place: Backend) -> Instance | None:
         pod = self.cluster.store.get(PODS, self.namespace, place.pod)
         if pod is None or pod.uid != place.uid:
             return None
         kubelet = self.cluster.kubelet_of(pod.obj)
         return kubelet.instance(place.uid) if kubelet is not None else None
 
-    def _ended(self, counts: Counts, place: Place, instance: Instance) -> None:
+    def _ended(self, counts: Counts, place: Backend, instance: Instance) -> None:
         if not self._is_stopped and not instance.answers(self.cluster.scheduler.now):
             self._fail(counts, place.pod, "cut")
 
@@ -198,6 +198,6 @@ class Traffic:
         self.failures.append(Failure(self.cluster.scheduler.now, pod, why))
 
 
-def _place(endpoint: Json) -> Place:
+def _place(endpoint: Json) -> Backend:
     target = endpoint.get("targetRef") or {}
-    return Place(str(target.get("name", "")), str(target.get("uid", "")))
+    return Backend(str(target.get("name", "")), str(target.get("uid", "")))

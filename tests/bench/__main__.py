@@ -9,21 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from inplace.engine.evidence import witness
-from inplace.engine.observed import DeploymentTarget, Entry, Observed, facts_of
-from inplace.engine.plan import Spec
-from inplace.engine.planner import plan
-from inplace.model.meta import ObjectMeta, OwnerReference
+from inplace.engine.planning.plan import PlanContext
+from inplace.engine.planning.planner import plan
+from inplace.engine.pods.evidence import update_evidence
+from inplace.engine.snapshot import DeploymentTarget, EndpointEntry, Snapshot, facts_of
 from inplace.model.names import TargetRef
-from inplace.model.pods import Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, ReadinessGate
-from inplace.model.run import Options, Run
-from inplace.model.workloads import Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec
+from inplace.model.objects.meta import ObjectMeta, OwnerReference
+from inplace.model.objects.pods import Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, ReadinessGate
+from inplace.model.objects.workloads import Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec
+from inplace.model.run import Run, RunOptions
 
 GATE = "inplace.dev/ready"
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
 
 
-def observed(count: int) -> Observed:
+def observed(count: int) -> Snapshot:
     """A Deployment of `count` ready pods behind one Service, seen for a minute."""
     owner = OwnerReference(kind="ReplicaSet", name="web-1", uid="rs", controller=True)
     ready = tuple(PodCondition(type=t, status="True") for t in ("Ready", "ContainersReady", GATE))
@@ -32,11 +32,11 @@ def observed(count: int) -> Observed:
         meta = ObjectMeta(name=f"web-{i:05}", namespace="shop", uid=f"uid-{i}", resource_version="7", owner_references=(owner,))
         spec = PodSpec((Container("app", "app:1"),), None, (ReadinessGate(GATE),), f"node-{i % 50}")
         status = PodStatus("Running", 1, f"10.0.{i // 250}.{i % 250}", None, ready, (ContainerStatus("app", container_id="c"),))
-        facts.append(facts_of(Pod(meta, spec, status), (Entry("web", True, 5),)))
+        facts.append(facts_of(Pod(meta, spec, status), (EndpointEntry("web", True, 5),)))
     live = ReplicaSet(ObjectMeta(name="web-1", uid="rs"), ReplicaSetSpec(template=TEMPLATE, replicas=count))
     deployment = Deployment(ObjectMeta(name="web", uid="d"), DeploymentSpec(template=TEMPLATE, replicas=count))
-    evidence = {f.pod.uid: witness(None, f, frozenset(), 0.0) for f in facts}
-    return Observed(DeploymentTarget(deployment, (live,)), tuple(facts), evidence=evidence)
+    evidence = {f.pod.uid: update_evidence(None, f, frozenset(), 0.0) for f in facts}
+    return Snapshot(DeploymentTarget(deployment, (live,)), tuple(facts), evidence=evidence)
 
 
 def seconds_of(act: Callable[[], object], rounds: int) -> list[float]:
@@ -50,13 +50,13 @@ def seconds_of(act: Callable[[], object], rounds: int) -> list[float]:
 
 def pass_ratio() -> float:
     """A pass over 10,000 pods, in passes over 100; 25 slots in both. The quickest of each: what is slower was disturbed."""
-    target, options = TargetRef("Deployment", "shop", "web"), Options(max_unavailable=25)
+    target, options = TargetRef("Deployment", "shop", "web"), RunOptions(max_unavailable=25)
     run = Run(id="r", target=target, images={"app": "app:2"}, from_images={"app": "app:1"}, options=options)
     few, many = observed(100), observed(10_000)
     small, large = 1.0, 1.0
     for _ in range(10):
-        small = min(small, *seconds_of(lambda: plan(few, Spec("lease"), run, 60.0), 50))
-        large = min(large, *seconds_of(lambda: plan(many, Spec("lease"), run, 60.0), 2))
+        small = min(small, *seconds_of(lambda: plan(few, PlanContext("lease"), run, 60.0), 50))
+        large = min(large, *seconds_of(lambda: plan(many, PlanContext("lease"), run, 60.0), 2))
     print(f"a pass over 100 pods: {small * 1000:.2f} ms; over 10,000: {large * 1000:.0f} ms")
     return large / small
 

@@ -7,15 +7,15 @@ import resource
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from inplace.engine.evidence import witness
-from inplace.engine.observed import Evidence, PodFacts, facts_of
-from inplace.kube.cache import Cache
+from inplace.engine.pods.evidence import update_evidence
+from inplace.engine.snapshot import Evidence, ObservedPod, facts_of
 from inplace.kube.clock import SystemClock
-from inplace.kube.pump import perform
-from inplace.kube.reflector import List, Reflector
+from inplace.kube.informers.cache import Cache
+from inplace.kube.informers.reflector import List, Reflector
+from inplace.kube.informers.reflector_thread import execute
+from inplace.kube.protocols import Request, Response, Stream
 from inplace.kube.resources import PODS
-from inplace.kube.seam import Request, Response, Stream
-from inplace.model.pods import Pod
+from inplace.model.objects.pods import Pod
 
 PODS_IN_ALL = 10_000
 
@@ -70,18 +70,18 @@ class Pages:
 
 def main() -> None:
     cache: Cache[Pod] = Cache()
-    facts: dict[str, PodFacts] = {}
+    facts: dict[str, ObservedPod] = {}
     evidence: dict[str, Evidence] = {}
 
     def judged(_old: Pod | None, new: Pod | None) -> None:
         assert new is not None
         facts[new.uid] = facts_of(new, ())
-        evidence[new.uid] = witness(None, facts[new.uid], frozenset(), 0.0)
+        evidence[new.uid] = update_evidence(None, facts[new.uid], frozenset(), 0.0)
 
     cache.subscribe(judged)
     reflector = Reflector(PODS, cache, SystemClock())
     for command in commands(reflector):
-        perform(command, reflector, Pages())
+        execute(command, reflector, Pages())
     assert len(cache.snapshot()) == PODS_IN_ALL
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
+from inplace.cli.common.context import CliContext
 from inplace.cli.main import run
-from inplace.cli.world import World
-from inplace.kube.config import Connection, ConnectOptions
+from inplace.kube.connection.config import Connection, ConnectOptions
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.seam import MERGE, STRATEGIC_MERGE, Request, Response
-from inplace.model.meta import ObjectMeta, OwnerReference
+from inplace.kube.protocols import MERGE, STRATEGIC_MERGE, Request, Response
 from inplace.model.names import GATES
-from inplace.model.policy import Lease, LeaseSpec
-from inplace.sim.api.patches import strategic_merge
+from inplace.model.objects.coordination import Lease, LeaseSpec
+from inplace.model.objects.meta import ObjectMeta, OwnerReference
+from inplace.sim.objects.patches import strategic_merge
 from tests.builders import (
     DEPLOYMENT_UID,
     NEW,
@@ -239,7 +239,7 @@ class Command:
         self.options: list[ConnectOptions] = []
 
     def __call__(self, *args: str, prog: str = "inplace") -> Ran:
-        world = World(prog, args, self._connect, lambda: self.clock)
+        world = CliContext(prog, args, self._connect, lambda: self.clock)
         with CliRunner(env={"CI": "true", "NO_COLOR": "1", "COLUMNS": "100"}).isolation() as (stdout, stderr, _):
             code = run(world)
             return Ran(code, stdout.getvalue().decode(), stderr.getvalue().decode())

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from inplace.engine.plan import Plan, PodView, Progress
-from inplace.engine.stages import Stage
+from inplace.engine.planning.plan import Plan, PodProgress, Progress
+from inplace.engine.pods.stages import Stage
 from inplace.model.run import Run
-from inplace.runtime.frames import Frame
+from inplace.runtime.observability.frames import Frame
 from tests.builders import observed
 from tests.builders import run as a_run
 
 
-def view(name: str, stage: Stage = "Pending", reason: str = "", image: str = "repo/app:1", node: str = "node-1") -> PodView:
-    return PodView(name, f"uid-{name}", node, stage, reason, image)
+def view(name: str, stage: Stage = "Pending", reason: str = "", image: str = "repo/app:1", node: str = "node-1") -> PodProgress:
+    return PodProgress(name, f"uid-{name}", node, stage, reason, image)
 
 
 def frame(
     now: float,
-    *pods: PodView,
+    *pods: PodProgress,
     step: str = "",
     waiting: str = "",
     trouble: str = "",

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from click.shell_completion import ShellComplete
 
-from inplace.cli import names, shells
+from inplace.cli.common import completions, shells
+from inplace.cli.common.context import CliContext
 from inplace.cli.main import cli
-from inplace.cli.world import World
-from inplace.kube.config import Connection, ConnectOptions
-from inplace.kube.seam import Request, Response
+from inplace.kube.connection.config import Connection, ConnectOptions
+from inplace.kube.protocols import Request, Response
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 
 Answer = list[str]
@@ -21,7 +21,7 @@ Answer = list[str]
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no reason to complete nothing here."""
-    monkeypatch.setattr(names, "BUDGET_SECONDS", 60.0)
+    monkeypatch.setattr(completions, "BUDGET_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def completing(server: FakeServer, clock: FakeClock) -> ShellComplete:
     def connect(options: ConnectOptions) -> Connection:
         return Connection(transport=server, namespace=options.namespace or "shop", host="https://test:6443")
 
-    world = World("inplace", (), connect, lambda: clock)
+    world = CliContext("inplace", (), connect, lambda: clock)
     return ShellComplete(cli, {"obj": world}, "inplace", "")
 
 
@@ -110,8 +110,8 @@ def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Mon
 
     silent = Silent()
     connection = Connection(transport=silent, namespace="shop", host="https://test:6443")
-    monkeypatch.setattr(names, "BUDGET_SECONDS", 0.05)
-    completing = ShellComplete(cli, {"obj": World("inplace", (), lambda _: connection, lambda: clock)}, "inplace", "")
+    monkeypatch.setattr(completions, "BUDGET_SECONDS", 0.05)
+    completing = ShellComplete(cli, {"obj": CliContext("inplace", (), lambda _: connection, lambda: clock)}, "inplace", "")
     assert completed(completing, "status", "deploy/") == []
     assert asked.is_set()
     ended.set()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from inplace.cli.common.context import CliContext
 from inplace.cli.main import run
-from inplace.cli.world import World
-from inplace.engine.gatekeeping import Rule
-from inplace.kube.config import Connection, ConnectOptions
-from inplace.runtime.config import DEFAULT_RULE
-from inplace.runtime.manager import Manager
+from inplace.engine.gate_rules import GateRule
+from inplace.kube.connection.config import Connection, ConnectOptions
+from inplace.runtime.controller.manager import Manager
+from inplace.runtime.settings import DEFAULT_RULE
 from tests.cli.fakes import Command, FakeClock, FakeServer
 
 
@@ -28,7 +28,7 @@ def made(server: FakeServer, *args: str) -> Manager:
     def connect(options: ConnectOptions) -> Connection:
         return Connection(transport=server, namespace=options.namespace or "here", host="https://fake")
 
-    world = World("inplace", ("controller", "--listen", "", *args), connect, FakeClock, run_manager=managers.append)
+    world = CliContext("inplace", ("controller", "--listen", "", *args), connect, FakeClock, run_manager=managers.append)
     assert run(world) == 0
     return managers[0]
 
@@ -74,8 +74,8 @@ def test_the_leader_s_lease(server: FakeServer, tmp_path: Path, monkeypatch: pyt
 
 def test_rules(server: FakeServer, tmp_path: Path) -> None:
     config = file(tmp_path, "gateRules: [{condition: a, label: b}]")
-    assert made(server, *config).gates.rules == (Rule("a", "b"),)
-    assert made(server, *config, "--gate-rule", "c=d:closed").gates.rules == (Rule("c", "d", "closed"),)
+    assert made(server, *config).gates.rules == (GateRule("a", "b"),)
+    assert made(server, *config, "--gate-rule", "c=d:closed").gates.rules == (GateRule("c", "d", "closed"),)
     assert made(server, *config, "--no-gate-rules").gates.rules == ()
 
 

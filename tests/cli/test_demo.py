@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from inplace.cli import embedded
-from inplace.cli.comparison import Compared, Side, as_lines
-from inplace.cli.gauge import CountingTransport, Measured, Requests
-from inplace.kube.seam import Request
+from inplace.cli.demo import cluster
+from inplace.cli.demo.comparison import DemoReport, MethodResult, as_lines
+from inplace.cli.demo.meter import CountingTransport, Measurement, Requests
+from inplace.kube.protocols import Request
 from tests.cli.fakes import Command, FakeServer
 from tests.documents import document
 
@@ -44,11 +44,11 @@ def test_a_question_is_no_write_of_ours() -> None:
 
 
 def test_the_table_fits_a_terminal_and_says_that_it_is_simulated() -> None:
-    lines = as_lines(Compared(50, 3, 1, _side(22.0, 50), _side(8.0, 65)))
+    lines = as_lines(DemoReport(50, 3, 1, _side(22.0, 50), _side(8.0, 65)))
     assert lines[0].startswith("SIMULATED")
     assert max(map(len, lines)) <= 80
     assert "The rollout was faster: it had room for 15 more pods. In place needs none." in lines
-    assert not any("faster" in line for line in as_lines(Compared(50, 3, 1, _side(8.0, 50), _side(22.0, 65))))
+    assert not any("faster" in line for line in as_lines(DemoReport(50, 3, 1, _side(8.0, 50), _side(22.0, 65))))
 
 
 def test_nobody_resumes_a_demo(command: Command) -> None:
@@ -61,17 +61,17 @@ def test_nobody_resumes_a_demo(command: Command) -> None:
 def test_ctrl_c_ends_it_with_nothing_left(command: Command, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     folders = []
 
-    def interrupted(cluster: embedded.Embedded, *_args: object, **_more: object) -> None:
+    def interrupted(cluster: cluster.DemoCluster, *_args: object, **_more: object) -> None:
         folders.append(cluster.kubeconfig.parent)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedded.Embedded, where, interrupted)
+    monkeypatch.setattr(cluster.DemoCluster, where, interrupted)
     ran = command("demo", "-q")
     assert (ran.code, ran.error) == (130, "interrupted; the simulated cluster is gone")
     assert not any(folder.exists() for folder in folders)
     assert len(folders) == 1
 
 
-def _side(seconds: float, peak: int) -> Side:
-    measured = Measured(seconds, 1234.5, 50, 50, 50, 50, 50, 100, peak)
-    return Side(measured, Requests(123_456, 12_345), Requests(123_456, 12_345), 99, 12_345)
+def _side(seconds: float, peak: int) -> MethodResult:
+    measured = Measurement(seconds, 1234.5, 50, 50, 50, 50, 50, 100, peak)
+    return MethodResult(measured, Requests(123_456, 12_345), Requests(123_456, 12_345), 99, 12_345)

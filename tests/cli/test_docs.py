@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from inplace.cli.main import COMMANDS, Lazy
+from inplace.cli.main import COMMANDS, LazyGroup
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -65,7 +65,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_are_understood(page: Path) -> None:
-    group = Lazy("inplace")
+    group = LazyGroup("inplace")
     for words in commands(page):
         try:
             understood(group, words)

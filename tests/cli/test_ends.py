@@ -7,13 +7,13 @@ from typing import Any
 import click
 import pytest
 
-from inplace.cli.exits import OF_OUTCOME, Code, Ended, explain
+from inplace.cli.common.context import CliContext
+from inplace.cli.common.exit_codes import EXIT_CODES, CommandExit, ExitCode, exit_for
 from inplace.cli.main import COMMANDS, cli, prog_of
-from inplace.cli.world import World
 from inplace.kube.errors import ApiError, ConfigError, ConnectionFailed, Forbidden
-from inplace.runtime.driver import Abandoned, Left
-from inplace.runtime.lock import Held, LostLock
-from inplace.runtime.session import Refused
+from inplace.runtime.errors import RefusedError
+from inplace.runtime.lease.lock import LockHeldError, LockLostError
+from inplace.runtime.run.driver import ForcedExit, RunAbandoned
 from tests.builders import NEW, run
 from tests.cli.fakes import Command, FakeServer, web
 from tests.cli.test_looking import lease, paused
@@ -24,24 +24,24 @@ UPGRADE = ("upgrade", "deploy/web", "app=repo/app:2")
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Refused("no"), 5),
-        (Held("no"), 5),
+        (RefusedError("no"), 5),
+        (LockHeldError("no"), 5),
         (ConfigError("no"), 5),
         (ApiError("no"), 5),
         (Forbidden("no"), 5),
         (ConnectionFailed("no"), 5),
-        (Abandoned("no"), 1),
-        (LostLock("no"), 1),
-        (Left(), 130),
+        (RunAbandoned("no"), 1),
+        (LockLostError("no"), 1),
+        (ForcedExit(), 130),
         (KeyboardInterrupt(), 130),
         (click.Abort(), 130),
         (click.UsageError("no"), 2),
-        (Ended("no", Code.TIMED_OUT), 3),
+        (CommandExit("no", ExitCode.TIMED_OUT), 3),
     ],
     ids=repr,
 )
 def test_every_expected_error_has_a_line_and_a_code(error: BaseException, code: int) -> None:
-    told = explain(error, "inplace")
+    told = exit_for(error, "inplace")
     assert told is not None
     line, got = told
     assert got == code
@@ -50,7 +50,7 @@ def test_every_expected_error_has_a_line_and_a_code(error: BaseException, code: 
 
 
 def test_every_outcome_has_its_code() -> None:
-    assert {outcome: int(code) for outcome, code in OF_OUTCOME.items()} == {
+    assert {outcome: int(code) for outcome, code in EXIT_CODES.items()} == {
         "Succeeded": 0,
         "Failed": 1,
         "RolledBack": 1,
@@ -129,14 +129,14 @@ def test_a_token_is_never_repeated(command: Command, server: FakeServer) -> None
     for flag in (("--token", "s3cret"), ("--token=s3cret",)):
         ran = command(*UPGRADE, *flag, "--context", "prod")
         assert "s3cret" not in ran.stdout + ran.stderr
-    assert World(args=("upgrade", "--token", "s3cret", "a=b c")).same_command() == "inplace upgrade --token TOKEN 'a=b c'"
-    assert World(args=("upgrade", "--token=s3cret")).same_command() == "inplace upgrade --token=TOKEN"
+    assert CliContext(args=("upgrade", "--token", "s3cret", "a=b c")).same_command() == "inplace upgrade --token TOKEN 'a=b c'"
+    assert CliContext(args=("upgrade", "--token=s3cret")).same_command() == "inplace upgrade --token=TOKEN"
 
 
 @pytest.mark.parametrize("flag", [("--timeout", "1s"), ("--timeout=1s",)])
 def test_the_command_that_goes_on_has_no_timeout(flag: tuple[str, ...]) -> None:
     """It would run out again."""
-    world = World(args=("upgrade", "deploy/web", *flag, "a=b", "--drain-timeout", "1s"))
+    world = CliContext(args=("upgrade", "deploy/web", *flag, "a=b", "--drain-timeout", "1s"))
     assert world.same_command() == "inplace upgrade deploy/web a=b --drain-timeout 1s"
 
 
@@ -154,11 +154,11 @@ def test_only_named_options_are_given(command: Command, server: FakeServer, monk
     """Options of a stored run win over defaults, so that a default must not pass for a wish."""
     web(server)
     seen: list[Any] = []
-    from inplace.runtime.session import Session
+    from inplace.runtime.foreground.session import Session
 
     def preview(self: Session, asked: Any, given: Any) -> Any:
         seen.append((asked.options, given))
-        raise Refused("seen")
+        raise RefusedError("seen")
 
     monkeypatch.setattr(Session, "preview", preview)
     command("plan", "deploy/web", "app=repo/app:2", "--settle", "5s", "--accept-undrainable", "a", "--accept-undrainable", "b")
@@ -207,8 +207,10 @@ def test_a_full_disk_is_an_error() -> None:
 
 def test_help_needs_nothing_heavy() -> None:
     code = (
-        "import sys; from inplace.cli.main import run; from inplace.cli.world import World; run(World(args=('--help',)));"
-        "print([m for m in ('kubernetes', 'rich', 'yaml', 'urllib3', 'inplace.runtime.session') if m in sys.modules])"
+        "import sys; from inplace.cli.main import run; from inplace.cli.common.context import CliContext;"
+        "run(CliContext(args=('--help',)));"
+        "heavy = ('kubernetes', 'rich', 'yaml', 'urllib3', 'inplace.runtime.foreground.session');"
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

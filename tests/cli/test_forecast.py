@@ -2,18 +2,18 @@
 
 import pytest
 
-from inplace.cli.forecast import Ahead, Forecast
-from inplace.engine.plan import PodView
-from inplace.engine.stages import Stage
-from inplace.model.run import Options, parse_steps
-from inplace.runtime.frames import Frame
+from inplace.cli.progress.forecast import Ahead, Forecast
+from inplace.engine.planning.plan import PodProgress
+from inplace.engine.pods.stages import Stage
+from inplace.model.run import RunOptions, parse_steps
+from inplace.runtime.observability.frames import Frame
 from tests.builders import run
 from tests.cli.frames import frame, view
 
 EACH_SECONDS = 10.0
 
 
-def pods(updated: int, flying: int, count: int = 10, stage: Stage = "Settling") -> list[PodView]:
+def pods(updated: int, flying: int, count: int = 10, stage: Stage = "Settling") -> list[PodProgress]:
     def of(i: int) -> Stage:
         return "Updated" if i < updated else stage if i < updated + flying else "Pending"
 
@@ -21,7 +21,7 @@ def pods(updated: int, flying: int, count: int = 10, stage: Stage = "Settling") 
 
 
 def shown(now: float, updated: int, flying: int, steps: str = "100%", **of_run: object) -> Frame:
-    return frame(now, *pods(updated, flying), run=run(Options(steps=parse_steps(steps)), **of_run))
+    return frame(now, *pods(updated, flying), run=run(RunOptions(steps=parse_steps(steps)), **of_run))
 
 
 def seen(*frames: Frame) -> Forecast:

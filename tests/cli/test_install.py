@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from inplace.kube.seam import Request, Response
-from inplace.model.meta import ObjectMeta
-from inplace.model.names import FINALIZER, RUN
-from inplace.model.policy import Lease, LeaseSpec
+from inplace.kube.protocols import Request, Response
+from inplace.model.names import FINALIZER, RUN_ANNOTATION
+from inplace.model.objects.coordination import Lease, LeaseSpec
+from inplace.model.objects.meta import ObjectMeta
 from inplace.model.rollout import InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget
 from inplace.model.run import encode_run
 from inplace.runtime.manifests import CONTROLLER, OURS, manifests
@@ -29,7 +29,7 @@ def held(holder: str) -> Lease:
     meta = ObjectMeta(
         name="inplace-deployment-web",
         namespace=NS,
-        annotations={RUN: encode_run(run())},
+        annotations={RUN_ANNOTATION: encode_run(run())},
         labels={"app.kubernetes.io/managed-by": "inplace"},
     )
     return Lease(metadata=meta, spec=LeaseSpec(holder_identity=holder, renew_time="2026-01-01T12:00:00Z"))

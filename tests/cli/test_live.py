@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console, Group
 from syrupy.assertion import SnapshotAssertion
 
-from inplace.cli.forecast import Ahead
-from inplace.cli.live import header
-from inplace.cli.podtable import PodTable
-from inplace.cli.views import is_terminal
-from inplace.engine.plan import PodView
+from inplace.cli.output.pod_table import PodTable
+from inplace.cli.output.streams import is_terminal
+from inplace.cli.progress.forecast import Ahead
+from inplace.cli.progress.live import header
+from inplace.engine.planning.plan import PodProgress
 from inplace.model.names import TargetRef
-from inplace.model.run import Options, parse_steps
-from inplace.runtime.frames import Frame
+from inplace.model.run import RunOptions, parse_steps
+from inplace.runtime.observability.frames import Frame
 from tests.builders import in_service, observed, pod, run
 from tests.cli.frames import frame, view
 
@@ -51,7 +51,7 @@ def some() -> Frame:
         waiting="waiting for PodDisruptionBudget web",
         since={pods[0].uid: 97.4},
         failed=1,
-        run=run(Options(steps=parse_steps("50%,pause:10m,75%,pause,100%")), steps_passed=1),
+        run=run(RunOptions(steps=parse_steps("50%,pause:10m,75%,pause,100%")), steps_passed=1),
     )
 
 
@@ -69,7 +69,7 @@ def test_seconds_tick_between_frames() -> None:
 
 
 def many(flying: range, updated: range) -> Frame:
-    def one(i: int) -> PodView:
+    def one(i: int) -> PodProgress:
         stage = "Settling" if i in flying else "Updated" if i in updated else "Pending"
         return view(f"web-{i:03}", stage)  # type: ignore[arg-type]
 
@@ -118,7 +118,7 @@ def test_when_a_table_can_be_drawn(monkeypatch: pytest.MonkeyPatch, environ: dic
 def test_the_title_says_that_nothing_is_drained() -> None:
     pods = [in_service(pod(f"web-{i}", gates=())) for i in range(2)]
     plain = msgspec.structs.replace(frame(100), observed=observed(*pods))
-    asked = msgspec.structs.replace(plain, plan=msgspec.structs.replace(plain.plan, run=run(Options(without_gate=True))))
+    asked = msgspec.structs.replace(plain, plan=msgspec.structs.replace(plain.plan, run=run(RunOptions(without_gate=True))))
     wanted = "deploy/web in shop to app=repo/app:2, 2 pods without a gate and so without a drain"
     assert drawn([asked], 0, 120, 10).splitlines()[0] == wanted
     assert "drain" not in drawn([plain], 0, 120, 10)

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from inplace.model.history import Past, remembered
-from inplace.model.meta import ObjectMeta
-from inplace.model.names import HISTORY, RUN, TargetRef
-from inplace.model.policy import Lease, LeaseSpec
-from inplace.model.run import Failure, Options, Outcome, Run, encode_run, parse_steps
+from inplace.model.history import PastRun, append_history
+from inplace.model.names import HISTORY_ANNOTATION, RUN_ANNOTATION, TargetRef
+from inplace.model.objects.coordination import Lease, LeaseSpec
+from inplace.model.objects.meta import ObjectMeta
+from inplace.model.run import Outcome, PodFailure, Run, RunOptions, encode_run, parse_steps
 from tests.builders import NEW, NS, budget, deployment, patched, pod, run
 from tests.cli.fakes import Command, FakeServer, web
 
@@ -23,14 +23,14 @@ def lease(stored: Run | str, holder: str = "", renewed: str = "", name: str = "i
         name=name,
         namespace=NS,
         resource_version="7",
-        annotations={RUN: text},
+        annotations={RUN_ANNOTATION: text},
         labels={"app.kubernetes.io/managed-by": "inplace"},
     )
     return Lease(metadata=meta, spec=LeaseSpec(holder_identity=holder or None, renew_time=renewed or None))
 
 
 def paused() -> Run:
-    options = Options(steps=parse_steps("50%,pause,100%"))
+    options = RunOptions(steps=parse_steps("50%,pause,100%"))
     return run(
         options,
         outcome="Paused",
@@ -248,7 +248,7 @@ def test_status_names_failures_and_who_closed_a_pod(command: Command, server: Fa
     web(server)
     server.put("pods", pod("web-a", images=NEW, gate="False", ready=False, record=patched()))
     server.put("pods", pod("web-b", gate="False", ready=False))
-    failure = Failure(pod="web-a", uid="uid-web-a", reason="ImagePullBackOff", message="no such image")
+    failure = PodFailure(pod="web-a", uid="uid-web-a", reason="ImagePullBackOff", message="no such image")
     server.put("leases", lease(run(failures=(failure,), outcome="Failed", message="a pod failed")))
     ran = command("status", "deploy/web")
     out = ran.stdout
@@ -366,6 +366,8 @@ def test_hostile_objects_are_shown_escaped(command: Command, server: FakeServer)
 def test_history_says_an_end_once(command: Command, server: FakeServer, outcome: Outcome, message: str, told: str) -> None:
     web(server)
     held = msgspec.to_builtins(lease(paused()))
-    held["metadata"]["annotations"][HISTORY] = remembered(None, Past(id="run-0", outcome=outcome, message=message))
+    held["metadata"]["annotations"][HISTORY_ANNOTATION] = append_history(
+        None, PastRun(id="run-0", outcome=outcome, message=message)
+    )
     server.put("leases", held)
     assert f"   {told}   " in command("history", "deploy/web").stdout

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from inplace.model.meta import ObjectMeta
+from inplace.model.objects.meta import ObjectMeta
 from tests.builders import NS, pod
 from tests.cli.fakes import Command, FakeServer, opener, web
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from inplace.cli.screen import Screen, rows_of
+from inplace.cli.output.screen import Screen, rows_of
 
 
 class Terminal(io.StringIO):

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from inplace.cli.signals import SignalStopper, TimedOut
-from inplace.model.run import Stop
+from inplace.cli.common.signals import SignalStopper, TimedOut
+from inplace.model.run import StopRequest
 
 
 class Asked:
     def __init__(self, has_begun: bool) -> None:
         self.has_begun = has_begun
-        self.stops: list[Stop] = []
+        self.stops: list[StopRequest] = []
         self._there = threading.Semaphore(0)
 
-    def ask_to_stop(self, stop: Stop) -> None:
+    def ask_to_stop(self, stop: StopRequest) -> None:
         self.stops.append(stop)
         self._there.release()
 
@@ -56,7 +56,7 @@ def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signa
         for _ in range(2):
             send(number)
             session.wait()
-        assert session.stops == [Stop("Interrupted", f"interrupted by {name}")] * 2
+        assert session.stops == [StopRequest("Interrupted", f"interrupted by {name}")] * 2
         assert stopper.asked == session.stops[0]
         with pytest.raises(KeyboardInterrupt):
             send(number)
@@ -68,7 +68,7 @@ def test_a_timeout_acts_as_one_signal() -> None:
         send(signal.SIGALRM)
         session.wait()
         send(signal.SIGALRM)
-        assert session.stops == [Stop("TimedOut", "timed out after 10m")]
+        assert session.stops == [StopRequest("TimedOut", "timed out after 10m")]
 
 
 def test_a_timeout_after_a_signal_is_not_the_second() -> None:

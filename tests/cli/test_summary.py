@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from inplace.cli.summary import advice, summary_lines
-from inplace.cli.text import labelled
-from inplace.cli.world import Cluster, World
-from inplace.model.run import Doing, Failure
-from inplace.runtime.report import Spread, Summary
+from inplace.cli.common.context import CliContext, ClusterContext
+from inplace.cli.output.text import labelled
+from inplace.cli.running.summary import next_steps, summary_lines
+from inplace.model.run import Operation, PodFailure
+from inplace.runtime.observability.statistics import DurationStats, Summary
 from tests.builders import NEW, NS, run
 
 PHASES = {
-    "drain": Spread(0.31, 0.62, "web-b"),
-    "settle": Spread(5.0, 5.02, "web-a"),
-    "restart": Spread(0.42, 1.18, "web-c"),
-    "return": Spread(1.7, 12.3, "web-c"),
-    "out": Spread(7.5, 19.1, "web-c"),
+    "drain": DurationStats(0.31, 0.62, "web-b"),
+    "settle": DurationStats(5.0, 5.02, "web-a"),
+    "restart": DurationStats(0.42, 1.18, "web-c"),
+    "return": DurationStats(1.7, 12.3, "web-c"),
+    "out": DurationStats(7.5, 19.1, "web-c"),
 }
-FAILURE = Failure(pod="web-c", uid="uid-web-c", reason="ImagePullBackOff", message="container app: no such image")
+FAILURE = PodFailure(pod="web-c", uid="uid-web-c", reason="ImagePullBackOff", message="container app: no such image")
 
 
 def summary(**fields: Any) -> Summary:
@@ -54,10 +54,10 @@ FAILED = summary(
 
 
 def told(shown: Summary, **of_run: Any) -> list[str]:
-    world = World(args=("upgrade", "deploy/web", "app=repo/app:2"))
-    cluster = Cluster(None, NS, "https://fake", ("--context", "prod"), world)  # type: ignore[arg-type]
+    world = CliContext(args=("upgrade", "deploy/web", "app=repo/app:2"))
+    cluster = ClusterContext(None, NS, "https://fake", ("--context", "prod"), world)  # type: ignore[arg-type]
     stored = run(**of_run)
-    return [*summary_lines(shown), *labelled(advice(shown, stored, cluster, stored.target, world.same_command()))]
+    return [*summary_lines(shown), *labelled(next_steps(shown, stored, cluster, stored.target, world.same_command()))]
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_a_run_that_was_watched_from_its_middle_is_told_whole_and_its_timings_ar
 
 
 @pytest.mark.parametrize(("doing", "what"), [("Upgrade", "upgraded"), ("Undo", "rolled back")])
-def test_pods_that_were_updated_before_a_pause_count_and_are_told_apart(doing: Doing, what: str) -> None:
+def test_pods_that_were_updated_before_a_pause_count_and_are_told_apart(doing: Operation, what: str) -> None:
     went_on = summary(desired=4, updated=4, touched=3, doing=doing)
     assert summary_lines(went_on)[0].endswith(f": 4 of 4 pods {what}, 3 of them this time, in 25s")
 
 
 def test_many_failures_are_cut_short() -> None:
-    failures = tuple(Failure(pod=f"web-{i}", uid=str(i), reason="Bad", message="bad") for i in range(12))
+    failures = tuple(PodFailure(pod=f"web-{i}", uid=str(i), reason="Bad", message="bad") for i in range(12))
     lines = summary_lines(summary(outcome="Failed", failures=failures))
     assert lines[-1] == "  and 2 more failed pods"
 

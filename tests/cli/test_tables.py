@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from inplace.cli import tables
-from inplace.cli.tables import STYLES, drawn, fitted
-from inplace.cli.text import GATE_WORDS
-from inplace.engine.stages import Stage
+from inplace.cli.output import tables
+from inplace.cli.output.tables import STYLES, drawn, fitted
+from inplace.cli.output.text import GATE_WORDS
+from inplace.engine.pods.stages import Stage
 from inplace.model.rollout import Phase
 from inplace.model.run import Outcome
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from inplace.cli import out
-from inplace.cli.text import cut, plural, safe
+from inplace.cli.output import streams
+from inplace.cli.output.text import cut, plural, safe
 
 HOSTILE = {
     "\x1b]52;c;cm0gLXJmIC8=\x07": r"\x1b]52;c;cm0gLXJmIC8=\x07",
@@ -37,17 +37,17 @@ def test_what_prints_is_left_alone(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_every_way_of_printing_is_safe(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    out.data(text)
-    out.note(text)
-    out.lines([text])
-    out.lines(out.table(("A",), [(text,)]))
-    out.as_json({"text": text})
+    streams.data(text)
+    streams.note(text)
+    streams.lines([text])
+    streams.lines(streams.table(("A",), [(text,)]))
+    streams.as_json({"text": text})
     printed = capsys.readouterr()
     assert all(line.isprintable() for line in (printed.out + printed.err).split("\n"))
 
 
 def test_json_says_what_the_cluster_said(capsys: pytest.CaptureFixture[str]) -> None:
-    out.as_json({"text": "a\x1b\x7f\u202eb"})
+    streams.as_json({"text": "a\x1b\x7f\u202eb"})
     assert json.loads(capsys.readouterr().out) == {"text": "a\x1b\x7f\u202eb"}
 
 

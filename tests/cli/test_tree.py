@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from inplace.cli.tree import rows
-from inplace.runtime.overview import Overview, PodState
+from inplace.cli.output.tree import rows
+from inplace.runtime.foreground.target_status import PodState, TargetStatus
 
 
 def pod(name: str, owner: str = "rs/web-2", revision: int = 2, **fields: Any) -> PodState:
@@ -12,7 +12,7 @@ def pod(name: str, owner: str = "rs/web-2", revision: int = 2, **fields: Any) ->
 
 
 def drawn(*pods: PodState) -> list[str]:
-    return [row[0] for row in rows(Overview(1, "deploy/web", "shop", None, pods))]
+    return [row[0] for row in rows(TargetStatus(1, "deploy/web", "shop", None, pods))]
 
 
 def test_pods_hang_on_their_replica_sets_the_newest_first() -> None:
@@ -31,7 +31,9 @@ def test_pods_that_nobody_owns_hang_on_the_target() -> None:
 
 
 def test_several_containers_are_rows_of_their_own() -> None:
-    found = rows(Overview(1, "deploy/web", "shop", None, (pod("web-a", images={"app": "repo/app:1", "log": "repo/log:2"}),)))
+    found = rows(
+        TargetStatus(1, "deploy/web", "shop", None, (pod("web-a", images={"app": "repo/app:1", "log": "repo/log:2"}),))
+    )
     assert [row[0] for row in found[2:]] == ["   └─ web-a", "      ├─ app", "      └─ log"]
     assert [row[5] for row in found[2:]] == ["", "repo/app:1", "repo/log:2"]
 
@@ -42,9 +44,9 @@ def test_of_many_pods_each_is_one_row() -> None:
 
 
 def test_a_replica_set_has_its_revision() -> None:
-    assert rows(Overview(1, "deploy/web", "shop", None, (pod("web-a"),)))[1][-1] == "revision 2"
+    assert rows(TargetStatus(1, "deploy/web", "shop", None, (pod("web-a"),)))[1][-1] == "revision 2"
 
 
 def test_ready_pods_are_counted_on_every_level() -> None:
-    found = rows(Overview(1, "deploy/web", "shop", None, (pod("web-a"), pod("web-b"))))
+    found = rows(TargetStatus(1, "deploy/web", "shop", None, (pod("web-a"), pod("web-b"))))
     assert [row[3] for row in found] == ["2/2", "2/2", "yes", "yes"]

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from inplace.cli.options import run_options
+from inplace.cli.common.options import run_options
 from tests.cli.fakes import Command, FakeServer
 
 IMAGE = "app=repo/app:2"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from inplace.model.names import REQUEST, REQUEST_BY, RUN, TargetRef
-from inplace.model.run import Options, Run, encode_run, lease_name, parse_steps
-from inplace.runtime.who import client_name
+from inplace.model.names import REQUEST_ANNOTATION, REQUEST_BY, RUN_ANNOTATION, TargetRef
+from inplace.model.run import Run, RunOptions, encode_run, lease_name, parse_steps
+from inplace.runtime.caller import client_name
 from tests.builders import NEW, NS, OLD, deployment, pod, run
 from tests.cli.fakes import Command, FakeClock, FakeServer, web
 from tests.cli.test_looking import lease, paused
@@ -30,14 +30,14 @@ def ends(server: FakeServer, outcome: str, message: str = "") -> Callable[[], No
     def obey() -> None:
         stored = server.objects["leases"][LEASE]
         ended = run(outcome=outcome, message=message)
-        stored["metadata"]["annotations"] = {RUN: encode_run(ended)}
+        stored["metadata"]["annotations"] = {RUN_ANNOTATION: encode_run(ended)}
         stored["spec"] = {}
 
     return obey
 
 
 def request_of(server: FakeServer) -> str | None:
-    found: str | None = server.objects["leases"][LEASE]["metadata"]["annotations"].get(REQUEST)
+    found: str | None = server.objects["leases"][LEASE]["metadata"]["annotations"].get(REQUEST_ANNOTATION)
     return found
 
 
@@ -54,7 +54,7 @@ def test_pause_asks_the_holder_and_waits_until_it_is_so(command: Command, held: 
     assert asked == ["pause"] * 3
     assert (ran.code, ran.stdout) == (0, "deploy/web is paused\n")
     assert ran.stderr == "asked host-1 to pause deploy/web\n"
-    asked_for = {REQUEST: "pause", REQUEST_BY: f"jane ({client_name()})"}
+    asked_for = {REQUEST_ANNOTATION: "pause", REQUEST_BY: f"jane ({client_name()})"}
     assert [json.loads(w.body or b"") for w in held.writes] == [{"metadata": {"annotations": asked_for}}]
     assert [w.content_type for w in held.writes] == ["application/merge-patch+json"]
 
@@ -75,7 +75,7 @@ def test_a_run_that_fails_meanwhile_was_not_paused(command: Command, held: FakeS
 def test_resume_asks_the_holder_to_go_on(command: Command, held: FakeServer, clock: FakeClock) -> None:
     def obey() -> None:
         assert request_of(held) == "resume"
-        del held.objects["leases"][LEASE]["metadata"]["annotations"][REQUEST]
+        del held.objects["leases"][LEASE]["metadata"]["annotations"][REQUEST_ANNOTATION]
 
     clock.on_sleep = obey
     ran = command("resume", "deploy/web")
@@ -110,7 +110,7 @@ def test_a_holder_that_renews_is_waited_for(command: Command, held: FakeServer, 
 
 def test_a_holder_that_goes_on_is_told_as_json(command: Command, held: FakeServer, clock: FakeClock) -> None:
     def obey() -> None:
-        held.objects["leases"][LEASE]["metadata"]["annotations"].pop(REQUEST, None)
+        held.objects["leases"][LEASE]["metadata"]["annotations"].pop(REQUEST_ANNOTATION, None)
 
     clock.on_sleep = obey
     said = document(command("resume", "deploy/web", "-o", "json").stdout, "said")
@@ -148,12 +148,12 @@ def test_a_run_that_cannot_be_read_is_refused(command: Command, server: FakeServ
 class TestPromote:
     def test_asks_the_holder_to_pass_its_pause(self, command: Command, server: FakeServer, clock: FakeClock) -> None:
         web(server)
-        stepped = run(Options(steps=parse_steps("1,pause:10m,100%")), steps_passed=1)
+        stepped = run(RunOptions(steps=parse_steps("1,pause:10m,100%")), steps_passed=1)
         server.put("leases", lease(stepped, "host-1", "2026-01-01T12:00:00.000000Z"))
 
         def obey() -> None:
             assert request_of(server) == "promote"
-            del server.objects["leases"][LEASE]["metadata"]["annotations"][REQUEST]
+            del server.objects["leases"][LEASE]["metadata"]["annotations"][REQUEST_ANNOTATION]
 
         clock.on_sleep = obey
         ran = command("promote", "deploy/web")
@@ -200,7 +200,7 @@ class TestAbort:
         def obey() -> None:
             stored = held.objects["leases"][LEASE]
             ended = run(outcome="Failed", back="Abort", message="pod/web-a failed")
-            stored["metadata"]["annotations"] = {RUN: encode_run(ended)}
+            stored["metadata"]["annotations"] = {RUN_ANNOTATION: encode_run(ended)}
             stored["spec"] = {}
 
         clock.on_sleep = obey

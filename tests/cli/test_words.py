@@ -2,7 +2,7 @@
 
 import pytest
 
-from inplace.cli.targets import parse_target, parse_words
+from inplace.cli.common.targets import parse_arguments, parse_target
 from inplace.model.names import TargetRef
 
 DIGEST = "sha256:" + "0" * 64
@@ -37,7 +37,7 @@ def test_what_is_no_selector(selector: str) -> None:
 
 
 def test_images_follow_the_target() -> None:
-    target, images = parse_words(["deploy", "web", f"app=repo:5000/a/app@{DIGEST}", "side=side"])
+    target, images = parse_arguments(["deploy", "web", f"app=repo:5000/a/app@{DIGEST}", "side=side"])
     assert str(target) == "deploy/web"
     assert images == {"app": f"repo:5000/a/app@{DIGEST}", "side": "side"}
 

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.plan import Plan, PodView, Progress
-from inplace.engine.rollouts import Driving, Ended, Pending, run_of
-from inplace.engine.rolloutstatus import status_of
+from inplace.engine.planning.plan import Plan, PodProgress, Progress
+from inplace.engine.runs.rollout_status import status_of
+from inplace.engine.runs.rollouts import FinishedState, PendingState, RunningState, run_from_rollout
 from inplace.model.rollout import InPlaceRollout, RolloutSpec, RolloutStatus
-from inplace.model.run import Failure
+from inplace.model.run import PodFailure
 from tests.cluster import Cluster
 from tests.cluster.wait import eventually
 
@@ -233,26 +233,26 @@ def test_the_largest_status_fits(cluster: Cluster, ns: str) -> None:
     steps = [{"pods": i + 1} for i in range(19)]
     written = Written(cluster, ns, **stepped(*steps, WHOLE))
     name = "p" * 240
-    failures = tuple(Failure(pod=f"{name}{i}", uid=f"{i}", reason="InvalidImageName", message="m" * 999) for i in range(50))
+    failures = tuple(PodFailure(pod=f"{name}{i}", uid=f"{i}", reason="InvalidImageName", message="m" * 999) for i in range(50))
     run = msgspec.structs.replace(
-        run_of(written.read()),
+        run_from_rollout(written.read()),
         failures=failures,
         steps_passed=19,
         from_images={f"{'c' * 60}{i}": "i" * 1024 for i in range(30)},
         message="w" * 999,
     )
-    pods = tuple(PodView(f"{name}{i}", f"u{i}", "n", "Restarting", "r" * 999, "i") for i in range(10_000))
+    pods = tuple(PodProgress(f"{name}{i}", f"u{i}", "n", "Restarting", "r" * 999, "i") for i in range(10_000))
     progress = Progress(10_000, 9_999, 10_000, 1, 50, step="s" * 999, waiting="w" * 999, ready=9_999)
-    written.say(Driving(run, Plan(run=run, pods=pods, progress=progress), {pod.uid: NOW for pod in pods}))
+    written.say(RunningState(run, Plan(run=run, pods=pods, progress=progress), {pod.uid: NOW for pod in pods}))
     assert len(written.kubectl("get", "ipr", "web", "-o=json")) < 60_000
 
 
 def test_columns_and_category(cluster: Cluster, ns: str) -> None:
     written = Written(cluster, ns, **stepped({"pods": "50%"}, {"pause": {}}, WHOLE))
-    run = run_of(written.read())
-    pods = (PodView("a", "ua", "n", "Closing", "", "i"), PodView("b", "ub", "n", "Restarting", "", "i"))
+    run = run_from_rollout(written.read())
+    pods = (PodProgress("a", "ua", "n", "Closing", "", "i"), PodProgress("b", "ub", "n", "Restarting", "", "i"))
     progress = Progress(10, 0, 2, 2, 0, step="step 1 of 3: up to 50%", ready=8)
-    written.say(Driving(run, Plan(run=run, pods=pods, progress=progress)))
+    written.say(RunningState(run, Plan(run=run, pods=pods, progress=progress)))
 
     def rows(*args: str) -> list[list[str]]:
         return [re.split(r" {2,}", line.strip()) for line in written.kubectl("get", *args).splitlines()]
@@ -275,16 +275,16 @@ def test_generations_and_waits(cluster: Cluster, ns: str) -> None:
         return "condition met" in written.kubectl("wait", "ipr/web", f"--for={what}", "--timeout=0")
 
     assert not waited("condition=Ready")
-    written.say(Pending())
+    written.say(PendingState())
     assert (written.read().metadata.generation, written.status.observed_generation) == (1, 1)
     assert waited("condition=Reconciling")
     assert not waited("condition=Ready")
-    run = run_of(written.read())
-    written.say(Ended(msgspec.structs.replace(run, outcome="Paused")))
+    run = run_from_rollout(written.read())
+    written.say(FinishedState(msgspec.structs.replace(run, outcome="Paused")))
     assert waited("condition=Paused")
     assert waited("condition=Stalled")
     assert waited("condition=Reconciling=false")
-    written.say(Ended(msgspec.structs.replace(run, outcome="Succeeded")))
+    written.say(FinishedState(msgspec.structs.replace(run, outcome="Succeeded")))
     assert waited("condition=Ready")
     assert waited("jsonpath={.status.phase}=Succeeded")
     assert written.read().metadata.generation == 1
@@ -292,7 +292,7 @@ def test_generations_and_waits(cluster: Cluster, ns: str) -> None:
     seen = written.read()
     assert (seen.metadata.generation, seen.status.phase) == (2, "Succeeded")
     assert not waited("condition=Ready")
-    written.say(Ended(msgspec.structs.replace(run, outcome="Succeeded")))
+    written.say(FinishedState(msgspec.structs.replace(run, outcome="Succeeded")))
     assert waited("condition=Ready")
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from inplace.sim import Cluster
-from inplace.sim.api import kinds
-from inplace.sim.api.store import Happened
+from inplace.sim.objects import kinds
+from inplace.sim.objects.store import StoreEvent
 from tests.recorder import Event, Rules, validate
 from tests.recorder.log import condition, event, images, terminating
 from tests.recorder.rules import sends_to
@@ -72,7 +72,7 @@ class Judge:
     def _say(self, what: str) -> None:
         self.violations.append(f"{self.now:.2f}: {what}")
 
-    def _saw(self, happened: Happened) -> None:
+    def _saw(self, happened: StoreEvent) -> None:
         kind = "ADDED" if happened.old is None else "MODIFIED" if happened.new is not None else "DELETED"
         self._log.append(event(happened.item.kind.kind, kind, happened.item.obj, self.now))
         self._note_quiet()

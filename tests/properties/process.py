@@ -7,10 +7,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from inplace.kube.api import Api
-from inplace.kube.seam import Request, Response
+from inplace.kube.api import ApiClient
+from inplace.kube.protocols import Request, Response
 from inplace.model.names import TargetRef
-from inplace.runtime.session import Session
+from inplace.runtime.foreground.session import Session
 from inplace.sim import Cluster
 from tests.properties.scenarios import Death, Network
 from tests.sim.host import VirtualHost
@@ -95,7 +95,7 @@ class Process:
         self.host.watch_seconds = whims.late_seconds
 
     def session(self, target: TargetRef, said: Callable[[str], None]) -> Session:
-        api = Api(transport=self._transport, clock=self._clock)
+        api = ApiClient(transport=self._transport, clock=self._clock)
         return Session(api, target, self._name, "upgrade", said, host=self.host)
 
     def die(self) -> None:

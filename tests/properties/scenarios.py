@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import msgspec
 from hypothesis import strategies as st
 
-from inplace.model.run import OnFailure, Pause, Share, Step
+from inplace.model.run import OnFailure, PauseStep, PodsStep, Step
 
 Kind = Literal["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"]
 Tag = str
@@ -15,9 +15,9 @@ Probe = Literal["readiness", "none", "startup", "both"]
 What = Literal["delete", "scale", "crash", "hold", "free", "cut", "forget", "interrupt", "kill"]
 
 STEPS: tuple[tuple[Step, ...], ...] = (
-    (Share(amount="100%"),),
-    (Share(amount="10%"), Pause(seconds=20.0), Share(amount="50%"), Pause(), Share(amount="100%")),
-    (Share(amount=1), Pause(), Share(amount="33%"), Pause(seconds=1.0), Share(amount="100%")),
+    (PodsStep(amount="100%"),),
+    (PodsStep(amount="10%"), PauseStep(seconds=20.0), PodsStep(amount="50%"), PauseStep(), PodsStep(amount="100%")),
+    (PodsStep(amount=1), PauseStep(), PodsStep(amount="33%"), PauseStep(seconds=1.0), PodsStep(amount="100%")),
 )
 DISTURBING: frozenset[What] = frozenset({"delete", "scale", "crash", "hold", "free"})
 

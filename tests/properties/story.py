@@ -11,17 +11,19 @@ from typing import Any
 import msgspec
 
 from inplace.engine.actions import ListPods, ListSlices
-from inplace.engine.plan import Plan, Spec
-from inplace.engine.planner import plan
+from inplace.engine.planning.plan import Plan, PlanContext
+from inplace.engine.planning.planner import plan
 from inplace.kube.errors import ApiError
 from inplace.model.names import DEFAULT_GATE
-from inplace.model.run import Options, Pause, Run, Share, Stop, lease_name
-from inplace.runtime.driver import Abandoned, Left
-from inplace.runtime.frames import Frame
-from inplace.runtime.lock import Held, LostLock
-from inplace.runtime.report import Summary
-from inplace.runtime.session import NothingToDo, Refused, Result, Session
-from inplace.sim.api.store import Item
+from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, StopRequest, lease_name
+from inplace.runtime.errors import RefusedError
+from inplace.runtime.foreground.session import Result, Session
+from inplace.runtime.lease.lock import LockHeldError, LockLostError
+from inplace.runtime.observability.frames import Frame
+from inplace.runtime.observability.statistics import Summary
+from inplace.runtime.run.driver import ForcedExit, RunAbandoned
+from inplace.runtime.run.resolver import AlreadyDone
+from inplace.sim.objects.store import StoredObject
 from tests.properties.judge import Judge
 from tests.properties.process import Killed, Process, Whims
 from tests.properties.scenarios import Incident, Scenario, limit_of
@@ -105,11 +107,11 @@ class Story:
             case "interrupt":
                 if self.session is not None and self.session.has_begun:
                     self.process.is_told_to_stop = True
-                    self.session.ask_to_stop(Stop("Interrupted", "interrupted by Ctrl-C"))
+                    self.session.ask_to_stop(StopRequest("Interrupted", "interrupted by Ctrl-C"))
             case "kill":
                 self.process.die()
 
-    def _crash(self, pod: Item) -> None:
+    def _crash(self, pod: StoredObject) -> None:
         """Only what the pod began with: a new container that crashes is a bad image for whoever looks at it."""
         self.judge.was_disrupted(pod.uid)
         kubelet = self.cluster.kubelet_of(pod.obj)
@@ -152,13 +154,13 @@ class Story:
         is_faulty = self.scenario.network.fault_rate > 0
         try:
             result = self._run(process)
-        except (Killed, Left) as gone:
+        except (Killed, ForcedExit) as gone:
             ended = type(gone).__name__
-        except (ApiError, Abandoned, LostLock, Held) as error:
+        except (ApiError, RunAbandoned, LockLostError, LockHeldError) as error:
             if not is_faulty:
                 raise
             ended = type(error).__name__
-        except Refused as error:
+        except RefusedError as error:
             if "did not list everything" not in str(error):
                 raise
             ended = "Refused"
@@ -186,7 +188,7 @@ class Story:
                     id=f"run-{len(self.processes)}",
                     target=self.workload.target,
                     images=self.workload.images(self.tag),
-                    options=Options(**given),
+                    options=RunOptions(**given),
                     by="test",
                 )
                 return session.upgrade(asked, given, self._saw)
@@ -221,7 +223,7 @@ class Story:
         """The order in which pods are seen decides nothing."""
         pods = list(frame.observed.pods)
         self.rng.shuffle(pods)
-        spec = Spec(lease_name(self.workload.target))
+        spec = PlanContext(lease_name(self.workload.target))
         one = plan(frame.observed, spec, frame.plan.run, frame.now)
         other = plan(msgspec.structs.replace(frame.observed, pods=tuple(pods)), spec, frame.plan.run, frame.now)
         assert _essence(one) == _essence(other), "the order of pods matters"
@@ -235,10 +237,10 @@ class Story:
             or self.scenario.is_bad
             or run.rolling_back
             or here >= len(steps)
-            or not isinstance(steps[here], Pause)
+            or not isinstance(steps[here], PauseStep)
         ):
             return
-        shares = [step.amount for step in steps[:here] if isinstance(step, Share)]
+        shares = [step.amount for step in steps[:here] if isinstance(step, PodsStep)]
         replicas = max(0, self.scenario.app.replicas - self.scenario.app.partition)
         wanted = max(min(replicas, a) if isinstance(a, int) else -(-replicas * int(a[:-1]) // 100) for a in shares)
         images = set(self.workload.images(self.tag).values())
@@ -275,7 +277,7 @@ class Story:
         """The same command says that there is nothing to do, and writes nothing; nor would a plan on the same view."""
         if self.last is not None and self.last.plan.finished is not None and self.last.plan.run.outcome == "Succeeded":
             run = msgspec.structs.replace(self.last.plan.run, outcome=None, message="")
-            again = plan(self.last.observed, Spec(lease_name(self.workload.target)), run, self.last.now)
+            again = plan(self.last.observed, PlanContext(lease_name(self.workload.target)), run, self.last.now)
             assert all(isinstance(action, ListPods | ListSlices) for action in again.actions), again.actions
         calm = Whims(self.cluster, msgspec.structs.replace(self.scenario.network, fault_rate=0.0), self.rng)
         process, result = self._calmly(calm)
@@ -285,7 +287,7 @@ class Story:
             assert result.outcome in ("Paused", "Succeeded")
             self.outcomes.append(result.outcome)
             process, result = self._calmly(calm)
-        assert isinstance(result, NothingToDo), result
+        assert isinstance(result, AlreadyDone), result
         assert process.writes == 0
 
     def _calmly(self, calm: Whims) -> tuple[Process, Result]:

@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inplace.kube.seam import Request
-from inplace.sim.api import kinds
-from inplace.sim.api.store import Happened
+from inplace.kube.protocols import Request
+from inplace.sim.objects import kinds
+from inplace.sim.objects.store import StoreEvent
 from tests.properties.process import is_write
 from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.manifests import GATE, deployment, statefulset
@@ -63,7 +63,7 @@ class Story:
         self.scene.deploy(*made, budget, count=self.count)
         self.stage.let_pass(10)
 
-    def _saw(self, _happened: Happened) -> None:
+    def _saw(self, _happened: StoreEvent) -> None:
         pods = [item.obj for item in self.stage.cluster.store.ordered(kinds.PODS)]
         out = [pod["metadata"]["name"] for pod in pods if not _serves(pod)]
         if len(out) > self.most:

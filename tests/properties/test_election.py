@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, ConnectionFailed, NotFound
-from inplace.model.meta import ObjectMeta
-from inplace.model.policy import Lease, LeaseSpec
-from inplace.runtime.election import Command, Election, Look, Lost, Wait, Write
+from inplace.model.objects.coordination import Lease, LeaseSpec
+from inplace.model.objects.meta import ObjectMeta
+from inplace.runtime.lease.leader_election import Command, ElectionState, Lost, ReadLease, Wait, WriteLease
 
 TROUBLED_SECONDS = 300.0
 QUIET_SECONDS = 60.0
@@ -53,7 +53,7 @@ class World:
         self._born = 0
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._made = 0
-        self.candidates: dict[int, Election] = {}
+        self.candidates: dict[int, ElectionState] = {}
         for place in range(size):
             self.begin(place)
 
@@ -63,7 +63,7 @@ class World:
 
     def begin(self, place: int) -> None:
         self._born += 1
-        election = Election(f"candidate-{self._born}", Skewed(self, self.random.uniform(-1e5, 1e5)))
+        election = ElectionState(f"candidate-{self._born}", Skewed(self, self.random.uniform(-1e5, 1e5)))
         self.candidates[place] = election
         self._advance(place, election, self._live(place, election))
 
@@ -75,7 +75,7 @@ class World:
             assert len(safe) <= 1, f"at {self.now}: {safe}"
         self.now = until
 
-    def _live(self, place: int, election: Election) -> Generator[float]:
+    def _live(self, place: int, election: ElectionState) -> Generator[float]:
         """What `Leader` does, stopped for a while wherever a process can be. Yields how long nothing happens."""
         while True:
             command = election.next()
@@ -85,14 +85,14 @@ class World:
                     yield seconds
                 case Lost():
                     return
-                case Look() | Write():
+                case ReadLease() | WriteLease():
                     yield from self._ask(election, command)
             if self._happens(0.01):
                 if self._happens(0.5) and (last := election.let_go()) is not None:
                     yield from self._send(last, [])
                 return
 
-    def _ask(self, election: Election, command: Command) -> Generator[float]:
+    def _ask(self, election: ElectionState, command: Command) -> Generator[float]:
         answers: list[Lease | ApiError | None] = []
         yield from self._send(command, answers)
         yield self._pause()
@@ -103,7 +103,7 @@ class World:
                 election.failed(error)
             case [answer, *_]:
                 assert not isinstance(answer, ApiError)
-                if isinstance(command, Look):
+                if isinstance(command, ReadLease):
                     election.looked(answer)
                 elif answer is not None:
                     election.wrote(answer)
@@ -124,9 +124,9 @@ class World:
 
     def _perform(self, command: Command) -> Lease | ApiError | None:
         match command:
-            case Write(version="", spec=spec):
+            case WriteLease(version="", spec=spec):
                 return AlreadyExists("there") if self.lease is not None else self._stored(LeaseSpec(), spec)
-            case Write(version=version, spec=spec):
+            case WriteLease(version=version, spec=spec):
                 if self.lease is None:
                     return NotFound("gone")
                 if self.lease.metadata.resource_version != version:
@@ -142,7 +142,7 @@ class World:
         self.lease = Lease(ObjectMeta(resource_version=str(self.version)), LeaseSpec(**fields))
         return self.lease
 
-    def _advance(self, place: int, election: Election, life: Generator[float]) -> None:
+    def _advance(self, place: int, election: ElectionState, life: Generator[float]) -> None:
         """One that ended is gone with its promises: it writes no more."""
         seconds = next(life, None)
         if seconds is not None:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from inplace.model.names import DEFAULT_GATE, TargetRef
-from inplace.sim.api import kinds
-from inplace.sim.api.store import Item
+from inplace.sim.objects import kinds
+from inplace.sim.objects.store import StoredObject
 from tests.properties.scenarios import App, Container, Tag
 from tests.sim.world import STRATEGIC, World
 
@@ -44,13 +44,13 @@ class Workload:
     def get(self) -> Json:
         return self.world.request("GET", self.path)
 
-    def close(self, pod: Item, *, is_held: bool) -> None:
+    def close(self, pod: StoredObject, *, is_held: bool) -> None:
         """By hand, or with a hold that is written down, as the gate controller does."""
         notes = {"annotations": {HOLDS: json.dumps({f"label@{DEFAULT_GATE}": "by label"})}} if is_held else {}
         body = {"metadata": notes, "status": {"conditions": [{"type": DEFAULT_GATE, "status": "False"}]}}
         self.world.request("PATCH", self.world.path("", "pods", pod.name, "status"), body, STRATEGIC)
 
-    def is_kept(self, pod: Item) -> bool:
+    def is_kept(self, pod: StoredObject) -> bool:
         """Behind the owner's own partition."""
         return self.app.partition > 0 and int(pod.name.rpartition("-")[2]) < self.app.partition
 
@@ -163,7 +163,7 @@ class Workload:
         have = images_in(live.obj["spec"]["template"]["spec"])
         assert wanted.items() <= have.items(), have
 
-    def _check_stateful_set(self, found: Json, pods: list[Item]) -> None:
+    def _check_stateful_set(self, found: Json, pods: list[StoredObject]) -> None:
         spec, status = found["spec"], found["status"]
         assert spec["updateStrategy"] == self.strategy
         of_run = [pod for pod in pods if not self.is_kept(pod)]
@@ -182,5 +182,5 @@ def images_in(pod_spec: Json) -> dict[str, str]:
     return {c["name"]: c["image"] for c in [*pod_spec["containers"], *(pod_spec.get("initContainers") or ())]}
 
 
-def _conditions(pod: Item) -> dict[str, str]:
+def _conditions(pod: StoredObject) -> dict[str, str]:
     return {c["type"]: c["status"] for c in pod.obj["status"].get("conditions") or ()}

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import msgspec
 
-from inplace.model.policy import Lease
-from inplace.runtime.lock import holder_in
+from inplace.model.objects.coordination import Lease
+from inplace.runtime.lease.lock import holder_in
 from tests.recorder import Event, Object
 from tests.recorder.history import end, replay
 from tests.recorder.log import RECORD, annotation, condition, images, terminating

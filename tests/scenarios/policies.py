@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inplace.sim.api.admission import Attributes, Operation, Plugin
-from inplace.sim.api.errors import Refusal, details, qualified
+from inplace.sim.objects.errors import StatusError, details, qualified
 from tests.recorder import Object
 
 BOTH: tuple[Operation, ...] = ("CREATE", "UPDATE")
@@ -64,12 +64,12 @@ def plugin(policy: Policy, namespace: str) -> Plugin:
     return admit
 
 
-def _denied(asked: Attributes, policy: str, message: str) -> Refusal:
+def _denied(asked: Attributes, policy: str, message: str) -> StatusError:
     """In the words of a real 1.36."""
     plural, group, name = asked.kind.plural, asked.kind.group, str(asked.obj["metadata"].get("name", ""))
     why = f"ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: {message}"
     text = f'{qualified(plural, group)} "{name}" is forbidden: {why}'
-    return Refusal(422, "Invalid", text, details(plural, group, name, causes=[{"message": why}]))
+    return StatusError(422, "Invalid", text, details(plural, group, name, causes=[{"message": why}]))
 
 
 def images_of(obj: Object) -> list[str]:

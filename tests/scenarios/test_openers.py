@@ -7,7 +7,7 @@ import json
 import signal
 from typing import Any
 
-from inplace.runtime.lock import LEASE_SECONDS
+from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS
 from tests.recorder.log import condition
 from tests.scenarios.manifests import GATE
 from tests.scenarios.scene import WEB, Scene
@@ -42,7 +42,7 @@ def test_an_opener_that_died_is_named_and_another_takes_over(scene: Scene) -> No
     scene.until(lambda: stands(scene)["opener"] == "Opens", "an opener that is seen", 30)
     first.send(signal.SIGKILL)
     # One that stood by would take over in that very moment.
-    scene.stage.let_pass(LEASE_SECONDS)
+    scene.stage.let_pass(LEASE_DURATION_SECONDS)
     scene.until(lambda: stands(scene)["opener"] == "Nobody", "that it is dead", 60)
     scene.run_gates()
     scene.until(lambda: stands(scene)["opener"] == "Opens", "that another took over", 60)

@@ -15,22 +15,22 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from inplace.cli.common.context import CliContext
+from inplace.cli.common.signals import InterruptHandler
 from inplace.cli.main import run
-from inplace.cli.signals import Stopper
-from inplace.cli.world import World
-from inplace.kube.config import Connection, ConnectOptions
+from inplace.kube.connection.config import Connection, ConnectOptions
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.seam import Request, Response
-from inplace.model.run import Stop
-from inplace.runtime.election import Leader
-from inplace.runtime.gates import GateController
-from inplace.runtime.manager import Manager
-from inplace.runtime.session import Session
+from inplace.kube.protocols import Request, Response
+from inplace.model.run import StopRequest
+from inplace.runtime.controller.manager import Manager
+from inplace.runtime.foreground.session import Session
+from inplace.runtime.gates.reconciler import GateController
+from inplace.runtime.lease.leader_election import LeaderElector
 from inplace.sim import Cluster
-from inplace.sim.api.kinds import PODS
-from inplace.sim.api.server import Answer, Call, WatchAnswer
+from inplace.sim.api.server import ApiRequest, ApiResponse, WatchAnswer
 from inplace.sim.kubelet.containers import Instance
-from inplace.sim.traffic import Place, Proxy
+from inplace.sim.objects.kinds import PODS
+from inplace.sim.traffic import Backend, Proxy
 from tests.deep import loads
 from tests.recorder import Event, Object, Witness
 from tests.recorder.log import event
@@ -62,8 +62,8 @@ class VirtualStage:
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: str) -> tuple[int, Object]:
         sent = body if isinstance(body, bytes) else msgspec.json.encode(body) if body is not None else b""
-        answer = self.cluster.server.handle(Call(method, path, query, sent, content_type, "", "kubectl/test"))
-        assert isinstance(answer, Answer)
+        answer = self.cluster.server.handle(ApiRequest(method, path, query, sent, content_type, "", "kubectl/test"))
+        assert isinstance(answer, ApiResponse)
         return answer.status, loads(answer.body)
 
     def now(self) -> float:
@@ -115,7 +115,7 @@ class VirtualStage:
         return VirtualClient(self.cluster, self.namespace, lambda: proxy.places, interval)
 
     def client_of_pod(self, pod: Object, interval: float) -> VirtualClient:
-        place = Place(pod["metadata"]["name"], pod["metadata"]["uid"])
+        place = Backend(pod["metadata"]["name"], pod["metadata"]["uid"])
         return VirtualClient(self.cluster, self.namespace, lambda: (place,), interval)
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class Spectator(Witness):
         self._cluster = cluster
         self._log: list[Event] = []
         for kind in RESOURCES:
-            answer = cluster.server.handle(Call("GET", self.path(kind), {"watch": "1"}))
+            answer = cluster.server.handle(ApiRequest("GET", self.path(kind), {"watch": "1"}))
             if isinstance(answer, WatchAnswer):
                 answer.start(lambda line, kind=kind: self._saw(kind, line))  # type: ignore[misc]
 
@@ -176,7 +176,7 @@ class Command:
         self.transport = CommandTransport(stage, self, on_write)
         self.host = TaskHost(stage.scheduler, self.transport)
         self.host.tasks = stage.tasks
-        world = World(
+        world = CliContext(
             "inplace",
             args,
             self._connect,
@@ -231,7 +231,7 @@ class Command:
             transport=self.transport, namespace=options.namespace or self._stage.namespace, host="https://embedded"
         )
 
-    def _make_stopper(self, timeout_seconds: float | None) -> Stopper:
+    def _make_stopper(self, timeout_seconds: float | None) -> InterruptHandler:
         self._stopper = VirtualStopper(self, timeout_seconds)
         return self._stopper
 
@@ -264,7 +264,7 @@ class Command:
     def _manage(self, manager: Manager) -> None:
         """As `Manager.run`, with one worker."""
         controller, leader, task = manager.controller, manager.leadership, self.task
-        assert isinstance(leader, Leader)
+        assert isinstance(leader, LeaderElector)
         controller.make_workers = lambda executor, lock: self.host.workers(executor, lock, self._clock)
         pumps = [SpeakingPump(self.host, reflector, task) for reflector in controller.reflectors]
         for pump in pumps:
@@ -295,7 +295,7 @@ class Command:
                 pump.stop()
 
 
-class VirtualStopper(Stopper):
+class VirtualStopper(InterruptHandler):
     """Signals come from the test, the timeout from the cluster's clock."""
 
     def __init__(self, command: Command, timeout_seconds: float | None) -> None:
@@ -320,7 +320,7 @@ class VirtualStopper(Stopper):
         except BaseException as ending:
             self._command.task.throw(ending)
 
-    def _hand_over(self, session: Session, stop: Stop) -> None:
+    def _hand_over(self, session: Session, stop: StopRequest) -> None:
         session.ask_to_stop(stop)
 
 
@@ -353,7 +353,7 @@ class CommandTransport(SimTransport):
 class VirtualClient:
     """Implements `stage.Client`: a request fails where nothing answers, or where its container stops before it has."""
 
-    def __init__(self, cluster: Cluster, namespace: str, places: Callable[[], tuple[Place, ...]], interval: float) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, places: Callable[[], tuple[Backend, ...]], interval: float) -> None:
         self.probes: list[Probe] = []
         self._cluster = cluster
         self._namespace = namespace
@@ -392,7 +392,7 @@ class VirtualClient:
         ok = instance.answers(self._cluster.scheduler.now)
         self.probes.append(Probe(at, ok, instance.image.rpartition(":")[2] if ok else "cut"))
 
-    def _instance(self, place: Place) -> Instance | None:
+    def _instance(self, place: Backend) -> Instance | None:
         pod = self._cluster.store.get(PODS, self._namespace, place.pod)
         kubelet = self._cluster.kubelet_of(pod.obj) if pod is not None and pod.uid == place.uid else None
         return kubelet.instance(place.uid) if kubelet is not None else None

@@ -8,20 +8,20 @@ from typing import Any
 
 from inplace.engine.actions import Action
 from inplace.kube.errors import ApiError, ConnectionFailed
-from inplace.kube.limiter import Limiter
-from inplace.kube.pump import LIST_TIMEOUT_SECONDS
-from inplace.kube.reflector import List, Reflector, Wait
-from inplace.kube.reflector import Watch as WatchCommand
-from inplace.kube.seam import Clock, Request, Response
-from inplace.runtime.events import Events
-from inplace.runtime.executor import Executor
-from inplace.runtime.host import Background, StoppableWorkers
-from inplace.runtime.inbox import Event, Inbox
-from inplace.runtime.lock import RENEW_SECONDS, Lock
-from inplace.runtime.watches import Watches
-from inplace.runtime.workers import perform
+from inplace.kube.informers.reflector import List, Reflector, Wait
+from inplace.kube.informers.reflector import Watch as WatchCommand
+from inplace.kube.informers.reflector_thread import LIST_TIMEOUT_SECONDS
+from inplace.kube.limiter import RateLimiter
+from inplace.kube.protocols import Clock, Request, Response
+from inplace.runtime.informers.inbox import Inbox, RunEvent
+from inplace.runtime.informers.target_informers import TargetInformers
+from inplace.runtime.lease.lock import RENEW_SECONDS, TargetLock
+from inplace.runtime.observability.event_recorder import EventRecorder
+from inplace.runtime.run.backend import Runnable, WorkerPool
+from inplace.runtime.run.executor import Executor
+from inplace.runtime.run.workers import perform
 from inplace.sim.api.watching import Watch
-from inplace.sim.clock import Scheduler, Timer
+from inplace.sim.clock import EventLoop, Timer
 from tests.sim.machine import Machine
 from tests.sim.transport import SimTransport
 
@@ -35,7 +35,7 @@ class VirtualHost:
     any time. A limiter makes workers wait for their turn.
     """
 
-    def __init__(self, scheduler: Scheduler, transport: SimTransport, limiter: Limiter | None = None) -> None:
+    def __init__(self, scheduler: EventLoop, transport: SimTransport, limiter: RateLimiter | None = None) -> None:
         self.scheduler = scheduler
         self.machine = Machine(scheduler)
         self.transport = transport
@@ -47,16 +47,16 @@ class VirtualHost:
     def inbox(self, clock: Clock) -> Inbox:
         return VirtualInbox(self, clock)
 
-    def watching(self, watches: Watches) -> Background:
+    def watching(self, watches: TargetInformers) -> Runnable:
         return VirtualWatching(self, watches)
 
-    def workers(self, executor: Executor, lock: Lock, clock: Clock) -> StoppableWorkers:
+    def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
         return VirtualWorkers(self, executor, lock, clock)
 
-    def renewer(self, lock: Lock, on_lost: Callable[[BaseException], None]) -> Background:
+    def renewer(self, lock: TargetLock, on_lost: Callable[[BaseException], None]) -> Runnable:
         return VirtualRenewer(self.machine, lock, on_lost)
 
-    def recording(self, events: Events) -> Background:
+    def recording(self, events: EventRecorder) -> Runnable:
         return VirtualRecording(events)
 
     def cut_watches(self) -> None:
@@ -71,12 +71,12 @@ class VirtualInbox:
     def __init__(self, host: VirtualHost, clock: Clock) -> None:
         self._host = host
         self._clock = clock
-        self._events: deque[tuple[float, Event]] = deque()
+        self._events: deque[tuple[float, RunEvent]] = deque()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: RunEvent) -> None:
         self._events.append((self._clock.monotonic(), event))
 
-    def take(self) -> list[tuple[float, Event]]:
+    def take(self) -> list[tuple[float, RunEvent]]:
         taken = list(self._events)
         self._events.clear()
         return taken
@@ -96,7 +96,7 @@ class VirtualInbox:
 class VirtualWatching:
     """A pump for each reflector."""
 
-    def __init__(self, host: VirtualHost, watches: Watches) -> None:
+    def __init__(self, host: VirtualHost, watches: TargetInformers) -> None:
         self._host = host
         self._pumps = [VirtualPump(host, reflector) for reflector in watches.reflectors]
 
@@ -238,16 +238,16 @@ class VirtualPump:
 class VirtualWorkers:
     """Eight at a time; each action is one request, and takes a round trip."""
 
-    def __init__(self, host: VirtualHost, executor: Executor, lock: Lock, clock: Clock) -> None:
+    def __init__(self, host: VirtualHost, executor: Executor, lock: TargetLock, clock: Clock) -> None:
         self._host = host
         self._executor = executor
         self._lock = lock
         self._clock = clock
-        self._waiting: deque[tuple[Action, Callable[[Event], None]]] = deque()
+        self._waiting: deque[tuple[Action, Callable[[RunEvent], None]]] = deque()
         self._busy = 0
         self._is_stopped = False
 
-    def submit(self, action: Action, done: Callable[[Event], None]) -> None:
+    def submit(self, action: Action, done: Callable[[RunEvent], None]) -> None:
         self._waiting.append((action, done))
         self._begin()
 
@@ -262,7 +262,7 @@ class VirtualWorkers:
             turn = self._host.limiter.reserve() if self._host.limiter else 0.0
             self._host.machine.after(turn + self._host.rtt_seconds(), lambda a=action, d=done: self._perform(a, d))  # type: ignore[misc]
 
-    def _perform(self, action: Action, done: Callable[[Event], None]) -> None:
+    def _perform(self, action: Action, done: Callable[[RunEvent], None]) -> None:
         event = perform(self._executor, self._lock, self._clock, action)
         self._busy -= 1
         if not self._is_stopped:
@@ -273,7 +273,7 @@ class VirtualWorkers:
 class VirtualRecording:
     """Nobody waits for Events, so they are written in one go, at the end."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: EventRecorder) -> None:
         self._events = events
 
     def start(self) -> None:
@@ -288,7 +288,7 @@ class VirtualRecording:
 class VirtualRenewer:
     """As `runtime.lock.Renewer`."""
 
-    def __init__(self, machine: Machine, lock: Lock, on_lost: Callable[[BaseException], None]) -> None:
+    def __init__(self, machine: Machine, lock: TargetLock, on_lost: Callable[[BaseException], None]) -> None:
         self._machine = machine
         self._lock = lock
         self._on_lost = on_lost

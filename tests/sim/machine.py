@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inplace.sim.clock import Scheduler, Timer
+from inplace.sim.clock import EventLoop, Timer
 
 
 class Machine:
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: EventLoop) -> None:
         self.scheduler = scheduler
         self._naps: list[tuple[float, float]] = []
 

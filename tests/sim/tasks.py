@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from inplace.kube.reflector import Reflector
-from inplace.kube.seam import Clock, Request
-from inplace.runtime.inbox import Event, Inbox
-from inplace.sim.clock import Scheduler
+from inplace.kube.informers.reflector import Reflector
+from inplace.kube.protocols import Clock, Request
+from inplace.runtime.informers.inbox import Inbox, RunEvent
+from inplace.sim.clock import EventLoop
 from tests.sim.host import VirtualHost, VirtualPump
 from tests.sim.machine import Machine
 from tests.sim.transport import VirtualClock
@@ -29,7 +29,7 @@ class Killed(BaseException):
 class Tasks:
     """`turns` grows whenever a task has run: what it may have changed is to be looked at again."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: EventLoop) -> None:
         self.scheduler = scheduler
         self.current: Task | None = None
         self.turns = 0
@@ -182,13 +182,13 @@ class TaskInbox:
         self._task = task
         self._clock = clock
         self._host = host
-        self._events: list[tuple[float, Event]] = []
+        self._events: list[tuple[float, RunEvent]] = []
 
-    def put(self, event: Event) -> None:
+    def put(self, event: RunEvent) -> None:
         self._events.append((self._clock.monotonic(), event))
         self._task.wake()
 
-    def take(self) -> list[tuple[float, Event]]:
+    def take(self) -> list[tuple[float, RunEvent]]:
         taken, self._events = self._events, []
         return taken
 

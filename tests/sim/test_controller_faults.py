@@ -7,7 +7,7 @@ import re
 import pytest
 
 from inplace.kube.errors import ConnectionFailed
-from inplace.sim.api.server import Answer, Call, WatchAnswer
+from inplace.sim.api.server import ApiRequest, ApiResponse, WatchAnswer
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Moment, Running
@@ -115,7 +115,7 @@ def listen(scene: Scene, asked: list[str], patch: pytest.MonkeyPatch) -> None:
     assert isinstance(stage, VirtualStage)
     handle = stage.cluster.server.handle
 
-    def heard(call: Call) -> Answer | WatchAnswer:
+    def heard(call: ApiRequest) -> ApiResponse | WatchAnswer:
         if "watch" not in call.query:
             asked.append(f"{call.method} {call.path}")
         return handle(call)

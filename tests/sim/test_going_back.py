@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from inplace.kube.seam import Request
-from inplace.model.names import REQUEST
-from inplace.model.run import Options, Pause, Run, Share, Stop
-from inplace.runtime.frames import Frame
-from inplace.runtime.report import Summary
-from inplace.runtime.session import NothingToDo, Refused, Result
-from inplace.sim.api import kinds
+from inplace.kube.protocols import Request
+from inplace.model.names import REQUEST_ANNOTATION
+from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, StopRequest
+from inplace.runtime.errors import RefusedError
+from inplace.runtime.foreground.session import Result
+from inplace.runtime.observability.frames import Frame
+from inplace.runtime.observability.statistics import Summary
+from inplace.runtime.run.resolver import AlreadyDone
+from inplace.sim.objects import kinds
 from tests.sim.world import World
 
 LEASE = "inplace-deployment-web"
@@ -69,7 +71,7 @@ def check_back(world: World, before: set[str], image: str = ONE["app"]) -> None:
     assert not world.request("GET", world.path("apps", "deployments", "web"))["spec"].get("paused")
     lease = world.request("GET", world.path("coordination.k8s.io", "leases", LEASE))
     assert not lease["spec"].get("holderIdentity")
-    assert REQUEST not in lease["metadata"]["annotations"]
+    assert REQUEST_ANNOTATION not in lease["metadata"]["annotations"]
     world.scheduler.run_for(60)
     assert (uids(world), images(world), world.ready("web")) == (before, {image}, len(before))
 
@@ -80,7 +82,7 @@ def outcome(result: Result) -> str:
 
 
 def ask(world: World, verb: str) -> None:
-    body = {"metadata": {"annotations": {REQUEST: verb}}}
+    body = {"metadata": {"annotations": {REQUEST_ANNOTATION: verb}}}
     world.request("PATCH", world.path("coordination.k8s.io", "leases", LEASE), body, MERGE)
 
 
@@ -131,19 +133,19 @@ def test_an_abort_after_the_commit_has_begun_is_only_cleared(world: World) -> No
     world.transport.interfere = watch
     assert outcome(upgrade(world, TWO)) == "Succeeded"
     lease = world.request("GET", world.path("coordination.k8s.io", "leases", LEASE))
-    assert REQUEST not in lease["metadata"]["annotations"]
+    assert REQUEST_ANNOTATION not in lease["metadata"]["annotations"]
     check_back(world, before, TWO["app"])
     assert revisions(world) == {1: ONE["app"], 2: TWO["app"]}
 
 
 def test_a_paused_run_is_aborted_without_a_holder(world: World) -> None:
     before = uids(world)
-    steps = (Share(amount=1), Pause(), Share(amount="100%"))
+    steps = (PodsStep(amount=1), PauseStep(), PodsStep(amount="100%"))
     assert outcome(upgrade(world, TWO, steps=steps)) == "Paused"
     assert images(world) == {ONE["app"], TWO["app"]}
     assert outcome(abort(world)) == "Aborted"
     check_back(world, before)
-    assert abort(world) == NothingToDo("deploy/web is back at its previous images already")
+    assert abort(world) == AlreadyDone("deploy/web is back at its previous images already")
 
 
 def test_a_half_done_commit_is_finished_and_then_undone_by_abort(world: World) -> None:
@@ -188,9 +190,9 @@ def test_undo_to_a_revision_and_to_one_that_is_not_there(world: World) -> None:
     before = uids(world)
     upgrade(world, TWO)
     upgrade(world, THREE)
-    with pytest.raises(Refused, match=r"deploy/web has no revision 7; it has: 1, 2, 3"):
+    with pytest.raises(RefusedError, match=r"deploy/web has no revision 7; it has: 1, 2, 3"):
         undo(world, 7)
-    assert undo(world, 3) == NothingToDo("deploy/web runs the images of revision 3 already")
+    assert undo(world, 3) == AlreadyDone("deploy/web runs the images of revision 3 already")
     assert outcome(undo(world, 1)) == "Succeeded"
     check_back(world, before)
     assert revisions(world) == {2: TWO["app"], 3: THREE["app"], 4: ONE["app"]}
@@ -198,7 +200,7 @@ def test_undo_to_a_revision_and_to_one_that_is_not_there(world: World) -> None:
 
 def test_undo_in_the_middle_of_a_paused_run(world: World) -> None:
     before = uids(world)
-    upgrade(world, TWO, steps=(Share(amount="50%"), Pause(), Share(amount="100%")))
+    upgrade(world, TWO, steps=(PodsStep(amount="50%"), PauseStep(), PodsStep(amount="100%")))
     assert outcome(undo(world)) == "Succeeded"
     check_back(world, before)
     assert revisions(world) == {1: ONE["app"]}
@@ -237,7 +239,7 @@ def test_an_undo_that_was_stopped_goes_on_and_is_not_undone(world: World) -> Non
     before = uids(world)
     upgrade(world, TWO)
     with world.session("web") as session:
-        stop = lambda frame: session.ask_to_stop(Stop("Interrupted", "test")) if frame.plan.progress.updated else None  # noqa: E731
+        stop = lambda frame: session.ask_to_stop(StopRequest("Interrupted", "test")) if frame.plan.progress.updated else None  # noqa: E731
         half = session.undo(asked(world), None, {}, stop_once(stop))
     assert outcome(half) == "Interrupted"
     assert images(world) == {ONE["app"], TWO["app"]}
@@ -257,11 +259,11 @@ def stop_once(stop: Any) -> Any:
 
 
 def test_an_undo_goes_about_it_as_the_run_before_did(world: World) -> None:
-    upgrade(world, TWO, steps=(Share(amount=1), Pause(seconds=1.0), Share(amount="100%")), on_failure="continue")
+    upgrade(world, TWO, steps=(PodsStep(amount=1), PauseStep(seconds=1.0), PodsStep(amount="100%")), on_failure="continue")
     assert outcome(undo(world, drain_timeout_seconds=7.0)) == "Succeeded"
     lease = world.request("GET", world.path("coordination.k8s.io", "leases", LEASE))
     stored = json.loads(lease["metadata"]["annotations"]["inplace.dev/run"])
-    options = Options(settle_seconds=0.0, max_unavailable=1, drain_timeout_seconds=7.0)
+    options = RunOptions(settle_seconds=0.0, max_unavailable=1, drain_timeout_seconds=7.0)
     assert (stored["doing"], stored["options"]["drainTimeoutSeconds"]) == ("Undo", 7.0)
     assert Run(id="", target=world.session("web").target, images={}, options=options).options == options
     assert (stored["options"]["settleSeconds"], stored["options"]["maxUnavailable"]) == (0.0, 1)
@@ -273,5 +275,5 @@ def test_a_revision_that_differs_in_more_than_images_is_refused(world: World) ->
     template = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": TWO["app"], "tty": True}]}}}}
     world.request("PATCH", world.path("apps", "deployments", "web"), template, "application/strategic-merge-patch+json")
     world.scheduler.run_for(120)
-    with pytest.raises(Refused, match=r"revision 1 of deploy/web differs .*tty.*kubectl rollout undo"):
+    with pytest.raises(RefusedError, match=r"revision 1 of deploy/web differs .*tty.*kubectl rollout undo"):
         undo(world)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from inplace.model.names import RUN
+from inplace.model.names import RUN_ANNOTATION
 from inplace.model.run import MOST_FAILURES
-from inplace.runtime.report import Summary
-from inplace.sim.api import kinds
+from inplace.runtime.observability.statistics import Summary
+from inplace.sim.objects import kinds
 from tests.sim.world import World
 
 PODS = 1000
@@ -23,7 +23,7 @@ def test_nine_hundred_failures_are_counted_and_the_run_ends() -> None:
     lease = world.cluster.store.get(kinds.LEASES, world.namespace, "inplace-deployment-web")
     assert lease is not None
     assert not lease.obj["spec"].get("holderIdentity")
-    text = lease.obj["metadata"]["annotations"][RUN]
+    text = lease.obj["metadata"]["annotations"][RUN_ANNOTATION]
     assert len(text) < 32 * 1024
     stored = json.loads(text)
     assert len(stored["failures"]) == MOST_FAILURES

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from inplace.kube.seam import Request, Response
+from inplace.kube.protocols import Request, Response
 from tests.recorder import Rules
 from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import any_closed

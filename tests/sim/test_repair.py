@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from inplace.kube.seam import Request, Response
-from inplace.runtime.lock import LeaderRef
+from inplace.kube.protocols import Request, Response
+from inplace.runtime.lease.lock import LeaderRef
 from tests.scenarios.scene import Scene
 from tests.scenarios.virtual import Command, VirtualStage
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inplace.sim.api.kinds import STATEFUL_SETS
+from inplace.sim.objects.kinds import STATEFUL_SETS
 from tests.scenarios.manifests import service, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.virtual import VirtualStage

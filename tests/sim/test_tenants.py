@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inplace.kube.seam import Request
+from inplace.kube.protocols import Request
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed
 from tests.scenarios.rollouts import Rollouts

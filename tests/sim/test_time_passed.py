@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from inplace.sim.api.kinds import PODS
+from inplace.sim.objects.kinds import PODS
 from tests.recorder import Object
 from tests.scenarios.facts import any_patched
 from tests.scenarios.rollouts import ONE, Rollouts

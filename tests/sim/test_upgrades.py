@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from inplace.kube.seam import Request, Response
-from inplace.runtime.driver import DISTANCE_PER_POD_SECONDS
-from inplace.runtime.report import Summary
-from inplace.runtime.session import NothingToDo
-from inplace.sim.api import kinds
+from inplace.kube.protocols import Request, Response
+from inplace.runtime.observability.statistics import Summary
+from inplace.runtime.run.driver import MIN_INTERVAL_PER_POD_SECONDS
+from inplace.runtime.run.resolver import AlreadyDone
+from inplace.sim.objects import kinds
 from inplace.sim.traffic import Traffic
 from tests.sim.transport import Lost
 from tests.sim.world import STRATEGIC, World
@@ -135,7 +135,7 @@ def test_killed_at_any_write_the_same_command_ends_as_if_nothing_had_been(*, is_
         if not _killed_at(world, number, is_performed=is_performed):
             break
         again = world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, run_id="run-2")
-        if not isinstance(again, NothingToDo):
+        if not isinstance(again, AlreadyDone):
             _succeeded(again)
         assert (_uids(world), _images(world)) == (before, {"reg/app:2"}), number
         assert _is_committed(world), number
@@ -196,7 +196,7 @@ def test_passes_keep_a_distance_that_grows_with_the_fleet() -> None:
     passes: list[float] = []
     _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, on_frame=lambda frame: passes.append(frame.now)))
     apart = [later - earlier for earlier, later in pairwise(passes)]
-    distance = 200 * DISTANCE_PER_POD_SECONDS
+    distance = 200 * MIN_INTERVAL_PER_POD_SECONDS
     assert min(apart) >= distance - 1e-9
     assert sum(gap < distance + 1e-6 for gap in apart) > 100
     assert any(gap > 2 * distance for gap in apart)

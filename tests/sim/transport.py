@@ -13,15 +13,15 @@ from datetime import datetime
 import msgspec
 
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.seam import Request, Response, Stream
-from inplace.sim.api.server import Answer, Call, Server, WatchAnswer
-from inplace.sim.clock import Scheduler
+from inplace.kube.protocols import Request, Response, Stream
+from inplace.sim.api.server import ApiRequest, ApiResponse, Server, WatchAnswer
+from inplace.sim.clock import EventLoop
 
 
 class VirtualClock:
     """Implements `seam.Clock`. Sleeping lets the cluster's time pass."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: EventLoop) -> None:
         self._scheduler = scheduler
 
     def monotonic(self) -> float:
@@ -84,11 +84,11 @@ class SimTransport:
         self.requests[label] = self.requests.get(label, 0) + 1
 
 
-def _call(request: Request) -> Call:
-    return Call(
+def _call(request: Request) -> ApiRequest:
+    return ApiRequest(
         request.method, request.path, dict(request.query), request.body or b"", request.content_type, "", "inplace/test"
     )
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: ApiResponse) -> Response:
     return Response(status=answer.status, body=answer.body)

@@ -12,16 +12,16 @@ from typing import Any
 
 import msgspec
 
-from inplace.kube.api import Api
-from inplace.kube.limiter import Limiter
+from inplace.kube.api import ApiClient
+from inplace.kube.limiter import RateLimiter
 from inplace.model.names import DEFAULT_GATE, TargetRef
-from inplace.model.run import Options, Run
-from inplace.runtime.frames import Frame
-from inplace.runtime.session import Result, Session
+from inplace.model.run import Run, RunOptions
+from inplace.runtime.foreground.session import Result, Session
+from inplace.runtime.observability.frames import Frame
 from inplace.sim import Cluster
-from inplace.sim.api import kinds
-from inplace.sim.api.server import Answer, Call
-from inplace.sim.api.store import Item
+from inplace.sim.api.server import ApiRequest, ApiResponse
+from inplace.sim.objects import kinds
+from inplace.sim.objects.store import StoredObject
 from tests.sim.host import VirtualHost
 from tests.sim.transport import SimTransport, VirtualClock
 
@@ -33,14 +33,20 @@ class World:
     """`namespace` is where everything happens. `limiter`: of the product's own requests."""
 
     def __init__(
-        self, seed: int = 0, *, nodes: int = 2, namespace: str = "shop", events: bool = False, limiter: Limiter | None = None
+        self,
+        seed: int = 0,
+        *,
+        nodes: int = 2,
+        namespace: str = "shop",
+        events: bool = False,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.cluster = Cluster(seed, nodes, events=events)
         self.scheduler = self.cluster.scheduler
         self.clock = VirtualClock(self.scheduler)
         self.transport = SimTransport(self.cluster.server)
         self.host = VirtualHost(self.scheduler, self.transport, limiter)
-        self.api = Api(transport=self.transport, clock=self.clock)
+        self.api = ApiClient(transport=self.transport, clock=self.clock)
         self.namespace = namespace
         self.said: list[str] = []
         self._sessions = 0
@@ -49,8 +55,8 @@ class World:
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **query: str) -> Json:
         """As some client; fails on a refusal."""
         sent = msgspec.json.encode(body) if body is not None else b""
-        answer = self.cluster.server.handle(Call(method, path, query, sent, content_type, "", "kubectl/test"))
-        assert isinstance(answer, Answer)
+        answer = self.cluster.server.handle(ApiRequest(method, path, query, sent, content_type, "", "kubectl/test"))
+        assert isinstance(answer, ApiResponse)
         assert answer.status < 300, answer.body
         found: Json = json.loads(answer.body)
         return found
@@ -74,7 +80,7 @@ class World:
         body = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template, **spec}
         return self.request("POST", self.path("apps", "deployments"), {"metadata": {"name": name}, "spec": body})
 
-    def pods(self, **labels: str) -> list[Item]:
+    def pods(self, **labels: str) -> list[StoredObject]:
         """In the order of their names, terminating ones too."""
         found = self.cluster.store.ordered(kinds.PODS, self.namespace)
         return [pod for pod in found if labels.items() <= (pod.meta.get("labels") or {}).items()]
@@ -82,7 +88,7 @@ class World:
     def keep_gates_open(self, gate: str = DEFAULT_GATE) -> None:
         """From now on the gate of every new pod is opened, as a gate controller does."""
 
-        def opened(pod: Item) -> None:
+        def opened(pod: StoredObject) -> None:
             has = any(c["type"] == gate for c in pod.obj["status"].get("conditions") or ())
             if not has and self.cluster.store.get(kinds.PODS, pod.namespace, pod.name) is not None:
                 body = {"status": {"conditions": [{"type": gate, "status": "True"}]}}
@@ -135,5 +141,5 @@ class World:
     ) -> Result:
         """`inplace upgrade deploy/NAME`, to its end."""
         with self.session(name) as session:
-            asked = Run(id=run_id, target=session.target, images=dict(images), options=Options(**options), by="test")
+            asked = Run(id=run_id, target=session.target, images=dict(images), options=RunOptions(**options), by="test")
             return session.upgrade(asked, options, on_frame)

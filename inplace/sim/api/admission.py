@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from inplace.sim.api.errors import Json
-from inplace.sim.api.kinds import Kind
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.kinds import Kind
 
 Operation = Literal["CREATE", "UPDATE"]
 

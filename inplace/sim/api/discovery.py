@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from inplace.sim.api.errors import Json, Refusal
-from inplace.sim.api.kinds import Kind
-from inplace.sim.api.store import encode
+from inplace.sim.objects.errors import Json, StatusError
+from inplace.sim.objects.kinds import Kind
+from inplace.sim.objects.store import encode
 
 VERSION: Json = {
     "major": "1",
@@ -56,7 +56,7 @@ def discovered(path: str, accept: str, served: Served) -> tuple[bytes, str] | No
         case ["openapi", "v2"]:
             return b"", OPENAPI  # in protobuf that is a document which describes nothing, so kubectl has nothing to validate by
         case ["openapi" | "logs" | "metrics" | "", *_]:
-            raise Refusal(404, "NotFound", "the server could not find the requested resource", {})
+            raise StatusError(404, "NotFound", "the server could not find the requested resource", {})
     return None
 
 

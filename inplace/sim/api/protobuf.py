@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inplace.sim.api.errors import Json, Refusal
+from inplace.sim.objects.errors import Json, StatusError
 
 MAGIC = b"k8s\x00"
 Schema = dict[int, tuple[str, Any]]
@@ -67,7 +67,7 @@ def from_protobuf(body: bytes) -> Json:
     schema = SCHEMAS.get(named.get("kind", ""))
     if schema is None:
         text = f"the embedded cluster reads no protobuf for {named.get('kind', '')}: send JSON (kubectl apply or create -f)"
-        raise Refusal(415, "UnsupportedMediaType", text)
+        raise StatusError(415, "UnsupportedMediaType", text)
     return {**named, **_message(envelope.get("raw", b""), schema)}
 
 

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from inplace.sim.api import kinds as k
 from inplace.sim.api.admission import Attributes, Plugin
-from inplace.sim.api.defaults import with_defaults
-from inplace.sim.api.errors import Json, Refusal, already_exists, bad_request, conflict, forbidden, not_found
-from inplace.sim.api.kinds import Kind
-from inplace.sim.api.managed import applied, fields_of, updated
-from inplace.sim.api.store import Item, Store
-from inplace.sim.api.validation import check, uid_is_immutable
-from inplace.sim.clock import Scheduler
+from inplace.sim.clock import EventLoop
+from inplace.sim.objects import kinds as k
+from inplace.sim.objects.defaults import with_defaults
+from inplace.sim.objects.errors import Json, StatusError, already_exists, bad_request, conflict, forbidden, not_found
+from inplace.sim.objects.kinds import Kind
+from inplace.sim.objects.managed_fields import applied, fields_of, updated
+from inplace.sim.objects.store import Store, StoredObject
+from inplace.sim.objects.validation import check, uid_is_immutable
 
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 FIXED_META = (
@@ -47,7 +47,7 @@ PROTECTED = ("default", "kube-system", "kube-public")
 
 
 @dataclass(frozen=True)
-class Writing:
+class WriteOptions:
     """How a client writes. `manager` None: a part of the cluster itself. `via`: as what the object was seen (scale)."""
 
     manager: str | None = None
@@ -57,30 +57,30 @@ class Writing:
     via: str = ""
 
 
-SELF = Writing()
-SELF_STATUS = Writing(subresource="status")
-BINDING = Writing(subresource="binding")
+SELF = WriteOptions()
+SELF_STATUS = WriteOptions(subresource="status")
+BINDING = WriteOptions(subresource="binding")
 
 
 class Registry:
     """Not thread-safe. `admission`: asked in this order about each create and update."""
 
-    def __init__(self, store: Store, scheduler: Scheduler) -> None:
+    def __init__(self, store: Store, scheduler: EventLoop) -> None:
         self.admission: list[Plugin] = []
         self.store = store
         self.scheduler = scheduler
         self._last_ip = 0
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Item:
+    def get(self, kind: Kind, namespace: str, name: str) -> StoredObject:
         item = self.store.get(kind, namespace, name)
         if item is None:
             raise not_found(kind.plural, kind.group, name)
         return item
 
-    def create(self, kind: Kind, namespace: str, obj: Json, how: Writing = SELF) -> Item:
+    def create(self, kind: Kind, namespace: str, obj: Json, how: WriteOptions = SELF) -> StoredObject:
         meta = dict(obj.get("metadata") or {})
         if meta.get("resourceVersion"):
-            raise Refusal(500, "", "resourceVersion should not be set on objects to be created")
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         if kind.is_namespaced:
             self._check_namespace(kind, namespace, meta)
         meta |= {"uid": self.new_uid(), "creationTimestamp": self.scheduler.stamp()}
@@ -111,9 +111,9 @@ class Registry:
             meta["managedFields"] = [{**entry, "fieldsType": "FieldsV1", "fieldsV1": owned}]
         if kind is k.DAEMON_SETS:
             made["metadata"] = _with_template_generation(meta, 1)
-        return Item(kind, made, 0) if how.dry_run else self.store.put(kind, made)
+        return StoredObject(kind, made, 0) if how.dry_run else self.store.put(kind, made)
 
-    def update(self, old: Item, new: Json, how: Writing = SELF, entries: list[Json] | None = None) -> Item:
+    def update(self, old: StoredObject, new: Json, how: WriteOptions = SELF, entries: list[Json] | None = None) -> StoredObject:
         """`old` is the object as it is stored now; `new`, what the client wants. `entries`: managedFields, if settled."""
         kind, had = old.kind, old.meta
         meta = dict(new.get("metadata") or {})
@@ -149,7 +149,9 @@ class Registry:
             self._raise_generation(kind, old.obj, wanted)
         return self._commit(old, wanted, how, entries)
 
-    def change(self, item: Item | None, change: Callable[[Json], Json], how: Writing = SELF) -> Item | None:
+    def change(
+        self, item: StoredObject | None, change: Callable[[Json], Json], how: WriteOptions = SELF
+    ) -> StoredObject | None:
         """For parts of the cluster: changes the object as it is now, if it still is. `change` must not touch its argument."""
         now = self.store.get(item.kind, item.namespace, item.name) if item is not None else None
         if item is None or now is None or now.uid != item.uid:
@@ -157,7 +159,9 @@ class Registry:
         new = change(now.obj)
         return now if new is now.obj else self.update(now, new, how)
 
-    def apply(self, kind: Kind, namespace: str, name: str, wanted: Json, how: Writing, force: bool) -> tuple[Item, bool]:
+    def apply(
+        self, kind: Kind, namespace: str, name: str, wanted: Json, how: WriteOptions, force: bool
+    ) -> tuple[StoredObject, bool]:
         """Server-side apply. True: created."""
         meta = {key: v for key, v in (wanted.get("metadata") or {}).items() if key != "managedFields"}
         wanted = {**wanted, "metadata": meta}
@@ -172,7 +176,7 @@ class Registry:
         merged, entries = applied(old.meta.get("managedFields") or [], old.obj, wanted, entry, force)
         return self.update(old, merged, how, entries), False
 
-    def delete(self, old: Item, options: Json, dry_run: bool = False) -> tuple[Item, bool]:
+    def delete(self, old: StoredObject, options: Json, dry_run: bool = False) -> tuple[StoredObject, bool]:
         """True: it is gone at once; else it is on its way."""
         self._check_preconditions(old, options.get("preconditions") or {})
         kind = old.kind
@@ -206,12 +210,12 @@ class Registry:
     def hexadecimal(self, length: int) -> str:
         return f"{self.scheduler.random.getrandbits(4 * length):0{length}x}"
 
-    def _admitted(self, obj: Json, old: Json | None, kind: Kind, how: Writing) -> Json:
+    def _admitted(self, obj: Json, old: Json | None, kind: Kind, how: WriteOptions) -> Json:
         for plugin in self.admission:
             obj = plugin(Attributes(kind, how.subresource, obj, old, how.manager))
         return obj
 
-    def _commit(self, old: Item, wanted: Json, how: Writing, entries: list[Json] | None) -> Item:
+    def _commit(self, old: StoredObject, wanted: Json, how: WriteOptions, entries: list[Json] | None) -> StoredObject:
         kind = old.kind
         before = old.meta.get("managedFields") or []
         given = wanted["metadata"].get("managedFields")
@@ -226,24 +230,24 @@ class Registry:
         if wanted == old.obj:
             return old
         if how.dry_run:
-            return Item(kind, wanted, old.version)
+            return StoredObject(kind, wanted, old.version)
         item = self.store.put(kind, wanted)
         meta = item.meta
         if "deletionTimestamp" in meta and not meta.get("finalizers") and kind not in (k.PODS, k.NAMESPACES):
             return self.store.remove(item)
         return item
 
-    def _tracked(self, old: Item, wanted: Json, how: Writing, entries: list[Json]) -> list[Json]:
+    def _tracked(self, old: StoredObject, wanted: Json, how: WriteOptions, entries: list[Json]) -> list[Json]:
         hidden = "status" if how.subresource != "status" and old.kind.has_status else ""
         a, b = ({f: v for f, v in o.items() if f != hidden} for o in (old.obj, wanted))
         return updated(entries, a, b, self._entry(old.kind, how, "Update"))
 
-    def _entry(self, kind: Kind, how: Writing, operation: str) -> Json:
+    def _entry(self, kind: Kind, how: WriteOptions, operation: str) -> Json:
         entry = {"manager": how.manager, "operation": operation, "apiVersion": kind.api_version, "time": self.scheduler.stamp()}
         subresource = how.subresource or how.via
         return {**entry, "subresource": subresource} if subresource else entry
 
-    def _check_identity(self, old: Item, meta: Json, how: Writing) -> None:
+    def _check_identity(self, old: StoredObject, meta: Json, how: WriteOptions) -> None:
         kind, name = old.kind, old.name
         for field in ("name", "namespace"):
             if meta.get(field, old.meta.get(field)) != old.meta.get(field):
@@ -276,7 +280,7 @@ class Registry:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             raise forbidden(kind.plural, kind.group, str(meta.get("name", "")), why)
 
-    def _check_preconditions(self, old: Item, wanted: Json) -> None:
+    def _check_preconditions(self, old: StoredObject, wanted: Json) -> None:
         kind = old.kind
         if wanted.get("uid", old.uid) != old.uid:
             why = f"the UID in the precondition ({wanted['uid']}) does not match the UID in record ({old.uid})"
@@ -330,12 +334,12 @@ class Registry:
             return 0
         return int(grace)
 
-    def _mark_pod(self, old: Item, grace: int) -> Item:
+    def _mark_pod(self, old: StoredObject, grace: int) -> StoredObject:
         if "deletionTimestamp" in old.meta and grace >= old.meta.get("deletionGracePeriodSeconds", 0):
             return old
         return self._mark(old, grace, {})
 
-    def _mark(self, old: Item, grace: int, more: Json, finalizers: list[str] | None = None) -> Item:
+    def _mark(self, old: StoredObject, grace: int, more: Json, finalizers: list[str] | None = None) -> StoredObject:
         meta = {**old.meta, "deletionGracePeriodSeconds": grace}
         if "deletionTimestamp" not in meta or grace:
             meta["deletionTimestamp"] = self.scheduler.stamp_after(grace)
@@ -346,12 +350,12 @@ class Registry:
         wanted = {**old.obj, **more, "metadata": meta}
         return old if wanted == old.obj else self.store.put(old.kind, wanted)
 
-    def _orphan(self, owner: Item) -> None:
+    def _orphan(self, owner: StoredObject) -> None:
         for item in self.store.owned_by(owner.uid):
             self.change(item, lambda obj: _without_owner(obj, owner.uid))
 
 
-def _with_status_of(old: Item, new: Json) -> Json:
+def _with_status_of(old: StoredObject, new: Json) -> Json:
     """A custom resource: of what is written to its status, its metadata too is ignored (but for managedFields)."""
     managed = (new.get("metadata") or {}).get("managedFields")
     meta = {**old.meta, **({"managedFields": managed} if managed is not None else {})}

@@ -13,25 +13,26 @@ from urllib.parse import unquote
 import msgspec
 import yaml
 
-from inplace.sim.api import errors, kinds, subresources
-from inplace.sim.api.deep import set_aside
+from inplace.sim.api import subresources
 from inplace.sim.api.discovery import discovered
-from inplace.sim.api.errors import Json, Refusal
-from inplace.sim.api.kinds import Kind, Kinds
-from inplace.sim.api.patches import PatchFailed, json_patch, merge_patch, strategic_merge
 from inplace.sim.api.protobuf import from_protobuf, is_protobuf
-from inplace.sim.api.registry import BINDING, Registry, Writing
-from inplace.sim.api.store import Item, encode
-from inplace.sim.api.tables import is_table_wanted, scale_table, table, table_line
+from inplace.sim.api.registry import BINDING, Registry, WriteOptions
+from inplace.sim.api.table_printer import is_table_wanted, scale_table, table, table_line
 from inplace.sim.api.users import CALLER, User
-from inplace.sim.api.watching import Line, Lister, Selection, Sink, Watch, plain_line
+from inplace.sim.api.watching import Line, Lister, ListSelector, Sink, Watch, plain_line
+from inplace.sim.objects import errors, kinds
+from inplace.sim.objects.deep import set_aside
+from inplace.sim.objects.errors import Json, StatusError
+from inplace.sim.objects.kinds import Kind, Kinds
+from inplace.sim.objects.patches import PatchFailed, json_patch, merge_patch, strategic_merge
+from inplace.sim.objects.store import StoredObject, encode
 
 Review = Callable[[Json], bool]
 PATCHES_OF_CUSTOM = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One request. `path` is percent-encoded still; headers in lower case."""
 
     method: str
@@ -49,7 +50,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     status: int
     body: bytes
     content_type: str = "application/json"
@@ -78,16 +79,16 @@ class Server:
         self.is_allowed = is_allowed
         self._lister = Lister(registry.store)
 
-    def handle(self, call: Call) -> Answer | WatchAnswer:
+    def handle(self, call: ApiRequest) -> ApiResponse | WatchAnswer:
         try:
             found = discovered(call.path, call.accept, self.registry.store.kinds.served)
             if found is not None:
-                return Answer(200, found[0], found[1])
+                return ApiResponse(200, found[0], found[1])
             return self._handle(call, target_of(call.path, self.registry.store.kinds))
-        except Refusal as error:
-            return Answer(error.code, encode(error.status()))
+        except StatusError as error:
+            return ApiResponse(error.code, encode(error.status()))
 
-    def _handle(self, call: Call, target: Target) -> Answer | WatchAnswer:
+    def _handle(self, call: ApiRequest, target: Target) -> ApiResponse | WatchAnswer:
         if call.method != "DELETE":
             check_dry_run("CreateOptions", [call.query["dryRun"]] if call.query.get("dryRun") else [])
         if target.kind is kinds.REVIEWS:
@@ -115,20 +116,20 @@ class Server:
                 return self._delete_all(call, target)
         raise errors.wrong_method()
 
-    def _get(self, call: Call, target: Target) -> Answer:
+    def _get(self, call: ApiRequest, target: Target) -> ApiResponse:
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         if target.subresource == "scale":
             scale = subresources.scale_of(item.obj)
             if is_table_wanted(call.accept):
-                return Answer(200, encode(scale_table(scale, self.registry.scheduler.utcnow(), call.query)))
-            return Answer(200, encode(scale))
+                return ApiResponse(200, encode(scale_table(scale, self.registry.scheduler.utcnow(), call.query)))
+            return ApiResponse(200, encode(scale))
         if target.subresource not in ("", "status"):
             raise errors.unknown_path()
         return self._shown(call, 200, item)
 
-    def _list_or_watch(self, call: Call, target: Target) -> Answer | WatchAnswer:
+    def _list_or_watch(self, call: ApiRequest, target: Target) -> ApiResponse | WatchAnswer:
         query, kind = call.query, target.kind
-        chosen = Selection(kind, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        chosen = ListSelector(kind, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         chosen.test()
         version = query.get("resourceVersion", "")
         if version and not version.isdecimal():
@@ -140,17 +141,17 @@ class Server:
         if version and int(version) > current:
             causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
             text = f"Timeout: Too large resource version: {version}, current: {current}"
-            raise Refusal(504, "Timeout", text, {"causes": causes, "retryAfterSeconds": 1})
+            raise StatusError(504, "Timeout", text, {"causes": causes, "retryAfterSeconds": 1})
         page = self._lister.page(chosen, int(query.get("limit") or 0), query.get("continue", ""))
         meta: Json = {"resourceVersion": str(page.version)}
         if page.token:
             meta |= {"continue": page.token, "remainingItemCount": page.remaining}
         if is_table_wanted(call.accept):
-            return Answer(200, encode(table(kind, page.items, self.registry.scheduler.utcnow(), meta, call.query)))
+            return ApiResponse(200, encode(table(kind, page.items, self.registry.scheduler.utcnow(), meta, call.query)))
         head = encode({"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": meta})
-        return Answer(200, head[:-1] + b',"items":[' + b",".join(item.encoded for item in page.items) + b"]}")
+        return ApiResponse(200, head[:-1] + b',"items":[' + b",".join(item.encoded for item in page.items) + b"]}")
 
-    def _watch(self, call: Call, chosen: Selection, version: int) -> WatchAnswer:
+    def _watch(self, call: ApiRequest, chosen: ListSelector, version: int) -> WatchAnswer:
         query, registry = call.query, self.registry
         wants_all = version == 0 or query.get("sendInitialEvents") == "true"
         timeout = float(query["timeoutSeconds"]) if query.get("timeoutSeconds") else None
@@ -166,28 +167,30 @@ class Server:
 
         return WatchAnswer(start)
 
-    def _create(self, call: Call, target: Target) -> Answer:
+    def _create(self, call: ApiRequest, target: Target) -> ApiResponse:
         obj = self._object(call, target.kind)
         if target.kind is kinds.EVENTS:
             obj = subresources.old_event(obj)
         item = self.registry.create(target.kind, target.namespace or "", obj, self._how(call, target))
         return self._shown(call, 201, item)
 
-    def _post_subresource(self, call: Call, target: Target) -> Answer:
+    def _post_subresource(self, call: ApiRequest, target: Target) -> ApiResponse:
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         if target.kind is kinds.PODS and target.subresource == "binding":
             node = decoded(call)["target"]["name"]
             self.registry.change(item, lambda obj: subresources.bound(obj, node, self.registry.scheduler.stamp()), BINDING)
-            return Answer(201, encode(errors.success("pods", target.name, item.uid)))
+            return ApiResponse(201, encode(errors.success("pods", target.name, item.uid)))
         if target.kind is kinds.PODS and target.subresource == "eviction":
             budgets = [b.obj for b in self.registry.store.all(kinds.POD_DISRUPTION_BUDGETS, target.namespace)]
             subresources.check_eviction(item.obj, budgets)
             options = decoded(call).get("deleteOptions") or {}
             self.registry.delete(item, options, bool(call.query.get("dryRun") or options.get("dryRun")))
-            return Answer(201, encode({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
+            return ApiResponse(
+                201, encode({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+            )
         raise errors.unknown_path()
 
-    def _put(self, call: Call, target: Target) -> Answer:
+    def _put(self, call: ApiRequest, target: Target) -> ApiResponse:
         item = self.registry.get(target.kind, target.namespace or "", target.name)
         obj = decoded(call) if target.subresource in ("scale", "finalize") else self._object(call, target.kind)
         if target.subresource == "scale":
@@ -196,7 +199,7 @@ class Server:
             return self._shown(call, 200, item)
         return self._shown(call, 200, self.registry.update(item, obj, self._how(call, target, is_put=True)))
 
-    def _patch(self, call: Call, target: Target) -> Answer:
+    def _patch(self, call: ApiRequest, target: Target) -> ApiResponse:
         body = decoded(call)
         if call.content_type.startswith("application/apply-patch"):
             return self._apply(call, target, body)
@@ -208,7 +211,7 @@ class Server:
         made = patched(call.content_type, item.obj, body)
         return self._shown(call, 200, self.registry.update(item, made, self._how(call, target)))
 
-    def _apply(self, call: Call, target: Target, body: Json) -> Answer:
+    def _apply(self, call: ApiRequest, target: Target, body: Json) -> ApiResponse:
         if not call.query.get("fieldManager"):
             cause = ("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
             raise errors.invalid("PatchOptions", "meta.k8s.io", "", cause)
@@ -216,15 +219,15 @@ class Server:
         item, created = self.registry.apply(target.kind, target.namespace or "", target.name, body, how, force)
         return self._shown(call, 201 if created else 200, item)
 
-    def _scaled(self, call: Call, item: Item, scale: Json) -> Answer:
+    def _scaled(self, call: ApiRequest, item: StoredObject, scale: Json) -> ApiResponse:
         version = (scale.get("metadata") or {}).get("resourceVersion") or item.meta["resourceVersion"]
         wanted = {**item.obj, "spec": {**item.obj["spec"], "replicas": int((scale.get("spec") or {}).get("replicas", 0))}}
         wanted["metadata"] = {**item.meta, "resourceVersion": version}
-        how = Writing(call.manager, bool(call.query.get("dryRun")), via="scale")
+        how = WriteOptions(call.manager, bool(call.query.get("dryRun")), via="scale")
         made = self.registry.update(item, wanted, how)
-        return Answer(200, encode(subresources.scale_of(made.obj)))
+        return ApiResponse(200, encode(subresources.scale_of(made.obj)))
 
-    def _delete(self, call: Call, target: Target) -> Answer:
+    def _delete(self, call: ApiRequest, target: Target) -> ApiResponse:
         if target.subresource:
             raise errors.wrong_method()
         kind = target.kind
@@ -232,56 +235,58 @@ class Server:
         options = delete_options(call)
         last, is_gone = self.registry.delete(item, options, bool(options.get("dryRun")))
         if is_gone and kind is not kinds.PODS:
-            return Answer(200, encode(errors.success(kind.plural, last.name, last.uid, kind.group)))
+            return ApiResponse(200, encode(errors.success(kind.plural, last.name, last.uid, kind.group)))
         return self._shown(call, 200, last)
 
-    def _delete_all(self, call: Call, target: Target) -> Answer:
+    def _delete_all(self, call: ApiRequest, target: Target) -> ApiResponse:
         query = call.query
-        chosen = Selection(target.kind, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        chosen = ListSelector(target.kind, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         test, options = chosen.test(), delete_options(call)
         items = [item for item in self.registry.store.ordered(target.kind, target.namespace) if test(item)]
         for item in items:
             self.registry.delete(item, options, bool(options.get("dryRun")))
-        return Answer(200, encode({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200}))
+        return ApiResponse(
+            200, encode({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200})
+        )
 
-    def _review(self, call: Call) -> Answer:
+    def _review(self, call: ApiRequest) -> ApiResponse:
         review = decoded(call)
         attributes = (review.get("spec") or {}).get("resourceAttributes") or {}
-        return Answer(201, encode({**review, "status": {"allowed": self.is_allowed(attributes)}}))
+        return ApiResponse(201, encode({**review, "status": {"allowed": self.is_allowed(attributes)}}))
 
-    def _whoami(self, call: Call) -> Answer:
+    def _whoami(self, call: ApiRequest) -> ApiResponse:
         if call.method != "POST":
             raise errors.wrong_method()
         review: Json = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
         meta = {"creationTimestamp": self.registry.scheduler.stamp()}
-        return Answer(201, encode({**review, "metadata": meta, "status": {"userInfo": call.user.info()}}))
+        return ApiResponse(201, encode({**review, "metadata": meta, "status": {"userInfo": call.user.info()}}))
 
-    def _new_events(self, call: Call, target: Target) -> Answer | WatchAnswer:
+    def _new_events(self, call: ApiRequest, target: Target) -> ApiResponse | WatchAnswer:
         """The same objects as core/v1 Events, written the new way; written here, they are stored the old way."""
         if call.method == "POST":
             item = self.registry.create(kinds.EVENTS, target.namespace or "", subresources.old_event(decoded(call)))
-            return Answer(201, encode(subresources.new_event(item.obj)))
+            return ApiResponse(201, encode(subresources.new_event(item.obj)))
         query = {
             key: v.replace("regarding.", "involvedObject.") if key == "fieldSelector" else v for key, v in call.query.items()
         }
         is_merge = call.method == "PATCH" and call.content_type.partition(";")[0].endswith("merge-patch+json")
         body = encode(subresources.old_event(decoded(call))) if is_merge else call.body
-        old = Call(call.method, call.path, query, body, call.content_type, call.accept, call.agent, call.user)
+        old = ApiRequest(call.method, call.path, query, body, call.content_type, call.accept, call.agent, call.user)
         answer = self._handle(old, Target(kinds.EVENTS, target.namespace, target.name, ""))
         if isinstance(answer, WatchAnswer) or call.method not in ("GET", "PATCH") or is_table_wanted(call.accept):
             return answer
         found = msgspec.json.decode(answer.body)
         if not target.name:
             items = [subresources.new_event(obj) for obj in found["items"]]
-            return Answer(200, encode({**found, "apiVersion": "events.k8s.io/v1", "items": items}))
-        return Answer(200, encode(subresources.new_event(found)))
+            return ApiResponse(200, encode({**found, "apiVersion": "events.k8s.io/v1", "items": items}))
+        return ApiResponse(200, encode(subresources.new_event(found)))
 
-    def _how(self, call: Call, target: Target, *, is_put: bool = False) -> Writing:
+    def _how(self, call: ApiRequest, target: Target, *, is_put: bool = False) -> WriteOptions:
         if target.subresource not in ("", "status") or (target.subresource and not target.kind.has_status):
             raise errors.unknown_path()
-        return Writing(call.manager, bool(call.query.get("dryRun")), target.subresource, is_put)
+        return WriteOptions(call.manager, bool(call.query.get("dryRun")), target.subresource, is_put)
 
-    def _object(self, call: Call, kind: Kind) -> Json:
+    def _object(self, call: ApiRequest, kind: Kind) -> Json:
         obj: Json = decoded(call)
         given = (obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind)
         if given != (kind.api_version, kind.kind):
@@ -290,11 +295,11 @@ class Server:
             raise errors.bad_request(f'{given[1]} in version "{given[0]}" cannot be handled as a {kind.kind}: {text}')
         return obj
 
-    def _shown(self, call: Call, status: int, item: Item) -> Answer:
+    def _shown(self, call: ApiRequest, status: int, item: StoredObject) -> ApiResponse:
         if is_table_wanted(call.accept):
             meta = {"resourceVersion": item.meta.get("resourceVersion", "")}
-            return Answer(status, encode(table(item.kind, [item], self.registry.scheduler.utcnow(), meta, call.query)))
-        return Answer(status, item.encoded)
+            return ApiResponse(status, encode(table(item.kind, [item], self.registry.scheduler.utcnow(), meta, call.query)))
+        return ApiResponse(status, item.encoded)
 
 
 def target_of(path: str, kinds: Kinds) -> Target:
@@ -318,7 +323,7 @@ def target_of(path: str, kinds: Kinds) -> Target:
     return Target(kind, namespace, name, subresource)
 
 
-def decoded(call: Call) -> Any:
+def decoded(call: ApiRequest) -> Any:
     """The body as JSON, from JSON or YAML. Raises `Refusal`."""
     if not call.body:
         return {}
@@ -332,7 +337,7 @@ def decoded(call: Call) -> Any:
         raise errors.bad_request(f"error decoding body: {error}") from None
 
 
-def delete_options(call: Call) -> Json:
+def delete_options(call: ApiRequest) -> Json:
     """From the body if there is one, and then from nowhere else; otherwise from the query, as the real one does (measured)."""
     query = call.query
     options: Json = decoded(call) if call.body else {key: query[key] for key in ("propagationPolicy",) if key in query}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from inplace.sim.api.errors import Json, Refusal
-from inplace.sim.api.selectors import selector_test, selector_text
+from inplace.sim.objects.errors import Json, StatusError
+from inplace.sim.objects.selectors import selector_test, selector_text
 
 
 def scale_of(obj: Json) -> Json:
@@ -43,7 +43,7 @@ def check_eviction(pod: Json, budgets: list[Json]) -> None:
     mine = [b for b in budgets if b["spec"].get("selector") and selector_test(b["spec"]["selector"])(labels)]
     if len(mine) > 1:
         text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-        raise Refusal(500, "InternalError", text)
+        raise StatusError(500, "InternalError", text)
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions") or ())
     if not mine or pod["status"].get("phase") != "Running":
         return
@@ -54,7 +54,7 @@ def check_eviction(pod: Json, budgets: list[Json]) -> None:
     name, needs, has = mine[0]["metadata"]["name"], status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
     text = "Cannot evict pod as it would violate the pod's disruption budget."
     cause = f"The disruption budget {name} needs {needs} healthy pods and has {has} currently"
-    raise Refusal(429, "TooManyRequests", text, {"causes": [{"reason": "DisruptionBudget", "message": cause}]})
+    raise StatusError(429, "TooManyRequests", text, {"causes": [{"reason": "DisruptionBudget", "message": cause}]})
 
 
 _NEW_TO_OLD = {

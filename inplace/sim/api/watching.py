@@ -6,11 +6,11 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inplace.sim.api.errors import Json, Refusal, bad_request
-from inplace.sim.api.kinds import Kind
-from inplace.sim.api.selectors import field_test, label_test
-from inplace.sim.api.store import Happened, Item, Store, encode
-from inplace.sim.clock import Scheduler, Timer
+from inplace.sim.clock import EventLoop, Timer
+from inplace.sim.objects.errors import Json, StatusError, bad_request
+from inplace.sim.objects.kinds import Kind
+from inplace.sim.objects.selectors import field_test, label_test
+from inplace.sim.objects.store import Store, StoredObject, StoreEvent, encode
 
 BOOKMARK_SECONDS = 57.0
 PAGES_KEPT = 100
@@ -21,12 +21,12 @@ CONTINUE_EXPIRED = (
     "first chunk was returned and now may show up in the list."
 )
 
-Line = Callable[[str, Item], bytes]
+Line = Callable[[str, StoredObject], bytes]
 Sink = Callable[[bytes | None], None]
 
 
 @dataclass(frozen=True)
-class Selection:
+class ListSelector:
     """Which objects. Raises `Refusal` where a selector cannot be read."""
 
     kind: Kind
@@ -34,11 +34,11 @@ class Selection:
     labels: str = ""
     fields: str = ""
 
-    def test(self) -> Callable[[Item], bool]:
+    def test(self) -> Callable[[StoredObject], bool]:
         has_labels, has_fields = label_test(self.labels), field_test(self.kind, self.fields) if self.fields else None
         namespace, any_labels = self.namespace, not self.labels
 
-        def matches(item: Item) -> bool:
+        def matches(item: StoredObject) -> bool:
             meta = item.meta
             return (
                 (namespace is None or meta.get("namespace") == namespace)
@@ -51,7 +51,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Page:
-    items: list[Item]
+    items: list[StoredObject]
     version: int
     token: str
     remaining: int
@@ -62,16 +62,16 @@ class Lister:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rest: dict[str, tuple[int, list[Item]]] = {}
+        self._rest: dict[str, tuple[int, list[StoredObject]]] = {}
         self._made = 0
 
-    def page(self, chosen: Selection, limit: int, token: str) -> Page:
+    def page(self, chosen: ListSelector, limit: int, token: str) -> Page:
         if token:
             if not token.startswith("c"):
                 raise bad_request("invalid continue token: continue key is not valid")
             found = self._rest.get(token)
             if found is None or not self._store.knows(found[0]):
-                raise Refusal(410, "Expired", CONTINUE_EXPIRED)
+                raise StatusError(410, "Expired", CONTINUE_EXPIRED)
             version, items = found
         else:
             version, test = self._store.version, chosen.test()
@@ -80,7 +80,7 @@ class Lister:
             return Page(items, version, "", 0)
         return Page(items[:limit], version, self._keep(version, items[limit:]), len(items) - limit)
 
-    def _keep(self, version: int, rest: list[Item]) -> str:
+    def _keep(self, version: int, rest: list[StoredObject]) -> str:
         self._made += 1
         token = "c" + base64.urlsafe_b64encode(f'{{"v":"meta.k8s.io/v1","rv":{version},"n":{self._made}}}'.encode()).decode()
         self._rest[token] = (version, rest)
@@ -89,7 +89,7 @@ class Lister:
         return token
 
 
-def plain_line(what: str, item: Item) -> bytes:
+def plain_line(what: str, item: StoredObject) -> bytes:
     return b'{"type":"%s","object":%s}\n' % (what.encode(), item.encoded)
 
 
@@ -107,7 +107,7 @@ def bookmark_line(kind: Kind, version: int, is_initial: bool = False) -> bytes:
 class Watch:
     """Sends lines to `sink`, and None at the end. A sink must only take a note: it is called in the middle of writes."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, chosen: Selection, sink: Sink, line: Line = plain_line) -> None:
+    def __init__(self, store: Store, scheduler: EventLoop, chosen: ListSelector, sink: Sink, line: Line = plain_line) -> None:
         self._store = store
         self._scheduler = scheduler
         self._chosen = chosen
@@ -130,7 +130,7 @@ class Watch:
         else:
             try:
                 missed = self._store.since(self._chosen.kind, version)
-            except Refusal as error:
+            except StatusError as error:
                 self._sink(encode({"type": "ERROR", "object": error.status()}) + b"\n")
                 self.close()
                 return
@@ -150,7 +150,7 @@ class Watch:
                 timer.cancel()
             self._sink(None)
 
-    def _saw(self, event: Happened) -> None:
+    def _saw(self, event: StoreEvent) -> None:
         test = self._test
         was = event.old is not None and test(event.old)
         now = event.new is not None and test(event.new)
@@ -166,6 +166,6 @@ class Watch:
         self._timers[0] = self._scheduler.after(BOOKMARK_SECONDS, self._bookmark)
 
 
-def _at(old: Item, version: int) -> Item:
+def _at(old: StoredObject, version: int) -> StoredObject:
     """An object that no longer matches: its state before, with the version of the change."""
-    return Item(old.kind, {**old.obj, "metadata": {**old.meta, "resourceVersion": str(version)}}, version)
+    return StoredObject(old.kind, {**old.obj, "metadata": {**old.meta, "resourceVersion": str(version)}}, version)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from inplace.sim.api.errors import Json, Refusal
-from inplace.sim.api.kinds import Kind
 from inplace.sim.api.registry import Registry
-from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.clock import Timer
+from inplace.sim.objects.errors import Json, StatusError
+from inplace.sim.objects.kinds import Kind
+from inplace.sim.objects.store import Key, StoredObject, StoreEvent
 
 QUICK = (0.003, 0.010)
 """From an event to the sync for it, in seconds: a watch, a queue."""
@@ -39,7 +39,7 @@ class Queue:
         del self._due[key]
         try:
             self._sync(key)
-        except Refusal as error:
+        except StatusError as error:
             if error.code != 404:
                 self.add(key, RETRY_SECONDS)
 
@@ -53,7 +53,7 @@ def controller_of(obj: Json) -> Json | None:
     return next((owner for owner in owners if owner.get("controller")), None) if owners else None
 
 
-def owner_reference(item: Item) -> Json:
+def owner_reference(item: StoredObject) -> Json:
     kind = item.kind
     return {
         "apiVersion": kind.api_version,
@@ -65,7 +65,7 @@ def owner_reference(item: Item) -> Json:
     }
 
 
-def on_events(registry: Registry, kinds: Iterable[Kind], note: Callable[[Happened], None]) -> None:
+def on_events(registry: Registry, kinds: Iterable[Kind], note: Callable[[StoreEvent], None]) -> None:
     registry.store.listen(kinds, note)
 
 

@@ -6,13 +6,13 @@ asks for no number, so of it a share cannot be told: such a budget fails, and al
 
 from __future__ import annotations
 
-from inplace.sim.api import kinds as k
-from inplace.sim.api.errors import Json
 from inplace.sim.api.registry import SELF_STATUS, Registry
-from inplace.sim.api.selectors import selector_test
-from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.controllers.base import Queue, controller_of, on_events, resolve
 from inplace.sim.controllers.pods import facts_of
+from inplace.sim.objects import kinds as k
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.selectors import selector_test
+from inplace.sim.objects.store import Key, StoredObject, StoreEvent
 
 SCALED = (k.DEPLOYMENTS, k.REPLICA_SETS, k.STATEFUL_SETS)
 
@@ -27,7 +27,7 @@ class DisruptionBudgets:
         on_events(registry, (k.PODS,), self._pod_changed)
         on_events(registry, SCALED, self._workload_changed)
 
-    def _pod_changed(self, event: Happened) -> None:
+    def _pod_changed(self, event: StoreEvent) -> None:
         if event.old is not None and event.new is not None:
             a, b = facts_of(event.old), facts_of(event.new)
             if (a.is_ready, a.is_active) == (b.is_ready, b.is_active) and event.old.meta.get("labels") == event.new.meta.get(
@@ -36,7 +36,7 @@ class DisruptionBudgets:
                 return
         self._all_in(event.item.namespace)
 
-    def _workload_changed(self, event: Happened) -> None:
+    def _workload_changed(self, event: StoreEvent) -> None:
         if event.old is None or event.new is None or event.old.obj["spec"] is not event.new.obj["spec"]:
             self._all_in(event.item.namespace)
 
@@ -68,7 +68,7 @@ class DisruptionBudgets:
         if status != budget.obj.get("status"):
             self._registry.change(budget, lambda obj: {**obj, "status": status}, SELF_STATUS)
 
-    def _counted(self, budget: Item, pods: list[Item]) -> Json:
+    def _counted(self, budget: StoredObject, pods: list[StoredObject]) -> Json:
         expected, desired = self._numbers(budget.obj["spec"], pods)
         healthy = sum(1 for pod in pods if facts_of(pod).is_ready and not facts_of(pod).is_terminating)
         allowed = max(0, healthy - desired) if expected else 0
@@ -77,13 +77,13 @@ class DisruptionBudgets:
         condition = {**self._condition(budget, bool(allowed), reason), "observedGeneration": budget.meta["generation"]}
         return {"observedGeneration": budget.meta["generation"], **counts, "conditions": [condition]}
 
-    def _failed(self, budget: Item, message: str) -> Json:
+    def _failed(self, budget: StoredObject, message: str) -> Json:
         """What cannot be counted allows nothing, and says so; what was counted before stays."""
         zero = dict.fromkeys(("expectedPods", "desiredHealthy", "currentHealthy"), 0)
         condition = {**self._condition(budget, False, "SyncFailed"), "message": message}
         return {**zero, **(budget.obj.get("status") or {}), "disruptionsAllowed": 0, "conditions": [condition]}
 
-    def _numbers(self, spec: Json, pods: list[Item]) -> tuple[int, int]:
+    def _numbers(self, spec: Json, pods: list[StoredObject]) -> tuple[int, int]:
         minimum = spec.get("minAvailable")
         if isinstance(minimum, int):
             return len(pods), minimum
@@ -92,7 +92,7 @@ class DisruptionBudgets:
             return expected, resolve(minimum, expected, up=True)
         return expected, max(0, expected - resolve(spec.get("maxUnavailable", 0), expected, up=True))
 
-    def _scale(self, pods: list[Item]) -> int:
+    def _scale(self, pods: list[StoredObject]) -> int:
         """What the workloads of these pods ask for together."""
         found: dict[str, int] = {}
         for pod in pods:
@@ -107,14 +107,14 @@ class DisruptionBudgets:
             found[top.uid] = int(top.obj["spec"].get("replicas", 1))
         return sum(found.values())
 
-    def _condition(self, budget: Item, is_allowed: bool, reason: str) -> Json:
+    def _condition(self, budget: StoredObject, is_allowed: bool, reason: str) -> Json:
         status = "True" if is_allowed else "False"
         before = next(iter((budget.obj.get("status") or {}).get("conditions") or ()), None)
         since = before["lastTransitionTime"] if before and before["status"] == status else self._registry.scheduler.stamp()
         return {"type": "DisruptionAllowed", "status": status, "reason": reason, "message": "", "lastTransitionTime": since}
 
 
-def _unscaled_owner(pod: Item, kinds: k.Kinds) -> str:
+def _unscaled_owner(pod: StoredObject, kinds: k.Kinds) -> str:
     """The resource that manages a pod and has no number of pods of its own."""
     owner = controller_of(pod.obj)
     kind = kinds.called(owner["apiVersion"], owner["kind"]) if owner else None

@@ -6,12 +6,12 @@ objects that are stored already stay as they are, as in the real one.
 
 from __future__ import annotations
 
-from inplace.sim.api import kinds as k
-from inplace.sim.api.errors import Json
-from inplace.sim.api.kinds import Custom, Kind
 from inplace.sim.api.registry import SELF_STATUS, Registry
-from inplace.sim.api.store import Key
 from inplace.sim.controllers.base import Queue, on_events
+from inplace.sim.objects import kinds as k
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.kinds import Custom, Kind
+from inplace.sim.objects.store import Key
 
 
 class CustomResources:

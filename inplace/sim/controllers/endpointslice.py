@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inplace.sim.api.errors import Json
-from inplace.sim.api.kinds import ENDPOINT_SLICES, PODS, SERVICES
 from inplace.sim.api.registry import Registry
-from inplace.sim.api.store import Happened, Item, Key
 from inplace.sim.controllers.base import Queue, on_events, owner_reference
 from inplace.sim.controllers.pods import facts_of
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.kinds import ENDPOINT_SLICES, PODS, SERVICES
+from inplace.sim.objects.store import Key, StoredObject, StoreEvent
 
 PER_SLICE = 100
 DELAY = (0.004, 0.012)
@@ -49,13 +49,13 @@ class EndpointSlices:
     def _later(self, key: Key) -> None:
         self._queue.add(key, self._registry.scheduler.between(*DELAY) + self.lag_seconds)
 
-    def _service_changed(self, event: Happened) -> None:
+    def _service_changed(self, event: StoreEvent) -> None:
         known = self._known.get(event.item.key)
         if known is not None:
             known.is_new = True
         self._later(event.item.key)
 
-    def _slice_changed(self, event: Happened) -> None:
+    def _slice_changed(self, event: StoreEvent) -> None:
         """One of ours was deleted: it is made again."""
         labels = event.item.meta.get("labels") or {}
         key = (event.item.namespace, labels.get(SERVICE_NAME, ""))
@@ -66,7 +66,7 @@ class EndpointSlices:
             known.is_new = True
             self._later(key)
 
-    def _pod_changed(self, event: Happened) -> None:
+    def _pod_changed(self, event: StoreEvent) -> None:
         if event.old is not None and event.new is not None and _is_same_to_us(event.old, event.new):
             return
         item = event.item
@@ -98,7 +98,7 @@ class EndpointSlices:
         for name in sorted(touched):
             self._write(service, known, name)
 
-    def _look_at_all(self, service: Item, known: Sliced) -> None:
+    def _look_at_all(self, service: StoredObject, known: Sliced) -> None:
         known.is_new = False
         selector = service.obj["spec"]["selector"].items()
         for pod in self._registry.store.all(PODS, service.namespace):
@@ -107,7 +107,7 @@ class EndpointSlices:
         for endpoints in known.slices.values():
             known.dirty.update((endpoint["targetRef"]["name"], uid) for uid, endpoint in endpoints.items())
 
-    def _place(self, service: Item, known: Sliced, name: str, uid: str, touched: set[str]) -> None:
+    def _place(self, service: StoredObject, known: Sliced, name: str, uid: str, touched: set[str]) -> None:
         pod = self._registry.store.get(PODS, service.namespace, name)
         wanted = endpoint_of(pod, service.obj["spec"]) if pod is not None and pod.uid == uid else None
         place = known.where.get(uid)
@@ -126,10 +126,10 @@ class EndpointSlices:
         known.slices[place][uid] = wanted
         touched.add(place)
 
-    def _new_name(self, service: Item) -> str:
+    def _new_name(self, service: StoredObject) -> str:
         return f"{service.name}-{self._registry.suffix()}"
 
-    def _write(self, service: Item, known: Sliced, name: str) -> None:
+    def _write(self, service: StoredObject, known: Sliced, name: str) -> None:
         endpoints = list(known.slices[name].values())
         old = self._registry.store.get(ENDPOINT_SLICES, service.namespace, name)
         if not endpoints and len(known.slices) > 1:
@@ -147,7 +147,7 @@ class EndpointSlices:
             return
         self._registry.change(old, lambda obj: {**obj, "endpoints": endpoints, "ports": ports})
 
-    def _ports(self, service: Item, known: Sliced) -> list[Json]:
+    def _ports(self, service: StoredObject, known: Sliced) -> list[Json]:
         first = next((e["targetRef"]["name"] for endpoints in known.slices.values() for e in endpoints.values()), "")
         pod = self._registry.store.get(PODS, service.namespace, first) if first else None
         made = []
@@ -159,7 +159,7 @@ class EndpointSlices:
         return made
 
 
-def endpoint_of(pod: Item, service: Json) -> Json | None:
+def endpoint_of(pod: StoredObject, service: Json) -> Json | None:
     """None: this pod is not listed."""
     facts, status = facts_of(pod), pod.obj["status"]
     if facts.phase in ("Succeeded", "Failed") or not status.get("podIP"):
@@ -177,7 +177,7 @@ def endpoint_of(pod: Item, service: Json) -> Json | None:
     return made
 
 
-def _is_same_to_us(old: Item, new: Item) -> bool:
+def _is_same_to_us(old: StoredObject, new: StoredObject) -> bool:
     a, b = facts_of(old), facts_of(new)
     if (a.is_ready, a.is_terminating, a.phase, a.node) != (b.is_ready, b.is_terminating, b.phase, b.node):
         return False
@@ -190,7 +190,7 @@ def _headless(service: Json) -> Json:
     return {"service.kubernetes.io/headless": ""} if service["spec"].get("clusterIP") == "None" else {}
 
 
-def _number(target: int | str, pod: Item | None) -> int | None:
+def _number(target: int | str, pod: StoredObject | None) -> int | None:
     """A target port by number or by name."""
     if isinstance(target, int):
         return target

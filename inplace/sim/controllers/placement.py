@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from inplace.sim.api.errors import Json
-from inplace.sim.api.selectors import selector_test
-from inplace.sim.api.store import Item
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.selectors import selector_test
+from inplace.sim.objects.store import StoredObject
 
 HOST_NAME = "metadata.name"
 
@@ -26,7 +26,7 @@ def target_node(pod: Json) -> str:
     return str(names[0]) if len(names) == 1 else ""
 
 
-def fits(spec: Json, node: Item) -> bool:
+def fits(spec: Json, node: StoredObject) -> bool:
     """Taints apart."""
     labels = node.meta.get("labels") or {}
     if spec.get("nodeName", node.name) != node.name or not (spec.get("nodeSelector") or {}).items() <= labels.items():
@@ -35,7 +35,7 @@ def fits(spec: Json, node: Item) -> bool:
     return not terms or any(_meets(term, node) for term in terms)
 
 
-def untolerated(spec: Json, node: Item, effects: tuple[str, ...]) -> list[Json]:
+def untolerated(spec: Json, node: StoredObject, effects: tuple[str, ...]) -> list[Json]:
     """Taints of these effects that keep the pod away."""
     taints = (node.obj.get("spec") or {}).get("taints") or ()
     have = spec.get("tolerations") or ()
@@ -50,7 +50,7 @@ def tolerates(toleration: Json, taint: Json) -> bool:
     return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
 
 
-def repelled(spec: Json, node: Item, pods: Iterable[Item]) -> bool:
+def repelled(spec: Json, node: StoredObject, pods: Iterable[StoredObject]) -> bool:
     """By its own required podAntiAffinity: a node that runs such a pod of its namespace. As far as the node is the topology."""
     anti = (spec.get("affinity") or {}).get("podAntiAffinity") or {}
     terms = anti.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
@@ -64,7 +64,7 @@ def _terms(spec: Json) -> list[Json]:
     return list((required or {}).get("nodeSelectorTerms") or ())
 
 
-def _meets(term: Json, node: Item) -> bool:
+def _meets(term: Json, node: StoredObject) -> bool:
     labels = node.meta.get("labels") or {}
     fields = all(_holds(each, {HOST_NAME: node.name}) for each in term.get("matchFields") or ())
     return fields and all(_holds(each, labels) for each in term.get("matchExpressions") or ())

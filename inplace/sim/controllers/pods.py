@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from inplace.sim.api.errors import Json
-from inplace.sim.api.store import Item
 from inplace.sim.controllers.base import controller_of, owner_reference
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.store import StoredObject
 
 
-class PodFacts(NamedTuple):
+class PodSummary(NamedTuple):
     """`ready_since` and `created` are timestamps as written."""
 
     is_active: bool
@@ -27,20 +27,20 @@ class PodFacts(NamedTuple):
     labels: Json
 
 
-def facts_of(item: Item) -> PodFacts:
+def facts_of(item: StoredObject) -> PodSummary:
     if item.facts is None:
         item.facts = _facts(item.obj)
-    found: PodFacts = item.facts
+    found: PodSummary = item.facts
     return found
 
 
-def _facts(pod: Json) -> PodFacts:
+def _facts(pod: Json) -> PodSummary:
     status, meta = pod["status"], pod["metadata"]
     ready = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), None)
     is_terminating = "deletionTimestamp" in meta
     phase = str(status.get("phase", ""))
     owner = controller_of(pod) or {}
-    return PodFacts(
+    return PodSummary(
         is_active=phase not in ("Succeeded", "Failed") and not is_terminating,
         is_terminating=is_terminating,
         is_ready=ready is not None and ready["status"] == "True",
@@ -59,14 +59,14 @@ def seconds_since(stamp: str, now: datetime) -> float:
     return (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds()
 
 
-def seconds_to_available(facts: PodFacts, min_ready: float, now: datetime) -> float | None:
+def seconds_to_available(facts: PodSummary, min_ready: float, now: datetime) -> float | None:
     """Until it will have been ready for long enough; 0 or less: it has. None: it is not ready."""
     if not facts.is_ready:
         return None
     return min_ready - seconds_since(facts.ready_since, now) if min_ready else 0.0
 
 
-def pod_from(owner: Item, template: Json) -> Json:
+def pod_from(owner: StoredObject, template: Json) -> Json:
     meta: Json = {
         key: v for key, v in (template.get("metadata") or {}).items() if key in ("labels", "annotations", "finalizers")
     }

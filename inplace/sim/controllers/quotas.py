@@ -6,11 +6,11 @@ As in a real 1.36 a quota holds once its status says so.
 from __future__ import annotations
 
 from inplace.sim.api.admission import Attributes
-from inplace.sim.api.errors import Json, forbidden, qualified
-from inplace.sim.api.kinds import RESOURCE_QUOTAS, Kind
 from inplace.sim.api.registry import SELF_STATUS, Registry
-from inplace.sim.api.store import Happened, Key
 from inplace.sim.controllers.base import Queue
+from inplace.sim.objects.errors import Json, forbidden, qualified
+from inplace.sim.objects.kinds import RESOURCE_QUOTAS, Kind
+from inplace.sim.objects.store import Key, StoreEvent
 
 
 class ResourceQuotas:
@@ -22,7 +22,7 @@ class ResourceQuotas:
         registry.admission.append(self._admit)
         registry.store.listen_to_all(self._saw)
 
-    def _saw(self, event: Happened) -> None:
+    def _saw(self, event: StoreEvent) -> None:
         if event.old is None or event.new is None or event.item.kind is RESOURCE_QUOTAS:
             for quota in self._registry.store.all(RESOURCE_QUOTAS, event.item.namespace):
                 self._queue.add(quota.key)

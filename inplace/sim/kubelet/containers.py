@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from inplace.sim.api.errors import Json
+from inplace.sim.objects.errors import Json
 
 Steps = Generator[float, None, None]
 """Something that takes time: yields the seconds to wait before it goes on."""

@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from inplace.sim.api.errors import Json
-from inplace.sim.api.kinds import PODS
 from inplace.sim.api.registry import SELF_STATUS, Registry
-from inplace.sim.api.store import Happened, Item
 from inplace.sim.kubelet.containers import Container, Instance, Steps
 from inplace.sim.kubelet.images import Catalog, Image
 from inplace.sim.kubelet.status import first_of_each
-from inplace.sim.kubelet.worker import Worker
+from inplace.sim.kubelet.worker import PodWorker
+from inplace.sim.objects.errors import Json
+from inplace.sim.objects.kinds import PODS
+from inplace.sim.objects.store import StoredObject, StoreEvent
 
 RELIST_SECONDS = 1.0
 Recorder = Callable[..., None]
@@ -36,8 +36,8 @@ class Kubelet:
         self.images: dict[str, str] = {}
         self.is_up = True
         self.reports_generation = True
-        self.on_stopping: Callable[[Worker, Container, float, float], None] = lambda *_: None
-        self.workers: dict[str, Worker] = {}
+        self.on_stopping: Callable[[PodWorker, Container, float, float], None] = lambda *_: None
+        self.workers: dict[str, PodWorker] = {}
         self._number = number
         self._record = record
         self._phase = self.scheduler.between(0.0, RELIST_SECONDS)
@@ -45,7 +45,7 @@ class Kubelet:
         self._pull_ends_at = 0.0
         self._pulls: dict[str, float] = {}
 
-    def saw(self, event: Happened) -> None:
+    def saw(self, event: StoreEvent) -> None:
         """A pod's event; it arrives here a moment later."""
         item = event.item
         if item.obj["spec"].get("nodeName") != self.name or not self.is_up:
@@ -76,10 +76,10 @@ class Kubelet:
             if item.obj["spec"].get("nodeName") == self.name:
                 self._observe(item.namespace, item.name, item.uid)
 
-    def patch_status(self, worker: Worker, change: Callable[[Json], Json]) -> None:
+    def patch_status(self, worker: PodWorker, change: Callable[[Json], Json]) -> None:
         self.registry.change(self._item(worker), change, SELF_STATUS)
 
-    def remove(self, worker: Worker) -> None:
+    def remove(self, worker: PodWorker) -> None:
         """Its containers are gone: the object may go."""
         self.workers.pop(worker.uid, None)
         item = self._item(worker)
@@ -131,7 +131,7 @@ class Kubelet:
             instance.is_sick = is_sick
             self.workers[uid].health_changed(container)
 
-    def _item(self, worker: Worker) -> Item | None:
+    def _item(self, worker: PodWorker) -> StoredObject | None:
         item = self.registry.store.get(PODS, str(worker.pod["metadata"]["namespace"]), worker.name)
         return item if item is not None and item.uid == worker.uid else None
 
@@ -141,7 +141,7 @@ class Kubelet:
             return
         worker = self.workers.get(uid)
         if worker is None:
-            worker = self.workers[uid] = Worker(self, item.obj)
+            worker = self.workers[uid] = PodWorker(self, item.obj)
         worker.saw(item.obj)
 
     def _forget(self, uid: str) -> None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from inplace.sim.api.errors import Json
-from inplace.sim.clock import Scheduler, Timer
+from inplace.sim.clock import EventLoop, Timer
 from inplace.sim.kubelet.containers import NEVER, Container, Instance
+from inplace.sim.objects.errors import Json
 
 PROBE_SECONDS = 0.004
 
@@ -45,7 +45,7 @@ class Probes:
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        scheduler: EventLoop,
         container: Container,
         spec: Json,
         on_ready: Callable[[], None],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from inplace.sim.api.errors import Json
+from inplace.sim.objects.errors import Json
 
 OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 Verdict = tuple[str, str, str]

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from inplace.sim.api.errors import Json
 from inplace.sim.clock import Timer
+from inplace.sim.kubelet.container_starter import ContainerStarter
 from inplace.sim.kubelet.containers import NEVER, Container, Instance, Steps, pre_stop_seconds
 from inplace.sim.kubelet.probes import Probes
-from inplace.sim.kubelet.starting import Starter
 from inplace.sim.kubelet.status import Verdict, ready_verdicts, written
+from inplace.sim.objects.errors import Json
 
 if TYPE_CHECKING:
     from inplace.sim.kubelet.kubelet import Kubelet
@@ -25,7 +25,7 @@ RETRY_SECONDS = 10.0
 REMOVAL_SECONDS = 0.4
 
 
-class Worker:
+class PodWorker:
     """`pod` is the newest object that the kubelet has seen."""
 
     def __init__(self, kubelet: Kubelet, pod: Json) -> None:
@@ -52,7 +52,7 @@ class Worker:
         self._retry_at = NEVER
         self._terminating = False
         self._admit(pod)
-        self._starter = Starter(self)
+        self._starter = ContainerStarter(self)
 
     def _admit(self, pod: Json) -> None:
         spec = pod["spec"]

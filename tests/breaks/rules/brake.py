@@ -10,35 +10,35 @@ SCENARIOS = ("tests/scenarios/test_brake.py",)
 BREAKS: tuple[Break, ...] = (
     Break(
         "start pods while the brake is on",
-        "inplace/runtime/driver.py",
-        "Spec(self._lock.name, self._stop or self.brake, since",
-        "Spec(self._lock.name, self._stop, since",
+        "inplace/runtime/run/driver.py",
+        "PlanContext(self._lock.name, self._stop or self.brake, since",
+        "PlanContext(self._lock.name, self._stop, since",
         SCENARIOS,
     ),
     Break(
         "let a request pass the brake",
-        "inplace/runtime/carrier.py",
+        "inplace/runtime/controller/reconciler.py",
         "if verb is not None and not passes(verb) and brakes(rollout, run):",
         "if False:",
         SCENARIOS,
     ),
     Break(
         "drive a braked run from a command",
-        "inplace/runtime/brakes.py",
+        "inplace/runtime/foreground/spec_paused.py",
         "if run is not None and rollout is not None and brakes(rollout, run):",
         "if False:",
         SCENARIOS,
     ),
     Break(
         "close pods of a rollout that nothing keeps",
-        "inplace/runtime/driver.py",
+        "inplace/runtime/run/driver.py",
         " and (not planned.actions or self._allowed())",
         "",
         FINALIZERS,
     ),
     Break(
         "keep a rollout that stands from being deleted",
-        "inplace/runtime/carrier.py",
+        "inplace/runtime/controller/reconciler.py",
         """            case Standing():
                 return self.rollout.spec.on_delete == "Abort\"""",
         """            case Standing():
@@ -47,7 +47,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "hold the lock of a rollout that is gone",
-        "inplace/runtime/controller.py",
+        "inplace/runtime/controller/controller.py",
         "came = known[1].give_up(vanished(known[1].rollout))",
         "came = None",
         FINALIZERS,

@@ -9,21 +9,21 @@ SIM = ("tests/sim/test_credentials.py",)
 BREAKS: tuple[Break, ...] = (
     Break(
         "begin with an image that no runtime could pull",
-        "inplace/engine/preflight.py",
+        "inplace/engine/preflight/checks.py",
         "problem = _image_problem(run) or _two_revisions(observed, run)",
         "problem = _two_revisions(observed, run)",
         ("tests/unit/engine/test_preflight.py",),
     ),
     Break(
         "wait for good credentials for ever",
-        "inplace/runtime/driver.py",
+        "inplace/runtime/run/driver.py",
         "        if now - self._stuck_since > PATIENCE_SECONDS:",
         "        if False:",
         SIM,
     ),
     Break(
         "take refused credentials for a refusal of the pod",
-        "inplace/runtime/driver.py",
+        "inplace/runtime/run/driver.py",
         "not isinstance(error, (ConnectionFailed, Unauthorized))",
         "not isinstance(error, ConnectionFailed)",
         SIM,

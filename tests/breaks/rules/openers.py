@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.breaks.edit import Break
 
-OPENERS = "inplace/engine/openers.py"
+OPENERS = "inplace/engine/gate_openers.py"
 
 BREAKS: tuple[Break, ...] = (
     Break(
@@ -30,7 +30,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "open gates while another gate run does",
-        "inplace/runtime/gates.py",
+        "inplace/runtime/gates/reconciler.py",
         "fence=leader, resync_seconds",
         "resync_seconds",
         ("tests/unit/runtime/test_gates.py",),

@@ -9,28 +9,28 @@ ENGINE = "inplace/engine"
 BREAKS: tuple[Break, ...] = (
     Break(
         "abort without a look at the live revision",
-        "inplace/engine/identity.py",
+        "inplace/engine/workloads/identity.py",
         "    if not run.live_uid or is_same:",
         "    if True:",
         ("tests/unit/engine/test_identity.py",),
     ),
     Break(
         "resume without a look at the uid",
-        "inplace/engine/identity.py",
+        "inplace/engine/workloads/identity.py",
         "    return found is not None and bool(run.target_uid) and found.metadata.uid != run.target_uid",
         "    return False",
         ("tests/unit/engine/test_identity.py",),
     ),
     Break(
         "run a rollout again that was undone",
-        "inplace/engine/reapplied.py",
+        "inplace/engine/preflight/reapplied.py",
         "    if not known or found is None or run.takes_over:",
         "    if True:",
         ("tests/unit/engine/test_reapplied.py",),
     ),
     Break(
         "open the run's gate, not the one that the pod was closed by",
-        "inplace/engine/stages.py",
+        "inplace/engine/pods/stages.py",
         'return msgspec.structs.replace(rules, gate=gate) if gate not in ("", rules.gate) else rules',
         "return rules",
         ("tests/unit/engine/test_stages.py",),

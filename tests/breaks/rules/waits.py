@@ -10,21 +10,21 @@ SIM = ("tests/sim/test_time_passed.py",)
 BREAKS: tuple[Break, ...] = (
     Break(
         "believe an old note of another container's readiness",
-        "inplace/engine/proof.py",
+        "inplace/engine/pods/proof.py",
         "    return is_as_then and bool(steady.container_ids) and",
         "    return True or",
         UNIT,
     ),
     Break(
         "go on with a readiness that has turned meanwhile",
-        "inplace/engine/evidence.py",
+        "inplace/engine/pods/evidence.py",
         "old.steady_since if old.steady_since is not None and steady_before(facts, facts.record) else None",
         "old.steady_since",
         UNIT,
     ),
     Break(
         "leave no time to look to whoever takes a deadline over",
-        "inplace/engine/waits.py",
+        "inplace/engine/planning/waits.py",
         "min(passed, max(0.0, limit - FRESH_SECONDS))",
         "min(passed, limit)",
         UNIT,
@@ -38,7 +38,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "begin every pause anew",
-        "inplace/runtime/driver.py",
+        "inplace/runtime/run/driver.py",
         "            self._carried = self._observer.taken_over(self.run, now, self._clock.utcnow())",
         "            self._carried = {}",
         SIM,

@@ -14,7 +14,7 @@ import yaml
 
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.images import LONGEST_NAME, image_problem
-from inplace.model.rollout import LONGEST, MOST, InPlaceRollout, RolloutSpec, RolloutStatus
+from inplace.model.rollout import MAX_LIST_ITEMS, MAX_TEXT_LENGTH, InPlaceRollout, RolloutSpec, RolloutStatus
 from tests.unit.deploy.schema import fields, shown
 from tests.unit.references import BAD, GOOD
 
@@ -90,10 +90,10 @@ def test_everything_has_a_bound() -> None:
 
 def test_what_the_status_says_fits() -> None:
     lists = {path: node["maxItems"] for path, node in nodes(STATUS) if "maxItems" in node}
-    assert lists == {".conditions": 8, **dict.fromkeys((".inFlight", ".failures", ".steps", ".fromImages"), MOST)}
-    assert SPEC["properties"]["strategy"]["properties"]["steps"]["maxItems"] == MOST
+    assert lists == {".conditions": 8, **dict.fromkeys((".inFlight", ".failures", ".steps", ".fromImages"), MAX_LIST_ITEMS)}
+    assert SPEC["properties"]["strategy"]["properties"]["steps"]["maxItems"] == MAX_LIST_ITEMS
     said = {path: node["maxLength"] for path, node in nodes(STATUS) if path.endswith(("message", "inFlight[].reason"))}
-    assert set(said.values()) == {LONGEST}
+    assert set(said.values()) == {MAX_TEXT_LENGTH}
 
 
 def test_every_rule_has_a_message_and_every_field_a_description() -> None:

@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from inplace import __version__
-from inplace.cli.gate import run
+from inplace.cli.admin.gate import run
 from inplace.kube.resources import DEPLOYMENTS
-from inplace.runtime.config import DEFAULT_RULE, parse_settings
 from inplace.runtime.manifests import (
     CONFIG_MAPS,
     CONTROLLER,
@@ -24,6 +23,7 @@ from inplace.runtime.manifests import (
     settings_of,
     with_image,
 )
+from inplace.runtime.settings import DEFAULT_RULE, parse_settings
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 SCOPES = pytest.mark.parametrize("namespace", [None, "shop"])

@@ -8,16 +8,16 @@ from typing import Any, get_args
 
 import yaml
 
-from inplace.kube.lists import Scope
-from inplace.model.names import DEFAULT_GATE, Kind
-from inplace.runtime.gates import RIGHTS, lease_name, lease_rights
-from inplace.runtime.rights import Right, rights_for
+from inplace.kube.paging import ListOptions
+from inplace.model.names import DEFAULT_GATE, TargetKind
+from inplace.runtime.gates.reconciler import RIGHTS, lease_name, lease_rights
+from inplace.runtime.permissions import Permission, required_permissions
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 ROLLOUTS = ("inplace.dev", "inplacerollouts")
-UPGRADE = tuple(right for kind in KINDS for right in rights_for(kind, "upgrade"))
-LOOK = tuple(right for kind in KINDS for right in rights_for(kind, "look"))
+UPGRADE = tuple(right for kind in KINDS for right in required_permissions(kind, "upgrade"))
+LOOK = tuple(right for kind in KINDS for right in required_permissions(kind, "look"))
 
 
 EVENTS = {(verb, "events.k8s.io", "events") for verb in ("create", "patch")}
@@ -32,7 +32,7 @@ def granted(file: str) -> set[tuple[str, str, str]]:
     return {(v, g, what) for rule, what in whats for v in rule["verbs"] for g in rule["apiGroups"]}
 
 
-def asked(rights: Iterable[Right]) -> set[tuple[str, str, str]]:
+def asked(rights: Iterable[Permission]) -> set[tuple[str, str, str]]:
     return {(right.verb, right.group, right.what) for right in rights}
 
 
@@ -45,7 +45,7 @@ def test_the_role_for_people_is_what_a_run_asks_for() -> None:
 
 
 def test_the_role_of_the_gate_controller_is_what_it_asks_for() -> None:
-    assert granted("gate.yaml") == asked((*RIGHTS, *lease_rights(lease_name(DEFAULT_GATE, Scope(namespace="shop")))))
+    assert granted("gate.yaml") == asked((*RIGHTS, *lease_rights(lease_name(DEFAULT_GATE, ListOptions(namespace="shop")))))
 
 
 def test_with_a_controller_people_may_also_ask_it() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.account import Standing, line_of, standing_of, steps_of, superseded, with_message
-from inplace.engine.glance import Instant
-from inplace.engine.templates import fingerprint
+from inplace.engine.status.account import Standing, line_of, standing_of, steps_of, superseded, with_message
+from inplace.engine.status.glance import Instant
+from inplace.engine.workloads.templates import fingerprint
 from inplace.kube.clock import seconds_since
-from inplace.model.run import Commit, Options, Outcome, parse_steps
+from inplace.model.run import CommitState, Outcome, RunOptions, parse_steps
 from tests.builders import NEW, run, template
 
 ENDED = "2026-11-28T02:11:30Z"
@@ -89,12 +89,12 @@ def test_the_line_of_one_that_has_not_ended() -> None:
 
 
 def test_the_steps_and_where_it_stands() -> None:
-    then, steps = at(NOW), Options(steps=parse_steps("1,pause:10m,100%"))
+    then, steps = at(NOW), RunOptions(steps=parse_steps("1,pause:10m,100%"))
     assert steps_of(run(), then) == (), "one step is no list"
     shown = [(s.name, s.state, s.left_seconds) for s in steps_of(run(steps, steps_passed=1), then)]
     assert shown == [("up to 1", "done", None), ("pause 10m", "here", 600.0), ("up to 100%", "ahead", None)]
     assert [s.state for s in steps_of(run(steps, steps_passed=2, outcome="Succeeded"), then)] == ["done"] * 3
-    committing = run(steps, steps_passed=2, commit=Commit(live_uid="uid-live", revision=1))
+    committing = run(steps, steps_passed=2, commit=CommitState(live_uid="uid-live", revision=1))
     assert [s.state for s in steps_of(committing, then)] == ["done"] * 3
     assert [s.state for s in steps_of(run(steps, steps_passed=1, back="Abort"), then)] == ["done", "ahead", "ahead"]
 

@@ -5,11 +5,11 @@ import random
 import msgspec
 import pytest
 
-from inplace.engine.budget import DisruptionRoom, Room, is_available, never_allows, order_of, room_of
-from inplace.engine.observed import PodFacts
-from inplace.engine.stages import Judged, judge
-from inplace.engine.target import max_unavailable
-from inplace.model.run import Options
+from inplace.engine.availability.budget import DisruptionBudgets, Headroom, headroom, is_available, never_allows, upgrade_order
+from inplace.engine.pods.stages import PodAssessment, assess_pod
+from inplace.engine.snapshot import ObservedPod
+from inplace.engine.workloads.workload import max_unavailable
+from inplace.model.run import RunOptions
 from tests.builders import (
     NEW,
     budget,
@@ -28,24 +28,24 @@ from tests.builders import (
 NOBODY: frozenset[str] = frozenset()
 
 
-def up(name: str, **fields: object) -> PodFacts:
+def up(name: str, **fields: object) -> ObservedPod:
     return in_service(pod(name, **fields))  # type: ignore[arg-type]
 
 
-def down(name: str) -> PodFacts:
+def down(name: str) -> ObservedPod:
     return in_service(pod(name, ready=False))
 
 
-def ours(name: str) -> PodFacts:
+def ours(name: str) -> ObservedPod:
     return in_service(pod(name, ready=False, gate="False", record=record()))
 
 
-def stages_of(*pods: PodFacts) -> list[Judged]:
-    return [judge(f, rules(), None, 0.0) for f in pods]
+def stages_of(*pods: ObservedPod) -> list[PodAssessment]:
+    return [assess_pod(f, rules(), None, 0.0) for f in pods]
 
 
-def room(*pods: PodFacts, desired: int, limit: int, closing: frozenset[str] = NOBODY) -> Room:
-    return room_of(stages_of(*pods), desired, limit, closing, NOBODY)
+def room(*pods: ObservedPod, desired: int, limit: int, closing: frozenset[str] = NOBODY) -> Headroom:
+    return headroom(stages_of(*pods), desired, limit, closing, NOBODY)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_max_unavailable_is_the_option_else_the_workloads_own(
     option: int | str | None, own: int | str | None, replicas: int, limit: int
 ) -> None:
     target = of_deployment(deployment(replicas=replicas, max_unavailable=own), replica_set())
-    assert max_unavailable(observed(target=target), run(Options(max_unavailable=option))) == limit
+    assert max_unavailable(observed(target=target), run(RunOptions(max_unavailable=option))) == limit
 
 
 class TestRoom:
     def test_all_serve(self) -> None:
-        assert room(up("a"), up("b"), up("c"), desired=3, limit=2) == Room(2, 2)
+        assert room(up("a"), up("b"), up("c"), desired=3, limit=2) == Headroom(2, 2)
 
     def test_not_ready_and_terminating_and_missing_cost_budget(self) -> None:
         assert room(up("a"), up("b"), down("c"), desired=3, limit=2).ready == 1
@@ -89,33 +89,33 @@ class TestRoom:
 
     def test_ours_count_even_before_the_kubelet_has_acted(self) -> None:
         still_ready = in_service(pod("a", gate="False", record=record()))
-        assert room(still_ready, up("b"), desired=2, limit=1) == Room(0, 0)
+        assert room(still_ready, up("b"), desired=2, limit=1) == Headroom(0, 0)
 
     def test_closes_that_are_not_yet_visible_count_at_once(self) -> None:
-        assert room(up("a"), up("b"), desired=2, limit=1, closing=frozenset({"uid-a"})) == Room(0, 0)
+        assert room(up("a"), up("b"), desired=2, limit=1, closing=frozenset({"uid-a"})) == Headroom(0, 0)
         both = room(ours("a"), up("b"), desired=2, limit=2, closing=frozenset({"uid-a"}))
-        assert both == Room(1, 1)
+        assert both == Headroom(1, 1)
 
     def test_pods_that_serve_nobody_are_worked_on_at_most_so_many_at_once(self) -> None:
-        assert room(ours("a"), down("b"), down("c"), desired=3, limit=2) == Room(0, 1)
-        assert room(ours("a"), ours("b"), down("c"), desired=3, limit=2) == Room(0, 0)
+        assert room(ours("a"), down("b"), down("c"), desired=3, limit=2) == Headroom(0, 1)
+        assert room(ours("a"), ours("b"), down("c"), desired=3, limit=2) == Headroom(0, 0)
 
     def test_opened_but_not_back_costs_budget(self) -> None:
         assert room(up("a"), in_service(pod("b", images=NEW, ready=False)), desired=2, limit=1).ready == 0
 
     def test_a_pod_kept_closed_by_another_hold_is_updated_and_unavailable(self) -> None:
         held = in_service(pod("b", images=NEW, ready=False, gate="False", containers_ready=True, holds='{"x":""}'))
-        assert judge(held, rules(), None, 0.0).stage == "Updated"
+        assert assess_pod(held, rules(), None, 0.0).stage == "Updated"
         assert room(up("a"), held, desired=2, limit=1).ready == 0
 
     def test_never_negative(self) -> None:
-        assert room(ours("a"), ours("b"), down("c"), desired=9, limit=1) == Room(0, 0)
+        assert room(ours("a"), ours("b"), down("c"), desired=9, limit=1) == Headroom(0, 0)
 
 
 class TestDisruptionBudgets:
-    def left(self, *pods: PodFacts, closing: frozenset[str] = NOBODY, **fields: int) -> int:
+    def left(self, *pods: ObservedPod, closing: frozenset[str] = NOBODY, **fields: int) -> int:
         view = observed(*pods, budgets=(budget(**fields),), closing=closing)  # type: ignore[arg-type]
-        disruptions, n = DisruptionRoom(view, len(pods), NOBODY), 0
+        disruptions, n = DisruptionBudgets(view, len(pods), NOBODY), 0
         while disruptions.blocker(pods[0]) is None and n < 50:
             disruptions.take(pods[0])
             n += 1
@@ -135,13 +135,13 @@ class TestDisruptionBudgets:
         assert self.left(up("a"), up("b"), desired_healthy=5, expected=6, healthy=5) == 0
 
     def test_a_pod_that_is_not_covered_is_not_blocked(self) -> None:
-        none = DisruptionRoom(observed(up("a"), budgets=(budget(desired_healthy=9),)), 1, NOBODY)
+        none = DisruptionBudgets(observed(up("a"), budgets=(budget(desired_healthy=9),)), 1, NOBODY)
         assert none.blocker(up("a")) == "pdb"
         assert none.blocker(up("x", labels={"app": "db"})) is None
 
     def test_one_pod_counts_against_every_budget_that_covers_it(self) -> None:
         pods = [up("a"), up("b"), up("c")]
-        both = DisruptionRoom(observed(*pods, budgets=(budget("wide", 0), budget("tight", 2))), 3, NOBODY)
+        both = DisruptionBudgets(observed(*pods, budgets=(budget("wide", 0), budget("tight", 2))), 3, NOBODY)
         both.take(pods[0])
         assert both.blocker(pods[1]) == "tight"
 
@@ -149,7 +149,7 @@ class TestDisruptionBudgets:
         def blocker(problem: str) -> str | None:
             fresh = budget(desired_healthy=0, expected=0, problem=problem)
             fresh = msgspec.structs.replace(fresh, metadata=msgspec.structs.replace(fresh.metadata, generation=1))
-            return DisruptionRoom(observed(up("a"), budgets=(fresh,)), 1, NOBODY).blocker(up("a"))
+            return DisruptionBudgets(observed(up("a"), budgets=(fresh,)), 1, NOBODY).blocker(up("a"))
 
         assert blocker("") == "pdb"
         assert blocker("found no controller") is None, "one that never will be is told, and no limit"
@@ -160,8 +160,8 @@ class TestDisruptionBudgets:
 
 
 class TestOrder:
-    def names(self, *pods: PodFacts) -> list[str]:
-        return [j.facts.pod.name for j in order_of(stages_of(*pods), observed())]
+    def names(self, *pods: ObservedPod) -> list[str]:
+        return [j.facts.pod.name for j in upgrade_order(stages_of(*pods), observed())]
 
     def test_pods_that_serve_nobody_go_first(self) -> None:
         assert self.names(up("a"), down("b"), up("c"), down("d")) == ["b", "d", "a", "c"]

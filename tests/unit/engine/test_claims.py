@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from inplace.engine.actions import ClaimBudget, CloseGate, ReleaseBudget
-from inplace.engine.budget import room_under
-from inplace.engine.clocks import PATIENCE_SECONDS
-from inplace.engine.observed import PodFacts
-from inplace.engine.plan import Plan
-from inplace.engine.planner import plan
-from inplace.model.run import Options, Stop
+from inplace.engine.availability.budget import room_under
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.planner import plan
+from inplace.engine.snapshot import ObservedPod
+from inplace.engine.timers import DEFAULT_WAIT_SECONDS
+from inplace.model.run import RunOptions, StopRequest
 from tests.builders import SPEC, budget, deployment, in_service, observed, of_deployment, pod, record, replica_set, run
 
 NOW = 100.0
@@ -21,13 +21,13 @@ SHARED: dict[str, int] = {"desired_healthy": 1, "expected": 6, "healthy": 6}
 KEY = "budget/pdb"
 
 
-def pods(n: int = 3) -> list[PodFacts]:
+def pods(n: int = 3) -> list[ObservedPod]:
     return [in_service(pod(f"web-{i}")) for i in range(n)]
 
 
-def planned(*of: PodFacts, spec: Any = SPEC, now: float = NOW, most: int = 2, **fields: Any) -> Plan:
+def planned(*of: ObservedPod, spec: Any = SPEC, now: float = NOW, most: int = 2, **fields: Any) -> Plan:
     view = {"budgets": (budget(**SHARED),), **fields}  # type: ignore[arg-type]
-    return plan(observed(*(of or pods()), **view), spec, run(Options(max_unavailable=most)), now)
+    return plan(observed(*(of or pods()), **view), spec, run(RunOptions(max_unavailable=most)), now)
 
 
 def said(made: Plan) -> list[str]:
@@ -63,7 +63,7 @@ def test_it_is_kept_until_the_close_is_answered_and_then_given_back() -> None:
 
 def test_one_that_cannot_be_used_is_given_back() -> None:
     assert said(planned(claims={"pdb": 0})) == ["release pdb"]
-    stopped = planned(claims={"pdb": 3}, spec=type(SPEC)(SPEC.lease, Stop("Interrupted", "Ctrl-C")))
+    stopped = planned(claims={"pdb": 3}, spec=type(SPEC)(SPEC.lease, StopRequest("Interrupted", "Ctrl-C")))
     assert said(stopped) == ["release pdb"]
     assert stopped.finished is None
 
@@ -101,9 +101,9 @@ def test_no_claim_is_asked_for_where_the_budget_shows_no_room() -> None:
 def test_who_never_has_its_turn_gives_up() -> None:
     """Also while the next try rests."""
     waits: dict[str, Any] = {"timers": {"run/blocked": NOW}, "busy": frozenset({KEY})}
-    early = planned(now=NOW + PATIENCE_SECONDS - 1, **waits)
+    early = planned(now=NOW + DEFAULT_WAIT_SECONDS - 1, **waits)
     assert (early.finished, "run/blocked" in early.timers) == (None, True)
-    late = planned(now=NOW + PATIENCE_SECONDS, timers={"run/blocked": NOW})
+    late = planned(now=NOW + DEFAULT_WAIT_SECONDS, timers={"run/blocked": NOW})
     assert late.finished is not None
     assert late.finished.message == "gave up after 5 minutes: waiting for its turn at PodDisruptionBudget pdb"
 

@@ -7,21 +7,21 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import (
-    CreateTombstone,
-    DeleteTwin,
+    CreateHistoryReplicaSet,
+    DeleteDuplicateReplicaSet,
     PatchTemplate,
-    PauseTarget,
-    ReturnFields,
+    RestoreFieldOwners,
+    SetPaused,
 )
-from inplace.engine.acts import Act, Await, Broken, Done, FreshList, Next, Prepared
-from inplace.engine.clocks import Clocks
-from inplace.engine.commit import after_pods, begin, live_of, next_act
-from inplace.engine.disturbances import disturbed
-from inplace.engine.observed import Observed
-from inplace.engine.templates import images_of
+from inplace.engine.snapshot import Snapshot
+from inplace.engine.timers import Timers
+from inplace.engine.workloads.external_changes import detect_external_change
+from inplace.engine.workloads.sequence import Blocked, Done, NextStep, Perform, Prepared, RelistPods, WaitFor
+from inplace.engine.workloads.template_last import active_replica_set, finish_without_commit, next_step, start_commit
+from inplace.engine.workloads.templates import images_of
 from inplace.model.names import TargetRef
-from inplace.model.run import Commit, FieldOwner, Run
-from inplace.model.workloads import ReplicaSet
+from inplace.model.objects.workloads import ReplicaSet
+from inplace.model.run import CommitState, FieldOwner, Run
 from tests.builders import (
     DEPLOYMENT_UID,
     LIVE_UID,
@@ -40,23 +40,23 @@ from tests.builders import (
     template,
 )
 
-BEGUN = Commit(paused=False, live_uid=LIVE_UID, revision=1)
+BEGUN = CommitState(paused=False, live_uid=LIVE_UID, revision=1)
 FRESH = {"replicaset": True}
 HELM = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",))
 
 
-def say(step: Next) -> str:
+def say(step: NextStep) -> str:
     """`PauseTarget`, `Await: ...`: what is next, for the tables."""
     match step:
-        case Act(action=PatchTemplate(kind=kind)):
+        case Perform(action=PatchTemplate(kind=kind)):
             return f"PatchTemplate of {kind}"
-        case Act(action=action):
+        case Perform(action=action):
             return type(action).__name__
-        case Await(reason=reason):
+        case WaitFor(reason=reason):
             return f"wait: {reason.removeprefix('waiting for the ')}"
-        case FreshList(moment=moment):
+        case RelistPods(moment=moment):
             return f"list: {moment}"
-        case Broken():
+        case Blocked():
             return "broken"
         case Done():
             return "done"
@@ -65,12 +65,12 @@ def say(step: Next) -> str:
 
 
 def step(
-    *sets: ReplicaSet, r: Run | None = None, begun: Commit = BEGUN, fresh: bool = True, returned: bool = True, **d: Any
-) -> Next:
+    *sets: ReplicaSet, r: Run | None = None, begun: CommitState = BEGUN, fresh: bool = True, returned: bool = True, **d: Any
+) -> NextStep:
     view = observed(
         target=of_deployment(deployment(**d), *sets), fields_returned=frozenset({DEPLOYMENT_UID}) if returned else frozenset()
     )
-    return next_act(view, r or run(), begun, FRESH if fresh else {})
+    return next_step(view, r or run(), begun, FRESH if fresh else {})
 
 
 TOMBSTONE = "the old template"
@@ -79,8 +79,8 @@ TOMBSTONE = "the old template"
 def buried(**d: Any) -> ReplicaSet:
     """The tombstone of that moment, as the API server shows it."""
     made = step(replica_set(NEW, revision=1), images=NEW, paused=True, **d)
-    assert isinstance(made, Act)
-    assert isinstance(made.action, CreateTombstone)
+    assert isinstance(made, Perform)
+    assert isinstance(made.action, CreateHistoryReplicaSet)
     return replica_set(OLD, name=made.action.name, uid="uid-tomb", replicas=0, revision=1)
 
 
@@ -122,8 +122,8 @@ def test_every_act_in_its_order(fields: dict[str, Any], sets: list[Any], fresh: 
 def test_the_users_pause_is_given_back_as_it_was(paused: bool) -> None:
     found = step(RAISED, begun=msgspec.structs.replace(BEGUN, paused=paused), **COMMITTED)
     assert say(found) == ("done" if paused else "PauseTarget")
-    if isinstance(found, Act):
-        assert isinstance(found.action, PauseTarget)
+    if isinstance(found, Perform):
+        assert isinstance(found.action, SetPaused)
         assert found.action.paused is False
 
 
@@ -140,14 +140,14 @@ def test_at_no_replicas_the_templates_must_do() -> None:
 def test_where_the_old_images_are_the_new_ones_there_is_no_history_to_keep() -> None:
     """The template changed while the workload was paused: only its ReplicaSet and pods are behind."""
     r = run(from_images=NEW)
-    begun = Commit(paused=True, live_uid=LIVE_UID, revision=1)
+    begun = CommitState(paused=True, live_uid=LIVE_UID, revision=1)
     assert say(step(OLD_SET, r=r, begun=begun, updated=0, **COMMITTED)) == "PatchTemplate of ReplicaSet"
     behind = replica_set(NEW, generation=2, observed=1)
     assert say(step(behind, r=r, begun=begun, **COMMITTED)) == "done"
 
 
 def test_a_template_that_changed_while_paused_is_brought_to_its_replica_set_first() -> None:
-    begun = Commit(paused=True, live_uid=LIVE_UID, revision=1)
+    begun = CommitState(paused=True, live_uid=LIVE_UID, revision=1)
     assert say(step(OLD_SET, begun=begun, updated=0, **COMMITTED)) == "PatchTemplate of ReplicaSet"
     assert say(step(replica_set(NEW, generation=2, observed=1), begun=begun, **COMMITTED)).startswith("wait: ReplicaSet")
     assert say(step(NEW_SET, begun=begun, **COMMITTED)) == "CreateTombstone"
@@ -161,8 +161,8 @@ class TestOlderTwin:
 
     def test_is_removed_while_paused(self) -> None:
         found = step(OLD_SET, self.TWIN, **PAUSED)
-        assert isinstance(found, Act)
-        assert found.action == DeleteTwin("web-0", "uid-twin", "200")
+        assert isinstance(found, Perform)
+        assert found.action == DeleteDuplicateReplicaSet("web-0", "uid-twin", "200")
 
     def test_also_after_the_replica_set_was_patched(self) -> None:
         assert say(step(NEW_SET, self.TWIN, **PAUSED)) == "DeleteTwin"
@@ -180,16 +180,16 @@ class TestOlderTwin:
     def test_one_with_replicas_stops_the_run(self) -> None:
         alive = replica_set(NEW, name="web-0", uid="uid-twin", replicas=2)
         view = observed(target=of_deployment(deployment(**PAUSED), OLD_SET, alive))
-        found = disturbed(view, run(commit=BEGUN), Clocks({}, 0.0))
+        found = detect_external_change(view, run(commit=BEGUN), Timers({}, 0.0))
         assert found is not None
         assert "web-0" in found.reason
 
 
 def test_acts_carry_what_they_were_judged_on() -> None:
     for found in (step(OLD_SET), step(OLD_SET, **PAUSED), step(NEW_SET, **PAUSED)):
-        assert isinstance(found, Act)
+        assert isinstance(found, Perform)
         action = found.action
-        assert isinstance(action, PauseTarget | PatchTemplate)
+        assert isinstance(action, SetPaused | PatchTemplate)
         is_set = isinstance(action, PatchTemplate) and action.kind == "ReplicaSet"
         assert (action.uid, action.resource_version) == ((LIVE_UID, "200") if is_set else (DEPLOYMENT_UID, "100"))
 
@@ -199,8 +199,8 @@ class TestFieldsGivenBack:
 
     def test_last_and_once(self) -> None:
         found = step(RAISED, r=run(owners=(HELM,)), returned=False, **self.END)
-        assert isinstance(found, Act)
-        assert isinstance(found.action, ReturnFields)
+        assert isinstance(found, Perform)
+        assert isinstance(found.action, RestoreFieldOwners)
         assert (found.action.kind, found.action.owners) == ("Deployment", (HELM,))
         assert say(step(RAISED, r=run(owners=(HELM,)), **self.END)) == "done"
         assert say(step(RAISED, returned=False, **self.END)) == "done"
@@ -209,17 +209,19 @@ class TestFieldsGivenBack:
         owners = tuple(msgspec.structs.replace(HELM, pod=name) for name in ("web-a", "web-b"))
         pods = [in_service(pod(name, images=NEW)) for name in ("web-a", "web-b", "web-c")]
         view = observed(*pods, target=of_pods(), fields_returned=frozenset({"uid-web-a"}))
-        found = after_pods(view, run(owners=owners))
-        assert isinstance(found, Act)
-        assert isinstance(found.action, ReturnFields)
+        found = finish_without_commit(view, run(owners=owners))
+        assert isinstance(found, Perform)
+        assert isinstance(found.action, RestoreFieldOwners)
         assert (found.action.name, found.action.kind, found.action.owners) == ("web-b", "Pod", owners[1:])
         assert (
-            after_pods(observed(*pods, target=of_pods(), fields_returned=frozenset(p.uid for p in pods)), run(owners=owners))
+            finish_without_commit(
+                observed(*pods, target=of_pods(), fields_returned=frozenset(p.uid for p in pods)), run(owners=owners)
+            )
             == Done()
         )
 
     def test_a_workload_without_a_commit_needs_nothing(self) -> None:
-        assert after_pods(observed(), run(owners=(HELM,))) == Done()
+        assert finish_without_commit(observed(), run(owners=(HELM,))) == Done()
 
 
 class TestReplicaSet:
@@ -238,36 +240,36 @@ class TestReplicaSet:
     )
     def test_in_order(self, rs: ReplicaSet, fresh: bool, says: str) -> None:
         view = observed(target=of_replica_set(rs))
-        assert say(next_act(view, self.RUN, BEGUN, FRESH if fresh else {})) == says
+        assert say(next_step(view, self.RUN, BEGUN, FRESH if fresh else {})) == says
 
     def test_begins_where_the_template_is_old(self) -> None:
-        assert begin(observed(target=of_replica_set(OLD_SET)), self.RUN) == Commit(live_uid=LIVE_UID)
-        assert begin(observed(target=of_replica_set(NEW_SET)), self.RUN) is None
+        assert start_commit(observed(target=of_replica_set(OLD_SET)), self.RUN) == CommitState(live_uid=LIVE_UID)
+        assert start_commit(observed(target=of_replica_set(NEW_SET)), self.RUN) is None
 
 
 class TestBegin:
     def test_saves_what_the_commit_will_change(self) -> None:
         view = observed(target=of_deployment(deployment(paused=True), replica_set(revision=7)))
-        assert begin(view, run(paused=True)) == Commit(paused=True, live_uid=LIVE_UID, revision=7, template=OLD)
+        assert start_commit(view, run(paused=True)) == CommitState(paused=True, live_uid=LIVE_UID, revision=7, template=OLD)
 
     def test_nothing_where_both_templates_are_new(self) -> None:
-        assert begin(observed(target=of_deployment(deployment(NEW), NEW_SET)), run()) is None
+        assert start_commit(observed(target=of_deployment(deployment(NEW), NEW_SET)), run()) is None
 
     def test_where_only_one_is(self) -> None:
-        assert begin(observed(target=of_deployment(deployment(NEW), OLD_SET)), run()) is not None
-        assert begin(observed(target=of_deployment(deployment(OLD), NEW_SET)), run()) is not None
+        assert start_commit(observed(target=of_deployment(deployment(NEW), OLD_SET)), run()) is not None
+        assert start_commit(observed(target=of_deployment(deployment(OLD), NEW_SET)), run()) is not None
 
     def test_a_run_that_goes_back_has_nothing_to_take_back(self) -> None:
         """The template is ahead because its user has set it so."""
         view = observed(target=of_deployment(deployment(NEW, paused=True), replica_set()))
-        assert begin(view, run(images=OLD, wanted=NEW, back="Abort", takes_over=True)) is None
+        assert start_commit(view, run(images=OLD, wanted=NEW, back="Abort", takes_over=True)) is None
 
     def test_bare_pods_have_no_template(self) -> None:
-        assert begin(observed(target=of_pods()), run()) is None
+        assert start_commit(observed(target=of_pods()), run()) is None
 
     def test_a_target_that_is_gone_breaks_it(self) -> None:
-        assert begin(observed(target=of_deployment(None)), run()) is None
-        assert say(next_act(observed(target=of_deployment(None)), run(), BEGUN, {})) == "broken"
+        assert start_commit(observed(target=of_deployment(None)), run()) is None
+        assert say(next_step(observed(target=of_deployment(None)), run(), BEGUN, {})) == "broken"
         assert say(step(replica_set(uid="another"))) == "broken"
 
 
@@ -275,14 +277,14 @@ class TestLiveReplicaSet:
     EMPTY = replica_set(name="web-0", uid="uid-0", replicas=0, revision=5)
 
     def test_the_one_with_pods(self) -> None:
-        assert live_of(of_deployment(deployment(), self.EMPTY, OLD_SET)) == OLD_SET
+        assert active_replica_set(of_deployment(deployment(), self.EMPTY, OLD_SET)) == OLD_SET
 
     def test_at_no_replicas_the_newest(self) -> None:
-        assert live_of(of_deployment(deployment(), self.EMPTY, replica_set(replicas=0, revision=4))) == self.EMPTY
+        assert active_replica_set(of_deployment(deployment(), self.EMPTY, replica_set(replicas=0, revision=4))) == self.EMPTY
 
     def test_none_where_two_are_active_or_none_exists(self) -> None:
-        assert live_of(of_deployment(deployment(), OLD_SET, replica_set(name="web-0", uid="uid-0"))) is None
-        assert live_of(of_deployment(deployment())) is None
+        assert active_replica_set(of_deployment(deployment(), OLD_SET, replica_set(name="web-0", uid="uid-0"))) is None
+        assert active_replica_set(of_deployment(deployment())) is None
 
 
 class Controllers:
@@ -293,7 +295,7 @@ class Controllers:
         self.live_images, self.revision = OLD, 1
         self.twin, self.tombstone, self.keeps_history = twin, "", keeps_history
 
-    def view(self, returned: frozenset[str]) -> Observed:
+    def view(self, returned: frozenset[str]) -> Snapshot:
         sets = [replica_set(self.live_images, revision=self.revision)]
         if self.twin:
             sets.append(TestOlderTwin.TWIN)
@@ -311,7 +313,7 @@ class Controllers:
 
     def act(self, action: object) -> None:
         match action:
-            case PauseTarget(paused=paused):
+            case SetPaused(paused=paused):
                 self.paused = paused
                 self.generation += 1
             case PatchTemplate(kind="ReplicaSet", images=images):
@@ -321,10 +323,10 @@ class Controllers:
                 assert self.paused
                 self.template = images
                 self.generation += 1
-            case DeleteTwin():
+            case DeleteDuplicateReplicaSet():
                 assert self.paused
                 self.twin = False
-            case CreateTombstone(name=name, manifest=manifest):
+            case CreateHistoryReplicaSet(name=name, manifest=manifest):
                 assert self.paused
                 assert images_of(manifest["spec"]["template"]) == OLD
                 self.tombstone = name
@@ -343,16 +345,16 @@ def walk(world: Controllers, r: Run) -> Iterator[str]:
     returned: frozenset[str] = frozenset()
     assert r.commit is not None
     for _ in range(30):
-        found = next_act(world.view(returned), r, r.commit, fresh)
-        assert not isinstance(found, Broken)
+        found = next_step(world.view(returned), r, r.commit, fresh)
+        assert not isinstance(found, Blocked)
         match found:
-            case Act(action=action):
+            case Perform(action=action):
                 world.act(action)
-                returned |= frozenset({DEPLOYMENT_UID}) if isinstance(action, ReturnFields) else frozenset()
+                returned |= frozenset({DEPLOYMENT_UID}) if isinstance(action, RestoreFieldOwners) else frozenset()
                 yield say(found)
-            case FreshList(moment=moment):
+            case RelistPods(moment=moment):
                 fresh[moment] = True
-            case Await():
+            case WaitFor():
                 world.turn()
             case Done():
                 return
@@ -367,7 +369,7 @@ def test_a_commit_cut_off_after_any_act_is_finished_by_the_next_process(
     paused: bool, twin: bool, keeps_history: bool, cut: int
 ) -> None:
     world = Controllers(paused, twin, keeps_history)
-    begun = begin(world.view(frozenset()), run(paused=paused))
+    begun = start_commit(world.view(frozenset()), run(paused=paused))
     assert begun is not None
     r = run(commit=begun, owners=(HELM,))
     done: list[str] = []

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import OpenGate
-from inplace.engine.observed import Observed, PodFacts
-from inplace.engine.plan import Plan
+from inplace.engine.planning.plan import Plan
+from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.names import TargetRef
 from inplace.model.run import Run
 from tests.builders import (
@@ -37,7 +37,7 @@ class TestDeadlines:
             (returning(), "restart", 300, "RestartTimeout"),
         ],
     )
-    def test_a_pod_that_takes_too_long_has_failed(self, what: PodFacts, timer: str, seconds: int, reason: str) -> None:
+    def test_a_pod_that_takes_too_long_has_failed(self, what: ObservedPod, timer: str, seconds: int, reason: str) -> None:
         began = {f"uid-web-0/{timer}": NOW - seconds}
         early = planned(observed(what, *others(), timers=began), now=NOW - 1)
         assert early.run.failures == ()
@@ -92,14 +92,14 @@ class TestWaitingForTheTemplate:
     STS = TargetRef(kind="StatefulSet", namespace=NS, name="web")
     OURS = partition(2**31 - 1)
 
-    def view(self, *, strategy: dict[str, Any], observed_: int = 1, **fields: Any) -> Observed:
+    def view(self, *, strategy: dict[str, Any], observed_: int = 1, **fields: Any) -> Snapshot:
         pods = (of_revision("web-0", "web-1", ready=False, gate="False", record=record()), of_revision("web-1", "web-1"))
         target = stateful_set(
             OLD, revision(1), replicas=2, update="web-1", updated=2, strategy=strategy, generation=1, observed=observed_
         )
         return observed(*pods, target=target, evidence=closed_evidence(pods[0]), **fields)
 
-    def planned(self, view: Observed, now: float = NOW, stored: Run | None = None) -> Plan:
+    def planned(self, view: Snapshot, now: float = NOW, stored: Run | None = None) -> Plan:
         return planned(view, stored or run(options(), target=self.STS, strategy=partition(0)), now=now)
 
     def test_the_controller_has_five_minutes_for_each_of_its_answers(self) -> None:

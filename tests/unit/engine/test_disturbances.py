@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.actions import PauseTarget, SetStrategy
-from inplace.engine.clocks import Clocks
-from inplace.engine.disturbances import GRACE_SECONDS, disturbed, give_way
-from inplace.engine.observed import Observed, PodFacts, Target
-from inplace.engine.templatefirst import ABOVE_ALL, ON_DELETE
+from inplace.engine.actions import SetPaused, SetUpdateStrategy
+from inplace.engine.snapshot import ObservedPod, Snapshot, Target
+from inplace.engine.timers import Timers
+from inplace.engine.workloads.external_changes import GRACE_SECONDS, detect_external_change, yield_to_owner
+from inplace.engine.workloads.template_first import ON_DELETE, PARTITION_ABOVE_ALL
 from inplace.model.names import TargetRef
-from inplace.model.run import Commit, Run
-from inplace.model.workloads import ReplicaSet
+from inplace.model.objects.workloads import ReplicaSet
+from inplace.model.run import CommitState, Run
 from tests.builders import (
     LIVE_UID,
     NEW,
@@ -39,15 +39,15 @@ ROLLING: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavai
 BOTH = (revision(1), revision(2, NEW))
 OLD_SET, NEW_SET, RAISED = replica_set(OLD), replica_set(NEW), replica_set(NEW, revision=2)
 TOMBSTONE = replica_set(OLD, name="web-tomb", uid="uid-tomb", replicas=0, revision=1)
-BEGUN = Commit(paused=False, live_uid=LIVE_UID, revision=1)
+BEGUN = CommitState(paused=False, live_uid=LIVE_UID, revision=1)
 FOREIGN = {"app": "repo/app:9"}
 EDITED = template(NEW, terminationGracePeriodSeconds=7)
 SET = "somebody set container app of {} to repo/app:9 in the middle"
 
 
-def said(target: Target | None, asked: Run, *pods: PodFacts, at: float = 0.0, timers: dict[str, float] | None = None) -> str:
+def said(target: Target | None, asked: Run, *pods: ObservedPod, at: float = 0.0, timers: dict[str, float] | None = None) -> str:
     """Empty: nothing is amiss."""
-    broken = disturbed(observed(*pods, target=target), asked, Clocks(timers or {}, at))
+    broken = detect_external_change(observed(*pods, target=target), asked, Timers(timers or {}, at))
     return broken.reason if broken is not None else ""
 
 
@@ -138,7 +138,7 @@ class TestRevisioned:
 
     def test_what_somebody_had_set_before_the_run(self) -> None:
         """The template was ahead: it may be there still, or again, until the run has patched it."""
-        ahead = stateful_set(FOREIGN, *BOTH, strategy=partition(ABOVE_ALL))
+        ahead = stateful_set(FOREIGN, *BOTH, strategy=partition(PARTITION_ABOVE_ALL))
         assert said(ahead, sts(revision="", displaced=(FOREIGN,)), *PODS) == ""
         assert said(ahead, sts(displaced=(FOREIGN,)), *PODS) == "the template of sts/web was set back in the middle"
 
@@ -175,18 +175,18 @@ class TestRevisioned:
 class TestGiveWay:
     """Where others have changed the template, what held the workload back is taken away, and they get what they wanted."""
 
-    def way(self, target: Target, asked: Run, *pods: PodFacts) -> object:
-        seen: Observed = observed(*pods, target=target)
-        step = give_way(seen, asked)
+    def way(self, target: Target, asked: Run, *pods: ObservedPod) -> object:
+        seen: Snapshot = observed(*pods, target=target)
+        step = yield_to_owner(seen, asked)
         return step.action if step is not None else None
 
     @pytest.mark.parametrize("images", [FOREIGN, OLD], ids=["set", "undone"])
     def test_a_template_of_others(self, images: dict[str, str]) -> None:
         action = self.way(stateful_set(images, *BOTH, strategy=partition(2)), sts(), *PODS)
-        assert isinstance(action, SetStrategy)
+        assert isinstance(action, SetUpdateStrategy)
         assert action.strategy == partition(0)
         action = self.way(daemon_set(images, *BOTH, strategy=ON_DELETE), ds(), *DAEMONS)
-        assert isinstance(action, SetStrategy)
+        assert isinstance(action, SetUpdateStrategy)
         assert action.strategy == ROLLING
 
     def test_a_strategy_of_their_own_stays(self) -> None:
@@ -197,9 +197,9 @@ class TestGiveWay:
 
     def test_a_deployment_gets_its_pause_back(self) -> None:
         target = of_deployment(deployment(FOREIGN, paused=True), replica_set(NEW))
-        begun = run(commit=Commit(live_uid=LIVE_UID))
+        begun = run(commit=CommitState(live_uid=LIVE_UID))
         action = self.way(target, begun)
-        assert isinstance(action, PauseTarget)
+        assert isinstance(action, SetPaused)
         assert not action.paused
         assert self.way(target, run()) is None
         assert self.way(of_deployment(deployment(FOREIGN), replica_set(NEW)), begun) is None

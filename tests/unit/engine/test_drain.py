@@ -2,9 +2,17 @@
 
 import pytest
 
-from inplace.engine.drain import drained_at, entries_by_pod, ignored_services, index_of, is_back, sending, undrainable
-from inplace.engine.observed import Entry, Evidence
-from inplace.model.network import EndpointSlice
+from inplace.engine.pods.drain import (
+    drained_at,
+    entries_by_pod,
+    index_of,
+    is_in_service,
+    services_not_awaited,
+    services_still_sending,
+    undrainable,
+)
+from inplace.engine.snapshot import EndpointEntry, Evidence
+from inplace.model.objects.network import EndpointSlice
 from tests.builders import endpoint, facts, pod, service, slice_of
 
 NOTHING: frozenset[str] = frozenset()
@@ -14,39 +22,44 @@ UID = DOWN.uid
 
 @pytest.mark.parametrize(("ready", "sends"), [(True, ("web",)), (None, ("web",)), (False, ())])
 def test_a_slice_sends_unless_it_says_not_ready(ready: bool | None, sends: tuple[str, ...]) -> None:
-    assert sending(facts(DOWN, slice_of(endpoint(UID, ready))), NOTHING) == sends
+    assert services_still_sending(facts(DOWN, slice_of(endpoint(UID, ready))), NOTHING) == sends
 
 
 def test_serving_and_terminating_do_not_count_ready_does() -> None:
     quiet = slice_of(endpoint(UID, False, serving=True, terminating=False))
     loud = slice_of(endpoint(UID, True, serving=False), service="other")
-    assert sending(facts(DOWN, quiet), NOTHING) == ()
-    assert sending(facts(DOWN, quiet, loud), NOTHING) == ("other",)
+    assert services_still_sending(facts(DOWN, quiet), NOTHING) == ()
+    assert services_still_sending(facts(DOWN, quiet, loud), NOTHING) == ("other",)
 
 
 def test_the_last_of_several_services_decides() -> None:
     slices = [slice_of(endpoint(UID, False), service="a"), slice_of(endpoint(UID, True), service="b")]
-    assert sending(facts(DOWN, *slices), NOTHING) == ("b",)
-    assert sending(facts(DOWN, *slices), frozenset({"b"})) == ()
+    assert services_still_sending(facts(DOWN, *slices), NOTHING) == ("b",)
+    assert services_still_sending(facts(DOWN, *slices), frozenset({"b"})) == ()
 
 
 def test_two_slices_of_one_service_are_named_once() -> None:
     slices = [slice_of(endpoint(UID, True)), slice_of(endpoint(UID, True))]
-    assert sending(facts(DOWN, *slices), NOTHING) == ("web",)
+    assert services_still_sending(facts(DOWN, *slices), NOTHING) == ("web",)
 
 
 def test_without_a_service_nothing_sends_and_nothing_is_missing() -> None:
-    assert sending(facts(DOWN), NOTHING) == ()
-    assert is_back(facts(DOWN), NOTHING)
-    assert sending(facts(DOWN, slice_of(endpoint("uid-other", True), endpoint("", False, ip="10.9.9.9"))), NOTHING) == ()
+    assert services_still_sending(facts(DOWN), NOTHING) == ()
+    assert is_in_service(facts(DOWN), NOTHING)
+    assert (
+        services_still_sending(facts(DOWN, slice_of(endpoint("uid-other", True), endpoint("", False, ip="10.9.9.9"))), NOTHING)
+        == ()
+    )
 
 
 def test_a_slice_without_a_service_label_counts_too() -> None:
-    assert sending(facts(DOWN, slice_of(endpoint(UID, True), service="")), NOTHING) == ("a Service",)
+    assert services_still_sending(facts(DOWN, slice_of(endpoint(UID, True), service="")), NOTHING) == ("a Service",)
 
 
 def test_an_endpoint_without_target_stands_for_its_address() -> None:
-    assert sending(facts(DOWN, slice_of(endpoint("", True, ip="10.0.0.1"), service="byhand")), NOTHING) == ("byhand",)
+    assert services_still_sending(facts(DOWN, slice_of(endpoint("", True, ip="10.0.0.1"), service="byhand")), NOTHING) == (
+        "byhand",
+    )
 
 
 def test_an_endpoint_with_a_target_never_stands_for_another_pod_of_the_same_address() -> None:
@@ -61,7 +74,7 @@ def test_a_node_address_stands_for_no_pod() -> None:
     on_host = pod(ready=False, ip="10.0.0.1", host_network=True)
     assert facts(on_host, slice_of(endpoint("", True, ip="10.0.0.1"))).entries == ()
     assert facts(on_host, slice_of(endpoint(on_host.uid, True, ip="10.0.0.1"))).entries == (
-        Entry("web", True, 1, slice="web-x", manager="endpointslice-controller.k8s.io"),
+        EndpointEntry("web", True, 1, slice="web-x", manager="endpointslice-controller.k8s.io"),
     )
 
 
@@ -72,8 +85,8 @@ def test_the_index_kept_slice_by_slice_says_the_same(on_host: bool) -> None:
         slice_of(endpoint(p.uid, False), service="a"),
         slice_of(endpoint("", True, ip="10.0.0.1"), service="b", version=3),
     ]
-    by_uid: dict[str, dict[str, tuple[Entry, ...]]] = {}
-    by_ip: dict[str, dict[str, tuple[Entry, ...]]] = {}
+    by_uid: dict[str, dict[str, tuple[EndpointEntry, ...]]] = {}
+    by_ip: dict[str, dict[str, tuple[EndpointEntry, ...]]] = {}
     for one in slices:
         index = index_of([one])
         for wanted, found in ((by_uid, index.by_uid), (by_ip, index.by_ip)):
@@ -84,13 +97,13 @@ def test_the_index_kept_slice_by_slice_says_the_same(on_host: bool) -> None:
 
 def test_a_pod_is_back_when_every_slice_that_lists_it_sends_again() -> None:
     slices = [slice_of(endpoint(UID, True), service="a"), slice_of(endpoint(UID, False), service="b")]
-    assert not is_back(facts(DOWN, *slices), NOTHING)
-    assert is_back(facts(DOWN, *slices), frozenset({"b"}))
+    assert not is_in_service(facts(DOWN, *slices), NOTHING)
+    assert is_in_service(facts(DOWN, *slices), frozenset({"b"}))
 
 
 def test_headless_peer_discovery_and_accepted_services_are_not_waited_for() -> None:
     services = [service("peers", headless=True, publish=True), service("plain"), service("stuck", publish=True)]
-    assert ignored_services(services, ["legacy"]) == {"peers", "legacy"}
+    assert services_not_awaited(services, ["legacy"]) == {"peers", "legacy"}
 
 
 class TestUndrainable:
@@ -98,7 +111,7 @@ class TestUndrainable:
 
     def found(self, *services: object, slices: tuple[EndpointSlice, ...] = (), accepted: tuple[str, ...] = ()) -> list[str]:
         known = tuple(s for s in services)
-        ignored = ignored_services(known, accepted)  # type: ignore[arg-type]
+        ignored = services_not_awaited(known, accepted)  # type: ignore[arg-type]
         return [f"{u.service} {u.why}" for u in undrainable([facts(DOWN, *slices)], known, ignored)]  # type: ignore[arg-type]
 
     def test_publishing_with_a_cluster_ip(self) -> None:

@@ -5,26 +5,26 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.drain import drained_at
-from inplace.engine.evidence import confirm, witness
-from inplace.engine.observed import Evidence, PodFacts
-from inplace.model.network import EndpointSlice
-from inplace.model.pods import ContainerState, StateWaiting
+from inplace.engine.pods.drain import drained_at
+from inplace.engine.pods.evidence import confirm_drained, update_evidence
+from inplace.engine.snapshot import Evidence, ObservedPod
+from inplace.model.objects.network import EndpointSlice
+from inplace.model.objects.pods import ContainerState, StateWaiting
 from tests.builders import NEW, endpoint, facts, in_service, patched, pod, record, slice_of, status
 
 NOTHING: frozenset[str] = frozenset()
 UID = "uid-web-a"
 
 
-def see(*steps: tuple[float, PodFacts], ignored: frozenset[str] = NOTHING) -> Evidence:
+def see(*steps: tuple[float, ObservedPod], ignored: frozenset[str] = NOTHING) -> Evidence:
     seen: Evidence | None = None
     for now, what in steps:
-        seen = witness(seen, what, ignored, now)
+        seen = update_evidence(seen, what, ignored, now)
     assert seen is not None
     return seen
 
 
-def shown(ready: bool, version: int, *slices: tuple[bool, int], ours: bool = True) -> PodFacts:
+def shown(ready: bool, version: int, *slices: tuple[bool, int], ours: bool = True) -> ObservedPod:
     p = pod(ready=ready, gate="False" if ours else "True", version=version, record=record() if ours else None)
     listed = [slice_of(endpoint(UID, says), service=f"s{i}", version=v) for i, (says, v) in enumerate(slices)]
     return facts(p, *listed)
@@ -102,27 +102,27 @@ class TestQuorumRead:
     QUIET = Evidence(quiet_since=5.0)
 
     def test_confirms_what_was_quiet_before_it_was_sent(self) -> None:
-        assert drained_at(confirm(self.QUIET, sent_at=5.0, still_sending=False)) == 5.0
-        assert drained_at(confirm(self.QUIET, sent_at=9.0, still_sending=False)) == 9.0
+        assert drained_at(confirm_drained(self.QUIET, sent_at=5.0, still_sending=False)) == 5.0
+        assert drained_at(confirm_drained(self.QUIET, sent_at=9.0, still_sending=False)) == 9.0
 
     def test_says_nothing_of_what_became_quiet_after_it_was_sent(self) -> None:
-        assert confirm(self.QUIET, sent_at=4.9, still_sending=False) == self.QUIET
+        assert confirm_drained(self.QUIET, sent_at=4.9, still_sending=False) == self.QUIET
 
     def test_that_shows_a_sender_confirms_nothing(self) -> None:
-        assert confirm(self.QUIET, sent_at=9.0, still_sending=True) == self.QUIET
+        assert confirm_drained(self.QUIET, sent_at=9.0, still_sending=True) == self.QUIET
 
     def test_of_a_pod_never_seen_confirms_nothing(self) -> None:
-        assert drained_at(confirm(None, sent_at=9.0, still_sending=False)) is None
+        assert drained_at(confirm_drained(None, sent_at=9.0, still_sending=False)) is None
 
     def test_lasts_as_long_as_it_is_quiet(self) -> None:
         quiet, loud = shown(False, 21, (False, 5)), shown(False, 21, (True, 30))
-        confirmed = confirm(see((1.0, quiet)), sent_at=2.0, still_sending=False)
-        assert drained_at(witness(confirmed, quiet, NOTHING, 3.0)) == 2.0
-        assert drained_at(witness(witness(confirmed, loud, NOTHING, 3.0), quiet, NOTHING, 4.0)) is None
+        confirmed = confirm_drained(see((1.0, quiet)), sent_at=2.0, still_sending=False)
+        assert drained_at(update_evidence(confirmed, quiet, NOTHING, 3.0)) == 2.0
+        assert drained_at(update_evidence(update_evidence(confirmed, loud, NOTHING, 3.0), quiet, NOTHING, 4.0)) is None
 
 
 class TestContainers:
-    def of(self, id_: str = "c2", **fields: Any) -> PodFacts:
+    def of(self, id_: str = "c2", **fields: Any) -> ObservedPod:
         return facts(pod(statuses=[status(id_=id_, **fields)]))
 
     def test_started_counts_once_not_started_was_seen(self) -> None:
@@ -153,7 +153,7 @@ class TestContainers:
 
 
 def test_a_service_that_is_ignored_neither_sends_nor_turns() -> None:
-    def listing(ready: bool, says: bool) -> tuple[EndpointSlice, PodFacts]:
+    def listing(ready: bool, says: bool) -> tuple[EndpointSlice, ObservedPod]:
         one = slice_of(endpoint(UID, says), version=3)
         return one, facts(pod(ready=ready, gate="False", record=record()), one)
 
@@ -165,15 +165,15 @@ def test_a_service_that_is_ignored_neither_sends_nor_turns() -> None:
 def test_why_a_container_does_not_start_outlasts_the_back_off_between_two_tries() -> None:
     """The kubelet tells it in one status, and only that it waits in the next (measured)."""
 
-    def waits(reason: str, message: str, id_: str = "c1") -> PodFacts:
+    def waits(reason: str, message: str, id_: str = "c1") -> ObservedPod:
         state = ContainerState(waiting=StateWaiting(reason, message))
         found = msgspec.structs.replace(status("app", id_), state=state)
         return facts(pod(images=NEW, record=patched(), generation=2, statuses=[found]))
 
-    seen = witness(None, waits("ErrImagePull", "connection refused"), frozenset(), 1.0)
+    seen = update_evidence(None, waits("ErrImagePull", "connection refused"), frozenset(), 1.0)
     assert seen.said == {"app": " (ErrImagePull: connection refused)"}
     backing_off = 'Back-off pulling image "x": ErrImagePull: connection refused'
-    assert witness(seen, waits("ImagePullBackOff", backing_off), frozenset(), 2.0).said == seen.said
-    assert witness(seen, waits("CrashLoopBackOff", "back-off 10s"), frozenset(), 3.0).said == seen.said
-    assert witness(seen, waits("CrashLoopBackOff", "back-off 10s", "c2"), frozenset(), 3.0).said != seen.said
-    assert witness(seen, facts(pod(images=NEW, record=patched())), frozenset(), 4.0).said == {}
+    assert update_evidence(seen, waits("ImagePullBackOff", backing_off), frozenset(), 2.0).said == seen.said
+    assert update_evidence(seen, waits("CrashLoopBackOff", "back-off 10s"), frozenset(), 3.0).said == seen.said
+    assert update_evidence(seen, waits("CrashLoopBackOff", "back-off 10s", "c2"), frozenset(), 3.0).said != seen.said
+    assert update_evidence(seen, facts(pod(images=NEW, record=patched())), frozenset(), 4.0).said == {}

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import OpenGate, PatchImages
-from inplace.engine.failures import roll_back, should_roll_back
-from inplace.engine.observed import Evidence, PodFacts
-from inplace.engine.plan import Plan, Spec
+from inplace.engine.planning.failures import roll_back, should_roll_back
+from inplace.engine.planning.plan import Plan, PlanContext
+from inplace.engine.snapshot import Evidence, ObservedPod
 from inplace.model.names import TargetRef
-from inplace.model.run import Commit, Failure, Options, Run, Stop
+from inplace.model.run import CommitState, PodFailure, Run, RunOptions, StopRequest
 from tests.builders import (
     NEW,
     NS,
@@ -32,11 +32,11 @@ from tests.builders import (
 from tests.unit.engine.flights import NOW, draining, options, others, planned, restarting
 
 BEGUN = {"uid-web-0/restart": NOW - 9, "uid-web-0/patched": NOW - 9}
-FAILED = Failure(pod="web-0", uid="uid-web-0", reason="DrainTimeout", message="m")
+FAILED = PodFailure(pod="web-0", uid="uid-web-0", reason="DrainTimeout", message="m")
 
 
 class TestEarlyFailures:
-    def later(self, what: PodFacts, *, restart: float = NOW - 10, **trouble: float) -> Plan:
+    def later(self, what: ObservedPod, *, restart: float = NOW - 10, **trouble: float) -> Plan:
         timers = {"uid-web-0/restart": restart, "uid-web-0/patched": restart}
         timers.update({f"uid-web-0/trouble/{name}": since for name, since in trouble.items()})
         return planned(observed(what, *others(), timers=timers))
@@ -125,7 +125,7 @@ class TestPause:
 class TestContinue:
     def test_goes_on_with_the_others_within_the_budget(self) -> None:
         failed = restarting("ImagePullBackOff")
-        roomy = run(Options(on_failure="continue", max_unavailable=2), failures=(FAILED,))
+        roomy = run(RunOptions(on_failure="continue", max_unavailable=2), failures=(FAILED,))
         assert [a.key for a in planned(observed(failed, *others()), roomy).actions] == ["uid-web-1"]
 
     def test_ends_failed_when_the_others_are_done(self) -> None:
@@ -154,7 +154,7 @@ class TestContinue:
         ],
         ids=["stays closed", "was reopened, and crashes"],
     )
-    def test_gives_up_when_failed_pods_hold_the_budget(self, failed: PodFacts) -> None:
+    def test_gives_up_when_failed_pods_hold_the_budget(self, failed: ObservedPod) -> None:
         made = planned(observed(failed, *others()), run(options("continue"), failures=(FAILED,)))
         assert made.finished is not None
         assert made.finished.message == "failed pods use up all that may be unavailable (1)"
@@ -170,7 +170,7 @@ class TestContinue:
 
     def test_but_not_while_a_pod_that_has_not_failed_takes_room_too(self) -> None:
         """That one may come back."""
-        r = run(Options(on_failure="continue", max_unavailable=2), failures=(FAILED,))
+        r = run(RunOptions(on_failure="continue", max_unavailable=2), failures=(FAILED,))
         down = in_service(pod("web-9", ready=False, images=NEW), ready=False)
         made = planned(observed(restarting("ImagePullBackOff"), down, *others()), r)
         assert (made.finished, made.actions) == (None, ())
@@ -189,7 +189,7 @@ class TestContinue:
 class TestMaxFailed:
     """So many failed pods are borne; with one more the run does as `on_failure` says."""
 
-    TOLERANT = Options(max_unavailable=2, max_failed=1)
+    TOLERANT = RunOptions(max_unavailable=2, max_failed=1)
 
     def test_within_it_the_run_goes_on(self) -> None:
         made = planned(observed(restarting("ImagePullBackOff"), *others()), run(self.TOLERANT, failures=(FAILED,)))
@@ -220,7 +220,7 @@ class TestMaxFailed:
 
 
 class TestRollback:
-    def fail(self, r: Run | None = None, spec: Spec = SPEC) -> Plan:
+    def fail(self, r: Run | None = None, spec: PlanContext = SPEC) -> Plan:
         view = observed(restarting("ImagePullBackOff"), *others(), timers=BEGUN)
         return planned(view, r or run(options("rollback")), spec)
 
@@ -264,17 +264,17 @@ class TestRollback:
         ("r", "spec"),
         [
             (run(options("pause"), failures=(FAILED,)), SPEC),
-            (run(options("rollback"), failures=(FAILED,), commit=Commit()), SPEC),
+            (run(options("rollback"), failures=(FAILED,), commit=CommitState()), SPEC),
             (run(options("rollback"), failures=(FAILED,), back="Failure"), SPEC),
             (run(options("rollback", max_failed=1), failures=(FAILED,)), SPEC),
             (
                 run(options("rollback"), failures=(FAILED,)),
-                msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "by Ctrl-C")),
+                msgspec.structs.replace(SPEC, stop=StopRequest("Interrupted", "by Ctrl-C")),
             ),
         ],
         ids=["not asked for", "commit begun", "already", "tolerated", "being stopped"],
     )
-    def test_not_always(self, r: Run, spec: Spec) -> None:
+    def test_not_always(self, r: Run, spec: PlanContext) -> None:
         assert not should_roll_back(r, spec)
 
     def test_asked_for_it_happens(self) -> None:
@@ -313,7 +313,7 @@ class TestOldKubelets:
 class TestStopping:
     """The clock of a restart begins when the old container has ended."""
 
-    def stopping(self) -> PodFacts:
+    def stopping(self) -> ObservedPod:
         return restarting(statuses=[status("app", "c1")], grace=600)
 
     def test_as_long_as_the_old_container_may_take(self) -> None:

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from inplace.engine.fields import POD_PATH, TEMPLATE_PATH, give_back, last_writer, owners_of
+from inplace.engine.workloads.managed_fields import POD_PATH, TEMPLATE_PATH, image_owners, last_writer, return_ownership
 from inplace.model.run import FieldOwner
 
 OURS = "inplace"
@@ -54,41 +54,41 @@ STATUS = {
 
 class TestOwners:
     def test_an_applier_of_the_image(self) -> None:
-        assert owners_of([STATUS, applied()], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
+        assert image_owners([STATUS, applied()], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
 
     def test_an_owner_by_update_as_client_side_apply_and_edit_are(self) -> None:
         client = applied("kubectl-client-side-apply", operation="Update")
-        (owner,) = owners_of([client, STATUS], ["app"], TEMPLATE_PATH, OURS)
+        (owner,) = image_owners([client, STATUS], ["app"], TEMPLATE_PATH, OURS)
         assert (owner.manager, owner.operation, owner.containers) == ("kubectl-client-side-apply", "Update", ("app",))
 
     def test_we_ourselves_are_no_owner_to_give_back_to(self) -> None:
-        assert owners_of([applied(OURS)], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert image_owners([applied(OURS)], ["app"], TEMPLATE_PATH, OURS) == ()
 
     def test_an_applier_of_everything_but_the_image(self) -> None:
-        assert owners_of([applied(image=False)], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert image_owners([applied(image=False)], ["app"], TEMPLATE_PATH, OURS) == ()
 
     def test_only_the_containers_asked_about(self) -> None:
-        (owner,) = owners_of([applied("helm", "app", "mesh", "log")], ["mesh", "app", "gone"], TEMPLATE_PATH, OURS)
+        (owner,) = image_owners([applied("helm", "app", "mesh", "log")], ["mesh", "app", "gone"], TEMPLATE_PATH, OURS)
         assert owner.containers == ("app", "mesh")
 
     def test_several_appliers_share_it(self) -> None:
-        owners = owners_of([applied("argo"), applied("helm")], ["app"], TEMPLATE_PATH, OURS)
+        owners = image_owners([applied("argo"), applied("helm")], ["app"], TEMPLATE_PATH, OURS)
         assert [o.manager for o in owners] == ["argo", "helm"]
 
     def test_a_sidecar(self) -> None:
         entry = applied()
         spec = entry["fieldsV1"]["f:spec"]["f:template"]["f:spec"]
         spec["f:initContainers"] = {key("mesh"): {"f:image": {}}}
-        (owner,) = owners_of([entry], ["mesh"], TEMPLATE_PATH, OURS)
+        (owner,) = image_owners([entry], ["mesh"], TEMPLATE_PATH, OURS)
         assert owner.containers == ("mesh",)
 
     def test_a_bare_pod(self) -> None:
         entry = {**applied(), "apiVersion": "v1", "fieldsV1": {"f:spec": {"f:containers": {key("app"): {"f:image": {}}}}}}
-        assert owners_of([entry], ["app"], POD_PATH, OURS)[0].api_version == "v1"
-        assert owners_of([entry], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert image_owners([entry], ["app"], POD_PATH, OURS)[0].api_version == "v1"
+        assert image_owners([entry], ["app"], TEMPLATE_PATH, OURS) == ()
 
     def test_entries_without_fields(self) -> None:
-        assert owners_of([{}, {"operation": "Apply", "manager": "x", "fieldsV1": None}], ["app"], TEMPLATE_PATH, OURS) == ()
+        assert image_owners([{}, {"operation": "Apply", "manager": "x", "fieldsV1": None}], ["app"], TEMPLATE_PATH, OURS) == ()
 
 
 class TestGivingBack:
@@ -96,52 +96,52 @@ class TestGivingBack:
     """An Update that changes an applied field takes it away."""
 
     def test_as_if_we_had_never_been(self) -> None:
-        assert give_back(self.TAKEN, [HELM], TEMPLATE_PATH, OURS) == [applied(), STATUS]
+        assert return_ownership(self.TAKEN, [HELM], TEMPLATE_PATH, OURS) == [applied(), STATUS]
 
     def test_the_given_entries_are_not_changed(self) -> None:
         before = copy.deepcopy(self.TAKEN)
-        give_back(self.TAKEN, [HELM], TEMPLATE_PATH, OURS)
+        return_ownership(self.TAKEN, [HELM], TEMPLATE_PATH, OURS)
         assert before == self.TAKEN
 
     def test_a_second_time_changes_nothing(self) -> None:
-        once = give_back(self.TAKEN, [HELM], TEMPLATE_PATH, OURS)
-        assert give_back(once, [HELM], TEMPLATE_PATH, OURS) == once
+        once = return_ownership(self.TAKEN, [HELM], TEMPLATE_PATH, OURS)
+        assert return_ownership(once, [HELM], TEMPLATE_PATH, OURS) == once
 
     def test_what_nobody_owned_is_nobodys_again(self) -> None:
-        both = give_back([applied(image=False), patched("app", "mesh")], [HELM], TEMPLATE_PATH, OURS)
+        both = return_ownership([applied(image=False), patched("app", "mesh")], [HELM], TEMPLATE_PATH, OURS)
         assert both == [applied()]
-        assert give_back([patched("mesh")], [], TEMPLATE_PATH, OURS) == []
+        assert return_ownership([patched("mesh")], [], TEMPLATE_PATH, OURS) == []
 
     def test_what_somebody_has_written_since_is_theirs(self) -> None:
         taken = [applied(image=False), applied("gitops"), patched("mesh")]
-        assert give_back(taken, [HELM], TEMPLATE_PATH, OURS) == [applied(image=False), applied("gitops")]
+        assert return_ownership(taken, [HELM], TEMPLATE_PATH, OURS) == [applied(image=False), applied("gitops")]
 
     def test_an_owner_whose_entry_is_gone_gets_a_new_one(self) -> None:
-        (status, entry) = give_back([STATUS, patched("app")], [HELM], TEMPLATE_PATH, OURS)
+        (status, entry) = return_ownership([STATUS, patched("app")], [HELM], TEMPLATE_PATH, OURS)
         assert status == STATUS
         assert (entry["manager"], entry["operation"], entry["apiVersion"]) == ("helm", "Apply", "apps/v1")
         assert entry["fieldsV1"] == patched("app")["fieldsV1"]
-        assert owners_of([entry], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
+        assert image_owners([entry], ["app"], TEMPLATE_PATH, OURS) == (HELM,)
 
     def test_a_sidecar_goes_back_to_the_init_containers(self) -> None:
         entry, mine = applied(), patched()
         entry["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:initContainers"] = {key("mesh"): {".": {}, "f:name": {}}}
         mine["fieldsV1"]["f:spec"]["f:template"]["f:spec"] = {"f:initContainers": {key("mesh"): {"f:image": {}}}}
         owner = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("mesh",))
-        (back,) = give_back([entry, mine], [owner], TEMPLATE_PATH, OURS)
+        (back,) = return_ownership([entry, mine], [owner], TEMPLATE_PATH, OURS)
         sidecar = back["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:initContainers"][key("mesh")]
         assert sidecar == {".": {}, "f:name": {}, "f:image": {}}
 
     def test_another_subresource_is_another_entry(self) -> None:
         scale = {**applied(image=False), "subresource": "scale"}
-        back = give_back([scale, patched("app")], [HELM], TEMPLATE_PATH, OURS)
+        back = return_ownership([scale, patched("app")], [HELM], TEMPLATE_PATH, OURS)
         assert back[0] == scale
         assert len(back) == 2
 
     def test_all_owners_get_it_back(self) -> None:
         argo = FieldOwner(manager="argo", operation="Apply", api_version="apps/v1", containers=("app",))
         taken = [applied("argo", image=False), applied(image=False), patched("app")]
-        assert give_back(taken, [argo, HELM], TEMPLATE_PATH, OURS) == [applied("argo"), applied()]
+        assert return_ownership(taken, [argo, HELM], TEMPLATE_PATH, OURS) == [applied("argo"), applied()]
 
 
 class TestLastWriter:
@@ -177,15 +177,15 @@ class TestStrategy:
     def test_its_applier_is_an_owner(self) -> None:
         helm = applied(image=False)
         helm["fieldsV1"]["f:spec"]["f:updateStrategy"] = self.OWNED
-        (owner,) = owners_of([helm], ["app"], TEMPLATE_PATH, OURS)
+        (owner,) = image_owners([helm], ["app"], TEMPLATE_PATH, OURS)
         assert (owner.containers, owner.strategy) == ((), self.OWNED)
 
     def test_is_given_back_whole(self) -> None:
         owner = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",), strategy=self.OWNED)
-        (back,) = give_back(self.entries(), [owner], TEMPLATE_PATH, OURS)
+        (back,) = return_ownership(self.entries(), [owner], TEMPLATE_PATH, OURS)
         assert back["manager"] == "helm"
         assert back["fieldsV1"]["f:spec"]["f:updateStrategy"] == self.OWNED
 
     def test_one_that_nobody_applied_is_nobodys(self) -> None:
-        (back,) = give_back(self.entries(), [HELM], TEMPLATE_PATH, OURS)
+        (back,) = return_ownership(self.entries(), [HELM], TEMPLATE_PATH, OURS)
         assert back["manager"] == "helm"

@@ -9,18 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inplace.engine.gatekeeping import Rule, SetGate, decide
-from inplace.model.names import HOLDS, RECORD, condition_type, qualified_name
-from inplace.model.pods import Pod, PodCondition
-from inplace.model.record import Record, encode_holds, encode_record, holds_of
+from inplace.engine.gate_rules import GateRule, GateUpdate, desired_update
+from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION, condition_type, qualified_name
+from inplace.model.objects.pods import Pod, PodCondition
+from inplace.model.record import UpgradeRecord, encode_holds, encode_record, read_holds
 from tests import builders
 from tests.builders import GATE
 
 LABEL = "example"
-OPEN, CLOSED = Rule(GATE, LABEL, "open"), Rule(GATE, LABEL, "closed")
+OPEN, CLOSED = GateRule(GATE, LABEL, "open"), GateRule(GATE, LABEL, "closed")
 OURS = {OPEN.hold: "label example is false"}
 ELSEWHERE = {"label@www.example.com/feature-2": "label other is false"}
-RECORDS = (encode_record(Record(run="r1", lease="l", from_images={"app": "app:1"}, to_images={"app": "app:2"})), "not a record")
+RECORDS = (
+    encode_record(UpgradeRecord(run="r1", lease="l", from_images={"app": "app:1"}, to_images={"app": "app:2"})),
+    "not a record",
+)
 
 
 def make_pod(
@@ -42,12 +45,14 @@ def make_pod(
     return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, conditions=conditions))
 
 
-def written(pod: Pod, wanted: SetGate) -> Pod:
+def written(pod: Pod, wanted: GateUpdate) -> Pod:
     """The pod as the API server leaves it: conditions are merged by type."""
     notes = dict(pod.metadata.annotations or {})
     if wanted.holds is not None:
         text = encode_holds(wanted.holds)
-        notes = {**notes, HOLDS: text} if text else {key: old for key, old in notes.items() if key != HOLDS}
+        notes = (
+            {**notes, HOLDS_ANNOTATION: text} if text else {key: old for key, old in notes.items() if key != HOLDS_ANNOTATION}
+        )
     conditions = pod.status.conditions or ()
     if wanted.status is not None:
         others = tuple(c for c in conditions if c.type != wanted.gate)
@@ -62,7 +67,9 @@ def labelled(pod: Pod, label: str | None) -> Pod:
 
 
 def is_held_by_others(pod: Pod) -> bool:
-    return any(name not in (*OURS, *ELSEWHERE) for name in holds_of(pod)) or RECORD in (pod.metadata.annotations or {})
+    return any(name not in (*OURS, *ELSEWHERE) for name in read_holds(pod)) or RECORD_ANNOTATION in (
+        pod.metadata.annotations or {}
+    )
 
 
 @pytest.mark.parametrize("both", [("True", "False"), ("False", "True"), ("True", "True"), ("False", "False")])
@@ -70,11 +77,11 @@ def is_held_by_others(pod: Pod) -> bool:
 def test_of_two_conditions_of_one_type_one_is_left_with_what_the_label_says(both: tuple[str, str], label: str) -> None:
     """As whoever appends them by JSON Patch leaves them. The kubelet believes the first."""
     pod = make_pod(label=label, status=both[0], second=both[1])
-    wanted = decide(pod, OPEN)
+    wanted = desired_update(pod, OPEN)
     assert wanted is not None
     after = written(pod, wanted)
     assert [c.status for c in after.status.conditions or () if c.type == GATE] == ["True" if label == "true" else "False"]
-    assert decide(after, OPEN) is None
+    assert desired_update(after, OPEN) is None
 
 
 LABELS = st.sampled_from([None, "true", "false", "", "True", "no"])
@@ -96,31 +103,31 @@ PODS = st.builds(
 
 
 @given(PODS, RULES)
-def test_after_the_write_there_is_nothing_to_do(pod: Pod, rule: Rule) -> None:
-    wanted = decide(pod, rule)
+def test_after_the_write_there_is_nothing_to_do(pod: Pod, rule: GateRule) -> None:
+    wanted = desired_update(pod, rule)
     if wanted is not None:
         assert wanted.status is not None or wanted.holds is not None
-        assert decide(written(pod, wanted), rule) is None
+        assert desired_update(written(pod, wanted), rule) is None
 
 
 @given(PODS, RULES)
-def test_a_gate_is_never_opened_while_anything_holds_it(pod: Pod, rule: Rule) -> None:
-    wanted = decide(pod, rule)
+def test_a_gate_is_never_opened_while_anything_holds_it(pod: Pod, rule: GateRule) -> None:
+    wanted = desired_update(pod, rule)
     if wanted is not None and wanted.status:
         assert not is_held_by_others(pod)
-        assert rule.hold not in holds_of(written(pod, wanted))
+        assert rule.hold not in read_holds(written(pod, wanted))
 
 
 @given(PODS, RULES)
-def test_the_holds_of_others_are_kept(pod: Pod, rule: Rule) -> None:
-    wanted = decide(pod, rule)
-    after = holds_of(written(pod, wanted)) if wanted else holds_of(pod)
-    assert {k: v for k, v in after.items() if k != rule.hold} == {k: v for k, v in holds_of(pod).items() if k != rule.hold}
+def test_the_holds_of_others_are_kept(pod: Pod, rule: GateRule) -> None:
+    wanted = desired_update(pod, rule)
+    after = read_holds(written(pod, wanted)) if wanted else read_holds(pod)
+    assert {k: v for k, v in after.items() if k != rule.hold} == {k: v for k, v in read_holds(pod).items() if k != rule.hold}
 
 
 @given(PODS, RULES)
-def test_a_condition_that_is_missing_is_added(pod: Pod, rule: Rule) -> None:
-    wanted = decide(pod, rule)
+def test_a_condition_that_is_missing_is_added(pod: Pod, rule: GateRule) -> None:
+    wanted = desired_update(pod, rule)
     after = written(pod, wanted) if wanted else pod
     condition = after.condition(GATE)
     assert condition is not None
@@ -128,17 +135,17 @@ def test_a_condition_that_is_missing_is_added(pod: Pod, rule: Rule) -> None:
 
 
 @given(PODS, RULES, st.lists(st.sampled_from(["true", "false"]), max_size=6))
-def test_every_label_flip_costs_exactly_one_write(pod: Pod, rule: Rule, flips: list[str]) -> None:
+def test_every_label_flip_costs_exactly_one_write(pod: Pod, rule: GateRule, flips: list[str]) -> None:
     pod = labelled(pod, "true")
-    while (wanted := decide(pod, rule)) is not None:
+    while (wanted := desired_update(pod, rule)) is not None:
         pod = written(pod, wanted)
     label = "true"
     for flip in flips:
         pod, writes = labelled(pod, flip), 0
-        while (wanted := decide(pod, rule)) is not None:
+        while (wanted := desired_update(pod, rule)) is not None:
             pod, writes = written(pod, wanted), writes + 1
         # Without a readable annotation there is no hold to write: the gate is closed already and stays so.
-        expected = int(flip != label) if "unreadable" not in holds_of(pod) else 0
+        expected = int(flip != label) if "unreadable" not in read_holds(pod) else 0
         assert writes == expected
         label = flip
 
@@ -146,16 +153,16 @@ def test_every_label_flip_costs_exactly_one_write(pod: Pod, rule: Rule, flips: l
 @given(LABELS, HOLDINGS, st.sampled_from([None, *RECORDS]))
 def test_rules_for_two_gates_of_a_pod_come_to_rest(label: str | None, holds: Any, record: str | None) -> None:
     pod = make_pod(label=label, holds=holds, record=record, gates=(GATE, "other"))
-    rules = (OPEN, Rule("other", "unset", "closed"))
+    rules = (OPEN, GateRule("other", "unset", "closed"))
     for rule in rules:
-        if (wanted := decide(pod, rule)) is not None:
+        if (wanted := desired_update(pod, rule)) is not None:
             pod = written(pod, wanted)
-    assert [decide(pod, rule) for rule in rules] == [None, None]
+    assert [desired_update(pod, rule) for rule in rules] == [None, None]
 
 
 @given(PODS, RULES)
-def test_the_pod_that_was_judged_is_the_precondition(pod: Pod, rule: Rule) -> None:
-    wanted = decide(pod, rule)
+def test_the_pod_that_was_judged_is_the_precondition(pod: Pod, rule: GateRule) -> None:
+    wanted = desired_update(pod, rule)
     if wanted is not None:
         assert (wanted.pod.uid, wanted.pod.resource_version) == ("uid-web-a", "7")
 
@@ -173,8 +180,8 @@ def test_the_pod_that_was_judged_is_the_precondition(pod: Pod, rule: Rule) -> No
         ("maybe", CLOSED, False),
     ],
 )
-def test_what_a_label_means(label: str | None, rule: Rule, is_open: bool) -> None:
-    wanted = decide(make_pod(label=label), rule)
+def test_what_a_label_means(label: str | None, rule: GateRule, is_open: bool) -> None:
+    wanted = desired_update(make_pod(label=label), rule)
     assert wanted is not None
     assert wanted.status is is_open
     assert (rule.hold in (wanted.holds or {})) is not is_open
@@ -191,39 +198,39 @@ def test_what_a_label_means(label: str | None, rule: Rule, is_open: bool) -> Non
     ],
 )
 def test_pods_that_are_not_ours_to_judge_are_left_alone(pod: Pod) -> None:
-    assert decide(pod, OPEN) is None
+    assert desired_update(pod, OPEN) is None
 
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_a_label_flip_during_an_upgrade_changes_the_hold_only(record: str) -> None:
     closed = make_pod(label="false", status="False", record=record)
-    added = decide(closed, OPEN)
+    added = desired_update(closed, OPEN)
     assert added is not None
     assert (added.status, added.holds) == (None, OURS)
-    removed = decide(labelled(written(closed, added), "true"), OPEN)
+    removed = desired_update(labelled(written(closed, added), "true"), OPEN)
     assert removed is not None
     assert (removed.status, removed.holds) == (None, {})
     assert removed.why == "label example is true, but held by an upgrade"
 
 
 def test_an_open_gate_is_left_to_the_upgrade() -> None:
-    assert decide(make_pod(status="True", record=RECORDS[0]), OPEN) is None
+    assert desired_update(make_pod(status="True", record=RECORDS[0]), OPEN) is None
 
 
 def test_whoever_removes_the_last_hold_opens() -> None:
-    wanted = decide(make_pod(label="true", status="False", holds=OURS), OPEN)
+    wanted = desired_update(make_pod(label="true", status="False", holds=OURS), OPEN)
     assert wanted is not None
     assert (wanted.status, wanted.holds) == (True, {})
 
 
 def test_a_hold_for_another_gate_of_the_pod_holds_nothing_here() -> None:
-    wanted = decide(make_pod(holds=ELSEWHERE), OPEN)
+    wanted = desired_update(make_pod(holds=ELSEWHERE), OPEN)
     assert wanted is not None
     assert (wanted.status, wanted.holds) == (True, None)
 
 
 def test_an_open_gate_that_another_hold_forbids_is_closed() -> None:
-    wanted = decide(make_pod(label="true", status="True", holds={"dependency": "db"}), OPEN)
+    wanted = desired_update(make_pod(label="true", status="True", holds={"dependency": "db"}), OPEN)
     assert wanted is not None
     assert (wanted.status, wanted.holds, wanted.reason) == (False, None, "Held")
     assert wanted.why == "label example is true, but held by dependency"

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from inplace.engine.glance import Instant, as_it_stands, glance
-from inplace.engine.observed import Entry, Evidence, PodFacts
-from inplace.engine.plan import PodView, Spec
-from inplace.engine.planner import plan
-from inplace.engine.stages import SETTLING
+from inplace.engine.planning.plan import PlanContext, PodProgress
+from inplace.engine.planning.planner import plan
+from inplace.engine.pods.stages import SETTLING
+from inplace.engine.snapshot import EndpointEntry, Evidence, ObservedPod
+from inplace.engine.status.glance import Instant, as_it_stands, glance
 from inplace.kube.clock import seconds_since
-from inplace.model.pods import Pod
-from inplace.model.run import Failure, Options, Run
+from inplace.model.objects.pods import Pod
+from inplace.model.run import PodFailure, Run, RunOptions
 from tests.builders import NEW, OLD, facts, in_service, observed, patched, pod, record, run, status
 
 LEASE = "inplace-deployment-web"
@@ -30,36 +30,36 @@ def since(made: Pod, turned: str, *conditions: str) -> Pod:
     return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, conditions=told))
 
 
-def closed(turned: str = "20") -> PodFacts:
+def closed(turned: str = "20") -> ObservedPod:
     made = pod("web-a", ready=False, gate="False", record=msgspec.structs.replace(record(), since="2026-11-28T02:00:18Z"))
     return facts(since(made, turned, "Ready"))
 
 
-def shown(what: PodFacts, r: Run | None = None, held_since: str = "", **fields: Any) -> PodView:
+def shown(what: ObservedPod, r: Run | None = None, held_since: str = "", **fields: Any) -> PodProgress:
     (view,) = glance(observed(what), r or run(), LEASE, AT, held_since=held_since, **fields).pods
     return view
 
 
 class TestSettling:
     def test_it_is_told_with_how_long_still(self) -> None:
-        view = shown(closed(), run(Options(settle_seconds=30.0)))
+        view = shown(closed(), run(RunOptions(settle_seconds=30.0)))
         assert (view.stage, view.reason, view.until) == ("Settling", SETTLING, NOW + 20.0)
-        assert glance(observed(closed()), run(Options(settle_seconds=30.0)), LEASE, AT).since == {"uid-web-a": NOW - 10.0}
+        assert glance(observed(closed()), run(RunOptions(settle_seconds=30.0)), LEASE, AT).since == {"uid-web-a": NOW - 10.0}
 
     def test_it_begins_anew_with_whoever_has_taken_over(self) -> None:
-        view = shown(closed(), run(Options(settle_seconds=30.0)), "2026-11-28T02:00:25.000000Z")
+        view = shown(closed(), run(RunOptions(settle_seconds=30.0)), "2026-11-28T02:00:25.000000Z")
         assert view.until == NOW + 25.0
 
     def test_one_whose_image_is_not_changed_yet_is_not_over(self) -> None:
-        view = shown(closed("01"), run(Options(settle_seconds=5.0)))
+        view = shown(closed("01"), run(RunOptions(settle_seconds=5.0)))
         assert (view.stage, view.reason, view.until) == ("Settling", SETTLING, NOW)
 
     def test_as_long_as_a_slice_sends_to_it_it_closes(self) -> None:
-        view = shown(msgspec.structs.replace(closed(), entries=(Entry("web", True),)))
+        view = shown(msgspec.structs.replace(closed(), entries=(EndpointEntry("web", True),)))
         assert view.stage == "Closing"
 
     def test_a_condition_from_the_future_began_now(self) -> None:
-        assert shown(closed("59"), run(Options(settle_seconds=30.0))).until == NOW + 30.0
+        assert shown(closed("59"), run(RunOptions(settle_seconds=30.0))).until == NOW + 30.0
 
 
 def test_a_restarted_container_is_taken_for_the_new_one() -> None:
@@ -100,7 +100,7 @@ class TestCounts:
         assert [p.stage for p in glance(observed(*self.THREE), over, LEASE, AT, superseded=True).pods] == ["", "", ""]
 
     def test_failures_that_were_cut_off_count_too(self) -> None:
-        failed = run(failures=(Failure(pod="web-a", uid="uid-web-a", reason="X", message="m"),), more_failed=4)
+        failed = run(failures=(PodFailure(pod="web-a", uid="uid-web-a", reason="X", message="m"),), more_failed=4)
         seen = glance(observed(*self.THREE), failed, LEASE, AT)
         assert (seen.progress.failed, seen.progress.updated, seen.pods[0].stage) == (5, 0, "Failed")
 
@@ -109,7 +109,7 @@ def test_what_stands_shows_nothing_that_would_only_be_begun() -> None:
     """A run that was paused in flight counted the pod that it would have closed next as closing, for ever."""
     long_ago = {f"uid-{name}": Evidence(agrees_since=0.0) for name in ("web-a", "web-b", "web-c")}
     view = msgspec.structs.replace(observed(*TestCounts.THREE), evidence=long_ago)
-    would = plan(view, Spec(LEASE), run(), NOW)
+    would = plan(view, PlanContext(LEASE), run(), NOW)
     assert any(pod.stage == "Closing" for pod in would.pods), "it would begin one"
     stands = as_it_stands(view, run(outcome="Paused"), LEASE, NOW)
     assert [pod.stage for pod in stands.pods] == ["Updated", "Pending", "Pending"]

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from inplace.engine.failures import go_back
-from inplace.engine.goals import Goal, goal_of
-from inplace.model.record import Record
+from inplace.engine.planning.failures import reverse_run
+from inplace.engine.pods.goals import Goal, goal_of
+from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run
 from tests.builders import facts, pod, record, run
 
@@ -12,12 +12,12 @@ PINNED = "repo/app:2@sha256:" + "a" * 64
 MIRRORED = {"app": "mirror/repo/app:1"}
 
 
-def given(goal: Goal, image: str, written: Record | None = None) -> str:
+def given(goal: Goal, image: str, written: UpgradeRecord | None = None) -> str:
     return goal.of(facts(pod(images={"app": image}, record=written)))["app"]
 
 
 def back(begun: Run) -> Goal:
-    return goal_of(go_back(begun, "Abort", "aborted"))
+    return goal_of(reverse_run(begun, "Abort", "aborted"))
 
 
 def test_forward_a_pod_keeps_what_stands_for_the_image() -> None:
@@ -84,6 +84,6 @@ def test_a_run_is_the_same_in_the_words_of_a_person_and_of_admission() -> None:
     assert begun.is_for({"app": PINNED})
     assert not begun.is_for({"app": "repo/app:3"})
     assert not begun.is_for({"app": "repo/app:2", "side": "x"})
-    aborted = go_back(begun, "Abort", "aborted")
+    aborted = reverse_run(begun, "Abort", "aborted")
     assert aborted.is_for({"app": "repo/app:2"})
     assert msgspec.json.decode(msgspec.json.encode(aborted), type=Run) == aborted

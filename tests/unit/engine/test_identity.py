@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.clocks import Clocks
-from inplace.engine.disturbances import disturbed, give_way
-from inplace.engine.identity import marked
-from inplace.engine.observed import Observed
+from inplace.engine.snapshot import Snapshot
+from inplace.engine.timers import Timers
+from inplace.engine.workloads.external_changes import detect_external_change, yield_to_owner
+from inplace.engine.workloads.identity import marked
 from inplace.model.names import TargetRef
-from inplace.model.run import Commit, Run
+from inplace.model.run import CommitState, Run
 from tests.builders import (
     DEPLOYMENT_UID,
     LIVE_UID,
@@ -43,12 +43,12 @@ ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
 EDITED = template(NEW, terminationGracePeriodSeconds=7)
 
 
-def said(asked: Run, seen: Observed) -> str:
-    broken = disturbed(seen, asked, Clocks({}, 0.0))
+def said(asked: Run, seen: Snapshot) -> str:
+    broken = detect_external_change(seen, asked, Timers({}, 0.0))
     return broken.reason if broken is not None else ""
 
 
-def after(*sets: Any, **fields: Any) -> Observed:
+def after(*sets: Any, **fields: Any) -> Snapshot:
     return observed(target=of_deployment(deployment(**fields), *sets))
 
 
@@ -68,7 +68,7 @@ class TestDeployment:
         assert "(ReplicaSet web-1, revision 3)" in said(self.RUN, after(replica_set(revision=3)))
 
     def test_its_own_commit_raises_the_revision(self) -> None:
-        committing = msgspec.structs.replace(self.RUN, commit=Commit(live_uid=LIVE_UID, revision=1))
+        committing = msgspec.structs.replace(self.RUN, commit=CommitState(live_uid=LIVE_UID, revision=1))
         assert said(committing, after(replica_set(NEW, revision=2), images=NEW)) == ""
 
     def test_stored_by_an_older_version(self) -> None:
@@ -77,15 +77,15 @@ class TestDeployment:
 
 class TestAnotherObject:
     def test_is_told_and_nothing_of_it_is_given_back(self) -> None:
-        old = run(target_uid="uid-of-before", commit=Commit(paused=True, live_uid=LIVE_UID))
+        old = run(target_uid="uid-of-before", commit=CommitState(paused=True, live_uid=LIVE_UID))
         assert said(old, BEGUN) == "deploy/web was deleted and created again since the run was begun"
-        assert give_way(BEGUN, old) is None
+        assert yield_to_owner(BEGUN, old) is None
         target = TargetRef(kind="StatefulSet", namespace=NS, name="web")
         strategy = partition(0)
         of_old = run(target=target, target_uid="uid-of-before", strategy=strategy)
         seen = observed(target=stateful_set(strategy=partition(2)))
         assert said(of_old, seen) == "sts/web was deleted and created again since the run was begun"
-        assert give_way(seen, of_old) is None
+        assert yield_to_owner(seen, of_old) is None
 
     def test_a_bare_pod_that_never_ran_what_the_run_would_go_back_to(self) -> None:
         target = TargetRef(kind="Pods", namespace=NS, pod_names=("web-a",))
@@ -104,7 +104,7 @@ class TestEdited:
 
     @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "ReplicaSet"])
     def test_more_than_images(self, kind: Any) -> None:
-        def seen(edited: dict[str, Any] | None, images: dict[str, str] = OLD) -> Observed:
+        def seen(edited: dict[str, Any] | None, images: dict[str, str] = OLD) -> Snapshot:
             made = revision(1, images, template_=edited)
             match kind:
                 case "StatefulSet":

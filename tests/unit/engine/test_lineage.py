@@ -1,8 +1,8 @@
 """Between a workload and its pods: which ReplicaSet, or which revision."""
 
-from inplace.engine.lineage import Lineage, lineage_of
-from inplace.engine.observed import DaemonSetTarget, PodsTarget, StatefulSetTarget
-from inplace.model.workloads import CONTROLLER_REVISION_HASH
+from inplace.engine.snapshot import DaemonSetTarget, PodsTarget, StatefulSetTarget
+from inplace.engine.status.lineage import Lineage, lineage_of
+from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH
 from tests.builders import of_deployment, pod
 from tests.workloads import deployment, replica_set, revision
 

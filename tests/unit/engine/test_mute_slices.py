@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from inplace.engine.evidence import heard, witness
-from inplace.engine.observed import Evidence, PodFacts
-from inplace.model.network import EndpointSlice
-from inplace.model.pods import Pod
+from inplace.engine.pods.evidence import heard, update_evidence
+from inplace.engine.snapshot import Evidence, ObservedPod
+from inplace.model.objects.network import EndpointSlice
+from inplace.model.objects.pods import Pod
 from tests.builders import endpoint, facts, pod, record, slice_of
 
 READY, CLOSED = pod(), pod(ready=False, gate="False", record=record())
@@ -16,10 +16,10 @@ def listing(pod_: Pod, *, ready: bool, manager: str = "mesh.example") -> Endpoin
     return slice_of(endpoint(pod_.uid, ready), service="mesh", manager=manager)
 
 
-def saw(*seen: PodFacts) -> Evidence:
+def saw(*seen: ObservedPod) -> Evidence:
     evidence = None
     for at, each in enumerate(seen):
-        evidence = witness(evidence, each, NONE, float(at))
+        evidence = update_evidence(evidence, each, NONE, float(at))
     assert evidence is not None
     return evidence
 

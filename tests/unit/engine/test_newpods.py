@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.engine.gatekeeping import Rule
-from inplace.engine.newpods import GateStand, cautions, hang, kept_out, stand
-from inplace.engine.observed import Observed
-from inplace.engine.openers import Announcement, GateOpener, GateOpeners
-from inplace.engine.preflight import Ready, Refusal, preflight
+from inplace.engine.gate_openers import Announcement, GateOpener, GateOpeners
+from inplace.engine.gate_rules import GateRule
+from inplace.engine.preflight.checks import Accepted, Rejected, preflight
+from inplace.engine.preflight.new_pods import GateStand, cautions, hang, kept_out, stand
+from inplace.engine.snapshot import Snapshot
 from tests.builders import (
     GATE,
     LEASE,
@@ -28,18 +28,18 @@ from tests.builders import (
 )
 
 TARGET = run().target
-LIVING = GateOpeners((GateOpener("the controller", Announcement((Rule(GATE, "serve"),)), 2.0, is_alive=True),))
+LIVING = GateOpeners((GateOpener("the controller", Announcement((GateRule(GATE, "serve"),)), 2.0, is_alive=True),))
 NOBODY = GateOpeners()
 UNREAD = GateOpeners(unread="you may not list Leases in all namespaces")
 START = "start `inplace gate run -n default` and keep it running, or install the controller"
 NO_ONE = f"nobody living opens gate {GATE} in namespace default"
 
 
-def healthy(openers: GateOpeners | None) -> Observed:
+def healthy(openers: GateOpeners | None) -> Snapshot:
     return observed(*(in_service(pod(f"web-{i}")) for i in range(3)), openers=openers)
 
 
-def rolling(openers: GateOpeners | None) -> Observed:
+def rolling(openers: GateOpeners | None) -> Snapshot:
     """A classic rollout to other images of which the new pods could serve."""
     old = [in_service(pod(f"web-{i}")) for i in range(2)]
     new = [in_service(never_opened(f"web-n{i}", images=NEW)) for i in range(2)]
@@ -47,11 +47,11 @@ def rolling(openers: GateOpeners | None) -> Observed:
     return observed(*old, *new, target=of_deployment(deployment(NEW), *sets), openers=openers)
 
 
-def told(view: Observed, gate: str = GATE) -> dict[str, str]:
+def told(view: Snapshot, gate: str = GATE) -> dict[str, str]:
     return {caution.reason: caution.message for caution in cautions(view, TARGET, gate)}
 
 
-def stands(view: Observed) -> GateStand:
+def stands(view: Snapshot) -> GateStand:
     found = stand(view, TARGET, GATE)
     assert found is not None
     return found
@@ -66,7 +66,7 @@ def test_nothing_is_said_where_it_was_not_looked_or_somebody_does() -> None:
 
 def test_that_nobody_does_is_a_warning_of_the_plan() -> None:
     verdict = preflight(healthy(NOBODY), run(), LEASE, resuming=False)
-    assert isinstance(verdict, Ready)
+    assert isinstance(verdict, Accepted)
     found = {caution.reason: caution.message for caution in verdict.warnings}
     assert found["NobodyOpensGate"] == f"new pods of deploy/web will stay out of service: {NO_ONE}: {START}"
 
@@ -88,11 +88,11 @@ def test_a_gate_of_others_may_have_an_opener_that_we_do_not_know() -> None:
 
 def test_a_rollout_that_hangs_is_told_from_one_that_goes_on() -> None:
     refused = preflight(rolling(NOBODY), run(), LEASE, resuming=False)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Rejected)
     hangs = f"and hangs: 2 pods wait (web-n0, web-n1) for somebody to open gate {GATE}, and nobody living opens it: {START}"
     assert refused.message.endswith(f": a rollout is under way, {hangs}")
     goes = preflight(rolling(LIVING), run(), LEASE, resuming=False)
-    assert isinstance(goes, Refusal)
+    assert isinstance(goes, Rejected)
     assert goes.message.endswith(": a rollout is under way; let it end, or undo it")
     assert "is unknown" in hang(rolling(UNREAD), TARGET, GATE)
 
@@ -123,7 +123,7 @@ def test_before_a_run_those_who_wait_are_named() -> None:
 
 
 def test_a_rule_that_keeps_new_pods_closed_is_named() -> None:
-    rule = Rule(GATE, "serve", "closed")
+    rule = GateRule(GATE, "serve", "closed")
     openers = GateOpeners((GateOpener("the controller", Announcement((rule,)), 2.0, is_alive=True),))
     (said,) = told(healthy(openers)).values()
     assert said.startswith("new pods of deploy/web stay out of service, since they have no label serve=true")

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from inplace.engine.gatekeeping import Rule
-from inplace.engine.openers import (
+from inplace.engine.gate_openers import (
     Announcement,
     GateOpener,
     GateOpeners,
@@ -21,13 +20,16 @@ from inplace.engine.openers import (
     waits_for_gate,
     who_opens,
 )
+from inplace.engine.gate_rules import GateRule
 from tests.builders import GATE, never_opened, pod
 
-RULE = Rule(GATE, "serve")
+RULE = GateRule(GATE, "serve")
 LABELS = {"app": "web"}
 
 
-def opener(*rules: Rule, alive: bool = True, age: float | None = 2.0, namespaces: str = "", selector: str = "") -> GateOpener:
+def opener(
+    *rules: GateRule, alive: bool = True, age: float | None = 2.0, namespaces: str = "", selector: str = ""
+) -> GateOpener:
     says = Announcement(rules or (RULE,), tuple(namespaces.split()), selector)
     return GateOpener("somebody", says, age, is_alive=alive)
 
@@ -42,7 +44,7 @@ def who(*found: GateOpener, unread: str = "", **labels: str) -> Opening:
         opener(),
         opener(namespaces="stock shop"),
         opener(selector="app=web"),
-        opener(Rule("other", "serve"), RULE),
+        opener(GateRule("other", "serve"), RULE),
     ],
 )
 def test_a_living_one_with_a_rule_for_these_pods_opens(one: GateOpener) -> None:
@@ -54,7 +56,7 @@ def test_a_living_one_with_a_rule_for_these_pods_opens(one: GateOpener) -> None:
     [
         opener(namespaces="stock"),
         opener(selector="app=db"),
-        opener(Rule("other", "serve")),
+        opener(GateRule("other", "serve")),
         GateOpener("one without rules", Announcement(), 2.0, is_alive=True),
     ],
 )
@@ -82,13 +84,13 @@ def test_an_older_one_that_lives_may_open_it() -> None:
 
 def test_a_rule_may_keep_new_pods_closed() -> None:
     assert who(opener(), serve="false") == Holds("somebody", "their template has label serve=false")
-    closed = opener(Rule(GATE, "serve", "closed"))
+    closed = opener(GateRule(GATE, "serve", "closed"))
     assert who(closed) == Holds("somebody", "they have no label serve=true")
     assert who(closed, serve="true") == Opens("somebody")
 
 
 def test_what_is_announced_is_understood() -> None:
-    said = Announcement((RULE, Rule("other", "example", "closed")), ("shop",), "app in (web, db)")
+    said = Announcement((RULE, GateRule("other", "example", "closed")), ("shop",), "app in (web, db)")
     assert decode_announcement(encode_announcement(said)) == said
 
 

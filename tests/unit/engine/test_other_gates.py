@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.engine.plan import Plan
-from inplace.engine.planner import plan
-from inplace.model.run import OnFailure, Options
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.planner import plan
+from inplace.model.run import OnFailure, RunOptions
 from tests.builders import GATE, NEW, SPEC, in_service, observed, pod, run
 
 BALANCER = "target-health.elbv2.k8s.aws/k8s-shop-web-1"
@@ -16,7 +16,7 @@ WAITS = f"its containers are ready, and gate {BALANCER} is not open"
 def planned(timers: dict[str, float], on_failure: OnFailure = "pause", *, containers_ready: bool = True) -> Plan:
     waits = pod("web-0", images=NEW, ready=False, containers_ready=containers_ready, gates=(GATE, BALANCER))
     others = [in_service(pod(f"web-{n}")) for n in (1, 2)]
-    options = Options(max_unavailable=1, on_failure=on_failure, restart_timeout_seconds=60)
+    options = RunOptions(max_unavailable=1, on_failure=on_failure, restart_timeout_seconds=60)
     return plan(observed(in_service(waits), *others, timers=timers), SPEC, run(options), 100.0)
 
 

@@ -7,40 +7,42 @@ from typing import Any
 import pytest
 
 from inplace.engine.actions import CloseGate
-from inplace.engine.observed import Observed, PodFacts
-from inplace.engine.outages import ServiceRoom
-from inplace.engine.plan import Plan
-from inplace.engine.planner import plan
-from inplace.engine.preflight import Ready, Refusal, preflight
-from inplace.model.network import EndpointSlice, Service
-from inplace.model.run import Options, Run
+from inplace.engine.availability.outages import ServiceRoom
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.planner import plan
+from inplace.engine.preflight.checks import Accepted, Rejected, preflight
+from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.model.objects.network import EndpointSlice, Service
+from inplace.model.run import Run, RunOptions
 from tests.builders import LEASE, NEW, SPEC, endpoint, facts, observed, pod, record, run, service, slice_of
 
 PRIMARY = {"app": "web", "role": "primary"}
-ALL_AT_ONCE = Options(max_unavailable="100%")
+ALL_AT_ONCE = RunOptions(max_unavailable="100%")
 
 
-def seen(*pods: PodFacts, services: tuple[Service, ...] = (), slices: tuple[EndpointSlice, ...] = (), **more: Any) -> Observed:
+def seen(
+    *pods: ObservedPod, services: tuple[Service, ...] = (), slices: tuple[EndpointSlice, ...] = (), **more: Any
+) -> Snapshot:
     return observed(*pods, services=services, slices=slices, **more)
 
 
-def served(*names: str, labels: dict[str, str] = PRIMARY, **fields: Any) -> list[PodFacts]:
+def served(*names: str, labels: dict[str, str] = PRIMARY, **fields: Any) -> list[ObservedPod]:
     """Pods that are the endpoints of Service web, and say so."""
     made = [pod(name, labels=labels, **fields) for name in names]
     return [facts(each, slice_of(endpoint(each.uid, each.is_ready))) for each in made]
 
 
-def listing(*pods: PodFacts, **fields: Any) -> EndpointSlice:
+def listing(*pods: ObservedPod, **fields: Any) -> EndpointSlice:
     return slice_of(*(endpoint(f.uid, f.is_ready) for f in pods), **fields)
 
 
-def verdict(view: Observed, options: Options = ALL_AT_ONCE, **fields: Any) -> Ready | Refusal:
+def verdict(view: Snapshot, options: RunOptions = ALL_AT_ONCE, **fields: Any) -> Accepted | Rejected:
     judged = preflight(view, run(options, **fields), LEASE, False)
-    assert isinstance(judged, (Ready, Refusal))
+    assert isinstance(judged, (Accepted, Rejected))
     return judged
 
 
-def one_of_three(**fields: Any) -> Observed:
+def one_of_three(**fields: Any) -> Snapshot:
     """Service web sends to the primary alone."""
     (primary,) = served("web-a")
     others = [facts(pod(name)) for name in ("web-b", "web-c")]
@@ -51,27 +53,27 @@ def drained(made: Plan) -> list[str]:
     return [action.pod.name for action in made.actions if isinstance(action, CloseGate)]
 
 
-def planned(view: Observed, options: Options = ALL_AT_ONCE) -> Plan:
+def planned(view: Snapshot, options: RunOptions = ALL_AT_ONCE) -> Plan:
     return plan(view, SPEC, run(options), 100.0)
 
 
-def cautions(view: Observed, options: Options, reason: str) -> list[str]:
+def cautions(view: Snapshot, options: RunOptions, reason: str) -> list[str]:
     found = verdict(view, options)
-    assert isinstance(found, Ready)
+    assert isinstance(found, Accepted)
     return [str(caution) for caution in found.warnings if caution.reason == reason]
 
 
 class TestAllAtOnce:
     @staticmethod
-    def three() -> Observed:
+    def three() -> Snapshot:
         pods = served("web-a", "web-b", "web-c")
         return seen(*pods, services=(service("web", selector=PRIMARY),), slices=(listing(*pods),))
 
     def test_is_warned_of_with_the_services_that_it_would_thin_out(self) -> None:
-        for options in (ALL_AT_ONCE, Options(max_unavailable=20)):
+        for options in (ALL_AT_ONCE, RunOptions(max_unavailable=20)):
             (said,) = cautions(self.three(), options, "AllAtOnce")
             assert said.startswith("all 3 pods may be out of service at once (maxUnavailable); each Service (web) keeps one")
-        (said,) = cautions(self.three(), Options(max_unavailable=3, allow_outage=True), "AllAtOnce")
+        (said,) = cautions(self.three(), RunOptions(max_unavailable=3, allow_outage=True), "AllAtOnce")
         assert "requests to them (web) may fail meanwhile" in said
 
     def test_of_pods_that_serve_nobody_says_no_more(self) -> None:
@@ -79,8 +81,8 @@ class TestAllAtOnce:
         assert said == "all 3 pods may be out of service at once (maxUnavailable): allow fewer"
 
     def test_fewer_are_no_news(self) -> None:
-        assert cautions(self.three(), Options(max_unavailable=2), "AllAtOnce") == []
-        assert cautions(self.three(), Options(), "AllAtOnce") == []
+        assert cautions(self.three(), RunOptions(max_unavailable=2), "AllAtOnce") == []
+        assert cautions(self.three(), RunOptions(), "AllAtOnce") == []
 
 
 class TestAcceptedInVain:
@@ -89,7 +91,7 @@ class TestAcceptedInVain:
         pods = served("web-a", "web-b", "web-c")
         services = (service("web", selector=PRIMARY, **fields), service("db", selector={"app": "db"}))
         view = seen(*pods, services=services, slices=(listing(*pods),))
-        return cautions(view, Options(accept_undrainable=accepted), "AcceptedInVain")
+        return cautions(view, RunOptions(accept_undrainable=accepted), "AcceptedInVain")
 
     def test_a_service_that_does_not_exist(self) -> None:
         (said,) = self.said("nope")
@@ -110,15 +112,15 @@ class TestAcceptedInVain:
 class TestBeforeTheFirstWrite:
     def test_the_only_endpoint_is_refused(self) -> None:
         said = verdict(one_of_three())
-        assert isinstance(said, Refusal)
+        assert isinstance(said, Rejected)
         assert said.message == (
             "Service web has no other endpoint than pod/web-a, so its requests would fail while that restarts: let another pod"
             " serve it first, or say --allow-outage"
         )
 
     def test_and_warned_of_where_it_is_allowed(self) -> None:
-        said = verdict(one_of_three(), Options(allow_outage=True))
-        assert isinstance(said, Ready)
+        said = verdict(one_of_three(), RunOptions(allow_outage=True))
+        assert isinstance(said, Accepted)
         (warning,) = said.warnings
         assert (warning.reason, str(warning)) == (
             "LastEndpoint",
@@ -126,23 +128,23 @@ class TestBeforeTheFirstWrite:
         )
 
     def test_not_where_the_run_has_begun(self) -> None:
-        assert isinstance(preflight(one_of_three(), run(), LEASE, True), Ready)
+        assert isinstance(preflight(one_of_three(), run(), LEASE, True), Accepted)
 
     @pytest.mark.parametrize("is_ready", [True, False])
     def test_another_endpoint_whosever_it_is_and_however_it_does_is_waited_for(self, is_ready: bool) -> None:
         view = one_of_three()
         more = slice_of(endpoint("uid-of-others", is_ready), version=2)
-        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, more))), Ready)
+        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, more))), Accepted)
 
     def test_but_not_one_that_is_leaving(self) -> None:
         view = one_of_three()
         gone = slice_of(endpoint("uid-of-others", False, terminating=True), version=2)
-        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, gone))), Refusal)
+        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, gone))), Rejected)
 
     def test_two_families_of_addresses_are_one_endpoint(self) -> None:
         view = one_of_three()
         again = slice_of(endpoint(view.pods[0].uid, ip="fd00::1"), version=2)
-        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, again))), Refusal)
+        assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, again))), Rejected)
 
     @pytest.mark.parametrize(
         "spec",
@@ -154,22 +156,22 @@ class TestBeforeTheFirstWrite:
     )
     def test_services_that_do_not_count(self, spec: dict[str, Any]) -> None:
         view = one_of_three()
-        assert isinstance(verdict(seen(*view.pods, services=(service("web", **spec),), slices=view.slices)), Ready)
+        assert isinstance(verdict(seen(*view.pods, services=(service("web", **spec),), slices=view.slices)), Accepted)
 
     @pytest.mark.parametrize("fields", [{"ready": False}, {"images": NEW}, {"deleting": True}])
     def test_pods_that_are_not_drained(self, fields: dict[str, Any]) -> None:
         (primary,) = served("web-a", **fields)
         view = seen(primary, facts(pod("web-b")), services=(service("web", selector=PRIMARY),), slices=(listing(primary),))
-        assert isinstance(verdict(view), Ready)
+        assert isinstance(verdict(view), Accepted)
 
     def test_a_pod_without_the_gate_is_not_drained_at_all(self) -> None:
         (primary,) = served("web-a", gates=())
         view = seen(primary, services=(service("web", selector=PRIMARY),), slices=(listing(primary),))
-        assert isinstance(verdict(view, Options(without_gate=True)), Ready)
+        assert isinstance(verdict(view, RunOptions(without_gate=True)), Accepted)
 
 
 class TestWhileItRuns:
-    def all_three(self, *pods: PodFacts, **fields: Any) -> Observed:
+    def all_three(self, *pods: ObservedPod, **fields: Any) -> Snapshot:
         return seen(*pods, services=(service("web", selector=PRIMARY),), slices=(listing(*pods),), **fields)
 
     def test_the_last_one_waits_for_another(self) -> None:
@@ -179,7 +181,7 @@ class TestWhileItRuns:
 
     def test_unless_an_outage_is_allowed(self) -> None:
         view = self.all_three(*served("web-a", "web-b", "web-c"))
-        assert drained(planned(view, Options(max_unavailable="100%", allow_outage=True))) == ["web-a", "web-b", "web-c"]
+        assert drained(planned(view, RunOptions(max_unavailable="100%", allow_outage=True))) == ["web-a", "web-b", "web-c"]
 
     def test_closes_that_the_slices_do_not_show_yet_count(self) -> None:
         closed = served("web-a", record=record(), gate="False")

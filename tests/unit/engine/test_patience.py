@@ -7,11 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.actions import Action, CreateTombstone, DeleteTwin, OpenGate, PatchTemplate, PauseTarget, SetStrategy
-from inplace.engine.clocks import PATIENCE_SECONDS
-from inplace.engine.observed import Denial, Observed
-from inplace.engine.plan import Plan
-from inplace.model.run import Commit, Failure, FieldOwner, Run, Stop
+from inplace.engine.actions import (
+    Action,
+    CreateHistoryReplicaSet,
+    DeleteDuplicateReplicaSet,
+    OpenGate,
+    PatchTemplate,
+    SetPaused,
+    SetUpdateStrategy,
+)
+from inplace.engine.planning.plan import Plan
+from inplace.engine.snapshot import Denial, Snapshot
+from inplace.engine.timers import DEFAULT_WAIT_SECONDS
+from inplace.model.run import CommitState, FieldOwner, PodFailure, Run, StopRequest
 from tests.builders import (
     DEPLOYMENT_UID,
     LIVE_UID,
@@ -31,22 +39,22 @@ from tests.builders import (
 from tests.unit.engine.flights import NOW, planned
 
 WHY = "exceeded quota"
-BEGUN = Commit(live_uid=LIVE_UID, revision=1, template=OLD)
+BEGUN = CommitState(live_uid=LIVE_UID, revision=1, template=OLD)
 HELM = FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",))
 PAUSED: dict[str, Any] = {"paused": True, "generation": 2}
 
 
-def view_of(target: Any, **fields: Any) -> Observed:
+def view_of(target: Any, **fields: Any) -> Snapshot:
     return observed(*[in_service(pod(f"web-{i}", images=NEW)) for i in range(3)], target=target, **fields)
 
 
-def refusing(view: Observed, made: Plan, *, is_final: bool = True) -> Observed:
+def refusing(view: Snapshot, made: Plan, *, is_final: bool = True) -> Snapshot:
     (action,) = made.actions
     return msgspec.structs.replace(view, denials={action.intent: Denial(WHY, is_final)})
 
 
-def late(view: Observed, made: Plan) -> Observed:
-    return msgspec.structs.replace(view, timers=dict.fromkeys(made.timers, NOW - PATIENCE_SECONDS))
+def late(view: Snapshot, made: Plan) -> Snapshot:
+    return msgspec.structs.replace(view, timers=dict.fromkeys(made.timers, NOW - DEFAULT_WAIT_SECONDS))
 
 
 def why_back(made: Plan) -> str:
@@ -58,8 +66,11 @@ def why_back(made: Plan) -> str:
 
 
 COMMITS: dict[str, tuple[Any, type[Action]]] = {
-    "pause": (of_deployment(deployment(), replica_set()), PauseTarget),
-    "twin": (of_deployment(deployment(**PAUSED), replica_set(), replica_set(NEW, name="t", uid="t", replicas=0)), DeleteTwin),
+    "pause": (of_deployment(deployment(), replica_set()), SetPaused),
+    "twin": (
+        of_deployment(deployment(**PAUSED), replica_set(), replica_set(NEW, name="t", uid="t", replicas=0)),
+        DeleteDuplicateReplicaSet,
+    ),
     "ReplicaSet": (of_deployment(deployment(**PAUSED), replica_set()), PatchTemplate),
     "bare ReplicaSet": (of_replica_set(replica_set()), PatchTemplate),
 }
@@ -75,7 +86,7 @@ def test_an_act_of_a_commit_has_a_deadline_as_a_wait_has(name: str) -> None:
     view = view_of(target)
     made = planned(view, begun(name))
     assert [type(action) for action in made.actions] == [kind]
-    assert made.requeue_after == PATIENCE_SECONDS
+    assert made.requeue_after == DEFAULT_WAIT_SECONDS
     assert why_back(planned(late(view, made), begun(name))).startswith("gave up after 5 minutes: ")
 
 
@@ -119,13 +130,13 @@ class TestWithoutHistory:
     def forgone(self) -> Plan:
         view = view_of(self.COMMITTED)
         made = planned(view, run(commit=BEGUN))
-        assert [type(action) for action in made.actions] == [CreateTombstone]
+        assert [type(action) for action in made.actions] == [CreateHistoryReplicaSet]
         return planned(refusing(view, made), run(commit=BEGUN))
 
     def test_the_commit_goes_on(self) -> None:
         made = self.forgone()
         (action,) = made.actions
-        assert isinstance(action, PauseTarget)
+        assert isinstance(action, SetPaused)
         assert not action.paused
         assert list(made.run.forgone) == ["history"]
 
@@ -142,7 +153,7 @@ class TestWithoutHistory:
     def test_a_controller_that_does_not_number_it_has_five_minutes(self) -> None:
         made = planned(view_of(self.COMMITTED), run(commit=BEGUN))
         (action,) = made.actions
-        assert isinstance(action, CreateTombstone)
+        assert isinstance(action, CreateHistoryReplicaSet)
         buried = replica_set(OLD, name=action.name, uid="uid-tomb", replicas=0, revision=1)
         view = view_of(of_deployment(deployment(NEW, paused=True, generation=3), replica_set(NEW), buried))
         waiting = planned(view, run(commit=BEGUN))
@@ -176,11 +187,11 @@ class TestTheLastStep:
 
 def test_a_pod_that_fails_in_the_middle_of_a_commit_has_the_deployment_given_back_first() -> None:
     """And not the pods: whoever wants them back says so, or has said so by --on-failure."""
-    failure = Failure(pod="web-9", uid="uid-web-9", reason="ErrImagePull", message="m")
+    failure = PodFailure(pod="web-9", uid="uid-web-9", reason="ErrImagePull", message="m")
     failed = run(commit=BEGUN, failures=(failure,))
     made = planned(view_of(of_deployment(deployment(**PAUSED), replica_set())), failed)
     (action,) = made.actions
-    assert isinstance(action, PauseTarget)
+    assert isinstance(action, SetPaused)
     given = planned(view_of(of_deployment(deployment(generation=3), replica_set())), made.run)
     assert given.finished is not None
     assert (given.finished.outcome, given.run.back, given.run.commit) == ("Failed", None, None)
@@ -188,7 +199,7 @@ def test_a_pod_that_fails_in_the_middle_of_a_commit_has_the_deployment_given_bac
 
 def test_an_end_that_cannot_free_a_pod_comes_all_the_same() -> None:
     """Each pod that it could free begins the time anew."""
-    told = msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "Ctrl-C"))
+    told = msgspec.structs.replace(SPEC, stop=StopRequest("Interrupted", "Ctrl-C"))
     ours: dict[str, Any] = {"ready": False, "gate": "False", "record": record()}
     view = observed(*[in_service(pod(name, **ours)) for name in ("web-8", "web-9")])
     made = planned(view, spec=told)
@@ -200,6 +211,6 @@ def test_an_end_that_cannot_free_a_pod_comes_all_the_same() -> None:
 
 
 def test_a_strategy_is_an_act_like_any_other() -> None:
-    one, other = (SetStrategy("web", "u", v, "StatefulSet", {"type": "OnDelete"}) for v in ("1", "2"))
+    one, other = (SetUpdateStrategy("web", "u", v, "StatefulSet", {"type": "OnDelete"}) for v in ("1", "2"))
     assert one.intent == other.intent
-    assert one.intent != SetStrategy("web", "u", "1", "StatefulSet", {"type": "RollingUpdate"}).intent
+    assert one.intent != SetUpdateStrategy("web", "u", "1", "StatefulSet", {"type": "RollingUpdate"}).intent

@@ -7,20 +7,20 @@ import pytest
 
 from inplace.engine.actions import (
     CloseGate,
-    CreateTombstone,
+    CreateHistoryReplicaSet,
     ListPods,
     ListSlices,
     OpenGate,
     PatchImages,
     PatchTemplate,
-    PauseTarget,
+    SetPaused,
 )
-from inplace.engine.clocks import PATIENCE_SECONDS
-from inplace.engine.observed import Evidence, Observed, PodFacts, Target
-from inplace.engine.plan import Plan
-from inplace.engine.planner import plan
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.planner import plan
+from inplace.engine.snapshot import Evidence, ObservedPod, Snapshot, Target
+from inplace.engine.timers import DEFAULT_WAIT_SECONDS
 from inplace.model.names import TargetRef
-from inplace.model.run import Commit, Failure, Options, Run, Stop, parse_steps
+from inplace.model.run import CommitState, PodFailure, Run, RunOptions, StopRequest, parse_steps
 from tests.builders import (
     LIVE_UID,
     NEW,
@@ -46,11 +46,11 @@ from tests.builders import (
 )
 
 NOW = 1000.0
-STOPPED = msgspec.structs.replace(SPEC, stop=Stop("Interrupted", "interrupted by Ctrl-C"))
-ONE = Options(max_unavailable=1)
+STOPPED = msgspec.structs.replace(SPEC, stop=StopRequest("Interrupted", "interrupted by Ctrl-C"))
+ONE = RunOptions(max_unavailable=1)
 
 
-def planned(view: Observed, r: Run | None = None, now: float = NOW, stop: bool = False) -> Plan:
+def planned(view: Snapshot, r: Run | None = None, now: float = NOW, stop: bool = False) -> Plan:
     return plan(view, STOPPED if stop else SPEC, r or run(ONE), now)
 
 
@@ -58,19 +58,19 @@ def kinds(made: Plan) -> list[str]:
     return [type(a).__name__ for a in made.actions]
 
 
-def old(n: int = 2) -> list[PodFacts]:
+def old(n: int = 2) -> list[ObservedPod]:
     return [in_service(pod(f"web-{i}")) for i in range(n)]
 
 
-def new(n: int = 3, **fields: Any) -> list[PodFacts]:
+def new(n: int = 3, **fields: Any) -> list[ObservedPod]:
     return [in_service(pod(f"web-{i}", images=NEW, **fields)) for i in range(n)]
 
 
-def closed(name: str = "web-9", **fields: Any) -> PodFacts:
+def closed(name: str = "web-9", **fields: Any) -> ObservedPod:
     return in_service(pod(name, **{"ready": False, "gate": "False", "record": record(), **fields}))
 
 
-def proven(name: str = "web-9") -> PodFacts:
+def proven(name: str = "web-9") -> ObservedPod:
     return closed(name, images=NEW, record=patched(), statuses=[status("app", "c2", NEW["app"], "sha-2")])
 
 
@@ -85,13 +85,13 @@ class TestActions:
         assert kinds(planned(msgspec.structs.replace(view, busy=frozenset({"uid-web-9"})))) == []
 
     def test_pods_in_flight_come_before_new_ones(self) -> None:
-        made = planned(observed(proven(), *old()), run(Options(max_unavailable=2)))
+        made = planned(observed(proven(), *old()), run(RunOptions(max_unavailable=2)))
         assert kinds(made) == ["OpenGate", "CloseGate"]
 
     def test_one_list_of_slices_serves_all_pods(self) -> None:
         pods = [closed(f"web-{i}") for i in range(3)]
         quiet = {f.uid: Evidence(quiet_since=NOW - 1) for f in pods}
-        made = planned(observed(*pods, evidence=quiet), run(Options(max_unavailable=3)))
+        made = planned(observed(*pods, evidence=quiet), run(RunOptions(max_unavailable=3)))
         assert made.actions == (ListSlices(),)
 
     def test_lists_of_slices_are_a_second_apart(self) -> None:
@@ -121,7 +121,7 @@ class TestActions:
 class TestProgress:
     def test_counts(self) -> None:
         view = observed(*new(2), closed(), *[in_service(pod(f"old-{i}")) for i in range(3)])
-        progress = planned(view, run(Options(max_unavailable=2))).progress
+        progress = planned(view, run(RunOptions(max_unavailable=2))).progress
         assert (progress.desired, progress.updated, progress.in_flight, progress.unavailable) == (6, 2, 2, 2)
 
     def test_a_close_not_yet_visible_is_shown_as_closing_with_its_clock(self) -> None:
@@ -131,12 +131,12 @@ class TestProgress:
         assert made.progress.in_flight == 1
 
     def test_steps_are_told(self) -> None:
-        made = planned(observed(*old(4)), run(Options(max_unavailable=1, steps=parse_steps("25%,pause,100%"))))
+        made = planned(observed(*old(4)), run(RunOptions(max_unavailable=1, steps=parse_steps("25%,pause,100%"))))
         assert made.progress.step == "step 1 of 3: up to 25%"
 
 
 class TestSteps:
-    STEPS = Options(max_unavailable=2, steps=parse_steps("50%,pause,75%,pause:1m,100%"))
+    STEPS = RunOptions(max_unavailable=2, steps=parse_steps("50%,pause,75%,pause:1m,100%"))
 
     def test_a_pause_by_hand_ends_the_process_when_nothing_is_in_flight(self) -> None:
         made = planned(observed(*new(2), *[in_service(pod(f"old-{i}")) for i in range(2)]), run(self.STEPS))
@@ -194,13 +194,13 @@ class TestStop:
         assert made.actions == ()
 
     def test_a_commit_that_has_begun_is_finished_first(self) -> None:
-        r = run(commit=Commit(live_uid=LIVE_UID, revision=1))
+        r = run(commit=CommitState(live_uid=LIVE_UID, revision=1))
         target = of_deployment(deployment(paused=True), replica_set())
         made = planned(observed(*new(), target=target), r, stop=True)
         assert [type(a) for a in made.actions] == [PatchTemplate]
 
     def test_somebody_elses_rollout_stops_even_that(self) -> None:
-        r = run(commit=Commit(live_uid=LIVE_UID, revision=1))
+        r = run(commit=CommitState(live_uid=LIVE_UID, revision=1))
         target = of_deployment(deployment(), replica_set(), next_set())
         made = planned(observed(*new(), target=target), r)
         assert made.finished is not None
@@ -209,10 +209,10 @@ class TestStop:
 
     @pytest.mark.parametrize("paused", [True, False])
     def test_the_users_pause_is_given_back_when_somebody_changes_it_during_the_commit(self, paused: bool) -> None:
-        r = run(commit=Commit(live_uid=LIVE_UID, revision=1, paused=paused))
+        r = run(commit=CommitState(live_uid=LIVE_UID, revision=1, paused=paused))
         foreign = {"app": "repo/app:9"}
         made = planned(observed(*new(), target=of_deployment(deployment(foreign, paused=True), replica_set())), r)
-        assert [type(a) for a in made.actions] == ([] if paused else [PauseTarget])
+        assert [type(a) for a in made.actions] == ([] if paused else [SetPaused])
         made = planned(observed(*new(), target=of_deployment(deployment(foreign, paused=paused), replica_set())), r)
         assert made.finished is not None
         assert made.finished.by_others
@@ -221,7 +221,7 @@ class TestStop:
 
 
 class TestWithoutTheGate:
-    OPEN = run(Options(max_unavailable=1, without_gate=True))
+    OPEN = run(RunOptions(max_unavailable=1, without_gate=True))
 
     def test_a_pod_without_it_is_patched_at_once_and_never_shown_as_closing(self) -> None:
         pods = [in_service(pod(f"web-{i}", gates=())) for i in range(2)]
@@ -241,7 +241,7 @@ class TestBlocked:
     def test_pods_that_do_not_exist_are_waited_for_by_number(self) -> None:
         made = planned(observed(*new(2), target=of_deployment(deployment(replicas=3), replica_set())))
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do)"
-        assert made.requeue_after == PATIENCE_SECONDS
+        assert made.requeue_after == DEFAULT_WAIT_SECONDS
 
     def test_also_where_none_of_them_is_to_be_upgraded(self) -> None:
         """All are behind the owner's partition."""
@@ -249,7 +249,7 @@ class TestBlocked:
         ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
         made = planned(observed(target=target), run(target=ref, revision="web-2", strategy=partition(1)))
         assert made.progress.waiting == "waiting for 1 pods to exist (0 do)"
-        assert made.requeue_after == PATIENCE_SECONDS
+        assert made.requeue_after == DEFAULT_WAIT_SECONDS
 
     def test_a_pod_that_is_being_deleted_is_not_waited_for_once_its_place_is_taken(self) -> None:
         leaving = in_service(pod("web-9", images=OLD, deleting=True))
@@ -259,8 +259,8 @@ class TestBlocked:
         leaving = in_service(pod("web-9", images=OLD, deleting=True, grace=600))
         made = planned(observed(*new(2), leaving, target=committed()))
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do; pod/web-9 is being deleted)"
-        assert made.requeue_after == PATIENCE_SECONDS + 600
-        view = observed(*new(2), leaving, target=committed(), timers={"run/blocked": NOW - PATIENCE_SECONDS - 600})
+        assert made.requeue_after == DEFAULT_WAIT_SECONDS + 600
+        view = observed(*new(2), leaving, target=committed(), timers={"run/blocked": NOW - DEFAULT_WAIT_SECONDS - 600})
         late = planned(view)
         assert late.finished is not None
         assert late.finished.message.startswith("gave up after 15 minutes: waiting for 3 pods to exist")
@@ -273,7 +273,7 @@ class TestBlocked:
         assert alone.progress.waiting == "waiting for 1 pods to exist (0 do; pod/web-9 is being deleted)"
 
     def test_nothing_is_waited_for_for_ever(self) -> None:
-        view = observed(*old(), evidence={}, timers={"run/blocked": NOW - PATIENCE_SECONDS})
+        view = observed(*old(), evidence={}, timers={"run/blocked": NOW - DEFAULT_WAIT_SECONDS})
         made = planned(view)
         assert made.finished is not None
         assert made.finished.message.startswith("gave up after 5 minutes: waiting for pod/web-0")
@@ -315,17 +315,17 @@ class TestTarget:
         target = of_deployment(deployment(replicas=0), replica_set(replicas=0))
         made = planned(observed(target=target))
         assert kinds(made) == ["PauseTarget"]
-        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1, template=OLD)
+        assert made.run.commit == CommitState(live_uid=LIVE_UID, revision=1, template=OLD)
 
 
 class TestCommit:
-    BEGUN = run(commit=Commit(live_uid=LIVE_UID, revision=1))
+    BEGUN = run(commit=CommitState(live_uid=LIVE_UID, revision=1))
 
     def test_begins_when_every_pod_is_updated_and_is_saved_first(self) -> None:
         target = of_deployment(deployment(), replica_set())
         made = planned(observed(*new(), target=target))
-        assert made.run.commit == Commit(live_uid=LIVE_UID, revision=1, template=OLD)
-        assert [type(a) for a in made.actions] == [PauseTarget]
+        assert made.run.commit == CommitState(live_uid=LIVE_UID, revision=1, template=OLD)
+        assert [type(a) for a in made.actions] == [SetPaused]
 
     def test_not_before_the_last_one(self) -> None:
         for rest in (closed("web-2"), in_service(pod("web-2", images=NEW), ready=False), in_service(pod("web-2"))):
@@ -359,7 +359,7 @@ class TestCommit:
     def test_the_tombstone_comes_from_the_runs_own_images(self) -> None:
         target = of_deployment(deployment(NEW, paused=True), replica_set(NEW))
         (action,) = planned(observed(*new(), target=target), self.BEGUN).actions
-        assert isinstance(action, CreateTombstone)
+        assert isinstance(action, CreateHistoryReplicaSet)
         assert action.manifest["spec"]["template"]["spec"]["containers"][0]["image"] == OLD["app"]
 
     def test_success_needs_a_list_made_at_the_end(self) -> None:
@@ -377,9 +377,9 @@ class TestCommit:
 
 
 def test_a_failure_that_is_known_is_not_told_twice() -> None:
-    known = Failure(pod="web-9", uid="uid-web-9", reason="BadRecord", message="m")
+    known = PodFailure(pod="web-9", uid="uid-web-9", reason="BadRecord", message="m")
     made = planned(
-        observed(in_service(pod("web-9", record="garbage")), *old()), run(Options(on_failure="continue"), failures=(known,))
+        observed(in_service(pod("web-9", record="garbage")), *old()), run(RunOptions(on_failure="continue"), failures=(known,))
     )
     assert made.run.failures == (known,)
     assert kinds(made) == ["CloseGate"]

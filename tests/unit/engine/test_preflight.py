@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.cautions import gateless
-from inplace.engine.observed import Observed, PodFacts
-from inplace.engine.preflight import NoChange, Ready, Refusal, owned_by, preflight
-from inplace.model.meta import OwnerReference
-from inplace.model.names import RECORD, TargetRef
-from inplace.model.pods import Container
-from inplace.model.run import Options, Run
+from inplace.engine.preflight.advisories import count_ungated
+from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, owned_by, preflight
+from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.model.names import RECORD_ANNOTATION, TargetRef
+from inplace.model.objects.meta import OwnerReference
+from inplace.model.objects.pods import Container
+from inplace.model.run import Run, RunOptions
 from tests.builders import (
     GATE,
     LEASE,
@@ -42,32 +42,32 @@ BARE = run(target=TargetRef(kind="Pods", namespace=NS, pod_names=("web-a",)))
 SELECTED = run(target=TargetRef(kind="Pods", namespace=NS, selector="app=web"))
 
 
-def pods(n: int = 3, **fields: Any) -> list[PodFacts]:
+def pods(n: int = 3, **fields: Any) -> list[ObservedPod]:
     return [in_service(pod(f"web-{i}", **fields)) for i in range(n)]
 
 
-def bare(**fields: Any) -> Observed:
+def bare(**fields: Any) -> Snapshot:
     return observed(in_service(pod(**{"owner": None, **fields})), target=of_pods())
 
 
-def judged(view: Observed, r: Run | None = None, resuming: bool = False) -> object:
+def judged(view: Snapshot, r: Run | None = None, resuming: bool = False) -> object:
     return preflight(view, r or run(), LEASE, resuming)
 
 
-def refusal(view: Observed, r: Run | None = None, resuming: bool = False) -> str:
+def refusal(view: Snapshot, r: Run | None = None, resuming: bool = False) -> str:
     verdict = judged(view, r, resuming)
-    assert isinstance(verdict, Refusal), verdict
+    assert isinstance(verdict, Rejected), verdict
     assert "\n" not in verdict.message
     return verdict.message
 
 
-def ready(view: Observed, r: Run | None = None) -> Ready:
+def ready(view: Snapshot, r: Run | None = None) -> Accepted:
     verdict = judged(view, r)
-    assert isinstance(verdict, Ready), verdict
+    assert isinstance(verdict, Accepted), verdict
     return verdict
 
 
-def texts(view: Observed, r: Run | None = None) -> tuple[str, ...]:
+def texts(view: Snapshot, r: Run | None = None) -> tuple[str, ...]:
     return tuple(map(str, ready(view, r).warnings))
 
 
@@ -107,15 +107,15 @@ class TestTarget:
         assert said.startswith(f"deploy/web would get an image that no node can pull: app={image} has a ")
         assert says in said
         going_back = judged(observed(*pods()), run(images={"app": image}), resuming=True)
-        assert not isinstance(going_back, Refusal)
+        assert not isinstance(going_back, Rejected)
 
     def test_a_template_that_differs_in_images_only_is_what_we_are_for(self) -> None:
         changed = of_deployment(deployment(NEW, paused=True), replica_set())
-        assert isinstance(judged(observed(*pods(), target=changed)), Ready)
+        assert isinstance(judged(observed(*pods(), target=changed)), Accepted)
 
     def test_a_resume_does_not_mind_its_own_half_done_commit(self) -> None:
         half = of_deployment(deployment(paused=True), replica_set(NEW))
-        assert isinstance(judged(observed(*pods(images=NEW), target=half), resuming=True), Ready)
+        assert isinstance(judged(observed(*pods(images=NEW), target=half), resuming=True), Accepted)
 
 
 class TestContainers:
@@ -128,14 +128,14 @@ class TestContainers:
         target = of_deployment(deployment(template_=inits), replica_set(template_=inits))
         own = tuple(in_service(pod(f"web-{i}", sidecars=[Container(name="setup", image="setup:1")])) for i in range(3))
         found = judged(observed(*own, target=target), run(images={"setup": "setup:2"}))
-        assert isinstance(found, Ready)
+        assert isinstance(found, Accepted)
         assert any("setup" in warning and "next recreated" in warning for warning in map(str, found.warnings))
 
     def test_a_sidecar_is_fine(self) -> None:
         inits = template(OLD, initContainers=[{"name": "mesh", "image": "mesh:1", "restartPolicy": "Always"}])
         target = of_deployment(deployment(template_=inits), replica_set(template_=inits))
         mesh = [container("mesh", "mesh:1", restart_policy="Always")]
-        assert isinstance(judged(observed(*pods(sidecars=mesh), target=target), run(images={"mesh": "mesh:2"})), Ready)
+        assert isinstance(judged(observed(*pods(sidecars=mesh), target=target), run(images={"mesh": "mesh:2"})), Accepted)
 
     def test_a_pod_without_that_container(self) -> None:
         view = observed(*pods(2), in_service(pod("web-9", images={"other": "x"})))
@@ -153,7 +153,9 @@ class TestGate:
         assert said.index("inplace gate run") < said.index("`readinessGates")
 
     def test_another_one_is_named(self) -> None:
-        assert "name the one it has with --gate (inplace.dev/ready)" in refusal(observed(*pods()), run(Options(gate="example")))
+        assert "name the one it has with --gate (inplace.dev/ready)" in refusal(
+            observed(*pods()), run(RunOptions(gate="example"))
+        )
 
     def test_a_pod_that_is_older_than_the_gate(self) -> None:
         view = observed(*pods(2), in_service(pod("web-9", gates=())))
@@ -193,13 +195,13 @@ class TestOwners:
         assert refusal(view, BARE) == "pod/web-a is a mirror of a static pod: change its manifest on node node-1"
 
     def test_a_workloads_own_pods_are(self) -> None:
-        assert isinstance(judged(observed(*pods())), Ready)
+        assert isinstance(judged(observed(*pods())), Accepted)
 
 
 class TestRecords:
     def test_garbage(self) -> None:
         said = refusal(observed(*pods(2), in_service(pod("web-9", record="garbage"))))
-        assert said.startswith(f"pod/web-9: annotation {RECORD} cannot be read")
+        assert said.startswith(f"pod/web-9: annotation {RECORD_ANNOTATION} cannot be read")
         assert "remove it by hand" in said
 
     def test_another_version(self) -> None:
@@ -208,10 +210,10 @@ class TestRecords:
     def test_a_bare_pod_that_another_run_holds(self) -> None:
         said = refusal(bare(record=record(lease="inplace-pods-1")), BARE)
         assert said.startswith("pod/web-a is being upgraded by another run (Lease inplace-pods-1)")
-        assert isinstance(judged(bare(record=record()), BARE), Ready)
+        assert isinstance(judged(bare(record=record()), BARE), Accepted)
 
     def test_a_workloads_pod_is_adopted(self) -> None:
-        assert isinstance(judged(observed(in_service(pod(record=record(lease="x"))))), Ready)
+        assert isinstance(judged(observed(in_service(pod(record=record(lease="x"))))), Accepted)
 
 
 class TestBudget:
@@ -221,7 +223,7 @@ class TestBudget:
             said = refusal(observed(*pods(), target=target))
             assert said.startswith("deploy/web has maxUnavailable 0")
             assert "--max-unavailable" in said
-            assert isinstance(judged(observed(*pods(), target=target), run(Options(max_unavailable=1))), Ready)
+            assert isinstance(judged(observed(*pods(), target=target), run(RunOptions(max_unavailable=1))), Accepted)
 
     def test_a_disruption_budget_that_never_allows_one(self) -> None:
         view = observed(*pods(), budgets=(budget("strict", desired_healthy=3, expected=3),))
@@ -232,7 +234,7 @@ class TestBudget:
             budget("now", desired_healthy=2, expected=3, healthy=2),
             budget("db", desired_healthy=3, expected=3, app="db"),
         )
-        assert isinstance(judged(observed(*pods(), budgets=others)), Ready)
+        assert isinstance(judged(observed(*pods(), budgets=others)), Accepted)
 
     @pytest.mark.parametrize(
         ("desired", "taken"), [(0, "as no limit besides maxUnavailable"), (1, "as it was computed last")], ids=["never", "once"]
@@ -251,7 +253,7 @@ class TestServices:
         said = refusal(view)
         assert said.startswith("Service web has publishNotReadyAddresses")
         assert said.endswith("say --accept-undrainable web")
-        assert isinstance(judged(view, run(Options(accept_undrainable=("web",)))), Ready)
+        assert isinstance(judged(view, run(RunOptions(accept_undrainable=("web",)))), Accepted)
 
     def test_listed_by_hand(self) -> None:
         p = pod(ip="10.0.0.7")
@@ -271,7 +273,7 @@ class TestServices:
 
 class TestWarnings:
     def test_none_where_nothing_is_odd(self) -> None:
-        assert ready(observed(*pods())) == Ready((), ("web",))
+        assert ready(observed(*pods())) == Accepted((), ("web",))
 
     def test_no_probe(self) -> None:
         bare_template = template(OLD)
@@ -316,15 +318,15 @@ class TestWarnings:
 
 
 class TestWithoutTheGate:
-    ASKED = run(Options(without_gate=True))
+    ASKED = run(RunOptions(without_gate=True))
 
     def test_how_many_are_not_drained_and_how_to_add_it(self) -> None:
         view = observed(in_service(pod("web-0", gates=())), *pods(2))
         (said,) = texts(view, self.ASKED)
         assert said.startswith(f"1 of 3 pods have no gate {GATE} and are restarted without a drain")
         assert "add `readinessGates:" in said
-        assert gateless(view.pods, self.ASKED) == 1
-        assert gateless(view.pods, run()) == 0
+        assert count_ungated(view.pods, self.ASKED) == 1
+        assert count_ungated(view.pods, run()) == 0
 
     def test_where_all_have_it_nothing_is_special(self) -> None:
         (said,) = texts(observed(*pods()), self.ASKED)
@@ -340,7 +342,7 @@ class TestNoChange:
     NEW_TARGET = of_deployment(deployment(NEW), replica_set(NEW))
 
     def test_pods_and_template(self) -> None:
-        assert judged(observed(*pods(images=NEW), target=self.NEW_TARGET)) == NoChange()
+        assert judged(observed(*pods(images=NEW), target=self.NEW_TARGET)) == UpToDate()
 
     @pytest.mark.parametrize(
         "view",
@@ -351,11 +353,11 @@ class TestNoChange:
         ],
         ids=["template behind", "a pod behind", "a record left"],
     )
-    def test_is_not_said_while_anything_is_behind(self, view: Observed) -> None:
-        assert isinstance(judged(view), Ready)
+    def test_is_not_said_while_anything_is_behind(self, view: Snapshot) -> None:
+        assert isinstance(judged(view), Accepted)
 
     def test_a_resume_always_goes_on(self) -> None:
-        assert isinstance(judged(observed(*pods(images=NEW), target=self.NEW_TARGET), resuming=True), Ready)
+        assert isinstance(judged(observed(*pods(images=NEW), target=self.NEW_TARGET), resuming=True), Accepted)
 
     def test_refusals_come_first(self) -> None:
         view = observed(*pods(images=NEW, gates=()), target=self.NEW_TARGET)
@@ -366,7 +368,7 @@ def test_a_run_that_would_not_fit_into_its_lease_is_refused_before_it_begins() -
     names = tuple(f"{'pod' * 60}-{number}" for number in range(600))
     many = run(target=TargetRef(kind="Pods", namespace=NS, pod_names=names))
     verdict = preflight(bare(), many, LEASE, resuming=False)
-    assert isinstance(verdict, Refusal)
+    assert isinstance(verdict, Rejected)
     assert "too large for a Lease" in verdict.message
     assert "name fewer pods" in verdict.message
 
@@ -374,12 +376,12 @@ def test_a_run_that_would_not_fit_into_its_lease_is_refused_before_it_begins() -
 class TestOldKubelets:
     """Nodes may be three releases behind their API server; a kubelet older than 1.34 tells no generation."""
 
-    def blind(self, name: str = "web-9", **fields: Any) -> PodFacts:
+    def blind(self, name: str = "web-9", **fields: Any) -> ObservedPod:
         return in_service(pod(name, **{"observed": 0, "node": "old-1", **fields}))
 
     def test_named_before_anything_is_written(self) -> None:
         verdict = judged(observed(*pods(2), self.blind()))
-        assert isinstance(verdict, Refusal)
+        assert isinstance(verdict, Rejected)
         assert verdict.message.startswith("pod/web-9: its node old-1 has a kubelet that reports no status.observedGeneration")
         assert verdict.node == "old-1"
 
@@ -390,4 +392,4 @@ class TestOldKubelets:
     )
     def test_not_for_a_pod_that_is_not_to_be_closed(self, fields: dict[str, Any]) -> None:
         """One that is ours is to be freed, by whatever proves its restart there."""
-        assert isinstance(judged(observed(*pods(2), self.blind(**fields))), Ready)
+        assert isinstance(judged(observed(*pods(2), self.blind(**fields))), Accepted)

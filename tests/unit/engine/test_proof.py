@@ -5,19 +5,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.evidence import witness
-from inplace.engine.observed import Evidence, PodFacts
-from inplace.engine.proof import (
+from inplace.engine.pods.evidence import update_evidence
+from inplace.engine.pods.proof import (
     AMBIGUOUS_SECONDS,
     DEFAULT_GRACE_SECONDS,
     UNPROBED_SECONDS,
+    NotYet,
     Proven,
-    Waiting,
-    may_open,
+    readiness_proof,
     restart_proof,
 )
-from inplace.model.pods import Pod, Probe
-from inplace.model.record import ContainerBefore, Record
+from inplace.engine.snapshot import Evidence, ObservedPod
+from inplace.model.objects.pods import Pod, Probe
+from inplace.model.record import PreviousContainer, UpgradeRecord
 from tests.builders import NEW, container, facts, patched, pod, record, status
 
 NOW = 100.0
@@ -27,7 +27,7 @@ STARTUP = Probe(initial_delay_seconds=3, period_seconds=5)
 ONLY_STARTUP: dict[str, Any] = {"readiness_probe": None, "startup_probe": STARTUP}
 
 
-def proof(what: Pod, written: Record | None = None, seen: Evidence | None = None, now: float = NOW) -> Proven | Waiting:
+def proof(what: Pod, written: UpgradeRecord | None = None, seen: Evidence | None = None, now: float = NOW) -> Proven | NotYet:
     evidence = seen or Evidence(running_since={"c2": now})
     return restart_proof(facts(what), written or patched("c1", "sha-1"), evidence, now)
 
@@ -44,11 +44,11 @@ class TestRestart:
 
     def test_seen_is_not_restarted(self) -> None:
         """observedGeneration moves before the old container stops."""
-        assert proof(after("c1", "repo/app:1", "sha-1")) == Waiting("waiting for app to be restarted")
+        assert proof(after("c1", "repo/app:1", "sha-1")) == NotYet("waiting for app to be restarted")
 
     def test_the_kubelet_must_have_seen_the_generation(self) -> None:
         """A container that is new before the kubelet saw the image crashed by itself."""
-        assert proof(after(observed=1)) == Waiting("waiting for the kubelet to see the new image")
+        assert proof(after(observed=1)) == NotYet("waiting for the kubelet to see the new image")
 
     def test_the_same_digest_under_another_tag_restarts_without_another_image_id(self) -> None:
         assert proof(after(image_id="sha-1")) == Proven()
@@ -58,37 +58,37 @@ class TestRestart:
         """From a mirror to the registry behind it, with one digest: a container of the old image that crashes while we patch is
         no proof, though its name ends in the new one."""
         old = f"mirror.example/{NEW['app']}"
-        written = record(before={"app": ContainerBefore(container_id="c1", image_id="sha-1", image=old)})
-        assert isinstance(proof(after(image=old, image_id="sha-1"), written), Waiting)
+        written = record(before={"app": PreviousContainer(container_id="c1", image_id="sha-1", image=old)})
+        assert isinstance(proof(after(image=old, image_id="sha-1"), written), NotYet)
 
     def test_a_patch_that_admission_made_nothing_of_restarts_nothing(self) -> None:
         """Such as an image that was patched again because admission gives it another name: it runs already."""
         pinned = f"{NEW['app']}@sha256:{'a' * 64}"
-        written = record(before={"app": ContainerBefore(container_id="c2", image_id="sha-2", image=pinned)})
+        written = record(before={"app": PreviousContainer(container_id="c2", image_id="sha-2", image=pinned)})
         shown = [status("app", "c2", pinned, "sha-2")]
         assert proof(pod(images={"app": pinned}, generation=2, statuses=shown), written) == Proven()
-        assert isinstance(proof(after("c2", image_id="sha-2"), written), Waiting), "of another image it proves nothing"
+        assert isinstance(proof(after("c2", image_id="sha-2"), written), NotYet), "of another image it proves nothing"
 
     def test_it_must_run(self) -> None:
-        assert proof(after(waiting="CrashLoopBackOff")) == Waiting(
+        assert proof(after(waiting="CrashLoopBackOff")) == NotYet(
             "waiting for app to run (CrashLoopBackOff: CrashLoopBackOff of app)"
         )
-        assert proof(after(terminated=True)) == Waiting("waiting for app to run")
+        assert proof(after(terminated=True)) == NotYet("waiting for app to run")
 
     def test_no_container_yet(self) -> None:
-        assert proof(after("", waiting="ImagePullBackOff")) == Waiting(
+        assert proof(after("", waiting="ImagePullBackOff")) == NotYet(
             "waiting for app to be restarted (ImagePullBackOff: ImagePullBackOff of app)"
         )
-        assert proof(pod(images=NEW, statuses=[])) == Waiting("waiting for app to be restarted")
+        assert proof(pod(images=NEW, statuses=[])) == NotYet("waiting for app to be restarted")
 
     def test_a_container_that_had_no_id_before_the_patch(self) -> None:
         assert proof(after(), patched("", "")) == Proven()
 
     def test_every_changed_container_counts_and_no_other(self) -> None:
-        two = record(before={"app": ContainerBefore(container_id="a1"), "mesh": ContainerBefore(container_id="m1")})
+        two = record(before={"app": PreviousContainer(container_id="a1"), "mesh": PreviousContainer(container_id="m1")})
         shown = [status("app", "a2", NEW["app"], "x"), status("mesh", "m1"), status("other", "o1", waiting="CrashLoopBackOff")]
         p = pod(images=NEW, statuses=shown)
-        assert proof(p, two) == Waiting("waiting for mesh to be restarted")
+        assert proof(p, two) == NotYet("waiting for mesh to be restarted")
         shown[1] = status("mesh", "m2")
         assert proof(pod(images=NEW, statuses=shown), two) == Proven()
 
@@ -107,55 +107,55 @@ class TestCrashDuringTheDrain:
 
     def test_a_new_container_of_the_old_image_is_unclear(self) -> None:
         seen = Evidence(running_since={"c2": NOW})
-        waiting = Waiting("making sure that app runs the new image", NOW + DOUBT)
+        waiting = NotYet("making sure that app runs the new image", NOW + DOUBT)
         assert proof(self.CRASHED, seen=seen) == waiting
         assert proof(self.CRASHED, seen=seen, now=NOW + DOUBT - 0.1) == waiting
 
     def test_so_is_one_of_the_image_that_the_patch_replaced(self) -> None:
         """The kubelet, which could not start that one for a while, may have done so just as we patched."""
         between = after(image="repo/app:1b", image_id="sha-1b")
-        replaced = record(before={"app": ContainerBefore(container_id="c1", image_id="sha-1", image="repo/app:1b")})
+        replaced = record(before={"app": PreviousContainer(container_id="c1", image_id="sha-1", image="repo/app:1b")})
         assert proof(between) == Proven()
-        assert proof(between, replaced) == Waiting("making sure that app runs the new image", NOW + DOUBT)
+        assert proof(between, replaced) == NotYet("making sure that app runs the new image", NOW + DOUBT)
         assert proof(after(), replaced) == Proven()
 
     def test_time_decides_where_nothing_else_can(self) -> None:
         assert proof(self.CRASHED, seen=Evidence(running_since={"c2": NOW}), now=NOW + DOUBT) == Proven()
 
     def test_the_next_container_starts_the_time_anew(self) -> None:
-        first = witness(None, facts(self.CRASHED), frozenset(), NOW)
+        first = update_evidence(None, facts(self.CRASHED), frozenset(), NOW)
         third = after("c3", image="repo/app:1", image_id="sha-1")
-        seen = witness(first, facts(third), frozenset(), NOW + 4)
+        seen = update_evidence(first, facts(third), frozenset(), NOW + 4)
         found = proof(third, seen=seen, now=NOW + 6)
-        assert isinstance(found, Waiting)
+        assert isinstance(found, NotYet)
         assert found.until == NOW + 4 + DOUBT
 
     @pytest.mark.parametrize(("grace", "seconds"), [(0, 0), (90, 90), (None, DEFAULT_GRACE_SECONDS)])
     def test_an_old_container_may_take_its_grace_period_to_stop(self, grace: int | None, seconds: int) -> None:
         spec = msgspec.structs.replace(self.CRASHED.spec, termination_grace_period_seconds=grace)
         found = proof(msgspec.structs.replace(self.CRASHED, spec=spec))
-        assert isinstance(found, Waiting)
+        assert isinstance(found, NotYet)
         assert found.until == NOW + AMBIGUOUS_SECONDS + seconds
 
     def test_there_is_no_doubt_where_the_old_container_was_seen_to_outlive_the_patch(self) -> None:
         """The usual way of the same digest under another tag."""
         before = after("c1", image="repo/app:1", image_id="sha-1", record=patched())
-        seen = witness(None, facts(before), frozenset(), NOW)
-        seen = witness(seen, facts(self.CRASHED_RECORDED), frozenset(), NOW + 1)
+        seen = update_evidence(None, facts(before), frozenset(), NOW)
+        seen = update_evidence(seen, facts(self.CRASHED_RECORDED), frozenset(), NOW + 1)
         assert proof(self.CRASHED, seen=seen, now=NOW + 1) == Proven()
 
     def test_there_is_doubt_where_it_was_seen_only_before_the_kubelet_saw_the_patch(self) -> None:
         before = after("c1", image="repo/app:1", image_id="sha-1", observed=1, record=patched())
-        seen = witness(None, facts(before), frozenset(), NOW)
-        seen = witness(seen, facts(self.CRASHED_RECORDED), frozenset(), NOW + 1)
-        assert isinstance(proof(self.CRASHED, seen=seen, now=NOW + 1), Waiting)
+        seen = update_evidence(None, facts(before), frozenset(), NOW)
+        seen = update_evidence(seen, facts(self.CRASHED_RECORDED), frozenset(), NOW + 1)
+        assert isinstance(proof(self.CRASHED, seen=seen, now=NOW + 1), NotYet)
 
     def test_a_second_patch_starts_the_doubt_anew(self) -> None:
         before = after("c1", image="repo/app:1", image_id="sha-1", record=patched())
         unseen = after("c1", image="repo/app:1", image_id="sha-1", observed=1, record=patched())
-        seen = witness(None, facts(before), frozenset(), NOW)
+        seen = update_evidence(None, facts(before), frozenset(), NOW)
         assert seen.outlived == {"c1"}
-        assert witness(seen, facts(unseen), frozenset(), NOW).outlived == frozenset()
+        assert update_evidence(seen, facts(unseen), frozenset(), NOW).outlived == frozenset()
 
     def test_the_right_image_ends_the_doubt(self) -> None:
         assert proof(after("c3"), seen=Evidence(running_since={"c3": NOW})) == Proven()
@@ -167,7 +167,7 @@ class TestGate:
     def opening(self, seen: Evidence, now: float = NOW, min_ready: float = 0.0, started: bool = True, **probes: Any) -> object:
         shown = [status("app", "c2", NEW["app"], "sha-2", started=started)]
         p = pod(containers=[container(image=NEW["app"], **probes)], statuses=shown)
-        return may_open(facts(p), patched(), seen, min_ready, now)
+        return readiness_proof(facts(p), patched(), seen, min_ready, now)
 
     def test_a_readiness_probe_guards_from_the_first_moment(self) -> None:
         assert self.opening(Evidence()) == Proven()
@@ -175,49 +175,49 @@ class TestGate:
 
     def test_without_any_probe_it_must_keep_running_for_a_while(self) -> None:
         since = Evidence(running_since={"c2": NOW})
-        waiting = Waiting("making sure that app, which has no probe, keeps running", NOW + UNPROBED_SECONDS)
+        waiting = NotYet("making sure that app, which has no probe, keeps running", NOW + UNPROBED_SECONDS)
         assert self.opening(since, readiness_probe=None) == waiting
         assert self.opening(since, NOW + UNPROBED_SECONDS, readiness_probe=None) == Proven()
 
     def test_a_startup_probe_alone_does_not_guard_until_it_was_seen_to_turn(self) -> None:
         just = Evidence(running_since={"c2": NOW})
         carried_over = self.opening(just, **ONLY_STARTUP)
-        assert carried_over == Waiting("waiting for app to pass its startupProbe", NOW + 3 + 5 + 2)
-        assert self.opening(just, started=False, **ONLY_STARTUP) == Waiting("waiting for app to pass its startupProbe")
+        assert carried_over == NotYet("waiting for app to pass its startupProbe", NOW + 3 + 5 + 2)
+        assert self.opening(just, started=False, **ONLY_STARTUP) == NotYet("waiting for app to pass its startupProbe")
         turned = Evidence(running_since={"c2": NOW}, unstarted=frozenset({"c2"}), started_at={"c2": NOW + 1})
         assert self.opening(turned, **ONLY_STARTUP) == Proven()
 
     def test_started_is_believed_after_delay_period_and_two_seconds(self) -> None:
         since = Evidence(running_since={"c2": NOW})
-        assert isinstance(self.opening(since, NOW + 9.9, **ONLY_STARTUP), Waiting)
+        assert isinstance(self.opening(since, NOW + 9.9, **ONLY_STARTUP), NotYet)
         assert self.opening(since, NOW + 10, **ONLY_STARTUP) == Proven()
 
     def test_the_turn_of_another_container_counts_for_nothing(self) -> None:
         stale = Evidence(running_since={"c2": NOW}, unstarted=frozenset({"c1"}), started_at={"c1": NOW - 50})
-        assert isinstance(self.opening(stale, readiness_probe=None, startup_probe=STARTUP), Waiting)
+        assert isinstance(self.opening(stale, readiness_probe=None, startup_probe=STARTUP), NotYet)
 
     def test_min_ready_seconds_count_from_containers_ready(self) -> None:
-        assert self.opening(Evidence(running_since={"c2": 80.0}), min_ready=10) == Waiting(
+        assert self.opening(Evidence(running_since={"c2": 80.0}), min_ready=10) == NotYet(
             "waiting for the containers to be ready"
         )
         seen = Evidence(running_since={"c2": 80.0}, containers_ready_since=95.0)
-        waiting = Waiting("containers are ready, waiting for minReadySeconds", 105.0)
+        waiting = NotYet("containers are ready, waiting for minReadySeconds", 105.0)
         assert self.opening(seen, 104.9, min_ready=10) == waiting
         assert self.opening(seen, 105.0, min_ready=10) == Proven()
 
     def test_min_ready_seconds_never_count_the_old_container(self) -> None:
         """A restart so quick that ContainersReady False was never seen."""
         seen = Evidence(running_since={"c2": 98.0}, containers_ready_since=1.0)
-        assert self.opening(seen, 100.0, min_ready=10) == Waiting("containers are ready, waiting for minReadySeconds", 108.0)
+        assert self.opening(seen, 100.0, min_ready=10) == NotYet("containers are ready, waiting for minReadySeconds", 108.0)
 
     def test_min_ready_seconds_count_from_a_startup_that_is_believed(self) -> None:
         seen = Evidence(
             running_since={"c2": 90.0}, containers_ready_since=90.0, started_at={"c2": 97.0}, unstarted=frozenset({"c2"})
         )
         found = self.opening(seen, 100.0, min_ready=5, readiness_probe=None, startup_probe=STARTUP)
-        assert found == Waiting("containers are ready, waiting for minReadySeconds", 102.0)
+        assert found == NotYet("containers are ready, waiting for minReadySeconds", 102.0)
 
 
 def test_facts_and_record_of_another_container_set_are_no_proof_to_open() -> None:
-    what: PodFacts = facts(pod(images=NEW))
-    assert may_open(what, patched(name="gone"), Evidence(), 0.0, NOW) == Waiting("waiting for gone")
+    what: ObservedPod = facts(pod(images=NEW))
+    assert readiness_proof(what, patched(name="gone"), Evidence(), 0.0, NOW) == NotYet("waiting for gone")

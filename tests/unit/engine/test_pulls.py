@@ -2,7 +2,7 @@
 
 import pytest
 
-from inplace.engine.pulls import outlook
+from inplace.engine.pods.pull_errors import outlook
 
 REF = '"127.0.0.1:39555/team/app:1"'
 RESOLVE = f"failed to pull and unpack image {REF}: failed to resolve reference {REF}: "

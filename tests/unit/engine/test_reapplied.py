@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.reapplied import taken_back, tracked_by
-from inplace.engine.rollouts import run_of
-from inplace.model.history import Past, past_of
-from inplace.model.meta import ObjectMeta
+from inplace.engine.preflight.reapplied import taken_back, tracked_by
+from inplace.engine.runs.rollouts import run_from_rollout
+from inplace.model.history import PastRun, to_past_run
+from inplace.model.objects.meta import ObjectMeta
 from inplace.model.rollout import ContainerImage, InPlaceRollout, RolloutSpec, RolloutTarget, Undo
 from tests.builders import NEW, NS, OLD, deployment, observed, of_deployment, replica_set
 
@@ -24,22 +24,24 @@ def rollout(name: str = "web-2", ttl: int | None = 5, **meta: Any) -> InPlaceRol
     return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=NS, uid="u", **meta), spec=spec)
 
 
-def past(**fields: Any) -> Past:
-    return Past(**{"id": "a", "images": NEW, "ended_at": AT, "outcome": "Succeeded", "expiring": "web-2", **fields})
+def past(**fields: Any) -> PastRun:
+    return PastRun(**{"id": "a", "images": NEW, "ended_at": AT, "outcome": "Succeeded", "expiring": "web-2", **fields})
 
 
 UNDONE = past(id="b", doing="Undo", images=OLD, by="alice", expiring="")
 REPLACED = past(id="b", images=OTHER, by="", expiring="web-3")
 
 
-def why(*history: Past, again: InPlaceRollout | None = None, template: dict[str, str] = OLD) -> str:
+def why(*history: PastRun, again: InPlaceRollout | None = None, template: dict[str, str] = OLD) -> str:
     found = again or rollout()
-    return taken_back(found, run_of(found), history, observed(target=of_deployment(deployment(template), replica_set())))
+    return taken_back(
+        found, run_from_rollout(found), history, observed(target=of_deployment(deployment(template), replica_set()))
+    )
 
 
 def test_a_run_remembers_for_which_object_that_expires_it_was_begun() -> None:
-    assert past_of(run_of(rollout()), ()).expiring == "web-2"
-    assert past_of(run_of(rollout(ttl=None)), ()).expiring == ""
+    assert to_past_run(run_from_rollout(rollout()), ()).expiring == "web-2"
+    assert to_past_run(run_from_rollout(rollout(ttl=None)), ()).expiring == ""
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_a_run_remembers_for_which_object_that_expires_it_was_begun() -> None:
         ((past(outcome="Failed"), past(id="c"), UNDONE), "was undone"),
     ],
 )
-def test_is_not_begun_again(history: tuple[Past, ...], told: str) -> None:
+def test_is_not_begun_again(history: tuple[PastRun, ...], told: str) -> None:
     assert told in why(*history)
     assert "make another object" in why(*history)
 
@@ -69,7 +71,7 @@ def test_is_not_begun_again(history: tuple[Past, ...], told: str) -> None:
     ],
     ids=["no history", "of others", "of one that does not expire", "of other images", "failed", "rolled back"],
 )
-def test_is_begun(history: tuple[Past, ...]) -> None:
+def test_is_begun(history: tuple[PastRun, ...]) -> None:
     assert why(*history) == ""
 
 

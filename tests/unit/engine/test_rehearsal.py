@@ -7,9 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.actions import CloseGate, CreateTombstone, OpenGate, PatchImages, PatchTemplate, PauseTarget, SetStrategy
-from inplace.engine.rehearsal import RefusedWrite, Rehearsal, Write, adopt, learn, surprise, writes
-from inplace.engine.templates import with_images
+from inplace.engine.actions import (
+    CloseGate,
+    CreateHistoryReplicaSet,
+    OpenGate,
+    PatchImages,
+    PatchTemplate,
+    SetPaused,
+    SetUpdateStrategy,
+)
+from inplace.engine.preflight.rehearsal import RefusedWrite, Rehearsal, Write, adopt, learn, surprise, writes
+from inplace.engine.workloads.templates import with_images
 from inplace.model.run import Run
 from tests.builders import (
     GATE,
@@ -41,7 +49,7 @@ def answered(write: Write, **images: str) -> Any:
     """The object as it would be stored, with these images."""
     before = write.before
     assert before is not None
-    if isinstance(write.action, PatchTemplate | PauseTarget | SetStrategy):
+    if isinstance(write.action, PatchTemplate | SetPaused | SetUpdateStrategy):
         spec = msgspec.structs.replace(before.spec, template=with_images(before.spec.template, images))  # type: ignore[union-attr]
         return msgspec.structs.replace(before, spec=spec)
     return pod("a", images=images)
@@ -50,7 +58,7 @@ def answered(write: Write, **images: str) -> Any:
 class TestWrites:
     def test_each_kind_once_the_template_of_the_target_first(self) -> None:
         kinds = [type(write.action) for write in asked(pod("a"), pod("b"))]
-        assert kinds == [PatchTemplate, CloseGate, PatchImages, OpenGate, PauseTarget, PatchTemplate, CreateTombstone]
+        assert kinds == [PatchTemplate, CloseGate, PatchImages, OpenGate, SetPaused, PatchTemplate, CreateHistoryReplicaSet]
 
     def test_one_pod_of_each_shape(self) -> None:
         mirrored = pod("c", images={"app": "mirror/repo/app:1"})
@@ -59,7 +67,7 @@ class TestWrites:
 
     def test_nothing_of_pods_that_are_there(self) -> None:
         kinds = [type(write.action) for write in asked(pod("a", images=NEW))]
-        assert kinds == [PatchTemplate, PauseTarget, PatchTemplate, CreateTombstone]
+        assert kinds == [PatchTemplate, SetPaused, PatchTemplate, CreateHistoryReplicaSet]
 
 
 class TestLearn:
@@ -105,7 +113,7 @@ class TestLearn:
         assert "metadata.labels" in refused.why
 
     def test_pausing_must_not_change_the_template(self) -> None:
-        write = one(PauseTarget)
+        write = one(SetPaused)
         assert learn(BEGUN, write, answered(write, **OLD)) == BEGUN
         assert isinstance(learn(BEGUN, write, answered(write, app="repo/app:9")), RefusedWrite)
 

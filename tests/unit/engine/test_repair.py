@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from inplace.engine.plan import Spec
-from inplace.engine.repair import Leftovers, leftovers, own_strategy, still_closed
-from inplace.engine.templatefirst import ABOVE_ALL
-from inplace.model.names import Kind
-from inplace.model.run import Commit
+from inplace.engine.planning.plan import PlanContext
+from inplace.engine.runs.leftovers import Leftovers, infer_owner_strategy, leftovers, still_closed
+from inplace.engine.workloads.template_first import PARTITION_ABOVE_ALL
+from inplace.model.names import TargetKind
+from inplace.model.run import CommitState
 from tests.builders import LEASE, LIVE_UID, NEW, OLD, facts, observed, of_pods, partition, patched, pod, record, run, status
 
-SPEC = Spec(LEASE)
+SPEC = PlanContext(LEASE)
 
 
 def closed(name: str, **fields: object) -> object:
@@ -43,7 +43,7 @@ def test_untouched_pods_are_nothing_to_do() -> None:
 
 def test_a_begun_commit_is_finished() -> None:
     done = facts(pod("web-a", images=NEW))
-    found = leftovers(observed(done), SPEC, run(commit=Commit(live_uid=LIVE_UID)), 0.0)
+    found = leftovers(observed(done), SPEC, run(commit=CommitState(live_uid=LIVE_UID)), 0.0)
     assert found.todo == ("finish its commit of app=repo/app:2, and unpause the Deployment",)
 
 
@@ -51,7 +51,7 @@ def test_a_begun_commit_is_finished() -> None:
 def test_a_commit_that_no_pod_knows_is_left_and_its_images_are_named(live_uid: str) -> None:
     """A Lease says so, and nobody else."""
     images = OLD if live_uid == LIVE_UID else NEW
-    found = leftovers(observed(facts(pod("web-a", images=images))), SPEC, run(commit=Commit(live_uid=live_uid)), 0.0)
+    found = leftovers(observed(facts(pod("web-a", images=images))), SPEC, run(commit=CommitState(live_uid=live_uid)), 0.0)
     assert found.todo == ()
     (text,) = found.held
     assert text.startswith("its commit of app=repo/app:2 is not finished, since ")
@@ -67,21 +67,21 @@ def test_bare_pods_of_a_dead_lease_are_taken_over_and_of_a_living_one_are_not() 
     mine = facts(pod("web-a", gate="False", ready=False, record=record(lease="inplace-pods-gone"), owner=None))
     seen, asked = observed(mine, target=of_pods()), run(images={})
     assert leftovers(seen, SPEC, asked, 0.0).todo == ()
-    dead = Spec(LEASE, dead_leases=frozenset({"inplace-pods-gone"}))
+    dead = PlanContext(LEASE, dead_leases=frozenset({"inplace-pods-gone"}))
     assert leftovers(seen, dead, asked, 0.0).todo == ("reopen pod/web-a, whose image was not changed",)
 
 
 @pytest.mark.parametrize(
     ("kind", "strategy", "is_ours", "own"),
     [
-        ("StatefulSet", partition(ABOVE_ALL), False, partition(0)),
+        ("StatefulSet", partition(PARTITION_ABOVE_ALL), False, partition(0)),
         ("StatefulSet", partition(2), True, None),
         ("DaemonSet", {"type": "OnDelete"}, True, {"maxSurge": 0, "maxUnavailable": 1}),
         ("DaemonSet", {"type": "OnDelete"}, False, None),
         ("DaemonSet", {"type": "RollingUpdate"}, True, None),
     ],
 )
-def test_a_strategy_that_can_only_be_a_runs(kind: Kind, strategy: dict[str, Any], is_ours: bool, own: Any) -> None:
-    found = own_strategy(strategy, kind, is_ours)
+def test_a_strategy_that_can_only_be_a_runs(kind: TargetKind, strategy: dict[str, Any], is_ours: bool, own: Any) -> None:
+    found = infer_owner_strategy(strategy, kind, is_ours)
     wanted = {"type": "RollingUpdate", "rollingUpdate": own} if kind == "DaemonSet" and own else own
     assert found == wanted

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.actions import CloseGate, DropRecord, OpenGate, PatchImages
-from inplace.engine.observed import Evidence, PodFacts
-from inplace.engine.stages import Judged, Rules, gate_closed_by_us, gate_of, judge, reopen
-from inplace.model.pods import Pod, PodCondition
-from inplace.model.record import ContainerBefore
+from inplace.engine.actions import CloseGate, OpenGate, PatchImages, RemoveRecord
+from inplace.engine.pods.stages import PodAssessment, PodPolicy, assess_pod, gate_closed_by_us, gate_of, release_failed
+from inplace.engine.snapshot import Evidence, ObservedPod
+from inplace.model.objects.pods import Pod, PodCondition
+from inplace.model.record import PreviousContainer
 from tests.builders import GATE, NEW, OLD, container, facts, in_service, patched, pod, record, rules, status
 
 NOW = 100.0
@@ -18,8 +18,10 @@ DRAINED = Evidence(quiet_since=90.0, saw_ready=True, turned=True)
 HOLD = '{"label":"closed by hand"}'
 
 
-def judged(what: Pod | PodFacts, seen: Evidence | None = None, rule: Rules | None = None, now: float = NOW) -> Judged:
-    return judge(in_service(what) if isinstance(what, Pod) else what, rule or rules(), seen, now)
+def judged(
+    what: Pod | ObservedPod, seen: Evidence | None = None, rule: PodPolicy | None = None, now: float = NOW
+) -> PodAssessment:
+    return assess_pod(in_service(what) if isinstance(what, Pod) else what, rule or rules(), seen, now)
 
 
 def closed(**fields: Any) -> Pod:
@@ -68,7 +70,7 @@ class TestAnotherGateThanTheRuns:
     def test_a_pod_that_failed_or_is_released_too(self) -> None:
         closed_by_other = of_two_gates(OTHER, record=record(gate=OTHER))
         released = judged(closed_by_other, rule=rules(stopping=True)).action
-        freed = reopen(judged(closed_by_other), rules())
+        freed = release_failed(judged(closed_by_other), rules())
         assert isinstance(released, OpenGate)
         assert released.gate == OTHER
         assert freed == msgspec.structs.replace(released, reason="Released")
@@ -162,7 +164,7 @@ class TestSettling:
         """A drained container may have crashed meanwhile."""
         found = judged(closed(statuses=[status(id_="c7", image_id="x")], record=record(gate_before="False")), DRAINED)
         assert isinstance(found.action, PatchImages)
-        was = ContainerBefore(container_id="c7", image_id="x", image=OLD["app"], restart_count=0)
+        was = PreviousContainer(container_id="c7", image_id="x", image=OLD["app"], restart_count=0)
         assert found.action.record.before == {"app": was}
         assert found.action.record.gate_before == "False"
 
@@ -242,7 +244,7 @@ class TestRestarting:
         assert (found.timer, found.deadline_seconds) == ("uid-web-a/stop", seconds + 300.0)
 
     def test_the_kubelet_stops_one_container_after_the_other(self) -> None:
-        before = {name: ContainerBefore(container_id=name) for name in ("a", "b", "c")}
+        before = {name: PreviousContainer(container_id=name) for name in ("a", "b", "c")}
         shown = [status("a", "a"), status("b", "b"), status("c", "c2")]
         found = judged(restarted(statuses=shown, record=record(before=before), grace=20), DRAINED)
         assert (found.reason, found.at_most_seconds) == ("stopping a, b", 40.0)
@@ -299,7 +301,7 @@ class TestHolds:
     )
     def test_proven_and_containers_ready_is_enough_and_the_gate_stays(self, fields: dict[str, Any]) -> None:
         ready = judged(restarted(containers_ready=True, **fields))
-        assert isinstance(ready.action, DropRecord)
+        assert isinstance(ready.action, RemoveRecord)
         waiting = judged(restarted(containers_ready=False, **fields))
         assert (waiting.stage, waiting.action) == ("Returning", None)
 
@@ -318,8 +320,8 @@ class TestHolds:
 
     def test_release_keeps_it_closed_too(self) -> None:
         stop = rules(stopping=True)
-        assert isinstance(judged(closed(holds=HOLD), rule=stop).action, DropRecord)
-        assert isinstance(judged(closed(record=record(gate_before="False")), rule=stop).action, DropRecord)
+        assert isinstance(judged(closed(holds=HOLD), rule=stop).action, RemoveRecord)
+        assert isinstance(judged(closed(record=record(gate_before="False")), rule=stop).action, RemoveRecord)
 
 
 class TestReleased:
@@ -352,12 +354,12 @@ class TestForeignRecords:
         found = judged(closed(record=text), DRAINED)
         assert (found.stage, found.action) == ("Failed", None)
         assert found.trouble is not None
-        assert reopen(found, rules()) is None
+        assert release_failed(found, rules()) is None
 
     def test_a_bare_pod_that_another_run_holds_is_not_touched(self) -> None:
         found = judged(closed(record=record(lease="other")), DRAINED, rules(bare=True))
         assert (found.stage, found.reason) == ("Failed", "is being upgraded by another run (Lease other)")
-        assert reopen(found, rules(bare=True)) is None
+        assert release_failed(found, rules(bare=True)) is None
 
     def test_a_workloads_pod_is_adopted_from_whatever_run(self) -> None:
         assert judged(closed(record=record(lease="other", run="run-0")), DRAINED).stage == "Settling"
@@ -377,21 +379,21 @@ class TestUpdated:
 
 class TestFailedPods:
     def test_not_patched_is_reopened_at_once(self) -> None:
-        assert isinstance(reopen(judged(closed()), rules()), OpenGate)
+        assert isinstance(release_failed(judged(closed()), rules()), OpenGate)
 
     def test_proven_is_reopened_since_the_probe_guards_it(self) -> None:
-        assert isinstance(reopen(judged(restarted()), rules()), OpenGate)
+        assert isinstance(release_failed(judged(restarted()), rules()), OpenGate)
 
     def test_without_a_probe_it_must_have_run_for_a_while_to_be_reopened(self) -> None:
         p = restarted(containers=[container(image=NEW["app"], readiness_probe=None)])
-        assert reopen(judged(p, Evidence(running_since={"c2": 98.0})), rules()) is None
-        assert isinstance(reopen(judged(p, Evidence(running_since={"c2": 90.0})), rules()), OpenGate)
+        assert release_failed(judged(p, Evidence(running_since={"c2": 98.0})), rules()) is None
+        assert isinstance(release_failed(judged(p, Evidence(running_since={"c2": 90.0})), rules()), OpenGate)
 
     def test_not_proven_stays_closed_and_owned(self) -> None:
-        assert reopen(judged(restarted(statuses=[status(waiting="ImagePullBackOff")])), rules()) is None
+        assert release_failed(judged(restarted(statuses=[status(waiting="ImagePullBackOff")])), rules()) is None
 
     def test_without_a_record_there_is_nothing_to_free(self) -> None:
-        assert reopen(judged(pod()), rules()) is None
+        assert release_failed(judged(pod()), rules()) is None
 
 
 def test_a_startup_probe_alone_is_looked_at_again_in_time() -> None:

@@ -4,19 +4,12 @@ from typing import Any
 
 import pytest
 
-from inplace.engine.observed import DaemonSetTarget, Observed, StatefulSetTarget
-from inplace.engine.standing import standing
-from inplace.engine.templatefirst import ABOVE_ALL
-from inplace.model.meta import ObjectMeta
-from inplace.model.run import Commit
-from inplace.model.workloads import (
-    DaemonSet,
-    DaemonSetSpec,
-    DaemonSetStatus,
-    Ordinals,
-    StatefulSet,
-    StatefulSetSpec,
-)
+from inplace.engine.snapshot import DaemonSetTarget, Snapshot, StatefulSetTarget
+from inplace.engine.status.midrun import describe_midrun
+from inplace.engine.workloads.template_first import PARTITION_ABOVE_ALL
+from inplace.model.objects.meta import ObjectMeta
+from inplace.model.objects.workloads import DaemonSet, DaemonSetSpec, DaemonSetStatus, Ordinals, StatefulSet, StatefulSetSpec
+from inplace.model.run import CommitState
 from tests.builders import (
     DEPLOYMENT_UID,
     LIVE_UID,
@@ -36,43 +29,43 @@ from tests.builders import (
 OWN = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
 
 
-def stateful(partition: int | None, start: int = 0) -> Observed:
+def stateful(partition: int | None, start: int = 0) -> Snapshot:
     strategy = {"type": "OnDelete"} if partition is None else {**OWN, "rollingUpdate": {"partition": partition}}
     spec = StatefulSetSpec(template=template(NEW), replicas=3, update_strategy=strategy, ordinals=Ordinals(start))
-    return Observed(StatefulSetTarget(StatefulSet(ObjectMeta(name="web", uid=DEPLOYMENT_UID), spec), ()), ())
+    return Snapshot(StatefulSetTarget(StatefulSet(ObjectMeta(name="web", uid=DEPLOYMENT_UID), spec), ()), ())
 
 
-def daemon(strategy: dict[str, Any]) -> Observed:
+def daemon(strategy: dict[str, Any]) -> Snapshot:
     spec, status = DaemonSetSpec(template=template(NEW), update_strategy=strategy), DaemonSetStatus(desired_number_scheduled=2)
-    return Observed(DaemonSetTarget(DaemonSet(ObjectMeta(name="web", uid=DEPLOYMENT_UID), spec, status), ()), ())
+    return Snapshot(DaemonSetTarget(DaemonSet(ObjectMeta(name="web", uid=DEPLOYMENT_UID), spec, status), ()), ())
 
 
 def test_a_deployment_comes_back_old() -> None:
-    (line,) = standing(observed(facts(pod())), run())
+    (line,) = describe_midrun(observed(facts(pod())), run())
     assert line.startswith(
         "its template still says app=repo/app:1 (it is changed last), so a pod recreated now starts with that;"
     )
-    lines = standing(observed(target=of_deployment(deployment(paused=True), replica_set())), run(paused=True))
+    lines = describe_midrun(observed(target=of_deployment(deployment(paused=True), replica_set())), run(paused=True))
     assert lines[0] == "paused by its owner, and stays paused"
 
 
 def test_a_deployment_in_its_commit() -> None:
-    begun = run(commit=Commit(live_uid=LIVE_UID))
-    (line,) = standing(observed(target=of_deployment(deployment(paused=True), replica_set())), begun)
+    begun = run(commit=CommitState(live_uid=LIVE_UID))
+    (line,) = describe_midrun(observed(target=of_deployment(deployment(paused=True), replica_set())), begun)
     assert line.startswith("paused by the run while its templates change; its commit has begun")
 
 
 def test_a_deployment_that_somebody_else_has_changed_since() -> None:
     """What a pod that dies comes back as is then for them to say."""
     foreign = of_deployment(deployment({"app": "repo/app:9"}), replica_set())
-    (line,) = standing(observed(target=foreign), run(outcome="Failed"))
+    (line,) = describe_midrun(observed(target=foreign), run(outcome="Failed"))
     assert line.startswith("somebody else has changed it since")
 
 
 @pytest.mark.parametrize(
     ("seen", "own", "expected"),
     [
-        (stateful(ABOVE_ALL), OWN, "partition above every pod, set by the run (its owner's: 0): a pod"),
+        (stateful(PARTITION_ABOVE_ALL), OWN, "partition above every pod, set by the run (its owner's: 0): a pod"),
         (stateful(2), OWN, "starts with app=repo/app:2 from ordinal 2 on, and below with what it ran before"),
         (stateful(2, start=5), OWN, "from ordinal 7 on"),
         (stateful(0), OWN, "its updateStrategy is its owner's own"),
@@ -82,13 +75,13 @@ def test_a_deployment_that_somebody_else_has_changed_since() -> None:
         (daemon(OWN), OWN, "its updateStrategy is its owner's own"),
     ],
 )
-def test_what_holds_the_pods_back_and_whose_it_is(seen: Observed, own: dict[str, Any], expected: str) -> None:
-    (line,) = standing(seen, run(strategy=own))
+def test_what_holds_the_pods_back_and_whose_it_is(seen: Snapshot, own: dict[str, Any], expected: str) -> None:
+    (line,) = describe_midrun(seen, run(strategy=own))
     assert expected in line
 
 
 def test_others_and_a_run_that_is_over() -> None:
-    (line,) = standing(observed(target=of_replica_set(replica_set())), run(target_uid=LIVE_UID))
+    (line,) = describe_midrun(observed(target=of_replica_set(replica_set())), run(target_uid=LIVE_UID))
     assert line == "a pod recreated now starts with app=repo/app:1"
-    assert "does not come back" in standing(observed(facts(pod()), target=of_pods()), run())[0]
-    assert standing(observed(facts(pod())), run(outcome="Succeeded")) == ()
+    assert "does not come back" in describe_midrun(observed(facts(pod()), target=of_pods()), run())[0]
+    assert describe_midrun(observed(facts(pod())), run(outcome="Succeeded")) == ()

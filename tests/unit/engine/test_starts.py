@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from inplace.engine.actions import CloseGate, OpenGate
-from inplace.engine.observed import Evidence, Observed, PodFacts
-from inplace.engine.plan import Plan
-from inplace.engine.planner import plan
-from inplace.engine.starts import gate_before
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.planner import plan
+from inplace.engine.planning.scheduling import gate_before
+from inplace.engine.snapshot import Evidence, ObservedPod, Snapshot
 from inplace.model.names import TargetRef
-from inplace.model.run import Options, parse_steps
+from inplace.model.run import RunOptions, parse_steps
 from tests.builders import (
     GATE,
     NEW,
@@ -30,12 +30,12 @@ from tests.builders import (
 NOW = 100.0
 
 
-def pods(n: int, **fields: Any) -> list[PodFacts]:
+def pods(n: int, **fields: Any) -> list[ObservedPod]:
     return [in_service(pod(f"web-{i}", **fields)) for i in range(n)]
 
 
-def planned(view: Observed, options: Options | None = None, now: float = NOW) -> Plan:
-    return plan(view, SPEC, run(options or Options(max_unavailable=1)), now)
+def planned(view: Snapshot, options: RunOptions | None = None, now: float = NOW) -> Plan:
+    return plan(view, SPEC, run(options or RunOptions(max_unavailable=1)), now)
 
 
 def closed(made: Plan) -> list[str]:
@@ -70,25 +70,25 @@ class TestSettledView:
 class TestBudget:
     @pytest.mark.parametrize(("limit", "started"), [(1, 1), (3, 3), ("33%", 2), ("100%", 7), (9, 7)])
     def test_as_many_as_may_be_unavailable(self, limit: int | str, started: int) -> None:
-        assert len(closed(planned(observed(*pods(7)), Options(max_unavailable=limit)))) == started
+        assert len(closed(planned(observed(*pods(7)), RunOptions(max_unavailable=limit)))) == started
 
     def test_pods_that_are_not_ready_go_first_and_cost_nothing_that_is_not_lost_already(self) -> None:
         view = observed(*pods(3), *[in_service(pod("web-9", ready=False))])
         assert closed(planned(view)) == ["web-9"]
-        assert closed(planned(view, Options(max_unavailable=2))) == ["web-9", "web-0"]
+        assert closed(planned(view, RunOptions(max_unavailable=2))) == ["web-9", "web-0"]
 
     def test_at_most_so_many_unready_pods_at_once(self) -> None:
-        assert len(closed(planned(observed(*pods(5, ready=False)), Options(max_unavailable=2)))) == 2
+        assert len(closed(planned(observed(*pods(5, ready=False)), RunOptions(max_unavailable=2)))) == 2
 
     def test_closing_and_busy_pods_are_not_started_again(self) -> None:
         view = observed(*pods(3), busy=frozenset({"uid-web-0"}), closing=frozenset({"uid-web-0"}))
-        assert closed(planned(view, Options(max_unavailable=2))) == ["web-1"]
+        assert closed(planned(view, RunOptions(max_unavailable=2))) == ["web-1"]
 
     def test_no_room_is_said_unless_our_own_pods_in_flight_take_it(self) -> None:
         closing = in_service(pod("web-9", ready=False, gate="False", record=record()))
         assert planned(observed(*pods(2), closing)).progress.waiting == ""
         held = in_service(pod("web-9", images=NEW, ready=False, gate="False", containers_ready=True), ready=False)
-        waiting = plan(observed(*pods(2), held), SPEC, run(Options(max_unavailable=1)), NOW).progress.waiting
+        waiting = plan(observed(*pods(2), held), SPEC, run(RunOptions(max_unavailable=1)), NOW).progress.waiting
         assert waiting == (
             "waiting, since at most 1 may be unavailable at once: pod/web-9 was closed by hand (gate inplace.dev/ready)"
             " (to go on: --max-unavailable 2)"
@@ -104,7 +104,7 @@ class TestBudget:
 
     def test_one_plan_takes_no_more_than_the_disruption_budget_has(self) -> None:
         view = observed(*pods(6), budgets=(budget(desired_healthy=4, expected=6),))
-        assert len(closed(planned(view, Options(max_unavailable=5)))) == 2
+        assert len(closed(planned(view, RunOptions(max_unavailable=5)))) == 2
 
     def test_a_blocked_pod_does_not_block_one_that_is_not_covered(self) -> None:
         other = in_service(pod("web-9", labels={"app": "db"}))
@@ -118,7 +118,7 @@ class TestNodes:
     @pytest.mark.parametrize("gates", [(GATE,), (), (GATE, GATE)], ids=["gated", "no gates", "listed twice"])
     def test_a_pod_of_a_silent_node_is_waited_for_and_its_node_named(self, gates: tuple[str, ...]) -> None:
         silent = in_service(pod("web-0", ready=False, containers_ready=True, gates=gates, node="node-7"))
-        made = planned(observed(silent), Options(max_unavailable=1, without_gate=True))
+        made = planned(observed(silent), RunOptions(max_unavailable=1, without_gate=True))
         assert made.actions == ()
         assert made.progress.waiting == "waiting for the node of pod/web-0 (node-7), which does not report"
 
@@ -135,29 +135,29 @@ class TestNodes:
         """The silent one counts as unavailable."""
         view = observed(in_service(pod("web-9", ready=False, containers_ready=True)), *pods(3))
         assert closed(planned(view)) == []
-        assert closed(planned(view, Options(max_unavailable=2))) == ["web-0"]
+        assert closed(planned(view, RunOptions(max_unavailable=2))) == ["web-0"]
 
 
 class TestOrder:
     def test_nodes_take_turns(self) -> None:
         where = ["x", "x", "x", "y", "z"]
         view = observed(*[in_service(pod(f"web-{i}", node=node)) for i, node in enumerate(where)])
-        assert closed(planned(view, Options(max_unavailable=3))) == ["web-0", "web-3", "web-4"]
+        assert closed(planned(view, RunOptions(max_unavailable=3))) == ["web-0", "web-3", "web-4"]
 
     def test_the_order_of_the_list_changes_nothing(self) -> None:
         everyone = [in_service(pod(f"web-{i}", node=f"n{i % 3}", ready=i % 4 > 0)) for i in range(8)]
-        wanted = planned(observed(*everyone), Options(max_unavailable=4))
+        wanted = planned(observed(*everyone), RunOptions(max_unavailable=4))
         rng = random.Random(3)
         for _ in range(10):
             rng.shuffle(everyone)
-            made = planned(observed(*everyone), Options(max_unavailable=4))
+            made = planned(observed(*everyone), RunOptions(max_unavailable=4))
             assert closed(made) == closed(wanted)
             assert made.progress == wanted.progress
 
 
 class TestSteps:
     def test_no_more_than_the_step_asks_for(self) -> None:
-        options = Options(max_unavailable=5, steps=parse_steps("25%,pause,100%"))
+        options = RunOptions(max_unavailable=5, steps=parse_steps("25%,pause,100%"))
         assert len(closed(planned(observed(*pods(7)), options))) == 2
         one_on_its_way = observed(*pods(6), in_service(pod("web-9", ready=False, gate="False", record=record())))
         assert len(closed(planned(one_on_its_way, options))) == 1
@@ -165,14 +165,14 @@ class TestSteps:
         assert len(closed(planned(one_not_yet_visible, options))) == 1
 
     def test_updated_pods_count(self) -> None:
-        options = Options(max_unavailable=5, steps=parse_steps("50%,pause,100%"))
+        options = RunOptions(max_unavailable=5, steps=parse_steps("50%,pause,100%"))
         view = observed(*pods(4), *[in_service(pod(f"new-{i}", images=NEW)) for i in range(2)])
         assert len(closed(planned(view, options))) == 1
 
 
 class TestClose:
-    def close(self, what: PodFacts, **fields: Any) -> CloseGate:
-        made = planned(observed(what, **fields), Options(max_unavailable=1))
+    def close(self, what: ObservedPod, **fields: Any) -> CloseGate:
+        made = planned(observed(what, **fields), RunOptions(max_unavailable=1))
         (action,) = made.actions
         assert isinstance(action, CloseGate)
         return action
@@ -229,6 +229,6 @@ class TestMissingGates:
         assert planned(observed(busy, waiting, evidence={})).actions == ()
 
     def test_also_during_a_pause(self) -> None:
-        options = Options(steps=parse_steps("pause:1m,100%"))
+        options = RunOptions(steps=parse_steps("pause:1m,100%"))
         (action,) = planned(observed(in_service(pod("web-9", ready=False, gate=None))), options).actions
         assert isinstance(action, OpenGate)

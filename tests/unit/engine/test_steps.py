@@ -2,27 +2,27 @@
 
 import pytest
 
-from inplace.engine.clocks import Clocks
-from inplace.engine.stages import Judged, Stage
-from inplace.engine.steps import Barrier, UpTo, describe, position, steps_behind, target_of
-from inplace.model.run import Commit, Options, Run, parse_steps
+from inplace.engine.planning.steps import Barrier, UpTo, current_step, describe, pods_for_step, steps_behind
+from inplace.engine.pods.stages import PodAssessment, Stage
+from inplace.engine.timers import Timers
+from inplace.model.run import CommitState, Run, RunOptions, parse_steps
 from tests.builders import in_service, pod, run
 
 NOBODY: frozenset[str] = frozenset()
 
 
 def stepping(text: str, passed: int = 0, **fields: object) -> Run:
-    return run(Options(steps=parse_steps(text)), steps_passed=passed, **fields)
+    return run(RunOptions(steps=parse_steps(text)), steps_passed=passed, **fields)
 
 
-def pods(updated: int, of: int, rest: Stage = "Pending") -> list[Judged]:
-    return [Judged(in_service(pod(f"p{i}")), "Updated" if i < updated else rest) for i in range(of)]
+def pods(updated: int, of: int, rest: Stage = "Pending") -> list[PodAssessment]:
+    return [PodAssessment(in_service(pod(f"p{i}")), "Updated" if i < updated else rest) for i in range(of)]
 
 
 def where(
     r: Run, updated: int, of: int, timers: dict[str, float] | None = None, now: float = 0.0, failed: frozenset[str] = NOBODY
 ) -> UpTo | Barrier:
-    return position(r, pods(updated, of), failed, of, Clocks(timers or {}, now))
+    return current_step(r, pods(updated, of), failed, of, Timers(timers or {}, now))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def where(
     [("10%", 10, 1), ("10%", 11, 2), ("1%", 500, 5), ("33%", 7, 3), ("100%", 7, 7), ("50%", 0, 0), (3, 10, 3), (30, 10, 10)],
 )
 def test_a_step_means_its_share_rounded_up(amount: int | str, desired: int, target: int) -> None:
-    assert target_of(amount, desired) == target
+    assert pods_for_step(amount, desired) == target
 
 
 def test_a_share_is_passed_when_so_many_are_updated_and_not_before() -> None:
@@ -55,15 +55,15 @@ def test_a_pause_by_hand_stays() -> None:
 
 def test_a_timed_pause_passes_by_itself_and_says_how_long_it_takes() -> None:
     r, timers = stepping("20%,pause:1m,100%", 1), {"pause/1": 100.0}
-    clocks = Clocks(timers, 118.0)
-    assert position(r, pods(2, 10), NOBODY, 10, clocks) == Barrier(1, "pausing for 1m", until=160.0)
+    clocks = Timers(timers, 118.0)
+    assert current_step(r, pods(2, 10), NOBODY, 10, clocks) == Barrier(1, "pausing for 1m", until=160.0)
     assert clocks.requeue_after() == 42.0
     assert where(r, 2, 10, timers, now=160.0) == Barrier(2)
 
 
 def test_a_timed_pause_begins_when_it_is_first_met() -> None:
-    clocks = Clocks({}, 50.0)
-    position(stepping("20%,pause:1m,100%", 1), pods(2, 10), NOBODY, 10, clocks)
+    clocks = Timers({}, 50.0)
+    current_step(stepping("20%,pause:1m,100%", 1), pods(2, 10), NOBODY, 10, clocks)
     assert clocks.named == {"pause/1"}
     assert clocks.requeue_after() == 60.0
 
@@ -75,7 +75,7 @@ def test_pods_lost_after_a_pause_are_recounted() -> None:
 
 def test_nothing_holds_up_a_rollback_or_a_commit() -> None:
     assert where(stepping("20%,pause,100%", 1, back="Failure"), 2, 10) == UpTo(10)
-    assert where(stepping("20%,pause,100%", 1, commit=Commit()), 2, 10) == UpTo(10)
+    assert where(stepping("20%,pause,100%", 1, commit=CommitState()), 2, 10) == UpTo(10)
 
 
 def test_more_steps_passed_than_there_are() -> None:
@@ -106,24 +106,24 @@ def test_a_run_of_one_step_or_a_rollback_needs_no_words() -> None:
 
 
 def test_what_is_committed_belongs_to_no_step() -> None:
-    committing = stepping("10%,100%", 1, commit=Commit(live_uid="uid-live", revision=1))
+    committing = stepping("10%,100%", 1, commit=CommitState(live_uid="uid-live", revision=1))
     assert (steps_behind(committing), describe(committing)) == (2, "")
 
 
 class TestClocks:
     def test_a_timer_begins_now_unless_it_runs(self) -> None:
-        clocks = Clocks({"a": 3.0}, 10.0)
+        clocks = Timers({"a": 3.0}, 10.0)
         assert (clocks.since("a"), clocks.since("b")) == (3.0, 10.0)
         assert clocks.named == {"a", "b"}
 
     def test_a_deadline_is_looked_at_again_when_it_is_due(self) -> None:
-        clocks = Clocks({"a": 3.0}, 10.0)
+        clocks = Timers({"a": 3.0}, 10.0)
         assert not clocks.expired("a", 8.0)
         assert clocks.requeue_after() == 1.0
         assert clocks.expired("a", 7.0)
 
     def test_the_nearest_instant_wins_and_the_past_is_now(self) -> None:
-        clocks = Clocks({}, 10.0)
+        clocks = Timers({}, 10.0)
         assert clocks.requeue_after() is None
         clocks.at(15.0)
         clocks.at(12.0)

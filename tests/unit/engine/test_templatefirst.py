@@ -7,26 +7,26 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.actions import PatchTemplate, SetStrategy
-from inplace.engine.acts import Act, Await, Broken, Done, Next, Prepared
-from inplace.engine.observed import DaemonSetTarget, Observed, PodFacts, RevisionedTarget, StatefulSetTarget
-from inplace.engine.preflight import Refusal, preflight
-from inplace.engine.templatefirst import (
-    ABOVE_ALL,
+from inplace.engine.actions import PatchTemplate, SetUpdateStrategy
+from inplace.engine.preflight.checks import Rejected, preflight
+from inplace.engine.snapshot import DaemonSetTarget, ObservedPod, RevisionedTarget, Snapshot, StatefulSetTarget
+from inplace.engine.workloads.sequence import Blocked, Done, NextStep, Perform, Prepared, WaitFor
+from inplace.engine.workloads.template_first import (
     ON_DELETE,
-    exposed,
+    PARTITION_ABOVE_ALL,
+    advance_partition,
     finish,
-    follow,
-    held,
-    is_ours,
+    hold_back_strategy,
+    may_be_ours,
     newest_revision,
     prepare,
+    restore_strategy_early,
     unholdable,
-    withdraw,
+    unprotected_pod,
 )
 from inplace.model.names import TargetRef
+from inplace.model.objects.workloads import DaemonSet, StatefulSet
 from inplace.model.run import Run
-from inplace.model.workloads import DaemonSet, StatefulSet
 from tests.builders import (
     DEPLOYMENT_UID,
     LEASE,
@@ -57,89 +57,92 @@ def ds(**fields: Any) -> Run:
     return run(**{"target": target, "strategy": ROLLING, **fields})
 
 
-def old(*ordinals: int) -> list[PodFacts]:
+def old(*ordinals: int) -> list[ObservedPod]:
     return [of_revision(f"web-{n}", "web-1") for n in ordinals]
 
 
-def new(*ordinals: int, **fields: Any) -> list[PodFacts]:
+def new(*ordinals: int, **fields: Any) -> list[ObservedPod]:
     return [of_revision(f"web-{n}", "web-2", NEW, **fields) for n in ordinals]
 
 
-def seen(target: RevisionedTarget, *pods: PodFacts, **fields: Any) -> Observed:
+def seen(target: RevisionedTarget, *pods: ObservedPod, **fields: Any) -> Snapshot:
     return observed(*pods, target=target, **fields)
 
 
-def prepared(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> Next:
+def prepared(target: RevisionedTarget, asked: Run, *pods: ObservedPod) -> NextStep:
     return prepare(seen(target, *pods), target, asked)
 
 
-def finished(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> Next:
+def finished(target: RevisionedTarget, asked: Run, *pods: ObservedPod) -> NextStep:
     """Where the fields have been given back already."""
     returned = msgspec.structs.replace(seen(target, *pods), fields_returned=frozenset({DEPLOYMENT_UID}))
     return finish(returned, target, asked)
 
 
 def strategy_in(step: object) -> dict[str, Any]:
-    assert isinstance(step, Act), step
-    assert isinstance(step.action, SetStrategy)
+    assert isinstance(step, Perform), step
+    assert isinstance(step.action, SetUpdateStrategy)
     return step.action.strategy
 
 
 class TestPrepare:
     def test_first_the_pods_are_held_back(self) -> None:
-        assert strategy_in(prepared(stateful_set(), sts(), *old(0, 1, 2))) == partition(ABOVE_ALL)
+        assert strategy_in(prepared(stateful_set(), sts(), *old(0, 1, 2))) == partition(PARTITION_ABOVE_ALL)
         assert strategy_in(prepared(daemon_set(), ds(), *old(0, 1))) == ON_DELETE
 
     def test_what_else_the_owner_has_chosen_is_kept_in_it(self) -> None:
         own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": "30%"}}
         strategy = strategy_in(prepared(stateful_set(strategy=own), sts(strategy=own), *old(0, 1, 2)))
-        assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"partition": ABOVE_ALL, "maxUnavailable": "30%"}}
+        assert strategy == {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"partition": PARTITION_ABOVE_ALL, "maxUnavailable": "30%"},
+        }
 
     def test_nothing_before_the_controller_has_seen_that(self) -> None:
-        unseen = stateful_set(strategy=partition(ABOVE_ALL), generation=2, observed=1)
-        assert prepared(unseen, sts(), *old(0, 1, 2)) == Await(WAITS.format("StatefulSet"))
+        unseen = stateful_set(strategy=partition(PARTITION_ABOVE_ALL), generation=2, observed=1)
+        assert prepared(unseen, sts(), *old(0, 1, 2)) == WaitFor(WAITS.format("StatefulSet"))
         late = daemon_set(strategy=ON_DELETE, generation=2, observed=1)
-        assert prepared(late, ds(), *old(0, 1)) == Await(WAITS.format("DaemonSet"))
+        assert prepared(late, ds(), *old(0, 1)) == WaitFor(WAITS.format("DaemonSet"))
 
     @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
     def test_then_the_template(self, kind: str) -> None:
         target, asked = (
-            (stateful_set(strategy=partition(ABOVE_ALL)), sts())
+            (stateful_set(strategy=partition(PARTITION_ABOVE_ALL)), sts())
             if kind == "StatefulSet"
             else (daemon_set(strategy=ON_DELETE), ds())
         )
         step = prepared(target, asked, *old(0, 1, 2))
-        assert isinstance(step, Act)
+        assert isinstance(step, Perform)
         assert step.action == PatchTemplate("web", asked.target_uid, "100", kind, NEW)  # type: ignore[arg-type]
 
     def test_not_where_a_pod_that_dies_would_come_back_older_than_it_is(self) -> None:
         between = stateful_set(
-            OLD, revision(1, {"app": "repo/app:0"}), revision(2), strategy=partition(ABOVE_ALL), update="web-2"
+            OLD, revision(1, {"app": "repo/app:0"}), revision(2), strategy=partition(PARTITION_ABOVE_ALL), update="web-2"
         )
         step = prepared(between, sts(), *old(0, 1, 2))
-        assert isinstance(step, Await)
+        assert isinstance(step, WaitFor)
         assert "waiting for currentRevision" in step.reason
 
     def test_where_the_owner_deletes_what_is_to_be_new_that_does_not_matter(self) -> None:
         revisions = revision(1, {"app": "repo/app:0"}), revision(2)
         between = stateful_set(OLD, *revisions, strategy=ON_DELETE, update="web-2")
         step = prepared(between, sts(strategy=dict(ON_DELETE)), *old(0, 1, 2))
-        assert isinstance(step, Act)
+        assert isinstance(step, Perform)
         assert isinstance(step.action, PatchTemplate)
 
     def test_then_the_revision_is_learnt(self) -> None:
-        unnumbered = stateful_set(NEW, strategy=partition(ABOVE_ALL))
-        assert prepared(unnumbered, sts(), *old(0, 1, 2)) == Await(
+        unnumbered = stateful_set(NEW, strategy=partition(PARTITION_ABOVE_ALL))
+        assert prepared(unnumbered, sts(), *old(0, 1, 2)) == WaitFor(
             "waiting for the StatefulSet controller to create the new revision"
         )
-        numbered = stateful_set(NEW, *BOTH, strategy=partition(ABOVE_ALL), update="web-2")
+        numbered = stateful_set(NEW, *BOTH, strategy=partition(PARTITION_ABOVE_ALL), update="web-2")
         assert prepared(numbered, sts(), *old(0, 1, 2)) == Prepared("web-2")
         assert prepared(daemon_set(NEW, *BOTH, strategy=ON_DELETE), ds(), *old(0, 1)) == Prepared("2")
 
     def test_a_template_that_went_ahead_is_held_back_first(self) -> None:
         """The owner had it held back otherwise, and has let go since."""
         ahead = stateful_set(NEW, *BOTH, update="web-2")
-        assert strategy_in(prepared(ahead, sts(), *old(0, 1), *new(2))) == partition(ABOVE_ALL)
+        assert strategy_in(prepared(ahead, sts(), *old(0, 1), *new(2))) == partition(PARTITION_ABOVE_ALL)
 
     def test_not_where_every_pod_is_new_or_behind_the_owners_own_partition(self) -> None:
         own = partition(2)
@@ -149,22 +152,24 @@ class TestPrepare:
     def test_a_resume_finds_the_partition_behind_the_front(self) -> None:
         middle = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(2))
         assert prepared(middle, sts(), *old(0, 1), *new(2)) == Prepared("web-2")
-        assert strategy_in(prepared(middle, sts(), *old(0, 1, 2))) == partition(ABOVE_ALL)
+        assert strategy_in(prepared(middle, sts(), *old(0, 1, 2))) == partition(PARTITION_ABOVE_ALL)
 
     def test_what_is_known_is_not_asked_again(self) -> None:
         assert prepared(stateful_set(), sts(revision="web-2"), *old(0, 1, 2)) == Prepared("web-2")
 
     def test_a_target_that_is_gone(self) -> None:
         for target in (StatefulSetTarget(None, ()), DaemonSetTarget(None, ())):
-            assert prepared(target, sts()) == Broken("the target is gone")
+            assert prepared(target, sts()) == Blocked("the target is gone")
 
 
 class TestFollow:
     """The partition goes down behind the front."""
 
-    def following(self, *pods: PodFacts, own: int = 0, now: int = ABOVE_ALL, **fields: Any) -> Act | Await | None:
+    def following(
+        self, *pods: ObservedPod, own: int = 0, now: int = PARTITION_ABOVE_ALL, **fields: Any
+    ) -> Perform | WaitFor | None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(now), **fields)
-        return follow(seen(target, *pods), sts(revision="web-2", strategy=partition(own)))
+        return advance_partition(seen(target, *pods), sts(revision="web-2", strategy=partition(own)))
 
     def test_behind_those_that_are_new(self) -> None:
         assert strategy_in(self.following(*old(0), *new(1, 2), updated=2)) == partition(1)
@@ -172,10 +177,10 @@ class TestFollow:
 
     def test_not_before_the_controller_counts_them(self) -> None:
         """It would replace them otherwise."""
-        assert self.following(*old(0), *new(1, 2), updated=1) == Await(
+        assert self.following(*old(0), *new(1, 2), updated=1) == WaitFor(
             "waiting for the StatefulSet controller to count the updated pods"
         )
-        assert isinstance(self.following(*old(0), *new(1, 2), updated=2, generation=2, observed=1), Await)
+        assert isinstance(self.following(*old(0), *new(1, 2), updated=2, generation=2, observed=1), WaitFor)
 
     def test_not_past_one_that_is_old_or_missing(self) -> None:
         assert self.following(*new(0), *old(1, 2), updated=1) is None
@@ -198,9 +203,9 @@ class TestFollow:
 
     def test_nobody_else_has_one(self) -> None:
         on_delete = stateful_set(NEW, *BOTH, update="web-2", strategy=ON_DELETE)
-        assert follow(seen(on_delete, *new(0, 1, 2)), sts(revision="web-2", strategy=dict(ON_DELETE))) is None
-        assert follow(seen(daemon_set(NEW, *BOTH, strategy=ON_DELETE)), ds(revision="2")) is None
-        assert follow(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
+        assert advance_partition(seen(on_delete, *new(0, 1, 2)), sts(revision="web-2", strategy=dict(ON_DELETE))) is None
+        assert advance_partition(seen(daemon_set(NEW, *BOTH, strategy=ON_DELETE)), ds(revision="2")) is None
+        assert advance_partition(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
 
 
 class TestFinish:
@@ -211,13 +216,15 @@ class TestFinish:
     def test_then_the_controller_counts(self) -> None:
         short = daemon_set(NEW, *BOTH, strategy=ON_DELETE, updated=1)
         step = finished(short, ds(revision="2"))
-        assert step == Await("waiting for the DaemonSet controller to count every pod as updated")
-        assert finished(daemon_set(NEW, *BOTH, generation=3, observed=2), ds(revision="2")) == Await(WAITS.format("DaemonSet"))
+        assert step == WaitFor("waiting for the DaemonSet controller to count every pod as updated")
+        assert finished(daemon_set(NEW, *BOTH, generation=3, observed=2), ds(revision="2")) == WaitFor(
+            WAITS.format("DaemonSet")
+        )
 
     def test_then_the_new_revision_is_the_current_one(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2")
         step = finished(target, sts(revision="web-2"), *new(0, 1, 2))
-        assert step == Await("waiting for currentRevision to become the new one")
+        assert step == WaitFor("waiting for currentRevision to become the new one")
 
     def test_what_is_not_ready_or_kept_behind_is_not_waited_for(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", ready=2)
@@ -249,54 +256,54 @@ class TestWithdraw:
     """An early end: the strategy goes back only where no pod is of an older revision."""
 
     def test_where_every_pod_is_of_the_newest(self) -> None:
-        untouched = stateful_set(strategy=partition(ABOVE_ALL))
-        step = withdraw(seen(untouched, *old(0, 1, 2)), sts())
+        untouched = stateful_set(strategy=partition(PARTITION_ABOVE_ALL))
+        step = restore_strategy_early(seen(untouched, *old(0, 1, 2)), sts())
         assert strategy_in(step) == partition(0)
         labels = [of_revision("a", "1"), of_revision("b", "1")]
-        assert strategy_in(withdraw(seen(daemon_set(strategy=ON_DELETE), *labels), ds())) == ROLLING
+        assert strategy_in(restore_strategy_early(seen(daemon_set(strategy=ON_DELETE), *labels), ds())) == ROLLING
 
     def test_not_where_it_would_let_one_be_replaced(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(2))
-        assert withdraw(seen(target, *old(0, 1), *new(2)), sts(revision="web-2")) is None
+        assert restore_strategy_early(seen(target, *old(0, 1), *new(2)), sts(revision="web-2")) is None
 
     def test_what_the_owner_keeps_behind_does_not_count(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(3))
-        step = withdraw(seen(target, *old(0, 1), *new(2)), sts(revision="web-2", strategy=partition(2)))
+        step = restore_strategy_early(seen(target, *old(0, 1), *new(2)), sts(revision="web-2", strategy=partition(2)))
         assert strategy_in(step) == partition(2)
 
     def test_not_before_the_controller_has_seen_what_there_is(self) -> None:
-        unseen = stateful_set(NEW, strategy=partition(ABOVE_ALL), generation=3, observed=2)
-        assert withdraw(seen(unseen, *old(0, 1, 2)), sts()) is None
+        unseen = stateful_set(NEW, strategy=partition(PARTITION_ABOVE_ALL), generation=3, observed=2)
+        assert restore_strategy_early(seen(unseen, *old(0, 1, 2)), sts()) is None
 
     def test_nor_before_its_newest_revision_is_seen(self) -> None:
         """The pods are of the one before, which looks like the newest until the watch of revisions has caught up."""
         labels = [of_revision("a", "1"), of_revision("b", "1")]
-        assert withdraw(seen(daemon_set(NEW, strategy=ON_DELETE), *labels), ds()) is None
+        assert restore_strategy_early(seen(daemon_set(NEW, strategy=ON_DELETE), *labels), ds()) is None
 
     def test_nothing_to_give_back(self) -> None:
-        assert withdraw(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
-        assert withdraw(seen(stateful_set(), *old(0, 1, 2)), sts(strategy=None)) is None
-        assert withdraw(observed(), run()) is None
+        assert restore_strategy_early(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
+        assert restore_strategy_early(seen(stateful_set(), *old(0, 1, 2)), sts(strategy=None)) is None
+        assert restore_strategy_early(observed(), run()) is None
 
 
 class TestStrategies:
     def test_which_a_run_can_have_left(self) -> None:
         own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": 3}}
         asked = sts(strategy=own)
-        assert is_ours(own, asked, "StatefulSet")
-        assert is_ours(held(asked, "StatefulSet", 7), asked, "StatefulSet")
-        assert not is_ours(partition(7), asked, "StatefulSet")
-        assert not is_ours(ON_DELETE, asked, "StatefulSet")
-        assert is_ours(ON_DELETE, ds(), "DaemonSet")
-        assert not is_ours({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}, ds(), "DaemonSet")
+        assert may_be_ours(own, asked, "StatefulSet")
+        assert may_be_ours(hold_back_strategy(asked, "StatefulSet", 7), asked, "StatefulSet")
+        assert not may_be_ours(partition(7), asked, "StatefulSet")
+        assert not may_be_ours(ON_DELETE, asked, "StatefulSet")
+        assert may_be_ours(ON_DELETE, ds(), "DaemonSet")
+        assert not may_be_ours({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}, ds(), "DaemonSet")
 
     def test_which_pods_they_expose(self) -> None:
-        def exposed_in(target: RevisionedTarget, asked: Run, *pods: PodFacts) -> str:
+        def exposed_in(target: RevisionedTarget, asked: Run, *pods: ObservedPod) -> str:
             match target:
                 case StatefulSetTarget(stateful_set=StatefulSet() as workload):
-                    return exposed(seen(target, *pods), workload, asked, "web-2")
+                    return unprotected_pod(seen(target, *pods), workload, asked, "web-2")
                 case DaemonSetTarget(daemon_set=DaemonSet() as workload):
-                    return exposed(seen(target, *pods), workload, asked, "2")
+                    return unprotected_pod(seen(target, *pods), workload, asked, "2")
                 case _:
                     raise AssertionError(target)
 
@@ -326,7 +333,7 @@ def test_a_strategy_that_holds_no_pod_back_is_refused_by_its_name(kind: str, res
     make: Any = stateful_set if kind == "stateful set" else daemon_set
     asked = sts() if kind == "stateful set" else ds()
     verdict = preflight(observed(*old(0, 1, 2), target=make(strategy=recreate)), asked, LEASE, resuming)
-    assert isinstance(verdict, Refusal)
+    assert isinstance(verdict, Rejected)
     assert "has updateStrategy Recreate" in verdict.message
     assert "set its type to RollingUpdate or OnDelete first" in verdict.message
     has, keeps = observed(target=make()), observed(target=make(strategy=dict(ON_DELETE)))

@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.templates import (
+from inplace.engine.workloads.templates import (
     REVISION_HISTORY,
     differences,
+    history_replica_set,
     images_of,
     init_names_of,
     is_tombstone_done,
     same_template,
-    tombstone,
     with_images,
 )
-from inplace.model.workloads import POD_TEMPLATE_HASH, REVISION
+from inplace.model.objects.workloads import POD_TEMPLATE_HASH, REVISION
 from tests.builders import NEW, OLD, deployment, replica_set, template
 
 
@@ -81,7 +81,7 @@ class TestTombstone:
     )
 
     def made(self, **fields: Any) -> dict[str, Any]:
-        return tombstone(deployment(NEW), msgspec.structs.replace(self.LIVE, **fields), OLD)
+        return history_replica_set(deployment(NEW), msgspec.structs.replace(self.LIVE, **fields), OLD)
 
     def test_a_second_attempt_meets_the_first(self) -> None:
         assert self.made() == self.made()
@@ -90,7 +90,7 @@ class TestTombstone:
         later = replica_set(NEW, revision=4)
         twin = replica_set(NEW, revision=3, uid="other")
         names = {
-            tombstone(deployment(NEW), rs, images)["metadata"]["name"]
+            history_replica_set(deployment(NEW), rs, images)["metadata"]["name"]
             for rs in (self.LIVE, later, twin)
             for images in (OLD, NEW)
         }
@@ -129,7 +129,7 @@ class TestTombstone:
     def test_a_long_name_stays_a_name(self) -> None:
         d = deployment(NEW)
         long = msgspec.structs.replace(d, metadata=msgspec.structs.replace(d.metadata, name="x" * 253))
-        assert len(tombstone(long, self.LIVE, OLD)["metadata"]["name"]) <= 253
+        assert len(history_replica_set(long, self.LIVE, OLD)["metadata"]["name"]) <= 253
 
     def test_it_is_json(self) -> None:
         assert msgspec.json.decode(msgspec.json.encode(self.made())) == self.made()

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.observed import Observed
-from inplace.engine.traffic import unsteered
-from inplace.model.network import Service
-from inplace.model.run import Options
+from inplace.engine.preflight.traffic import unsteered
+from inplace.engine.snapshot import Snapshot
+from inplace.model.objects.network import Service
+from inplace.model.run import RunOptions
 from tests.builders import (
     GATE,
     deployment,
@@ -31,14 +31,14 @@ ELB_GATE = "target-health.elbv2.k8s.aws/k8s-shop-web-1"
 NEG_GATE = "cloud.google.com/load-balancer-neg-ready"
 
 
-def view(*services: Service, gates: tuple[str, ...] = (GATE,), **pod_spec: Any) -> Observed:
+def view(*services: Service, gates: tuple[str, ...] = (GATE,), **pod_spec: Any) -> Snapshot:
     spec = {"readinessGates": [{"conditionType": gate} for gate in gates], **pod_spec}
     shape = template(**spec)
     target = of_deployment(deployment(template_=shape), replica_set(template_=shape))
     return observed(facts(pod("web-a", gates=gates)), facts(pod("web-b", gates=gates)), target=target, services=services)
 
 
-def told(seen: Observed, options: Options = Options()) -> dict[str, str]:  # noqa: B008
+def told(seen: Snapshot, options: RunOptions = RunOptions()) -> dict[str, str]:  # noqa: B008
     return {caution.reason: str(caution) for caution in unsteered(seen, run(options))}
 
 
@@ -81,7 +81,7 @@ def test_services_that_stay_on_the_node(policy: str) -> None:
 def test_names_that_clients_keep_for_longer_than_the_settle_time() -> None:
     seen = view(service("db", headless=True))
     assert "Service db is headless" in told(seen)["CachedNames"]
-    assert told(seen, Options(settle_seconds=30)) == {}
+    assert told(seen, RunOptions(settle_seconds=30)) == {}
     assert told(view(service("db", headless=True, publish=True))) == {}
 
 
@@ -106,4 +106,4 @@ def test_a_slice_of_others_that_contradicts_a_pod() -> None:
 def test_services_of_others_and_pods_that_are_not_drained_are_not_our_business() -> None:
     assert told(view(service("dns", selector={"app": "other"}, internal_traffic_policy="Local"))) == {}
     undrained = view(service("dns", internal_traffic_policy="Local"), gates=())
-    assert told(undrained, Options(without_gate=True)) == {}
+    assert told(undrained, RunOptions(without_gate=True)) == {}

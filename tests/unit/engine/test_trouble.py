@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.trouble import Trouble, is_backing_off, trouble_of
-from inplace.model.pods import ContainerState, ContainerStatus, Probe, StateTerminated, StateWaiting
-from inplace.model.record import ContainerBefore
+from inplace.engine.pods.container_problems import ContainerProblem, container_problem, is_backing_off
+from inplace.model.objects.pods import ContainerState, ContainerStatus, Probe, StateTerminated, StateWaiting
+from inplace.model.record import PreviousContainer
 from tests.builders import NEW, OLD, container, pod, status
 
 
@@ -23,18 +23,18 @@ def waits(waiting: str, words: str, id_: str = "c1", **last: Any) -> ContainerSt
 
 class TestTrouble:
     NAMES = frozenset({"app"})
-    BEFORE = {"app": ContainerBefore(container_id="c1")}
+    BEFORE = {"app": PreviousContainer(container_id="c1")}
 
-    def of(self, waiting: str, id_: str = "c1") -> Trouble | None:
-        return trouble_of(pod(statuses=[status("app", id_, waiting=waiting)]), self.NAMES, self.BEFORE)
+    def of(self, waiting: str, id_: str = "c1") -> ContainerProblem | None:
+        return container_problem(pod(statuses=[status("app", id_, waiting=waiting)]), self.NAMES, self.BEFORE)
 
     @pytest.mark.parametrize("reason", ["InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull"])
     def test_images_that_cannot_be_had(self, reason: str) -> None:
-        assert self.of(reason) == Trouble(reason, f"container app: {reason} of app")
+        assert self.of(reason) == ContainerProblem(reason, f"container app: {reason} of app")
 
     @pytest.mark.parametrize("reason", ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"])
     def test_containers_that_cannot_be_made(self, reason: str) -> None:
-        assert self.of(reason) == Trouble(reason, f"container app: {reason} of app")
+        assert self.of(reason) == ContainerProblem(reason, f"container app: {reason} of app")
 
     @pytest.mark.parametrize("reason", ["ContainerCreating", "ErrImagePull", "PodInitializing"])
     def test_what_may_still_come_right(self, reason: str) -> None:
@@ -46,36 +46,38 @@ class TestTrouble:
         assert self.of("CrashLoopBackOff", "") is None
 
     def test_a_back_off_after_a_new_container_ran_is_a_bad_image(self) -> None:
-        assert self.of("CrashLoopBackOff", "c2") == Trouble("CrashLoopBackOff", "container app: CrashLoopBackOff of app")
+        assert self.of("CrashLoopBackOff", "c2") == ContainerProblem(
+            "CrashLoopBackOff", "container app: CrashLoopBackOff of app"
+        )
 
     def test_unless_it_was_the_image_before_that_the_kubelet_tried_once_more(self) -> None:
-        was = {"app": ContainerBefore(container_id="c1", image=OLD["app"])}
+        was = {"app": PreviousContainer(container_id="c1", image=OLD["app"])}
         shown = status("app", "c2", f"docker.io/{OLD['app']}", waiting="CrashLoopBackOff")
-        assert trouble_of(pod(statuses=[shown]), self.NAMES, was) is None
+        assert container_problem(pod(statuses=[shown]), self.NAMES, was) is None
         new = msgspec.structs.replace(shown, image=NEW["app"])
-        assert trouble_of(pod(statuses=[new]), self.NAMES, was) is not None
+        assert container_problem(pod(statuses=[new]), self.NAMES, was) is not None
 
     def test_what_is_said_of_the_image_before_is_no_news(self) -> None:
         """The first status after the kubelet has seen our image still tells why that one waited."""
         waiting = msgspec.structs.replace(
             status(), state=ContainerState(waiting=StateWaiting("ImagePullBackOff", 'pulling "app:9"'))
         )
-        was = {"app": ContainerBefore(container_id="c1", image="app:9")}
-        assert trouble_of(pod(statuses=[waiting]), self.NAMES, was) is None
-        assert trouble_of(pod(statuses=[waiting]), self.NAMES, self.BEFORE) is not None
+        was = {"app": PreviousContainer(container_id="c1", image="app:9")}
+        assert container_problem(pod(statuses=[waiting]), self.NAMES, was) is None
+        assert container_problem(pod(statuses=[waiting]), self.NAMES, self.BEFORE) is not None
 
     def test_other_containers_are_not_our_business(self) -> None:
         p = pod(statuses=[status("app"), status("mesh", waiting="CrashLoopBackOff")])
-        assert trouble_of(p, self.NAMES, self.BEFORE) is None
+        assert container_problem(p, self.NAMES, self.BEFORE) is None
 
     def test_a_running_container_is_no_trouble(self) -> None:
-        assert trouble_of(pod(), self.NAMES, self.BEFORE) is None
-        assert trouble_of(pod(statuses=[]), self.NAMES, self.BEFORE) is None
+        assert container_problem(pod(), self.NAMES, self.BEFORE) is None
+        assert container_problem(pod(statuses=[]), self.NAMES, self.BEFORE) is None
 
     def test_image_troubles_are_told_apart_by_their_image_and_crashes_are_not(self) -> None:
-        one, other = (Trouble("ImagePullBackOff", f'Back-off pulling image "{i}"') for i in ("a", "b"))
+        one, other = (ContainerProblem("ImagePullBackOff", f'Back-off pulling image "{i}"') for i in ("a", "b"))
         assert one.identity != other.identity
-        assert len({Trouble("CrashLoopBackOff", f"back-off {n}s").identity for n in (10, 20)}) == 1
+        assert len({ContainerProblem("CrashLoopBackOff", f"back-off {n}s").identity for n in (10, 20)}) == 1
 
 
 class TestPulls:
@@ -83,9 +85,9 @@ class TestPulls:
 
     NAMES, BEFORE = TestTrouble.NAMES, TestTrouble.BEFORE
 
-    def of(self, error: str) -> Trouble | None:
+    def of(self, error: str) -> ContainerProblem | None:
         shown = waits("ImagePullBackOff", f'Back-off pulling image "reg/app:2": ErrImagePull: {error}')
-        return trouble_of(pod(statuses=[shown]), self.NAMES, self.BEFORE)
+        return container_problem(pod(statuses=[shown]), self.NAMES, self.BEFORE)
 
     def test_a_missing_tag_is_a_bad_image(self) -> None:
         found = self.of('rpc error: code = NotFound desc = failed to pull "reg/app:2": reg/app:2: not found')
@@ -102,30 +104,30 @@ class TestPulls:
 
     def test_a_container_that_the_runtime_had_no_time_for_is_waited_for(self) -> None:
         shown = waits("CreateContainerError", "context deadline exceeded")
-        assert trouble_of(pod(statuses=[shown]), self.NAMES, self.BEFORE) is None
+        assert container_problem(pod(statuses=[shown]), self.NAMES, self.BEFORE) is None
 
 
 class TestCrashes:
     NAMES = frozenset({"app"})
     STARTUP = Probe(period_seconds=1, failure_threshold=3)
 
-    def of(self, shown: ContainerStatus, restarts: int | None = 0, **probes: Any) -> Trouble | None:
-        before = {"app": ContainerBefore(container_id="c1", restart_count=restarts)}
-        return trouble_of(pod(containers=[container(**probes)], statuses=[shown]), self.NAMES, before)
+    def of(self, shown: ContainerStatus, restarts: int | None = 0, **probes: Any) -> ContainerProblem | None:
+        before = {"app": PreviousContainer(container_id="c1", restart_count=restarts)}
+        return container_problem(pod(containers=[container(**probes)], statuses=[shown]), self.NAMES, before)
 
     def crashed(self, seconds: int = 3, count: int = 2, **last: Any) -> ContainerStatus:
         times = {"started_at": "2026-11-28T05:08:16Z", "finished_at": f"2026-11-28T05:08:{16 + seconds}Z"}
         shown = waits("CrashLoopBackOff", "back-off 10s restarting failed container=app", "c2", **{**times, **last})
         return msgspec.structs.replace(shown, restart_count=count)
 
-    def reason(self, found: Trouble | None) -> str:
+    def reason(self, found: ContainerProblem | None) -> str:
         return found.reason if found is not None else ""
 
     def test_a_command_that_is_not_there_keeps_its_words_while_the_kubelet_backs_off(self) -> None:
         """RunContainerError shows for a second; then CrashLoopBackOff says nothing of the cause (measured)."""
         said = 'runc create failed: exec: "/nope": no such file'
         found = self.of(self.crashed(reason="StartError", exit_code=128, message=said))
-        assert found == Trouble("RunContainerError", f"container app: {said}")
+        assert found == ContainerProblem("RunContainerError", f"container app: {said}")
 
     def test_a_startup_probe_that_kills_again_and_again(self) -> None:
         found = self.of(self.crashed(), startup_probe=self.STARTUP)

@@ -6,25 +6,25 @@ from typing import Any
 
 import pytest
 
-from inplace.engine.actions import PatchTemplate, PauseTarget
-from inplace.engine.acts import Act, Await, Done, Next
-from inplace.engine.uncommit import left_paused, may_uncommit, uncommit
-from inplace.model.run import Commit
-from inplace.model.workloads import ReplicaSet
+from inplace.engine.actions import PatchTemplate, SetPaused
+from inplace.engine.workloads.sequence import Done, NextStep, Perform, WaitFor
+from inplace.engine.workloads.uncommit import left_paused, may_uncommit, uncommit
+from inplace.model.objects.workloads import ReplicaSet
+from inplace.model.run import CommitState
 from tests.builders import LIVE_UID, NEW, OLD, deployment, observed, of_deployment, of_replica_set, replica_set, run
 
-GIVEN_UP = Commit(live_uid=LIVE_UID, revision=1, template=OLD, given_up="why")
+GIVEN_UP = CommitState(live_uid=LIVE_UID, revision=1, template=OLD, given_up="why")
 PAUSED: dict[str, Any] = {"images": OLD, "paused": True}
 OLD_SET, NEW_SET = replica_set(OLD), replica_set(NEW)
 
 
-def say(step: Next) -> str:
+def say(step: NextStep) -> str:
     match step:
-        case Act(action=PatchTemplate(kind=kind, images=images)):
+        case Perform(action=PatchTemplate(kind=kind, images=images)):
             return f"{kind} to {'old' if images == OLD else 'new'}"
-        case Act(action=PauseTarget(paused=paused)):
+        case Perform(action=SetPaused(paused=paused)):
             return "pause" if paused else "unpause"
-        case Await(reason=reason):
+        case WaitFor(reason=reason):
             return f"wait: {reason.removeprefix('waiting for the ')}"
         case Done():
             return "done"
@@ -32,7 +32,7 @@ def say(step: Next) -> str:
             return str(step)
 
 
-def next_step(live: ReplicaSet, commit: Commit = GIVEN_UP, **fields: Any) -> str:
+def next_step(live: ReplicaSet, commit: CommitState = GIVEN_UP, **fields: Any) -> str:
     return say(uncommit(observed(target=of_deployment(deployment(**fields), live)), run(commit=commit), commit))
 
 
@@ -74,7 +74,7 @@ def test_every_act_in_its_order(fields: dict[str, Any], live: ReplicaSet, says: 
 
 def test_who_had_paused_it_finds_it_so_with_the_template_that_was_ahead() -> None:
     ahead = {"app": "repo/app:9"}
-    commit = Commit(paused=True, live_uid=LIVE_UID, revision=1, template=ahead)
+    commit = CommitState(paused=True, live_uid=LIVE_UID, revision=1, template=ahead)
     assert next_step(NEW_SET, commit, images=NEW, paused=True).startswith("Deployment to")
     assert next_step(NEW_SET, commit, images=ahead, paused=True) == "ReplicaSet to old"
     assert next_step(OLD_SET, commit, images=ahead, paused=True, updated=0) == "done"
@@ -94,5 +94,5 @@ def test_not_once_the_history_knows_of_it() -> None:
 
 @pytest.mark.parametrize(("now", "own", "left"), [(True, False, True), (True, True, False), (False, False, False)])
 def test_what_is_left_paused(now: bool, own: bool, left: bool) -> None:
-    commit = Commit(paused=own, live_uid=LIVE_UID, revision=1)
+    commit = CommitState(paused=own, live_uid=LIVE_UID, revision=1)
     assert left_paused(observed(target=of_deployment(deployment(paused=now), OLD_SET)), run(commit=commit)) is left

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from inplace.engine.clocks import PATIENCE_SECONDS
-from inplace.engine.observed import Observed, PodFacts
-from inplace.engine.plan import Plan
-from inplace.engine.planner import plan
-from inplace.engine.preflight import Refusal, preflight
-from inplace.model.run import Commit, Options, Run, Stop
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.planner import plan
+from inplace.engine.preflight.checks import Rejected, preflight
+from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.engine.timers import DEFAULT_WAIT_SECONDS
+from inplace.model.run import CommitState, Run, RunOptions, StopRequest
 from tests.builders import (
     LIVE_UID,
     NEW,
@@ -29,12 +29,12 @@ NOW = 1000.0
 LOST = "EndpointSlice x in namespace shop cannot be read: odd"
 
 
-def planned(view: Observed, r: Run | None = None, stop: Stop | None = None) -> Plan:
+def planned(view: Snapshot, r: Run | None = None, stop: StopRequest | None = None) -> Plan:
     unread = msgspec.structs.replace(view, unreadable=(LOST,))
-    return plan(unread, msgspec.structs.replace(SPEC, stop=stop), r or run(Options(max_unavailable=1)), NOW)
+    return plan(unread, msgspec.structs.replace(SPEC, stop=stop), r or run(RunOptions(max_unavailable=1)), NOW)
 
 
-def closed(name: str = "web-9") -> PodFacts:
+def closed(name: str = "web-9") -> ObservedPod:
     return in_service(pod(name, ready=False, gate="False", record=record()))
 
 
@@ -68,14 +68,14 @@ def test_the_run_is_not_done_though_all_that_is_seen_is() -> None:
 
 
 def test_it_gives_up_after_a_while_and_a_commit_is_taken_back() -> None:
-    timers = {"run/unreadable": NOW - PATIENCE_SECONDS}
+    timers = {"run/unreadable": NOW - DEFAULT_WAIT_SECONDS}
     why = f"gave up after 5 minutes: {LOST}"
     made = planned(observed(in_service(pod("web-0", images=NEW)), timers=timers))
     assert made.finished is not None
     assert (made.finished.outcome, made.finished.message) == ("Failed", why)
 
     target = of_deployment(deployment(paused=True), replica_set())
-    begun = run(Options(max_unavailable=1), commit=Commit(live_uid=LIVE_UID, revision=1))
+    begun = run(RunOptions(max_unavailable=1), commit=CommitState(live_uid=LIVE_UID, revision=1))
     back = planned(observed(in_service(pod("web-0", images=NEW)), target=target, timers=timers), begun)
     assert back.run.commit is not None
     assert back.run.commit.given_up == why
@@ -83,10 +83,10 @@ def test_it_gives_up_after_a_while_and_a_commit_is_taken_back() -> None:
 
 
 def test_told_to_stop_it_frees_what_it_has_closed() -> None:
-    made = planned(observed(closed()), stop=Stop("Interrupted", "Ctrl-C"))
+    made = planned(observed(closed()), stop=StopRequest("Interrupted", "Ctrl-C"))
     assert [type(action).__name__ for action in made.actions] == ["OpenGate"]
 
 
 def test_nothing_is_begun() -> None:
     view = msgspec.structs.replace(observed(in_service(pod("web-0"))), unreadable=(LOST,))
-    assert preflight(view, run(Options(max_unavailable=1)), SPEC.lease, resuming=False) == Refusal(LOST)
+    assert preflight(view, run(RunOptions(max_unavailable=1)), SPEC.lease, resuming=False) == Rejected(LOST)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from inplace.engine.actions import CloseGate, DropRecord, OpenGate, PatchIdleImages
-from inplace.engine.observed import DeploymentTarget, Observed, PodFacts
-from inplace.engine.plan import Plan
-from inplace.engine.planner import plan
-from inplace.engine.target import never_made
+from inplace.engine.actions import CloseGate, OpenGate, PatchIdleImages, RemoveRecord
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.planner import plan
+from inplace.engine.snapshot import DeploymentTarget, ObservedPod, Snapshot
+from inplace.engine.workloads.workload import never_made
 from inplace.model.names import TargetRef
-from inplace.model.run import Options, parse_steps
+from inplace.model.run import RunOptions, parse_steps
 from tests.builders import (
     NEW,
     NS,
@@ -37,11 +37,11 @@ from tests.builders import (
 NOW = 100.0
 
 
-def homeless(name: str = "web-9", **fields: Any) -> PodFacts:
+def homeless(name: str = "web-9", **fields: Any) -> ObservedPod:
     return facts(pod(name, **{"node": "", "ready": False, "statuses": [], "observed": 0, "phase": "Pending", **fields}))
 
 
-def pods(n: int, **fields: Any) -> list[PodFacts]:
+def pods(n: int, **fields: Any) -> list[ObservedPod]:
     return [in_service(pod(f"web-{i}", **fields)) for i in range(n)]
 
 
@@ -49,8 +49,8 @@ def rolled_out(replicas: int) -> DeploymentTarget:
     return of_deployment(deployment(NEW, replicas=replicas), replica_set(NEW, replicas=replicas))
 
 
-def planned(view: Observed, options: Options | None = None, **fields: Any) -> Plan:
-    return plan(view, SPEC, run(options or Options(max_unavailable=1), **fields), NOW)
+def planned(view: Snapshot, options: RunOptions | None = None, **fields: Any) -> Plan:
+    return plan(view, SPEC, run(options or RunOptions(max_unavailable=1), **fields), NOW)
 
 
 def test_its_image_is_changed_at_once_and_a_slot_is_free_for_another() -> None:
@@ -83,7 +83,7 @@ def test_sidecars_and_ordinary_init_containers_keep_their_place() -> None:
 
 @pytest.mark.parametrize(("steps", "expected"), [("1,pause,100%", []), ("3,pause,100%", ["web-9"]), ("100%", ["web-9"])])
 def test_it_is_none_of_those_that_a_step_is_looked_at_for(steps: str, expected: list[str]) -> None:
-    made = planned(observed(*pods(2), homeless()), Options(max_unavailable=1, steps=parse_steps(steps)))
+    made = planned(observed(*pods(2), homeless()), RunOptions(max_unavailable=1, steps=parse_steps(steps)))
     assert [a.pod.name for a in made.actions if isinstance(a, PatchIdleImages)] == expected
 
 
@@ -116,7 +116,7 @@ def test_a_gate_without_a_condition_is_opened_as_on_every_new_pod() -> None:
 
 
 @pytest.mark.parametrize("written", [record(), patched()], ids=["closed", "patched"])
-@pytest.mark.parametrize(("gate_before", "freed"), [("True", OpenGate), ("False", DropRecord)])
+@pytest.mark.parametrize(("gate_before", "freed"), [("True", OpenGate), ("False", RemoveRecord)])
 def test_one_that_an_older_version_has_closed_is_freed(written: Any, gate_before: str, freed: type) -> None:
     carried = type(written)(**{**{f: getattr(written, f) for f in written.__struct_fields__}, "gate_before": gate_before})
     made = planned(observed(*pods(1), homeless(images=NEW, gate="False", record=carried)))
@@ -124,7 +124,7 @@ def test_one_that_an_older_version_has_closed_is_freed(written: Any, gate_before
 
 
 def test_it_goes_back_the_same_way() -> None:
-    back = run(Options(max_unavailable=1), back="Failure", images=OLD, wanted=NEW)
+    back = run(RunOptions(max_unavailable=1), back="Failure", images=OLD, wanted=NEW)
     made = plan(observed(*pods(2), homeless(images=NEW)), SPEC, back, NOW)
     (idle,) = made.actions
     assert isinstance(idle, PatchIdleImages)
@@ -136,7 +136,7 @@ class TestOrderedStatefulSet:
 
     REF = TargetRef(kind="StatefulSet", namespace=NS, name="web")
 
-    def view(self, node: str, ordered: bool) -> Observed:
+    def view(self, node: str, ordered: bool) -> Snapshot:
         target = stateful_set(NEW, revision(1), revision(2, NEW), replicas=5, update="web-2", updated=3, ordered=ordered)
         last = of_revision("web-2", "web-2", NEW, node=node, ready=bool(node))
         return observed(*[of_revision(f"web-{i}", "web-2", NEW) for i in (0, 1)], last, target=target)

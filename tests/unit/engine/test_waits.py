@@ -9,27 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inplace.engine.evidence import witness
-from inplace.engine.observed import Evidence, PodFacts
-from inplace.engine.plan import Plan
-from inplace.engine.proof import Proven, Waiting, may_open, steady_before, steady_now
-from inplace.engine.waits import FRESH_SECONDS, REMEMBERED_AFTER_SECONDS, Carried, carried, remembered
-from inplace.kube.clock import seconds_since, stamp
-from inplace.model.pods import Pod
-from inplace.model.record import Record
-from inplace.model.run import Options, Pause, Run, Share
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.waits import FRESH_SECONDS, REMEMBERED_AFTER_SECONDS, Carried, carried, remembered
+from inplace.engine.pods.evidence import update_evidence
+from inplace.engine.pods.proof import NotYet, Proven, readiness_proof, steady_before, steady_now
+from inplace.engine.snapshot import Evidence, ObservedPod
+from inplace.kube.clock import format_time, seconds_since
+from inplace.model.objects.pods import Pod
+from inplace.model.record import UpgradeRecord
+from inplace.model.run import PauseStep, PodsStep, Run, RunOptions
 from tests.builders import NEW, facts, patched, pod, run, status
 
 NOW = 1000.0
 WALL = datetime(2026, 11, 28, 12, tzinfo=UTC)
-STEPS = (Share(1), Pause(600.0), Share("100%"))
+STEPS = (PodsStep(1), PauseStep(600.0), PodsStep("100%"))
 
 
 def ago(seconds: float) -> str:
-    return stamp(WALL - timedelta(seconds=seconds))
+    return format_time(WALL - timedelta(seconds=seconds))
 
 
-def taken_over(what: Run, *pods: PodFacts, min_ready: float = 0.0, skew: float = 0.0) -> Carried:
+def taken_over(what: Run, *pods: ObservedPod, min_ready: float = 0.0, skew: float = 0.0) -> Carried:
     """By a process whose wall clock is so much ahead."""
     wall = WALL + timedelta(seconds=skew)
     return carried(what, pods, min_ready, NOW, lambda at: seconds_since(at, wall) or 0.0)
@@ -37,7 +37,7 @@ def taken_over(what: Run, *pods: PodFacts, min_ready: float = 0.0, skew: float =
 
 def pausing(since: str = "", *, passed: int = 1) -> Run:
     waits = {f"pause/{passed}": since} if since else {}
-    return msgspec.structs.replace(run(Options(steps=STEPS)), steps_passed=passed, waits=waits)
+    return msgspec.structs.replace(run(RunOptions(steps=STEPS)), steps_passed=passed, waits=waits)
 
 
 class TestPauses:
@@ -90,7 +90,7 @@ class TestBlocked:
 
 
 class TestRestarts:
-    def patched_ago(self, seconds: float) -> PodFacts:
+    def patched_ago(self, seconds: float) -> ObservedPod:
         return facts(pod(images=NEW, record=msgspec.structs.replace(patched(), patched_at=ago(seconds))))
 
     def test_the_old_container_has_its_grace_period_before(self) -> None:
@@ -117,7 +117,7 @@ def steady_pod(turned_at: str = READY, container: str = "c2", ready: str = "True
     return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, conditions=conditions))
 
 
-def recorded(what: Pod, since: str = "") -> Record:
+def recorded(what: Pod, since: str = "") -> UpgradeRecord:
     return steady_now(facts(what), patched("c1", "sha-1"), since or ago(100))
 
 
@@ -136,15 +136,15 @@ class TestMinReady:
     def test_evidence_of_it_ends_with_a_turn(self) -> None:
         seen = Evidence(steady_since=NOW - 100)
         before = msgspec.structs.replace(facts(steady_pod()), record=recorded(steady_pod()))
-        assert witness(seen, before, frozenset(), NOW).steady_since == NOW - 100
+        assert update_evidence(seen, before, frozenset(), NOW).steady_since == NOW - 100
         after = msgspec.structs.replace(facts(steady_pod("later")), record=before.record)
-        assert witness(seen, after, frozenset(), NOW).steady_since is None
+        assert update_evidence(seen, after, frozenset(), NOW).steady_since is None
 
-    @pytest.mark.parametrize(("min_ready", "proof"), [(100.0, Proven), (101.0, Waiting)])
+    @pytest.mark.parametrize(("min_ready", "proof"), [(100.0, Proven), (101.0, NotYet)])
     def test_it_counts_for_min_ready_alone(self, min_ready: float, proof: type) -> None:
         what = facts(steady_pod())
         seen = Evidence(running_since={"c2": NOW - 5}, containers_ready_since=NOW - 5, steady_since=NOW - 100)
-        assert isinstance(may_open(what, recorded(what.pod), seen, min_ready, NOW), proof)
+        assert isinstance(readiness_proof(what, recorded(what.pod), seen, min_ready, NOW), proof)
 
 
 def written(what: Run, *named: str, began: float | None = None, at: str = "") -> Run:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.seam import Request, Response
+from inplace.kube.protocols import Request, Response
 
 
 class FakeClock:

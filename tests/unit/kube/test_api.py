@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from inplace.kube.api import Api, Sent
-from inplace.kube.codec import Malformed, error_of
+from inplace.kube.api import ApiClient, RequestInfo
+from inplace.kube.codec import MalformedResponse, error_from_response
 from inplace.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -22,18 +22,18 @@ from inplace.kube.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from inplace.kube.limiter import Limiter
+from inplace.kube.limiter import RateLimiter
+from inplace.kube.protocols import STRATEGIC_MERGE, Request, Response
 from inplace.kube.resources import DEPLOYMENTS, LEASES, NAMESPACES, PODS
-from inplace.kube.seam import STRATEGIC_MERGE, Request, Response
-from inplace.model.meta import ObjectMeta
-from inplace.model.policy import Lease, LeaseSpec
+from inplace.model.objects.coordination import Lease, LeaseSpec
+from inplace.model.objects.meta import ObjectMeta
 
 from .fakes import Answer, FakeClock, FakeTransport, ok, page, pod, query, refusal
 
 
-def api_of(*script: Answer, **settings: Any) -> tuple[Api, FakeTransport]:
+def api_of(*script: Answer, **settings: Any) -> tuple[ApiClient, FakeTransport]:
     transport = FakeTransport(*script)
-    return Api(transport=transport, clock=FakeClock(), **settings), transport
+    return ApiClient(transport=transport, clock=FakeClock(), **settings), transport
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_very_long_refusal_is_cut() -> None:
 
 def test_an_answer_of_other_types_is_malformed() -> None:
     api, _ = api_of(ok({"metadata": {"name": 7}}))
-    with pytest.raises(Malformed, match="Pod that cannot be read"):
+    with pytest.raises(MalformedResponse, match="Pod that cannot be read"):
         api.get(PODS, "shop", "web")
 
 
@@ -137,7 +137,7 @@ def test_a_410_on_a_first_page_is_not_ours_to_mend() -> None:
 @pytest.mark.parametrize("body", [{}, {"kind": "Status", "status": "Success"}, {"items": []}])
 def test_other_json_does_not_pass_for_an_empty_list(body: dict[str, Any]) -> None:
     api, _ = api_of(ok(body))
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedResponse):
         api.list(PODS)
 
 
@@ -201,7 +201,7 @@ def test_a_dry_delete_says_so_in_its_body_because_beside_one_the_query_counts_fo
 
 
 def test_every_attempt_is_reported() -> None:
-    seen: list[Sent] = []
+    seen: list[RequestInfo] = []
     api, _ = api_of(ConnectionFailed("lost"), refusal(503), ok(pod("web", 4)), on_request=seen.append)
     api.patch(PODS, "shop", "web", {}, STRATEGIC_MERGE, subresource="status")
     assert [(sent.method, sent.resource, sent.status) for sent in seen] == [
@@ -212,7 +212,7 @@ def test_every_attempt_is_reported() -> None:
 
 
 def test_a_429_slows_the_limiter_down() -> None:
-    limiter = Limiter(FakeClock())
+    limiter = RateLimiter(FakeClock())
     api, _ = api_of(refusal(429, retry_after="1"), ok(pod("web", 4)), limiter=limiter)
     api.get(PODS, "shop", "web")
     assert limiter.qps == pytest.approx(10, abs=0.1)
@@ -220,14 +220,14 @@ def test_a_429_slows_the_limiter_down() -> None:
 
 def test_an_own_flow_passes_a_drained_limiter() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock, burst=1)
-    api = Api(transport=FakeTransport(ok(pod("web", 4)), ok(pod("web", 4))), clock=clock, limiter=limiter)
+    limiter = RateLimiter(clock, burst=1)
+    api = ApiClient(transport=FakeTransport(ok(pod("web", 4)), ok(pod("web", 4))), clock=clock, limiter=limiter)
     api.get(PODS, "shop", "web")
     api.replace(limiter=None).get(PODS, "shop", "web")
     assert clock.slept == []
 
 
-class Turns(Limiter):
+class Turns(RateLimiter):
     """Whose turn comes after a while."""
 
     def acquire(self) -> None:
@@ -237,7 +237,7 @@ class Turns(Limiter):
 def test_a_write_may_go_out_as_long_as_it_may_when_its_turn_has_come() -> None:
     clock, transport = FakeClock(), FakeTransport(ok(pod("web", 3)), refusal(503), ok(pod("web", 4)))
     ends_at = clock.now + 7
-    api = Api(transport=transport, clock=clock, limiter=Turns(clock), may_write=lambda: clock.now < ends_at)
+    api = ApiClient(transport=transport, clock=clock, limiter=Turns(clock), may_write=lambda: clock.now < ends_at)
     api.patch(PODS, "shop", "web", {}, STRATEGIC_MERGE)
     with pytest.raises(ConnectionFailed, match=r"^not sent: the lock was not renewed in time$"):
         api.patch(PODS, "shop", "web", {}, STRATEGIC_MERGE)
@@ -305,7 +305,7 @@ def test_kinds_do_not_answer_to_others(word: str) -> None:
 )
 def test_a_missing_right_is_told_in_words_and_a_policy_in_its_own(message: str, words: str, shown_by: str) -> None:
     body = json.dumps({"kind": "Status", "reason": "Forbidden", "code": 403, "message": message}).encode()
-    error = error_of(Request(method="GET", path="/x"), Response(status=403, body=body))
+    error = error_from_response(Request(method="GET", path="/x"), Response(status=403, body=body))
     assert isinstance(error, Forbidden)
     assert (str(error), error.shown_by) == (words, shown_by)
 
@@ -321,5 +321,5 @@ def test_a_missing_right_is_told_in_words_and_a_policy_in_its_own(message: str, 
     ],
 )
 def test_a_word_of_somebody_else_is_passed_on_and_no_page(body: bytes, says: str) -> None:
-    error = error_of(Request(method="GET", path="/x"), Response(status=400, body=body))
+    error = error_from_response(Request(method="GET", path="/x"), Response(status=400, body=body))
     assert str(error) == f"GET /x: HTTP status 400{says}"

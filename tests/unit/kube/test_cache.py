@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.kube.cache import TOMBSTONES, Cache
-from inplace.kube.lists import Listing
-from inplace.model.meta import ObjectMeta
-from inplace.model.pods import Pod
+from inplace.kube.informers.cache import MAX_TOMBSTONES, Cache
+from inplace.kube.paging import ListResult
+from inplace.model.objects.meta import ObjectMeta
+from inplace.model.objects.pods import Pod
 
 Change = tuple[str | None, str | None]
 
@@ -30,7 +30,7 @@ def told(cache: Cache[Pod]) -> list[Change]:
 @pytest.fixture
 def cache() -> Cache[Pod]:
     cache: Cache[Pod] = Cache()
-    cache.replaced(Listing((obj("a", 5), obj("b", 6)), "10"))
+    cache.replaced(ListResult((obj("a", 5), obj("b", 6)), "10"))
     return cache
 
 
@@ -38,7 +38,7 @@ def test_it_has_synced_once_a_whole_list_is_in() -> None:
     cache: Cache[Pod] = Cache()
     cache.upsert(obj("a", 1))
     assert not cache.has_synced
-    cache.replaced(Listing((), "10"))
+    cache.replaced(ListResult((), "10"))
     assert cache.has_synced
 
 
@@ -77,7 +77,7 @@ def test_a_late_answer_does_not_bring_a_deleted_object_back(cache: Cache[Pod]) -
 
 
 def test_nor_one_that_a_list_has_shown_to_be_gone(cache: Cache[Pod]) -> None:
-    cache.replaced(Listing((obj("b", 6),), "20"))
+    cache.replaced(ListResult((obj("b", 6),), "20"))
     cache.upsert(obj("a", 15))
     assert cache.get("uid-a") is None
 
@@ -105,20 +105,20 @@ def test_a_late_answer_about_the_old_one_does_not_push_out_the_new(cache: Cache[
 
 def test_a_list_is_taken_as_a_difference(cache: Cache[Pod]) -> None:
     changes = told(cache)
-    cache.replaced(Listing((obj("a", 5), obj("b", 15), obj("c", 16)), "20"))
+    cache.replaced(ListResult((obj("a", 5), obj("b", 15), obj("c", 16)), "20"))
     assert changes == [("uid-b@6", "uid-b@15"), (None, "uid-c@16")]
 
 
 def test_a_list_tells_a_recreation_in_order(cache: Cache[Pod]) -> None:
     changes = told(cache)
-    cache.replaced(Listing((obj("a", 15, uid="new"), obj("b", 6)), "20"))
+    cache.replaced(ListResult((obj("a", 15, uid="new"), obj("b", 6)), "20"))
     assert changes == [("uid-a@5", None), (None, "new@15")]
 
 
 def test_a_list_that_is_older_than_our_write_does_not_undo_it(cache: Cache[Pod]) -> None:
     cache.upsert(obj("ours", 25))
     cache.upsert(obj("a", 26))
-    cache.replaced(Listing((obj("a", 5), obj("b", 6)), "20"))
+    cache.replaced(ListResult((obj("a", 5), obj("b", 6)), "20"))
     assert cache.get("uid-ours") == obj("ours", 25)
     assert cache.get("uid-a") == obj("a", 26)
 
@@ -127,7 +127,7 @@ def test_after_a_restore_from_a_backup_the_list_counts(cache: Cache[Pod]) -> Non
     cache.changed(obj("a", 500))
     cache.deleted(obj("b", 501))
     changes = told(cache)
-    cache.replaced(Listing((obj("a", 3), obj("b", 4)), "10"))
+    cache.replaced(ListResult((obj("a", 3), obj("b", 4)), "10"))
     assert changes == [("uid-a@500", "uid-a@3"), (None, "uid-b@4")]
     assert cache.resource_version == 10
 
@@ -171,6 +171,6 @@ def test_a_listener_sees_the_cache_as_changed_and_can_leave(cache: Cache[Pod]) -
 
 
 def test_the_memory_of_deletions_is_bounded(cache: Cache[Pod]) -> None:
-    for number in range(TOMBSTONES + 5):
+    for number in range(MAX_TOMBSTONES + 5):
         cache.deleted(obj(f"p{number}", 100 + number))
-    assert len(cache._tombstones) == TOMBSTONES
+    assert len(cache._tombstones) == MAX_TOMBSTONES

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inplace.kube.certificates import read
-from inplace.kube.credentials import expiry
+from inplace.kube.connection.certificates import read
+from inplace.kube.connection.credentials import expiry
 from tests.unit.kube.certificates import CA, EXPIRED, KEY, SERVED
 
 NOW = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)

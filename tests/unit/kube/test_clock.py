@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from inplace.kube.api import Api
+from inplace.kube.api import ApiClient
 from inplace.kube.clock import SystemClock
 from inplace.model.names import TargetRef
 from inplace.model.run import Run
-from inplace.runtime.lock import Lock
+from inplace.runtime.lease.lock import TargetLock
 from tests.unit.runtime.fakes import Server
 
 TARGET = TargetRef("Deployment", "shop", "web")
@@ -31,7 +31,7 @@ class Laptop:
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux")
 def test_a_lock_is_not_safe_after_a_night(monkeypatch: pytest.MonkeyPatch) -> None:
     laptop, clock = Laptop(monkeypatch), SystemClock()
-    lock, gaps = Lock(Api(transport=Server(), clock=clock), TARGET, None, "me"), list[str]()
+    lock, gaps = TargetLock(ApiClient(transport=Server(), clock=clock), TARGET, None, "me"), list[str]()
     lock.on_gap = lambda: gaps.append("safe" if lock.is_safe else "not safe")
     lock.acquire(None, Run(id="one", target=TARGET, images={}))
     laptop.awake += 5.0

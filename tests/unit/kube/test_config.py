@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inplace.kube.config import Connection, ConnectOptions, connect
+from inplace.kube.connection.config import Connection, ConnectOptions, connect
 from inplace.kube.errors import ConfigError
 
 TOKEN = "sekret-token"

@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from inplace.kube.faults import KILLED, Dying, Moment, is_counted, moment_of
-from inplace.kube.seam import Method, Request, Response
+from inplace.kube.protocols import Method, Request, Response
 from tests.unit.runtime.fakes import Server
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/shop/leases/inplace-deployment-web"

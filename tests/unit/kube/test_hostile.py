@@ -11,15 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inplace.kube import resources
-from inplace.kube.cache import Cache
-from inplace.kube.codec import Changed, Deleted, Malformed, Obscured, Unreadable, decode, decode_event, decode_page, decode_raw
+from inplace.kube.codec import (
+    Deleted,
+    MalformedResponse,
+    Modified,
+    Obscured,
+    Unreadable,
+    decode,
+    decode_event,
+    decode_page,
+    decode_raw,
+)
 from inplace.kube.depth import DEEPEST, shallow
-from inplace.kube.lists import Listing
-from inplace.kube.pump import perform
-from inplace.kube.reflector import Reflector
+from inplace.kube.informers.cache import Cache
+from inplace.kube.informers.reflector import Reflector
+from inplace.kube.informers.reflector_thread import execute
+from inplace.kube.paging import ListResult
 from inplace.kube.resources import INPLACE_ROLLOUTS, PODS, Resource
-from inplace.model.meta import ObjectMeta
-from inplace.model.pods import Pod
+from inplace.model.objects.meta import ObjectMeta
+from inplace.model.objects.pods import Pod
 from inplace.model.rollout import InPlaceRollout, unreadable_rollout
 from tests.deep import nested, with_deep_fields
 
@@ -88,7 +98,7 @@ def test_the_good_ones_are_kept_and_nothing_dies(resource: Resource[Any], data: 
     cache: Cache[Any] = Cache(unreadable_rollout if resource is INPLACE_ROLLOUTS else None)
     reflector = Reflector(resource, cache, FakeClock())
     while transport.script:
-        perform(reflector.next(), reflector, transport)  # type: ignore[arg-type]
+        execute(reflector.next(), reflector, transport)  # type: ignore[arg-type]
     kept = {obj.metadata.uid: obj.metadata.resource_version for obj in cache.snapshot().values()}
     kept.pop("uid-evil", None)
     if "" in kept:  # it says that it has no name and no uid
@@ -104,7 +114,7 @@ def test_a_service_that_nests_deep_is_read_all_the_same() -> None:
         assert decode(raw, Pod).spec.images() == {"app": "app:1"}
         assert [p.name for p in decode_page(listed([raw, raw]), Pod).items] == ["deep", "deep"]
         read = decode_event(b'{"type":"ADDED","object":%s}' % raw, Pod)
-        assert isinstance(read, Changed)
+        assert isinstance(read, Modified)
         assert decode_raw(raw)["metadata"]["name"] == "deep"
 
 
@@ -133,7 +143,7 @@ def test_of_metadata_that_cannot_be_read_its_names_are_told() -> None:
     "body", [b"[]", b"{}", b"", b'{"items":[]}', b'{"metadata":{"resourceVersion":5},"items":[]}', b"\xff"]
 )
 def test_what_is_no_list_is_no_empty_one(body: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedResponse):
         decode_page(body, Pod)
 
 
@@ -146,7 +156,7 @@ class TestCache:
 
     def cache(self) -> Cache[Pod]:
         cache: Cache[Pod] = Cache()
-        cache.replaced(Listing((decode(json.dumps(good("Pod", "a")).encode(), Pod),), "10"))
+        cache.replaced(ListResult((decode(json.dumps(good("Pod", "a")).encode(), Pod),), "10"))
         return cache
 
     def test_it_stays_as_it_was_and_is_named(self) -> None:
@@ -158,9 +168,9 @@ class TestCache:
 
     def test_a_list_that_has_it_does_not_let_it_go(self) -> None:
         cache = self.cache()
-        assert cache.replaced(Listing((), "20", (obscured(15),))) == (obscured(15),)
+        assert cache.replaced(ListResult((), "20", (obscured(15),))) == (obscured(15),)
         assert "uid-a" in cache.snapshot()
-        assert cache.replaced(Listing((), "30")) == ()
+        assert cache.replaced(ListResult((), "30")) == ()
         assert not cache.snapshot()
         assert not cache.unreadable
 
@@ -185,7 +195,7 @@ def test_a_rollout_of_another_version_is_there_with_its_metadata() -> None:
     told: list[Unreadable] = []
     reflector = Reflector(INPLACE_ROLLOUTS, cache, FakeClock(), on_unreadable=told.append)
     while transport.script:
-        perform(reflector.next(), reflector, transport)  # type: ignore[arg-type]
+        execute(reflector.next(), reflector, transport)  # type: ignore[arg-type]
     there = cache.named("shop", "x")
     assert there is not None
     assert there.unreadable == "Invalid enum value 'Keep' - at `$.spec.onDelete`"
@@ -197,7 +207,7 @@ def test_a_deletion_is_seen_though_its_object_cannot_be_read() -> None:
     gone = decode_event(raw, Pod)
     assert isinstance(gone, Deleted)
     cache: Cache[Pod] = Cache()
-    cache.replaced(Listing((decode(json.dumps(pod("a", 5)).encode(), Pod),), "10"))
+    cache.replaced(ListResult((decode(json.dumps(pod("a", 5)).encode(), Pod),), "10"))
     cache.deleted(gone.object)
     assert not cache.snapshot()
 

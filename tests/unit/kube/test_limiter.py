@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.kube.limiter import Limiter
+from inplace.kube.limiter import RateLimiter
 
 from .fakes import FakeClock
 
 
 def test_a_burst_goes_out_at_once_and_then_the_pace_holds() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock)
+    limiter = RateLimiter(clock)
     for _ in range(40):
         limiter.acquire()
     assert clock.slept == []
@@ -21,13 +21,13 @@ def test_a_burst_goes_out_at_once_and_then_the_pace_holds() -> None:
 
 
 def test_those_who_wait_are_spaced_not_let_go_together() -> None:
-    limiter = Limiter(FakeClock(), qps=10, burst=1)
+    limiter = RateLimiter(FakeClock(), qps=10, burst=1)
     assert [limiter.reserve() for _ in range(4)] == pytest.approx([0, 0.1, 0.2, 0.3])
 
 
 def test_an_idle_time_fills_the_burst_and_no_more() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock, qps=10, burst=5)
+    limiter = RateLimiter(clock, qps=10, burst=5)
     for _ in range(5):
         limiter.acquire()
     clock.now += 3600
@@ -35,14 +35,14 @@ def test_an_idle_time_fills_the_burst_and_no_more() -> None:
 
 
 def test_a_429_halves_the_pace_and_takes_the_burst() -> None:
-    limiter = Limiter(FakeClock())
+    limiter = RateLimiter(FakeClock())
     limiter.slow_down()
     assert limiter.qps == 10
     assert limiter.reserve() == pytest.approx(0.1)
 
 
 def test_many_threads_that_hear_the_same_429_halve_it_once() -> None:
-    limiter = Limiter(FakeClock())
+    limiter = RateLimiter(FakeClock())
     for _ in range(16):
         limiter.slow_down()
     assert limiter.qps == 10
@@ -50,7 +50,7 @@ def test_many_threads_that_hear_the_same_429_halve_it_once() -> None:
 
 def test_the_pace_never_falls_to_nothing() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock, qps=16)
+    limiter = RateLimiter(clock, qps=16)
     for _ in range(50):
         limiter.slow_down()
         clock.now += 1
@@ -59,7 +59,7 @@ def test_the_pace_never_falls_to_nothing() -> None:
 
 def test_the_pace_comes_back_in_half_a_minute_from_half() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock)
+    limiter = RateLimiter(clock)
     limiter.slow_down()
     clock.now += 15
     assert limiter.qps == pytest.approx(15)

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from inplace.kube.cache import Cache
-from inplace.kube.pump import Pump
-from inplace.kube.reflector import Reflector
+from inplace.kube.informers.cache import Cache
+from inplace.kube.informers.reflector import Reflector
+from inplace.kube.informers.reflector_thread import ReflectorThread
+from inplace.kube.protocols import Request, Response
 from inplace.kube.resources import PODS
-from inplace.kube.seam import Request, Response
-from inplace.model.pods import Pod
+from inplace.model.objects.pods import Pod
 
 from .fakes import FakeClock, FakeTransport, page, pod, refusal
 
@@ -55,7 +55,7 @@ def test_looking_afresh_ends_an_open_watch_and_lists_anew() -> None:
     cache: Cache[Pod] = Cache()
     reflector = Reflector(PODS, cache, FakeClock())
     reflector.on_state = lambda: synced.set() if reflector.has_synced else synced.clear()
-    pump = Pump(reflector, server, lambda _error: None)
+    pump = ReflectorThread(reflector, server, lambda _error: None)
     pump.start()
     assert server.open_stream.reading.wait(30)
     assert reflector.has_synced
@@ -70,7 +70,7 @@ def test_looking_afresh_ends_an_open_watch_and_lists_anew() -> None:
 def test_stopping_ends_an_open_watch() -> None:
     server, crashes = QuietServer(page(10, pod("a", 1))), list[Exception]()
     cache: Cache[Pod] = Cache()
-    pump = Pump(Reflector(PODS, cache, FakeClock()), server, crashes.append)
+    pump = ReflectorThread(Reflector(PODS, cache, FakeClock()), server, crashes.append)
     pump.start()
     assert server.open_stream.reading.wait(30)
     pump.stop(timeout_seconds=30)
@@ -83,7 +83,7 @@ def test_stopping_ends_a_wait() -> None:
     waiting = threading.Event()
     cache: Cache[Pod] = Cache()
     reflector = Reflector(PODS, cache, FakeClock(jitter=0.99), on_state=waiting.set)
-    pump = Pump(reflector, FakeTransport(refusal(429, retry_after="3000")), lambda _: None)
+    pump = ReflectorThread(reflector, FakeTransport(refusal(429, retry_after="3000")), lambda _: None)
     pump.start()
     assert waiting.wait(30)
     pump.stop(timeout_seconds=30)
@@ -103,11 +103,11 @@ def test_a_bug_in_a_listener_is_handed_on() -> None:
         done.set()
 
     cache.subscribe(broken)
-    Pump(Reflector(PODS, cache, FakeClock()), FakeTransport(page(10, pod("a", 1))), crashed).start()
+    ReflectorThread(Reflector(PODS, cache, FakeClock()), FakeTransport(page(10, pod("a", 1))), crashed).start()
     assert done.wait(30)
     assert isinstance(crashes[0], ZeroDivisionError)
 
 
 def test_a_pump_that_never_started_can_be_stopped() -> None:
     cache: Cache[Pod] = Cache()
-    Pump(Reflector(PODS, cache, FakeClock()), FakeTransport(), lambda _: None).stop()
+    ReflectorThread(Reflector(PODS, cache, FakeClock()), FakeTransport(), lambda _: None).stop()

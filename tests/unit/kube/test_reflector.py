@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.kube.cache import Cache
 from inplace.kube.errors import ConnectionFailed, Forbidden, ServerError
-from inplace.kube.lists import Scope
-from inplace.kube.pump import perform
-from inplace.kube.reflector import List, Reflector, Wait
+from inplace.kube.informers.cache import Cache
+from inplace.kube.informers.reflector import List, Reflector, Wait
+from inplace.kube.informers.reflector_thread import execute
+from inplace.kube.paging import ListOptions
 from inplace.kube.resources import PODS
-from inplace.model.meta import ObjectMeta
-from inplace.model.pods import Pod
+from inplace.model.objects.meta import ObjectMeta
+from inplace.model.objects.pods import Pod
 
 from .fakes import Answer, FakeClock, FakeStream, FakeTransport, bookmark, event, page, pod, query, refusal
 
@@ -29,7 +29,7 @@ class World:
         self.states: list[tuple[str, bool]] = []
         self.cache.subscribe(self._changed)
         self.reflector = Reflector(
-            PODS, self.cache, self.clock, scope=Scope(namespace="shop", label_selector="app=x"), on_state=self._state
+            PODS, self.cache, self.clock, scope=ListOptions(namespace="shop", label_selector="app=x"), on_state=self._state
         )
         self._watch_seconds = watch_seconds
         self.transport.before_end = self._pass_time
@@ -40,7 +40,7 @@ class World:
                 case Wait(seconds):
                     self.clock.sleep(seconds)
                 case command:
-                    perform(command, self.reflector, self.transport)
+                    execute(command, self.reflector, self.transport)
         return self
 
     def paths(self) -> list[str]:

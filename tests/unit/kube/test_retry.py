@@ -17,7 +17,7 @@ from inplace.kube.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from inplace.kube.retry import BAD_CERTIFICATE, ONCE, RetryPolicy, with_retries
+from inplace.kube.retry import BAD_CERTIFICATE, NO_RETRY, RetryPolicy, with_retries
 
 from .fakes import FakeClock
 
@@ -108,5 +108,5 @@ def test_slow_attempts_count_against_the_total_time() -> None:
 def test_once_means_once() -> None:
     call = Failing(ConnectionFailed("x"))
     with pytest.raises(ConnectionFailed):
-        with_retries(call, FakeClock(), ONCE)
+        with_retries(call, FakeClock(), NO_RETRY)
     assert call.calls == 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inplace.kube.cache import Cache
-from inplace.kube.lists import Listing
-from inplace.kube.selection import Selection
-from inplace.model.meta import Object, ObjectMeta
-from inplace.model.pods import Pod
+from inplace.kube.informers.cache import Cache
+from inplace.kube.informers.cache_view import FilteredCache
+from inplace.kube.paging import ListResult
+from inplace.model.objects.meta import HasMetadata, ObjectMeta
+from inplace.model.objects.pods import Pod
 
 NAMES = st.sampled_from(("a", "b", "c"))
 CHANGES = st.lists(
@@ -23,14 +23,14 @@ def pod(name: str, life: int, version: int, *, picked: bool) -> Pod:
     return Pod(metadata=meta)
 
 
-def is_picked(obj: Object) -> bool:
+def is_picked(obj: HasMetadata) -> bool:
     return (obj.metadata.labels or {}).get("pick") == "yes"
 
 
 @given(before=CHANGES, after=CHANGES)
 def test_it_is_a_filter_of_the_whole(before: list[tuple[str, str, int, bool]], after: list[tuple[str, str, int, bool]]) -> None:
     cache: Cache[Pod] = Cache()
-    cache.replaced(Listing((), "1"))
+    cache.replaced(ListResult((), "1"))
     rebuilt: dict[str, Pod] = {}
 
     def listen(old: Pod | None, new: Pod | None) -> None:
@@ -41,7 +41,7 @@ def test_it_is_a_filter_of_the_whole(before: list[tuple[str, str, int, bool]], a
 
     for version, (how, name, life, picked) in enumerate(before, 2):
         getattr(cache, how)(pod(name, life, version, picked=picked))
-    selection = Selection(cache, is_picked, listen)
+    selection = FilteredCache(cache, is_picked, listen)
     frozen, held = selection.snapshot(), dict(selection.snapshot())
     for version, (how, name, life, picked) in enumerate(after, 100):
         getattr(cache if how == "changed" else selection if how == "upsert" else cache, how)(

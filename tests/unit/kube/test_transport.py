@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from inplace.kube.codec import error_of
-from inplace.kube.config import ConnectOptions, connect
+from inplace.kube.codec import error_from_response
+from inplace.kube.connection.config import ConnectOptions, connect
+from inplace.kube.connection.transport import KubeTransport, lines_of
 from inplace.kube.errors import ConnectionFailed
+from inplace.kube.protocols import STRATEGIC_MERGE, Request
 from inplace.kube.retry import is_retryable
-from inplace.kube.seam import STRATEGIC_MERGE, Request
-from inplace.kube.transport import KubeTransport, lines_of
 from tests.unit.kube.certificates import CA, EXPIRED, KEY, OTHER_CA, SERVED
 
 GET = Request(method="GET", path="/x")
@@ -351,7 +351,7 @@ def test_a_401_says_what_is_known_of_the_credentials(server: Server) -> None:
     for token, says in ((expired, "the token expired at 2025-11-28T02:39:30Z"), ("opaque", "log in again, or name others")):
         transport = transport_of(ConnectOptions(server=server.url, token=token))
         response = transport.call(GET, 10)
-        error = error_of(GET, response)
+        error = error_from_response(GET, response)
         assert str(error).startswith(f"the API server does not accept our credentials (401 Unauthorized): {says}")
         assert token not in str(error)
         transport.close()
@@ -371,5 +371,6 @@ def test_lines_are_whole_however_they_are_cut(chunks: list[bytes], lines: list[b
 
 
 def test_importing_us_does_not_load_the_client_library() -> None:
-    code = "import sys, inplace.kube.config, inplace.kube.api, inplace.kube.pump; print('kubernetes' in sys.modules)"
+    modules = "inplace.kube.connection.config, inplace.kube.api, inplace.kube.informers.reflector_thread"
+    code = f"import sys, {modules}; print('kubernetes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

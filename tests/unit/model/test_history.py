@@ -1,14 +1,14 @@
 """The last runs, kept beside the run."""
 
-from inplace.model.history import LARGEST_BYTES, LONGEST, MOST, decode_history, past_of, remembered
+from inplace.model.history import LARGEST_BYTES, LONGEST, MAX_RUNS, append_history, decode_history, to_past_run
 from tests.builders import NEW, OLD, run
 
 
 def test_one_entry_for_each_run_the_newest_last() -> None:
     text = None
-    for number in range(MOST + 3):
-        text = remembered(text, past_of(run(id=f"run-{number}", outcome="Failed"), ()))
-    text = remembered(text, past_of(run(id="run-7", outcome="Succeeded", by="me"), (4,)))
+    for number in range(MAX_RUNS + 3):
+        text = append_history(text, to_past_run(run(id=f"run-{number}", outcome="Failed"), ()))
+    text = append_history(text, to_past_run(run(id="run-7", outcome="Succeeded", by="me"), (4,)))
     found = decode_history(text)
     assert [past.id for past in found] == [
         "run-3",
@@ -23,14 +23,14 @@ def test_one_entry_for_each_run_the_newest_last() -> None:
 
 
 def test_a_run_that_went_back_is_told_by_what_was_asked_for() -> None:
-    past = past_of(run(images=OLD, wanted=NEW, back="Abort", message="x" * 1000), ())
+    past = to_past_run(run(images=OLD, wanted=NEW, back="Abort", message="x" * 1000), ())
     assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, LONGEST)
 
 
 def test_beside_the_run_there_is_room_for_it_whatever_the_runs_were() -> None:
     text, many = None, {f"container-{number}": "registry.example.com/shop/web:1" for number in range(300)}
-    for number in range(MOST):
-        text = remembered(text, past_of(run(images=many, id=f"run-{number}", by="b" * 10_000), ()))
+    for number in range(MAX_RUNS):
+        text = append_history(text, to_past_run(run(images=many, id=f"run-{number}", by="b" * 10_000), ()))
     assert text is not None
     assert len(text) <= LARGEST_BYTES
     found = decode_history(text)
@@ -41,5 +41,5 @@ def test_beside_the_run_there_is_room_for_it_whatever_the_runs_were() -> None:
 
 def test_what_cannot_be_read_is_no_history() -> None:
     assert decode_history("{") == decode_history('[{"id": 3}]') == decode_history(None) == ()
-    (past,) = decode_history(remembered("{", past_of(run(), ())))
+    (past,) = decode_history(append_history("{", to_past_run(run(), ())))
     assert past.id == "run-1"

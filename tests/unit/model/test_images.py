@@ -2,7 +2,16 @@
 
 import pytest
 
-from inplace.model.images import Reference, accepts, image_problem, is_mutable, reference, same_image, stands_for, valid_image
+from inplace.model.images import (
+    Reference,
+    accepts,
+    image_problem,
+    is_mutable_tag,
+    reference,
+    same_image,
+    stands_for,
+    valid_image,
+)
 from tests.unit.references import BAD, DIGEST, GOOD
 
 OTHER = "sha256:" + "b" * 64
@@ -97,4 +106,4 @@ def test_images_that_no_kubelet_could_pull(image: str) -> None:
     ("image", "mutable"), [("app", True), ("app:main", True), ("app:1", False), ("app:latest@sha256:ab", False)]
 )
 def test_tags_that_are_commonly_moved(image: str, mutable: bool) -> None:
-    assert is_mutable(image) is mutable
+    assert is_mutable_tag(image) is mutable

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from inplace.model.meta import Object, OwnerReference
 from inplace.model.names import TargetRef
-from inplace.model.network import EndpointSlice, Service
-from inplace.model.pods import Pod
-from inplace.model.policy import PodDisruptionBudget
-from inplace.model.workloads import Deployment, ReplicaSet
+from inplace.model.objects.meta import HasMetadata, OwnerReference
+from inplace.model.objects.network import EndpointSlice, Service
+from inplace.model.objects.pods import Pod
+from inplace.model.objects.policy import PodDisruptionBudget
+from inplace.model.objects.workloads import Deployment, ReplicaSet
 from tests.builders import NS, budget, container, pod, status
 
 POD = b"""{"metadata": {"name": "web-a", "uid": "u", "resourceVersion": "7", "generation": 2, "managedFields": [{}],
@@ -39,7 +39,7 @@ def test_a_pod_as_the_server_writes_it() -> None:
 
 
 def test_a_bare_minimum_of_each_kind() -> None:
-    kinds: tuple[type[Object], ...] = (Pod, Deployment, ReplicaSet, EndpointSlice, Service, PodDisruptionBudget)
+    kinds: tuple[type[HasMetadata], ...] = (Pod, Deployment, ReplicaSet, EndpointSlice, Service, PodDisruptionBudget)
     for kind in kinds:
         assert msgspec.json.decode(b'{"metadata": {}}', type=kind).metadata.name == ""
 

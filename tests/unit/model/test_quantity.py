@@ -2,13 +2,8 @@
 
 import pytest
 
-from inplace.model.quantity import (
-    budget_of,
-    format_duration,
-    parse_count_or_percent,
-    parse_duration,
-    share_of,
-)
+from inplace.model.durations import format_duration, parse_duration
+from inplace.model.int_or_percent import parse_int_or_percent, scaled_ceil, scaled_floor
 
 
 @pytest.mark.parametrize(
@@ -48,13 +43,13 @@ def test_durations_are_shown_at_a_glance(seconds: float, text: str) -> None:
     ("text", "value"), [("0", 0), ("3", 3), ("25%", "25%"), ("0%", "0%"), ("007%", "7%"), ("100%", "100%")]
 )
 def test_counts_and_percentages(text: str, value: int | str) -> None:
-    assert parse_count_or_percent(text) == value
+    assert parse_int_or_percent(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "%", "-1", "101%", "1.5", "5 %", "a", "٣", "٣%", "5%%"])
 def test_neither_count_nor_percentage(text: str) -> None:
     with pytest.raises(ValueError, match="neither a number of pods nor a percentage"):
-        parse_count_or_percent(text)
+        parse_int_or_percent(text)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +68,7 @@ def test_neither_count_nor_percentage(text: str) -> None:
     ],
 )
 def test_a_budget_rounds_down_but_anything_above_zero_allows_one(value: int | str, total: int, budget: int) -> None:
-    assert budget_of(value, total) == budget
+    assert scaled_floor(value, total) == budget
 
 
 @pytest.mark.parametrize(
@@ -81,4 +76,4 @@ def test_a_budget_rounds_down_but_anything_above_zero_allows_one(value: int | st
     [(10, 10, 1), (10, 11, 2), (1, 3, 1), (90, 8, 8), (50, 7, 4), (100, 7, 7), (50, 0, 0), (29, 100, 29)],
 )
 def test_a_share_rounds_up(percent: int, total: int, share: int) -> None:
-    assert share_of(percent, total) == share
+    assert scaled_ceil(percent, total) == share

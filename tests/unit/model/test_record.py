@@ -4,8 +4,16 @@ import msgspec
 import pytest
 
 from inplace.model.history import decode_history
-from inplace.model.names import HOLDS, RECORD
-from inplace.model.record import BadRecord, ContainerBefore, Record, encode_holds, encode_record, holds_of, record_of
+from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION
+from inplace.model.record import (
+    PreviousContainer,
+    UnreadableRecord,
+    UpgradeRecord,
+    encode_holds,
+    encode_record,
+    read_holds,
+    read_record,
+)
 from inplace.model.run import decode_run
 from tests.builders import NEW, OLD, patched, pod, record
 
@@ -17,11 +25,11 @@ from tests.builders import NEW, OLD, patched, pod, record
         record(gate_before="False", since="2026-01-01T00:00:00Z"),
         record(gate_before="Missing", from_images={}),
         patched("containerd://abc", "registry.example/app@sha256:1"),
-        record(before={"app": ContainerBefore(), "side": ContainerBefore(container_id="x")}),
+        record(before={"app": PreviousContainer(), "side": PreviousContainer(container_id="x")}),
     ],
 )
-def test_a_record_comes_back_as_it_was_written(written: Record) -> None:
-    assert record_of(pod(record=written)) == written
+def test_a_record_comes_back_as_it_was_written(written: UpgradeRecord) -> None:
+    assert read_record(pod(record=written)) == written
 
 
 def test_the_record_is_readable_json_with_kubernetes_names() -> None:
@@ -35,12 +43,12 @@ def test_the_record_is_readable_json_with_kubernetes_names() -> None:
 
 
 def test_no_annotation_is_no_record() -> None:
-    assert record_of(pod()) is None
+    assert read_record(pod()) is None
 
 
 def test_fields_of_later_versions_are_passed_over() -> None:
     text = encode_record(record())[:-1] + ',"later":1}'
-    assert record_of(pod(record=text)) == record()
+    assert read_record(pod(record=text)) == record()
 
 
 @pytest.mark.parametrize(
@@ -57,26 +65,26 @@ def test_fields_of_later_versions_are_passed_over() -> None:
     ],
 )
 def test_garbage_is_not_ours_to_touch(text: str) -> None:
-    found = record_of(pod(record=text))
-    assert isinstance(found, BadRecord)
-    assert RECORD in found.problem
+    found = read_record(pod(record=text))
+    assert isinstance(found, UnreadableRecord)
+    assert RECORD_ANNOTATION in found.problem
 
 
 def test_an_unknown_gate_before_is_garbage() -> None:
     text = encode_record(record(gate_before="False")).replace("False", "Perhaps")
-    assert isinstance(record_of(pod(record=text)), BadRecord)
+    assert isinstance(read_record(pod(record=text)), UnreadableRecord)
 
 
 def test_a_record_of_another_version_names_both() -> None:
     text = encode_record(record(v=2))
-    found = record_of(pod(record=text))
-    assert isinstance(found, BadRecord)
-    assert found.problem == f"annotation {RECORD} has version 2; this inplace knows version 1"
+    found = read_record(pod(record=text))
+    assert isinstance(found, UnreadableRecord)
+    assert found.problem == f"annotation {RECORD_ANNOTATION} has version 2; this inplace knows version 1"
 
 
 @pytest.mark.parametrize("holds", [{}, {"label": "closed by hand"}, {"b": "2", "a": "1"}])
 def test_holds_come_back_as_they_were_written(holds: dict[str, str]) -> None:
-    assert holds_of(pod(holds=encode_holds(holds))) == holds
+    assert read_holds(pod(holds=encode_holds(holds))) == holds
 
 
 def test_no_holds_remove_the_annotation_and_order_does_not_matter() -> None:
@@ -86,16 +94,16 @@ def test_no_holds_remove_the_annotation_and_order_does_not_matter() -> None:
 
 @pytest.mark.parametrize("text", ["x", "[]", '{"a":1}'])
 def test_holds_that_cannot_be_read_hold(text: str) -> None:
-    assert list(holds_of(pod(holds=text))) == ["unreadable"]
-    assert HOLDS in holds_of(pod(holds=text))["unreadable"]
+    assert list(read_holds(pod(holds=text))) == ["unreadable"]
+    assert HOLDS_ANNOTATION in read_holds(pod(holds=text))["unreadable"]
 
 
 DEEP = "[" * 3000 + "]" * 3000
 
 
 def test_what_nests_deeper_than_anybody_follows_is_garbage_like_any_other() -> None:
-    assert isinstance(record_of(pod(record=encode_record(record())[:-1] + f',"x":{DEEP}}}')), BadRecord)
-    assert list(holds_of(pod(holds=f'{{"a":{DEEP}}}'))) == ["unreadable"]
+    assert isinstance(read_record(pod(record=encode_record(record())[:-1] + f',"x":{DEEP}}}')), UnreadableRecord)
+    assert list(read_holds(pod(holds=f'{{"a":{DEEP}}}'))) == ["unreadable"]
     assert decode_history(DEEP) == ()
     with pytest.raises(ValueError, match="the stored run cannot be read"):
         decode_run(DEEP)

@@ -7,13 +7,13 @@ from inplace.model.names import TargetRef
 from inplace.model.run import (
     LONGEST_MESSAGE,
     MOST_FAILURES,
-    Commit,
-    Failure,
+    CommitState,
     FieldOwner,
-    Options,
-    Pause,
+    PauseStep,
+    PodFailure,
+    PodsStep,
     Run,
-    Share,
+    RunOptions,
     Step,
     decode_run,
     encode_run,
@@ -31,12 +31,12 @@ def pods(*names: str, selector: str = "") -> TargetRef:
     "stored",
     [
         run(),
-        run(Options(steps=parse_steps("10%,pause,3,pause:90s,100%"), max_unavailable="25%", min_ready_seconds=3.5)),
-        run(Options(max_unavailable=2, accept_undrainable=("a", "b"), on_failure="rollback"), steps_passed=2),
-        run(commit=Commit(paused=True, live_uid="u", revision=7), outcome="TimedOut", message="m"),
+        run(RunOptions(steps=parse_steps("10%,pause,3,pause:90s,100%"), max_unavailable="25%", min_ready_seconds=3.5)),
+        run(RunOptions(max_unavailable=2, accept_undrainable=("a", "b"), on_failure="rollback"), steps_passed=2),
+        run(commit=CommitState(paused=True, live_uid="u", revision=7), outcome="TimedOut", message="m"),
         run(
             owners=(FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",)),),
-            failures=(Failure(pod="p", uid="u", reason="R", message="m"),),
+            failures=(PodFailure(pod="p", uid="u", reason="R", message="m"),),
             back="Failure",
             wanted={"app": "x"},
         ),
@@ -48,7 +48,9 @@ def test_a_run_comes_back_as_it_was_stored(stored: Run) -> None:
 
 
 def test_of_failures_the_first_few_are_stored_and_how_many_there_are() -> None:
-    failures = tuple(Failure(pod=f"web-{n}", uid=f"u{n}", reason="ErrImagePull", message="x" * 30_000) for n in range(10_000))
+    failures = tuple(
+        PodFailure(pod=f"web-{n}", uid=f"u{n}", reason="ErrImagePull", message="x" * 30_000) for n in range(10_000)
+    )
     text = encode_run(run(failures=failures, by="b" * 200_000, message="m" * 200_000))
     assert len(text) < 32 * 1024
     stored = decode_run(text)
@@ -79,10 +81,10 @@ def test_every_option_is_stored_so_that_another_default_later_changes_no_run() -
 @pytest.mark.parametrize(
     ("text", "steps"),
     [
-        ("100%", (Share(amount="100%"),)),
-        ("10%,pause,100%", (Share(amount="10%"), Pause(), Share(amount="100%"))),
-        (" 1 , pause:1m30s, 100%", (Share(amount=1), Pause(seconds=90.0), Share(amount="100%"))),
-        ("pause,100%", (Pause(), Share(amount="100%"))),
+        ("100%", (PodsStep(amount="100%"),)),
+        ("10%,pause,100%", (PodsStep(amount="10%"), PauseStep(), PodsStep(amount="100%"))),
+        (" 1 , pause:1m30s, 100%", (PodsStep(amount=1), PauseStep(seconds=90.0), PodsStep(amount="100%"))),
+        ("pause,100%", (PauseStep(), PodsStep(amount="100%"))),
     ],
 )
 def test_steps(text: str, steps: tuple[Step, ...]) -> None:

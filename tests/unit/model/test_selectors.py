@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.model.meta import parse_selector
+from inplace.model.objects.meta import parse_selector
 
 
 @pytest.mark.parametrize(

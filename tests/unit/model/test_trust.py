@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.model.meta import ObjectMeta, OwnerReference
 from inplace.model.names import TargetRef
-from inplace.model.run import Commit, Options, Pause, Share, lease_name
+from inplace.model.objects.meta import ObjectMeta, OwnerReference
+from inplace.model.run import CommitState, PauseStep, PodsStep, RunOptions, lease_name
 from inplace.model.trust import misplaced, problem_of
 from tests.builders import NS, run
 
@@ -51,15 +51,15 @@ WRONG: dict[str, dict[str, Any]] = {
     "an image that is none": {"images": {"app": "app 2; rm"}},
     "an image that is too long": {"images": {"app": "a" * 2000}},
     "containers without end": {"images": {f"c{n}": "app:2" for n in range(300)}},
-    "a commit where there is none": {"target": TargetRef("DaemonSet", NS, "web"), "commit": Commit()},
-    "the kubelet's gate": {"options": Options(gate="Ready")},
-    "a negative duration": {"options": Options(settle_seconds=-1)},
-    "no end": {"options": Options(restart_timeout_seconds=float("inf"))},
-    "no number": {"options": Options(drain_timeout_seconds=float("nan"))},
-    "a pause of years": {"options": Options(steps=(Pause(seconds=1e12), Share("100%")))},
-    "more than all": {"options": Options(max_unavailable="1000%")},
-    "less than none": {"options": Options(max_unavailable=-1)},
-    "no last step": {"options": Options(steps=())},
+    "a commit where there is none": {"target": TargetRef("DaemonSet", NS, "web"), "commit": CommitState()},
+    "the kubelet's gate": {"options": RunOptions(gate="Ready")},
+    "a negative duration": {"options": RunOptions(settle_seconds=-1)},
+    "no end": {"options": RunOptions(restart_timeout_seconds=float("inf"))},
+    "no number": {"options": RunOptions(drain_timeout_seconds=float("nan"))},
+    "a pause of years": {"options": RunOptions(steps=(PauseStep(seconds=1e12), PodsStep("100%")))},
+    "more than all": {"options": RunOptions(max_unavailable="1000%")},
+    "less than none": {"options": RunOptions(max_unavailable=-1)},
+    "no last step": {"options": RunOptions(steps=())},
 }
 
 

@@ -7,10 +7,10 @@ import json
 from contextlib import AbstractContextManager
 from typing import Any
 
-from inplace.kube.api import Api
+from inplace.kube.api import ApiClient
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.retry import ONCE
-from inplace.kube.seam import Request, Response, Stream
+from inplace.kube.protocols import Request, Response, Stream
+from inplace.kube.retry import NO_RETRY
 from tests.unit.kube.fakes import FakeClock, ok, refusal
 
 
@@ -101,5 +101,5 @@ def merged(known: Any, patch: Any) -> Any:
     return result
 
 
-def api(server: Server, clock: FakeClock) -> Api:
-    return Api(transport=server, clock=clock, policy=ONCE)
+def api(server: Server, clock: FakeClock) -> ApiClient:
+    return ApiClient(transport=server, clock=clock, policy=NO_RETRY)

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from inplace.engine.gatekeeping import Rule
+from inplace.engine.gate_rules import GateRule
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.seam import STRATEGIC_MERGE, Request, Response
+from inplace.kube.protocols import STRATEGIC_MERGE, Request, Response
 from tests.unit.kube.fakes import event, ok, page, refusal
 
 GATE = "www.example.com/feature-1"
-RULE = Rule(GATE, "example")
+RULE = GateRule(GATE, "example")
 STATUS_PATH = "/api/v1/namespaces/shop/pods/web/status"
 
 Json = dict[str, Any]

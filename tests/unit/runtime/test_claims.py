@@ -9,14 +9,14 @@ import pytest
 from inplace.engine.actions import CloseGate
 from inplace.kube.errors import Conflict, ConnectionFailed
 from inplace.model.names import PodRef, TargetRef
-from inplace.model.record import Record
+from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run
-from inplace.runtime.claims import Claims
-from inplace.runtime.executor import Executor
-from inplace.runtime.inbox import Performed, ThreadInbox
-from inplace.runtime.lock import Lock
-from inplace.runtime.watches import Watches
-from inplace.runtime.workers import perform
+from inplace.runtime.informers.inbox import ActionCompleted, ThreadInbox
+from inplace.runtime.informers.target_informers import TargetInformers
+from inplace.runtime.lease.disruption_claims import Claims
+from inplace.runtime.lease.lock import TargetLock
+from inplace.runtime.run.executor import Executor
+from inplace.runtime.run.workers import perform
 from tests.builders import budget
 from tests.unit.kube.fakes import FakeClock, page, pod
 from tests.unit.runtime.fakes import Server, api
@@ -33,7 +33,7 @@ class World:
         self.api = api(self.server, self.clock)
 
     def claims(self, who: str) -> Claims:
-        return Claims(self.api, Lock(self.api, TARGET, None, who))
+        return Claims(self.api, TargetLock(self.api, TARGET, None, who))
 
     @property
     def holder(self) -> Any:
@@ -141,16 +141,16 @@ def test_one_that_was_taken_over_is_not_given_back_for_the_other() -> None:
 @pytest.mark.parametrize(("after", "is_sent"), [(9.9, True), (10.0, False), (3600.0, False)])
 def test_a_close_is_sent_only_while_its_claim_holds(after: float, is_sent: bool) -> None:
     world = World()
-    lock = Lock(world.api, TARGET, None, "me")
+    lock = TargetLock(world.api, TARGET, None, "me")
     lock.acquire(None, Run(id="one", target=TARGET, images={"app": "app:2"}))
     claims = Claims(world.api, lock)
     claims.claim(BUDGET, world.api)
     world.clock.now += after
     lock.renew()
     world.server.put(f"{PODS}/web-1", {"metadata": {"name": "web-1", "namespace": "shop", "uid": "u-1"}})
-    watches = Watches(world.api, ThreadInbox(world.clock), TARGET, "app=web", "lease")
-    record = Record(run="one", lease="l", from_images={}, to_images={})
+    watches = TargetInformers(world.api, ThreadInbox(world.clock), TARGET, "app=web", "lease")
+    record = UpgradeRecord(run="one", lease="l", from_images={}, to_images={})
     close = CloseGate(PodRef("shop", "web-1", "u-1", "1"), "inplace.dev/ready", record, budgets=("tier",))
     event = perform(Executor(world.api, "shop", watches, claims), lock, world.clock, close)
-    assert isinstance(event, Performed)
+    assert isinstance(event, ActionCompleted)
     assert (event.error is None) is is_sent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.engine.gatekeeping import Rule
-from inplace.runtime.config import DEFAULT_RULE, Settings, parse_rule, parse_settings
+from inplace.engine.gate_rules import GateRule
+from inplace.runtime.settings import DEFAULT_RULE, Settings, parse_rule, parse_settings
 
 WHOLE = """
 namespaces: [shop, web]
@@ -31,8 +31,8 @@ def test_everything_that_can_be_said() -> None:
         "debug",
     )
     assert settings.rules() == (
-        Rule("www.example.com/feature-1", "example"),
-        Rule("inplace.dev/ready", "inplace.dev/serve", "closed"),
+        GateRule("www.example.com/feature-1", "example"),
+        GateRule("inplace.dev/ready", "inplace.dev/serve", "closed"),
     )
 
 
@@ -74,8 +74,8 @@ def test_what_is_wrong_is_one_line(text: str | bytes, line: str) -> None:
 
 
 def test_rules_of_the_command_line() -> None:
-    assert parse_rule("a.b/c=example").rule() == Rule("a.b/c", "example", "open")
-    assert parse_rule("c=x.y/z:closed").rule() == Rule("c", "x.y/z", "closed")
+    assert parse_rule("a.b/c=example").rule() == GateRule("a.b/c", "example", "open")
+    assert parse_rule("c=x.y/z:closed").rule() == GateRule("c", "x.y/z", "closed")
 
 
 @pytest.mark.parametrize("text", ["", "a", "=b", "a=", "a=b:maybe", "Ready=b", "a=b=c"])

@@ -9,11 +9,11 @@ from typing import get_args
 import msgspec
 from prometheus_client import ProcessCollector
 
-from inplace.cli.controller import controller
-from inplace.cli.options import CONNECTION
-from inplace.runtime.config import Settings, parse_settings
-from inplace.runtime.metrics import Metrics
-from inplace.runtime.reasons import Reason
+from inplace.cli.admin.controller import controller
+from inplace.cli.common.options import CONNECTION_OPTIONS
+from inplace.runtime.observability.event_reasons import Reason
+from inplace.runtime.observability.metrics import Metrics
+from inplace.runtime.settings import Settings, parse_settings
 
 TEXT = (Path(__file__).parents[3] / "docs/controller.md").read_text()
 
@@ -38,7 +38,7 @@ def test_every_reason_is_described() -> None:
 
 def test_every_flag_is_described() -> None:
     """But those of the connection, which all commands have."""
-    of_all = [["--debug"], *(list(flags) for _, flags, _ in CONNECTION)]
+    of_all = [["--debug"], *(list(flags) for _, flags, _ in CONNECTION_OPTIONS)]
     told = " ".join(cell for row in rows("Flags and file") for cell in row)
     own = [option.opts for option in controller.params if option.opts not in of_all]
     assert [names for names in own if not any(re.search(rf"(?<![\w-]){name}\b", told) for name in names)] == []

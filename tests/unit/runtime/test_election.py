@@ -8,16 +8,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from inplace.kube.clock import SystemClock
-from inplace.runtime.election import Leader, LostLeadership
-from inplace.runtime.lock import FENCE_SECONDS, LEASE_SECONDS, RENEW_SECONDS
+from inplace.runtime.lease.leader_election import LeaderElector, LostLeadership
+from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, RENEW_DEADLINE_SECONDS, RENEW_SECONDS
 from tests.unit.kube.fakes import FakeClock, refusal
 from tests.unit.runtime.fakes import Server, api, merged
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/system/leases/inplace-controller"
 
 
-def leader(server: Server, clock: FakeClock, who: str) -> Leader:
-    return Leader(api(server, clock), "system", "inplace-controller", who)
+def leader(server: Server, clock: FakeClock, who: str) -> LeaderElector:
+    return LeaderElector(api(server, clock), "system", "inplace-controller", who)
 
 
 def holder(server: Server) -> str | None:
@@ -25,15 +25,15 @@ def holder(server: Server) -> str | None:
     return found
 
 
-def is_leading(candidate: Leader) -> bool:
+def is_leading(candidate: LeaderElector) -> bool:
     return candidate.election.is_leading
 
 
-def is_safe(candidate: Leader) -> bool:
+def is_safe(candidate: LeaderElector) -> bool:
     return candidate.is_safe
 
 
-def go(clock: FakeClock, *candidates: Leader, seconds: float) -> None:
+def go(clock: FakeClock, *candidates: LeaderElector, seconds: float) -> None:
     """Each does what it has to, at its own instants."""
     due = dict.fromkeys(candidates, clock.now)
     ends_at = clock.now + seconds
@@ -50,7 +50,7 @@ def test_the_first_leads_at_once_and_renews_every_5_s_in_one_small_write() -> No
     assert not is_safe(one)
     go(clock, one, seconds=0)
     assert is_safe(one)
-    assert server.objects[PATH]["spec"]["leaseDurationSeconds"] == LEASE_SECONDS
+    assert server.objects[PATH]["spec"]["leaseDurationSeconds"] == LEASE_DURATION_SECONDS
     before = len(server.requests)
     go(clock, one, seconds=59)
     assert len(server.requests) - before == 60 / RENEW_SECONDS
@@ -73,7 +73,7 @@ def test_a_dead_leader_is_replaced_after_15_s_whatever_its_renew_time_says() -> 
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
     server.put(PATH, merged(server.objects[PATH], {"spec": {"renewTime": "2099-01-01T00:00:00.000000Z"}}))
-    go(clock, two, seconds=LEASE_SECONDS - 0.01)
+    go(clock, two, seconds=LEASE_DURATION_SECONDS - 0.01)
     assert holder(server) == "one"
     go(clock, two, seconds=0.02)
     assert holder(server) == "two"
@@ -86,7 +86,7 @@ def test_a_leader_that_slept_too_long_is_unsafe_and_learns_that_it_has_lost() ->
     server, clock = Server(), FakeClock()
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
-    go(clock, two, seconds=LEASE_SECONDS + 1)
+    go(clock, two, seconds=LEASE_DURATION_SECONDS + 1)
     assert is_safe(two)
     assert not is_safe(one)
     with pytest.raises(LostLeadership, match="was taken over by two"):
@@ -111,7 +111,7 @@ def test_without_the_api_server_it_is_unsafe_after_10_s_and_safe_again_with_it()
     go(clock, one, seconds=0)
     server.down = True
     with capture_logs():
-        go(clock, one, seconds=FENCE_SECONDS - 0.1)
+        go(clock, one, seconds=RENEW_DEADLINE_SECONDS - 0.1)
         assert is_safe(one)
         go(clock, one, seconds=0.2)
         assert not is_safe(one)
@@ -130,7 +130,7 @@ def test_who_was_cut_off_too_gives_the_leader_its_time_again() -> None:
     with capture_logs():
         go(clock, one, two, seconds=60)
     server.down = False
-    go(clock, two, seconds=LEASE_SECONDS - 1)
+    go(clock, two, seconds=LEASE_DURATION_SECONDS - 1)
     assert holder(server) == "one"
     go(clock, one, two, seconds=1)
     assert is_safe(one)
@@ -191,12 +191,12 @@ def test_a_lease_that_vanishes_is_lost_and_not_taken_before_the_leader_knows() -
     go(clock, one, seconds=0)
     go(clock, one, two, seconds=3)
     del server.objects[PATH]
-    go(clock, two, seconds=FENCE_SECONDS)
+    go(clock, two, seconds=RENEW_DEADLINE_SECONDS)
     assert not is_safe(two)
     with pytest.raises(LostLeadership, match="was deleted"):
         go(clock, one, seconds=0)
     assert not is_leading(one)
-    go(clock, two, seconds=LEASE_SECONDS)
+    go(clock, two, seconds=LEASE_DURATION_SECONDS)
     assert is_safe(two)
 
 
@@ -214,7 +214,7 @@ def test_a_missing_right_is_told_and_waited_for() -> None:
 
 def test_on_threads_it_is_elected_once_and_stops() -> None:
     server, elected = Server(), threading.Semaphore(0)
-    one = Leader(api(server, SystemClock()), "system", "inplace-controller", "one")  # type: ignore[arg-type]
+    one = LeaderElector(api(server, SystemClock()), "system", "inplace-controller", "one")  # type: ignore[arg-type]
     lost: list[BaseException] = []
     one.start(elected.release, lost.append)
     assert elected.acquire(timeout=30)
@@ -224,7 +224,7 @@ def test_on_threads_it_is_elected_once_and_stops() -> None:
     assert lost == []
 
 
-def ended_by(one: Leader) -> list[type[BaseException]]:
+def ended_by(one: LeaderElector) -> list[type[BaseException]]:
     why, is_over = [], threading.Event()
 
     def lost(error: BaseException) -> None:
@@ -248,26 +248,26 @@ def test_a_bug_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Leader, "_read", broken)
+    monkeypatch.setattr(LeaderElector, "_read", broken)
     assert ended_by(leader(Server(), FakeClock(), "one")) == [ZeroDivisionError]
 
 
 def test_the_lease_says_which_gates_are_opened_once_for_each_term() -> None:
     server, clock = Server(), FakeClock()
-    one = Leader(api(server, clock), "system", "inplace-controller", "one", gates="{rules}", component="gate")
+    one = LeaderElector(api(server, clock), "system", "inplace-controller", "one", gates="{rules}", component="gate")
     go(clock, one, seconds=20)
     told = [body["metadata"].get("annotations") for _, _, body in server.writes]
     assert told == [{"inplace.dev/gates": "{rules}"}, *[None] * (len(told) - 1)]
     assert server.objects[PATH]["metadata"]["labels"]["app.kubernetes.io/component"] == "gate"
     one.stop()
-    again = Leader(api(server, clock), "system", "inplace-controller", "two", gates="{others}")
+    again = LeaderElector(api(server, clock), "system", "inplace-controller", "two", gates="{others}")
     go(clock, again, seconds=0)
     assert server.objects[PATH]["metadata"]["annotations"] == {"inplace.dev/gates": "{others}"}
 
 
 def test_one_that_stands_again_never_ends_by_having_lost() -> None:
     server, clock = Server(), FakeClock()
-    one = Leader(api(server, clock), "system", "inplace-controller", "one", stands_again=True)
+    one = LeaderElector(api(server, clock), "system", "inplace-controller", "one", stands_again=True)
     go(clock, one, seconds=0)
     server.objects[PATH]["spec"]["holderIdentity"] = "two"
     server.objects[PATH]["metadata"]["resourceVersion"] = "99"
@@ -275,6 +275,6 @@ def test_one_that_stands_again_never_ends_by_having_lost() -> None:
         go(clock, one, seconds=RENEW_SECONDS + 2)
     assert not is_safe(one)
     assert [line["why"] for line in lines if line["event"] == "standing by again"] == ["the leader Lease was taken over by two"]
-    go(clock, one, seconds=LEASE_SECONDS + 5)
+    go(clock, one, seconds=LEASE_DURATION_SECONDS + 5)
     assert is_safe(one)
     assert holder(server) == "one"

@@ -7,11 +7,19 @@ import threading
 from typing import Any
 
 from inplace.kube.clock import SystemClock
-from inplace.runtime.events import MEMORY_SECONDS, MOST, REFUSED_SECONDS, SERIES_SECONDS, About, Events, Result
+from inplace.runtime.observability.event_recorder import (
+    MEMORY_SECONDS,
+    MOST,
+    REFUSED_SECONDS,
+    SERIES_SECONDS,
+    EventRecorder,
+    ObjectReference,
+    Result,
+)
 from tests.unit.kube.fakes import FakeClock, refusal
 from tests.unit.runtime.fakes import Server, api
 
-WEB = About("v1", "Pod", "shop", "web", "u1")
+WEB = ObjectReference("v1", "Pod", "shop", "web", "u1")
 PATH = "/apis/events.k8s.io/v1/namespaces/shop/events"
 
 
@@ -19,9 +27,9 @@ class Bench:
     def __init__(self) -> None:
         self.server, self.clock = Server(), FakeClock()
         self.results: list[Result] = []
-        self.events = Events(api(self.server, self.clock), "me", self.results.append)
+        self.events = EventRecorder(api(self.server, self.clock), "me", self.results.append)
 
-    def tell(self, note: str = "because", about: About = WEB, reason: str = "PodFailed") -> None:
+    def tell(self, note: str = "because", about: ObjectReference = WEB, reason: str = "PodFailed") -> None:
         self.events.tell(about, "Warning", reason, "Upgrade", note)
 
     def work(self, seconds: float = 0.0) -> None:
@@ -84,7 +92,7 @@ def test_other_reasons_notes_and_objects_are_other_events() -> None:
     bench.tell("by run one")
     bench.tell("by run two")
     bench.tell(reason="PodUpgraded")
-    bench.tell(about=About("v1", "Pod", "shop", "web", "another"))
+    bench.tell(about=ObjectReference("v1", "Pod", "shop", "web", "another"))
     bench.work()
     assert len(bench.stored) == 4
 
@@ -92,12 +100,12 @@ def test_other_reasons_notes_and_objects_are_other_events() -> None:
 def test_beyond_a_bound_they_are_dropped_and_there_is_room_again_later() -> None:
     bench = Bench()
     for number in range(MOST + 5):
-        bench.tell(about=About("v1", "Pod", "shop", "web", str(number)))
+        bench.tell(about=ObjectReference("v1", "Pod", "shop", "web", str(number)))
     assert bench.results == ["dropped"] * 5
     bench.work(1)
     bench.work(MEMORY_SECONDS + 1)
     assert len(bench.stored) == MOST
-    bench.tell(about=About("v1", "Pod", "shop", "web", "late"))
+    bench.tell(about=ObjectReference("v1", "Pod", "shop", "web", "late"))
     bench.work(1)
     assert len(bench.stored) == MOST + 1
 
@@ -128,7 +136,7 @@ def test_where_none_may_be_written_that_is_asked_seldom() -> None:
     bench = Bench()
     bench.server.refuse = refusal(403, "you may not create events", "Forbidden")
     for number in range(5):
-        bench.tell(about=About("v1", "Pod", "shop", "web", str(number)))
+        bench.tell(about=ObjectReference("v1", "Pod", "shop", "web", str(number)))
     bench.work(60)
     assert len(bench.server.requests) == 1
     assert bench.results == ["failed"] * 5
@@ -169,7 +177,7 @@ def test_an_event_that_has_expired_is_told_anew() -> None:
 
 def test_long_notes_and_names_are_cut() -> None:
     bench = Bench()
-    bench.tell("x" * 5000, About("v1", "Pod", "shop", "n" * 253, "u"))
+    bench.tell("x" * 5000, ObjectReference("v1", "Pod", "shop", "n" * 253, "u"))
     bench.work()
     (body,) = bench.stored
     assert len(body["note"]) <= 1024
@@ -178,7 +186,7 @@ def test_long_notes_and_names_are_cut() -> None:
 
 def test_on_a_thread() -> None:
     server, sent = Server(), threading.Semaphore(0)
-    events = Events(api(server, SystemClock()), "me", lambda _result: sent.release())  # type: ignore[arg-type]
+    events = EventRecorder(api(server, SystemClock()), "me", lambda _result: sent.release())  # type: ignore[arg-type]
     events.start()
     events.tell(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
     assert sent.acquire(timeout=30)

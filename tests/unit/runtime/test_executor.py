@@ -9,31 +9,31 @@ import pytest
 from inplace.engine.actions import (
     Action,
     CloseGate,
-    CreateTombstone,
-    DeleteTwin,
-    DropRecord,
+    CreateHistoryReplicaSet,
+    DeleteDuplicateReplicaSet,
     OpenGate,
     PatchImages,
     PatchTemplate,
-    PauseTarget,
     PodAction,
-    ReturnFields,
+    RemoveRecord,
+    RestoreFieldOwners,
+    SetPaused,
 )
 from inplace.kube.errors import AlreadyExists, ConnectionFailed, Invalid, NotFound
 from inplace.kube.retry import RetryPolicy
-from inplace.model.names import RECORD, PodRef, TargetRef
-from inplace.model.record import Record, encode_record
+from inplace.model.names import RECORD_ANNOTATION, PodRef, TargetRef
+from inplace.model.record import UpgradeRecord, encode_record
 from inplace.model.run import FieldOwner
-from inplace.runtime.executor import Executor
-from inplace.runtime.inbox import ThreadInbox
-from inplace.runtime.watches import Watches
+from inplace.runtime.informers.inbox import ThreadInbox
+from inplace.runtime.informers.target_informers import TargetInformers
+from inplace.runtime.run.executor import Executor
 from tests.unit.kube.fakes import FakeClock, ok
 from tests.unit.runtime.fakes import Server, api
 
 POD = "/api/v1/namespaces/shop/pods/web-1"
 DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/web"
 REPLICA_SET = "/apis/apps/v1/namespaces/shop/replicasets/web-abc"
-RECORD_ONE = Record(run="one", lease="l", from_images={"app": "app:1"}, to_images={"app": "app:2"})
+RECORD_ONE = UpgradeRecord(run="one", lease="l", from_images={"app": "app:1"}, to_images={"app": "app:2"})
 GATE = "inplace.dev/ready"
 
 
@@ -47,7 +47,7 @@ class World:
         self.server.put(REPLICA_SET, {"metadata": {"name": "web-abc", "namespace": "shop", "uid": "rs-1"}})
         client = api(self.server, self.clock)
         target = TargetRef("Deployment", "shop", "web")
-        self.watches = Watches(client, ThreadInbox(self.clock), target, "app=web", "lease")
+        self.watches = TargetInformers(client, ThreadInbox(self.clock), target, "app=web", "lease")
         self.executor = Executor(client.replace(policy=RetryPolicy()), "shop", self.watches, dry_run=dry_run)
 
     def pod(self) -> PodRef:
@@ -66,7 +66,7 @@ def test_closing_is_one_status_write_of_gate_and_record_on_this_uid() -> None:
     world = World()
     method, path, body = world.perform(CloseGate(world.pod(), GATE, RECORD_ONE))
     assert (method, path) == ("PATCH", f"{POD}/status")
-    assert body["metadata"] == {"uid": "u-1", "annotations": {RECORD: encode_record(RECORD_ONE)}}
+    assert body["metadata"] == {"uid": "u-1", "annotations": {RECORD_ANNOTATION: encode_record(RECORD_ONE)}}
     gone, condition = body["status"]["conditions"]
     assert gone == {"$patch": "delete", "type": GATE}
     assert (condition["type"], condition["status"]) == (GATE, "False")
@@ -85,7 +85,7 @@ def test_images_and_record_are_one_write_on_exactly_the_version_judged() -> None
     method, path, body = world.perform(PatchImages(ref, {"side": "side:2", "app": "app:2"}, RECORD_ONE))
     assert (method, path) == ("PATCH", POD)
     assert body["metadata"]["resourceVersion"] == ref.resource_version
-    assert body["metadata"]["annotations"] == {RECORD: encode_record(RECORD_ONE)}
+    assert body["metadata"]["annotations"] == {RECORD_ANNOTATION: encode_record(RECORD_ONE)}
     assert body["spec"] == {"containers": [{"name": "app", "image": "app:2"}, {"name": "side", "image": "side:2"}]}
 
 
@@ -104,11 +104,11 @@ def test_opening_removes_the_record_and_is_judged_on_the_version() -> None:
     ref = world.pod()
     method, path, body = world.perform(OpenGate(ref, GATE, "Upgraded"))
     assert (method, path) == ("PATCH", f"{POD}/status")
-    assert body["metadata"] == {"uid": "u-1", "resourceVersion": ref.resource_version, "annotations": {RECORD: None}}
+    assert body["metadata"] == {"uid": "u-1", "resourceVersion": ref.resource_version, "annotations": {RECORD_ANNOTATION: None}}
     assert body["status"]["conditions"][1]["status"] == "True"
 
 
-@pytest.mark.parametrize("action", [OpenGate, DropRecord, PatchImages, CloseGate])
+@pytest.mark.parametrize("action", [OpenGate, RemoveRecord, PatchImages, CloseGate])
 def test_what_carries_a_version_is_never_repeated_blindly(action: type[PodAction]) -> None:
     """Done and unanswered, its repetition would be refused as stale, and hide that the first was done."""
     world = World()
@@ -139,17 +139,17 @@ def test_a_pod_recreated_under_the_same_name_is_not_touched() -> None:
 
 def test_a_kept_gate_loses_only_the_record() -> None:
     world = World()
-    method, path, body = world.perform(DropRecord(world.pod()))
+    method, path, body = world.perform(RemoveRecord(world.pod()))
     assert (method, path) == ("PATCH", POD)
     assert "status" not in body
-    assert body["metadata"]["annotations"] == {RECORD: None}
+    assert body["metadata"]["annotations"] == {RECORD_ANNOTATION: None}
 
 
 @pytest.mark.parametrize(("paused", "written"), [(True, True), (False, None)])
 def test_pausing_writes_only_paused_and_leaves_no_false_behind(paused: bool, written: bool | None) -> None:
     world = World()
     version = world.version(DEPLOYMENT)
-    _, path, body = world.perform(PauseTarget("web", "d-1", version, paused=paused))
+    _, path, body = world.perform(SetPaused("web", "d-1", version, paused=paused))
     assert path == DEPLOYMENT
     assert body == {"metadata": {"uid": "d-1", "resourceVersion": version}, "spec": {"paused": written}}
 
@@ -169,20 +169,20 @@ def test_templates_get_images_and_nothing_else(action: Action, path: str) -> Non
 
 def test_a_twin_is_deleted_only_as_it_was_judged() -> None:
     world = World()
-    _, path, body = world.perform(DeleteTwin("web-abc", "rs-1", world.version(REPLICA_SET)))
+    _, path, body = world.perform(DeleteDuplicateReplicaSet("web-abc", "rs-1", world.version(REPLICA_SET)))
     assert path == REPLICA_SET
     assert body["preconditions"]["uid"] == "rs-1"
 
 
 def test_what_is_done_already_is_told_so_that_nobody_tries_again_at_once() -> None:
     world = World()
-    world.perform(DeleteTwin("web-abc", "rs-1", world.version(REPLICA_SET)))
+    world.perform(DeleteDuplicateReplicaSet("web-abc", "rs-1", world.version(REPLICA_SET)))
     with pytest.raises(NotFound):
-        world.executor.perform(DeleteTwin("web-abc", "rs-1", "1"))
+        world.executor.perform(DeleteDuplicateReplicaSet("web-abc", "rs-1", "1"))
     manifest = {"metadata": {"name": "web-tomb", "namespace": "shop"}, "spec": {"replicas": 0}}
-    world.executor.perform(CreateTombstone("web-tomb", manifest))
+    world.executor.perform(CreateHistoryReplicaSet("web-tomb", manifest))
     with pytest.raises(AlreadyExists):
-        world.executor.perform(CreateTombstone("web-tomb", manifest))
+        world.executor.perform(CreateHistoryReplicaSet("web-tomb", manifest))
     assert sum(path.endswith("/web-tomb") for path in world.server.objects) == 1
 
 
@@ -192,11 +192,11 @@ def test_fields_are_returned_on_the_version_that_was_read() -> None:
     ours = {"manager": "inplace", "operation": "Update", "apiVersion": "apps/v1", "fieldsV1": image}
     world.server.objects[DEPLOYMENT]["metadata"]["managedFields"] = [ours]
     owner = FieldOwner(manager="flux", operation="Apply", api_version="apps/v1", containers=("app",))
-    _, path, body = world.perform(ReturnFields("web", "d-1", "1", kind="Deployment", owners=(owner,)))
+    _, path, body = world.perform(RestoreFieldOwners("web", "d-1", "1", kind="Deployment", owners=(owner,)))
     assert path == DEPLOYMENT
     assert [step["op"] for step in body] == ["test", "test", "replace"]
     assert [entry["manager"] for entry in body[-1]["value"]] == ["flux"]
-    world.executor.perform(ReturnFields("web", "d-1", "1", kind="Deployment", owners=(owner,)))
+    world.executor.perform(RestoreFieldOwners("web", "d-1", "1", kind="Deployment", owners=(owner,)))
     assert len(world.server.writes) == 1
 
 
@@ -205,7 +205,7 @@ def test_an_answer_is_in_the_cache_before_the_action_has_ended() -> None:
     world.executor.perform(CloseGate(world.pod(), GATE, RECORD_ONE))
     cached = world.watches.pods.get("u-1")
     assert cached is not None
-    assert cached.metadata.annotation(RECORD) == encode_record(RECORD_ONE)
+    assert cached.metadata.annotation(RECORD_ANNOTATION) == encode_record(RECORD_ONE)
 
 
 def test_a_dry_run_says_so_to_the_server_and_leaves_the_cache_alone() -> None:

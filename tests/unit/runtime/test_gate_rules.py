@@ -8,16 +8,16 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from inplace.engine.gatekeeping import Rule, SetGate
-from inplace.kube.api import Api
-from inplace.kube.cache import Cache
+from inplace.engine.gate_rules import GateRule, GateUpdate
+from inplace.kube.api import ApiClient
 from inplace.kube.clock import SystemClock
 from inplace.kube.errors import ApiError
-from inplace.kube.pump import perform
-from inplace.kube.reflector import Reflector
+from inplace.kube.informers.cache import Cache
+from inplace.kube.informers.reflector import Reflector
+from inplace.kube.informers.reflector_thread import execute
 from inplace.kube.resources import PODS
-from inplace.model.pods import Pod
-from inplace.runtime.gates import Gates
+from inplace.model.objects.pods import Pod
+from inplace.runtime.gates.reconciler import GateReconciler
 from tests.unit.kube.fakes import FakeClock, refusal
 from tests.unit.runtime.gate_fakes import GATE, RULE, Json, Server, make_pod
 
@@ -36,10 +36,10 @@ class Listener:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def gate_changed(self, before: Pod, wanted: SetGate) -> None:
+    def gate_changed(self, before: Pod, wanted: GateUpdate) -> None:
         self.lines.append(f"{wanted.pod.name} {wanted.gate} {wanted.status}")
 
-    def gate_refused(self, wanted: SetGate, error: ApiError) -> None:
+    def gate_refused(self, wanted: GateUpdate, error: ApiError) -> None:
         self.lines.append(f"{wanted.pod.name} refused: {error}")
 
 
@@ -49,14 +49,14 @@ class Bench:
     def __init__(self, *pods: Json) -> None:
         self.server, self.clock, self.fence, self.heard = Server(*pods), FakeClock(), Fence(), Listener()
         self.caches: list[Cache[Pod]] = [Cache(), Cache()]
-        api = Api(transport=self.server, clock=self.clock)
-        rules = (RULE, Rule(OTHER, "second", "closed"))
-        self.gates = Gates(api, rules, self.caches, fence=self.fence, heard=self.heard, resync_seconds=30)
+        api = ApiClient(transport=self.server, clock=self.clock)
+        rules = (RULE, GateRule(OTHER, "second", "closed"))
+        self.gates = GateReconciler(api, rules, self.caches, fence=self.fence, heard=self.heard, resync_seconds=30)
 
     def listed(self) -> None:
         for cache in self.caches[:1]:
             reflector = Reflector(PODS, cache, self.clock)
-            perform(reflector.next(), reflector, self.server)  # type: ignore[arg-type]
+            execute(reflector.next(), reflector, self.server)  # type: ignore[arg-type]
 
     def work(self) -> None:
         while self.gates.step():
@@ -134,7 +134,7 @@ def test_a_refused_rule_is_tried_again_and_told() -> None:
 def test_with_threads_a_bug_is_handed_on_and_a_stop_ends_them(monkeypatch: pytest.MonkeyPatch) -> None:
     server, cache = Server(make_pod()), Cache[Pod]()
     bugs: list[BaseException] = []
-    gates = Gates(Api(transport=server, clock=SystemClock()), (RULE,), (cache,))
+    gates = GateReconciler(ApiClient(transport=server, clock=SystemClock()), (RULE,), (cache,))
     gates.start(bugs.append)
     with capture_logs():
         cache.changed(msgspec.convert(server.pods["web"], Pod))
@@ -146,9 +146,9 @@ def test_with_threads_a_bug_is_handed_on_and_a_stop_ends_them(monkeypatch: pytes
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("inplace.runtime.gates.decide", broken)
+    monkeypatch.setattr("inplace.runtime.gates.reconciler.decide", broken)
     crashed = threading.Event()
-    gates = Gates(Api(transport=server, clock=SystemClock()), (RULE,), (cache,))
+    gates = GateReconciler(ApiClient(transport=server, clock=SystemClock()), (RULE,), (cache,))
     gates.start(lambda _bug: crashed.set())
     assert crashed.wait(30)
     gates.stop()

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from inplace.engine.gatekeeping import SetGate, decide
-from inplace.engine.openers import Announcement, decode_announcement
-from inplace.kube.api import Api
+from inplace.engine.gate_openers import Announcement, decode_announcement
+from inplace.engine.gate_rules import GateUpdate, desired_update
+from inplace.kube.api import ApiClient
 from inplace.kube.clock import SystemClock
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.lists import Scope
-from inplace.kube.pump import perform
-from inplace.kube.seam import Clock, Request, Response
-from inplace.model.names import HOLDS, PodRef, is_object_name
-from inplace.runtime.gates import UNSAFE_SECONDS, GateController, check_access, leader_for, lease_name, patch_body
-from inplace.runtime.session import Refused
+from inplace.kube.informers.reflector_thread import execute
+from inplace.kube.paging import ListOptions
+from inplace.kube.protocols import Clock, Request, Response
+from inplace.model.names import HOLDS_ANNOTATION, PodRef, is_object_name
+from inplace.runtime.errors import RefusedError
+from inplace.runtime.gates.reconciler import UNSAFE_SECONDS, GateController, check_access, leader_for, lease_name, patch_body
 from tests.unit.kube.fakes import FakeClock, ok, page, query, refusal
 from tests.unit.runtime.fakes import Server as LeaseServer
 from tests.unit.runtime.fakes import api as lease_api
@@ -28,14 +28,14 @@ from tests.unit.runtime.gate_fakes import GATE, RULE, STATUS_PATH, Server, make_
 
 
 def controller_of(server: Server, clock: Clock, **options: Any) -> GateController:
-    api = Api(transport=server, clock=clock)
-    return GateController(api, RULE, Scope(namespace="shop"), **options)
+    api = ApiClient(transport=server, clock=clock)
+    return GateController(api, RULE, ListOptions(namespace="shop"), **options)
 
 
 def listed(server: Server, clock: FakeClock) -> GateController:
     """On one thread and virtual time."""
     controller = controller_of(server, clock)
-    perform(controller.reflector.next(), controller.reflector, server)  # type: ignore[arg-type]
+    execute(controller.reflector.next(), controller.reflector, server)  # type: ignore[arg-type]
     return controller
 
 
@@ -56,13 +56,13 @@ def test_a_change_is_one_patch_and_the_answer_is_known_at_once() -> None:
     assert [request.path for request in server.patches] == [STATUS_PATH]
     assert status_of(server) == "False"
     assert server.pods["web"]["metadata"]["annotations"] == {
-        HOLDS: json.dumps({RULE.hold: "label example is false"}, separators=(",", ":"))
+        HOLDS_ANNOTATION: json.dumps({RULE.hold: "label example is false"}, separators=(",", ":"))
     }
     facts = {"pod": "shop/web", "condition": GATE, "from": "missing", "to": "False", "why": "label example is false"}
     assert lines == [{"event": "gate closed", "log_level": "info", **facts}]
     known = controller.pods.get("uid-web")
     assert known is not None
-    assert decide(known, RULE) is None
+    assert desired_update(known, RULE) is None
 
 
 def test_a_resync_writes_nothing_where_everything_is_right() -> None:
@@ -154,7 +154,7 @@ def test_the_body_touches_only_what_changes() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 999, tzinfo=UTC)
     ref = PodRef("shop", "web", "u1", "7")
     metadata = {"uid": "u1", "resourceVersion": "7"}
-    assert patch_body(SetGate(ref, GATE, True, None, "LabelTrue", "because"), at) == {
+    assert patch_body(GateUpdate(ref, GATE, True, None, "LabelTrue", "because"), at) == {
         "metadata": metadata,
         "status": {
             "conditions": [
@@ -169,8 +169,8 @@ def test_the_body_touches_only_what_changes() -> None:
             ]
         },
     }
-    assert patch_body(SetGate(ref, GATE, None, {}, "Held", "because"), at) == {
-        "metadata": {**metadata, "annotations": {HOLDS: None}}
+    assert patch_body(GateUpdate(ref, GATE, None, {}, "Held", "because"), at) == {
+        "metadata": {**metadata, "annotations": {HOLDS_ANNOTATION: None}}
     }
 
 
@@ -196,7 +196,7 @@ def test_a_bug_ends_the_controller_instead_of_a_worker(monkeypatch: pytest.Monke
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("inplace.runtime.gates.decide", broken)
+    monkeypatch.setattr("inplace.runtime.gates.reconciler.decide", broken)
     with pytest.raises(ZeroDivisionError), capture_logs():
         controller_of(Server(make_pod()), SystemClock()).run()
 
@@ -222,13 +222,13 @@ class Gatekeeper:
         raise AssertionError
 
 
-def access(server: Gatekeeper, scope: Scope) -> None:
-    check_access(Api(transport=server, clock=FakeClock()), scope)
+def access(server: Gatekeeper, scope: ListOptions) -> None:
+    check_access(ApiClient(transport=server, clock=FakeClock()), scope)
 
 
 def test_access_is_checked_with_the_selector_in_the_scope() -> None:
     server = Gatekeeper()
-    access(server, Scope(label_selector="app=web"))
+    access(server, ListOptions(label_selector="app=web"))
     assert server.requests[-1].path == "/api/v1/pods"
     assert query(server.requests[-1]) == {"labelSelector": "app=web", "limit": "1"}
 
@@ -236,27 +236,35 @@ def test_access_is_checked_with_the_selector_in_the_scope() -> None:
 @pytest.mark.parametrize(
     ("server", "scope", "line"),
     [
-        (Gatekeeper("patch"), Scope(namespace="shop"), "you may not patch pods/status in namespace shop: ask for a Role that"),
-        (Gatekeeper("list", "watch"), Scope(), "you may not list pods; watch pods in all namespaces: ask for a ClusterRole"),
-        (Gatekeeper(minor="33"), Scope(), "needs 1.34 or newer"),
+        (
+            Gatekeeper("patch"),
+            ListOptions(namespace="shop"),
+            "you may not patch pods/status in namespace shop: ask for a Role that",
+        ),
+        (
+            Gatekeeper("list", "watch"),
+            ListOptions(),
+            "you may not list pods; watch pods in all namespaces: ask for a ClusterRole",
+        ),
+        (Gatekeeper(minor="33"), ListOptions(), "needs 1.34 or newer"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_written(server: Gatekeeper, scope: Scope, line: str) -> None:
-    with pytest.raises(Refused, match=line):
+def test_what_is_missing_is_said_before_anything_is_written(server: Gatekeeper, scope: ListOptions, line: str) -> None:
+    with pytest.raises(RefusedError, match=line):
         access(server, scope)
     assert not [request for request in server.requests if request.method == "PATCH"]
 
 
 class TestLease:
     def test_the_usual_gate_of_a_namespace_has_a_name_that_a_role_can_say(self) -> None:
-        assert lease_name("inplace.dev/ready", Scope(namespace="shop")) == "inplace-gate"
+        assert lease_name("inplace.dev/ready", ListOptions(namespace="shop")) == "inplace-gate"
         others = [
-            lease_name("inplace.dev/ready", Scope()),
-            lease_name("inplace.dev/ready", Scope(namespace="shop", label_selector="app=web")),
-            lease_name("inplace.dev/Ready", Scope(namespace="shop")),
-            lease_name("www.example.com/feature_1", Scope(namespace="shop")),
-            lease_name("www.example.com/feature-1", Scope(namespace="shop")),
-            lease_name("x" * 63, Scope(namespace="shop")),
+            lease_name("inplace.dev/ready", ListOptions()),
+            lease_name("inplace.dev/ready", ListOptions(namespace="shop", label_selector="app=web")),
+            lease_name("inplace.dev/Ready", ListOptions(namespace="shop")),
+            lease_name("www.example.com/feature_1", ListOptions(namespace="shop")),
+            lease_name("www.example.com/feature-1", ListOptions(namespace="shop")),
+            lease_name("x" * 63, ListOptions(namespace="shop")),
         ]
         assert len({"inplace-gate", *others}) == 7
         assert all(is_object_name(name) for name in others)
@@ -264,7 +272,9 @@ class TestLease:
 
     def test_it_says_what_is_opened_and_where(self) -> None:
         server, clock = LeaseServer(), FakeClock()
-        leader = leader_for(lease_api(server, clock), RULE, Scope(namespace="shop", label_selector="app=web"), "shop", "me")
+        leader = leader_for(
+            lease_api(server, clock), RULE, ListOptions(namespace="shop", label_selector="app=web"), "shop", "me"
+        )
         leader.step()
         leader.step()
         (lease,) = server.objects.values()
@@ -274,13 +284,13 @@ class TestLease:
 
     def test_nothing_is_written_by_one_that_stands_by(self) -> None:
         leases, pods, clock = LeaseServer(), Server(make_pod(example="false")), FakeClock()
-        scope = Scope(namespace="shop")
+        scope = ListOptions(namespace="shop")
         first, second = (leader_for(lease_api(leases, clock), RULE, scope, "shop", who) for who in ("one", "two"))
         for _ in range(2):
             first.step()
         second.step()
         controller = controller_of(pods, clock, leader=second)
-        perform(controller.reflector.next(), controller.reflector, pods)  # type: ignore[arg-type]
+        execute(controller.reflector.next(), controller.reflector, pods)  # type: ignore[arg-type]
         work(controller)
         assert pods.patches == []
         first.stop()

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from inplace.runtime.health import Health, HealthServer, listen_address
+from inplace.runtime.observability.health import Health, HealthServer, listen_address
 
 
 def health(alive: str | None = None, ready: str | None = None) -> Health:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from inplace.engine.actions import Action, CloseGate, DropRecord, ListPods, OpenGate, PatchImages
+from inplace.engine.actions import Action, CloseGate, ListPods, OpenGate, PatchImages, RemoveRecord
 from inplace.model.names import PodRef
-from inplace.model.record import Record
-from inplace.runtime.lanes import LanePool, lane_of
+from inplace.model.record import UpgradeRecord
+from inplace.runtime.run.lanes import LanePool, lane_of
 
 POD = PodRef("shop", "web-1", "u-1", "1")
-RECORD = Record(run="one", lease="l", from_images={}, to_images={})
+RECORD = UpgradeRecord(run="one", lease="l", from_images={}, to_images={})
 CLOSE, OPEN = CloseGate(POD, "inplace.dev/ready", RECORD), OpenGate(POD, "inplace.dev/ready", "Upgraded")
 
 
@@ -36,7 +36,7 @@ def order(*waiting: tuple[Action, str, str]) -> list[str]:
 
 def test_what_frees_a_pod_goes_first_and_closes_last() -> None:
     patch = PatchImages(POD, {"app": "app:2"}, RECORD)
-    waiting = [(CLOSE, "close"), (ListPods(), "read"), (patch, "image"), (DropRecord(POD), "drop"), (OPEN, "open")]
+    waiting = [(CLOSE, "close"), (ListPods(), "read"), (patch, "image"), (RemoveRecord(POD), "drop"), (OPEN, "open")]
     assert order(*[(action, "shop", name) for action, name in waiting]) == ["drop", "open", "image", "read", "close"]
 
 

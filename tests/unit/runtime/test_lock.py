@@ -7,14 +7,21 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from inplace.kube.api import Api
+from inplace.kube.api import ApiClient
 from inplace.kube.errors import ConnectionFailed
-from inplace.model.meta import ObjectMeta
-from inplace.model.names import HELD_BY, REQUEST, RUN, TargetRef
-from inplace.model.policy import Lease
+from inplace.model.names import HELD_BY, REQUEST_ANNOTATION, RUN_ANNOTATION, TargetRef
+from inplace.model.objects.coordination import Lease
+from inplace.model.objects.meta import ObjectMeta
 from inplace.model.run import Run
-from inplace.runtime.lock import FENCE_SECONDS, Held, Lock, LostLock, holder_in, run_of
-from inplace.runtime.requests import request_of
+from inplace.runtime.lease.lock import (
+    RENEW_DEADLINE_SECONDS,
+    LockHeldError,
+    LockLostError,
+    TargetLock,
+    holder_in,
+    run_from_lease,
+)
+from inplace.runtime.requests import read_request
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api, merged
 
@@ -24,17 +31,17 @@ OWNER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d
 RUN_ONE = Run(id="one", target=TARGET, images={"app": "app:2"})
 
 
-def lock(server: Server, clock: FakeClock, who: str = "me") -> Lock:
-    return Lock(api(server, clock), TARGET, OWNER, who)
+def lock(server: Server, clock: FakeClock, who: str = "me") -> TargetLock:
+    return TargetLock(api(server, clock), TARGET, OWNER, who)
 
 
-def acquired(server: Server, clock: FakeClock, who: str = "me") -> Lock:
+def acquired(server: Server, clock: FakeClock, who: str = "me") -> TargetLock:
     mine = lock(server, clock, who)
     mine.acquire(mine.wait_until_free(silent), RUN_ONE)
     return mine
 
 
-def is_safe(mine: Lock) -> bool:
+def is_safe(mine: TargetLock) -> bool:
     return mine.is_safe
 
 
@@ -60,7 +67,7 @@ def test_a_new_lock_holds_the_run_and_belongs_to_the_target() -> None:
     assert lease["spec"]["holderIdentity"] == "me"
     assert lease["metadata"]["ownerReferences"] == [OWNER]
     assert len(server.writes) == 1
-    assert '"id":"one"' in lease["metadata"]["annotations"][RUN]
+    assert '"id":"one"' in lease["metadata"]["annotations"][RUN_ANNOTATION]
 
 
 def test_a_released_lock_is_taken_at_once_and_its_run_is_read() -> None:
@@ -69,7 +76,7 @@ def test_a_released_lock_is_taken_at_once_and_its_run_is_read() -> None:
     again = lock(server, clock, "you")
     lease = again.wait_until_free(silent)
     assert clock.slept == []
-    stored = run_of(lease)
+    stored = run_from_lease(lease)
     assert stored is not None
     assert stored.id == "one"
     again.acquire(lease, RUN_ONE)
@@ -82,7 +89,7 @@ def test_a_living_holder_refuses_a_newcomer_by_name_and_nothing_is_written() -> 
     first = acquired(server, clock, "host-7")
     meanwhile(clock, first.renew)
     before = len(server.writes)
-    with pytest.raises(Held, match="host-7"):
+    with pytest.raises(LockHeldError, match="host-7"):
         lock(server, clock, "you").wait_until_free(silent)
     assert all(body["spec"].keys() == {"renewTime"} for _, _, body in server.writes[before:])
 
@@ -104,19 +111,19 @@ def test_who_is_refused_learns_what_helps(target: TargetRef, who: str, says: str
     server, clock = Server(), FakeClock()
     leader = "/apis/coordination.k8s.io/v1/namespaces/sys/leases/inplace"
     server.put(leader, {"metadata": {"name": "inplace", "namespace": "sys"}, "spec": {"holderIdentity": "x"}})
-    first = Lock(api(server, clock), target, None, who)
+    first = TargetLock(api(server, clock), target, None, who)
     first.by = "jane (root@laptop)"
     first.acquire(None, RUN_ONE)
     meanwhile(clock, first.renew)
-    with pytest.raises(Held) as caught:
-        Lock(api(server, clock), target, None, "you").wait_until_free(silent)
+    with pytest.raises(LockHeldError) as caught:
+        TargetLock(api(server, clock), target, None, "you").wait_until_free(silent)
     assert str(caught.value).startswith(f"{target} is being upgraded by jane (root@laptop) since ")
     assert str(caught.value).endswith(says)
 
 
 def test_a_lease_says_no_longer_than_it_is_held_who_holds_it() -> None:
     server, clock = Server(), FakeClock()
-    first = Lock(api(server, clock), TARGET, None, "host-7")
+    first = TargetLock(api(server, clock), TARGET, None, "host-7")
     first.by = "jane (root@laptop)"
     first.acquire(None, RUN_ONE)
     first.release(RUN_ONE)
@@ -147,7 +154,7 @@ def test_two_newcomers_cannot_both_take_it() -> None:
     one, two = lock(server, clock, "one"), lock(server, clock, "two")
     seen_by_one, seen_by_two = one.wait_until_free(silent), two.wait_until_free(silent)
     one.acquire(seen_by_one, RUN_ONE)
-    with pytest.raises(Held):
+    with pytest.raises(LockHeldError):
         two.acquire(seen_by_two, RUN_ONE)
     assert server.objects[PATH]["spec"]["holderIdentity"] == "one"
 
@@ -166,7 +173,7 @@ def test_an_acquisition_whose_answer_was_lost_is_ours_all_the_same() -> None:
 def test_writing_is_unsafe_once_the_last_renewal_is_too_old() -> None:
     server, clock = Server(), FakeClock()
     mine = acquired(server, clock)
-    clock.now += FENCE_SECONDS - 0.1
+    clock.now += RENEW_DEADLINE_SECONDS - 0.1
     assert is_safe(mine)
     clock.now += 0.2
     assert not is_safe(mine)
@@ -192,18 +199,18 @@ def test_the_age_of_a_renewal_counts_from_before_it_was_sent() -> None:
 def test_a_request_of_a_verb_beside_the_run_is_no_loss_and_goes_with_its_effect() -> None:
     server, clock = Server(), FakeClock()
     mine = acquired(server, clock)
-    server.put(PATH, merged(server.objects[PATH], {"metadata": {"annotations": {REQUEST: "pause"}}}))
+    server.put(PATH, merged(server.objects[PATH], {"metadata": {"annotations": {REQUEST_ANNOTATION: "pause"}}}))
     mine.renew()
-    assert request_of(mine.lease) == "pause"
+    assert read_request(mine.lease) == "pause"
     mine.save(RUN_ONE, clear_request=True)
-    assert request_of(mine.lease) is None
+    assert read_request(mine.lease) is None
 
 
 @pytest.mark.timeout(20)
 def test_a_renewal_on_the_same_thread_while_a_save_waits_to_be_tried_again() -> None:
     """As on virtual time, where sleeping is what lets the renewer have its turn."""
     server, clock = Server(), FakeClock()
-    mine = Lock(Api(transport=server, clock=clock), TARGET, OWNER, "me")
+    mine = TargetLock(ApiClient(transport=server, clock=clock), TARGET, OWNER, "me")
     mine.acquire(None, RUN_ONE)
     server.down = True
 
@@ -213,7 +220,7 @@ def test_a_renewal_on_the_same_thread_while_a_save_waits_to_be_tried_again() -> 
 
     meanwhile(clock, renew)
     mine.save(msgspec.structs.replace(RUN_ONE, message="saved"))
-    stored = run_of(mine.read())
+    stored = run_from_lease(mine.read())
     assert stored is not None
     assert stored.message == "saved"
 
@@ -222,7 +229,7 @@ def test_a_lease_taken_over_is_lost_and_named() -> None:
     server, clock = Server(), FakeClock()
     mine = acquired(server, clock)
     server.put(PATH, merged(server.objects[PATH], {"spec": {"holderIdentity": "you"}}))
-    with pytest.raises(LostLock, match="you"):
+    with pytest.raises(LockLostError, match="you"):
         mine.renew()
 
 
@@ -230,7 +237,7 @@ def test_a_deleted_lease_is_lost() -> None:
     server, clock = Server(), FakeClock()
     mine = acquired(server, clock)
     del server.objects[PATH]
-    with pytest.raises(LostLock, match="deleted"):
+    with pytest.raises(LockLostError, match="deleted"):
         mine.save(RUN_ONE)
 
 
@@ -246,24 +253,24 @@ def test_a_stored_run_of_another_version_is_refused_in_words() -> None:
     server, clock = Server(), FakeClock()
     acquired(server, clock)
     annotations = server.objects[PATH]["metadata"]["annotations"]
-    annotations[RUN] = annotations[RUN].replace('"id"', '"v":9,"id"')
+    annotations[RUN_ANNOTATION] = annotations[RUN_ANNOTATION].replace('"id"', '"v":9,"id"')
     with pytest.raises(ValueError, match="version 9"):
-        run_of(lock(server, clock).read())
+        run_from_lease(lock(server, clock).read())
 
 
 def test_a_controller_that_holds_every_lease_by_one_name_does_not_take_another_runs_for_its_own() -> None:
     server, clock = Server(), FakeClock()
     acquired(server, clock, "controller/sys/inplace/x")
-    second = Lock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")
-    with pytest.raises(Held):
+    second = TargetLock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")
+    with pytest.raises(LockHeldError):
         second.acquire(None, Run(id="two", target=TARGET, images={"app": "app:3"}))
-    assert '"id":"one"' in server.objects[PATH]["metadata"]["annotations"][RUN]
+    assert '"id":"one"' in server.objects[PATH]["metadata"]["annotations"][RUN_ANNOTATION]
 
 
 def test_a_lock_whose_run_was_replaced_under_the_same_name_is_lost() -> None:
     server, clock = Server(), FakeClock()
     first = acquired(server, clock, "controller/sys/inplace/x")
-    second = Lock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")
+    second = TargetLock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")
     second.acquire(second.read(), Run(id="two", target=TARGET, images={"app": "app:3"}))
-    with pytest.raises(LostLock):
+    with pytest.raises(LockLostError):
         first.save(RUN_ONE)

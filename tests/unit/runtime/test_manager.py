@@ -2,25 +2,25 @@
 
 import pytest
 
-from inplace.kube.api import Api
+from inplace.kube.api import ApiClient
 from inplace.kube.errors import ConnectionFailed
+from inplace.kube.protocols import MERGE
 from inplace.kube.resources import PODS
-from inplace.kube.seam import MERGE
-from inplace.runtime.config import Settings
-from inplace.runtime.election import Leader
-from inplace.runtime.manager import assembled
+from inplace.runtime.controller.manager import build_manager
+from inplace.runtime.lease.leader_election import LeaderElector
+from inplace.runtime.settings import Settings
 from tests.unit.kube.fakes import FakeClock, FakeTransport, ok
 
 
 def test_nothing_but_the_election_writes_before_it_leads() -> None:
     transport, clock = FakeTransport(), FakeClock()
-    api = Api(transport=transport, clock=clock)
-    manager = assembled(api, "https://host", "me", Settings(listen="", namespaces=("shop",)), ("shop",), "shop")
+    api = ApiClient(transport=transport, clock=clock)
+    manager = build_manager(api, "https://host", "me", Settings(listen="", namespaces=("shop",)), ("shop",), "shop")
     with pytest.raises(ConnectionFailed, match="not sent"):
         manager.controller.api.patch(PODS, "shop", "web-0", {}, MERGE)
     assert transport.requests == []
     leader = manager.leadership
-    assert isinstance(leader, Leader)
+    assert isinstance(leader, LeaderElector)
     lease = {"metadata": {"name": "inplace-controller", "namespace": "shop", "uid": "u", "resourceVersion": "1"}, "spec": {}}
     transport.script = [ok(lease), ok({**lease, "spec": {"holderIdentity": "me"}}), ok({"metadata": {"name": "web-0"}})]
     leader.step()  # it looks

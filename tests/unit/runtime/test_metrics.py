@@ -6,9 +6,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.seam import Request
-from inplace.runtime.metrics import Metrics
-from inplace.runtime.workqueue import WorkQueue
+from inplace.kube.protocols import Request
+from inplace.kube.workqueue import WorkQueue
+from inplace.runtime.observability.metrics import Metrics
 from tests.unit.kube.fakes import FakeClock, FakeStream, FakeTransport, ok, refusal
 
 

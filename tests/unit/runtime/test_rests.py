@@ -2,12 +2,12 @@
 
 from inplace.engine.actions import ListPods, PatchTemplate
 from inplace.kube.errors import Conflict, Forbidden, ServerError
-from inplace.runtime.rests import FINAL_SECONDS, Rests, rest_seconds
+from inplace.runtime.run.backoff import FINAL_SECONDS, Rests, backoff_seconds
 
 
 def test_what_is_refused_rests_for_longer_each_time_up_to_a_limit_and_for_ever() -> None:
-    assert [rest_seconds(times) for times in (0, 1, 2)] == [0.1, 0.2, 0.4]
-    assert rest_seconds(6) == rest_seconds(100_000) == 5.0
+    assert [backoff_seconds(times) for times in (0, 1, 2)] == [0.1, 0.2, 0.4]
+    assert backoff_seconds(6) == backoff_seconds(100_000) == 5.0
 
 
 def patch(version: str, image: str = "app:2") -> PatchTemplate:

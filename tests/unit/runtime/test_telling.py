@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import msgspec
 from structlog.testing import capture_logs
 
-from inplace.engine.plan import Plan, PodView
-from inplace.engine.stages import Stage
-from inplace.model.meta import ObjectMeta
+from inplace.engine.planning.plan import Plan, PodProgress
+from inplace.engine.pods.stages import Stage
+from inplace.model.objects.meta import ObjectMeta
 from inplace.model.rollout import ContainerImage, InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget
-from inplace.model.run import Failure, Run
-from inplace.runtime.events import About, Events
-from inplace.runtime.frames import Frame
-from inplace.runtime.metrics import Metrics
-from inplace.runtime.telling import Teller
+from inplace.model.run import PodFailure, Run
+from inplace.runtime.controller.telemetry import TelemetryListener
+from inplace.runtime.observability.event_recorder import EventRecorder, ObjectReference
+from inplace.runtime.observability.frames import Frame
+from inplace.runtime.observability.metrics import Metrics
 from tests.builders import observed, run
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
@@ -25,14 +25,14 @@ ROLLOUT = InPlaceRollout(
     metadata=ObjectMeta(name="up", namespace="shop", uid="r1"),
     spec=RolloutSpec(target=RolloutTarget(kind="Deployment", name="web"), images=(ContainerImage("app", "app:2"),)),
 )
-WEB = About("apps/v1", "Deployment", "shop", "web", "d1")
+WEB = ObjectReference("apps/v1", "Deployment", "shop", "web", "d1")
 
 
 class Bench:
     def __init__(self) -> None:
         self.server, self.metrics = Server(), Metrics()
-        self.events = Events(api(self.server, FakeClock()), "me")
-        self.teller = Teller(self.metrics, self.events)
+        self.events = EventRecorder(api(self.server, FakeClock()), "me")
+        self.teller = TelemetryListener(self.metrics, self.events)
         self.teller.find_target = lambda _target: WEB
 
     def told(self) -> list[str]:
@@ -49,9 +49,9 @@ class Bench:
             self.teller.changed(ROLLOUT, last, following)
             last = following
 
-    def frame(self, now: float, stages: dict[str, Stage], failures: Sequence[Failure] = ()) -> None:
+    def frame(self, now: float, stages: dict[str, Stage], failures: Sequence[PodFailure] = ()) -> None:
         of: Run = msgspec.structs.replace(run(), failures=tuple(failures))
-        pods = tuple(PodView(name=n, uid=f"u-{n}", node="", stage=s, reason="", image="app:2") for n, s in stages.items())
+        pods = tuple(PodProgress(name=n, uid=f"u-{n}", node="", stage=s, reason="", image="app:2") for n, s in stages.items())
         self.teller.drove(ROLLOUT, Frame(observed(), Plan(of, pods=pods), {}, now, ""))
 
 
@@ -84,7 +84,7 @@ def test_a_new_leader_repeats_nothing() -> None:
     bench = Bench()
     going_on = RolloutStatus(phase="Progressing", step="50%", step_index=0)
     bench.teller.changed(ROLLOUT, going_on, msgspec.structs.replace(going_on, updated=3))
-    bench.frame(0.0, {"a": "Closing", "b": "Updated"}, [Failure(pod="c", uid="u-c", reason="DrainTimeout", message="late")])
+    bench.frame(0.0, {"a": "Closing", "b": "Updated"}, [PodFailure(pod="c", uid="u-c", reason="DrainTimeout", message="late")])
     assert bench.told() == []
     assert "inplace_pod_failures_total DrainTimeout" not in values(bench.metrics)
 
@@ -120,7 +120,7 @@ def test_a_pods_way_is_told_and_timed() -> None:
 
 def test_a_failure_is_told_once_with_its_reason() -> None:
     bench = Bench()
-    failure = Failure(pod="a", uid="u-a", reason="RestartTimeout", message="not ready for 300s")
+    failure = PodFailure(pod="a", uid="u-a", reason="RestartTimeout", message="not ready for 300s")
     bench.frame(0.0, {"a": "Restarting"})
     bench.frame(1.0, {"a": "Failed"}, [failure])
     bench.frame(2.0, {"a": "Failed"}, [failure])
@@ -152,7 +152,7 @@ def test_the_log_names_run_pod_and_action() -> None:
         bench = Bench()
         bench.frame(0.0, {"a": "Pending"})
         bench.frame(1.0, {"a": "Closing"})
-        bench.frame(2.0, {"a": "Failed"}, [Failure(pod="a", uid="u-a", reason="DrainTimeout", message="late")])
+        bench.frame(2.0, {"a": "Failed"}, [PodFailure(pod="a", uid="u-a", reason="DrainTimeout", message="late")])
         bench.goes("Progressing")
     facts = [(line["event"], line["log_level"], line["action"], line["rollout"]) for line in lines]
     assert facts == [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from inplace.kube.lists import Listing
+from inplace.kube.paging import ListResult
 from inplace.model.names import TargetRef
-from inplace.runtime.controller import Controller
-from inplace.runtime.inbox import Event, PodChanged
-from inplace.runtime.lock import LeaderRef
-from inplace.runtime.shared import Part, Shared
-from inplace.runtime.watched import Unwatched
+from inplace.runtime.controller.controller import Controller
+from inplace.runtime.controller.listeners import NullListener
+from inplace.runtime.informers.inbox import PodChanged, RunEvent
+from inplace.runtime.informers.shared_informers import RunCaches, SharedInformers
+from inplace.runtime.lease.lock import LeaderRef
 from tests.builders import NS, pod
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
@@ -22,18 +22,18 @@ class Safe:
 
 def test_namespaces_take_turns() -> None:
     leader = LeaderRef("sys", "inplace", "me")
-    controller = Controller(api(Server(), FakeClock()), (), leader, Safe(), Unwatched())
+    controller = Controller(api(Server(), FakeClock()), (), leader, Safe(), NullListener())
     for key in (("evil", "a"), ("evil", "b"), ("evil", "c"), ("shop", "up")):
         controller.queue.add(key)
     assert [controller.queue.take() for _ in range(3)] == [("evil", "a"), ("shop", "up"), ("evil", "b")]
 
 
 def test_a_run_of_pods_by_name_sees_these_alone() -> None:
-    shared = Shared(api(Server(), FakeClock()), None, lambda: None, lambda _lost: None)
+    shared = SharedInformers(api(Server(), FakeClock()), None, lambda: None, lambda _lost: None)
     pods = [pod(f"web-{number}") for number in range(50)]
-    shared.pods.replaced(Listing(items=tuple(pods), resource_version="9"))
-    told: list[Event] = []
-    part = Part(shared, TargetRef("Pods", NS, pod_names=("web-7", "gone")), "", "lease", told.append)
+    shared.pods.replaced(ListResult(items=tuple(pods), resource_version="9"))
+    told: list[RunEvent] = []
+    part = RunCaches(shared, TargetRef("Pods", NS, pod_names=("web-7", "gone")), "", "lease", told.append)
     assert [p.name for p in part.pods.snapshot().values()] == ["web-7"]
     changed = msgspec.structs.replace(pods[3], metadata=msgspec.structs.replace(pods[3].metadata, resource_version="10"))
     shared.pods.upsert(changed)

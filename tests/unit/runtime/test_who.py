@@ -7,37 +7,37 @@ from collections.abc import Iterator
 
 import pytest
 
-from inplace.kube.api import Api
+from inplace.kube.api import ApiClient
 from inplace.kube.clock import SystemClock
-from inplace.kube.config import ConnectOptions, connect
+from inplace.kube.connection.config import ConnectOptions, connect
 from inplace.kube.errors import ApiError
-from inplace.kube.retry import ONCE
-from inplace.kube.seam import Request
+from inplace.kube.protocols import Request
+from inplace.kube.retry import NO_RETRY
 from inplace.model.run import signed
-from inplace.runtime.who import REVIEWS, Who, client_name, whoami
-from inplace.sim.serving import Served, serving
+from inplace.runtime.caller import REVIEWS, Who, client_name, whoami
+from inplace.sim.serving import RunningCluster, serve
 from tests.cli.fakes import FakeClock, FakeServer
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving(speed=50.0) as served:
+def served() -> Iterator[RunningCluster]:
+    with serve(speed=50.0) as served:
         yield served
 
 
-def api(served: Served, **options: str) -> Api:
+def api(served: RunningCluster, **options: str) -> ApiClient:
     connection = connect(ConnectOptions(server=served.url, **options), environ={})  # type: ignore[arg-type]
-    return Api(transport=connection.transport, clock=SystemClock(), policy=ONCE)
+    return ApiClient(transport=connection.transport, clock=SystemClock(), policy=NO_RETRY)
 
 
-def test_it_is_who_the_api_server_says(served: Served) -> None:
+def test_it_is_who_the_api_server_says(served: RunningCluster) -> None:
     assert whoami(api(served)) == Who("kubernetes-admin", client_name())
     jane = whoami(api(served, as_user="jane"))
     assert jane.text == f"jane ({client_name()})"
     assert whoami(api(served, as_user="system:serviceaccount:ci:deployer")).by == "system:serviceaccount:ci:deployer"
 
 
-def test_the_review_says_what_the_real_one_says(served: Served) -> None:
+def test_the_review_says_what_the_real_one_says(served: RunningCluster) -> None:
     """As seen on Kubernetes 1.36.3: an impersonated ServiceAccount is in its groups, and anybody but the anonymous one in
     system:authenticated."""
     options = ConnectOptions(server=served.url, as_user="system:serviceaccount:ci:deployer")
@@ -60,7 +60,7 @@ def test_where_nothing_is_said_it_is_the_client_by_its_own_account(how: str) -> 
             server.missing = {"selfsubjectreviews"}
         case _:
             server.user = ""
-    found = whoami(Api(transport=server, clock=FakeClock(), policy=ONCE))
+    found = whoami(ApiClient(transport=server, clock=FakeClock(), policy=NO_RETRY))
     assert found == Who(client_name(), client_name())
     assert found.text == f"{client_name()} (by its own account)"
 
@@ -69,7 +69,7 @@ def test_without_a_connection_it_fails_as_any_request_would() -> None:
     server = FakeServer()
     server.is_down = True
     with pytest.raises(ApiError, match="Connection refused"):
-        whoami(Api(transport=server, clock=FakeClock(), policy=ONCE))
+        whoami(ApiClient(transport=server, clock=FakeClock(), policy=NO_RETRY))
 
 
 def test_of_a_run_from_before_only_what_it_says_is_told() -> None:

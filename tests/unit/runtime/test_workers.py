@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from inplace.engine.actions import Action, CloseGate, DropRecord, ListPods
+from inplace.engine.actions import Action, CloseGate, ListPods, RemoveRecord
 from inplace.kube.errors import ConnectionFailed
-from inplace.kube.limiter import Limiter
+from inplace.kube.limiter import RateLimiter
 from inplace.model.names import PodRef, TargetRef
-from inplace.model.record import Record
+from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run
-from inplace.runtime.executor import Executor
-from inplace.runtime.inbox import Performed, ThreadInbox
-from inplace.runtime.lock import FENCE_SECONDS, Lock
-from inplace.runtime.watches import Watches
-from inplace.runtime.workers import perform
+from inplace.runtime.informers.inbox import ActionCompleted, ThreadInbox
+from inplace.runtime.informers.target_informers import TargetInformers
+from inplace.runtime.lease.lock import RENEW_DEADLINE_SECONDS, TargetLock
+from inplace.runtime.run.executor import Executor
+from inplace.runtime.run.workers import perform
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
 
 TARGET = TargetRef("Deployment", "shop", "web")
-RECORD = Record(run="one", lease="l", from_images={}, to_images={})
+RECORD = UpgradeRecord(run="one", lease="l", from_images={}, to_images={})
 CLOSE = CloseGate(PodRef("shop", "web-1", "u-1", "1"), "inplace.dev/ready", RECORD)
 POD = "/api/v1/namespaces/shop/pods/web-1"
 
@@ -31,31 +31,31 @@ class World:
         self.server, self.clock = Server(), FakeClock()
         self.server.put(POD, {"metadata": {"name": "web-1", "namespace": "shop", "uid": "u-1"}})
         client = api(self.server, self.clock)
-        self.lock = Lock(client, TARGET, None, "me")
+        self.lock = TargetLock(client, TARGET, None, "me")
         self.lock.acquire(None, Run(id="one", target=TARGET, images={"app": "app:2"}))
-        limiter = Limiter(self.clock, qps=1.0, burst=1)
+        limiter = RateLimiter(self.clock, qps=1.0, burst=1)
         while limiter.reserve() < turn_seconds - 1.0:
             pass
-        watches = Watches(client, ThreadInbox(self.clock), TARGET, "app=web", "lease")
+        watches = TargetInformers(client, ThreadInbox(self.clock), TARGET, "app=web", "lease")
         self.executor = Executor(client.replace(limiter=limiter), "shop", watches)
         self.server.requests.clear()
 
-    def perform(self, action: Action) -> Performed:
+    def perform(self, action: Action) -> ActionCompleted:
         event = perform(self.executor, self.lock, self.clock, action)
-        assert isinstance(event, Performed)
+        assert isinstance(event, ActionCompleted)
         return event
 
 
 def test_a_write_whose_turn_comes_in_time_goes_out() -> None:
-    world = World(FENCE_SECONDS - 1)
+    world = World(RENEW_DEADLINE_SECONDS - 1)
     assert world.perform(CLOSE).error is None
     assert len(world.server.writes) == 1
 
 
-@pytest.mark.parametrize("action", [CLOSE, DropRecord(CLOSE.pod)])
+@pytest.mark.parametrize("action", [CLOSE, RemoveRecord(CLOSE.pod)])
 def test_one_whose_turn_comes_too_late_does_not(action: Action) -> None:
     """When it was handed over the lock was safe."""
-    world = World(FENCE_SECONDS)
+    world = World(RENEW_DEADLINE_SECONDS)
     assert world.lock.is_safe
     event = world.perform(action)
     assert isinstance(event.error, ConnectionFailed)
@@ -64,6 +64,6 @@ def test_one_whose_turn_comes_too_late_does_not(action: Action) -> None:
 
 
 def test_reads_need_no_lock() -> None:
-    world = World(FENCE_SECONDS)
+    world = World(RENEW_DEADLINE_SECONDS)
     world.perform(ListPods())
     assert [request.method for request in world.server.requests] == ["GET"]

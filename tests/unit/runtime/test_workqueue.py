@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inplace.kube.clock import SystemClock
-from inplace.runtime.workqueue import WorkQueue
+from inplace.kube.workqueue import WorkQueue
 from tests.unit.kube.fakes import FakeClock
 
 

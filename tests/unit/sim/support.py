@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from inplace.sim import Cluster
-from inplace.sim.api import kinds
-from inplace.sim.api.server import Answer, Call, WatchAnswer
-from inplace.sim.api.store import Item
+from inplace.sim.api.server import ApiRequest, ApiResponse, WatchAnswer
 from inplace.sim.api.watching import Watch
+from inplace.sim.objects import kinds
+from inplace.sim.objects.store import StoredObject
 
 Json = dict[str, Any]
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -56,8 +56,10 @@ class Client:
     ) -> tuple[int, Json]:
         sent = msgspec.json.encode(body) if body is not None else b""
         accept = query.pop("accept", "")
-        answer = self.cluster.server.handle(Call(method, self.path(path), query, sent, content_type, accept, "kubectl/test"))
-        assert isinstance(answer, Answer)
+        answer = self.cluster.server.handle(
+            ApiRequest(method, self.path(path), query, sent, content_type, accept, "kubectl/test")
+        )
+        assert isinstance(answer, ApiResponse)
         return answer.status, msgspec.json.decode(answer.body)
 
     def ok(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **query: str) -> Json:
@@ -76,7 +78,7 @@ class Client:
         return status, found["message"]
 
     def watch(self, path: str, **query: str) -> tuple[Lines, Watch]:
-        answer = self.cluster.server.handle(Call("GET", self.path(path), {"watch": "1", **query}))
+        answer = self.cluster.server.handle(ApiRequest("GET", self.path(path), {"watch": "1", **query}))
         assert isinstance(answer, WatchAnswer)
         lines = Lines()
         return lines, answer.start(lines)
@@ -154,7 +156,7 @@ class Client:
     def live(self) -> list[Json]:
         return [pod for pod in self.all("pods") if "deletionTimestamp" not in pod["metadata"]]
 
-    def item(self, name: str) -> Item:
+    def item(self, name: str) -> StoredObject:
         item = self.cluster.store.get(kinds.PODS, "shop", name)
         assert item is not None
         return item

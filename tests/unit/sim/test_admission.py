@@ -3,8 +3,8 @@
 from typing import Any
 
 from inplace.sim.api.admission import Attributes
-from inplace.sim.api.errors import forbidden
-from inplace.sim.api.kinds import PODS, REPLICA_SETS
+from inplace.sim.objects.errors import forbidden
+from inplace.sim.objects.kinds import PODS, REPLICA_SETS
 from tests.unit.sim.support import MERGE, Client
 
 Json = dict[str, Any]

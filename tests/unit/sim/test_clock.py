@@ -1,11 +1,11 @@
 """Events happen in order, and the same seed is the same story."""
 
-from inplace.sim.clock import Scheduler
+from inplace.sim.clock import EventLoop
 from tests.unit.sim.support import Client
 
 
 def test_events_happen_by_instant_then_in_the_order_of_their_making() -> None:
-    scheduler, seen = Scheduler(), []
+    scheduler, seen = EventLoop(), []
     for name, at in (("late", 2.0), ("first", 1.0), ("second", 1.0)):
         scheduler.at(at, lambda name=name: seen.append((name, scheduler.now)))  # type: ignore[misc]
     scheduler.run_for(5)
@@ -14,7 +14,7 @@ def test_events_happen_by_instant_then_in_the_order_of_their_making() -> None:
 
 
 def test_a_cancelled_event_never_happens_and_is_not_the_next() -> None:
-    scheduler, seen = Scheduler(), []
+    scheduler, seen = EventLoop(), []
     timer = scheduler.after(1, lambda: seen.append("no"))
     scheduler.after(2, lambda: seen.append("yes"))
     timer.cancel()
@@ -24,7 +24,7 @@ def test_a_cancelled_event_never_happens_and_is_not_the_next() -> None:
 
 
 def test_an_event_in_the_past_happens_now_and_time_never_goes_back() -> None:
-    scheduler = Scheduler()
+    scheduler = EventLoop()
     scheduler.run_for(10)
     scheduler.at(3, lambda: None)
     assert scheduler.next_at == 10.0
@@ -34,7 +34,7 @@ def test_an_event_in_the_past_happens_now_and_time_never_goes_back() -> None:
 
 
 def test_timestamps_are_of_the_scheduler() -> None:
-    scheduler = Scheduler()
+    scheduler = EventLoop()
     scheduler.run_for(61.5)
     assert scheduler.stamp() == "2026-01-01T00:01:01Z"
     assert scheduler.micro_stamp() == "2026-01-01T00:01:01.500000Z"

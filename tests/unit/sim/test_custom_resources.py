@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inplace.sim.api.structural import causes, completed
+from inplace.sim.objects.structural_schema import causes, completed
 from tests.unit.sim.support import APPLY, JSON_PATCH, MERGE, STRATEGIC, Client, Json
 
 CRD: Json = yaml.safe_load((Path(__file__).parents[3] / "deploy/crds/inplace.dev_inplacerollouts.yaml").read_text())

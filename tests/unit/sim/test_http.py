@@ -14,14 +14,14 @@ import yaml
 
 from inplace.sim.api.protobuf import from_protobuf
 from inplace.sim.kubeconfig import write_kubeconfig
-from inplace.sim.serving import Served, serving
+from inplace.sim.serving import RunningCluster, serve
 
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving(speed=50.0) as served:
+def served() -> Iterator[RunningCluster]:
+    with serve(speed=50.0) as served:
         yield served
 
 
@@ -49,7 +49,7 @@ class Wire:
         return answer.status, json.loads(text) if "json" in answer.headers["Content-Type"] else text.decode()
 
 
-def test_one_connection_carries_many_requests(served: Served) -> None:
+def test_one_connection_carries_many_requests(served: RunningCluster) -> None:
     with Wire(served.url) as wire:
         assert wire.send("GET", "/version")[1]["gitVersion"] == "v1.36.3"
         assert wire.send("POST", "/api/v1/namespaces", {"metadata": {"name": "one"}})[0] == 201
@@ -62,7 +62,7 @@ def test_one_connection_carries_many_requests(served: Served) -> None:
         assert wire.send("GET", "/readyz") == (200, "ok")
 
 
-def test_a_watch_is_a_chunked_stream_of_lines_that_ends_with_its_timeout(served: Served) -> None:
+def test_a_watch_is_a_chunked_stream_of_lines_that_ends_with_its_timeout(served: RunningCluster) -> None:
     with Wire(served.url) as wire, Wire(served.url) as other:
         path = "/api/v1/namespaces/default/configmaps"
         version = wire.send("GET", path)[1]["metadata"]["resourceVersion"]
@@ -76,7 +76,7 @@ def test_a_watch_is_a_chunked_stream_of_lines_that_ends_with_its_timeout(served:
         assert wire.send("GET", "/version")[0] == 200
 
 
-def test_time_passes_by_itself(served: Served) -> None:
+def test_time_passes_by_itself(served: RunningCluster) -> None:
     with Wire(served.url) as wire:
         pod = {
             "metadata": {"name": "a", "labels": {"app": "a"}},
@@ -94,7 +94,7 @@ def test_time_passes_by_itself(served: Served) -> None:
             pass
 
 
-def test_discovery_has_both_forms(served: Served) -> None:
+def test_discovery_has_both_forms(served: RunningCluster) -> None:
     with Wire(served.url) as wire:
         wanted = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
         [core] = wire.send("GET", "/api", Accept=wanted)[1]["items"]
@@ -117,7 +117,7 @@ def test_discovery_has_both_forms(served: Served) -> None:
         assert (answer.status, answer.read()) == (200, b""), "kubectl applies without schemas"
 
 
-def test_bodies_may_be_chunked_or_yaml_or_kubectls_protobuf(served: Served) -> None:
+def test_bodies_may_be_chunked_or_yaml_or_kubectls_protobuf(served: RunningCluster) -> None:
     with Wire(served.url) as wire:
         applied = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {a: b}\n"
         path = "/api/v1/namespaces/default/configmaps/y?fieldManager=me"
@@ -156,7 +156,7 @@ def test_kubectl_create_deployment_sends_protobuf() -> None:
     }
 
 
-def test_the_kubeconfig_leads_to_the_cluster(served: Served, tmp_path: Path) -> None:
+def test_the_kubeconfig_leads_to_the_cluster(served: RunningCluster, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "kubeconfig"
     write_kubeconfig(path, served.url, "shop")
     written = yaml.safe_load(path.read_text())

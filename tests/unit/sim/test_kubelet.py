@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from inplace.sim.api import kinds
-from inplace.sim.api.store import Happened
+from inplace.sim.objects import kinds
+from inplace.sim.objects.store import StoreEvent
 from tests.unit.sim.support import Client, app, condition, container, waiting
 
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ class History:
         self._name = name
         client.cluster.store.listen((kinds.PODS,), self._saw)
 
-    def _saw(self, event: Happened) -> None:
+    def _saw(self, event: StoreEvent) -> None:
         if event.new is not None and event.item.name == self._name:
             self.seen.append((self.client.scheduler.now, event.new.obj))
 

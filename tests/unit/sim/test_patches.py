@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from inplace.sim.api.errors import Refusal
-from inplace.sim.api.patches import PatchFailed, json_patch, merge_patch, strategic_merge
+from inplace.sim.objects.errors import StatusError
+from inplace.sim.objects.patches import PatchFailed, json_patch, merge_patch, strategic_merge
 
 POD: dict[str, Any] = {
     "metadata": {"labels": {"a": "1"}},
@@ -94,7 +94,7 @@ def test_directives_replace_lists_and_maps_and_give_an_order() -> None:
 
 
 def test_an_item_without_its_merge_key_is_refused() -> None:
-    with pytest.raises(Refusal, match="does not contain declared merge key: name"):
+    with pytest.raises(StatusError, match="does not contain declared merge key: name"):
         strategic_merge(POD, {"spec": {"containers": [{"image": "x"}]}})
 
 

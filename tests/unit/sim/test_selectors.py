@@ -2,9 +2,9 @@
 
 import pytest
 
-from inplace.sim.api.errors import Refusal
-from inplace.sim.api.kinds import LEASES, PODS
-from inplace.sim.api.selectors import field_test, label_test, selector_test, selector_text
+from inplace.sim.objects.errors import StatusError
+from inplace.sim.objects.kinds import LEASES, PODS
+from inplace.sim.objects.selectors import field_test, label_test, selector_test, selector_text
 
 LABELS = {"app": "web", "tier": "front"}
 
@@ -29,7 +29,7 @@ def test_label_selectors(text: str, *, matches: bool) -> None:
 
 
 def test_a_label_selector_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(Refusal, match="unable to parse requirement"):
+    with pytest.raises(StatusError, match="unable to parse requirement"):
         label_test("a in b")
 
 
@@ -51,7 +51,9 @@ def test_field_selectors_of_pods() -> None:
 
 
 def test_unknown_fields_are_refused_in_the_servers_own_words() -> None:
-    with pytest.raises(Refusal, match=r"field label not supported: spec\.foo"):
+    with pytest.raises(StatusError, match=r"field label not supported: spec\.foo"):
         field_test(PODS, "spec.foo=b")
-    with pytest.raises(Refusal, match=r'"spec\.x" is not a known field selector: only "metadata\.name", "metadata\.namespace"'):
+    with pytest.raises(
+        StatusError, match=r'"spec\.x" is not a known field selector: only "metadata\.name", "metadata\.namespace"'
+    ):
         field_test(LEASES, "spec.x=a")

@@ -1,0 +1,29 @@
+"""`inplace completion`: the script that a shell sources."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from inplace.cli.common.exit_codes import CommandExit, ExitCode
+from inplace.cli.common.shells import use_ours
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    It completes commands, flags, targets, containers, namespaces, contexts and revisions. For `kubectl inplace` kubectl's own
+    completion asks the program `kubectl_complete-inplace`, which is installed beside this one.
+
+    \b
+      source <(inplace completion bash)
+      inplace completion fish > ~/.config/fish/completions/inplace.fish
+    """
+    use_ours()
+    made = get_completion_class(shell)
+    if made is None:
+        raise CommandExit(f"there is no completion for {shell}", ExitCode.USAGE)
+    root = click.get_current_context().find_root().command
+    click.echo(made(root, {}, "inplace", "_INPLACE_COMPLETE").source())

@@ -1,0 +1,111 @@
+"""`inplace watch` and `status -w`: the live view of a run that somebody else drives, from anywhere, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+import msgspec
+
+from inplace.cli.common.context import ClusterContext
+from inplace.cli.common.options import (
+    POSITIVE_DURATION,
+    as_usage_error,
+    connection_options,
+    output_option,
+    quiet_option,
+    selector_option,
+    words_argument,
+)
+from inplace.cli.common.targets import parse_target
+from inplace.cli.running.foreground import ForegroundOptions, Result, run_foreground
+from inplace.cli.running.via_controller import NO_CRD
+from inplace.kube.errors import NotFound
+from inplace.kube.resources import INPLACE_ROLLOUTS
+from inplace.model.names import TargetRef, is_object_name
+from inplace.model.rollout import InPlaceRollout
+from inplace.runtime.errors import RefusedError
+from inplace.runtime.foreground.followed import ByLease, ByRollout, Subject
+from inplace.runtime.foreground.follower import Follower
+from inplace.runtime.foreground.session import Session
+from inplace.runtime.observability.frames import Frame
+
+FOOTER = "Ctrl-C stops watching; the run goes on"
+
+
+@click.command()
+@words_argument("TARGET|ipr/NAME")
+@selector_option
+@click.option("--timeout", type=POSITIVE_DURATION, help="Stop watching after this time; exit code 3.")
+@output_option("json")
+@quiet_option
+@connection_options
+def watch(
+    connect: Callable[[], ClusterContext],
+    words: tuple[str, ...],
+    selector: str,
+    timeout: float | None,
+    output: str | None,
+    quiet: bool,
+) -> int:
+    """Watch a run to its end, whoever drives it.
+
+    Shows what `upgrade` shows: of a run that another terminal or the controller drives, across pauses, and on to a run that
+    takes over. Writes nothing; Ctrl-C stops watching, and the run goes on.
+
+    Does not wait for a run to begin: before its first write nothing tells it from none. Start `upgrade` first, and watch once
+    it shows progress.
+
+    Exit codes: that of the run: 0 succeeded, 1 failed or rolled back, 4 aborted, 3 and 130 timed out and interrupted, as the
+    watching may, too; 5 where there is no run.
+    """
+    name = as_usage_error(rollout_name, words, selector)
+    how = ForegroundOptions(output == "json", quiet, timeout, again="", follows=True, footer=FOOTER)
+    if name is None:
+        target = as_usage_error(parse_target, words, selector)
+        cluster = connect()
+        return watch_target(cluster, msgspec.structs.replace(target, namespace=cluster.namespace), how)
+    return _watch_rollout(connect(), name, how)
+
+
+def watch_target(cluster: ClusterContext, target: TargetRef, how: ForegroundOptions) -> int:
+    return _watch(cluster, target, lambda session: ByLease(cluster.api, target, session.said), how)
+
+
+def _watch_rollout(cluster: ClusterContext, name: str, how: ForegroundOptions) -> int:
+    rollout = _found(cluster, name)
+
+    def subject(session: Session) -> Subject:
+        return ByRollout(cluster.api, rollout, session.said, through_pauses=True)
+
+    return _watch(cluster, rollout.spec.target.ref(cluster.namespace), subject, how)
+
+
+def _watch(cluster: ClusterContext, target: TargetRef, make: Callable[[Session], Subject], how: ForegroundOptions) -> int:
+    again = cluster.command("resume", target)
+
+    def act(session: Session, told: Callable[[Frame], None]) -> Result:
+        session.has_begun = True  # from here on Ctrl-C is ours to answer
+        return Follower(session, make(session), told).follow()
+
+    return run_foreground(cluster, target, act, msgspec.structs.replace(how, again=again))
+
+
+def _found(cluster: ClusterContext, name: str) -> InPlaceRollout:
+    try:
+        return cluster.api.get(INPLACE_ROLLOUTS, cluster.namespace, name)
+    except NotFound as error:
+        if "could not find the requested resource" in str(error):
+            raise RefusedError(NO_CRD) from None
+        raise RefusedError(f"inplacerollout/{name} does not exist in namespace {cluster.namespace}") from None
+
+
+def rollout_name(words: tuple[str, ...], selector: str = "") -> str | None:
+    """Of `ipr/NAME` or `ipr NAME`; None for any other target. Raises ValueError."""
+    kind, slash, rest = words[0].partition("/") if words else ("", "", "")
+    if not INPLACE_ROLLOUTS.is_called(kind):
+        return None
+    names = [rest, *words[1:]] if slash else list(words[1:])
+    if len(names) != 1 or selector or not is_object_name(names[0]):
+        raise ValueError("name one InPlaceRollout, as ipr/NAME")
+    return names[0]

@@ -1,0 +1,1 @@
+"""What commands share: their context, options, targets, exit codes, signals, completions."""

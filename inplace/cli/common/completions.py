@@ -1,0 +1,140 @@
+"""What a shell completes in place of a name: targets, their containers, namespaces, contexts, revisions.
+
+Silent and quick: whatever goes wrong, and whatever has not come within `BUDGET_SECONDS` in all, completes to nothing. Of each
+kind at most `LIMIT` names are asked for, in one request without retries.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from inplace.cli.common.context import ClusterContext
+    from inplace.kube.resources import Resource
+    from inplace.model.names import WorkloadKind
+
+BUDGET_SECONDS = 0.9
+LIMIT = 500
+SPOKEN_OF: tuple[WorkloadKind, ...] = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds whose objects are proposed before a kind is named; ReplicaSets and pods are mostly somebody's."""
+
+
+def words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The words of a command: `deploy/web`, or `deploy` and then `web`; after the target `app=` where images are given."""
+    before: tuple[str, ...] = ctx.params.get(param.name or "") or ()
+    wants_images, wants_rollouts = "CONTAINER" in (param.metavar or ""), "ipr" in (param.metavar or "")
+    return _in_time(lambda: _words(_cluster(ctx), before, incomplete, wants_images, wants_rollouts), incomplete)
+
+
+def namespaces(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from inplace.kube.resources import NAMESPACES
+
+    return _in_time(lambda: _listed(_cluster(ctx), NAMESPACES, None), incomplete)
+
+
+def contexts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from inplace.kube.connection.config import context_names
+
+    return _in_time(lambda: context_names(ctx.params.get("kubeconfig")), incomplete)
+
+
+def revisions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Of the target, the newest first."""
+    return _in_time(lambda: map(str, sorted(_revisions(ctx), reverse=True)), incomplete)
+
+
+def _in_time(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
+    found: list[str] = []
+
+    def run() -> None:
+        with suppress(Exception):  # no completion is the only message that there can be
+            found.extend(name for name in find() if name.startswith(incomplete))
+
+    thread = threading.Thread(target=run, name="completion", daemon=True)
+    thread.start()
+    thread.join(BUDGET_SECONDS)
+    return list(found)
+
+
+def _words(
+    cluster: ClusterContext, before: Sequence[str], incomplete: str, wants_images: bool, wants_rollouts: bool
+) -> list[str]:
+    from inplace.kube.resources import WORKLOADS
+    from inplace.model.names import SHORT_NAMES
+
+    def names_of(word: str) -> list[str]:
+        return _listed(cluster, _called(word, wants_rollouts), cluster.namespace)
+
+    if not before and "/" in incomplete:
+        written = incomplete.partition("/")[0]
+        return [f"{written}/{name}" for name in names_of(written)]
+    if not before:
+        return [
+            f"{SHORT_NAMES[kind]}/{name}" for kind in SPOKEN_OF for name in _listed(cluster, WORKLOADS[kind], cluster.namespace)
+        ]
+    if len(before) == 1 and "/" not in before[0]:
+        return names_of(before[0])
+    return [f"{name}=" for name in _containers(cluster, before)] if wants_images else []
+
+
+def _called(word: str, wants_rollouts: bool) -> Resource[Any]:
+    """Raises ValueError."""
+    from inplace.cli.common.targets import SUPPORTED, kind_of
+    from inplace.kube.resources import INPLACE_ROLLOUTS
+
+    is_rollout = wants_rollouts and INPLACE_ROLLOUTS.is_called(word)
+    return INPLACE_ROLLOUTS if is_rollout else dict(SUPPORTED)[kind_of(word)]
+
+
+def _containers(cluster: ClusterContext, before: Sequence[str]) -> list[str]:
+    """Those that have no image yet."""
+    from inplace.cli.common.targets import parse_arguments
+    from inplace.engine.workloads.templates import spec_of
+    from inplace.kube.resources import PODS, WORKLOADS
+
+    target, images = parse_arguments(before)
+    if target.kind == "Pods":
+        spec = cluster.api.get(PODS, cluster.namespace, target.pod_names[0]).spec
+    else:
+        spec = spec_of(cluster.api.get(WORKLOADS[target.kind], cluster.namespace, target.name).spec.template)
+    return [container.name for container in spec.all_containers() if container.name not in images]
+
+
+def _revisions(ctx: click.Context) -> list[int]:
+    from inplace.cli.common.targets import parse_target
+    from inplace.kube.resources import CONTROLLER_REVISIONS, REPLICA_SETS
+
+    # click leaves the words unparsed where the value of an option is what is being typed.
+    target, cluster = parse_target(ctx.params["words"] or ctx.args), _cluster(ctx)
+    resource: Resource[Any] = REPLICA_SETS if target.kind == "Deployment" else CONTROLLER_REVISIONS
+    listed = cluster.api.list(resource, cluster.namespace, page=LIMIT).items
+    owned = [(item, item.metadata.controller()) for item in listed]
+    return [item.revision for item, owner in owned if owner and (owner.kind, owner.name) == (target.kind, target.name)]
+
+
+def _listed(cluster: ClusterContext, resource: Resource[Any], namespace: str | None) -> list[str]:
+    """Names alone: neither specs nor what follows the first page are of use."""
+    from inplace.kube.codec import decode_page
+    from inplace.kube.protocols import Request
+    from inplace.kube.resources import PartialObjectMetadata
+
+    request = Request(method="GET", path=resource.path(namespace), query=(("limit", str(LIMIT)),))
+    page = decode_page(cluster.api.raw(request).body, PartialObjectMetadata)
+    return [item.metadata.name for item in page.items or ()]
+
+
+def _cluster(ctx: click.Context) -> ClusterContext:
+    """As the flags before name it, without patience."""
+    import dataclasses
+
+    from inplace.cli.common.options import cluster_of
+    from inplace.kube.retry import NO_RETRY
+
+    cluster = cluster_of(ctx, dict(ctx.params))
+    api = cluster.api.replace(limiter=None, policy=NO_RETRY, timeout_seconds=BUDGET_SECONDS)
+    return dataclasses.replace(cluster, api=api)

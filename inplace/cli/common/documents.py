@@ -1,0 +1,46 @@
+"""The documents of `-o json` and `-o yaml` that are no result of a module below: see `docs/json.md`, made of them all."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.runtime.foreground.audit import AuditRecord
+from inplace.runtime.foreground.repair import RepairEvent
+from inplace.runtime.lease.run_leases import RunState
+
+
+class Said(msgspec.Struct, frozen=True, rename="camel"):
+    """Where there is no summary, since nothing was driven here. `outcome`: that of a run, or `NothingToDo`, or `Resumed`: its
+    holder goes on. Schema version 1."""
+
+    target: str
+    namespace: str
+    outcome: str
+    message: str
+    v: int = 1
+
+
+class Runs(msgspec.Struct, frozen=True, rename="camel"):
+    """The last run of each target, also of those that go on. Schema version 1."""
+
+    items: tuple[RunState, ...]
+    v: int = 1
+
+
+class Trails(msgspec.Struct, frozen=True, rename="camel"):
+    """The InPlaceRollouts of a target, the oldest first. Schema version 1."""
+
+    target: str
+    namespace: str
+    runs: tuple[AuditRecord, ...]
+    v: int = 1
+
+
+class Repaired(msgspec.Struct, frozen=True, rename="camel"):
+    """What was found, done and left. Schema version 1."""
+
+    items: tuple[RepairEvent, ...]
+    is_clean: bool
+    """Nothing is left closed without an owner."""
+    is_dry_run: bool
+    v: int = 1

@@ -1,0 +1,98 @@
+"""Exit codes, and the one place that turns what may go wrong into one line for a person and a code (design, section 7)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from inplace.model.run import Outcome
+
+CLICK_BEGINS = ("No such ", "Invalid value", "Missing ", "Got unexpected ", "Option ")
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    TIMED_OUT = 3
+    STOPPED = 4
+    """Paused, or aborted."""
+    REFUSED = 5
+    """Before any write; an unreachable cluster included."""
+    INTERRUPTED = 130
+
+
+EXIT_CODES: dict[Outcome, ExitCode] = {
+    "Succeeded": ExitCode.DONE,
+    "Failed": ExitCode.FAILED,
+    "TimedOut": ExitCode.TIMED_OUT,
+    "RolledBack": ExitCode.FAILED,
+    "Aborted": ExitCode.STOPPED,
+    "Paused": ExitCode.STOPPED,
+    "Interrupted": ExitCode.INTERRUPTED,
+}
+
+
+class CommandExit(Exception):
+    """A command's own end: the line for a person, empty for none, and the code."""
+
+    def __init__(self, line: str, code: ExitCode) -> None:
+        super().__init__(line)
+        self.code = code
+
+
+def exit_for(error: BaseException, prog: str, flags: Sequence[str] = ()) -> tuple[str, ExitCode] | None:
+    """`flags`: those that name the cluster, for commands of kubectl that show more.
+
+    The line, without `error: `, and the code; None for a bug. Whoever has begun to write says so by raising `Ended`."""
+    match error:
+        case CommandExit(code=code):
+            return str(error), code
+        case click.exceptions.NoSuchCommand() | click.UsageError():
+            return _usage(error, prog), ExitCode.USAGE
+        case click.ClickException():
+            return error.format_message(), ExitCode.USAGE
+        case OSError() if error.strerror:
+            return f"the output cannot be written, or a file not read: {error.strerror}", ExitCode.FAILED
+        case click.Abort() | KeyboardInterrupt():
+            return "interrupted; nothing was changed", ExitCode.INTERRUPTED
+        case _:
+            return _of_runtime(error, flags)
+
+
+def _of_runtime(error: BaseException, flags: Sequence[str]) -> tuple[str, ExitCode] | None:
+    """Loaded only once something has gone wrong."""
+    from inplace.kube.errors import ApiError, ConfigError, Forbidden
+    from inplace.runtime.errors import RefusedError
+    from inplace.runtime.lease.leader_election import LostLeadership
+    from inplace.runtime.lease.lock import LockHeldError, LockLostError
+    from inplace.runtime.run.driver import ForcedExit, RunAbandoned
+
+    match error:
+        case RefusedError(shown_by=shown_by) | Forbidden(shown_by=shown_by) if shown_by:
+            return f"{error} (see: {' '.join([shown_by, *map(shlex.quote, flags)])})", ExitCode.REFUSED
+        case RefusedError() | LockHeldError() | ConfigError() | ApiError():
+            return str(error), ExitCode.REFUSED
+        case LockLostError():
+            return f"{error}: this process stopped at once and writes nothing more", ExitCode.FAILED
+        case RunAbandoned():
+            return str(error), ExitCode.FAILED
+        case LostLeadership():
+            return f"{error}: this process ends and writes nothing more", ExitCode.FAILED
+        case ForcedExit():
+            return "left in the middle", ExitCode.INTERRUPTED
+        case _:
+            return None
+
+
+def _usage(error: click.UsageError, prog: str) -> str:
+    path = error.ctx.command_path if error.ctx is not None else prog
+    text = " ".join(error.format_message().split()).rstrip(".")
+    if text.startswith(CLICK_BEGINS):
+        text = text[0].lower() + text[1:]
+    return f"{text} (see `{path} --help`)"

@@ -1,0 +1,1 @@
+"""The command `inplace demo` and its stage: an embedded cluster under traffic."""

@@ -1,0 +1,219 @@
+"""What an upgrade would do, pod by pod, in the order of work; and why not, where it would not. Pure, on a `Preview`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from inplace.cli.output.text import images_text, plural
+from inplace.engine.availability.budget import DisruptionBudgets, upgrade_order
+from inplace.engine.planning.plan import Caution, PlanContext
+from inplace.engine.planning.planner import pod_policy
+from inplace.engine.planning.steps import pods_for_step, step_label
+from inplace.engine.pods.stages import PodAssessment, assess_pod, restarted_containers
+from inplace.engine.preflight.advisories import count_ungated
+from inplace.engine.preflight.checks import Accepted, UpToDate
+from inplace.engine.snapshot import DeploymentTarget, Snapshot
+from inplace.engine.workloads import workload
+from inplace.model.run import PodsStep, Run, lease_name
+from inplace.runtime.foreground.session import Preview
+from inplace.runtime.lease.lock import leader_of
+
+
+class PodPlan(msgspec.Struct, frozen=True, rename="camel"):
+    """`does`: `upgrade`, `go on` (it was begun before) or `nothing`. `step` counts from 1; 0: none."""
+
+    name: str
+    uid: str
+    node: str
+    does: str
+    step: int
+    why: str
+
+
+class ImageChange(msgspec.Struct, frozen=True, rename="camel"):
+    container: str
+    before: str
+    after: str
+
+
+class PlanReport(msgspec.Struct, frozen=True, rename="camel"):
+    """Schema version 1. `first`: what comes before, in words; empty for nothing."""
+
+    v: int
+    target: str
+    namespace: str
+    changes: bool
+    first: str
+    images: tuple[ImageChange, ...]
+    named: dict[str, str]
+    """What was asked for, where admission makes another name of it."""
+    pod_images: dict[str, str]
+    """What admission makes of the images on pods, where that is not what the template says."""
+    gate: str
+    steps: tuple[str, ...]
+    max_unavailable: int
+    budget: str
+    services: tuple[str, ...]
+    undrained: int
+    """So many pods have no gate and are restarted without a drain."""
+    restarts: bool
+    """False: only images of ordinary init containers change."""
+    pods: tuple[PodPlan, ...]
+    warnings: tuple[str, ...]
+    cautions: tuple[Caution, ...]
+    """The warnings, each with its reason in one word."""
+
+
+def outline(
+    preview: Preview,
+    verdict: Accepted | UpToDate,
+    now: float,
+    more_warnings: tuple[Caution, ...] = (),
+    *,
+    by_controller: bool = False,
+) -> PlanReport:
+    """`by_controller`: the run would be left to that."""
+    run, observed = preview.run, preview.observed
+    desired = workload.desired_replicas(observed)
+    cautions = (*(verdict.warnings if isinstance(verdict, Accepted) else ()), *more_warnings)
+    return PlanReport(
+        v=1,
+        target=str(run.target),
+        namespace=run.target.namespace,
+        changes=isinstance(verdict, Accepted),
+        first=_held(preview, by_controller=by_controller) if preview.holder else _first(preview),
+        images=tuple(ImageChange(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
+        named=run.named,
+        pod_images=run.pod_images,
+        gate=run.options.gate,
+        steps=tuple(_step(step, desired) for step in run.options.steps),
+        max_unavailable=min(workload.max_unavailable(observed, run), desired),
+        budget=_budget(observed, run, desired),
+        services=verdict.waited_for if isinstance(verdict, Accepted) else (),
+        undrained=count_ungated(observed.pods, run),
+        restarts=any(restarted_containers(facts.pod, run.images) for facts in observed.pods),
+        pods=_pods(observed, run, desired, now),
+        warnings=tuple(map(str, cautions)),
+        cautions=cautions,
+    )
+
+
+def _held(preview: Preview, *, by_controller: bool) -> str:
+    """What is done while the holder lives: to see whether it does takes 15 s, which a look does not take."""
+    busy, stored = f"is being upgraded by {preview.holder}", preview.stored
+    if by_controller:
+        return f"{busy}: starts when that has ended"
+    is_undone = preview.asked.doing == "Undo" and (stored is None or stored.doing != "Undo")
+    if is_undone and leader_of(preview.holder) is None:
+        return f"{busy}: asks that run to pause, and takes over its pods"
+    return f"{busy}: refused while that is alive"
+
+
+def _first(preview: Preview) -> str:
+    run, asked = preview.run, preview.asked
+    if not preview.resuming:
+        return ""
+    if run.commit is not None and asked.images and run.asked_images != asked.images:
+        return f"first finishes the commit of {images_text(run.asked_images)}, as shown here"
+    if run.id == asked.id:
+        return "takes over the pods of the previous run, which has not ended"
+    if run.outcome == "Paused":
+        return "its run is paused: resume it with `inplace resume`"
+    begun = f" begun at {run.started_at}" if run.started_at else ""
+    return f"goes on with the run{begun}{f' by {run.signature}' if run.by else ''}"
+
+
+def _step(step: object, desired: int) -> str:
+    match step:
+        case PodsStep(amount=amount):
+            return f"up to {amount} ({plural(pods_for_step(amount, desired), 'pod')})"
+        case _:
+            return step_label(step)  # type: ignore[arg-type]
+
+
+def _budget(observed: Snapshot, run: Run, desired: int) -> str:
+    limit, asked = min(workload.max_unavailable(observed, run), desired), run.options.max_unavailable
+    value = asked if asked is not None else workload.own_max_unavailable(observed, run)
+    source = "--max-unavailable" if asked is not None else "its own maxUnavailable" if _has_own(observed) else "the default"
+    return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}, {value})"
+
+
+def _has_own(observed: Snapshot) -> bool:
+    target = observed.target
+    if not isinstance(target, DeploymentTarget) or target.deployment is None:
+        return False
+    rolling = target.deployment.spec.strategy.rolling_update
+    return rolling is not None and rolling.max_unavailable is not None
+
+
+def _pods(observed: Snapshot, run: Run, desired: int, now: float) -> tuple[PodPlan, ...]:
+    rules = pod_policy(observed, PlanContext(lease_name(run.target)), run, None)
+    judged = [assess_pod(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
+    rest = [j for j in judged if j.stage in ("Updated", "Gone", "Kept")]
+    begun = [j for j in judged if j.stage not in ("Updated", "Gone", "Kept", "Pending")]
+    pending = upgrade_order((j for j in judged if j.stage == "Pending"), observed)
+    room = DisruptionBudgets(observed, desired, rules.ignored)
+    shown = []
+    for position, j in enumerate((*begun, *pending), start=1 + sum(j.stage == "Updated" for j in rest)):
+        does = "upgrade" if j.stage == "Pending" else "go on"
+        why = _why(j, room) if j.stage == "Pending" else f"{j.stage}: {j.reason}" if j.reason else j.stage
+        shown.append(_outlined(j, does, _step_at(position, run, desired), why))
+    for j in rest:
+        shown.append(_outlined(j, "nothing", 0, j.reason or "runs the images already"))
+    return tuple(shown)
+
+
+def _outlined(j: PodAssessment, does: str, step: int, why: str) -> PodPlan:
+    pod = j.facts.pod
+    return PodPlan(pod.name, pod.uid, pod.spec.node_name, does, step, why)
+
+
+def _step_at(position: int, run: Run, desired: int) -> int:
+    """The step in which the so-many-th pod has its turn."""
+    for number, step in enumerate(run.options.steps, start=1):
+        if isinstance(step, PodsStep) and pods_for_step(step.amount, desired) >= position:
+            return number
+    return len(run.options.steps)
+
+
+def _why(j: PodAssessment, room: DisruptionBudgets) -> str:
+    if not j.facts.pod.is_scheduled:
+        return "has no node: its image is changed, nothing restarts"
+    if not j.facts.pod.is_ready:
+        return "not Ready: goes first, and takes none of the budget"
+    blocker = room.blocker(j.facts)
+    if blocker is not None:
+        return f"waits for PodDisruptionBudget {blocker}, which allows none now"
+    return ""
+
+
+def headline(o: PlanReport, suffix: str = "") -> str:
+    end = f" ({suffix})" if suffix else ""
+    if not o.changes:
+        if not o.images:
+            return f"the pods of {o.target} in {o.namespace} run what its template says: nothing to do{end}"
+        images = images_text({change.container: change.after for change in o.images})
+        return f"{o.target} in {o.namespace} runs {images} already: nothing to do{end}"
+    todo = sum(pod.does != "nothing" for pod in o.pods)
+    act = "restarted in place" if o.restarts or not todo else "changed, and nothing restarted"
+    return f"{o.target} in {o.namespace}: {todo} of {plural(len(o.pods), 'pod')} would be {act}{end}"
+
+
+def details(o: PlanReport) -> Iterator[str]:
+    for change in o.images:
+        before = f"{change.before} -> " if change.before and change.before != change.after else ""
+        yield f"  {change.container:<10} {before}{change.after}"
+    if o.first:
+        yield f"  {o.first}"
+    if len(o.steps) > 1:
+        yield f"  steps      {', '.join(o.steps)}"
+    yield f"  budget     {o.budget}"
+    if o.undrained == len(o.pods) and o.pods:
+        yield "  waits for  nothing: the pods have no gate and are not drained"
+        return
+    services = ", ".join(o.services) if o.services else "none: no EndpointSlice that counts lists these pods"
+    yield f"  waits for  {'Services ' if o.services else ''}{services}"
+    without = f"; {plural(o.undrained, 'pod')} without it, not drained" if o.undrained else ""
+    yield f"  gate       {o.gate}{without}"

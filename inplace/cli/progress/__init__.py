@@ -1,0 +1,1 @@
+"""Shows a run while it goes on: live on a terminal, as lines elsewhere."""

@@ -1,0 +1,128 @@
+"""Progress as lines, for pipes and CI logs: one timestamped line per change, greppable by pod.
+
+A pod's new stage is always told. Within a stage a new reason is told only if it stays: most last milliseconds. What the whole
+run waits for, and what troubles it, is told once while that lasts: numbers that only tick are no change, nor are two troubles
+that take turns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from inplace.cli.output import streams
+from inplace.cli.output.text import images_text
+from inplace.engine.planning.plan import ARRIVED, Plan, PodProgress
+from inplace.engine.status.account import with_message
+from inplace.runtime.observability.frames import Frame
+
+REASON_SECONDS = 2.0
+"""How long a reason must have stood before it is worth a line."""
+OVER_SECONDS = 10.0
+"""How long something must be over before the same thing is worth a line again."""
+TICKING = re.compile(r"(?<![\w./:-])\d+(?:\.\d+)?(?:ms|[smhd]|(?= s\b))(?:\d+[smhd])*(?![\w./:-])")
+"""`9m57s`, `0.3s`, `23 s`: how long something has taken, or has left."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LineProgress:
+    """`err`: to stderr, since stdout is for the data."""
+
+    def __init__(self, *, err: bool = False, utcnow: Callable[[], datetime] = _now) -> None:
+        self._err = err
+        self._utcnow = utcnow
+        self._stages: dict[str, str] = {}
+        self._reasons: dict[str, tuple[str, float, bool]] = {}
+        """A pod's uid to its reason, since when, and whether it was told."""
+        self._updated = 0
+        """Of the pods that were told already."""
+        self._step = ""
+        self._goes_back = False
+        self._told: dict[tuple[str, str], float | None] = {}
+        """What of the whole run was told, to since when it has not been the case any more; None: it is."""
+
+    def note(self, line: str) -> None:
+        streams.note(line)
+
+    def saw(self, frame: Frame) -> None:
+        progress = frame.plan.progress
+        fresh = sum(pod.stage in ARRIVED and self._is_news(pod) for pod in frame.plan.pods)
+        self._updated = progress.arrived - fresh
+        for pod in frame.plan.pods:
+            self._saw_pod(pod, frame)
+        if frame.plan.finished is not None:
+            return
+        self._saw_run(frame.plan, frame)
+
+    def _saw_run(self, plan: Plan, frame: Frame) -> None:
+        progress, run = plan.progress, plan.run
+        if run.rolling_back and not self._goes_back:
+            self._print(f"going back to {images_text(run.images)}")
+        self._goes_back = run.rolling_back
+        waiting = progress.waiting if run.outcome is None else ""
+        if progress.step and progress.step != self._step and not waiting:
+            self._print(progress.step)
+        self._step = progress.step
+        about = {
+            progress.step: ": ".join(filter(None, (progress.step, waiting))) if waiting else "",
+            "outcome": with_message(run.outcome, run.message) if run.outcome is not None else "",
+            "trouble": f"trouble: {frame.trouble}" if frame.trouble else "",
+        }
+        self._once({key: text for key, text in about.items() if text}, frame.now)
+
+    def close(self) -> None:
+        pass
+
+    def _saw_pod(self, pod: PodProgress, frame: Frame) -> None:
+        before, is_news, reason = self._stages.get(pod.uid), self._is_news(pod), pod.words
+        self._stages[pod.uid] = pod.stage
+        if pod.stage == before:
+            if pod.stage not in ("Pending", *ARRIVED, ""):
+                self._reason(pod.uid, reason, frame.now, f"pod/{pod.name} {pod.stage}: ")
+            return
+        self._reasons[pod.uid] = (reason, frame.now, True)
+        if not is_news:
+            return
+        self._updated += pod.stage in ARRIVED
+        more = f" ({self._updated} of {frame.plan.progress.desired})" if pod.stage in ARRIVED else ""
+        self._print(f"pod/{pod.name} {pod.stage}{more}{f': {reason}' if reason else ''}")
+
+    def _is_news(self, pod: PodProgress) -> bool:
+        """A pod that was never touched is restored as soon as a run goes back: it has not moved."""
+        match self._stages.get(pod.uid):
+            case None:
+                return pod.stage not in ("Pending", *ARRIVED, "")
+            case before if pod.stage == "Restored":
+                return before not in ("Pending", "Restored")
+            case before:
+                return pod.stage != before
+
+    def _reason(self, uid: str, reason: str, now: float, prefix: str) -> None:
+        known, since, told = self._reasons.get(uid, ("", now, True))
+        if steady(reason) != steady(known):
+            known, since, told = reason, now, not reason
+        if not told and now - since >= REASON_SECONDS:
+            self._print(f"{prefix}{reason}")
+            told = True
+        self._reasons[uid] = (known, since, told)
+
+    def _once(self, texts: dict[str, str], now: float) -> None:
+        """Tells each, by what it is about, unless it was the case a moment ago."""
+        current = {(about, steady(text)): text for about, text in texts.items()}
+        for key, text in current.items():
+            if key not in self._told:
+                self._print(text)
+        over = {key: now if since is None else since for key, since in self._told.items() if key not in current}
+        self._told = {key: since for key, since in over.items() if now - since < OVER_SECONDS} | dict.fromkeys(current)
+
+    def _print(self, text: str) -> None:
+        streams.lines([f"{self._utcnow():%H:%M:%SZ}  {text}"], err=self._err)
+
+
+def steady(text: str) -> str:
+    """The text without what ticks in it."""
+    return TICKING.sub("…", text)

@@ -1,0 +1,156 @@
+"""The end of a run for a person: what became of the pods, what it took, and what to do next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from inplace.cli.common.context import ClusterContext
+from inplace.cli.output.text import images_text, plural
+from inplace.engine.planning.steps import is_paused_by_steps
+from inplace.engine.preflight.advisories import add_gate_hint
+from inplace.model.durations import format_duration
+from inplace.model.names import TargetRef
+from inplace.model.run import Run
+from inplace.runtime.observability.statistics import Summary
+
+PHASES = {
+    "drain": "Closing",
+    "settle": "Settling",
+    "restart": "Restarting",
+    "return": "Returning",
+    "out": "out of service",
+}
+"""What the JSON calls them, to the words of the live view."""
+MOST_FAILURES = 10
+
+
+def summary_lines(s: Summary) -> list[str]:
+    return [_headline(s), *_warning(s), *_held(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
+
+
+def _headline(s: Summary) -> str:
+    where, took = f"{s.target} in {s.namespace}", format_duration(s.seconds)
+    count = f"{s.updated} of {plural(s.desired, 'pod')} updated"
+    match s.outcome:
+        case "Succeeded":
+            return f"{where} runs {images_text(s.images)}: {_done(s) if s.watched_seconds is None else count} in {took}"
+        case "Failed":
+            # The pods' own reasons follow below; a run that was stopped by another change has one more.
+            told = s.failures and not s.is_left_paused
+            why = "" if told else f": {s.message}"
+            return f"{where} failed after {took}, {count}{why}"
+        case "RolledBack" | "Aborted":
+            return f"{where} is back at its previous images after {took}: {s.message}"
+        case "Paused":
+            return f"{where} is {s.message or 'paused'}, {count}"
+        case "TimedOut":
+            return f"{where} {s.message or 'timed out'}, {count}"
+        case "Interrupted":
+            return f"{where} was {s.message or 'interrupted'}, {count}"
+
+
+def _done(s: Summary) -> str:
+    """Of a run that went on from a pause, say, some pods had been updated before."""
+    what = "rolled back" if s.doing == "Undo" else "upgraded"
+    if s.touched < s.updated:
+        return f"{s.updated} of {plural(s.desired, 'pod')} {what}, {s.touched} of them this time,"
+    return f"{plural(s.touched, 'pod')} {what}"
+
+
+def _warning(s: Summary) -> Iterator[str]:
+    """It has all been done, but for something that it could be done without, or that nobody could verify."""
+    if s.outcome == "Succeeded" and s.message:
+        yield f"  warning: {s.message}"
+
+
+def _held(s: Summary) -> Iterator[str]:
+    """Updated, and verified as far as their gate: they serve nobody all the same."""
+    for why, names in s.held.items():
+        shown = ", ".join(names[:MOST_FAILURES]) + (", ..." if len(names) > MOST_FAILURES else "")
+        yield f"  out of service: {plural(len(names), 'pod')}, whose gate {s.gate} is kept closed ({why}): {shown}"
+
+
+def _proof(s: Summary) -> Iterator[str]:
+    if s.touched:
+        if s.watched_seconds is not None:
+            yield f"  of {plural(s.touched, 'pod')} seen on the way, while watching for {format_duration(s.watched_seconds)}:"
+        same = f"same pods {s.same_uids} of {s.touched}, same IPs {s.same_ips} of {s.touched}"
+        yield f"  {same}, {plural(s.restarts, 'container restart')}"
+    if s.undrained:
+        yield f"  {s.undrained} of {plural(s.touched, 'pod')} not drained, for want of gate {s.gate}; to drain in the future,"
+        yield f"  {add_gate_hint(s.gate)}"
+
+
+def _timeline(s: Summary) -> Iterator[str]:
+    if not s.phases:
+        return
+    yield f"  {'':<16}{'median':>8}{'worst':>8}"
+    for phase, name in PHASES.items():
+        spread = s.phases.get(phase)
+        if spread is not None:
+            median, worst = format_duration(spread.median), format_duration(spread.worst)
+            yield f"  {name:<16}{median:>8}{worst:>8}  {spread.worst_pod}"
+
+
+def _failures(s: Summary) -> Iterator[str]:
+    for failure in s.failures[:MOST_FAILURES]:
+        yield f"  pod/{failure.pod} {failure.reason}: {failure.message}"
+    if len(s.failures) > MOST_FAILURES:
+        yield f"  and {plural(len(s.failures) - MOST_FAILURES, 'more failed pod')}"
+
+
+Hint = tuple[str, str]
+"""What for, and the command."""
+
+
+def next_steps(s: Summary, run: Run | None, cluster: ClusterContext, target: TargetRef, again: str) -> list[Hint]:
+    """What to do next."""
+    match s.outcome:
+        case "Succeeded" | "RolledBack" | "Aborted":
+            return []
+        case "Paused":
+            verb = verb_onward(s.message)
+            return [(f"{verb} with", cluster.command(verb, target)), *_way_back(run, cluster, target)]
+        case "TimedOut" | "Interrupted":
+            return [("resume with", again), *_way_back(run, cluster, target)]
+        case "Failed":
+            return _after_failure(s, run, cluster, target, again)
+
+
+def _after_failure(s: Summary, run: Run | None, cluster: ClusterContext, target: TargetRef, again: str) -> list[Hint]:
+    if run is not None and s.by_others:
+        return start_over_hint(run, cluster, target)
+    if run is None or not s.failures:
+        return [("try again with", again)]
+    return after_failed_pods(run, cluster, target)
+
+
+def after_failed_pods(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
+    """To go on with the same images would mostly meet the same failure."""
+    placeholders = [f"{name}=IMAGE" for name in sorted(run.asked_images)]
+    return [("retry with another image", upgrade_command(cluster, target, placeholders)), *way_back(run, cluster, target)]
+
+
+def start_over_hint(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
+    """After somebody else has changed the workload, to go on with the run, or to abort it, would meet the same change."""
+    images = [] if run.takes_over else [f"{name}={image}" for name, image in sorted(run.asked_images.items())]
+    found = [("start over", upgrade_command(cluster, target, images))]
+    return [*found, ("go back", cluster.command("undo", target))] if run.from_images else found
+
+
+def way_back(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
+    return [("go back", cluster.command("abort", target))] if run.from_images and not run.rolling_back else []
+
+
+def _way_back(run: Run | None, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
+    return way_back(run, cluster, target) if run is not None and run.commit is None else []
+
+
+def verb_onward(message: str) -> Literal["promote", "resume"]:
+    """The command that goes on with a run that stands, and says why."""
+    return "promote" if is_paused_by_steps(message) else "resume"
+
+
+def upgrade_command(cluster: ClusterContext, target: TargetRef, images: list[str]) -> str:
+    return cluster.world.command("upgrade", *target.words, *images, "-n", target.namespace, *cluster.flags)

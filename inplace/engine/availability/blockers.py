@@ -1,0 +1,52 @@
+"""Which pods use up what may be unavailable, why, and the way out: in words, for whoever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inplace.engine.availability.budget import is_available
+from inplace.engine.pods.drain import dissenting, is_in_service
+from inplace.engine.pods.stages import PodAssessment, PodPolicy, gate_of, other_gates_closed
+from inplace.engine.snapshot import ObservedPod
+from inplace.model.objects.pods import Pod
+from inplace.model.record import UpgradeRecord, holds_for_gate, read_holds, told_holds
+
+_MOST = 3
+
+
+def no_room(judged: Iterable[PodAssessment], rules: PodPolicy, limit: int, desired: int) -> str:
+    """With nothing of ours in flight."""
+    everyone = list(judged)
+    unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), rules.ignored)]
+    named = [f"pod/{facts.pod.name} {_why(facts, rules)}" for facts in unavailable[:_MOST]]
+    more = len(unavailable) - len(named)
+    missing = max(0, desired - len(everyone))
+    rest = [f"{more} more are unavailable"] * bool(more) + [f"{missing} pods do not exist"] * bool(missing)
+    way_out = f"to go on: --max-unavailable {len(unavailable) + missing + 1}"
+    return f"waiting, since at most {limit} may be unavailable at once: {', '.join([*named, *rest])} ({way_out})"
+
+
+def _why(facts: ObservedPod, rules: PodPolicy) -> str:
+    pod = facts.pod
+    if pod.is_terminating:
+        return "is being deleted"
+    if isinstance(facts.record, UpgradeRecord):
+        return "is out of service for an upgrade"
+    if is_cut_off(pod):
+        return f"is on node {pod.spec.node_name}, which does not report"
+    if gate_of(pod, rules.gate) == "Closed":
+        holds = holds_for_gate(read_holds(pod), rules.gate)
+        return f"is kept closed ({told_holds(holds)})" if holds else f"was closed by hand (gate {rules.gate})"
+    closed = other_gates_closed(pod, rules.gate)
+    if closed and pod.is_true("ContainersReady"):
+        return f"is kept out of service by gate {', '.join(closed)}"
+    if facts.is_ready and not is_in_service(facts, rules.ignored):
+        return f"is Ready, but {dissenting(facts, rules.ignored)} says otherwise"
+    return f"on node {pod.spec.node_name} is not Ready" if pod.spec.node_name else "has no node"
+
+
+def is_cut_off(pod: Pod) -> bool:
+    """Not Ready, though its containers and all its gates are: no kubelet says that. The node's controller has, because the
+    node does not report (kubernetes, MarkPodsNotReady); a kubelet that does not report restarts nothing."""
+    conditions = ("ContainersReady", *(gate.condition_type for gate in pod.spec.readiness_gates or ()))
+    return pod.condition("Ready") is not None and not pod.is_ready and all(pod.is_true(condition) for condition in conditions)

@@ -1,0 +1,155 @@
+"""How many more pods may be taken out of service now: maxUnavailable, PodDisruptionBudgets and the order of work.
+
+A pod that is already not Ready costs neither budget; those go first. Closes that are not yet visible count at once. What is
+visible here says nothing of closes that another run has just sent: so a PodDisruptionBudget over pods of several targets is
+claimed first, by one run at a time, and its pods are counted in a read that was sent after that.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine.actions import ClaimBudget
+from inplace.engine.pods.drain import is_in_service
+from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment
+from inplace.engine.snapshot import ObservedPod, Snapshot, StatefulSetTarget
+from inplace.engine.workloads.workload import partition_index
+from inplace.model.objects.pods import Pod
+from inplace.model.objects.policy import PodDisruptionBudget
+from inplace.model.record import UpgradeRecord, read_record
+
+
+class Headroom(msgspec.Struct, frozen=True):
+    """`ready`: how many Ready pods may be closed now; `unready`: how many pods that serve nobody may be worked on besides."""
+
+    ready: int
+    unready: int
+
+
+def is_available(facts: ObservedPod, closing: frozenset[str], ignored: frozenset[str]) -> bool:
+    """Serves, as far as we see, slices included, and is not about to be taken out by us."""
+    if not facts.is_ready or facts.pod.is_terminating or facts.uid in closing:
+        return False
+    return not isinstance(facts.record, UpgradeRecord) and is_in_service(facts, ignored)
+
+
+def headroom(
+    judged: Iterable[PodAssessment], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
+) -> Headroom:
+    """Unavailable := desired less the available: not Ready, terminating, missing or ours. While a scale-down is on its way more
+    pods live than are desired, and any of them may be taken: then all of them count as desired. Pods for which
+    there is no node are no doing of ours, and none that we could end: meanwhile those that serve may be upgraded. One that was
+    just created will be placed in a moment, and counts."""
+    available = in_flight = living = unschedulable = 0
+    for j in judged:
+        living += not j.facts.pod.is_terminating
+        unschedulable += not j.facts.pod.is_terminating and j.facts.pod.is_unschedulable
+        available += is_available(j.facts, closing, ignored)
+        in_flight += j.uid in closing or (j.stage in IN_FLIGHT and isinstance(j.facts.record, UpgradeRecord))
+    unavailable = max(0, max(desired, living) - unschedulable - available)
+    return Headroom(max(0, max_unavailable - unavailable), max(0, max_unavailable - in_flight))
+
+
+class DisruptionBudgets:
+    """What the PodDisruptionBudgets still allow within one plan; `take` counts a pod against every budget that covers it.
+
+    Matched pods that are Ready in our caches, less our closes not visible there, less `desiredHealthy`; and, of a shared one,
+    no more than our claim of it says. In-place restarts bypass the Eviction API, so we hold the budget ourselves.
+    """
+
+    def __init__(self, observed: Snapshot, desired: int, ignored: frozenset[str]) -> None:
+        self._budgets = tuple(sorted(observed.budgets, key=lambda budget: budget.metadata.name))
+        self._claims = observed.claims
+        known = observed.pods if self._budgets else ()
+        self._shared = frozenset(b.metadata.name for b in self._budgets if is_shared(b, known, desired))
+        self._room = {}
+        for budget in self._budgets:
+            left = _disruptions_left(budget, known, observed.closing, ignored)
+            self._room[budget.metadata.name] = min(left, self._claims.get(budget.metadata.name, left))
+
+    def blocker(self, facts: ObservedPod) -> str | None:
+        """The budget that does not allow closing this pod now."""
+        for budget in self._budgets:
+            if self._room[budget.metadata.name] <= 0 and budget.covers(facts.pod.metadata.labels):
+                return budget.metadata.name
+        return None
+
+    def shared(self, facts: ObservedPod) -> tuple[PodDisruptionBudget, ...]:
+        """Those that are to be claimed before the pod is closed, in the order in which everybody claims them."""
+        return tuple(b for b in self._budgets if b.metadata.name in self._shared and b.covers(facts.pod.metadata.labels))
+
+    def claim_for(self, facts: ObservedPod) -> ClaimBudget | None:
+        """The first claim that is missing."""
+        needed = self.shared(facts)
+        for number, budget in enumerate(needed):
+            if budget.metadata.name not in self._claims:
+                return ClaimBudget(budget, tuple(b.metadata.name for b in needed[:number]))
+        return None
+
+    def take(self, facts: ObservedPod) -> None:
+        for budget in self._budgets:
+            if budget.covers(facts.pod.metadata.labels):
+                self._room[budget.metadata.name] -= 1
+
+
+def _disruptions_left(
+    budget: PodDisruptionBudget, known: tuple[ObservedPod, ...], closing: frozenset[str], ignored: frozenset[str]
+) -> int:
+    covered = [facts for facts in known if budget.covers(facts.pod.metadata.labels)]
+    available = sum(is_available(facts, closing, ignored) for facts in covered)
+    status = budget.status
+    if status.observed_generation < budget.metadata.generation and not budget.problem:
+        return 0  # not computed yet: the Eviction API allows none then, either
+    if status.expected_pods <= len(covered):
+        return available - status.desired_healthy
+    # It covers pods that we do not watch: only its status knows those, and may still count ours in flight as healthy.
+    ours = sum(facts.uid in closing or isinstance(facts.record, UpgradeRecord) for facts in covered)
+    return status.current_healthy - ours - status.desired_healthy
+
+
+def is_shared(budget: PodDisruptionBudget, pods: Iterable[ObservedPod], desired: int) -> bool:
+    """Whether it also covers pods that are not the target's. The surplus of a scale-down on its way may stand for them."""
+    living = sum(not f.pod.is_terminating and budget.covers(f.pod.metadata.labels) for f in pods)
+    return budget.status.expected_pods > min(living, desired)
+
+
+def room_under(budget: PodDisruptionBudget, pods: Iterable[Pod]) -> int:
+    """How many Ready pods may be closed, counted in a quorum read of all that it covers. A close shows as its record."""
+    available = sum(pod.is_ready and not pod.is_terminating and read_record(pod) is None for pod in pods)
+    return available - budget.status.desired_healthy
+
+
+def never_allows(budget: PodDisruptionBudget) -> bool:
+    """It expects pods, and wants all of them healthy for ever."""
+    status = budget.status
+    return status.expected_pods > 0 and status.desired_healthy >= status.expected_pods
+
+
+def upgrade_order(judged: Iterable[PodAssessment], observed: Snapshot) -> list[PodAssessment]:
+    """Pods that serve nobody first, those without a node last: nothing of them runs. Then a StatefulSet's from the highest
+    ordinal; others in a stable order that takes the nodes in turn."""
+    everyone = list(judged)
+    match observed.target:
+        case StatefulSetTarget(stateful_set=stateful_set) if stateful_set is not None:
+            return sorted(everyone, key=lambda x: (*_turn(x), -partition_index(stateful_set, x.facts)))
+        case _:
+            pass
+    rank = _rank_within_node(everyone)
+    return sorted(everyone, key=lambda x: (*_turn(x), rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
+
+
+def _turn(judged: PodAssessment) -> tuple[bool, bool]:
+    return not judged.facts.pod.is_scheduled, judged.facts.is_ready
+
+
+def _rank_within_node(judged: list[PodAssessment]) -> dict[str, int]:
+    seen: dict[str, int] = defaultdict(int)
+    ranks = {}
+    for j in sorted(judged, key=lambda x: x.facts.pod.name):
+        node = j.facts.pod.spec.node_name
+        ranks[j.uid] = seen[node]
+        seen[node] += 1
+    return ranks

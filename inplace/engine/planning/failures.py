@@ -1,0 +1,129 @@
+"""When a pod has failed, and when the run must therefore stop or go back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine.actions import OpenGate, RemoveRecord
+from inplace.engine.planning.plan import PlanContext
+from inplace.engine.pods.stages import CHANGED, PodAssessment, blind_kubelet, gate_of
+from inplace.engine.snapshot import Snapshot
+from inplace.engine.timers import Timers
+from inplace.engine.workloads.external_changes import detect_external_change
+from inplace.model.durations import format_duration
+from inplace.model.objects.pods import Pod
+from inplace.model.run import PodFailure, RollbackReason, Run, StopRequest, shortened
+
+OTHER_GATE_CLOSED = "OtherGateClosed"
+"""The new containers are ready, and somebody else keeps the pod out of service: no proof of a bad image."""
+
+
+def new_failures(judged: Iterable[PodAssessment], run: Run, clocks: Timers) -> tuple[PodFailure, ...]:
+    """Failures that the run does not know yet. Also starts the pods' deadline clocks."""
+    known = {failure.uid for failure in run.failures}
+    found = []
+    for j in judged:
+        if j.uid in known:
+            continue
+        failure = _failure_of(j, run, clocks)
+        if failure is not None:
+            found.append(failure)
+    return tuple(found)
+
+
+def _failure_of(j: PodAssessment, run: Run, clocks: Timers) -> PodFailure | None:
+    pod = j.facts.pod
+    if j.stage == "Failed" and j.trouble is not None:
+        return _failure(pod, j.trouble.reason, j.trouble.message)
+    if (
+        j.stage == "Pending"
+        and pod.is_scheduled
+        and gate_of(pod, run.options.gate) == "Absent"
+        and not run.options.without_gate
+    ):
+        return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
+    if j.stage == "Pending" and pod.says_no_generation:
+        return _failure(pod, "KubeletTooOld", blind_kubelet(pod))
+    if not j.timer:
+        return None
+    if j.trouble is not None and j.trouble.reason == CHANGED:
+        return _failure(pod, CHANGED, j.trouble.message) if isinstance(j.action, (OpenGate, RemoveRecord)) else None
+    # From the patch on, whether the old container has ended or not.
+    watched_since = clocks.since(f"{pod.uid}/patched") if j.timer.endswith(("/stop", "/restart")) else clocks.now
+    if j.trouble is not None:
+        # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
+        # the new image. Then the deadline decides.
+        seen_since = clocks.since(f"{pod.uid}/trouble/{j.trouble.identity}")
+        if seen_since > watched_since and pod.is_observed:
+            return _failure(pod, j.trouble.reason, j.trouble.message)
+    if clocks.expired(j.timer, j.deadline_seconds):
+        reason = _TIMEOUT_REASONS[j.timer.removeprefix(f"{j.uid}/")]
+        return _failure(pod, reason, f"{j.reason or 'nothing'} (for {format_duration(j.deadline_seconds)})")
+    return None
+
+
+def rewritten(run: Run, judged: Iterable[PodAssessment], failures: Iterable[PodFailure]) -> dict[str, str]:
+    """With what admission made of the images of those that failed for it."""
+    uids = {failure.uid for failure in failures if failure.reason == CHANGED}
+    made = (j.facts.images for j in judged if j.uid in uids)
+    return {**run.rewritten, **{name: images[name] for images in made for name in run.images if name in images}}
+
+
+_TIMEOUT_REASONS = {
+    "drain": "DrainTimeout",
+    "earlier": "RestartTimeout",
+    "template": "TemplateTimeout",
+    "patch": "PatchTimeout",
+    "restart": "RestartTimeout",
+    "gate": OTHER_GATE_CLOSED,
+    "stop": "RestartTimeout",
+}
+"""By the timer of `Judged`, without the pod's uid."""
+
+
+def _failure(pod: Pod, reason: str, message: str) -> PodFailure:
+    return PodFailure(pod=pod.name, uid=pod.uid, reason=reason, message=shortened(message))
+
+
+def stop_reason(observed: Snapshot, spec: PlanContext, run: Run, clocks: Timers) -> StopRequest | None:
+    """Why no more pods are to be started; None: go on. A commit that has begun is finished before anybody's stop."""
+    broken = detect_external_change(observed, run, clocks)
+    if broken is not None:
+        return StopRequest("Failed", broken.reason, by_others=True)
+    if run.gave_up:
+        return StopRequest("Failed", run.gave_up)
+    if _too_many(run) and (run.options.on_failure != "continue" or run.rolling_back):
+        return StopRequest("Failed", _format_failures(run))
+    return spec.stop if run.commit is None else None
+
+
+def should_roll_back(run: Run, spec: PlanContext) -> bool:
+    """Once a commit has begun it is finished; before, `--on-failure rollback` goes back to the images before."""
+    may = not run.rolling_back and run.commit is None and spec.stop is None
+    blameless = sum(failure.reason == OTHER_GATE_CLOSED for failure in run.failures)
+    return may and run.options.on_failure == "rollback" and run.failed_count - blameless > run.options.max_failed
+
+
+def _too_many(run: Run) -> bool:
+    return run.failed_count > run.options.max_failed
+
+
+def roll_back(run: Run) -> Run:
+    return reverse_run(run, "Failure", f"rolled back, because {_format_failures(run)}")
+
+
+def reverse_run(run: Run, why: RollbackReason, message: str) -> Run:
+    """The same run, going the other way; only images that the run itself recorded are ever restored."""
+    if run.back is not None:
+        return msgspec.structs.replace(run, back=why, message=message)
+    back = {name: run.from_images[name] for name in run.images if name in run.from_images}
+    anew = msgspec.structs.replace(run, revision="", failures=(), more_failed=0, message=message, gave_up="")
+    return msgspec.structs.replace(anew, back=why, wanted=run.images, images=back)
+
+
+def _format_failures(run: Run) -> str:
+    first, others = run.failures[0], run.failed_count - 1
+    more = f", and {others} more" if others else ""
+    return f"pod/{first.pod} failed with {first.reason}: {first.message}{more}"

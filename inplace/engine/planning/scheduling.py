@@ -1,0 +1,202 @@
+"""Which pods to start now: within the step, maxUnavailable and the PodDisruptionBudgets, from a settled view only."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine.actions import TAKES_OUT, Action, ClaimBudget, CloseGate, OpenGate, PatchIdleImages
+from inplace.engine.availability.blockers import is_cut_off, no_room
+from inplace.engine.availability.budget import DisruptionBudgets, Headroom, headroom, upgrade_order
+from inplace.engine.availability.outages import ServiceRoom
+from inplace.engine.planning.plan import PlanContext
+from inplace.engine.pods.drain import dissenting
+from inplace.engine.pods.stages import (
+    IN_FLIGHT,
+    SETTLED_VIEW_SECONDS,
+    PodAssessment,
+    PodPolicy,
+    changed_images,
+    gate_of,
+    patch_images,
+    restarted_containers,
+)
+from inplace.engine.snapshot import NO_EVIDENCE, ObservedPod, Snapshot
+from inplace.engine.timers import Timers
+from inplace.engine.workloads import workload
+from inplace.model.record import PreviousGateState, UpgradeRecord, holds_for_gate, read_holds
+from inplace.model.run import Run
+
+_NO_ROOM = "waiting for a free slot (maxUnavailable)"
+
+
+class StartDecision(msgspec.Struct, frozen=True):
+    """`waiting`: why nothing more is started, in words; empty if nothing is left to start. `claim`: asked for
+    the next pod, which may not be started without it."""
+
+    actions: tuple[Action, ...]
+    uids: frozenset[str]
+    waiting: str
+    claim: ClaimBudget | None = None
+
+
+class _Rooms:
+    """What may still go out of service by maxUnavailable, PodDisruptionBudgets and Services: less with each pod taken."""
+
+    def __init__(self, observed: Snapshot, run: Run, judged: list[PodAssessment], rules: PodPolicy) -> None:
+        self.limit = workload.max_unavailable(observed, run)
+        desired = workload.desired_replicas(observed)
+        self.disruptions = DisruptionBudgets(observed, desired, rules.ignored)
+        self._pods = headroom(judged, desired - workload.never_made(observed), self.limit, observed.closing, rules.ignored)
+        self._services = ServiceRoom(observed, run)
+
+    @property
+    def are_left(self) -> bool:
+        return self._pods.unready > 0
+
+    def blocker(self, facts: ObservedPod) -> str:
+        """Empty: there is room for this pod."""
+        if self._pods.unready <= 0 or (facts.is_ready and self._pods.ready <= 0):
+            return _NO_ROOM
+        if facts.is_ready and (budget := self.disruptions.blocker(facts)) is not None:
+            return f"waiting for PodDisruptionBudget {budget}"
+        if facts.is_ready and (service := self._services.blocker(facts)) is not None:
+            return f"waiting for another endpoint of Service {service} than pod/{facts.pod.name} (or --allow-outage)"
+        return ""
+
+    def take(self, facts: ObservedPod) -> None:
+        if facts.is_ready:
+            self.disruptions.take(facts)
+            self._services.take(facts)
+        self._pods = Headroom(self._pods.ready - facts.is_ready, self._pods.unready - 1)
+
+
+def select_pods(
+    observed: Snapshot,
+    run: Run,
+    judged: list[PodAssessment],
+    rules: PodPolicy,
+    failed: frozenset[str],
+    target: int,
+    clocks: Timers,
+    spec: PlanContext,
+) -> StartDecision:
+    """A pod without a node takes no slot: its image is changed at once, as far as the step leaves one over, since a step is
+    there to be looked at, and nothing of that pod runs."""
+    if observed.blind:
+        return StartDecision((), frozenset(), f"waiting for the API server: {observed.blind}")
+    not_begun = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
+    pending = [j for j in not_begun if j.facts.pod.is_scheduled]
+    unscheduled = [j for j in not_begun if not j.facts.pod.is_scheduled]
+    under_way = sum(j.stage not in ("Pending", "Gone", "Kept") and j.uid not in failed for j in judged)
+    to_do = target - under_way
+    allowed = max(0, to_do - sum(j.uid in observed.closing for j in pending))
+    rooms = _Rooms(observed, run, judged, rules)
+    picked = _pick(pending, allowed, rooms, observed, run, rules, clocks, spec)
+    idle = tuple(patch_idle(j.facts, rules) for j in unscheduled[: max(0, to_do - len(pending))])
+    gates = _missing_gates(pending, picked.uids, rules)
+    waiting = picked.waiting
+    if waiting == _NO_ROOM:
+        # While pods of ours are in flight that is how it should be, and nothing to tell.
+        in_flight = any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
+        ours = bool(picked.actions) or bool(observed.closing) or in_flight
+        waiting = "" if ours else no_room(judged, rules, rooms.limit, workload.desired_replicas(observed))
+    return StartDecision(idle + picked.actions + gates, picked.uids, waiting, picked.claim)
+
+
+def _pick(
+    pending: list[PodAssessment],
+    allowed: int,
+    rooms: _Rooms,
+    observed: Snapshot,
+    run: Run,
+    rules: PodPolicy,
+    clocks: Timers,
+    spec: PlanContext,
+) -> StartDecision:
+    """Go through the pods in their order and begin those for which there is room, at most `allowed`."""
+    if allowed <= 0 or not rooms.are_left:
+        return StartDecision((), frozenset(), _NO_ROOM if pending and allowed > 0 else "")
+    started: dict[str, Action] = {}
+    claim: ClaimBudget | None = None
+    waiting, silent = "", False
+    for j in upgrade_order(pending, observed):
+        if len(started) >= allowed:
+            break
+        if j.uid in observed.busy or j.uid in observed.closing:
+            continue
+        if why_not := rooms.blocker(j.facts) or _unsettled(j, observed, clocks, rules.ignored):
+            # A pod that waits for its node is named among those that take the room.
+            silent = silent or is_cut_off(j.facts.pod)
+            waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
+            continue
+        action = _first_action(j.facts, run, rules, spec, rooms.disruptions)
+        missing = rooms.disruptions.claim_for(j.facts) if j.facts.is_ready and isinstance(action, TAKES_OUT) else None
+        if missing is not None:
+            claim = claim or missing
+            waiting = waiting or f"waiting for its turn at PodDisruptionBudget {missing.budget.metadata.name}"
+            continue
+        started[j.uid] = action
+        rooms.take(j.facts)
+    return StartDecision(tuple(started.values()), frozenset(started), waiting, claim)
+
+
+def _unsettled(j: PodAssessment, observed: Snapshot, clocks: Timers, ignored: frozenset[str]) -> str:
+    """Why the pod cannot be judged yet; empty: its state has been seen, and everybody says the same."""
+    agrees_since = observed.evidence.get(j.uid, NO_EVIDENCE).agrees_since
+    if agrees_since is None:
+        slices = dissenting(j.facts, ignored)
+        return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to agree" + (f": {slices}" if slices else "")
+    if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
+        clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
+        return "watching the pods for 2s before starting"
+    if not j.facts.is_ready and is_cut_off(j.facts.pod):
+        return f"waiting for the node of pod/{j.facts.pod.name} ({j.facts.pod.spec.node_name}), which does not report"
+    return ""
+
+
+def _first_action(facts: ObservedPod, run: Run, rules: PodPolicy, spec: PlanContext, disruptions: DisruptionBudgets) -> Action:
+    """The first act on a pod: closing its gate, where it has one and something is to restart."""
+    budgets = tuple(b.metadata.name for b in disruptions.shared(facts)) if facts.is_ready else ()
+    record = UpgradeRecord(
+        run=run.id,
+        lease=rules.lease,
+        gate=rules.gate,
+        gate_before=gate_before(facts, rules.gate),
+        from_images={name: facts.images[name] for name in changed_images(facts, rules) if name in facts.images},
+        to_images=rules.goal.of(facts),
+        since=spec.since,
+    )
+    changed = changed_images(facts, rules)
+    if changed and not restarted_containers(facts.pod, changed):
+        return patch_idle(facts, rules)
+    if record.gate_before == "Absent":
+        return patch_images(facts, record, rules, budgets)
+    # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
+    return CloseGate(facts.ref, rules.gate, record, rules.bare or not facts.is_ready, budgets)
+
+
+def patch_idle(facts: ObservedPod, rules: PodPolicy) -> Action:
+    return PatchIdleImages(facts.ref, changed_images(facts, rules), facts.pod.spec.init_names(), rules.revision or "")
+
+
+def gate_before(facts: ObservedPod, gate: str) -> PreviousGateState:
+    """A gate closed by a hold that is written down opens when the last hold goes; one closed by hand stays closed."""
+    match gate_of(facts.pod, gate):
+        case "Closed":
+            return "True" if holds_for_gate(read_holds(facts.pod), gate) else "False"
+        case "Missing" | "Absent" as state:
+            return state
+        case "Open":
+            return "True"
+
+
+def _missing_gates(pending: list[PodAssessment], started: frozenset[str], rules: PodPolicy) -> tuple[Action, ...]:
+    """A gate without a condition keeps a new pod out of service: opened while the pod waits for its turn."""
+    return tuple(
+        OpenGate(j.facts.ref, rules.gate, "GateAdded")
+        for j in pending
+        if not j.facts.is_ready
+        and j.uid not in started
+        and gate_of(j.facts.pod, rules.gate) == "Missing"
+        and not holds_for_gate(read_holds(j.facts.pod), rules.gate)
+    )

@@ -1,0 +1,76 @@
+"""Which images each pod of a run is to have: those of the run, under the names that admission gives them.
+
+A pod keeps what it has where that stands for what is wanted; it goes back to what its own record says it came from; and on the
+way back a pod that the run has never touched is at its goal with whatever it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from inplace.engine.snapshot import ObservedPod
+from inplace.model.images import stands_for
+from inplace.model.record import UpgradeRecord
+from inplace.model.run import Run
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """`images`: what a pod is given that has to change. All others by container name, too."""
+
+    images: dict[str, str]
+    same: Mapping[str, frozenset[str]] = {}
+    """Other names of those: the template's, and what a person said."""
+    others: Mapping[str, frozenset[str]] = {}
+    """What else the run knows: what is gone from, or has been meant before."""
+    left: Mapping[str, frozenset[str]] | None = None
+    """On the way back: what is gone back from. Who has none of it, and no record, was never touched."""
+
+    def of(self, facts: ObservedPod) -> dict[str, str]:
+        """What this pod is to have."""
+        if facts.runs(self.images):
+            return self.images
+        record = facts.record if isinstance(facts.record, UpgradeRecord) else None
+        if record is None and self._is_untouched(facts):
+            return {name: facts.images.get(name, image) for name, image in self.images.items()}
+        came_from = record.from_images if record is not None else {}
+        return {name: self._one(name, facts.images.get(name), came_from.get(name)) for name in self.images}
+
+    def is_met_by(self, facts: ObservedPod) -> bool:
+        """The spec asks for it. Says nothing about what runs."""
+        return facts.runs(self.of(facts))
+
+    def accepts(self, name: str, image: str) -> bool:
+        """Whether this image of that container stands for the one that is wanted."""
+        wanted, others = self.images[name], self.others.get(name, frozenset())
+        return image in self.same.get(name, ()) or stands_for(image, wanted, others)
+
+    def _one(self, name: str, have: str | None, came_from: str | None) -> str:
+        return next((image for image in (have, came_from) if image and self.accepts(name, image)), self.images[name])
+
+    def _is_untouched(self, facts: ObservedPod) -> bool:
+        if self.left is None:
+            return False
+        for name, left in self.left.items():
+            have, back = facts.images.get(name, ""), {self.images[name], *self.same.get(name, ())}
+            if any(stands_for(have, image, back) for image in left):
+                return False
+        return True
+
+
+def goal_of(run: Run) -> Goal:
+    images = run.images_on_pods
+    same = _by_container(images, (run.images, run.named if not run.rolling_back else {}))
+    known = _by_container(images, run.known_images)
+    others = {name: known[name] - same[name] - {image} for name, image in images.items()}
+    if not run.rolling_back:
+        return Goal(images, same, others)
+    gone_from = (run.asked_images, run.pod_images, run.named, run.rewritten, *run.displaced)
+    left = {name: of - same[name] - {images[name]} for name, of in _by_container(images, gone_from).items()}
+    return Goal(images, same, others, left)
+
+
+def _by_container(names: Iterable[str], known: Iterable[Mapping[str, str]]) -> dict[str, frozenset[str]]:
+    listed = tuple(known)
+    return {name: frozenset(images[name] for images in listed if name in images) for name in names}

@@ -1,0 +1,168 @@
+"""When a restart is proven, and when the gate may open.
+
+Proven: the kubelet has seen the pod's generation, and every changed container has another containerID than the image patch
+recorded, and runs. `observedGeneration` alone proves nothing: it moves before the old container stops; `imageID` alone
+neither: another tag of the same digest restarts without changing it (both measured: design, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from inplace.engine.pods.container_problems import in_words
+from inplace.engine.snapshot import Evidence, ObservedPod
+from inplace.model.images import same_image
+from inplace.model.objects.pods import Container, ContainerStatus, Pod
+from inplace.model.record import PreviousContainer, Steady, UnreadableRecord, UpgradeRecord
+
+AMBIGUOUS_SECONDS = 5.0
+DEFAULT_GRACE_SECONDS = 30
+"""A container of unclear origin must have run, as we saw it, for its grace period and 5 s before it counts as the new one: an
+old one, told to stop, is gone by then."""
+MIN_READY = "containers are ready, waiting for minReadySeconds"
+STARTUP_SLACK_SECONDS = 2.0
+UNPROBED_SECONDS = 3.0
+"""How long a container without probes must have run, as we saw it. One that exits at once is shown running for up to 1.3 s
+(measured: the kubelet's relist), and Ready, so that without this every pod would get the bad image, one after the other."""
+
+
+class NotYet(msgspec.Struct, frozen=True):
+    """Not yet, and why; `until`: the instant at which time alone changes it."""
+
+    reason: str
+    until: float | None = None
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """The restart happened."""
+
+
+def restart_proof(facts: ObservedPod, record: UpgradeRecord, evidence: Evidence, now: float) -> Proven | NotYet:
+    pod = facts.pod
+    if not pod.is_observed:
+        return NotYet("waiting for the kubelet to see the new image")
+    for name, before in sorted((record.before or {}).items()):
+        status = pod.container_status(name)
+        if _is_unchanged(facts, name, before) and status is not None and status.state.running is not None:
+            continue
+        if status is None or not status.container_id or status.container_id == before.container_id:
+            return NotYet(f"waiting for {name} to be restarted{evidence.said.get(name) or in_words(status)}")
+        if status.state.running is None:
+            return NotYet(f"waiting for {name} to run{evidence.said.get(name) or in_words(status)}")
+        unclear_until = _unclear_until(pod, status, before, record.to_images.get(name, ""), evidence, now)
+        if unclear_until > now:
+            return NotYet(f"making sure that {name} runs the new image", unclear_until)
+    return Proven()
+
+
+def _is_unchanged(facts: ObservedPod, name: str, before: PreviousContainer) -> bool:
+    """The patch asked for what the spec had already, since admission made that of it again: nothing restarts for it."""
+    return before.image != "" and facts.images.get(name) == before.image
+
+
+def _unclear_until(
+    pod: Pod, status: ContainerStatus, before: PreviousContainer, image: str, evidence: Evidence, now: float
+) -> float:
+    """A container that crashed while we patched may have been replaced by the kubelet from the old image first: its
+    containerID is new, its image is not; so may one that had none, because the image that we replaced could not be started
+    for a while. Only where neither the image name nor the digest tells, nor the old container was seen to outlive the patch,
+    time must."""
+    is_other = status.image_id != before.image_id and not (before.image and same_image(status.image, before.image))
+    if same_image(status.image, image) or is_other or before.container_id in evidence.outlived:
+        return now
+    grace = pod.spec.termination_grace_period_seconds
+    seconds = AMBIGUOUS_SECONDS + (DEFAULT_GRACE_SECONDS if grace is None else grace)
+    return evidence.running_since.get(status.container_id, now) + seconds
+
+
+def readiness_proof(
+    facts: ObservedPod, record: UpgradeRecord, evidence: Evidence, min_ready_seconds: float, now: float
+) -> Proven | NotYet:
+    """Whether the kubelet's readiness can be trusted for the new containers, after `restart_proof`.
+
+    A readinessProbe starts from no result, so the gate may open at once. A startupProbe alone does not: the kubelet carries
+    `started: true` over by container name, for 3.3 s measured (kubernetes#141155).
+    """
+    pod = facts.pod
+    believed_at = 0.0
+    for name in sorted(record.before or {}):
+        container, status = pod.spec.container(name), pod.container_status(name)
+        if container is None or status is None:
+            return NotYet(f"waiting for {name}")
+        started = _started_believed_at(container, status, evidence, now)
+        if isinstance(started, NotYet):
+            return started
+        # Where a quick restart was never seen not ready, the old container's readiness counts for nothing.
+        believed_at = max(believed_at, started, evidence.running_since.get(status.container_id, now))
+    if min_ready_seconds <= 0:
+        return Proven()
+    if evidence.containers_ready_since is None:
+        return NotYet("waiting for the containers to be ready")
+    since = max(evidence.containers_ready_since, believed_at)
+    until = (since if evidence.steady_since is None else min(since, evidence.steady_since)) + min_ready_seconds
+    return Proven() if now >= until else NotYet(MIN_READY, until)
+
+
+def steady_before(facts: ObservedPod, record: UpgradeRecord | UnreadableRecord | None) -> bool:
+    """Whether what its record says of its readiness is of these very containers, with no turn since."""
+    if not isinstance(record, UpgradeRecord) or record.steady is None:
+        return False
+    pod, steady, ready = facts.pod, record.steady, facts.pod.condition("ContainersReady")
+    is_as_then = ready is not None and ready.status == "True" and (ready.last_transition_time or "") == steady.turned_at
+    return is_as_then and bool(steady.container_ids) and pod.container_ids(record.before or {}) == steady.container_ids
+
+
+def steady_now(facts: ObservedPod, record: UpgradeRecord, since: str) -> UpgradeRecord:
+    """The record, saying that its containers are ready from now on."""
+    ready = facts.pod.condition("ContainersReady")
+    turned_at = (ready.last_transition_time or "") if ready is not None else ""
+    ids = facts.pod.container_ids(record.before or {})
+    return msgspec.structs.replace(record, steady=Steady(since=since, turned_at=turned_at, container_ids=ids))
+
+
+def _started_believed_at(container: Container, status: ContainerStatus, evidence: Evidence, now: float) -> float | NotYet:
+    probe = container.startup_probe
+    if container.readiness_probe is not None:
+        return 0.0
+    if probe is None:
+        since = evidence.running_since.get(status.container_id, now)
+        steady = NotYet(f"making sure that {container.name}, which has no probe, keeps running", since + UNPROBED_SECONDS)
+        return since if now >= since + UNPROBED_SECONDS else steady
+    waiting = NotYet(f"waiting for {container.name} to pass its startupProbe")
+    if status.started is not True:
+        return waiting
+    seen = evidence.started_at.get(status.container_id)
+    if seen is not None:
+        return seen
+    ran_since = evidence.running_since.get(status.container_id, now)
+    until = ran_since + probe.initial_delay_seconds + probe.period_seconds + STARTUP_SLACK_SECONDS
+    return until if now >= until else msgspec.structs.replace(waiting, until=until)
+
+
+def has_readiness_probes(pod: Pod, names: frozenset[str]) -> bool:
+    """Every one of these containers has a readinessProbe: none counts as ready before it answers."""
+    found = [pod.spec.container(name) for name in names]
+    return all(container is not None and container.readiness_probe is not None for container in found)
+
+
+def stopping(pod: Pod, record: UpgradeRecord) -> tuple[str, ...]:
+    """The changed containers of which the old one still runs."""
+    shown = ((name, old, pod.container_status(name)) for name, old in sorted((record.before or {}).items()))
+    return tuple(
+        n for n, old, s in shown if s is not None and s.state.running is not None and s.container_id == old.container_id
+    )
+
+
+def stop_seconds(pod: Pod, names: Iterable[str]) -> float:
+    """How long these containers may take to stop, their preStop included."""
+    grace = pod.spec.termination_grace_period_seconds
+    return float(sum(DEFAULT_GRACE_SECONDS if grace is None else grace for _ in names))
+
+
+def as_it_was(status: ContainerStatus | None, image: str) -> PreviousContainer:
+    if status is None:
+        return PreviousContainer(image=image)
+    ids = {"container_id": status.container_id, "image_id": status.image_id}
+    return PreviousContainer(**ids, image=image, restart_count=status.restart_count)

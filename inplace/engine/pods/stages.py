@@ -1,0 +1,412 @@
+"""Where a pod stands, derived from what is observed and never stored, and what to do about it next.
+
+Pending > Closing > Settling > Restarting > Returning > Updated      and from anywhere: Failed, Released, Gone
+Kept: not for this run, because of the user's own update strategy.
+A pod without the gate, where that was allowed, goes from Pending to Restarting: it is not drained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from inplace.engine.actions import Action, CloseGate, KeepSteady, OpenGate, PatchImages, RemoveRecord
+from inplace.engine.pods.container_problems import ContainerProblem, container_problem, is_backing_off
+from inplace.engine.pods.drain import dissenting, drained_at, is_in_service, services_still_sending
+from inplace.engine.pods.goals import Goal
+from inplace.engine.pods.proof import (
+    MIN_READY,
+    NotYet,
+    as_it_was,
+    has_readiness_probes,
+    readiness_proof,
+    restart_proof,
+    steady_before,
+    steady_now,
+    stop_seconds,
+    stopping,
+)
+from inplace.engine.snapshot import NO_EVIDENCE, Evidence, ObservedPod
+from inplace.engine.timers import DEFAULT_WAIT_SECONDS
+from inplace.model.objects.pods import Pod
+from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH
+from inplace.model.record import UnreadableRecord, UpgradeRecord, holds_for_gate, read_holds, told_holds
+
+Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone", "Kept"]
+GateState = Literal["Open", "Closed", "Missing", "Absent"]
+
+CHANGED = "ImageChangedByAdmission"
+IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "Returning"})
+SETTLED_VIEW_SECONDS = 2.0
+LONG_READY_SECONDS = 60.0
+"""From so long a minReady on, the pod's record says since when it has been ready. A takeover takes 15 s by itself."""
+CLOSED_BY_US = "Upgrading"
+"""The reason of a gate's condition while an upgrade holds it."""
+SETTLING = "drained; waiting for proxies and open connections"
+OPENED_BY_US = "Upgraded"
+"""And once the restart is proven."""
+WITHOUT_NODE = "waiting for a node"
+"""Why a pod counts as updated of which nothing runs yet: without a verdict, since there is nothing to judge."""
+
+
+class PodAssessment(msgspec.Struct, frozen=True, gc=False):
+    """One pod's stage, why, what to do now (nothing: wait), and until when it may take.
+
+    `timer` names the clock of the current deadline; it goes on as long as consecutive plans name it.
+    """
+
+    facts: ObservedPod
+    stage: Stage
+    reason: str = ""
+    action: Action | None = None
+    look_again_at: float | None = None
+    timer: str = ""
+    deadline_seconds: float = 0.0
+    trouble: ContainerProblem | None = None
+    at_most_seconds: float = 0.0
+    """How long what `reason` says may lawfully take; 0: nothing is known of that."""
+    needs_slices: bool = False
+    """Only a quorum read of the slices, sent after now, can decide."""
+
+    @property
+    def uid(self) -> str:
+        return self.facts.uid
+
+
+class PodPolicy(msgspec.Struct, frozen=True):
+    """What the run asks of every pod."""
+
+    run: str
+    lease: str
+    gate: str
+    goal: Goal
+    settle_seconds: float
+    drain_timeout_seconds: float
+    restart_timeout_seconds: float
+    min_ready_seconds: float
+    ignored: frozenset[str] = frozenset()
+    stopping: bool = False
+    """Pods whose image was not patched are reopened."""
+    bare: bool = False
+    """Bare pods: another run's selection may hold them, too."""
+    dead_leases: frozenset[str] = frozenset()
+    """Other runs that hold nothing any more."""
+    revision: str | None = None
+    """What `controller-revision-hash` of an updated pod says; empty: not known yet, so that no image may be patched. None:
+    the pods have no such label."""
+    kept: frozenset[str] = frozenset()
+    """Uids of pods that stay as they are."""
+    since: str = ""
+    """This instant, as text, for records; empty: nothing is written by it."""
+    without_gate: bool = False
+    """Pods that have no gate are restarted without a drain."""
+    brings_images: bool = True
+    """False: a pod in flight is finished on the image that it has, or reopened."""
+
+    @property
+    def images(self) -> dict[str, str]:
+        return self.goal.images
+
+    unreadable: str = ""
+    """What cannot be read: it may be a slice that sends to any pod."""
+
+    def is_current(self, facts: ObservedPod) -> bool:
+        """The spec asks for what the run wants. Says nothing about what runs."""
+        if not self.goal.is_met_by(facts):
+            return False
+        return not self.revision or facts.pod.metadata.label(CONTROLLER_REVISION_HASH) == self.revision
+
+
+def gate_of(pod: Pod, gate: str) -> GateState:
+    if not pod.spec.has_gate(gate):
+        return "Absent"
+    condition = pod.condition(gate)
+    if condition is None:
+        return "Missing"
+    return "Open" if condition.status == "True" else "Closed"
+
+
+def gate_closed_by_us(pod: Pod, record: UpgradeRecord) -> str:
+    """The gate that an upgrade has closed on a recorded pod. The record alone is not believed: the condition's reason says so,
+    too, and all that there is where the record is of an older version. Empty: none is."""
+    gates = [gate.condition_type for gate in pod.spec.readiness_gates or ()]
+    for gate in sorted(gates, key=lambda gate: gate != record.gate):
+        condition = pod.condition(gate)
+        if condition is not None and condition.status != "True" and condition.reason == CLOSED_BY_US:
+            return gate
+    return ""
+
+
+def _for_gate_of(facts: ObservedPod, rules: PodPolicy) -> PodPolicy:
+    """A pod that was closed by another gate than the run's, because that was begun with another, is opened by its own."""
+    record = facts.record
+    if not isinstance(record, UpgradeRecord) or record.gate == rules.gate:
+        return rules
+    gate = gate_closed_by_us(facts.pod, record)
+    return msgspec.structs.replace(rules, gate=gate) if gate not in ("", rules.gate) else rules
+
+
+def other_gates_closed(pod: Pod, gate: str) -> tuple[str, ...]:
+    """The readiness gates of others, such as of a load balancer, that keep the pod out of service."""
+    others = (g.condition_type for g in pod.spec.readiness_gates or ())
+    return tuple(other for other in others if other != gate and not pod.is_true(other))
+
+
+def assess_pod(facts: ObservedPod, rules: PodPolicy, evidence: Evidence | None, now: float) -> PodAssessment:
+    pod, record, rules = facts.pod, facts.record, _for_gate_of(facts, rules)
+    seen = evidence or NO_EVIDENCE
+    if pod.is_terminating:
+        return PodAssessment(facts, "Gone", "is being deleted")
+    current = rules.is_current(facts)
+    match record:
+        case UnreadableRecord(problem=problem):
+            return PodAssessment(facts, "Failed", problem, trouble=ContainerProblem("BadRecord", problem))
+        case UpgradeRecord(lease=other) if rules.bare and other not in (rules.lease, *rules.dead_leases):
+            problem = f"is being upgraded by another run (Lease {other})"
+            return PodAssessment(facts, "Failed", problem, trouble=ContainerProblem("OtherRun", problem))
+        case None if facts.uid in rules.kept:
+            return PodAssessment(facts, "Kept", "the workload's own update strategy keeps it")
+        case None if current:
+            return _without_record(facts, rules)
+        case None:
+            return PodAssessment(facts, "Pending")
+        case UpgradeRecord() if not pod.is_scheduled:
+            return _release(facts, rules, "has no node, so that nothing of it runs")
+        case UpgradeRecord() if not current and (why := _rewritten(facts, record, rules, seen)):
+            # What it restarts into is proven like any other, and then the pod has failed, with its gate open.
+            risen = _returning(facts, record, rules, seen, now)
+            return msgspec.structs.replace(risen, trouble=risen.trouble or ContainerProblem(CHANGED, why))
+        case UpgradeRecord() if not current:
+            return _draining(facts, record, rules, seen, now)
+        case UpgradeRecord(before=None):
+            return _release(facts, rules, "needs no change")
+        case _:
+            return _returning(facts, record, rules, seen, now)
+
+
+def _rewritten(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence) -> str:
+    """What admission made of the images of our patch, and they are still wanted; empty: nothing else than was asked for."""
+    if not seen.answered or record.before is None or record.run != rules.run or record.to_images != rules.goal.of(facts):
+        return ""
+    made = ((name, record.to_images.get(name, ""), image) for name, image in sorted(seen.answered.items()))
+    return ", ".join(f"admission makes {got} of {image} (container {name})" for name, image, got in made if got != image)
+
+
+def _without_record(facts: ObservedPod, rules: PodPolicy) -> PodAssessment:
+    """Runs the images and nothing of ours is on it: opened by us before, or created from the new template."""
+    pod = facts.pod
+    timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
+    gate = gate_of(pod, rules.gate)
+    if gate == "Missing" and not _held_by(pod, rules):
+        return PodAssessment(
+            facts, "Returning", "its gate has no condition yet", _open(facts, rules, "GateAdded"), None, timer, patience
+        )
+    if not pod.is_scheduled:
+        return PodAssessment(facts, "Updated", WITHOUT_NODE)
+    if not pod.is_observed:
+        return PodAssessment(facts, "Returning", "waiting for the kubelet to see the image", None, None, timer, patience)
+    if pod.is_ready:
+        if is_in_service(facts, rules.ignored):
+            return PodAssessment(facts, "Updated")
+        told = f"waiting for its EndpointSlices to list it as ready: {dissenting(facts, rules.ignored)}"
+        return PodAssessment(facts, "Returning", told, None, None, timer, patience)
+    if gate in ("Closed", "Missing") and pod.is_true("ContainersReady"):
+        return PodAssessment(facts, "Updated", _why_held(pod, rules))
+    others = other_gates_closed(pod, rules.gate)
+    if others and pod.is_true("ContainersReady"):
+        # Its clock begins when nothing else is missing: whoever opens that gate has as long as the restart had.
+        told = f"its containers are ready, and gate {', '.join(others)} is not open"
+        return PodAssessment(facts, "Returning", told, None, None, f"{pod.uid}/gate", patience)
+    trouble = container_problem(pod, frozenset(rules.images), {})
+    return PodAssessment(facts, "Returning", "waiting to be Ready", None, None, timer, patience, trouble)
+
+
+def _draining(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
+    """Closed by us, image still to be patched."""
+    pod = facts.pod
+    if record.before is None and (rules.stopping or not rules.brings_images):
+        return _release(facts, rules, "stopped before its image was patched")
+    if not rules.brings_images:
+        return _returning(facts, record, rules, seen, now)
+    timer = f"{pod.uid}/drain"
+    gate = gate_of(pod, rules.gate)
+    if gate == "Absent" and rules.without_gate:
+        return _patching(facts, record, rules, seen, now)
+    if gate != "Closed":
+        # Somebody opened it under us: closing again is the same act, and idempotent.
+        record = msgspec.structs.replace(record, gate=rules.gate)
+        again = CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare)
+        return PodAssessment(
+            facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds
+        )
+    if rules.unreadable:
+        return PodAssessment(facts, "Closing", rules.unreadable, None, None, timer, rules.drain_timeout_seconds)
+    since = drained_at(seen)
+    if since is None:
+        reason, needs_slices = _why_not_drained(facts, rules, seen)
+        return PodAssessment(
+            facts, "Closing", reason, None, None, timer, rules.drain_timeout_seconds, needs_slices=needs_slices
+        )
+    # A pod that was not Ready before our close may still become so until the kubelet has seen the gate: give it time to show.
+    until = since + (rules.settle_seconds if seen.turned else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
+    if now < until:
+        return PodAssessment(facts, "Settling", SETTLING, look_again_at=until)
+    return _patching(facts, record, rules, seen, now)
+
+
+def _patching(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
+    """Nothing sends to it any more; or it has no gate, and nothing is known of that. It is out of service, so whatever it
+    waits for now has a deadline, also what the API server refuses."""
+    stage: Stage = "Restarting" if gate_of(facts.pod, rules.gate) == "Absent" else "Settling"
+    unclear = _restart_under_way(facts, record, seen, now)
+    if unclear is not None:
+        timer, limit = f"{facts.uid}/earlier", rules.restart_timeout_seconds + stop_seconds(facts.pod, record.before or ())
+        return PodAssessment(facts, stage, unclear, None, now + 1.0, timer, limit)
+    if rules.revision != "":
+        timer, what = f"{facts.uid}/patch", "waiting for the API server to accept the image"
+        return PodAssessment(facts, stage, what, patch_images(facts, record, rules), None, timer, DEFAULT_WAIT_SECONDS)
+    if rules.stopping:
+        # Its image is not changed again, and what an earlier patch of ours gave it is to be proven like any other.
+        return _returning(facts, record, rules, seen, now)
+    # The run gives up by itself where the controller does not see the strategy, or then the template.
+    return PodAssessment(
+        facts, stage, "waiting for the template", None, None, f"{facts.uid}/template", 2 * DEFAULT_WAIT_SECONDS
+    )
+
+
+def _why_not_drained(facts: ObservedPod, rules: PodPolicy, seen: Evidence) -> tuple[str, bool]:
+    if facts.pod.is_ready:
+        return "waiting for the kubelet to report it not ready", False
+    services = services_still_sending(facts, rules.ignored)
+    if services:
+        return f"waiting for the EndpointSlices of {', '.join(services)}", False
+    return "checking its EndpointSlices with the API server", seen.quiet_since is not None
+
+
+def _restart_under_way(facts: ObservedPod, record: UpgradeRecord, seen: Evidence, now: float) -> str | None:
+    """Another image is wanted while an earlier patch of ours may still be restarting the container: its new container
+    would pass for ours. Wait until it runs, or until the kubelet has given up on it for a while."""
+    if record.before is None or is_backing_off(facts.pod, frozenset(record.before)):
+        return None
+    under_way = isinstance(restart_proof(facts, record, seen, now), NotYet)
+    return "waiting for an earlier restart to end" if under_way else None
+
+
+def blind_kubelet(pod: Pod) -> str:
+    """Why a restart could not be proven on its node."""
+    return (
+        f"its node {pod.spec.node_name} has a kubelet that reports no status.observedGeneration (one older than 1.34), so that"
+        " a restart could not be proven"
+    )
+
+
+def changed_images(facts: ObservedPod, rules: PodPolicy) -> dict[str, str]:
+    return {name: image for name, image in rules.goal.of(facts).items() if facts.images.get(name) != image}
+
+
+def restarted_containers(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
+    """Those that a new image restarts: all but ordinary init containers, whose image takes effect when the pod is next
+    recreated (measured)."""
+    return tuple(name for name in sorted(names) if not pod.spec.is_ordinary_init(name))
+
+
+def patch_images(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, budgets: tuple[str, ...] = ()) -> Action:
+    """All containers that differ in one patch. Those of an earlier patch stay recorded: their restart is still to be proven."""
+    pod, have = facts.pod, facts.images
+    changed = changed_images(facts, rules)
+    before = dict(record.before or {})
+    for name in restarted_containers(pod, changed):
+        status = pod.container_status(name)
+        before[name] = as_it_was(status, have.get(name, ""))
+    written = msgspec.structs.replace(
+        record,
+        run=rules.run,
+        lease=rules.lease,
+        to_images=rules.goal.of(facts),
+        from_images={**{name: have[name] for name in changed}, **record.from_images},
+        before=before,
+        patched_at=rules.since,
+        steady=None,
+    )
+    return PatchImages(facts.ref, changed, written, pod.spec.init_names(), rules.revision or "", budgets)
+
+
+def _stopping(facts: ObservedPod, rules: PodPolicy, old: tuple[str, ...], proof: NotYet) -> PodAssessment:
+    """Not the restart's time yet: an old container has its preStop and its grace period, and the kubelet stops one after the
+    other (measured, 1.36.3). What never ends, as on a node that does not report, is given the restart's time besides."""
+    grace, timer = stop_seconds(facts.pod, old), f"{facts.uid}/stop"
+    limit = grace + rules.restart_timeout_seconds
+    if not facts.pod.is_observed:
+        return PodAssessment(facts, "Restarting", proof.reason, None, None, timer, limit)
+    return PodAssessment(facts, "Restarting", f"stopping {', '.join(old)}", None, None, timer, limit, at_most_seconds=grace)
+
+
+def _returning(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
+    """Image patched by us, gate still closed by us."""
+    pod = facts.pod
+    timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
+    trouble = container_problem(pod, frozenset(record.before or {}), record.before or {})
+    proof = restart_proof(facts, record, seen, now)
+    if isinstance(proof, NotYet):
+        old = stopping(facts.pod, record)
+        if old:
+            return _stopping(facts, rules, old, proof)
+        return PodAssessment(facts, "Restarting", proof.reason, None, proof.until, timer, patience, trouble)
+    opening = readiness_proof(facts, record, seen, rules.min_ready_seconds, now)
+    if isinstance(opening, NotYet):
+        keep = _keep_steady(facts, record, rules, opening)
+        return PodAssessment(facts, "Returning", opening.reason, keep, opening.until, timer, patience, trouble)
+    if record.gate_before == "Absent":
+        return PodAssessment(
+            facts, "Returning", "its restart is proven", RemoveRecord(facts.ref), None, timer, patience, trouble
+        )
+    if record.gate_before != "False" and not _held_by(pod, rules):
+        return PodAssessment(
+            facts, "Returning", "opening the gate", _open(facts, rules, OPENED_BY_US), None, timer, patience, trouble
+        )
+    if pod.is_true("ContainersReady"):
+        return PodAssessment(facts, "Returning", _why_held(pod, rules), RemoveRecord(facts.ref), None, timer, patience, trouble)
+    return PodAssessment(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, trouble)
+
+
+def _keep_steady(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, opening: NotYet) -> Action | None:
+    """A fourth write to the pod, where what would be lost with us is worth it."""
+    is_long = opening.reason == MIN_READY and rules.min_ready_seconds >= LONG_READY_SECONDS and rules.since
+    is_new = is_long and not steady_before(facts, record)
+    return KeepSteady(facts.ref, steady_now(facts, record, rules.since)) if is_new else None
+
+
+def _release(facts: ObservedPod, rules: PodPolicy, why: str) -> PodAssessment:
+    record = facts.record
+    if isinstance(record, UpgradeRecord) and (record.gate_before in ("False", "Absent") or _held_by(facts.pod, rules)):
+        return PodAssessment(facts, "Released", why, RemoveRecord(facts.ref))
+    return PodAssessment(facts, "Released", why, _open(facts, rules, "Released"))
+
+
+def release_failed(judged: PodAssessment, rules: PodPolicy) -> Action | None:
+    """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven and probes
+    guard the new containers. Otherwise it stays closed, owned by its record, and is named: without a probe, a container that
+    crashes at once counts as ready for a moment, again and again."""
+    record, rules = judged.facts.record, _for_gate_of(judged.facts, rules)
+    if not isinstance(record, UpgradeRecord) or judged.stage == "Failed":
+        return None
+    if record.before is None or (
+        judged.stage == "Returning" and has_readiness_probes(judged.facts.pod, frozenset(record.before))
+    ):
+        return _release(judged.facts, rules, "failed").action
+    return judged.action if isinstance(judged.action, (OpenGate, RemoveRecord)) else None
+
+
+def _open(facts: ObservedPod, rules: PodPolicy, reason: str) -> Action:
+    return OpenGate(facts.ref, rules.gate, reason)
+
+
+def _held_by(pod: Pod, rules: PodPolicy) -> dict[str, str]:
+    return holds_for_gate(read_holds(pod), rules.gate)
+
+
+def _why_held(pod: Pod, rules: PodPolicy) -> str:
+    holds = _held_by(pod, rules)
+    return f"kept closed: {told_holds(holds)}" if holds else "was closed before the upgrade, and stays closed"

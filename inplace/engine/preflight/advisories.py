@@ -1,0 +1,204 @@
+"""What a person is told before a run that may begin: what it leaves out, what it cannot protect, who may undo it.
+
+Pure, and nothing here stops a run: what does is in `preflight`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from inplace.engine.availability.outages import counted, is_drained, outages, served
+from inplace.engine.planning.plan import Caution
+from inplace.engine.pods.drain import undrainable
+from inplace.engine.pods.proof import UNPROBED_SECONDS
+from inplace.engine.pods.stages import gate_of, restarted_containers
+from inplace.engine.preflight import new_pods
+from inplace.engine.preflight.traffic import unsteered
+from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.engine.workloads import workload
+from inplace.engine.workloads.template_first import describe_strategy
+from inplace.model.durations import format_duration
+from inplace.model.images import is_mutable_tag
+from inplace.model.objects.workloads import DaemonSet, StatefulSet
+from inplace.model.run import Run
+
+
+def warnings(observed: Snapshot, run: Run) -> tuple[Caution, ...]:
+    return (
+        *_outages(observed, run),
+        *_all_at_once(observed, run),
+        *_accepted_in_vain(observed, run),
+        *unsteered(observed, run),
+        *_limits(observed, run),
+        *_long_stops(observed, run),
+        *_uncomputed(observed),
+        *_synced_by(observed, run),
+        *_images(observed, run),
+        *_discovery(observed, run),
+        *new_pods.cautions(observed, run.target, run.options.gate),
+    )
+
+
+def _outages(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    """Those that are allowed: preflight refuses the others."""
+    for service, pod in outages(observed, run):
+        told = f"Service {service} has no other endpoint than pod/{pod}: its requests fail while that restarts"
+        yield Caution("LastEndpoint", told)
+
+
+def _all_at_once(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    """Unless that is the only way: one pod."""
+    desired = workload.desired_replicas(observed)
+    if desired > 1 and workload.max_unavailable(observed, run) >= desired:
+        drained = [facts for facts in observed.pods if is_drained(facts, run)]
+        kept = {name for facts in drained for name in served(facts, counted(observed.services, run))}
+        names = ", ".join(sorted(kept))
+        but = f"; each Service ({names}) keeps one endpoint all the same, which then has all its load" if kept else ""
+        if kept and run.options.allow_outage:
+            but = f", and requests to them ({names}) may fail meanwhile"
+        yield Caution("AllAtOnce", f"all {desired} pods may be out of service at once (maxUnavailable){but}: allow fewer")
+
+
+def _accepted_in_vain(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    """A name that is mistaken, or a Service that could be drained: then to accept it is to give up waiting for it."""
+    named = {service.metadata.name: service for service in observed.services}
+    needed = {each.service for each in undrainable(observed.pods, observed.services, frozenset())}
+    listed = {entry.service for facts in observed.pods for entry in facts.entries}
+    for name in run.options.accept_undrainable:
+        service = named.get(name)
+        serves = service is not None and any(service.selects(facts.pod.metadata.labels) for facts in observed.pods)
+        if name in needed or (service is not None and service.spec.publish_not_ready_addresses and serves):
+            continue
+        if service is None and name not in listed:
+            why = f"there is no Service {name} in namespace {run.target.namespace}: --accept-undrainable {name} changes nothing"
+        elif not serves and name not in listed:
+            why = f"Service {name} sends to no pod of {run.target}: --accept-undrainable {name} changes nothing"
+        else:
+            why = f"Service {name} can be drained: --accept-undrainable {name} only gives up waiting for it. Leave it out"
+        yield Caution("AcceptedInVain", why)
+
+
+def _images(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    spec = workload.template_spec(observed)
+    for name in sorted(run.images):
+        container = spec.container(name) if spec is not None else None
+        if spec is not None and spec.is_ordinary_init(name):
+            told = f"{name} is an ordinary init container: its new image takes effect when the pod is next recreated"
+            yield Caution("OrdinaryInitContainer", told)
+        elif container is not None and container.readiness_probe is None and container.startup_probe is None:
+            steady = f"{UNPROBED_SECONDS:.0f} seconds"
+            told = f"container {name} has no readiness probe: it counts as ready once it has run for {steady}"
+            yield Caution("NoReadinessProbe", told)
+        if container is not None and container.may_restart_all:
+            # What an image change stops has not exited by itself: no rule is asked (measured, 1.36.3).
+            told = (
+                f"container {name} has a rule that restarts all containers of its pod: its new image does not trigger that,"
+                " but where that then exits by itself, the others restart with it, without preStop and grace period"
+            )
+            yield Caution("RestartsAllContainers", told)
+    for name, image in sorted(run.images.items()):
+        if is_mutable_tag(image):
+            told = f"{image} ({name}) is a mutable tag: pods that start later may get other bytes; prefer a version or a digest"
+            yield Caution("MutableTag", told)
+
+
+def _discovery(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    accepted = set(run.options.accept_undrainable)
+    for service in observed.services:
+        if service.spec.publish_not_ready_addresses and any(service.selects(f.pod.metadata.labels) for f in observed.pods):
+            how = "accepted" if service.metadata.name in accepted else "headless, for peer discovery"
+            told = f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for"
+            yield Caution("PublishNotReadyAddresses", told)
+
+
+def _limits(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    """What the run leaves out."""
+    behind = len(workload.pods_kept_back(observed, run))
+    if behind:
+        partition = workload.own_partition(run)
+        whole = f"`inplace upgrade {run.target}` without images brings them along later"
+        told = f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
+        yield Caution("KeptByPartition", told)
+    if not run.options.without_gate:
+        return
+    count = count_ungated(observed.pods, run)
+    if count:
+        yield Caution(
+            "NotDrained",
+            f"{count} of {len(observed.pods)} pods have no gate {run.options.gate} and are restarted without a drain: only"
+            f" preStop and the grace period protect their requests. To drain them in the future,"
+            f" {add_gate_hint(run.options.gate)}",
+        )
+    else:
+        yield Caution("NothingWithoutGate", "every pod has the gate, so all are drained: --without-gate changes nothing")
+
+
+LONG_GRACE_SECONDS = 60
+
+
+def _long_stops(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    """The restart timeout begins when the old containers have ended, so a run may take far longer than that says."""
+    spec = workload.template_spec(observed)
+    grace = spec.termination_grace_period_seconds if spec is not None else None
+    if grace is not None and grace > LONG_GRACE_SECONDS and any(restarted_containers(f.pod, run.images) for f in observed.pods):
+        yield Caution(
+            "LongGracePeriod",
+            f"a container may take up to {format_duration(grace)} to stop (terminationGracePeriodSeconds), and its pod is"
+            " out of service meanwhile: the restart timeout begins only then",
+        )
+
+
+def leftover_strategy_warning(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    found = workload.workload_of(observed)
+    if isinstance(found, (StatefulSet, DaemonSet)) and run.strategy is not None and found.spec.update_strategy != run.strategy:
+        told = f"the updateStrategy of {run.target} was left so by a run; at the end it is {describe_strategy(run.strategy)}"
+        yield Caution("StrategyLeftByRun", told)
+
+
+def _uncomputed(observed: Snapshot) -> Iterator[Caution]:
+    """Budgets that their controller cannot compute, as of a DaemonSet's pods anything but a number to keep. They allow no
+    eviction for ever, so that to obey them would be to upgrade never; maxUnavailable holds all the same."""
+    for budget in observed.budgets:
+        if budget.problem and any(budget.covers(f.pod.metadata.labels) for f in observed.pods):
+            counted = "as it was computed last" if budget.status.desired_healthy else "as no limit besides maxUnavailable"
+            told = f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.problem}): it is taken {counted}"
+            yield Caution("BudgetNotComputed", told)
+
+
+_SYNCERS = (
+    ("Argo CD", "annotations", "argocd.argoproj.io/tracking-id"),
+    ("Argo CD", "labels", "argocd.argoproj.io/instance"),
+    ("Flux", "labels", "kustomize.toolkit.fluxcd.io/name"),
+    ("Flux", "labels", "helm.toolkit.fluxcd.io/name"),
+    ("Helm", "annotations", "meta.helm.sh/release-name"),
+)
+
+
+def _synced_by(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    """Who would put its own images back, and how: by recreating the pods."""
+    found = workload.workload_of(observed)
+    if found is None or run.takes_over:  # then the images come from there
+        return
+    for tool, kind, key in _SYNCERS:
+        name = found.metadata.annotation(key) if kind == "annotations" else found.metadata.label(key)
+        if name:
+            act = "its next sync" if tool != "Helm" else "the next `helm upgrade`"
+            yield Caution(
+                "ManagedElsewhere",
+                f"{run.target} is managed by {tool} ({name}): change the images there as well, or {act} sets the old ones"
+                " again and recreates the pods",
+            )
+            return
+
+
+def count_ungated(pods: Iterable[ObservedPod], run: Run) -> int:
+    """How many are restarted without a drain, because they have no gate and the run may do so."""
+    return sum(gate_of(f.pod, run.options.gate) == "Absent" for f in pods) if run.options.without_gate else 0
+
+
+def add_gate_hint(gate: str) -> str:
+    return (
+        "see that somebody opens it on new pods (the controller, or `inplace gate run`, which you keep running), and then add"
+        f" `readinessGates: [{{conditionType: {gate}}}]` to the pod template's spec (gates cannot be added to living pods, so"
+        " this recreates them once)"
+    )

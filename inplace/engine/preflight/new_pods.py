@@ -1,0 +1,174 @@
+"""What becomes of a target's new pods, in words: whether somebody living opens their gate, who waits for that now, and whether
+a rollout hangs for want of it.
+
+Pure, and told only: nothing here stops a run, nor lets one begin. Nothing is said where it was not looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from inplace.engine.gate_openers import Holds, Nobody, Opening, Opens, Unknown, waiting, who_opens
+from inplace.engine.planning.plan import Caution
+from inplace.engine.pods.stages import gate_of
+from inplace.engine.snapshot import DeploymentTarget, ObservedPod, PodsTarget, Snapshot
+from inplace.engine.workloads import workload
+from inplace.model.names import DEFAULT_GATE, GROUP, TargetRef
+from inplace.model.record import holds_for_gate, read_holds
+from inplace.model.run import shortened
+
+MOST_NAMES = 5
+LONGEST_REASON = 200
+"""Whoever may write the annotation may write a long one."""
+
+
+class GateStand(msgspec.Struct, frozen=True, rename="camel"):
+    """How the gate of a target's new pods stands. `waiting`: pods that could serve, and whose gate nobody has ever opened."""
+
+    type: str
+    opener: Literal["Opens", "Holds", "Nobody", "Unknown"]
+    by: str
+    message: str
+    waiting: tuple[str, ...]
+
+
+def opening(observed: Snapshot, gate: str, namespace: str) -> Opening | None:
+    """None: it was not looked, or no new pod has that gate."""
+    if observed.openers is None:
+        return None
+    labels = _labels(observed, gate)
+    return None if labels is None else who_opens(observed.openers, gate, namespace, labels)
+
+
+def has_gate(observed: Snapshot, gate: str) -> bool:
+    """Whether it is worth looking who opens it."""
+    return _labels(observed, gate) is not None
+
+
+def _labels(observed: Snapshot, gate: str) -> Mapping[str, str] | None:
+    """Those of the pods that wait to be opened, or will: of the template, or else of bare pods. None: none has the gate."""
+    found, spec = workload.workload_of(observed), workload.template_spec(observed)
+    if isinstance(observed.target, PodsTarget):
+        first = next((f.pod for f in observed.pods if f.pod.name in _waiting(observed, gate)), None)
+        return None if first is None else first.metadata.labels or {}
+    if found is None or spec is None or not spec.has_gate(gate):
+        return None
+    labels = (found.spec.template.get("metadata") or {}).get("labels") or {}
+    return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
+
+
+def _waiting(observed: Snapshot, gate: str) -> tuple[str, ...]:
+    return waiting((facts.pod for facts in observed.pods), gate)
+
+
+def cautions(observed: Snapshot, target: TargetRef, gate: str) -> Iterator[Caution]:
+    """Before a run, which opens the gates of the pods that there are: so all looks well until the next new pod."""
+    found, wait = opening(observed, gate, target.namespace), _waiting(observed, gate)
+    if found is None:
+        return
+    if wait and not isinstance(found, Opens):
+        yield Caution("PodsWaitForGate", f"{_some(wait)} for somebody to open gate {gate}")
+    if isinstance(observed.target, PodsTarget):
+        return
+    match found:
+        case Opens():
+            pass
+        case Holds(by=by, why=why):
+            told = f"new pods of {target} stay out of service, since {why}: so the rule of {by} keeps gate {gate} closed"
+            yield Caution("NewPodsHeld", told)
+        case Nobody():
+            told = f"new pods of {target} will stay out of service: {_nobody(found, gate, target.namespace)}"
+            yield Caution("NobodyOpensGate", f"{told}: {how_to_start(gate, target.namespace)}")
+        case Unknown():
+            told = f"new pods of {target} may stay out of service: {_unknown(found, gate, target.namespace)}"
+            yield Caution("OpenerUnknown", told)
+
+
+def hang(observed: Snapshot, target: TargetRef, gate: str) -> str:
+    """Why a rollout that is under way does not go on by itself, and what to do; empty: nothing is known to be in its way."""
+    found, wait = opening(observed, gate, target.namespace), _waiting(observed, gate)
+    if not wait:
+        return ""
+    told = f"{_some(wait)} for somebody to open gate {gate}"
+    match found:
+        case Nobody():
+            where = target.namespace
+            return f"hangs: {told}, and {_nobody(found, gate, where, is_named=False)}: {how_to_start(gate, where)}"
+        case Unknown():
+            return f"{told}; {_unknown(found, gate, target.namespace)}"
+        case Holds(by=by, why=why):
+            return f"hangs: {told}, and the rule of {by} keeps it closed, since {why}"
+        case Opens() | None:
+            return ""
+
+
+def stand(observed: Snapshot, target: TargetRef, gate: str) -> GateStand | None:
+    """For those who look. None: no pod has the gate, or it was not looked."""
+    found, wait = opening(observed, gate, target.namespace), _waiting(observed, gate)
+    where = target.namespace
+    now = f"{_some(wait)} for somebody to open it" if wait else ""
+    also = f"{now}, and " if now else ""
+    so = ", so that its rollout hangs" if wait and _is_rolling(observed) else ""
+    match found:
+        case None:
+            return None
+        case Opens(by=by):
+            soon = f"; about to be opened: {_list(wait)}" if wait else ""
+            return GateStand(gate, "Opens", by, f"opened on new pods by {by}{soon}", wait)
+        case Holds(by=by, why=why):
+            return GateStand(gate, "Holds", by, f"{also}{by} keeps it closed on new pods, since {why}{so}", wait)
+        case Nobody():
+            nobody = f"{_nobody(found, gate, where, is_named=False)}{so}"
+            return GateStand(gate, "Nobody", "", f"{also}{nobody}: {how_to_start(gate, where)}", wait)
+        case Unknown():
+            return GateStand(gate, "Unknown", "", f"{also}{_unknown(found, gate, where)}", wait)
+
+
+def kept_out(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[str, ...]]:
+    """Why pods that no upgrade holds are kept out of service by that gate, to their names: they are updated all the same."""
+    found: dict[str, tuple[str, ...]] = {}
+    for facts in sorted(pods, key=lambda facts: facts.pod.name):
+        pod = facts.pod
+        if facts.record is None and not pod.is_terminating and gate_of(pod, gate) == "Closed":
+            holds = holds_for_gate(read_holds(pod), gate)
+            why = "; ".join(shortened(text or name, LONGEST_REASON) for name, text in sorted(holds.items()))
+            why = why or "somebody had closed it before, and left no note"
+            found[why] = (*found.get(why, ()), pod.name)
+    return found
+
+
+def _is_rolling(observed: Snapshot) -> bool:
+    """A classic rollout of a Deployment is under way."""
+    found = observed.target
+    return isinstance(found, DeploymentTarget) and sum(rs.is_active for rs in found.replica_sets) > 1
+
+
+def _nobody(found: Nobody, gate: str, namespace: str, *, is_named: bool = True) -> str:
+    what = f"gate {gate} in namespace {namespace}" if is_named else "it"
+    # A gate of somebody else's may have an opener that says nothing in a Lease.
+    who = f"nobody living opens {what}" if gate.startswith(f"{GROUP}/") else f"no living opener of {what} is known"
+    return f"{who} ({found.dead})" if found.dead else who
+
+
+def _unknown(found: Unknown, gate: str, namespace: str) -> str:
+    start = how_to_start(gate, namespace)
+    return (
+        f"whether somebody living opens gate {gate} in namespace {namespace} is unknown ({found.why}); if nobody does, {start}"
+    )
+
+
+def how_to_start(gate: str, namespace: str) -> str:
+    condition = "" if gate == DEFAULT_GATE else f" --condition {gate}"
+    return f"start `inplace gate run -n {namespace}{condition}` and keep it running, or install the controller"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """`3 pods wait (web-1, web-2, web-3)`."""
+    return f"1 pod waits ({_list(names)})" if len(names) == 1 else f"{len(names)} pods wait ({_list(names)})"
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")

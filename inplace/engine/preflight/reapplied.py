@@ -1,0 +1,68 @@
+"""An `InPlaceRollout` that expired by its ttl and is there again, since a tool applies what stands in Git for ever.
+
+A run is done once. Where what it brought is still there the new object finds nothing to do. Where somebody has taken it back or
+gone on to other images it would go against them after each sync. The history in the target's Lease knows the last runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from inplace.engine.snapshot import Snapshot
+from inplace.engine.workloads import workload
+from inplace.engine.workloads.templates import has_images
+from inplace.model.history import PastRun
+from inplace.model.rollout import InPlaceRollout
+from inplace.model.run import Run, signed
+
+TRACKED: Mapping[str, str] = {
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "argocd.argoproj.io/instance": "Argo CD",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+}
+"""Annotations and labels by which these tools know again what they apply."""
+
+
+def taken_back(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], observed: Snapshot) -> str:
+    """Why the run of a new object is not to begin; empty: it may. `run`: as a new one would be; `history`: the newest last.
+
+    One that had failed before is tried again.
+    """
+    found = workload.workload_of(observed)
+    known = [i for i, past in enumerate(history) if past.expiring == rollout.metadata.name and _did(past, run)]
+    if not known or found is None or run.takes_over:
+        return ""
+    mine, later = history[known[-1]], history[known[-1] + 1 :]
+    if run.doing == "Upgrade" and has_images(found.spec.template, run.images):
+        return ""
+    return f"{_how_it_went(mine, later)}; to do it again make another object, with another name or other images"
+
+
+def _did(past: PastRun, run: Run) -> bool:
+    """To the end, or until a person said that it is to go back."""
+    if past.doing != run.doing or past.outcome not in ("Succeeded", "Aborted"):
+        return False
+    return run.doing == "Undo" or run.images.items() <= past.images.items()
+
+
+def _how_it_went(mine: PastRun, later: Sequence[PastRun]) -> str:
+    ran = f"it ran already, as an object of this name that has expired (run {mine.id})"
+    if mine.outcome == "Aborted":
+        return f"{ran}, and was aborted at {mine.ended_at}"
+    if mine.doing == "Undo":
+        return f"{ran}, until {mine.ended_at}: a second undo would go forward again"
+    other = next((past for past in later if past.images.items() != mine.images.items()), None)
+    if other is None:
+        return f"{ran}, until {mine.ended_at}, and somebody has rolled out other images since"
+    what = "undone" if other.doing == "Undo" else "replaced by other images"
+    return f"{ran}, and was {what} at {other.ended_at} by {signed(other.by, other.client) or 'somebody'}"
+
+
+def tracked_by(rollout: InPlaceRollout) -> str:
+    """A warning, where a tool that applies things again and again keeps an object that expires; else empty."""
+    marks = {**(rollout.metadata.labels or {}), **(rollout.metadata.annotations or {})}
+    tools = sorted({tool for mark, tool in TRACKED.items() if mark in marks})
+    if rollout.spec.ttl_seconds_after_finished is None or not tools:
+        return ""
+    return f"{', '.join(tools)} applies it again after each ttlSecondsAfterFinished: leave that out, and remove it from Git"

@@ -1,0 +1,131 @@
+"""What a run that nobody drives has left behind, and what is to be done about it: in words, for `repair` and its dry run.
+
+What is done is decided by the planner alone, told to stop; this only foretells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from inplace.engine.planning.plan import PlanContext
+from inplace.engine.planning.planner import pod_policy
+from inplace.engine.pods.stages import PodAssessment, assess_pod
+from inplace.engine.snapshot import DaemonSetTarget, ObservedPod, RevisionedTarget, Snapshot, StatefulSetTarget
+from inplace.engine.workloads import template_first, workload
+from inplace.engine.workloads.image_provenance import believed_commit, unfinished
+from inplace.model.names import TargetKind, TargetRef
+from inplace.model.record import UnreadableRecord, UpgradeRecord
+from inplace.model.run import Run, StopRequest
+
+
+class Leftovers(msgspec.Struct, frozen=True):
+    """`todo`: acts, in the imperative. `held`: what stays as it is until somebody decides. `stuck`: pods that cannot be freed
+    now."""
+
+    todo: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+
+
+def leftovers(observed: Snapshot, spec: PlanContext, run: Run, now: float) -> Leftovers:
+    """Of a run without a living holder."""
+    rules = pod_policy(observed, spec, run, StopRequest("Interrupted", ""))
+    judged = [assess_pod(facts, rules, observed.evidence.get(facts.uid), now) for facts in observed.pods]
+    todo = [line for j in judged if (line := _of_pod(j))]
+    held = []
+    if run.commit is not None:
+        if believed_commit(observed, run).commit is not None and all(facts.runs(run.images) for facts in observed.pods):
+            told = ", ".join(f"{name}={image}" for name, image in run.images.items())
+            todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and unpause the Deployment"))
+        else:
+            held.append(unfinished(observed, run))
+    strategy = held_strategy(observed, run)
+    if strategy and template_first.restore_strategy_early(observed, run) is not None:
+        todo.append("restore its updateStrategy")
+    elif strategy and run.images:
+        held.append(f"{strategy}, since pods of two revisions live: `inplace upgrade`, `undo` or `abort` ends that")
+    elif strategy:
+        held.append(f"{strategy}, since pods of two revisions live: {_ENDS.format(run.target)}")
+    return Leftovers(
+        tuple(todo), tuple(held), tuple(_stuck(f) for f in observed.pods if isinstance(f.record, UnreadableRecord))
+    )
+
+
+_ENDS = "`inplace upgrade {}` brings them to the template and ends that"
+
+
+def leftovers_without_run(observed: Snapshot, strategy: dict[str, Any], target: TargetRef) -> str:
+    """The same for `status`, of a workload whose own strategy was `strategy`."""
+    found = held_strategy(observed, Run(id="", target=target, images={}, strategy=strategy))
+    return f"{found} by a run whose Lease is gone: {_ENDS.format(target)}"
+
+
+def _of_pod(j: PodAssessment) -> str:
+    if not isinstance(j.facts.record, UpgradeRecord):
+        return ""
+    name = f"pod/{j.facts.pod.name}"
+    match j.stage:
+        case "Released":
+            return f"reopen {name}, whose image was not changed"
+        case "Returning":
+            return f"open {name} on {_images(j)}, whose restart is proven"
+        case "Restarting":
+            return f"open {name} on {_images(j)} once its restart is proven ({j.reason})"
+        case _:
+            return ""
+
+
+def _images(j: PodAssessment) -> str:
+    record = j.facts.record
+    names = record.to_images if isinstance(record, UpgradeRecord) else {}
+    return ", ".join(f"{name}={j.facts.images.get(name, '')}" for name in names)
+
+
+def _stuck(facts: ObservedPod) -> str:
+    match facts.record:
+        case UnreadableRecord(problem=problem):
+            return f"pod/{facts.pod.name}: {problem}"
+        case _:
+            return still_ours(facts)
+
+
+def still_ours(facts: ObservedPod) -> str:
+    """Of a pod that carries a record: closed; or, where it has no gate, out of order."""
+    has_gate = not isinstance(facts.record, UpgradeRecord) or facts.record.gate_before != "Absent"
+    return f"pod/{facts.pod.name} is still closed" if has_gate else f"pod/{facts.pod.name} has not come back"
+
+
+def still_closed(observed: Snapshot) -> tuple[str, ...]:
+    """Pods that carry a record, in words."""
+    return tuple(_stuck(facts) for facts in observed.pods if facts.record is not None and not facts.pod.is_terminating)
+
+
+def held_strategy(observed: Snapshot, run: Run) -> str:
+    """In words, where a run holds the pods of a StatefulSet or DaemonSet back by its strategy; empty where it does not."""
+    found = workload.workload_of(observed)
+    if run.strategy is None or found is None or not isinstance(observed.target, RevisionedTarget):
+        return ""
+    match observed.target:
+        case StatefulSetTarget(stateful_set=s) if s is not None and s.spec.update_strategy != run.strategy:
+            partition = workload.partition_of(s.spec.update_strategy)
+            shown = "above every pod" if partition == template_first.PARTITION_ABOVE_ALL else str(partition)
+            return f"its partition is held at {shown}"
+        case DaemonSetTarget(daemon_set=d) if d is not None and d.spec.update_strategy != run.strategy:
+            return "its updateStrategy is held at OnDelete"
+        case _:
+            return ""
+
+
+def infer_owner_strategy(strategy: Mapping[str, Any], kind: TargetKind, is_of_our_writing: bool) -> dict[str, Any] | None:
+    """For a workload of whose run nothing is known any more: what its strategy was in all likelihood, where the one it has can
+    only be that of a run. None: it may well be its owner's."""
+    match kind:
+        case "StatefulSet" if workload.partition_of(strategy) == template_first.PARTITION_ABOVE_ALL:
+            return {**strategy, "rollingUpdate": {**strategy["rollingUpdate"], "partition": 0}}
+        case "DaemonSet" if is_of_our_writing and strategy.get("type") == "OnDelete":
+            return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+        case _:
+            return None

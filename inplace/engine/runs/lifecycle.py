@@ -1,0 +1,195 @@
+"""What a command means for a target that may have a run already.
+
+The same images resume it; a pause made by hand is passed only by `resume`; other images: a half-done commit is finished
+first, and then a new run adopts the old one's pods, whose records keep the first from-images and gate-before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from inplace.engine.planning.failures import reverse_run
+from inplace.engine.planning.waits import given_up_again
+from inplace.engine.snapshot import DaemonSetTarget, DeploymentTarget, Snapshot, StatefulSetTarget
+from inplace.engine.timers import Timers
+from inplace.engine.workloads.external_changes import detect_external_change, yield_to_owner
+from inplace.engine.workloads.template_first import may_be_ours
+from inplace.model.names import WorkloadKind
+from inplace.model.run import PauseStep, Run, RunOptions
+
+MOST_DISPLACED = 10
+
+
+class BeginRun(msgspec.Struct, frozen=True):
+    """Drive this run. `resuming`: it was begun before."""
+
+    run: Run
+    resuming: bool
+
+
+class FinishCommitFirst(msgspec.Struct, frozen=True):
+    """Finish this run's commit; then ask again."""
+
+    run: Run
+
+
+class StillPaused(msgspec.Struct, frozen=True):
+    run: Run
+
+
+class Overtaken(msgspec.Struct, frozen=True):
+    """Somebody else has changed the workload since, or it is another one: the run goes neither on nor back. Driven, it frees
+    what it has left, and ends."""
+
+    run: Run
+    why: str
+
+
+Decision = BeginRun | FinishCommitFirst | StillPaused
+
+
+def resolve_command(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtaken: bool = False) -> Decision:
+    """For `upgrade`: `asked` is the run as a new one would be; `given` are the options that the person named now.
+
+    `overtaken`: somebody else has changed the workload since, so that the stored run can only be begun anew.
+    """
+    if stored is None or not stored.is_open or stored.target_uid != asked.target_uid:
+        return BeginRun(asked, resuming=False)
+    if overtaken and stored.commit is None:
+        return BeginRun(asked, resuming=False)
+    if asked.images and not stored.is_for(asked.images):
+        if stored.commit is not None:
+            return FinishCommitFirst(_reopen_with(stored, {}))
+        return BeginRun(_adopting(stored, asked), resuming=True)
+    if stored.outcome == "Paused":
+        return StillPaused(stored)
+    return BeginRun(_reopen_with(stored, given), resuming=True)
+
+
+def _adopting(stored: Run, asked: Run) -> Run:
+    """A new run that takes over what the open one has begun: its pods, and what they ran before.
+    Containers that only the old one named go on to where that was taking them."""
+    on_pods = {**stored.asked_images, **stored.pod_images}
+    goes_back = {
+        name: i for name, i in stored.pod_from_images.items() if asked.images.get(name) == stored.from_images.get(name)
+    }
+    return msgspec.structs.replace(
+        asked,
+        images={**stored.asked_images, **asked.images},
+        named={name: image for name, image in stored.named.items() if name not in asked.images},
+        pod_images={**{n: i for n, i in stored.pod_images.items() if n not in asked.images}, **goes_back},
+        pod_from_images=stored.pod_from_images,
+        rewritten=stored.rewritten,
+        from_images={**asked.from_images, **stored.from_images},
+        owners=stored.owners or asked.owners,
+        displaced=(*stored.displaced, stored.asked_images, *([on_pods] if stored.pod_images else []))[-MOST_DISPLACED:],
+        takes_over=asked.takes_over or stored.takes_over,
+    )
+
+
+def inherit_strategy(asked: Run, stored: Run | None, target_uid: str) -> Run:
+    """A new run with the update strategy that an open one has saved: what that one left is not its owner's own."""
+    if stored is None or not stored.is_open or stored.target_uid != target_uid:
+        return asked
+    return msgspec.structs.replace(asked, strategy=stored.strategy)
+
+
+def overtaken(stored: Run | None, observed: Snapshot) -> Overtaken | None:
+    """Where somebody else has changed the workload under a run that is open."""
+    if stored is None or not stored.is_open:
+        return None
+    broken = detect_external_change(observed, refresh_owner_settings(stored, observed), Timers({}, 0.0))
+    if broken is None:
+        return None
+    return Overtaken(afresh(stored), broken.reason)
+
+
+def has_left(over: Overtaken, observed: Snapshot) -> bool:
+    """Whether anything of an overtaken run is still on the pods, or holds the workload back."""
+    run = refresh_owner_settings(over.run, observed)
+    return any(facts.record is not None for facts in observed.pods) or yield_to_owner(observed, run) is not None
+
+
+def refresh_owner_settings(run: Run, observed: Snapshot) -> Run:
+    """The run with what its user has chosen for the workload, as it is now: `paused`, or the update strategy, unless it is
+    one that this run has set itself."""
+    match observed.target:
+        case DeploymentTarget(deployment=deployment) if deployment is not None and run.commit is None:
+            return msgspec.structs.replace(run, paused=deployment.spec.paused)
+        case StatefulSetTarget(stateful_set=s) if s is not None:
+            return _with_strategy(run, s.spec.update_strategy, "StatefulSet")
+        case DaemonSetTarget(daemon_set=d) if d is not None:
+            return _with_strategy(run, d.spec.update_strategy, "DaemonSet")
+        case _:
+            return run
+
+
+def _with_strategy(run: Run, strategy: dict[str, Any], kind: WorkloadKind) -> Run:
+    if run.strategy is not None and may_be_ours(strategy, run, kind):
+        return run
+    return msgspec.structs.replace(run, strategy=strategy)
+
+
+def resume(stored: Run, observed: Snapshot) -> BeginRun | Overtaken:
+    """For `resume` without a living holder, of an open run: passes the pause that it stands at."""
+    return overtaken(stored, observed) or BeginRun(_reopen_with(pass_pause(stored), {}), resuming=True)
+
+
+def is_at_pause_step(run: Run) -> bool:
+    """A pause of its steps, by hand or for a time."""
+    here = run.steps_passed
+    return here < len(run.options.steps) and isinstance(run.options.steps[here], PauseStep)
+
+
+def pass_pause(run: Run) -> Run:
+    return msgspec.structs.replace(run, steps_passed=run.steps_passed + 1) if is_at_pause_step(run) else run
+
+
+def abort(run: Run, by: str) -> Run:
+    """The same run, going back because `by` wants it. Once the commit has begun it is finished instead: then there is
+    something to `undo`."""
+    return run if run.commit is not None else reverse_run(run, "Abort", f"aborted {of_whom(by)}")
+
+
+def of_whom(by: str) -> str:
+    """Who wanted that, as far as it is known."""
+    return f"by {by}" if by else "on request"
+
+
+def abort_orphaned(stored: Run, observed: Snapshot, by: str) -> BeginRun | FinishCommitFirst | Overtaken:
+    """For `abort` without a living holder, of an open run."""
+    over, again = overtaken(stored, observed), _reopen_with(stored, {})
+    if over is not None:
+        return over
+    return FinishCommitFirst(again) if again.commit is not None else BeginRun(abort(again, by), resuming=True)
+
+
+def afresh(run: Run) -> Run:
+    """A run at its next start: what has failed, or was given up, is tried once more. One whose holder died goes on with the
+    deadlines that it had."""
+    commit = msgspec.structs.replace(run.commit, given_up="") if run.commit is not None else None
+    waits = run.waits if run.outcome is None else given_up_again(run.waits)
+    return msgspec.structs.replace(
+        run, outcome=None, failures=(), more_failed=0, gave_up="", forgone={}, commit=commit, waits=waits
+    )
+
+
+def reopen(run: Run) -> Run:
+    """An open run that was left, as it goes on with its own options."""
+    return _reopen_with(run, {})
+
+
+def _reopen_with(run: Run, given: Mapping[str, Any]) -> Run:
+    options: RunOptions = msgspec.structs.replace(run.options, **given)
+    # Other steps than before: those passed are found again from the pods, pauses made by hand are met again.
+    steps_passed = run.steps_passed if options.steps == run.options.steps else 0
+    return msgspec.structs.replace(
+        afresh(run),
+        options=options,
+        steps_passed=steps_passed,
+        revision="",
+        message="" if not run.rolling_back else run.message,
+    )

@@ -1,0 +1,244 @@
+"""The status of an `InPlaceRollout`: the projection of its run, as the cluster keeps it.
+
+Pure. A status says the same for the same state, whatever the time: it changes only where something has happened, so that how
+long a wait still lasts is told by the instant at which it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from inplace.engine.planning.plan import Plan
+from inplace.engine.planning.steps import step_label
+from inplace.engine.pods.stages import IN_FLIGHT
+from inplace.engine.runs.lifecycle import is_at_pause_step
+from inplace.engine.runs.rollouts import FinishedState, PendingState, RejectedState, RolloutState, RunningState, WaitingState
+from inplace.engine.runs.spec_paused import brakes, why_it_stands
+from inplace.model.rollout import (
+    MAX_LIST_ITEMS,
+    MAX_TEXT_LENGTH,
+    TERMINAL_PHASES,
+    Condition,
+    ConditionType,
+    ContainerImage,
+    FailedPod,
+    InPlaceRollout,
+    Phase,
+    PodInFlight,
+    RolloutStatus,
+    StepTiming,
+)
+from inplace.model.run import TERMINAL_OUTCOMES, Outcome, PauseStep, Run, lease_name, shortened
+
+PHASE_OF: Mapping[Outcome, Phase] = {
+    "Succeeded": "Succeeded",
+    "Failed": "Failed",
+    "RolledBack": "RolledBack",
+    "Aborted": "Aborted",
+    "TimedOut": "Paused",
+    "Paused": "Paused",
+    "Interrupted": "Paused",
+}
+CONDITION_PHASES: Mapping[ConditionType, frozenset[Phase]] = {
+    "Ready": frozenset({"Succeeded"}),
+    "Progressing": frozenset({"Progressing"}),
+    "Paused": frozenset({"Paused"}),
+    "Reconciling": frozenset({"Pending", "Waiting", "Progressing"}),
+    "Stalled": frozenset({"Paused", "Failed", "RolledBack", "Aborted", "Refused"}),
+}
+"""kstatus: Reconciling while it goes on by itself, Stalled where it will not without a person."""
+
+
+def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutStatus, now: str) -> RolloutStatus:
+    """`previous`: the status as it was written last. `now`: the instant, as text."""
+    match state:
+        case PendingState():
+            status, reason = _told(previous, "Pending", ""), "Pending"
+        case WaitingState(reason=why, message=message):
+            status, reason = _told(previous, "Waiting", message), why
+        case RejectedState(reason=why, message=message):
+            status, reason = _told(previous, "Refused", message), why
+        case RunningState(run=run, plan=plan, trouble=trouble) as driving if plan.finished is None:
+            doing = trouble or _doing(run, plan)
+            status = _of_run(_told(previous, "Progressing", doing), run, now)
+            reason = "Trouble" if trouble else _reason_of(run)
+            status = _with_counts(status, plan, driving.since, driving.until)
+        case RunningState(plan=plan):
+            return status_of(rollout, FinishedState(plan.run, plan), previous, now)
+        case FinishedState(run=run, plan=plan):
+            status, reason = _ended(rollout, run, plan, previous, now)
+    phase = status.phase
+    assert phase is not None
+    finished_at = (status.finished_at or now) if phase in TERMINAL_PHASES else ""
+    generation = rollout.metadata.generation
+    conditions = [_condition(t, phase, reason, status.message, generation, previous, now) for t in CONDITION_PHASES]
+    refused = previous.condition("RequestRefused")
+    return msgspec.structs.replace(
+        status,
+        observed_generation=generation,
+        target=_short(str(rollout.spec.target.ref(rollout.metadata.namespace))),
+        image=status.image or _image({image.container: image.image for image in rollout.spec.images}),
+        finished_at=finished_at,
+        conditions=(*conditions, *filter(None, [refused])),
+    )
+
+
+def answered(status: RolloutStatus, problem: str, generation: int, now: str) -> RolloutStatus:
+    """After a request. `problem`: why it was none; empty: it is taken in."""
+    others = tuple(condition for condition in status.conditions if condition.type != "RequestRefused")
+    refused = Condition(
+        type="RequestRefused",
+        status="True",
+        reason="UnknownRequest",
+        message=_short(problem),
+        last_transition_time=now,
+        observed_generation=generation,
+    )
+    return msgspec.structs.replace(status, conditions=(*others, refused) if problem else others)
+
+
+def with_observed_generation(status: RolloutStatus, generation: int) -> RolloutStatus:
+    """Of a rollout that is over: an edit changes nothing any more, so what was said holds for the spec as it is now, too."""
+    conditions = tuple(msgspec.structs.replace(c, observed_generation=generation) for c in status.conditions)
+    return msgspec.structs.replace(status, observed_generation=generation, conditions=conditions)
+
+
+def _told(previous: RolloutStatus, phase: Phase, message: str) -> RolloutStatus:
+    """Counts stay as they were seen last; nothing is in flight unless somebody says so."""
+    return msgspec.structs.replace(
+        previous,
+        phase=phase,
+        message=_short(message),
+        until="",
+        in_flight=(),
+        draining=None if previous.draining is None else 0,
+        finished_at=previous.finished_at if previous.phase == phase else "",
+    )
+
+
+def _of_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
+    failures = (FailedPod(pod=f.pod, reason=f.reason, message=_short(f.message)) for f in run.failures[:MAX_LIST_ITEMS])
+    here = min(run.steps_passed, len(run.options.steps) - 1)
+    return msgspec.structs.replace(
+        status,
+        step="" if run.rolling_back else step_label(run.options.steps[here]),
+        step_index=here,
+        failed=run.failed_count,
+        failures=tuple(failures),
+        image=_image(run.asked_images),
+        run_id=run.id,
+        lease=lease_name(run.target),
+        from_images=tuple(ContainerImage(name, image) for name, image in sorted(run.from_images.items())[:MAX_LIST_ITEMS]),
+        started_at=status.started_at or run.started_at or now,
+        steps=_step_times(run, status.steps, now),
+    )
+
+
+def _image(images: Mapping[str, str]) -> str:
+    return _short(", ".join(image.rsplit("/", 1)[-1] for _, image in sorted(images.items())))
+
+
+def _with_counts(
+    status: RolloutStatus, plan: Plan, since: Mapping[str, str] = {}, until: Mapping[str, str] = {}
+) -> RolloutStatus:
+    flying = [
+        PodInFlight(
+            name=pod.name,
+            stage=pod.stage,
+            since=since.get(pod.uid, ""),
+            reason=_short(pod.words),
+            until=until.get(pod.uid, ""),
+        )
+        for pod in plan.pods
+        if pod.stage in IN_FLIGHT
+    ]
+    return msgspec.structs.replace(
+        status,
+        until=until.get("", ""),
+        desired=plan.progress.desired,
+        updated=plan.progress.updated,
+        ready=plan.progress.ready,
+        draining=sum(pod.stage in ("Closing", "Settling") for pod in flying),
+        in_flight=tuple(sorted(flying, key=lambda pod: (pod.since, pod.name))[:MAX_LIST_ITEMS]),
+    )
+
+
+def _ended(
+    rollout: InPlaceRollout, run: Run, plan: Plan | None, previous: RolloutStatus, now: str
+) -> tuple[RolloutStatus, str]:
+    phase = PHASE_OF[run.outcome or "Interrupted"]
+    message = why_it_stands(rollout, run) if phase == "Paused" else run.message
+    status = _of_run(_told(previous, phase, message), run, now)
+    if plan is not None:
+        status = _with_counts(status, plan)
+    elif run.outcome in TERMINAL_OUTCOMES:
+        status = msgspec.structs.replace(status, updated=status.desired if phase == "Succeeded" else 0)
+    status = msgspec.structs.replace(status, finished_at=status.finished_at or run.ended_at)
+    if phase == "Paused":
+        return status, _why_paused(rollout, run)
+    return status, run.failures[0].reason if phase == "Failed" and run.failures else phase
+
+
+def _why_paused(rollout: InPlaceRollout, run: Run) -> str:
+    if brakes(rollout, run):
+        return "PausedBySpec"
+    here = run.options.steps[run.steps_passed : run.steps_passed + 1]
+    # At a pause with a time it does not stand by itself.
+    return "PausedByStep" if here == (PauseStep(),) else "PausedByRequest"
+
+
+def _doing(run: Run, plan: Plan) -> str:
+    """How long a pause still lasts is not said: it would change with every second."""
+    pausing = is_at_pause_step(run) and not run.rolling_back
+    parts = (run.message if run.rolling_back else "", plan.progress.step, "" if pausing else plan.progress.waiting)
+    return "; ".join(filter(None, parts))
+
+
+def _reason_of(run: Run) -> str:
+    if run.rolling_back:
+        return "RollingBack"
+    if run.commit is not None:
+        return "Committing"
+    return "PausingForAWhile" if is_at_pause_step(run) else "Upgrading"
+
+
+def _step_times(run: Run, known: tuple[StepTiming, ...], now: str) -> tuple[StepTiming, ...]:
+    """Of the steps passed and the one it stands at."""
+    if run.rolling_back:
+        return known
+    names = [step_label(step) for step in run.options.steps[: run.steps_passed + 1]]
+    passed = len(names) if run.outcome == "Succeeded" else run.steps_passed
+    return tuple(_times(name, known[i : i + 1], i < passed, now) for i, name in enumerate(names[:MAX_LIST_ITEMS]))
+
+
+def _times(name: str, known: Iterable[StepTiming], is_passed: bool, now: str) -> StepTiming:
+    times = next((old for old in known if old.step == name), StepTiming(step=name, started_at=now))
+    return msgspec.structs.replace(times, finished_at=(times.finished_at or now) if is_passed else "")
+
+
+def _condition(
+    condition_type: ConditionType,
+    phase: Phase,
+    reason: str,
+    message: str,
+    generation: int,
+    previous: RolloutStatus,
+    now: str,
+) -> Condition:
+    is_true = phase in CONDITION_PHASES[condition_type]
+    before = previous.condition(condition_type)
+    turned = before is None or before.status != str(is_true)
+    return Condition(
+        type=condition_type,
+        status="True" if is_true else "False",
+        reason=reason,
+        message=message if is_true or condition_type == "Ready" else "",
+        last_transition_time=now if before is None or turned else before.last_transition_time,
+        observed_generation=generation,
+    )
+
+
+def _short(text: str) -> str:
+    return shortened(text, MAX_TEXT_LENGTH)

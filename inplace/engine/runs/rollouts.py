@@ -1,0 +1,204 @@
+"""Between an `InPlaceRollout` and the run that it asks for: the run, what an edit changes of it, and the states it comes to.
+
+Pure. A rollout's run has an id that follows from the rollout's uid, so that whoever takes over knows it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import TypeGuard
+
+import msgspec
+
+from inplace.engine.planning.plan import Plan
+from inplace.model.int_or_percent import parse_int_or_percent
+from inplace.model.names import CLIENT, CREATED_BY_ANNOTATION
+from inplace.model.objects.meta import ObjectMeta
+from inplace.model.rollout import (
+    ContainerImage,
+    Drain,
+    FailureAction,
+    FailurePolicy,
+    InPlaceRollout,
+    PauseSpec,
+    Restart,
+    RolloutSpec,
+    RolloutStep,
+    RolloutTarget,
+    Strategy,
+    Undo,
+)
+from inplace.model.run import OnFailure, PauseStep, PodsStep, Run, RunOptions, Step, shortened, steps_grow
+from inplace.model.trust import problem_of
+
+ON_FAILURE: Mapping[FailureAction, OnFailure] = {"Pause": "pause", "Rollback": "rollback", "Continue": "continue"}
+
+
+class PendingState(msgspec.Struct, frozen=True):
+    """Seen, and not judged yet."""
+
+
+class WaitingState(msgspec.Struct, frozen=True):
+    """It may not begin yet, such as while another run holds the target."""
+
+    reason: str
+    message: str
+
+
+class RejectedState(msgspec.Struct, frozen=True):
+    """It will not begin: nothing was written."""
+
+    reason: str
+    message: str
+
+
+class RunningState(msgspec.Struct, frozen=True):
+    """`since`: pod uid to the instant, as text, at which its stage began; `until`: at which what it waits for is over by
+    itself, and of the run under an empty uid. `trouble`: why nothing moves, such as that the API server refuses a write; it is
+    tried again."""
+
+    run: Run
+    plan: Plan
+    since: Mapping[str, str] = {}
+    trouble: str = ""
+    until: Mapping[str, str] = {}
+
+
+class FinishedState(msgspec.Struct, frozen=True):
+    """`plan`: the last one, where it is known."""
+
+    run: Run
+    plan: Plan | None = None
+
+
+RolloutState = PendingState | WaitingState | RejectedState | RunningState | FinishedState
+
+
+def run_from_rollout(rollout: InPlaceRollout) -> Run:
+    """As a new one would be. It is by whom its annotation names, else by the rollout itself. One that undoes has no images
+    yet: where it goes to, only the cluster knows. Raises ValueError."""
+    meta, spec = rollout.metadata, rollout.spec
+    images = {image.container: image.image for image in spec.images}
+    if len(images) < len(spec.images):
+        raise ValueError("a container is given two images")
+    if spec.undo is not None and images:
+        raise ValueError("images and undo cannot be combined")
+    if spec.target.kind == "Pods" and not images:
+        raise ValueError("bare pods have no template to be brought to: say the images")
+    if rollout.unreadable:
+        raise ValueError(f"it cannot be read: {rollout.unreadable}")
+    run = Run(
+        id=run_id_of(rollout),
+        target=spec.target.ref(meta.namespace),
+        doing="Upgrade" if spec.undo is None else "Undo",
+        images=images,
+        takes_over=not images and spec.undo is None,
+        options=options_of(spec),
+        by=shortened(meta.annotation(CREATED_BY_ANNOTATION) or f"inplacerollout/{meta.name}"),
+        client=shortened(meta.annotation(CLIENT) or ""),
+        expiring=meta.name if spec.ttl_seconds_after_finished is not None else "",
+    )
+    problem = problem_of(run)
+    if problem:
+        raise ValueError(problem)
+    return run
+
+
+def run_id_of(rollout: InPlaceRollout) -> str:
+    """What its run is called, unless it has taken up one that was there."""
+    return rollout.metadata.uid.replace("-", "")[:12]
+
+
+def owns_run(run: Run | None, rollout: InPlaceRollout) -> TypeGuard[Run]:
+    """Its own, or one that it has taken up."""
+    return run is not None and run.id in (rollout.status.run_id, run_id_of(rollout))
+
+
+def options_of(spec: RolloutSpec) -> RunOptions:
+    """Raises ValueError with a line for a person."""
+    steps = tuple(_step_of(step) for step in spec.strategy.steps) or RunOptions().steps
+    if steps[-1] != PodsStep(amount="100%"):
+        raise ValueError("the last step must be 100%: to stop halfway use a pause")
+    if not steps_grow(steps):
+        raise ValueError("steps must grow")
+    budget = spec.strategy.max_unavailable
+    return RunOptions(
+        gate=spec.gate,
+        max_unavailable=None if budget is None else _amount(budget, "maxUnavailable"),
+        steps=steps,
+        settle_seconds=float(spec.drain.settle_seconds),
+        drain_timeout_seconds=float(spec.drain.timeout_seconds),
+        restart_timeout_seconds=float(spec.restart.timeout_seconds),
+        min_ready_seconds=None if spec.min_ready_seconds is None else float(spec.min_ready_seconds),
+        on_failure=ON_FAILURE[spec.failure.action],
+        max_failed=spec.failure.max_failed,
+        accept_undrainable=spec.accept_undrainable,
+        without_gate=spec.without_gate,
+        allow_outage=spec.allow_outage,
+    )
+
+
+def rollout_from_run(run: Run, name: str, undo: Undo | None = None) -> InPlaceRollout:
+    """What to create so that the controller carries out this run: the opposite of `run_of`. Seconds are rounded up."""
+    target, options = run.target, run.options
+    images = tuple(ContainerImage(container, image) for container, image in sorted(run.images.items()))
+    spec = RolloutSpec(
+        target=RolloutTarget(kind=target.kind, name=target.name, pod_names=target.pod_names, selector=target.selector),
+        images=() if undo is not None else images,
+        undo=undo,
+        gate=options.gate,
+        without_gate=options.without_gate,
+        accept_undrainable=options.accept_undrainable,
+        allow_outage=options.allow_outage,
+        strategy=Strategy(max_unavailable=options.max_unavailable, steps=tuple(_wire_step(step) for step in options.steps)),
+        drain=Drain(settle_seconds=ceil(options.settle_seconds), timeout_seconds=ceil(options.drain_timeout_seconds)),
+        restart=Restart(timeout_seconds=ceil(options.restart_timeout_seconds)),
+        min_ready_seconds=None if options.min_ready_seconds is None else ceil(options.min_ready_seconds),
+        failure=FailurePolicy(max_failed=options.max_failed, action=_ACTIONS[options.on_failure]),
+    )
+    told = {key: value for key, value in ((CREATED_BY_ANNOTATION, run.by), (CLIENT, run.client)) if value}
+    return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations=told), spec=spec)
+
+
+_ACTIONS: Mapping[OnFailure, FailureAction] = {on_failure: action for action, on_failure in ON_FAILURE.items()}
+
+
+def _wire_step(step: Step) -> RolloutStep:
+    match step:
+        case PodsStep(amount=amount):
+            return RolloutStep(pods=amount)
+        case PauseStep(seconds=seconds):
+            return RolloutStep(pause=PauseSpec(seconds=None if seconds is None else ceil(seconds)))
+
+
+def _step_of(step: RolloutStep) -> Step:
+    match step:
+        case RolloutStep(pods=None, pause=pause) if pause is not None:
+            return PauseStep(seconds=None if pause.seconds is None else float(pause.seconds))
+        case RolloutStep(pods=pods, pause=None) if pods is not None:
+            return PodsStep(amount=_amount(pods, "pods of a step"))
+        case _:
+            raise ValueError("a step has either pods or pause")
+
+
+def _amount(value: int | str, what: str) -> int | str:
+    amount = parse_int_or_percent(str(value)) if isinstance(value, str) else value
+    if amount == "0%" or (isinstance(amount, int) and amount < 1):
+        raise ValueError(f"{what}: at least 1 pod")
+    return amount
+
+
+def apply_edits(run: Run, rollout: InPlaceRollout) -> Run:
+    """The run as its rollout wants it now. Target, images and gate stay; steps passed stay passed as far as the steps are
+    the same as before, and from there on are found again from the pods. Raises ValueError."""
+    asked = options_of(rollout.spec)
+    options = msgspec.structs.replace(asked, gate=run.options.gate, without_gate=run.options.without_gate)
+    same = _common(run.options.steps, options.steps)
+    return msgspec.structs.replace(run, options=options, steps_passed=min(run.steps_passed, same))
+
+
+def _common(before: tuple[Step, ...], after: tuple[Step, ...]) -> int:
+    """How many steps from the first on are the same."""
+    pairs = enumerate(zip(before, after, strict=False))
+    return next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))

@@ -1,0 +1,93 @@
+"""What `undo` goes back to: what an open run began from, else a revision of the workload's history, else what the last run of
+ours began from.
+
+In place only images can change, so a revision that differs in more is refused, each difference named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from inplace.engine.pods.goals import goal_of
+from inplace.engine.preflight.checks import Rejected
+from inplace.engine.runs.history import Revision, revisions
+from inplace.engine.runs.lifecycle import overtaken
+from inplace.engine.snapshot import PodsTarget, ReplicaSetTarget, Snapshot
+from inplace.engine.workloads import workload
+from inplace.engine.workloads.templates import differences, images_of
+from inplace.model.run import Run, RunOptions, parse_steps
+
+
+class UndoTarget(msgspec.Struct, frozen=True):
+    """The images to go to; none: they run already. `what`: for people."""
+
+    images: dict[str, str]
+    what: str
+
+
+def resolve_undo_target(observed: Snapshot, name: str, stored: Run | None, to_revision: int | None) -> UndoTarget | Rejected:
+    """`stored`: the last run of the target, which people call `name`, open or over. What others have rolled out since an open
+    one was begun is undone as what they have made it: a revision."""
+    is_of_this = stored is not None and stored.target_uid == workload.uid_of(observed)
+    is_open = stored is not None and stored.is_open and is_of_this and overtaken(stored, observed) is None
+    if stored is not None and is_open and to_revision is None:
+        return _before_run(stored)
+    known = revisions(observed.target)
+    if to_revision is not None:
+        if isinstance(observed.target, (ReplicaSetTarget, PodsTarget)):
+            return Rejected(f"{name} has no revision history: say the images, with `inplace upgrade`")
+        found = next((r for r in known if r.number == to_revision), None)
+        if found is None:
+            have = ", ".join(str(r.number) for r in known) or "none"
+            return Rejected(f"{name} has no revision {to_revision}; it has: {have}")
+        return _to(observed, found, stored if is_open else None, name)
+    is_last = stored is not None and _all_run(observed, stored)
+    if stored is not None and stored.from_images and is_last and (len(known) < 2 or "history" in stored.forgone):
+        return UndoTarget(stored.from_images, f"what they ran before run {stored.id}")
+    if len(known) > 1:
+        return _to(observed, known[-2], None, name)
+    if stored is None and isinstance(observed.target, PodsTarget):
+        why = "nothing is kept of a bare pod's run once it has ended"
+        return Rejected(f"{name} cannot be undone: {why}: say the images, with `upgrade`")
+    why = "its history has one revision only" if known else "it has no revision history"
+    return Rejected(f"{name} cannot be undone: {why}, and its pods are not as a run left them: say the images, with `upgrade`")
+
+
+def _all_run(observed: Snapshot, stored: Run) -> bool:
+    there = goal_of(msgspec.structs.replace(stored, images=stored.asked_images, back=None, wanted=None))
+    return all(there.is_met_by(facts) for facts in observed.pods)
+
+
+def options(stored: Run | None, given: Mapping[str, Any]) -> RunOptions:
+    """As the run before went about it, but at one go, and stopping at a failure, unless told now."""
+    before = stored.options if stored is not None else RunOptions()
+    usual: dict[str, Any] = {"steps": parse_steps("100%"), "on_failure": "pause", "max_failed": 0}
+    return msgspec.structs.replace(before, **{**usual, **given})
+
+
+def _before_run(stored: Run) -> UndoTarget | Rejected:
+    if stored.doing == "Undo":
+        return UndoTarget(stored.asked_images, f"to the end of run {stored.id}, which is an undo")
+    images = {name: stored.from_images[name] for name in stored.asked_images if name in stored.from_images}
+    if not images:
+        return Rejected(f"the run of {stored.target} does not say what its pods ran before: say the images, with `upgrade`")
+    return UndoTarget(images, f"what they ran before run {stored.id}")
+
+
+def _to(observed: Snapshot, revision: Revision, open_run: Run | None, name: str) -> UndoTarget | Rejected:
+    found = workload.workload_of(observed)
+    assert found is not None
+    template = found.spec.template
+    changed = differences(revision.template, template)
+    if changed:
+        return Rejected(
+            f"revision {revision.number} of {name} differs from its template in more than images ({', '.join(changed[:5])}):"
+            f" that takes new pods, `kubectl rollout undo {name} --to-revision={revision.number}`"
+        )
+    have = images_of(template)
+    begun = open_run.asked_images if open_run is not None else {}
+    images = {c: image for c, image in revision.images.items() if c in begun or have.get(c) != image}
+    return UndoTarget(images, f"revision {revision.number}")

@@ -1,0 +1,144 @@
+"""What a process that has witnessed nothing makes of a run: the stages that its driver sees, told by what is written down.
+
+The driver's evidence dies with it, so here the instants of conditions and containers stand for it, and the instant at which
+the holder took the Lease, since whoever takes over gathers its evidence anew. Good enough to show, and to nothing else: nothing
+may be done on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from inplace.engine.planning.plan import Plan, PlanContext, Progress
+from inplace.engine.planning.planner import plan, pod_policy
+from inplace.engine.planning.projection import Shown, show
+from inplace.engine.pods.drain import services_still_sending
+from inplace.engine.pods.proof import steady_before
+from inplace.engine.pods.stages import SETTLED_VIEW_SECONDS, SETTLING, PodAssessment, PodPolicy, assess_pod
+from inplace.engine.snapshot import Evidence, ObservedPod, Snapshot
+from inplace.model.objects.pods import Pod
+from inplace.model.record import UpgradeRecord
+from inplace.model.run import Run
+
+
+class Instant(msgspec.Struct, frozen=True):
+    """Now, by the clock that judges. `seconds_since`: how long ago an instant of the cluster's was by the wall, 0 for one that
+    is to come; None for what is no instant."""
+
+    now: float
+    seconds_since: Callable[[str], float | None]
+
+    def of(self, stamp: str | None) -> float | None:
+        """An instant of the cluster's by the clock that judges."""
+        passed = self.seconds_since(stamp or "")
+        return None if passed is None else self.now - passed
+
+
+def glance(observed: Snapshot, run: Run, lease: str, at: Instant, *, held_since: str = "", superseded: bool = False) -> Shown:
+    """The pods of a stored run, whoever drives it. `held_since`: when its holder took it."""
+    rules = pod_policy(observed, PlanContext(lease), run, None)
+    held_at = at.of(held_since)
+    judged, since = [], {}
+    for facts in observed.pods:
+        seen = _as_written(facts, rules, at, held_at)
+        found = assess_pod(facts, rules, seen, at.now)
+        judged.append(_never_over(found, at.now))
+        began_at = _since(found, seen, at)
+        if began_at is not None:
+            since[facts.uid] = began_at
+    shown = show(observed, run, rules, judged, superseded=superseded)
+    return msgspec.structs.replace(shown, since=since)
+
+
+def as_it_stands(observed: Snapshot, run: Run, lease: str, now: float) -> Plan:
+    """Of a run that nobody drives, by a process that has watched its pods: how they are, and nothing that would be done."""
+    rules = pod_policy(observed, PlanContext(lease), run, None)
+    judged = [assess_pod(facts, rules, observed.evidence.get(facts.uid), now) for facts in observed.pods]
+    shown = show(observed, run, rules, judged)
+    return Plan(run=run, pods=shown.pods, progress=shown.progress)
+
+
+def waited_for(observed: Snapshot, run: Run, lease: str, at: Instant, held_since: str = "") -> Progress:
+    """What the driver of a run that goes on waits for, and until when; of no use are its counts."""
+    rules, held_at = pod_policy(observed, PlanContext(lease), run, None), at.of(held_since)
+    evidence = {facts.uid: _as_written(facts, rules, at, held_at) for facts in observed.pods}
+    timers = {name: began for name, stamp in run.waits.items() if (began := at.of(stamp)) is not None}
+    seen = msgspec.structs.replace(observed, evidence=evidence, timers=timers)
+    return plan(seen, PlanContext(lease), run, at.now).progress
+
+
+def _as_written(facts: ObservedPod, rules: PodPolicy, at: Instant, held_at: float | None) -> Evidence:
+    """The evidence of somebody who has looked on from the beginning, or since the holder took over."""
+    pod = facts.pod
+    quiet_since = None
+    if not pod.is_ready and not services_still_sending(facts, rules.ignored):
+        quiet_since = _latest(_turned(pod, "Ready", at), held_at)
+    record = facts.record
+    ours, ready_since = isinstance(record, UpgradeRecord), None
+    if pod.is_true("ContainersReady"):
+        ready_since = _latest(_turned(pod, "ContainersReady", at), held_at)
+    steady = record.steady if isinstance(record, UpgradeRecord) and steady_before(facts, record) else None
+    return Evidence(
+        was_ours=ours,
+        agrees_since=at.now - SETTLED_VIEW_SECONDS,
+        quiet_since=quiet_since,
+        saw_ready=ours,
+        turned=quiet_since is not None,
+        containers_ready_since=ready_since,
+        steady_since=at.of(steady.since) if steady is not None else None,
+        running_since=_running_since(pod, at, held_at),
+        outlived=_replaced(facts),
+    )
+
+
+def _never_over(judged: PodAssessment, now: float) -> PodAssessment:
+    """The driver has seen the slices a little later than the condition says, so that a settle time that is over by that is not
+    over yet: the image would have been patched."""
+    if judged.stage != "Settling" or judged.look_again_at is not None or not judged.timer.endswith("/patch"):
+        return judged
+    return msgspec.structs.replace(judged, reason=SETTLING, look_again_at=now)
+
+
+def _since(judged: PodAssessment, seen: Evidence, at: Instant) -> float | None:
+    """When the stage began, where anything tells."""
+    record = judged.facts.record
+    match judged.stage:
+        case "Closing" if isinstance(record, UpgradeRecord):
+            return at.of(record.since)
+        case "Settling":
+            return seen.quiet_since
+        case "Restarting" if isinstance(record, UpgradeRecord):
+            return at.of(record.patched_at)
+        case "Returning":
+            return _latest(*(seen.running_since.values()))
+        case _:
+            return None
+
+
+def _turned(pod: Pod, condition: str, at: Instant) -> float | None:
+    found = pod.condition(condition)
+    return at.of(found.last_transition_time) if found is not None else None
+
+
+def _running_since(pod: Pod, at: Instant, held_at: float | None) -> Mapping[str, float]:
+    found = {}
+    for status in (pod.status.container_statuses or ()) + (pod.status.init_container_statuses or ()):
+        if status.container_id and status.state.running is not None:
+            since = _latest(at.of(status.state.running.started_at), held_at)
+            found[status.container_id] = at.now if since is None else since
+    return found
+
+
+def _replaced(facts: ObservedPod) -> frozenset[str]:
+    """What the old containers were called: another one is taken for the new one."""
+    record = facts.record
+    return (
+        frozenset(b.container_id for b in (record.before or {}).values()) if isinstance(record, UpgradeRecord) else frozenset()
+    )
+
+
+def _latest(*instants: float | None) -> float | None:
+    known: Iterable[float] = [instant for instant in instants if instant is not None]
+    return max(known, default=None)

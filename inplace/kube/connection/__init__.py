@@ -1,0 +1,1 @@
+"""Reaches the API server: kubeconfig and credentials, certificates, HTTP."""

@@ -1,0 +1,208 @@
+"""What we know of one kind of object, by uid, with our own writes visible at once.
+
+Always holds: an object never goes back to an older resourceVersion, whichever of the watch, a list and the answers of our
+own writes comes first; an object that was deleted stays deleted; at most one object has a name, and one recreated under the
+same name is another object (the old one is seen to go first). What changes into something that cannot be read stays as it was
+known last, and is named by `unreadable`: nobody may take it for gone. Listeners are called in that order, under the cache's
+lock: they must be short and must not wait. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from inplace.kube.codec import Unreadable
+from inplace.kube.paging import ListResult
+from inplace.model.objects.meta import HasMetadata, ObjectMeta, resource_version_number
+
+T = TypeVar("T", bound=HasMetadata)
+
+Listener = Callable[[T | None, T | None], None]
+
+MAX_TOMBSTONES = 10_000
+
+
+class Cache(Generic[T]):
+    """Fed by a `Reflector` and by `upsert`. `stand_in`: makes what stands for an object that cannot be read, from its metadata,
+    from why, and from what it was like before."""
+
+    def __init__(self, stand_in: Callable[[ObjectMeta, str, T | None], T] | None = None) -> None:
+        self._stand_in = stand_in
+        self._lock = threading.RLock()
+        self._objects: dict[str, T] = {}
+        self._is_shared = False
+        self._uids: dict[tuple[str, str], str] = {}
+        self._tombstones: dict[str, int] = {}
+        self._unreadable: dict[str, Unreadable] = {}
+        self._listeners: tuple[Listener[T], ...] = ()
+        self._resource_version = 0
+        self._has_synced = False
+        self._version = 0
+
+    @property
+    def has_synced(self) -> bool:
+        """A complete list has been taken in, now or earlier."""
+        return self._has_synced
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of an object."""
+        return self._version
+
+    @property
+    def resource_version(self) -> int:
+        """How far the server has told us everything (lists, watch events and bookmarks; not our own writes)."""
+        return self._resource_version
+
+    def snapshot(self) -> Mapping[str, T]:
+        """All objects by uid, now; never changes. Costs a copy only at the next change."""
+        with self._lock:
+            self._is_shared = True
+            return MappingProxyType(self._objects)
+
+    def get(self, uid: str) -> T | None:
+        with self._lock:
+            return self._objects.get(uid)
+
+    def named(self, namespace: str, name: str) -> T | None:
+        with self._lock:
+            uid = self._uids.get((namespace, name))
+            return self._objects.get(uid) if uid else None
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Objects that are there, and of which nothing is known, or only what they were like before."""
+        with self._lock:
+            return tuple(self._unreadable.values()) if self._unreadable else ()
+
+    def subscribe(self, listener: Listener[T]) -> Callable[[], None]:
+        """`listener(old, new)`: old None is an addition, new None a deletion. The result ends the subscription."""
+        with self._lock:
+            self._listeners += (listener,)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._listeners = tuple(known for known in self._listeners if known is not listener)
+
+        return unsubscribe
+
+    def follow(self, listener: Listener[T]) -> Callable[[], None]:
+        """As `subscribe`, but what is there already is told first, as additions: nothing is missed, nothing told twice."""
+        with self._lock:
+            for obj in self._objects.values():
+                listener(None, obj)
+            return self.subscribe(listener)
+
+    def upsert(self, obj: T) -> None:
+        """The answer of our own write. Ignored where something newer, or its deletion, is known already."""
+        with self._lock:
+            self._put(obj)
+
+    def changed(self, obj: T) -> None:
+        """The watch says it is like this."""
+        with self._lock:
+            self._put(obj)
+            self._advance(obj.metadata.resource_version)
+
+    def obscured(self, obj: Unreadable) -> bool:
+        """The watch says that it is there, and cannot be read. Whether that is news."""
+        with self._lock:
+            self._advance(obj.metadata.resource_version)
+            return self._obscure(obj)
+
+    def deleted(self, obj: HasMetadata) -> None:
+        """The watch says it is gone, or out of the selection. `obj` is its last state, with the resourceVersion of the end."""
+        with self._lock:
+            version = resource_version_number(obj.metadata.resource_version)
+            known = self._objects.get(obj.metadata.uid)
+            if known is None or resource_version_number(known.metadata.resource_version) <= version:
+                self._drop(obj.metadata.uid, version)
+            self._advance(obj.metadata.resource_version)
+
+    def bookmarked(self, resource_version: str) -> None:
+        """The watch says that nothing else happened up to here."""
+        with self._lock:
+            self._advance(resource_version)
+
+    def replaced(self, listing: ListResult[T]) -> tuple[Unreadable, ...]:
+        """A complete list: what it lacks is gone, unless we know something newer. What could be read before, and cannot now."""
+        with self._lock:
+            version = resource_version_number(listing.resource_version)
+            # A quorum read from the past: the server was restored from a backup, so only the list counts.
+            is_restored = version < self._resource_version
+            if is_restored:
+                self._tombstones.clear()
+            listed = {obj.metadata.uid for obj in listing.items} | {lost.metadata.uid for lost in listing.unreadable}
+            for uid, known in list(self._objects.items()):
+                if uid not in listed and (is_restored or resource_version_number(known.metadata.resource_version) <= version):
+                    self._drop(uid, version)
+            for obj in listing.items:
+                self._put(obj, is_forced=is_restored)
+            self._unreadable = {uid: lost for uid, lost in self._unreadable.items() if uid in listed}
+            news = tuple(lost for lost in listing.unreadable if self._obscure(lost))
+            self._resource_version = version
+            self._has_synced = True
+            return news
+
+    def _obscure(self, lost: Unreadable) -> bool:
+        uid, version = lost.metadata.uid, resource_version_number(lost.metadata.resource_version)
+        if not uid:
+            return True  # nothing to know it by: it is told each time
+        known, before = self._objects.get(uid), self._unreadable.get(uid)
+        is_known = known is not None and resource_version_number(known.metadata.resource_version) >= version
+        if is_known or self._tombstones.get(uid, -1) >= version:
+            return False
+        if self._stand_in is not None:
+            self._put(self._stand_in(lost.metadata, lost.why, known))
+        self._unreadable[uid] = lost
+        self._version += 1
+        return before is None or before.why != lost.why
+
+    def _put(self, obj: T, *, is_forced: bool = False) -> None:
+        uid, version = obj.metadata.uid, resource_version_number(obj.metadata.resource_version)
+        name = (obj.metadata.namespace, obj.metadata.name)
+        old = self._objects.get(uid)
+        namesake = self._objects.get(self._uids.get(name, ""))
+        known = (old, namesake) if not is_forced else ()
+        if any(other is not None and resource_version_number(other.metadata.resource_version) >= version for other in known):
+            return
+        if self._tombstones.get(uid, -1) >= version:
+            return
+        if namesake is not None and namesake is not old:
+            self._drop(namesake.metadata.uid, version)
+        self._tombstones.pop(uid, None)
+        self._unreadable.pop(uid, None)
+        self._writable()[uid] = obj
+        self._uids[name] = uid
+        self._tell(old, obj)
+
+    def _drop(self, uid: str, version: int) -> None:
+        self._tombstones.pop(uid, None)
+        self._tombstones[uid] = version
+        if len(self._tombstones) > MAX_TOMBSTONES:
+            del self._tombstones[next(iter(self._tombstones))]
+        self._unreadable.pop(uid, None)
+        if uid not in self._objects:
+            return
+        old = self._writable().pop(uid)
+        name = (old.metadata.namespace, old.metadata.name)
+        if self._uids.get(name) == uid:
+            del self._uids[name]
+        self._tell(old, None)
+
+    def _writable(self) -> dict[str, T]:
+        if self._is_shared:
+            self._objects = dict(self._objects)
+            self._is_shared = False
+        return self._objects
+
+    def _advance(self, resource_version: str) -> None:
+        self._resource_version = max(self._resource_version, resource_version_number(resource_version))
+
+    def _tell(self, old: T | None, new: T | None) -> None:
+        self._version += 1
+        for listener in self._listeners:
+            listener(old, new)

@@ -1,0 +1,92 @@
+"""A part of a shared cache: the objects of one kind that one run looks at, kept as the whole is.
+
+Always holds: what is in the selection is what the cache has and the selection wants, in the same order of changes; an object
+that is changed out of it is seen to go. Writes go to the whole cache, so that everybody sees them. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Generic, Protocol, TypeVar
+
+from inplace.kube.codec import Unreadable
+from inplace.kube.informers.cache import Cache, Listener
+from inplace.model.objects.meta import HasMetadata
+
+T = TypeVar("T", bound=HasMetadata)
+
+
+class CacheView(Protocol[T]):
+    """What a run may do with a cache, its own or its part of a shared one."""
+
+    def snapshot(self) -> Mapping[str, T]: ...
+
+    def named(self, namespace: str, name: str) -> T | None: ...
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]: ...
+
+    def upsert(self, obj: T) -> None: ...
+
+    def deleted(self, obj: T) -> None: ...
+
+
+class FilteredCache(Generic[T]):
+    """`wanted` must depend on the object's metadata alone. `listener` gets what is there already, then each change, under the
+    cache's lock. Call `close` when it is not needed any more."""
+
+    def __init__(self, cache: Cache[T], wanted: Callable[[HasMetadata], bool], listener: Listener[T]) -> None:
+        self._cache = cache
+        self._wanted = wanted
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._objects: dict[str, T] = {}
+        self._is_shared = False
+        self._names: dict[tuple[str, str], str] = {}
+        self.close = cache.follow(self._changed)
+        """Ends it: nothing more is heard."""
+
+    def snapshot(self) -> Mapping[str, T]:
+        """Never changes; costs a copy only at the next change."""
+        with self._lock:
+            self._is_shared = True
+            return MappingProxyType(self._objects)
+
+    def named(self, namespace: str, name: str) -> T | None:
+        with self._lock:
+            return self._objects.get(self._names.get((namespace, name), ""))
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Those that are in the selection by their metadata."""
+        return tuple(lost for lost in self._cache.unreadable if self._wanted(lost))
+
+    def upsert(self, obj: T) -> None:
+        self._cache.upsert(obj)
+
+    def deleted(self, obj: T) -> None:
+        self._cache.deleted(obj)
+
+    def _changed(self, old: T | None, new: T | None) -> None:
+        with self._lock:
+            before = self._objects.get(old.metadata.uid) if old is not None else None
+            after = new if new is not None and self._wanted(new) else None
+            self._replace(before, after)
+        if before is not None or after is not None:
+            self._listener(before, after)
+
+    def _replace(self, before: T | None, after: T | None) -> None:
+        if self._is_shared:
+            self._objects, self._is_shared = dict(self._objects), False
+        if before is not None:
+            del self._objects[before.metadata.uid]
+            self._names.pop(_name(before), None)
+        if after is not None:
+            self._objects[after.metadata.uid] = after
+            self._names[_name(after)] = after.metadata.uid
+
+
+def _name(obj: HasMetadata) -> tuple[str, str]:
+    return obj.metadata.namespace, obj.metadata.name

@@ -1,0 +1,179 @@
+"""What is to be looked at again, and when: client-go's work queue.
+
+Always holds: an item waits at most once, however often it is added; it is never handed to two workers at a time; one that is
+added while it is worked on is handed out again afterwards, so no change is missed; where items belong to flows (namespaces),
+these take turns, so that one with many items holds up no other. Items that fail wait 5 ms, doubling up to 30 s, until they
+are forgotten. Unlike client-go's, a queue that is shut down drops what waits: our items are level-based, and the next start
+looks at everything.
+
+`take` and `due_in` never wait, so that a simulation can drive a queue on one thread and virtual time; `get` is for threads.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+from inplace.kube.protocols import Clock
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_BACKOFF_SECONDS = 0.005
+LONGEST_BACKOFF_SECONDS = 30.0
+
+
+class QueueMetrics(Protocol):
+    """What measures a queue. Called under the queue's lock."""
+
+    def added(self, item: Hashable) -> None: ...
+
+    def taken(self, item: Hashable) -> None: ...
+
+    def done(self, item: Hashable) -> None: ...
+
+    def retried(self) -> None: ...
+
+
+class WorkQueue(Generic[K]):
+    """Every item that `take` or `get` gave must be given back with `done`. Thread-safe."""
+
+    def __init__(self, clock: Clock, flow: Callable[[K], Hashable] = lambda _item: None) -> None:
+        self._clock = clock
+        self._flow = flow
+        self._changed = threading.Condition()
+        self._ready: dict[Hashable, deque[K]] = {}
+        """By flow, the next one first."""
+        self._dirty: set[K] = set()
+        self._processing: set[K] = set()
+        self._later: list[tuple[float, int, K]] = []
+        self._due: dict[K, float] = {}
+        self._added = 0
+        self._failures: dict[K, int] = {}
+        self._is_shut_down = False
+        self.watched: QueueMetrics | None = None
+        self.told: Callable[[], None] = lambda: None
+        """Called when there is something to take, or to wait less long for: for a simulation, which has no thread in `get`."""
+
+    def __len__(self) -> int:
+        """Items that could be taken now."""
+        with self._changed:
+            return sum(map(len, self._ready.values()))
+
+    def add(self, item: K) -> None:
+        with self._changed:
+            self._add(item)
+
+    def add_after(self, item: K, seconds: float) -> None:
+        """Of several times the earliest counts."""
+        with self._changed:
+            due = self._clock.monotonic() + seconds
+            if seconds <= 0:
+                self._add(item)
+            elif not self._is_shut_down and due < self._due.get(item, float("inf")):
+                self._due[item] = due
+                self._added += 1
+                heapq.heappush(self._later, (due, self._added, item))
+                self._changed.notify()
+                self.told()
+
+    def add_rate_limited(self, item: K, at_least_seconds: float = 0.0) -> None:
+        """After a failure."""
+        with self._changed:
+            failures = self._failures.get(item, 0)
+            self._failures[item] = failures + 1
+            if self.watched is not None:
+                self.watched.retried()
+        backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 30))
+        self.add_after(item, max(backoff, at_least_seconds))
+
+    def forget(self, item: K) -> None:
+        """It went well: its next failure is the first."""
+        with self._changed:
+            self._failures.pop(item, None)
+
+    def take(self) -> K | None:
+        """The next item, or None if nothing is due."""
+        with self._changed:
+            self._ripen()
+            if self._is_shut_down or not self._ready:
+                return None
+            item = self._pop()
+            self._dirty.discard(item)
+            self._processing.add(item)
+            if self.watched is not None:
+                self.watched.taken(item)
+            if self._ready or self._later:
+                self._changed.notify()  # somebody else must look after the rest
+            return item
+
+    def due_in(self) -> float | None:
+        """Seconds until something is due; None: never, as things are."""
+        with self._changed:
+            self._ripen()
+            if self._ready:
+                return 0.0
+            return max(0.0, self._later[0][0] - self._clock.monotonic()) if self._later else None
+
+    def get(self) -> K | None:
+        """Waits for the next item. None: shut down."""
+        with self._changed:
+            while (item := self.take()) is None:
+                if self._is_shut_down:
+                    return None
+                self._changed.wait(self.due_in())
+            return item
+
+    def done(self, item: K) -> None:
+        with self._changed:
+            self._processing.discard(item)
+            if self.watched is not None:
+                self.watched.done(item)
+            if item in self._dirty:
+                self._push(item)
+                self._changed.notify()
+
+    def shut_down(self) -> None:
+        with self._changed:
+            self._is_shut_down = True
+            self._changed.notify_all()
+
+    def _add(self, item: K) -> None:
+        if self._is_shut_down or item in self._dirty:
+            return
+        self._dirty.add(item)
+        if self.watched is not None:
+            self.watched.added(item)
+        if item not in self._processing:
+            self._push(item)
+            self._changed.notify()
+            self.told()
+
+    def _push(self, item: K) -> None:
+        self._ready.setdefault(self._flow(item), deque()).append(item)
+
+    def _pop(self) -> K:
+        """Its flow is the last now."""
+        flow = next(iter(self._ready))
+        items = self._ready.pop(flow)
+        item = items.popleft()
+        if items:
+            self._ready[flow] = items
+        return item
+
+    def _ripen(self) -> None:
+        """What is due is added. An entry that an earlier time has replaced is not in `_due` any more."""
+        now = self._clock.monotonic()
+        while self._later and self._later[0][0] <= now:
+            due, _, item = heapq.heappop(self._later)
+            if self._due.get(item) == due:
+                del self._due[item]
+                self._add(item)
+
+
+def soonest(*waits: float | None) -> float | None:
+    """The shortest wait; None: nothing is waited for."""
+    known = [wait for wait in waits if wait is not None]
+    return min(known) if known else None

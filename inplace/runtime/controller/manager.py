@@ -1,0 +1,187 @@
+"""One controller process: stands by, leads, ends.
+
+It watches from its start, so that it can take over at once; it works while it leads; and it ends when it leads no more, since
+whatever it held belongs to the next leader then. A clean stop waits for the writes on their way and lets go of leadership, so
+that another takes over without waiting for a Lease to grow old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from queue import SimpleQueue
+from typing import Protocol, get_args
+from urllib.parse import urlsplit
+
+import structlog
+
+from inplace.engine.gate_openers import Announcement, encode_announcement
+from inplace.kube.api import ApiClient
+from inplace.kube.informers.reflector import look_afresh
+from inplace.kube.limiter import RateLimiter
+from inplace.kube.resources import LEASES, WORKLOADS
+from inplace.model.names import TargetRef
+from inplace.model.rollout import Phase
+from inplace.runtime.controller.controller import Controller
+from inplace.runtime.controller.telemetry import CONTROLLER, TelemetryListener
+from inplace.runtime.errors import RefusedError
+from inplace.runtime.gates.reconciler import GateReconciler
+from inplace.runtime.lease.leader_election import LeaderElector
+from inplace.runtime.lease.lock import LeaderRef
+from inplace.runtime.lookup import crd_installed
+from inplace.runtime.observability.event_recorder import EventRecorder, ObjectReference
+from inplace.runtime.observability.health import LIVENESS_SECONDS, Health, HealthServer
+from inplace.runtime.observability.metrics import CONTENT_TYPE, Metrics
+from inplace.runtime.permissions import Permission, format_permissions, missing_rights, rights_of_controller, version_problem
+from inplace.runtime.run.backend import Runnable
+from inplace.runtime.settings import Settings
+
+GATES_QPS, GATES_BURST = 50.0, 100
+"""A pace of their own: new pods are waited for, whatever runs are doing."""
+
+
+class LeaderElection(Protocol):
+    """`start` calls `led` when this process leads, at once or on another thread, and `lost` when it must end."""
+
+    @property
+    def is_safe(self) -> bool: ...
+
+    def start(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None: ...
+
+    def stop(self) -> None:
+        """Lets go of it, if it is ours."""
+        ...
+
+
+class Manager:
+    """`run` until `stop`, or until leadership is lost. `beside`: what runs from the first moment to the last."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        leadership: LeaderElection,
+        gates: GateReconciler,
+        beside: Sequence[Runnable] = (),
+        leads: Callable[[bool], None] = lambda _is_leading: None,
+    ) -> None:
+        self.controller = controller
+        self.leadership = leadership
+        self.gates = gates
+        self._beside = beside
+        self._leads = leads
+        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._log = structlog.get_logger()
+
+    def run(self) -> None:
+        """Raises what it died of: a bug of a thread of ours, or the loss of leadership."""
+        self._log.info("watching", namespaces=self.controller.namespaces or "all")
+        for each in self._beside:
+            each.start()
+        self.controller.prepare(self._ended.put)
+        self.leadership.start(lambda: self.lead(self._work), self._ended.put)
+        why = self._ended.get()
+        self._log.info("stopping", why=str(why) if why is not None else "told to")
+        self.gates.stop()
+        self.controller.stop()
+        self.leadership.stop()
+        self._leads(False)
+        for each in reversed(self._beside):
+            each.stop()
+        if why is not None:
+            raise why
+
+    def stop(self) -> None:
+        """From any thread, or a signal handler."""
+        self._ended.put(None)
+
+    def lead(self, work: Callable[[], None]) -> None:
+        """`work` begins to work."""
+        self._log.info("leading", identity=self.controller.leader.identity)
+        self._leads(True)
+        work()
+
+    def _work(self) -> None:
+        self.controller.lead()
+        self.gates.start(self._ended.put)
+
+
+def check_access(api: ApiClient, namespaces: tuple[str, ...], lease_namespace: str) -> None:
+    """Whether a controller could do its work. Only reads. Raises `Refused` or `ApiError`.
+
+    A right that is taken away later is said by what needs it, and waited for.
+    """
+    old = version_problem(api)
+    if old is not None:
+        raise RefusedError(old)
+    leases = tuple(Permission(verb, LEASES.group, LEASES.plural) for verb in ("get", "create", "patch"))
+    wanted = [(namespace, rights_of_controller()) for namespace in namespaces or ("",)]
+    for namespace, rights in (*wanted, (lease_namespace, leases)):
+        missing = missing_rights(api.replace(limiter=None), namespace, rights)
+        if missing:
+            where = f"in namespace {namespace}" if namespace else "in all namespaces"
+            raise RefusedError(
+                f"you may not {format_permissions(missing)} {where}: `inplace install` brings the Role that allows it"
+            )
+    if not crd_installed(api):
+        raise RefusedError("the cluster knows no InPlaceRollout: `inplace install --crds-only` brings its definition")
+
+
+def build_manager(
+    api: ApiClient, host: str, identity: str, settings: Settings, namespaces: tuple[str, ...], lease_namespace: str
+) -> Manager:
+    """A whole process, of which nothing runs yet. Raises OSError where it cannot listen."""
+    metrics = Metrics()
+    api = api.replace(transport=metrics.counted(api.transport, urlsplit(host).netloc or host, api.clock))
+    opens = encode_announcement(Announcement(settings.rules(), namespaces))
+    leader = LeaderElector(api, lease_namespace, settings.leader_election.name, identity, gates=opens)
+    events = EventRecorder(api, identity, lambda result: metrics.events.labels(result).inc())
+    teller = TelemetryListener(metrics, events)
+    ref = LeaderRef(*leader.lease_ref, identity)
+    fenced = api.replace(may_write=lambda: leader.is_safe)
+    controller = Controller(fenced, namespaces, ref, leader, teller, size=settings.workers)
+    flow = fenced.replace(limiter=RateLimiter(api.clock, GATES_QPS, GATES_BURST))
+    gates = GateReconciler(
+        flow,
+        settings.rules(),
+        controller.pod_caches,
+        fence=leader,
+        heard=teller,
+        resync_seconds=settings.resync_seconds,
+    )
+    leader.election.on_gap = partial(look_afresh, controller.reflectors)
+    teller.find_target = lambda target: _target(controller, target)
+    metrics.queue(CONTROLLER, controller.queue, api.clock)
+    metrics.queue("gates", gates.queue, api.clock)
+    for phase in get_args(Phase):
+        metrics.rollouts.labels(phase).set_function(partial(controller.count, phase))
+
+    def leads(is_leading: bool) -> None:
+        metrics.leads(settings.leader_election.name, is_leading)
+
+    leads(False)
+    beside: list[Runnable] = [events]
+    if settings.listen:
+        beside.insert(0, HealthServer(_health(metrics, controller, leader), settings.listen))
+    return Manager(controller, leader, gates, beside, leads)
+
+
+def _health(metrics: Metrics, controller: Controller, leader: LeaderElector) -> Health:
+    def election() -> str | None:
+        silent = controller.api.clock.monotonic() - leader.stepped_at
+        return f"has done nothing for {silent:.0f} s" if silent > LIVENESS_SECONDS else None
+
+    def caches() -> str | None:
+        if controller.is_synced:
+            return None
+        return str(controller.error) if controller.error is not None else "not everything was listed yet"
+
+    return Health({"leader-election": election}, {"caches": caches}, lambda: (metrics.render(), CONTENT_TYPE))
+
+
+def _target(controller: Controller, target: TargetRef) -> ObjectReference | None:
+    if target.kind == "Pods":
+        return None
+    found = controller.shared(target.namespace).workloads[target.kind].named(target.namespace, target.name)
+    if found is None:
+        return None
+    return ObjectReference(WORKLOADS[target.kind].api_version, target.kind, target.namespace, target.name, found.metadata.uid)

@@ -1,0 +1,1 @@
+"""Opens and closes gates by labels, and finds out who opens them."""

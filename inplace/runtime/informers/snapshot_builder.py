@@ -1,0 +1,254 @@
+"""Turns what arrives into the snapshot that a plan is judged on: facts, evidence, timers.
+
+Works on the driver's thread alone. Facts are made once per version of a pod or of its slice entries, so that a pass over many
+pods that did not change costs nothing here; evidence is folded event by event, so that a flicker between two plans is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from inplace.engine.planning.waits import carried
+from inplace.engine.pods.drain import entries_by_pod, index_of, services_not_awaited
+from inplace.engine.pods.evidence import confirm_drained, heard, update_evidence
+from inplace.engine.snapshot import (
+    NO_EVIDENCE,
+    DaemonSetTarget,
+    DeploymentTarget,
+    EndpointEntry,
+    Evidence,
+    ObservedPod,
+    PodsTarget,
+    ReplicaSetTarget,
+    Snapshot,
+    StatefulSetTarget,
+    Target,
+    facts_of,
+)
+from inplace.engine.workloads.workload import min_ready_seconds
+from inplace.kube.clock import seconds_since
+from inplace.kube.informers.cache_view import CacheView
+from inplace.kube.paging import ListResult
+from inplace.model.names import TargetRef, WorkloadKind
+from inplace.model.objects.meta import HasMetadata, resource_version_number
+from inplace.model.objects.network import EndpointSlice
+from inplace.model.objects.pods import Pod
+from inplace.model.objects.workloads import ControllerRevision, ReplicaSet
+from inplace.model.run import Run
+from inplace.runtime.informers.inbox import PodChanged, RunEvent, SliceChanged
+from inplace.runtime.informers.target_informers import TargetCaches
+
+T = TypeVar("T", bound=HasMetadata)
+STAMP_SECONDS = 1.0
+"""Instants are written down in whole seconds: what may not have passed counts as not passed."""
+
+
+class SnapshotBuilder:
+    """Call `accept` before the first snapshot where the person accepts Services as undrainable."""
+
+    def __init__(self, watches: TargetCaches, target: TargetRef, target_uid: str) -> None:
+        self._watches = watches
+        self._target = target
+        self._target_uid = target_uid
+        self._accepted: tuple[str, ...] = ()
+        self._facts: dict[str, ObservedPod] = {}
+        self._evidence: dict[str, Evidence] = {}
+        self._by_uid: dict[str, dict[str, tuple[EndpointEntry, ...]]] = {}
+        self._by_ip: dict[str, dict[str, tuple[EndpointEntry, ...]]] = {}
+        self._pods_by_ip: dict[str, set[str]] = {}
+        self._ignored: frozenset[str] = frozenset()
+        self._pods_listed_at: float | None = None
+        self._slices_listed_at: float | None = None
+
+    def accept(self, services: Iterable[str]) -> None:
+        self._accepted = tuple(services)
+
+    def absorb(self, event: RunEvent, at: float) -> None:
+        """Takes in what a watch brought; anything else is not ours."""
+        match event:
+            case PodChanged(old=old, new=new):
+                self._saw_pod(old, new, at)
+            case SliceChanged(old=old_slice, new=new_slice):
+                self._saw_slice(old_slice, new_slice, at)
+            case _:
+                pass
+
+    def _saw_pod(self, old: Pod | None, new: Pod | None, at: float) -> None:
+        if old is not None:
+            for ip in old.ips():
+                self._pods_by_ip.get(ip, set()).discard(old.uid)
+        if new is None:
+            if old is not None:
+                self._facts.pop(old.uid, None)
+                self._evidence.pop(old.uid, None)
+            return
+        for ip in new.ips():
+            self._pods_by_ip.setdefault(ip, set()).add(new.uid)
+        self._judge(new, at)
+
+    def _saw_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, at: float) -> None:
+        key = (new or old).metadata.uid  # type: ignore[union-attr]
+        before, after = index_of([old] if old else []), index_of([new] if new else [])
+        touched: set[str] = set()
+        for uid in {**before.by_uid, **after.by_uid}:
+            _replace(self._by_uid, uid, key, after.by_uid.get(uid))
+            touched.add(uid)
+        for ip in {**before.by_ip, **after.by_ip}:
+            _replace(self._by_ip, ip, key, after.by_ip.get(ip))
+            touched |= self._pods_by_ip.get(ip, set())
+        for uid in touched:
+            facts = self._facts.get(uid)
+            if facts is not None:
+                self._judge(facts.pod, at)
+
+    def answered(self, uid: str, images: Mapping[str, str]) -> None:
+        """What the API server has made of our image patch of a pod."""
+        self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NO_EVIDENCE), answered=images)
+
+    def taken_over(self, run: Run, now: float, utcnow: datetime) -> dict[str, float]:
+        """The timers that began before this process came; what was written down of pods becomes evidence."""
+        observed = self.observe(now, {})
+        ready = min_ready_seconds(observed, run.options)
+        found = carried(run, observed.pods, ready, now, lambda at: max(0.0, (seconds_since(at, utcnow) or 0.0) - STAMP_SECONDS))
+        for uid, since in found.steady.items():
+            self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NO_EVIDENCE), steady_since=since)
+        return dict(found.timers)
+
+    @property
+    def facts(self) -> Mapping[str, ObservedPod]:
+        """Of every pod that is watched, by uid."""
+        return self._facts
+
+    def listed_slices(self, listing: ListResult[EndpointSlice], sent_at: float) -> None:
+        """What a quorum read of the slices proves about the pods that were quiet before it was sent."""
+        self._slices_listed_at = sent_at
+        if listing.unreadable:
+            return  # any pod may be in there
+        index, ignored = index_of(listing.items), self._ignored
+        for uid, facts in self._facts.items():
+            if facts.record is not None:
+                sends = any(e.ready and e.service not in ignored for e in index.entries_of(facts.pod))
+                self._evidence[uid] = confirm_drained(self._evidence.get(uid), sent_at, sends)
+        for item in listing.items:
+            self._watches.slices.upsert(item)
+
+    def listed_pods(self, listing: ListResult[Pod], sent_at: float) -> None:
+        """Takes a quorum read into the cache. What it lacks, and we do not know newer, is gone."""
+        self._pods_listed_at = sent_at
+        cache, version = self._watches.pods, resource_version_number(listing.resource_version)
+        listed = {pod.uid for pod in listing.items} | {lost.metadata.uid for lost in listing.unreadable}
+        for uid, pod in cache.snapshot().items():
+            if uid not in listed and resource_version_number(pod.metadata.resource_version) <= version:
+                meta = msgspec.structs.replace(pod.metadata, resource_version=listing.resource_version)
+                cache.deleted(msgspec.structs.replace(pod, metadata=meta))
+        for pod in listing.items:
+            cache.upsert(pod)
+
+    def observe(
+        self,
+        at: float,
+        timers: Mapping[str, float],
+        busy: Iterable[str] = (),
+        closing: Iterable[str] = (),
+        fields_returned: frozenset[str] = frozenset(),
+        blind: str = "",
+    ) -> Snapshot:
+        self._look_at_services(at)
+        target = self._target_now()
+        unreadable = self._unreadable()
+        return Snapshot(
+            target=target,
+            pods=tuple(self._facts[uid] for uid in self._own_pods(target)),
+            services=tuple(self._watches.services.snapshot().values()),
+            slices=tuple(self._watches.slices.snapshot().values()),
+            budgets=tuple(self._watches.budgets.snapshot().values()),
+            evidence=self._evidence,
+            timers=timers,
+            busy=frozenset(busy),
+            closing=frozenset(closing),
+            pods_listed_at=self._pods_listed_at,
+            slices_listed_at=self._slices_listed_at,
+            blind=blind,
+            fields_returned=fields_returned,
+            unreadable=unreadable,
+        )
+
+    def _unreadable(self) -> tuple[str, ...]:
+        watches, names = self._watches, self._target.pod_names
+        pods = (lost for lost in watches.pods.unreadable if not names or lost.metadata.name in names)
+        around = (watches.slices, watches.services, watches.budgets, watches.workload, watches.replica_sets, watches.revisions)
+        others = (lost for store in around if store is not None for lost in store.unreadable)
+        return tuple(str(lost) for lost in (*pods, *others))
+
+    def _judge(self, pod: Pod, at: float) -> None:
+        entries = entries_by_pod(pod, self._by_uid, self._by_ip)
+        facts = facts_of(pod, entries)
+        seen = self._evidence[pod.uid] = update_evidence(self._evidence.get(pod.uid), facts, self._ignored, at)
+        self._facts[pod.uid] = heard(facts, seen.mute)
+
+    def _look_at_services(self, at: float) -> None:
+        """A Service that is no longer waited for, or is again, changes what every pod's slices mean."""
+        ignored = services_not_awaited(self._watches.services.snapshot().values(), self._accepted)
+        if ignored != self._ignored:
+            self._ignored = ignored
+            for facts in list(self._facts.values()):
+                self._judge(facts.pod, at)
+
+    def _target_now(self) -> Target:
+        uid, kind = self._target_uid, self._target.kind
+        if kind == "Pods":
+            there = {facts.pod.name for facts in self._facts.values()}
+            return PodsTarget(tuple(name for name in self._target.pod_names if name not in there))
+        assert self._watches.workload is not None
+        workload = self._watches.workload.named(self._target.namespace, self._target.name)
+        if workload is not None and workload.metadata.uid != uid:
+            workload = None
+        return target_of(kind, workload, _owned(self._watches.replica_sets, uid), _owned(self._watches.revisions, uid))
+
+    def _own_pods(self, target: Target) -> list[str]:
+        """Uids of the live pods that belong to the target, in the order of their names."""
+        match target:
+            case DeploymentTarget(replica_sets=replica_sets):
+                owners = {rs.metadata.uid for rs in replica_sets}
+                mine = [f for f in self._facts.values() if (o := f.pod.metadata.controller()) is not None and o.uid in owners]
+            case ReplicaSetTarget() | StatefulSetTarget() | DaemonSetTarget():
+                mine = [f for f in self._facts.values() if f.pod.metadata.owned_by(self._target_uid)]
+            case PodsTarget():
+                names = self._target.pod_names
+                mine = [f for f in self._facts.values() if not names or f.pod.name in names]
+        return [f.pod.uid for f in sorted(mine, key=lambda f: f.pod.name) if not f.pod.is_finished]
+
+
+def target_of(
+    kind: WorkloadKind, workload: Any, replica_sets: Iterable[ReplicaSet], revisions: Iterable[ControllerRevision]
+) -> Target:
+    """`workload` is None once it is deleted or another object has its name."""
+    match kind:
+        case "Deployment":
+            return DeploymentTarget(workload, tuple(replica_sets))
+        case "ReplicaSet":
+            return ReplicaSetTarget(workload)
+        case "StatefulSet":
+            return StatefulSetTarget(workload, tuple(revisions))
+        case "DaemonSet":
+            return DaemonSetTarget(workload, tuple(revisions))
+
+
+def _owned(cache: CacheView[T] | None, uid: str) -> tuple[T, ...]:
+    return tuple(o for o in cache.snapshot().values() if o.metadata.owned_by(uid)) if cache is not None else ()
+
+
+def _replace(
+    index: dict[str, dict[str, tuple[EndpointEntry, ...]]], pod: str, slice_uid: str, entries: tuple[EndpointEntry, ...] | None
+) -> None:
+    of_pod = index.setdefault(pod, {})
+    if entries:
+        of_pod[slice_uid] = entries
+        return
+    of_pod.pop(slice_uid, None)
+    if not of_pod:
+        del index[pod]

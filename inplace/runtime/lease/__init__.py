@@ -1,0 +1,1 @@
+"""Works with Leases: the lock of a target, leader election, claims of PodDisruptionBudgets."""

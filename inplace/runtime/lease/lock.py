@@ -1,0 +1,347 @@
+"""The Lease of a target: who works on it, and the run.
+
+Always holds: nothing is written while the last successful renewal is over 10 s old by our own clock, which goes on while the
+machine sleeps, so that a newcomer, who watches an unrenewed Lease for 15 s before it takes over, never overlaps with us; the
+wall clock decides nothing. After such a gap the lock is renewed before anything else, and all is looked at afresh.
+A controller holds all its Leases by one Lease of its own, which they name as their holder: that is renewed, and watched.
+Only the holder writes the run, each time with the Lease's resourceVersion; verbs put a request beside it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from inplace.kube.api import ApiClient
+from inplace.kube.clock import format_micro_time, whole_seconds
+from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
+from inplace.kube.protocols import MERGE
+from inplace.kube.resources import LEASES
+from inplace.model.history import PastRun, append_history, decode_history, to_past_run
+from inplace.model.names import HELD_BY, HISTORY_ANNOTATION, RUN_ANNOTATION, TargetRef
+from inplace.model.objects.coordination import Lease
+from inplace.model.run import Run, decode_run, encode_run, lease_name
+from inplace.model.trust import misplaced, problem_of
+from inplace.runtime.requests import NO_REQUEST
+
+LEASE_DURATION_SECONDS = 15
+RENEW_SECONDS = 5.0
+RENEW_DEADLINE_SECONDS = 10.0
+SAVE_TRIES = 5
+
+
+class LockHeldError(Exception):
+    """Somebody else works on the target. `str()` is one line for a person."""
+
+
+class LockLostError(Exception):
+    """The Lease is not ours any more: stop at once, write nothing."""
+
+
+class Fence(Protocol):
+    """What a lock hangs on that is not renewed itself."""
+
+    @property
+    def is_safe(self) -> bool: ...
+
+
+class TargetLock:
+    """One target's Lease, from acquiring to releasing. Thread-safe: the renewer and the driver share it.
+
+    `fence`: the leader Lease of a controller, whose `LeaderRef.holder` is then the identity here.
+    """
+
+    def __init__(
+        self, api: ApiClient, target: TargetRef, owner: dict[str, Any] | None, identity: str, fence: Fence | None = None
+    ) -> None:
+        self._api = api
+        self._fence = fence
+        self._target = target
+        self._owner = owner
+        self.identity = identity
+        self.by = ""
+        """Who holds it, for people; empty: a controller."""
+        self.namespace = target.namespace
+        self.name = lease_name(target)
+        self._mutex = threading.RLock()
+        """Whoever drives everything on one thread may renew while a save of its own waits to be tried again."""
+        self._renewed_at = float("-inf")
+        self._version = ""
+        self._run_id = ""
+        self.lease: Lease | None = None
+        """As our own last write left it."""
+        self.trouble: ApiError | None = None
+        """Why the last write of the Lease failed; None: it did not."""
+        self.on_trouble: Callable[[], None] = lambda: None
+        """Called when that has changed."""
+        self.on_gap: Callable[[], None] = lambda: None
+        """Called when a renewal came too late, before it counts: others may have worked here meanwhile, as far as we know."""
+
+    def read(self) -> Lease | None:
+        """Raises `ApiError`."""
+        try:
+            return self._api.get(LEASES, self._target.namespace, self.name)
+        except NotFound:
+            return None
+
+    def wait_until_free(self, told: Callable[[str], None]) -> Lease | None:
+        """The Lease when nobody holds it, or when its holder has not renewed it for 15 s. Raises `Held`.
+
+        A newcomer never compares renewTime with its own clock: it looks whether the Lease changes.
+        """
+        first = self.read()
+        if first is None or not first.spec.holder_identity:
+            return first
+        told(f"{self._target} is locked by {holder_in(first)}; watching for {LEASE_DURATION_SECONDS}s whether it is alive")
+        pulse = read_heartbeat(self._api, first)
+        ends_at = self._api.clock.monotonic() + LEASE_DURATION_SECONDS
+        while self._api.clock.monotonic() < ends_at:
+            self._api.clock.sleep(0.5)
+            now = self.read()
+            if now is None or not now.spec.holder_identity:
+                return now
+            if read_heartbeat(self._api, now) != pulse:
+                raise LockHeldError(f"{self._target} is being upgraded by {holder_in(now)}: {_what_to_do(self._target, now)}")
+        return first
+
+    def acquire(self, seen: Lease | None, run: Run) -> None:
+        """Takes the Lease as it was seen, and stores the run in the same write. Raises `Held` if another was faster."""
+        body = self._body(run)
+        sent_at = self._api.clock.monotonic()
+        try:
+            if seen is None:
+                lease = self._api.create(LEASES, self._target.namespace, body)
+            else:
+                body["metadata"]["resourceVersion"] = seen.metadata.resource_version
+                body["metadata"]["annotations"] = {HELD_BY: None, **body["metadata"]["annotations"], **NO_REQUEST}
+                body["spec"]["leaseTransitions"] = (seen.spec.lease_transitions or 0) + 1
+                lease = self._api.patch(LEASES, self._target.namespace, self.name, body, MERGE)
+        except (AlreadyExists, Conflict):
+            taken = self.read()
+            if taken is None or not self._is_ours(taken, run.id):
+                raise LockHeldError(f"{self._target} was just taken by another run: try again") from None
+            lease = taken
+        self._run_id = run.id
+        self._accept(lease, sent_at)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether writes are allowed now."""
+        if self._fence is not None:
+            return self._fence.is_safe
+        return self._api.clock.monotonic() - self._renewed_at < RENEW_DEADLINE_SECONDS
+
+    def renew(self) -> None:
+        """Raises `LostLock`, or `ApiError` where the API server cannot be asked: then try again."""
+        self._write(lambda: {"spec": {"renewTime": self._now()}})
+
+    def save(self, run: Run, *, clear_request: bool = False) -> None:
+        """Raises `LostLock` or `ApiError`."""
+        annotations: dict[str, Any] = {RUN_ANNOTATION: encode_run(run), **(NO_REQUEST if clear_request else {})}
+        self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"renewTime": self._now()}})
+
+    def release(self, run: Run, made: tuple[int, ...] = (), *, delete: bool = False) -> None:
+        """A clean end: the run as it ended, also in the history, and no holder; or no Lease at all. `made`: the
+        revisions that it has brought about. Raises `LostLock` or `ApiError`."""
+        if delete:
+            with suppress(NotFound):
+                self._sent(lambda: self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version))
+            return
+        history = self.lease.metadata.annotation(HISTORY_ANNOTATION) if self.lease is not None else None
+        annotations = {
+            RUN_ANNOTATION: encode_run(run),
+            HISTORY_ANNOTATION: append_history(history, to_past_run(run, made)),
+            HELD_BY: None,
+        }
+        self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": None}})
+
+    def _write(self, body: Callable[[], dict[str, Any]]) -> None:
+        def patch() -> None:
+            whole = body()
+            whole["metadata"] = {**whole.get("metadata", {}), "resourceVersion": self._version}
+            sent_at = self._api.clock.monotonic()
+            self._accept(self._api.patch(LEASES, self._target.namespace, self.name, whole, MERGE), sent_at)
+
+        try:
+            self._sent(patch)
+        except NotFound:
+            raise LockLostError(f"the Lease {self.name} was deleted") from None
+        except ApiError as error:
+            self._set_trouble(error)
+            raise
+
+    def _set_trouble(self, error: ApiError | None) -> None:
+        is_news = str(error) != str(self.trouble)
+        self.trouble = error
+        if is_news:
+            self.on_trouble()
+
+    def _sent(self, send: Callable[[], object]) -> None:
+        """With the version that we know, and again where a verb's request has changed that."""
+        with self._mutex:
+            for _ in range(SAVE_TRIES):
+                try:
+                    send()
+                    return
+                except Conflict:
+                    self._look_again()
+            raise ApiError(f"the Lease {self.name} keeps changing")
+
+    def _look_again(self) -> None:
+        """A verb's request changes the Lease too: that is no loss."""
+        lease = self.read()
+        if lease is None or not self._is_ours(lease, self._run_id):
+            holder = lease.spec.holder_identity if lease is not None else None
+            raise LockLostError(f"the Lease {self.name} was taken over by {holder or 'somebody'}")
+        self._version = lease.metadata.resource_version
+
+    def _is_ours(self, lease: Lease, run_id: str) -> bool:
+        """A controller holds every Lease by the same name: so the run counts, too."""
+        return lease.spec.holder_identity == self.identity and run_id_in(lease) == run_id
+
+    def _accept(self, lease: Lease, sent_at: float) -> None:
+        self.lease = lease
+        self._version = lease.metadata.resource_version
+        if self._renewed_at > float("-inf") and sent_at - self._renewed_at >= RENEW_DEADLINE_SECONDS:
+            self.on_gap()
+        self._renewed_at = sent_at
+        self._set_trouble(None)
+
+    def _body(self, run: Run) -> dict[str, Any]:
+        owners = {"ownerReferences": [self._owner]} if self._owner else {}
+        labels = {"labels": {"app.kubernetes.io/managed-by": "inplace"}}
+        annotations = {RUN_ANNOTATION: encode_run(run), **({HELD_BY: self.by} if self.by else {})}
+        return {
+            "metadata": {"name": self.name, "annotations": annotations, **labels, **owners},
+            "spec": {
+                "holderIdentity": self.identity,
+                "leaseDurationSeconds": LEASE_DURATION_SECONDS,
+                "acquireTime": self._now(),
+                "renewTime": self._now(),
+            },
+        }
+
+    def _now(self) -> str:
+        return format_micro_time(self._api.clock.utcnow())
+
+
+def holder_in(lease: Lease) -> str:
+    """Who holds it and since when, for people: `jane (root@laptop) since 2026-11-28T02:11:03Z, as laptop-812-ab12cd`."""
+    holder, by, since = lease.spec.holder_identity or "", lease.metadata.annotation(HELD_BY), lease.spec.acquire_time
+    began = f" since {whole_seconds(since)}" if since else ""
+    return f"{by}{began}, as {holder}" if by else f"{holder}{began}"
+
+
+class LeaderRef(msgspec.Struct, frozen=True):
+    """The Lease by which a controller leads, and who it is."""
+
+    namespace: str
+    name: str
+    identity: str
+
+    @property
+    def holder(self) -> str:
+        """As it stands in the Leases of its targets."""
+        return f"controller/{self.namespace}/{self.name}/{self.identity}"
+
+
+def leader_of(holder: str | None) -> LeaderRef | None:
+    """The controller that a holder names; None: it is a command's."""
+    word, _, rest = (holder or "").partition("/")
+    parts = rest.split("/", 2)
+    return LeaderRef(*parts) if word == "controller" and len(parts) == 3 else None
+
+
+def _what_to_do(target: TargetRef, lease: Lease) -> str:
+    """About a living holder. A controller holds on to what it has paused, so that no pause lets anybody in."""
+    where = shlex.join([*target.words, "-n", target.namespace])
+    if leader_of(lease.spec.holder_identity) is not None:
+        return f"wait for its end, or go back first: `inplace abort {where}`"
+    return f"wait for it, or `inplace pause {where}`"
+
+
+Heartbeat = tuple[str | None, ...]
+
+
+def read_heartbeat(api: ApiClient, lease: Lease) -> Heartbeat:
+    """What changes as long as the holder of this Lease lives: looked at twice, 15 s apart, it tells a dead one from a live one.
+
+    Raises `Held` where we may not look at a controller's own Lease: then nobody can tell, and the run is the controller's.
+    """
+    holder = lease.spec.holder_identity
+    return holder, lease.spec.renew_time, _pulse_of_leader(api, holder)
+
+
+def _pulse_of_leader(api: ApiClient, holder: str | None) -> str | None:
+    """Empty: the controller leads no more, and the same for ever. None: it is no controller."""
+    ref = leader_of(holder)
+    if ref is None:
+        return None
+    try:
+        lease = api.get(LEASES, ref.namespace, ref.name)
+    except NotFound:
+        return ""
+    except Forbidden:
+        where = f"Lease {ref.name} in namespace {ref.namespace}"
+        raise LockHeldError(f"the run is a controller's, and you may not get {where} to see whether it lives") from None
+    return lease.spec.renew_time or "" if lease.spec.holder_identity == ref.identity else ""
+
+
+class LeaseRenewer:
+    """Renews a Lock every 5 s on a thread of its own, so that a slow plan or a busy pool never loses it."""
+
+    def __init__(self, lock: TargetLock, on_lost: Callable[[BaseException], None]) -> None:
+        self._lock = lock
+        self._on_lost = on_lost
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        wait = RENEW_SECONDS
+        while not self._stopped.wait(wait):
+            try:
+                self._lock.renew()
+                wait = RENEW_SECONDS
+            except ApiError:
+                wait = 1.0
+            except BaseException as lost:
+                self._on_lost(lost)
+                return
+
+
+def run_from_lease(lease: Lease | None) -> Run | None:
+    """The run stored in a Lease. Raises ValueError with a line for a person."""
+    text = lease.metadata.annotation(RUN_ANNOTATION) if lease is not None else None
+    if lease is None or not text:
+        return None
+    run = decode_run(text)
+    problem = misplaced(run, lease.metadata) or problem_of(run)
+    if problem:
+        raise ValueError(f"the stored run is none of ours: {problem}")
+    return run
+
+
+def run_id_in(lease: Lease) -> str:
+    """Empty where there is no run, or none that can be read."""
+    try:
+        run = run_from_lease(lease)
+    except ValueError:
+        return ""
+    return run.id if run is not None else ""
+
+
+def history_of(lease: Lease | None) -> tuple[PastRun, ...]:
+    """The last runs, the newest last."""
+    return decode_history(lease.metadata.annotation(HISTORY_ANNOTATION)) if lease is not None else ()

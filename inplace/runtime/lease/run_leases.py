@@ -1,0 +1,145 @@
+"""The runs as their Leases tell of them, for people who only look: whether somebody drives each, and how it stands.
+
+Whether a holder lives is told by the age of its last renewal on this machine's clock, which is a hint and decides nothing
+(design, section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from inplace.engine.planning.steps import describe
+from inplace.engine.status.account import StepView, line_of, standing_of, steps_of, superseded
+from inplace.engine.status.glance import Instant
+from inplace.kube.api import ApiClient
+from inplace.kube.clock import seconds_since
+from inplace.kube.errors import Forbidden, NotFound
+from inplace.kube.protocols import Clock
+from inplace.kube.resources import LEASES, WORKLOADS
+from inplace.model.names import MANAGED_BY_SELECTOR, TargetRef
+from inplace.model.objects.coordination import Lease
+from inplace.model.run import TERMINAL_OUTCOMES, Run, lease_name
+from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, LeaderRef, leader_of, run_from_lease
+from inplace.runtime.requests import read_request
+
+Template = Mapping[str, Any]
+
+
+class RunState(msgspec.Struct, frozen=True, rename="camel"):
+    """A Lease of ours. `problem`: its run cannot be read. `renewed_seconds_ago`: None where nobody holds it."""
+
+    namespace: str
+    lease: str
+    holder: str
+    renewed_seconds_ago: float | None
+    request: str
+    run: Run | None
+    step: str = ""
+    problem: str = ""
+    standing: str = ""
+    """How it stands, in one word: see `account.Standing`; Unreadable; Empty."""
+    told: str = ""
+    """The same in a line, with who and when."""
+    superseded: str = ""
+    """What a later rollout has made of the workload; empty: nothing."""
+    held_since: str = ""
+    steps: tuple[StepView, ...] = ()
+    """All of them, of a run that has several."""
+
+    @property
+    def seems_alive(self) -> bool:
+        return self.renewed_seconds_ago is not None and self.renewed_seconds_ago < LEASE_DURATION_SECONDS
+
+
+def instant_of(clock: Clock) -> Instant:
+    return Instant(clock.monotonic(), partial(seconds_since, now=clock.utcnow()))
+
+
+def judged(state: RunState, template: Template | None, at: Instant) -> RunState:
+    """With how it stands. `template`: the workload's, as it is now; None: nobody knows."""
+    run = state.run
+    if run is None:
+        return msgspec.structs.replace(state, standing="Unreadable" if state.problem else "Empty", told=state.problem)
+    over = superseded(run, template)
+    stands = standing_of(run, is_held=bool(state.holder), is_alive=state.seems_alive, superseded=over)
+    told = line_of(run, stands, over, at)
+    return msgspec.structs.replace(state, standing=stands, told=told, superseded=over, steps=steps_of(run, at))
+
+
+def state_of(api: ApiClient, target: TargetRef) -> RunState | None:
+    """The target's Lease; None where it never had a run. Who may not read Leases is told so, and still sees the pods."""
+    name = lease_name(target)
+    try:
+        return _state(api, api.get(LEASES, target.namespace, name), {})
+    except NotFound:
+        return None
+    except Forbidden as error:
+        return RunState(target.namespace, name, "", None, "", None, problem=str(error))
+
+
+def runs(api: ApiClient, namespace: str | None) -> list[RunState]:
+    """Every Lease of ours, in one namespace or in all. Raises `ApiError`."""
+    leaders: dict[str, float | None] = {}
+    found = [_state(api, lease, leaders) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY_SELECTOR).items]
+    templates, at = _templates(api, namespace, (state.run for state in found if state.run is not None)), instant_of(api.clock)
+    told = (judged(state, templates.get((state.namespace, state.lease)), at) for state in found)
+    return sorted(told, key=lambda state: (state.namespace, state.lease))
+
+
+def _templates(api: ApiClient, namespace: str | None, runs: Iterable[Run]) -> dict[tuple[str, str], Template]:
+    """Of the workloads whose run has ended, by the namespace and name of its Lease: one list for each kind, where allowed."""
+    found: dict[tuple[str, str], Template] = {}
+    kinds = {run.target.kind for run in runs if run.outcome in TERMINAL_OUTCOMES}
+    for kind, resource in WORKLOADS.items():
+        if kind not in kinds:
+            continue
+        with suppress(Forbidden):
+            for workload in api.list(resource, namespace).items:
+                meta = workload.metadata
+                found[(meta.namespace, lease_name(TargetRef(kind, meta.namespace, meta.name)))] = workload.spec.template
+    return found
+
+
+def _state(api: ApiClient, lease: Lease, leaders: dict[str, float | None]) -> RunState:
+    """`leaders`: controllers by their holder name, with how long ago each was renewed, as far as it was looked up."""
+    meta, holder = lease.metadata, lease.spec.holder_identity or ""
+    run, problem = None, ""
+    try:
+        run = run_from_lease(lease)
+    except ValueError as error:
+        problem = str(error)
+    renewed = seconds_since(lease.spec.renew_time or "", api.clock.utcnow()) if holder else None
+    leader = leader_of(holder)
+    if leader is not None:
+        if holder not in leaders:
+            leaders[holder] = _leader_renewed(api, leader, renewed)
+        renewed = leaders[holder]
+    return RunState(
+        namespace=meta.namespace,
+        lease=meta.name,
+        holder=holder,
+        renewed_seconds_ago=renewed,
+        request=read_request(lease) or "",
+        run=run,
+        step=describe(run) if run is not None else "",
+        problem=problem,
+        held_since=(lease.spec.acquire_time or "") if holder else "",
+    )
+
+
+def _leader_renewed(api: ApiClient, leader: LeaderRef, otherwise: float | None) -> float | None:
+    """A controller's runs live as long as its own Lease. Where that may not be read it is taken to live."""
+    try:
+        lease = api.get(LEASES, leader.namespace, leader.name)
+    except NotFound:
+        return otherwise
+    except Forbidden:
+        return 0.0
+    if lease.spec.holder_identity != leader.identity:
+        return otherwise
+    return seconds_since(lease.spec.renew_time or "", api.clock.utcnow())

@@ -1,0 +1,1 @@
+"""Tells what happened: frames of a run, Events, metrics, health, statistics."""

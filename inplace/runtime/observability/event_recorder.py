@@ -1,0 +1,228 @@
+"""Events: what happened to an object, for those who run `kubectl describe` on it.
+
+Always holds: telling never waits and never raises, whatever the API server does; what happens again is counted in the event
+that is there (a series), not told anew; nothing piles up: beyond a bound events are dropped, and counted; where they may not be
+written that is asked seldom, and said once. Reasons are stable words that people may match on; all that varies is in the note.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from inplace.kube.api import ApiClient
+from inplace.kube.clock import format_micro_time
+from inplace.kube.errors import ApiError, ConnectionFailed, Forbidden, NotFound, ServerError, TooManyRequests
+from inplace.kube.limiter import RateLimiter
+from inplace.kube.protocols import MERGE
+from inplace.kube.resources import EVENTS
+from inplace.kube.retry import NO_RETRY
+from inplace.kube.workqueue import WorkQueue
+from inplace.model.names import GROUP
+
+CONTROLLER = f"{GROUP}/controller"
+CLI = f"{GROUP}/cli"
+SERIES_SECONDS = 30.0
+"""How long repetitions are gathered before they are written down."""
+MEMORY_SECONDS = 360.0
+"""After so long without a repetition the next one is a new event."""
+REFUSED_SECONDS = 300.0
+"""How long none are written to a namespace where we may not."""
+MOST = 2000
+"""Events remembered at once."""
+TRIES = 3
+LONGEST_NOTE = 1000
+TIMEOUT_SECONDS = 5.0
+STOP_SECONDS = 2.0
+
+EventType = Literal["Normal", "Warning"]
+Result = Literal["sent", "counted", "dropped", "failed"]
+
+
+class ObjectReference(msgspec.Struct, frozen=True):
+    """The object that an event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+class _Key(msgspec.Struct, frozen=True):
+    """What is told again counts; the same reason with another note is something else, of another run say."""
+
+    about: ObjectReference
+    kind: EventType
+    reason: str
+    note: str
+
+
+class _Entry(msgspec.Struct):
+    action: str
+    happened_at: str
+    count: int = 1
+    written: int = 0
+    name: str = ""
+    """Of the event in the cluster, once there is one."""
+    tries: int = 0
+    used_at: float = 0.0
+
+
+class EventRecorder:
+    """`tell` from any thread. Threads: `start` and `stop`; a simulation calls `step` while `queue.due_in()` is 0.
+
+    `heard`: what became of each one. `by`: what part of us tells them.
+    """
+
+    def __init__(
+        self, api: ApiClient, instance: str, heard: Callable[[Result], None] = lambda _result: None, by: str = CONTROLLER
+    ) -> None:
+        self._api = api.replace(
+            limiter=RateLimiter(api.clock, qps=10.0, burst=50), policy=NO_RETRY, timeout_seconds=TIMEOUT_SECONDS
+        )
+        self._instance = instance[:128]
+        self._heard = heard
+        self._by = by
+        self.refusal = ""
+        """Why we may not write some, if that is so."""
+        self._refused_until: dict[str, float] = {}
+        self._is_ending = False
+        self._lock = threading.Lock()
+        self._written = threading.Condition(self._lock)
+        self._entries: dict[_Key, _Entry] = {}
+        self.queue: WorkQueue[_Key] = WorkQueue(api.clock)
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def tell(self, about: ObjectReference, kind: EventType, reason: str, action: str, note: str) -> None:
+        """`action`: what we were doing; `reason`: why there is an event. Both in UpperCamelCase."""
+        key, at = _Key(about, kind, reason, note[:LONGEST_NOTE]), format_micro_time(self._api.clock.utcnow())
+        with self._lock:
+            entry = self._entries.get(key)
+            is_dropped = entry is None and len(self._entries) >= MOST
+            if entry is not None:
+                entry.count += 1
+                entry.happened_at = at
+            elif not is_dropped:
+                self._entries[key] = _Entry(action, at)
+        if is_dropped:
+            self._heard("dropped")
+        elif entry is None:
+            self.queue.add(key)
+        else:
+            self.queue.add_after(key, SERIES_SECONDS)
+            self._heard("counted")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Waits a moment for what is not written yet; the rest is lost."""
+        ends_at = time.monotonic() + STOP_SECONDS
+        self.finish()
+        with self._written:
+            self._written.wait_for(lambda: not self._unwritten(), STOP_SECONDS)
+        self.queue.shut_down()
+        self._thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def finish(self) -> None:
+        """What is not written yet is due now, and tried once."""
+        with self._lock:
+            self._is_ending = True
+            keys = self._unwritten()
+        for key in keys:
+            self.queue.add(key)
+
+    def _unwritten(self) -> list[_Key]:
+        return [key for key, entry in self._entries.items() if entry.written < entry.count]
+
+    def step(self) -> bool:
+        """Writes one that is due, if any is."""
+        key = self.queue.take()
+        if key is not None:
+            self._handle(key)
+        return key is not None
+
+    def _run(self) -> None:
+        while (key := self.queue.get()) is not None:
+            self._handle(key)
+
+    def _handle(self, key: _Key) -> None:
+        now = self._api.clock.monotonic()
+        with self._lock:
+            entry = self._entries[key]
+            count = entry.count
+            is_old = entry.written == count and now - entry.used_at >= MEMORY_SECONDS
+            if is_old:
+                del self._entries[key]
+        try:
+            if not is_old and count > entry.written:
+                self._require_allowed(key.about.namespace, now)
+                self._write(key, entry, count)
+                entry.written, entry.tries, entry.used_at = count, 0, now
+                self._heard("sent")
+        except ApiError as error:
+            self._failed(key, entry, count, error)
+        finally:
+            self.queue.done(key)
+            with self._written:
+                self._written.notify_all()
+        if not is_old:
+            self.queue.add_after(key, MEMORY_SECONDS)
+
+    def _require_allowed(self, namespace: str, now: float) -> None:
+        """Raises `Forbidden`."""
+        if self._refused_until.get(namespace, now) > now:
+            raise Forbidden(self.refusal)
+        self._refused_until.pop(namespace, None)
+
+    def _write(self, key: _Key, entry: _Entry, count: int) -> None:
+        """Raises `ApiError`."""
+        namespace = key.about.namespace
+        if not entry.name:
+            name = f"{key.about.name[:236]}.{uuid.uuid4().hex[:16]}"
+            self._api.create(EVENTS, namespace, self._event(key, entry, name))
+            entry.name = name
+        if count > 1:
+            series = {"count": count, "lastObservedTime": entry.happened_at}
+            self._api.patch(EVENTS, namespace, entry.name, {"series": series}, MERGE)
+
+    def _failed(self, key: _Key, entry: _Entry, count: int, error: ApiError) -> None:
+        """An event is not worth much trouble."""
+        if isinstance(error, NotFound):
+            entry.name = ""  # it has expired; or the namespace has gone
+        entry.tries += 1
+        is_passing = isinstance(error, ConnectionFailed | NotFound | ServerError | TooManyRequests)
+        if isinstance(error, Forbidden):
+            self.refusal = self.refusal or str(error)
+            self._refused_until.setdefault(key.about.namespace, self._api.clock.monotonic() + REFUSED_SECONDS)
+        if is_passing and entry.tries < TRIES and not self._is_ending:
+            self.queue.add_after(key, max(2.0**entry.tries, error.retry_after_seconds or 0.0))
+            return
+        entry.written, entry.tries, entry.used_at = count, 0, self._api.clock.monotonic()
+        self._heard("failed")
+
+    def _event(self, key: _Key, entry: _Entry, name: str) -> dict[str, Any]:
+        about = key.about
+        return {
+            "metadata": {"name": name, "namespace": about.namespace},
+            "eventTime": entry.happened_at,
+            "reportingController": self._by,
+            "reportingInstance": self._instance,
+            "type": key.kind,
+            "reason": key.reason,
+            "action": entry.action,
+            "note": key.note,
+            "regarding": {
+                "apiVersion": about.api_version,
+                "kind": about.kind,
+                "namespace": about.namespace,
+                "name": about.name,
+                "uid": about.uid,
+            },
+        }

@@ -1,0 +1,77 @@
+"""What is new about the pods of a run, from frame to frame: the same for a command and for the controller.
+
+Remembers those in flight, and the failures that were told; whoever comes in the middle of a run repeats nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from inplace.engine.planning.plan import ARRIVED, Shows
+from inplace.engine.pods.stages import IN_FLIGHT
+from inplace.kube.resources import PODS
+from inplace.model.run import PodFailure
+from inplace.runtime.observability.event_reasons import PodReason
+from inplace.runtime.observability.event_recorder import EventType, ObjectReference
+from inplace.runtime.observability.frames import Frame
+
+
+class News(msgspec.Struct, frozen=True):
+    """Of one pod. `reason` None: for metrics alone. `left`: a stage that it has passed, and in how many seconds."""
+
+    name: str
+    uid: str
+    reason: PodReason | None
+    note: str = ""
+    left: tuple[Shows, float] | None = None
+    failure: PodFailure | None = None
+
+    @property
+    def kind(self) -> EventType:
+        return "Warning" if self.reason == "PodFailed" else "Normal"
+
+    def about(self, namespace: str) -> ObjectReference:
+        return ObjectReference(PODS.api_version, PODS.kind, namespace, self.name, self.uid)
+
+
+class PodNews:
+    """Of one run."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, tuple[Shows, float]] = {}
+        self._failed: set[str] = set()
+        self._is_first = True
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._stages)
+
+    def saw(self, frame: Frame) -> list[News]:
+        """After each pass of the run."""
+        run, news = frame.plan.run, list[News]()
+        if self._is_first:
+            # What failed before this process came was told then.
+            self._failed = {failure.uid for failure in run.failures}
+        stages: dict[str, tuple[Shows, float]] = {}
+        for pod in frame.plan.pods:
+            before = self._stages.get(pod.uid)
+            if pod.stage in IN_FLIGHT:
+                stages[pod.uid] = before if before and before[0] == pod.stage else (pod.stage, frame.now)
+            # On a busy machine it may be drained by the time of the next frame.
+            if before is None and pod.stage in ("Closing", "Settling") and not self._is_first:
+                news.append(News(pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded"))
+            if before is not None and before[0] != pod.stage:
+                left = (before[0], frame.now - before[1])
+                if pod.stage in ARRIVED:
+                    runs = "runs" if pod.stage == "Updated" else "is rolled back: it runs"
+                    note = f"{runs} {pod.image}, proven and back in service"
+                    news.append(News(pod.name, pod.uid, "PodUpgraded", note, left))
+                else:
+                    news.append(News(pod.name, pod.uid, None, left=left))
+        for failure in run.failures:
+            if failure.uid not in self._failed:
+                why = f"{failure.reason}: {failure.message}"
+                news.append(News(failure.pod, failure.uid, "PodFailed", why, failure=failure))
+        self._failed = {failure.uid for failure in run.failures}
+        self._stages, self._is_first = stages, False
+        return news

@@ -1,0 +1,157 @@
+"""What a run did, gathered from its frames: for the summary at the end. Timings are for people and decide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+import msgspec
+
+from inplace.engine.planning.plan import Caution, RunResult, Shows
+from inplace.engine.preflight.advisories import count_ungated
+from inplace.engine.preflight.new_pods import kept_out
+from inplace.engine.runs.leftovers import still_ours
+from inplace.engine.snapshot import ObservedPod
+from inplace.engine.workloads.uncommit import left_paused
+from inplace.model.record import UpgradeRecord
+from inplace.model.run import Operation, Outcome, PodFailure, Run
+from inplace.runtime.observability.frames import Frame
+
+PHASES: Mapping[str, Shows] = {"drain": "Closing", "settle": "Settling", "restart": "Restarting", "return": "Returning"}
+
+
+class DurationStats(msgspec.Struct, frozen=True, rename="camel"):
+    """Seconds over all pods."""
+
+    median: float
+    worst: float
+    worst_pod: str
+
+
+class Summary(msgspec.Struct, frozen=True, rename="camel"):
+    """`phases`: drain, settle, restart, return and `out` (all of them together) to their spread. Schema version 1."""
+
+    v: int
+    target: str
+    namespace: str
+    images: dict[str, str]
+    outcome: Outcome
+    message: str
+    desired: int
+    updated: int
+    touched: int
+    same_uids: int
+    same_ips: int
+    restarts: int
+    seconds: float
+    phases: dict[str, DurationStats]
+    failures: tuple[PodFailure, ...]
+    left: tuple[str, ...]
+    """Pods that are still closed by us, or without a gate have not come back, with why."""
+    held: dict[str, tuple[str, ...]] = {}
+    """Pods that something else keeps out of service by the gate, such as a label: their names by why."""
+    undrained: int = 0
+    """Of `touched`: those restarted without a drain, since they have no gate."""
+    gate: str = ""
+    is_left_paused: bool = False
+    """A Deployment that its owner had not paused."""
+    by_others: bool = False
+    """It failed because somebody else changed the workload."""
+    watched_seconds: float | None = None
+    """Of a run of somebody else's that was watched from its middle on: for how long. The timings, `touched` and what follows
+    from it are then of the pods that were seen on their way."""
+    doing: Operation = "Upgrade"
+    cautions: tuple[Caution, ...] = ()
+    """What was told before the first write, each with its reason in one word; of a run that was begun here."""
+
+
+class RunStatistics:
+    """Fed with every frame and the facts it was planned on."""
+
+    def __init__(self, started_at: float) -> None:
+        self._started_at = started_at
+        self._stages: dict[str, tuple[Shows, float]] = {}
+        self._spent: dict[str, dict[Shows, float]] = {}
+        self._names: dict[str, str] = {}
+        self._ips: dict[str, frozenset[str]] = {}
+        self._restarts: dict[str, int] = {}
+        self._touched: set[str] = set()
+
+    def saw(self, frame: Frame, facts: Mapping[str, ObservedPod]) -> None:
+        for pod in frame.plan.pods:
+            stage, since = self._stages.get(pod.uid, (pod.stage, frame.now))
+            spent = self._spent.setdefault(pod.uid, {})
+            spent[stage] = spent.get(stage, 0.0) + frame.now - since
+            self._stages[pod.uid] = (pod.stage, frame.now)
+            self._names[pod.uid] = pod.name
+            seen = facts.get(pod.uid)
+            if seen is None:
+                continue
+            if ips := seen.pod.ips():
+                self._ips.setdefault(pod.uid, ips)  # one that is born in the middle has none at first
+            self._restarts.setdefault(pod.uid, _restarts(seen))
+            if isinstance(seen.record, UpgradeRecord):
+                self._touched.add(pod.uid)
+
+    def summary(self, run: Run, finished: RunResult, last: Frame, known: Mapping[str, ObservedPod]) -> Summary:
+        """`known`: of every pod that is watched; those that are not the target's count for nothing."""
+        own = {pod.uid for pod in last.plan.pods}
+        facts = {uid: each for uid, each in known.items() if uid in own}
+        still = [uid for uid in self._touched if uid in facts]
+        restarts = sum(_restarts(facts[uid]) - self._restarts.get(uid, 0) for uid in still)
+        return Summary(
+            v=1,
+            target=str(run.target),
+            namespace=run.target.namespace,
+            images=run.asked_images,
+            outcome=finished.outcome,
+            message=finished.message,
+            desired=last.plan.progress.desired,
+            updated=last.plan.progress.updated,
+            touched=len(self._touched),
+            same_uids=len(still),
+            same_ips=sum(facts[uid].pod.ips() == self._ips.get(uid) for uid in still),
+            restarts=restarts,
+            seconds=round(last.now - self._started_at, 2),
+            phases=self._phases(),
+            failures=run.failures,
+            left=_left(run, facts.values()),
+            held=kept_out(facts.values(), run.options.gate),
+            undrained=count_ungated((f for uid, f in facts.items() if uid in self._touched), run),
+            gate=run.options.gate,
+            is_left_paused=left_paused(last.observed, run),
+            by_others=finished.by_others,
+            doing=run.doing,
+        )
+
+    def _phases(self) -> dict[str, DurationStats]:
+        result = {}
+        for phase, stage in PHASES.items():
+            times = {self._names[uid]: self._spent[uid][stage] for uid in self._touched if stage in self._spent.get(uid, {})}
+            if times:
+                result[phase] = _spread(times)
+        totals = {
+            self._names[uid]: sum(self._spent.get(uid, {}).get(stage, 0.0) for stage in PHASES.values())
+            for uid in self._touched
+        }
+        return {**result, "out": _spread(totals)} if totals else result
+
+
+def _spread(times: Mapping[str, float]) -> DurationStats:
+    worst = max(times, key=lambda name: times[name])
+    return DurationStats(round(median(times.values()), 2), round(times[worst], 2), worst)
+
+
+def _restarts(facts: ObservedPod) -> int:
+    status = facts.pod.status
+    return sum(s.restart_count for s in (status.container_statuses or ()) + (status.init_container_statuses or ()))
+
+
+def _left(run: Run, pods: Iterable[ObservedPod]) -> tuple[str, ...]:
+    why = {failure.uid: f" ({failure.reason})" for failure in run.failures}
+    return tuple(still_ours(f) + why.get(f.uid, "") for f in pods if isinstance(f.record, UpgradeRecord) and not _is_leaving(f))
+
+
+def _is_leaving(facts: ObservedPod) -> bool:
+    """As by a scale-down: it leaves nothing behind."""
+    return facts.pod.is_terminating or facts.pod.is_finished

@@ -1,0 +1,1 @@
+"""What the API server knows of objects: kinds, storage, schemas, defaults, validation, patches."""
