@@ -30,23 +30,23 @@ class PastRun(ApiStruct, frozen=True, kw_only=True):
     ended_at: str = ""
     outcome: Outcome | None = None
     message: str = ""
-    made: tuple[int, ...] = ()
+    revisions_created: tuple[int, ...] = msgspec.field(default=(), name="made")
 
 
 def to_past_run(run: Run, made: tuple[int, ...]) -> PastRun:
     return PastRun(
         id=run.id,
-        doing=run.doing,
-        images=run.asked_images,
+        doing=run.operation,
+        images=run.requested_images,
         from_images=run.from_images,
-        by=shortened(run.by, LONGEST),
+        by=shortened(run.created_by, LONGEST),
         client=shortened(run.client, LONGEST),
         expiring=run.expiring,
         started_at=run.started_at,
         ended_at=run.ended_at,
         outcome=run.outcome,
         message=shortened(run.message, LONGEST),
-        made=made,
+        revisions_created=made,
     )
 
 

@@ -146,7 +146,7 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     id: str
     target: TargetRef
     target_uid: str = ""
-    doing: Operation = "Upgrade"
+    operation: Operation = msgspec.field(default="Upgrade", name="doing")
     images: dict[str, str]
     """Container name to the image it is to run; during a rollback, the image it goes back to."""
     from_images: dict[str, str] = {}
@@ -160,7 +160,7 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     rewritten: dict[str, str] = {}
     """What admission made of an image on a pod, and was not meant: whoever goes back, goes back from that, too."""
     options: RunOptions = RunOptions()
-    by: str = ""
+    created_by: str = msgspec.field(default="", name="by")
     """Who began it, as the API server calls the caller; where it does not say, the same as `client`."""
     client: str = ""
     """USER@HOST of the machine that it was begun from, by that machine's own account."""
@@ -174,11 +174,11 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     owners: tuple[FieldOwner, ...] = ()
     paused: bool = False
     """The user's `spec.paused` of a Deployment, as it was when the run was last begun or resumed."""
-    displaced: tuple[dict[str, str], ...] = ()
+    superseded_images: tuple[dict[str, str], ...] = msgspec.field(default=(), name="displaced")
     """What runs that this one took over from were taking the pods to, or a person had: the template may hold that."""
-    takes_over: bool = False
+    adopts_template: bool = msgspec.field(default=False, name="takesOver")
     """Begun without images: to bring the pods to the template, those behind a partition too."""
-    strategy: dict[str, Any] | None = None
+    saved_strategy: dict[str, Any] | None = msgspec.field(default=None, name="strategy")
     """The user's updateStrategy, saved before our first write to a StatefulSet or DaemonSet; given back at the end."""
     revision_before: int = 0
     """The number of the workload's newest revision when the run was begun."""
@@ -199,8 +199,8 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     """Why the run stops where it stands, until its next start."""
     forgone: dict[Forgoable, str] = {}
     """What it has gone on without, and why, in words."""
-    back: RollbackReason | None = None
-    wanted: dict[str, str] | None = None
+    rollback_reason: RollbackReason | None = msgspec.field(default=None, name="back")
+    original_images: dict[str, str] | None = msgspec.field(default=None, name="wanted")
     """While rolling back: the images that were asked for."""
     outcome: Outcome | None = None
     message: str = ""
@@ -208,7 +208,7 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     @property
     def signature(self) -> str:
         """Who began it, for people."""
-        return signed(self.by, self.client)
+        return signed(self.created_by, self.client)
 
     @property
     def failed_count(self) -> int:
@@ -216,16 +216,16 @@ class Run(ApiStruct, frozen=True, kw_only=True):
 
     @property
     def rolling_back(self) -> bool:
-        return self.back is not None
+        return self.rollback_reason is not None
 
     @property
-    def spares_template(self) -> bool:
+    def keeps_template(self) -> bool:
         """Going back from a template that its owner had changed: that is no doing of the run, and stays."""
-        return self.takes_over and self.rolling_back and not self.displaced
+        return self.adopts_template and self.rolling_back and not self.superseded_images
 
     @property
-    def asked_images(self) -> dict[str, str]:
-        return self.wanted if self.wanted is not None else self.images
+    def requested_images(self) -> dict[str, str]:
+        return self.original_images if self.original_images is not None else self.images
 
     @property
     def images_on_pods(self) -> dict[str, str]:
@@ -234,22 +234,22 @@ class Run(ApiStruct, frozen=True, kw_only=True):
 
     def is_for(self, images: Mapping[str, str]) -> bool:
         """Whether these are what it was begun for, in a person's words or in those of admission."""
-        asked = self.asked_images
+        asked = self.requested_images
         return asked.keys() == images.keys() and all(image in (asked[c], self.named.get(c)) for c, image in images.items())
 
     @property
     def known_images(self) -> tuple[dict[str, str], ...]:
         """All that this run, or one that it took over from, has found or has meant the pods to run."""
         of_pods = (self.pod_from_images, self.pod_images)
-        return (self.from_images, self.images, self.asked_images, self.named, *of_pods, *self.displaced)
+        return (self.from_images, self.images, self.requested_images, self.named, *of_pods, *self.superseded_images)
 
     @property
-    def is_open(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Has work left, whether or not anybody does it now."""
         return self.outcome not in TERMINAL_OUTCOMES
 
     @property
-    def is_under_way(self) -> bool:
+    def is_active(self) -> bool:
         """Somebody drives it, or holds it where it stands paused, or has died over it."""
         return self.outcome in (None, "Paused")
 
@@ -271,7 +271,7 @@ def encode_run(run: Run) -> str:
     return msgspec.json.encode(
         msgspec.structs.replace(
             run,
-            by=shortened(run.by),
+            created_by=shortened(run.created_by),
             client=shortened(run.client),
             failures=kept,
             more_failed=run.failed_count - len(kept),
@@ -308,4 +308,4 @@ class StopRequest(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     message: str
-    by_others: bool = False
+    external_change: bool = False

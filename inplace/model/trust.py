@@ -38,7 +38,7 @@ def _problems(run: Run) -> Iterator[str]:
     yield from _target_problems(run.target)
     if run.commit is not None and run.target.kind not in ("Deployment", "ReplicaSet"):
         yield f"a {run.target.kind} has no commit of its own"
-    for images in (run.images, run.wanted or {}):
+    for images in (run.images, run.original_images or {}):
         for container, image in images.items():
             if not is_container_name(container) or not valid_image(image):
                 yield f"{container!r}={image!r} is no container and image"

@@ -122,5 +122,5 @@ def test_an_end_is_said_once(lines: LineProgress, capsys: pytest.CaptureFixture[
 
 def test_the_way_back_is_told_once(lines: LineProgress, capsys: pytest.CaptureFixture[str]) -> None:
     for now in range(3):
-        lines.saw(frame(now, view("web-a"), run=run(back="Abort") if now else run()))
+        lines.saw(frame(now, view("web-a"), run=run(rollback_reason="Abort") if now else run()))
     assert told(capsys) == ["12:30:05Z  going back to app=repo/app:2"]

@@ -36,7 +36,7 @@ def paused() -> Run:
         outcome="Paused",
         message="waiting at step 2 of 3 for `inplace promote`",
         steps_passed=1,
-        by="me@here",
+        created_by="me@here",
         started_at="2026-01-01T11:59:00Z",
     )
 
@@ -91,8 +91,8 @@ def test_a_plan_without_images_is_for_a_template_that_went_ahead(command: Comman
     assert all(request.is_dry_run for request in server.writes)
 
 
-MET = run(displaced=({"app": "repo/app:9"},))
-UNDOING = msgspec.structs.replace(MET, doing="Undo")
+MET = run(superseded_images=({"app": "repo/app:9"},))
+UNDOING = msgspec.structs.replace(MET, operation="Undo")
 HELD = [
     ("plan", "deploy/web app=repo/app:3", run(), "host-1", "refused while that is alive"),
     ("plan", "deploy/web app=repo/app:2", run(), "controller/sys/inplace/me", "refused while that is alive"),

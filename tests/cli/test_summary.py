@@ -78,7 +78,7 @@ def test_the_end_of_a_run(snapshot: SnapshotAssertion, shown: Summary) -> None:
 
 def test_a_run_that_went_back_does_not_offer_to_go_back() -> None:
     back = summary(outcome="RolledBack", message=f"rolled back, because {FAILED.message}", failures=(FAILURE,))
-    lines = told(back, back="Failure")
+    lines = told(back, rollback_reason="Failure")
     assert lines[0].endswith("is back at its previous images after 25s: rolled back, because " + FAILED.message)
     assert not any(line.startswith("go back") for line in lines)
 

@@ -199,7 +199,7 @@ class TestAbort:
     def test_a_holder_that_could_not_go_back_is_a_failure(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
         def obey() -> None:
             stored = held.objects["leases"][LEASE]
-            ended = run(outcome="Failed", back="Abort", message="pod/web-a failed")
+            ended = run(outcome="Failed", rollback_reason="Abort", message="pod/web-a failed")
             stored["metadata"]["annotations"] = {RUN_ANNOTATION: encode_run(ended)}
             stored["spec"] = {}
 
@@ -323,7 +323,7 @@ class TestUndo:
 
     def test_leaves_another_undo_alone(self, command: Command, server: FakeServer, clock: FakeClock) -> None:
         web(server)
-        server.put("leases", lease(run(doing="Undo"), "host-1", "2026-01-01T12:00:00.000000Z"))
+        server.put("leases", lease(run(operation="Undo"), "host-1", "2026-01-01T12:00:00.000000Z"))
 
         def renew() -> None:
             server.objects["leases"][LEASE]["spec"]["renewTime"] = str(clock.now)

@@ -189,7 +189,7 @@ class Story:
                     target=self.workload.target,
                     images=self.workload.images(self.tag),
                     options=RunOptions(**given),
-                    by="test",
+                    created_by="test",
                 )
                 return session.upgrade(asked, given, self._saw)
         finally:

@@ -37,7 +37,7 @@ def upgrade(world: World, images: dict[str, str], **options: Any) -> Result:
 
 def asked(world: World) -> Run:
     target = world.session("web").target
-    return Run(id=uuid.uuid4().hex, target=target, images={}, takes_over=True, by="test")
+    return Run(id=uuid.uuid4().hex, target=target, images={}, adopts_template=True, created_by="test")
 
 
 def undo(world: World, to_revision: int | None = None, **given: Any) -> Result:

@@ -141,5 +141,5 @@ class World:
     ) -> Result:
         """`inplace upgrade deploy/NAME`, to its end."""
         with self.session(name) as session:
-            asked = Run(id=run_id, target=session.target, images=dict(images), options=RunOptions(**options), by="test")
+            asked = Run(id=run_id, target=session.target, images=dict(images), options=RunOptions(**options), created_by="test")
             return session.upgrade(asked, options, on_frame)

@@ -65,7 +65,7 @@ def abort(connect: Callable[[], ClusterContext], words: tuple[str, ...], selecto
             return ExitCode.DONE
         case Released(run=None, last=last):
             return _abort_after_lease_deleted(cluster, target, last, is_json=output == "json")
-        case Released(run=run) if run is not None and run.back is not None:
+        case Released(run=run) if run is not None and run.rollback_reason is not None:
             raise CommandExit(f"{target} could not be rolled back: {describe_end(run)}", ExitCode.FAILED)
         case Released(run=run) if run is not None and run.outcome == "Succeeded":
             streams.note(f"{target} had already succeeded: undoing it")
@@ -86,7 +86,7 @@ def _abort_after_lease_deleted(cluster: ClusterContext, target: TargetRef, last:
     if all_run(last.from_images):
         print_message(f"{target} is back at its previous images", "Aborted", target, is_json=is_json)
         return ExitCode.DONE
-    if all_run(last.asked_images):
+    if all_run(last.requested_images):
         raise CommandExit(f"the run of {target} had already succeeded: nothing to abort", ExitCode.FAILED)
     look = cluster.command("status", target)
     raise CommandExit(f"the Lease of {target} is gone, so how its run ended is unknown; see: {look}", ExitCode.FAILED)
@@ -158,7 +158,7 @@ def undo(
 def _pause_holder(cluster: ClusterContext, target: TargetRef) -> bool:
     """A living holder of anything but an undo is asked to stop. Whether one has paused for us."""
     lease, run = stored_run(cluster, target)
-    if lease is None or run is None or run.doing == "Undo" or not lease.spec.holder_identity:
+    if lease is None or run is None or run.operation == "Undo" or not lease.spec.holder_identity:
         return False
     refuse_braked(cluster.api, target, run)
     if leader_of(lease.spec.holder_identity) is not None:

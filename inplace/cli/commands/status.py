@@ -114,7 +114,7 @@ def _about(state: RunState, run: Run) -> Iterator[str]:
         yield f"  on pods    {images_text(run.pod_images)}, which is what admission makes there"
     if run.from_images:
         yield f"  before     {images_text(run.from_images)}"
-    by, since = f", by {run.signature}" if run.by else "", f", since {run.started_at}" if run.started_at else ""
+    by, since = f", by {run.signature}" if run.created_by else "", f", since {run.started_at}" if run.started_at else ""
     yield f"  run        {run.id}{by}{since}"
     if state.steps and run.outcome not in TERMINAL_OUTCOMES and not run.rolling_back:
         yield f"  steps      {', '.join(map(_step, state.steps))}"
@@ -157,7 +157,7 @@ def hints(found: TargetStatus, cluster: ClusterContext, target: TargetRef) -> It
         yield from start_over_hint(run, cluster, target)
     elif run.outcome == "Failed" and run.failures:
         yield from after_failed_pods(run, cluster, target)
-    elif run.is_open:
+    elif run.is_unfinished:
         verb = verb_onward(run.message)
         yield verb, cluster.command(verb, target)
         yield from way_back(run, cluster, target)

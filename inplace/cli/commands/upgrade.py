@@ -99,9 +99,9 @@ def asked_run(cluster: ClusterContext, target: TargetRef, images: dict[str, str]
         id=uuid.uuid4().hex[:12],
         target=msgspec.structs.replace(target, namespace=cluster.namespace),
         images=images,
-        takes_over=not images,
+        adopts_template=not images,
         options=with_defaults(given),
-        by=cluster.who.by,
+        created_by=cluster.who.by,
         client=cluster.who.client,
         started_at=format_time(cluster.api.clock.utcnow()),
     )

@@ -5,7 +5,6 @@ Tests put their own in; nothing that costs time is imported before it is needed.
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,15 +24,9 @@ if TYPE_CHECKING:
 
 
 def _connect(options: ConnectOptions) -> Connection:
-    import msgspec
-
     from inplace.kube.connection.config import connect
-    from inplace.kube.faults import VARIABLE, Dying, moment_of
 
-    connection = connect(options)
-    if VARIABLE in os.environ:
-        return msgspec.structs.replace(connection, transport=Dying(connection.transport, moment_of(os.environ[VARIABLE])))
-    return connection
+    return connect(options)
 
 
 def _clock() -> Clock:

@@ -169,7 +169,9 @@ def _in_place(stage: DemoOutput, cluster: DemoCluster, asked: DemoOptions) -> Me
     target = TargetRef(kind="Deployment", namespace="demo", name=WEB)
     given: dict[str, Any] = {"steps": asked.steps, "settle_seconds": SETTLE_SECONDS}
     started_at = format_time(cluster.clock.utcnow())
-    run = Run(id="demo", target=target, images={"app": NEW}, options=RunOptions(**given), by="demo", started_at=started_at)
+    run = Run(
+        id="demo", target=target, images={"app": NEW}, options=RunOptions(**given), created_by="demo", started_at=started_at
+    )
     with cluster.traffic(WEB) as traffic:
         view = stage.view(target, cluster.clock, traffic)
         gauge = cluster.gauge(WEB, asked.pods)

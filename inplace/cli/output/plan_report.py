@@ -105,7 +105,7 @@ def _held(preview: Preview, *, by_controller: bool) -> str:
     busy, stored = f"is being upgraded by {preview.holder}", preview.stored
     if by_controller:
         return f"{busy}: starts when that has ended"
-    is_undone = preview.asked.doing == "Undo" and (stored is None or stored.doing != "Undo")
+    is_undone = preview.asked.operation == "Undo" and (stored is None or stored.operation != "Undo")
     if is_undone and leader_of(preview.holder) is None:
         return f"{busy}: asks that run to pause, and takes over its pods"
     return f"{busy}: refused while that is alive"
@@ -115,14 +115,14 @@ def _first(preview: Preview) -> str:
     run, asked = preview.run, preview.asked
     if not preview.resuming:
         return ""
-    if run.commit is not None and asked.images and run.asked_images != asked.images:
-        return f"first finishes the commit of {images_text(run.asked_images)}, as shown here"
+    if run.commit is not None and asked.images and run.requested_images != asked.images:
+        return f"first finishes the commit of {images_text(run.requested_images)}, as shown here"
     if run.id == asked.id:
         return "takes over the pods of the previous run, which has not ended"
     if run.outcome == "Paused":
         return "its run is paused: resume it with `inplace resume`"
     begun = f" begun at {run.started_at}" if run.started_at else ""
-    return f"goes on with the run{begun}{f' by {run.signature}' if run.by else ''}"
+    return f"goes on with the run{begun}{f' by {run.signature}' if run.created_by else ''}"
 
 
 def _step(step: object, desired: int) -> str:

@@ -71,7 +71,7 @@ def open_run(cluster: ClusterContext, target: TargetRef, verb: RunCommand) -> tu
     lease, run = stored_run(cluster, target)
     if lease is None:
         resolve_target(cluster.api, target)  # says so where there is no such target, or no such namespace
-    if lease is None or run is None or (not run.is_open and not lease.spec.holder_identity):
+    if lease is None or run is None or (not run.is_unfinished and not lease.spec.holder_identity):
         hint = ": to go back use `inplace undo`" if verb == "abort" and run is not None and run.outcome == "Succeeded" else ""
         raise RefusedError(f"{target} in {target.namespace} has no run to {verb}{hint}")
     return lease, run

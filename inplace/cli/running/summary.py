@@ -128,13 +128,13 @@ def _after_failure(s: Summary, run: Run | None, cluster: ClusterContext, target:
 
 def after_failed_pods(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
     """To go on with the same images would mostly meet the same failure."""
-    placeholders = [f"{name}=IMAGE" for name in sorted(run.asked_images)]
+    placeholders = [f"{name}=IMAGE" for name in sorted(run.requested_images)]
     return [("retry with another image", upgrade_command(cluster, target, placeholders)), *way_back(run, cluster, target)]
 
 
 def start_over_hint(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
     """After somebody else has changed the workload, to go on with the run, or to abort it, would meet the same change."""
-    images = [] if run.takes_over else [f"{name}={image}" for name, image in sorted(run.asked_images.items())]
+    images = [] if run.adopts_template else [f"{name}={image}" for name, image in sorted(run.requested_images.items())]
     found = [("start over", upgrade_command(cluster, target, images))]
     return [*found, ("go back", cluster.command("undo", target))] if run.from_images else found
 

@@ -91,7 +91,7 @@ def stop_reason(observed: Snapshot, spec: PlanContext, run: Run, clocks: Timers)
     """Why no more pods are to be started; None: go on. A commit that has begun is finished before anybody's stop."""
     broken = detect_external_change(observed, run, clocks)
     if broken is not None:
-        return StopRequest("Failed", broken.reason, by_others=True)
+        return StopRequest("Failed", broken.reason, external_change=True)
     if run.gave_up:
         return StopRequest("Failed", run.gave_up)
     if _too_many(run) and (run.options.on_failure != "continue" or run.rolling_back):
@@ -116,11 +116,11 @@ def roll_back(run: Run) -> Run:
 
 def reverse_run(run: Run, why: RollbackReason, message: str) -> Run:
     """The same run, going the other way; only images that the run itself recorded are ever restored."""
-    if run.back is not None:
-        return msgspec.structs.replace(run, back=why, message=message)
+    if run.rollback_reason is not None:
+        return msgspec.structs.replace(run, rollback_reason=why, message=message)
     back = {name: run.from_images[name] for name in run.images if name in run.from_images}
     anew = msgspec.structs.replace(run, revision="", failures=(), more_failed=0, message=message, gave_up="")
-    return msgspec.structs.replace(anew, back=why, wanted=run.images, images=back)
+    return msgspec.structs.replace(anew, rollback_reason=why, original_images=run.images, images=back)
 
 
 def _format_failures(run: Run) -> str:

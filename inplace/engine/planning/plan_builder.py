@@ -96,7 +96,7 @@ class View(msgspec.Struct):
 
     def following(self) -> sequence.Perform | sequence.WaitFor | None:
         """What a StatefulSet's partition needs; nothing once somebody else has a hand in it."""
-        if self.stop is not None and self.stop.by_others:
+        if self.stop is not None and self.stop.external_change:
             return None
         return template_first.advance_partition(self.observed, self.run)
 

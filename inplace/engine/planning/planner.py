@@ -86,7 +86,7 @@ def _only_frees(observed: Snapshot, spec: PlanContext, run: Run) -> bool:
 def _plan_next(view: View) -> Plan | Run:
     """A Run: look again with that."""
     run, observed = view.run, view.observed
-    is_overtaken = view.stop is not None and view.stop.by_others
+    is_overtaken = view.stop is not None and view.stop.external_change
     if run.commit is not None and run.commit.given_up and not is_overtaken:
         return sequences.take_back(view, run.commit)
     is_flying = any(j.stage != "Released" for j in view.in_flight) or bool(observed.closing)
@@ -98,7 +98,7 @@ def _plan_next(view: View) -> Plan | Run:
         waiting = sequences.follow(view)
         if waiting is not None:
             return waiting
-        return finish_if_quiet(view, RunResult(view.stop.outcome, _told(view.stop, view), view.stop.by_others))
+        return finish_if_quiet(view, RunResult(view.stop.outcome, _told(view.stop, view), view.stop.external_change))
     if observed.unreadable:
         return _wait_for_sight(view, observed.unreadable[0])
     if _only_frees(observed, view.spec, run):

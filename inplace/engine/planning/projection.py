@@ -106,7 +106,7 @@ def _settled(view: PodProgress, judged: PodAssessment, run: Run) -> PodProgress:
             return _replace(view, "Restored", judged.reason)
         case "Pending" if run.outcome in TERMINAL_OUTCOMES:
             return _replace(view, "", "runs other images than those that the run has ended with")
-        case "Pending" if run.rolling_back and judged.facts.runs({**run.asked_images, **run.pod_images}):
+        case "Pending" if run.rolling_back and judged.facts.runs({**run.requested_images, **run.pod_images}):
             return _replace(view, "Updated" if judged.facts.is_ready else "Pending", TO_GO_BACK)
         case _:
             return view

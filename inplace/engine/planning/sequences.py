@@ -126,7 +126,7 @@ def _forgo(run: Run, what: Forgoable, why: str) -> Run:
 
 def _final_outcome(view: View) -> RunResult:
     run = view.run
-    match run.back:
+    match run.rollback_reason:
         case "Abort":
             return RunResult("Aborted", run.message)
         case "Failure":

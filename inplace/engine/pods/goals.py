@@ -66,7 +66,7 @@ def goal_of(run: Run) -> Goal:
     others = {name: known[name] - same[name] - {image} for name, image in images.items()}
     if not run.rolling_back:
         return Goal(images, same, others)
-    gone_from = (run.asked_images, run.pod_images, run.named, run.rewritten, *run.displaced)
+    gone_from = (run.requested_images, run.pod_images, run.named, run.rewritten, *run.superseded_images)
     left = {name: of - same[name] - {images[name]} for name, of in _by_container(images, gone_from).items()}
     return Goal(images, same, others, left)
 

@@ -150,8 +150,14 @@ def _long_stops(observed: Snapshot, run: Run) -> Iterator[Caution]:
 
 def leftover_strategy_warning(observed: Snapshot, run: Run) -> Iterator[Caution]:
     found = workload.workload_of(observed)
-    if isinstance(found, (StatefulSet, DaemonSet)) and run.strategy is not None and found.spec.update_strategy != run.strategy:
-        told = f"the updateStrategy of {run.target} was left so by a run; at the end it is {describe_strategy(run.strategy)}"
+    if (
+        isinstance(found, (StatefulSet, DaemonSet))
+        and run.saved_strategy is not None
+        and found.spec.update_strategy != run.saved_strategy
+    ):
+        told = (
+            f"the updateStrategy of {run.target} was left so by a run; at the end it is {describe_strategy(run.saved_strategy)}"
+        )
         yield Caution("StrategyLeftByRun", told)
 
 
@@ -177,7 +183,7 @@ _SYNCERS = (
 def _synced_by(observed: Snapshot, run: Run) -> Iterator[Caution]:
     """Who would put its own images back, and how: by recreating the pods."""
     found = workload.workload_of(observed)
-    if found is None or run.takes_over:  # then the images come from there
+    if found is None or run.adopts_template:  # then the images come from there
         return
     for tool, kind, key in _SYNCERS:
         name = found.metadata.annotation(key) if kind == "annotations" else found.metadata.label(key)

@@ -31,19 +31,19 @@ def taken_back(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], ob
     """
     found = workload.workload_of(observed)
     known = [i for i, past in enumerate(history) if past.expiring == rollout.metadata.name and _did(past, run)]
-    if not known or found is None or run.takes_over:
+    if not known or found is None or run.adopts_template:
         return ""
     mine, later = history[known[-1]], history[known[-1] + 1 :]
-    if run.doing == "Upgrade" and has_images(found.spec.template, run.images):
+    if run.operation == "Upgrade" and has_images(found.spec.template, run.images):
         return ""
     return f"{_how_it_went(mine, later)}; to do it again make another object, with another name or other images"
 
 
 def _did(past: PastRun, run: Run) -> bool:
     """To the end, or until a person said that it is to go back."""
-    if past.doing != run.doing or past.outcome not in ("Succeeded", "Aborted"):
+    if past.doing != run.operation or past.outcome not in ("Succeeded", "Aborted"):
         return False
-    return run.doing == "Undo" or run.images.items() <= past.images.items()
+    return run.operation == "Undo" or run.images.items() <= past.images.items()
 
 
 def _how_it_went(mine: PastRun, later: Sequence[PastRun]) -> str:

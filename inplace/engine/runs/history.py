@@ -78,10 +78,10 @@ class HistoryEntry(msgspec.Struct, frozen=True, rename="camel"):
 
 def merge_history(known: Sequence[Revision], runs: Sequence[PastRun]) -> tuple[HistoryEntry, ...]:
     """Revisions in their order, and among them, by time, the runs that made none. `runs`: the oldest first."""
-    makers = {number: past for past in runs for number in past.made}
+    makers = {number: past for past in runs for number in past.revisions_created}
     entries = [_of_revision(r, makers, is_complete=len(runs) < MAX_RUNS) for r in known]
     for past in runs:
-        if any(r.number in past.made for r in known):
+        if any(r.number in past.revisions_created for r in known):
             continue
         later = (i for i, entry in enumerate(entries) if entry.run and entry.at > past.ended_at)
         entries.insert(next(later, len(entries)), _of_run(past))

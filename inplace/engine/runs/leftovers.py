@@ -59,7 +59,7 @@ _ENDS = "`inplace upgrade {}` brings them to the template and ends that"
 
 def leftovers_without_run(observed: Snapshot, strategy: dict[str, Any], target: TargetRef) -> str:
     """The same for `status`, of a workload whose own strategy was `strategy`."""
-    found = held_strategy(observed, Run(id="", target=target, images={}, strategy=strategy))
+    found = held_strategy(observed, Run(id="", target=target, images={}, saved_strategy=strategy))
     return f"{found} by a run whose Lease is gone: {_ENDS.format(target)}"
 
 
@@ -106,14 +106,14 @@ def still_closed(observed: Snapshot) -> tuple[str, ...]:
 def held_strategy(observed: Snapshot, run: Run) -> str:
     """In words, where a run holds the pods of a StatefulSet or DaemonSet back by its strategy; empty where it does not."""
     found = workload.workload_of(observed)
-    if run.strategy is None or found is None or not isinstance(observed.target, RevisionedTarget):
+    if run.saved_strategy is None or found is None or not isinstance(observed.target, RevisionedTarget):
         return ""
     match observed.target:
-        case StatefulSetTarget(stateful_set=s) if s is not None and s.spec.update_strategy != run.strategy:
+        case StatefulSetTarget(stateful_set=s) if s is not None and s.spec.update_strategy != run.saved_strategy:
             partition = workload.partition_of(s.spec.update_strategy)
             shown = "above every pod" if partition == template_first.PARTITION_ABOVE_ALL else str(partition)
             return f"its partition is held at {shown}"
-        case DaemonSetTarget(daemon_set=d) if d is not None and d.spec.update_strategy != run.strategy:
+        case DaemonSetTarget(daemon_set=d) if d is not None and d.spec.update_strategy != run.saved_strategy:
             return "its updateStrategy is held at OnDelete"
         case _:
             return ""

@@ -56,7 +56,7 @@ def resolve_command(stored: Run | None, asked: Run, given: Mapping[str, Any], *,
 
     `overtaken`: somebody else has changed the workload since, so that the stored run can only be begun anew.
     """
-    if stored is None or not stored.is_open or stored.target_uid != asked.target_uid:
+    if stored is None or not stored.is_unfinished or stored.target_uid != asked.target_uid:
         return BeginRun(asked, resuming=False)
     if overtaken and stored.commit is None:
         return BeginRun(asked, resuming=False)
@@ -72,34 +72,36 @@ def resolve_command(stored: Run | None, asked: Run, given: Mapping[str, Any], *,
 def _adopting(stored: Run, asked: Run) -> Run:
     """A new run that takes over what the open one has begun: its pods, and what they ran before.
     Containers that only the old one named go on to where that was taking them."""
-    on_pods = {**stored.asked_images, **stored.pod_images}
+    on_pods = {**stored.requested_images, **stored.pod_images}
     goes_back = {
         name: i for name, i in stored.pod_from_images.items() if asked.images.get(name) == stored.from_images.get(name)
     }
     return msgspec.structs.replace(
         asked,
-        images={**stored.asked_images, **asked.images},
+        images={**stored.requested_images, **asked.images},
         named={name: image for name, image in stored.named.items() if name not in asked.images},
         pod_images={**{n: i for n, i in stored.pod_images.items() if n not in asked.images}, **goes_back},
         pod_from_images=stored.pod_from_images,
         rewritten=stored.rewritten,
         from_images={**asked.from_images, **stored.from_images},
         owners=stored.owners or asked.owners,
-        displaced=(*stored.displaced, stored.asked_images, *([on_pods] if stored.pod_images else []))[-MOST_DISPLACED:],
-        takes_over=asked.takes_over or stored.takes_over,
+        superseded_images=(*stored.superseded_images, stored.requested_images, *([on_pods] if stored.pod_images else []))[
+            -MOST_DISPLACED:
+        ],
+        adopts_template=asked.adopts_template or stored.adopts_template,
     )
 
 
 def inherit_strategy(asked: Run, stored: Run | None, target_uid: str) -> Run:
     """A new run with the update strategy that an open one has saved: what that one left is not its owner's own."""
-    if stored is None or not stored.is_open or stored.target_uid != target_uid:
+    if stored is None or not stored.is_unfinished or stored.target_uid != target_uid:
         return asked
-    return msgspec.structs.replace(asked, strategy=stored.strategy)
+    return msgspec.structs.replace(asked, saved_strategy=stored.saved_strategy)
 
 
 def overtaken(stored: Run | None, observed: Snapshot) -> Overtaken | None:
     """Where somebody else has changed the workload under a run that is open."""
-    if stored is None or not stored.is_open:
+    if stored is None or not stored.is_unfinished:
         return None
     broken = detect_external_change(observed, refresh_owner_settings(stored, observed), Timers({}, 0.0))
     if broken is None:
@@ -128,9 +130,9 @@ def refresh_owner_settings(run: Run, observed: Snapshot) -> Run:
 
 
 def _with_strategy(run: Run, strategy: dict[str, Any], kind: WorkloadKind) -> Run:
-    if run.strategy is not None and may_be_ours(strategy, run, kind):
+    if run.saved_strategy is not None and may_be_ours(strategy, run, kind):
         return run
-    return msgspec.structs.replace(run, strategy=strategy)
+    return msgspec.structs.replace(run, saved_strategy=strategy)
 
 
 def resume(stored: Run, observed: Snapshot) -> BeginRun | Overtaken:

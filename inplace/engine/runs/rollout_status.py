@@ -127,7 +127,7 @@ def _of_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
         step_index=here,
         failed=run.failed_count,
         failures=tuple(failures),
-        image=_image(run.asked_images),
+        image=_image(run.requested_images),
         run_id=run.id,
         lease=lease_name(run.target),
         from_images=tuple(ContainerImage(name, image) for name, image in sorted(run.from_images.items())[:MAX_LIST_ITEMS]),

@@ -91,11 +91,11 @@ def run_from_rollout(rollout: InPlaceRollout) -> Run:
     run = Run(
         id=run_id_of(rollout),
         target=spec.target.ref(meta.namespace),
-        doing="Upgrade" if spec.undo is None else "Undo",
+        operation="Upgrade" if spec.undo is None else "Undo",
         images=images,
-        takes_over=not images and spec.undo is None,
+        adopts_template=not images and spec.undo is None,
         options=options_of(spec),
-        by=shortened(meta.annotation(CREATED_BY_ANNOTATION) or f"inplacerollout/{meta.name}"),
+        created_by=shortened(meta.annotation(CREATED_BY_ANNOTATION) or f"inplacerollout/{meta.name}"),
         client=shortened(meta.annotation(CLIENT) or ""),
         expiring=meta.name if spec.ttl_seconds_after_finished is not None else "",
     )
@@ -157,7 +157,7 @@ def rollout_from_run(run: Run, name: str, undo: Undo | None = None) -> InPlaceRo
         min_ready_seconds=None if options.min_ready_seconds is None else ceil(options.min_ready_seconds),
         failure=FailurePolicy(max_failed=options.max_failed, action=_ACTIONS[options.on_failure]),
     )
-    told = {key: value for key, value in ((CREATED_BY_ANNOTATION, run.by), (CLIENT, run.client)) if value}
+    told = {key: value for key, value in ((CREATED_BY_ANNOTATION, run.created_by), (CLIENT, run.client)) if value}
     return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations=told), spec=spec)
 
 

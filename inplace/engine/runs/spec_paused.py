@@ -18,7 +18,7 @@ RELEASE_FIRST = "spec.paused is true: set it to false first, or `inplace abort`"
 
 
 def brakes(rollout: InPlaceRollout, run: Run) -> bool:
-    return rollout.spec.paused and run.back != "Abort"
+    return rollout.spec.paused and run.rollback_reason != "Abort"
 
 
 def passes(verb: RunCommand) -> bool:

@@ -32,7 +32,7 @@ def resolve_undo_target(observed: Snapshot, name: str, stored: Run | None, to_re
     """`stored`: the last run of the target, which people call `name`, open or over. What others have rolled out since an open
     one was begun is undone as what they have made it: a revision."""
     is_of_this = stored is not None and stored.target_uid == workload.uid_of(observed)
-    is_open = stored is not None and stored.is_open and is_of_this and overtaken(stored, observed) is None
+    is_open = stored is not None and stored.is_unfinished and is_of_this and overtaken(stored, observed) is None
     if stored is not None and is_open and to_revision is None:
         return _before_run(stored)
     known = revisions(observed.target)
@@ -57,7 +57,7 @@ def resolve_undo_target(observed: Snapshot, name: str, stored: Run | None, to_re
 
 
 def _all_run(observed: Snapshot, stored: Run) -> bool:
-    there = goal_of(msgspec.structs.replace(stored, images=stored.asked_images, back=None, wanted=None))
+    there = goal_of(msgspec.structs.replace(stored, images=stored.requested_images, rollback_reason=None, original_images=None))
     return all(there.is_met_by(facts) for facts in observed.pods)
 
 
@@ -69,9 +69,9 @@ def options(stored: Run | None, given: Mapping[str, Any]) -> RunOptions:
 
 
 def _before_run(stored: Run) -> UndoTarget | Rejected:
-    if stored.doing == "Undo":
-        return UndoTarget(stored.asked_images, f"to the end of run {stored.id}, which is an undo")
-    images = {name: stored.from_images[name] for name in stored.asked_images if name in stored.from_images}
+    if stored.operation == "Undo":
+        return UndoTarget(stored.requested_images, f"to the end of run {stored.id}, which is an undo")
+    images = {name: stored.from_images[name] for name in stored.requested_images if name in stored.from_images}
     if not images:
         return Rejected(f"the run of {stored.target} does not say what its pods ran before: say the images, with `upgrade`")
     return UndoTarget(images, f"what they ran before run {stored.id}")
@@ -88,6 +88,6 @@ def _to(observed: Snapshot, revision: Revision, open_run: Run | None, name: str)
             f" that takes new pods, `kubectl rollout undo {name} --to-revision={revision.number}`"
         )
     have = images_of(template)
-    begun = open_run.asked_images if open_run is not None else {}
+    begun = open_run.requested_images if open_run is not None else {}
     images = {c: image for c, image in revision.images.items() if c in begun or have.get(c) != image}
     return UndoTarget(images, f"revision {revision.number}")

@@ -107,7 +107,7 @@ def superseded(run: Run, template: Mapping[str, Any] | None) -> str:
     if run.outcome not in TERMINAL_OUTCOMES or template is None:
         return ""
     have = images_of(template)
-    left = (run.images, *((run.asked_images, *run.displaced) if run.spares_template else ()))
+    left = (run.images, *((run.requested_images, *run.superseded_images) if run.keeps_template else ()))
     for name in sorted(run.images):
         image, meant = have.get(name, ""), {images.get(name, "") for images in left}
         if image not in meant and not any(accepts(one, image) for one in meant if one):

@@ -17,7 +17,7 @@ NOBODY_REPLACES = "no controller replaces a pod by itself"
 
 def describe_midrun(observed: Snapshot, run: Run) -> tuple[str, ...]:
     """Of an open run; nothing for one that is over."""
-    if not run.is_open:
+    if not run.is_unfinished:
         return ()
     over = overtaken(run, observed)
     if over is not None:
@@ -48,7 +48,7 @@ def _of_deployment(deployment: Deployment, run: Run) -> tuple[str, ...]:
 
 
 def _of_stateful_set(observed: Snapshot, stateful_set: StatefulSet, run: Run) -> tuple[str, ...]:
-    now, own = stateful_set.spec.update_strategy, run.strategy
+    now, own = stateful_set.spec.update_strategy, run.saved_strategy
     new = _images(stateful_set.spec.template, run)
     if own is None or now == own:
         if now.get("type") == "OnDelete":
@@ -63,7 +63,7 @@ def _of_stateful_set(observed: Snapshot, stateful_set: StatefulSet, run: Run) ->
 
 
 def _of_daemon_set(daemon_set: DaemonSet, run: Run) -> tuple[str, ...]:
-    now, own = daemon_set.spec.update_strategy, run.strategy
+    now, own = daemon_set.spec.update_strategy, run.saved_strategy
     new = _images(daemon_set.spec.template, run)
     if now.get("type") != "OnDelete":
         return ("its updateStrategy is its owner's own",)

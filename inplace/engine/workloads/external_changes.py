@@ -124,7 +124,7 @@ def _other_template(
     foreign = _foreign_images(template, run, name)
     if foreign is not None:
         return foreign
-    if run.revision and not run.spares_template and not has_images(template, run.images):
+    if run.revision and not run.keeps_template and not has_images(template, run.images):
         return Blocked(f"the template of {name} was set back in the middle")
     changed = differences_from_pods(observed, target, kind, template)
     if changed:
@@ -157,7 +157,7 @@ def yield_to_owner(observed: Snapshot, run: Run) -> Perform | None:
 def _give_strategy_back(
     observed: Snapshot, target: RevisionedTarget, workload: StatefulSet | DaemonSet, kind: WorkloadKind, run: Run
 ) -> Perform | None:
-    now, own = workload.spec.update_strategy, run.strategy
+    now, own = workload.spec.update_strategy, run.saved_strategy
     if own is None or now == own or not may_be_ours(now, run, kind):
         return None
     if _other_template(observed, target, workload, kind, run) is None:

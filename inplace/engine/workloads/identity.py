@@ -45,7 +45,7 @@ def rolled_out_since(live: ReplicaSet, run: Run) -> str:
     if not run.live_uid or is_same:
         return ""
     have = images_of(live.spec.template)
-    images = ", ".join(f"{name}={have[name]}" for name in sorted(run.asked_images) if name in have)
+    images = ", ".join(f"{name}={have[name]}" for name in sorted(run.requested_images) if name in have)
     return f"somebody rolled out {images} since the run was begun (ReplicaSet {live.metadata.name}, revision {live.revision})"
 
 

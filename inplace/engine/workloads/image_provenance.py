@@ -28,7 +28,7 @@ def believed(stored: Run, observed: Snapshot, asked: Images) -> Run:
     def checked(images: Images) -> dict[str, str]:
         return {name: image for name, image in images.items() if (name, image) in known}
 
-    wanted = checked(stored.wanted) if stored.wanted is not None else None
+    wanted = checked(stored.original_images) if stored.original_images is not None else None
     images, before = checked(stored.images), checked(stored.from_images)
     is_begun = _is_paused(observed) or all(facts.runs(stored.images) for facts in observed.pods)
     commit = stored.commit if is_begun else None
@@ -43,7 +43,7 @@ def believed(stored: Run, observed: Snapshot, asked: Images) -> Run:
         pod_images=checked(stored.pod_images),
         pod_from_images=checked(stored.pod_from_images),
         from_images=before,
-        wanted=wanted,
+        original_images=wanted,
         commit=commit,
     )
 

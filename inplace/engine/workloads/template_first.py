@@ -40,7 +40,7 @@ def prepare(observed: Snapshot, target: RevisionedTarget, run: Run) -> NextStep:
         return Blocked("the target is gone")
     if run.revision:
         return Prepared(run.revision)
-    if run.spares_template:
+    if run.keeps_template:
         return _before_the_template(target, run, kind)
     newest = newest_revision(target)
     is_seen = newest is not None and workload.is_observed and has_images(newest.template, run.images)
@@ -76,7 +76,7 @@ def _before_the_template(target: RevisionedTarget, run: Run, kind: WorkloadKind)
 def advance_partition(observed: Snapshot, run: Run) -> Perform | WaitFor | None:
     """While pods are worked on: a StatefulSet's partition goes down behind the front, once the controller counts those pods
     as updated; it would replace them otherwise."""
-    if not isinstance(observed.target, StatefulSetTarget) or not run.revision or _is_on_delete(run) or run.spares_template:
+    if not isinstance(observed.target, StatefulSetTarget) or not run.revision or _is_on_delete(run) or run.keeps_template:
         return None
     stateful_set = observed.target.stateful_set
     if stateful_set is None:
@@ -97,16 +97,16 @@ def advance_partition(observed: Snapshot, run: Run) -> Perform | WaitFor | None:
 def restore_strategy_early(observed: Snapshot, run: Run) -> Perform | None:
     """An early end that finds every pod of the newest revision: nothing is to be held back, so the strategy is given back."""
     target = observed.target
-    if not isinstance(target, RevisionedTarget) or run.strategy is None:
+    if not isinstance(target, RevisionedTarget) or run.saved_strategy is None:
         return None
     workload, kind = _workload_of(target)
     newest = newest_revision(target)
-    if workload is None or newest is None or not workload.is_observed or workload.spec.update_strategy == run.strategy:
+    if workload is None or newest is None or not workload.is_observed or workload.spec.update_strategy == run.saved_strategy:
         return None
     label, behind = label_of(newest, kind), pods_kept_back(observed, run)
     if any(revision_label(facts) != label for facts in observed.pods if facts.uid not in behind):
         return None
-    return Perform(SetUpdateStrategy(*preconditions(workload), kind, run.strategy), "restoring the update strategy")
+    return Perform(SetUpdateStrategy(*preconditions(workload), kind, run.saved_strategy), "restoring the update strategy")
 
 
 def finish(observed: Snapshot, target: RevisionedTarget, run: Run) -> NextStep:
@@ -114,24 +114,24 @@ def finish(observed: Snapshot, target: RevisionedTarget, run: Run) -> NextStep:
     workload, kind = _workload_of(target)
     if workload is None:
         return Blocked("the target is gone")
-    assert run.strategy is not None
+    assert run.saved_strategy is not None
     following = advance_partition(observed, run)
     if following is not None:
         return following
     if not workload.is_observed:
         return WaitFor(f"waiting for the {kind} controller to see the change")
-    if not run.spares_template and updated_of(workload) < pods_to_update(observed, run) - never_made(observed):
+    if not run.keeps_template and updated_of(workload) < pods_to_update(observed, run) - never_made(observed):
         return WaitFor(f"waiting for the {kind} controller to count every pod as updated")
     if _will_complete(workload, run):
         return WaitFor("waiting for currentRevision to become the new one")
-    if workload.spec.update_strategy != run.strategy:
-        return Perform(SetUpdateStrategy(*preconditions(workload), kind, run.strategy), "restoring the update strategy")
+    if workload.spec.update_strategy != run.saved_strategy:
+        return Perform(SetUpdateStrategy(*preconditions(workload), kind, run.saved_strategy), "restoring the update strategy")
     return restore_field_owners(observed, run, workload, kind)
 
 
 def hold_back_strategy(run: Run, kind: WorkloadKind, partition: int) -> dict[str, Any]:
     """The strategy that holds pods back, made from the user's."""
-    own = run.strategy or {}
+    own = run.saved_strategy or {}
     if kind == "DaemonSet" or _is_on_delete(run):
         return dict(ON_DELETE) if kind == "DaemonSet" else own
     return {**own, "rollingUpdate": {**(own.get("rollingUpdate") or {}), "partition": partition}}
@@ -143,7 +143,7 @@ def unholdable(observed: Snapshot, run: Run) -> str | None:
     if not isinstance(observed.target, RevisionedTarget):
         return None
     workload, kind = _workload_of(observed.target)
-    strategies = [s for s in (workload.spec.update_strategy if workload is not None else {}, run.strategy) if s]
+    strategies = [s for s in (workload.spec.update_strategy if workload is not None else {}, run.saved_strategy) if s]
     unknown = next((s["type"] for s in strategies if s.get("type", "RollingUpdate") not in HOLDABLE), None)
     if unknown is None:
         return None
@@ -155,7 +155,7 @@ def unholdable(observed: Snapshot, run: Run) -> str | None:
 
 def may_be_ours(strategy: Mapping[str, Any], run: Run, kind: WorkloadKind) -> bool:
     """Whether a run could have left it so: the user's own, or a form of it that holds pods back."""
-    return strategy in (run.strategy, hold_back_strategy(run, kind, partition_of(strategy)))
+    return strategy in (run.saved_strategy, hold_back_strategy(run, kind, partition_of(strategy)))
 
 
 def describe_strategy(strategy: Mapping[str, Any]) -> str:
@@ -241,7 +241,7 @@ def _front(stateful_set: StatefulSet, pods: Iterable[ObservedPod], run: Run) -> 
         return PARTITION_ABOVE_ALL
     while front - 1 in done:
         front -= 1
-    return max(front, partition_of(run.strategy or {}))
+    return max(front, partition_of(run.saved_strategy or {}))
 
 
 def _will_complete(workload: StatefulSet | DaemonSet, run: Run) -> bool:
@@ -255,7 +255,7 @@ def _will_complete(workload: StatefulSet | DaemonSet, run: Run) -> bool:
 
 
 def _is_on_delete(run: Run) -> bool:
-    return (run.strategy or {}).get("type") == "OnDelete"
+    return (run.saved_strategy or {}).get("type") == "OnDelete"
 
 
 def _workload_of(target: RevisionedTarget) -> tuple[StatefulSet | DaemonSet | None, WorkloadKind]:

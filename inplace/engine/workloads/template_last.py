@@ -189,7 +189,7 @@ def restore_field_owners(observed: Snapshot, run: Run, workload: Workload, kind:
 def _returning(
     observed: Snapshot, run: Run, ref: tuple[str, str, str], kind: FieldsOf, owners: tuple[FieldOwner, ...]
 ) -> Perform | Done:
-    if not (owners or run.strategy is not None) or ref[1] in observed.fields_returned or "fields" in run.forgone:
+    if not (owners or run.saved_strategy is not None) or ref[1] in observed.fields_returned or "fields" in run.forgone:
         return Done()
     return Perform(RestoreFieldOwners(*ref, kind=kind, owners=owners), "returning image fields to their owner", "fields")
 

@@ -83,16 +83,16 @@ def never_made(observed: Snapshot) -> int:
 
 def pods_to_update(observed: Snapshot, run: Run) -> int:
     """How many pods the run is to update: all, but for those that stay as they are."""
-    behind = len(pods_kept_back(observed, run)) if run.spares_template else own_partition(run)
+    behind = len(pods_kept_back(observed, run)) if run.keeps_template else own_partition(run)
     return max(0, desired_replicas(observed) - behind)
 
 
 def own_partition(run: Run) -> int:
     """The user's `partition`, which limits the run: pods of a lower index keep their revision. A run that takes over a
     changed template was begun to bring all pods to it."""
-    if run.takes_over or run.strategy is None:
+    if run.adopts_template or run.saved_strategy is None:
         return 0
-    return partition_of(run.strategy)
+    return partition_of(run.saved_strategy)
 
 
 def partition_index(stateful_set: StatefulSet, facts: ObservedPod) -> int:
@@ -106,8 +106,8 @@ def pods_kept_back(observed: Snapshot, run: Run) -> frozenset[str]:
     revision than the template's, because the user's own strategy does not hold them there."""
     partition = own_partition(run)
     workload = workload_of(observed)
-    if run.spares_template and isinstance(workload, (StatefulSet, DaemonSet)):
-        return frozenset(facts.uid for facts in observed.pods if not _is_held(workload, facts, run.strategy or {}))
+    if run.keeps_template and isinstance(workload, (StatefulSet, DaemonSet)):
+        return frozenset(facts.uid for facts in observed.pods if not _is_held(workload, facts, run.saved_strategy or {}))
     if not partition or not isinstance(workload, StatefulSet):
         return frozenset()
     return frozenset(facts.uid for facts in observed.pods if partition_index(workload, facts) < partition)
@@ -136,7 +136,7 @@ def own_max_unavailable(observed: Snapshot, run: Run) -> int | str:
         case StatefulSet() as workload if workload.spec.pod_management_policy == "OrderedReady":
             return CAREFUL_MAX_UNAVAILABLE
         case StatefulSet() | DaemonSet() as workload:
-            strategy = workload.spec.update_strategy if run.strategy is None else run.strategy
+            strategy = workload.spec.update_strategy if run.saved_strategy is None else run.saved_strategy
             return _max_unavailable_in(strategy)
         case _:
             return DEFAULT_MAX_UNAVAILABLE

@@ -65,7 +65,7 @@ class RolloutAdmission:
         `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = load_stored_run(lease)
         is_own = owns_run(stored, rollout)
-        if stored is not None and stored.id == run.id and not stored.is_under_way:
+        if stored is not None and stored.id == run.id and not stored.is_active:
             return None
         holder = self._holder(lease, stored, rollout)
         if holder:  # of a run of its own: it has begun, so it is not refused any more
@@ -79,10 +79,10 @@ class RolloutAdmission:
     ) -> AdmissionDecision:
         """`asked`: by the rollout's own annotation, and by whom. Raises `Refused` of `runtime.found`, `Held` and `ApiError`."""
         stored = load_stored_run(lease)
-        if stored is not None and stored.id == run.id and not stored.is_under_way:
+        if stored is not None and stored.id == run.id and not stored.is_active:
             return self._ended(lease, stored, rollout, outlook, asked, by)
         if owns_run(stored, rollout):
-            overtaken = resuming.overtaken(stored, outlook.look(stored)) if stored.is_under_way else None
+            overtaken = resuming.overtaken(stored, outlook.look(stored)) if stored.is_active else None
             if overtaken is not None:
                 return StartRun(lease, overtaken.run, only_frees=True)
         else:
@@ -94,7 +94,7 @@ class RolloutAdmission:
                 now = self._now()
                 over = msgspec.structs.replace(run, outcome="Succeeded", message=message, started_at=now, ended_at=now)
                 return NoRun(FinishedState(over))
-            case checking.Rejected(message=message) if owns_run(stored, rollout) and stored.is_under_way:
+            case checking.Rejected(message=message) if owns_run(stored, rollout) and stored.is_active:
                 # Begun under the leader before us: its pods may be closed, so it is not refused any more, but fails.
                 return StartRun(lease, resuming.reopen(stored), stop=StopRequest("Failed", message), only_frees=True)
             case checking.Rejected(message=message):
@@ -138,7 +138,7 @@ class RolloutAdmission:
             return asked
         if stored is not None and stored.id == run.id:
             # What it was begun for stands in the run: where an undo goes to, or what it has taken up beside its own images.
-            known = believed(stored, outlook.look(stored), run.images).asked_images
+            known = believed(stored, outlook.look(stored), run.images).requested_images
             asked = msgspec.structs.replace(asked, images={**known, **run.images})
         given = {field: getattr(run.options, field) for field in run.options.__struct_fields__}
         decision = outlook.assessor.decide(asked, given, stored)
@@ -155,7 +155,7 @@ class RolloutAdmission:
 
     def _holder(self, lease: Lease | None, stored: Run | None, rollout: InPlaceRollout) -> str:
         """Who works on the target now, in words; empty: nobody. Raises `Held`."""
-        if stored is not None and stored.is_under_way and (other := self._ground.claimed_by(stored.id, rollout)):
+        if stored is not None and stored.is_active and (other := self._ground.claimed_by(stored.id, rollout)):
             return f"run {stored.id} of InPlaceRollout {other} has not ended"
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder:

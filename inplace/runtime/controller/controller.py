@@ -293,7 +293,7 @@ class Controller:
         lease = lease_name(rollout.spec.target.ref(meta.namespace))
         with suppress(ValueError):
             run = run_from_lease(self.shared(meta.namespace).leases.named(meta.namespace, lease))
-            return owns_run(run, rollout) and run.is_under_way
+            return owns_run(run, rollout) and run.is_active
         return False
 
     def _carrier(self, key: Key, rollout: InPlaceRollout) -> RolloutReconciler:

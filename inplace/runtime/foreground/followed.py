@@ -91,7 +91,7 @@ class ByLease:
                 raise RefusedError(f"{self._target} in {self._target.namespace} has no run to watch")
             return self._gone(before)
         if before is not None and before.id != run.id:
-            self._said(f"another run has taken over{f', by {run.by}' if run.by else ''}: watching that")
+            self._said(f"another run has taken over{f', by {run.created_by}' if run.created_by else ''}: watching that")
         self._run = run
         if run.outcome not in (None, "Paused") and not lease.spec.holder_identity:
             return RunResult(run.outcome, run.message)
@@ -104,7 +104,7 @@ class ByLease:
             return RunResult("Failed", f"{self._target} was deleted")
         if not last.rolling_back:
             return RunResult("Succeeded")
-        return RunResult("Aborted" if last.back == "Abort" else "RolledBack", last.message)
+        return RunResult("Aborted" if last.rollback_reason == "Abort" else "RolledBack", last.message)
 
     def _see_whether_anybody_drives(self, lease: Lease, run: Run) -> None:
         """A holder that renews is alive. Where that is not seen, it is asked for: a controller renews elsewhere."""

@@ -138,7 +138,7 @@ class Repair:
             what = "it holds no run" if run is None else f"{run.target} is gone"
             self._on_lease("delete", lease, f"delete Lease {lease.metadata.name}: {what}")
             return False
-        if not run.is_open:
+        if not run.is_unfinished:
             if _held(lease):
                 self._on_lease("free", lease, f"free the lock that {lease.spec.holder_identity} has left")
             return False
@@ -242,7 +242,7 @@ class Repair:
         target = TargetRef("Pods", namespace, pod_names=tuple(pod.name for pod in pods))
         where = f"{target} in {namespace}"
         options = RunOptions(gate=gate, restart_timeout_seconds=PATIENCE_SECONDS, without_gate=not gate)
-        run = Run(id=f"repair-{self._identity}"[:63], target=target, images={}, options=options, by=self._identity)
+        run = Run(id=f"repair-{self._identity}"[:63], target=target, images={}, options=options, created_by=self._identity)
 
         def act(session: Session) -> None:
             found = leftovers(
@@ -297,7 +297,14 @@ class Repair:
         own = infer_owner_strategy(strategy, kind, owns_strategy(managed or (), FIELD_MANAGER))
         if own is None:
             return
-        run = Run(id=f"repair-{self._identity}"[:63], target=target, target_uid=uid, images={}, strategy=own, by=self._identity)
+        run = Run(
+            id=f"repair-{self._identity}"[:63],
+            target=target,
+            target_uid=uid,
+            images={},
+            saved_strategy=own,
+            created_by=self._identity,
+        )
         where = f"{target} in {target.namespace}"
 
         def act(session: Session) -> None:

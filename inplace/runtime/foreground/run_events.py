@@ -75,7 +75,7 @@ class RunTeller:
         if self._is_resumed:
             self._tell(run, "Normal", "RunResumed", f"{_counts(progress)}{by}")
             return
-        note = began(progress.desired, run.from_images, run.images, is_undo=run.doing == "Undo", by=by)
+        note = began(progress.desired, run.from_images, run.images, is_undo=run.operation == "Undo", by=by)
         self._tell(run, "Normal", "RunStarted", note)
 
     def _tell(self, run: Run, kind: EventType, reason: Reason, note: str) -> None:

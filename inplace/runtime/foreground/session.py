@@ -168,7 +168,7 @@ class Session:
         stored = load_stored_run(lease)
         if stored is None:
             return AlreadyDone(f"{self.target} has no run to abort")
-        if stored.is_open:
+        if stored.is_unfinished:
             match resuming.abort_orphaned(stored, self._look(stored), asked.signature):
                 case resuming.BeginRun(run=run):
                     self._assessor.require_word_for(run.images, self._look(run), f"what run {run.id} would go back to")
@@ -200,7 +200,7 @@ class Session:
                 case resuming.FinishCommitFirst(run=run):
                     self.said(f"finishing the commit of {format_images(run)} first")
                     ended = self._drive(lock, lease, run, on_frame, only_frees=True)
-                    if wanted.doing == "Undo" and ended.outcome == "RolledBack":
+                    if wanted.operation == "Undo" and ended.outcome == "RolledBack":
                         return msgspec.structs.replace(ended, outcome="Succeeded", images=run.from_images)
                     if ended.outcome not in TERMINAL_OUTCOMES:
                         return ended
@@ -217,7 +217,7 @@ class Session:
                         case Cleared(run=cleared, warnings=warnings):
                             for warning in warnings:
                                 self.said(f"warning: {warning}")
-                            if cleared.doing == "Undo":
+                            if cleared.operation == "Undo":
                                 self.said(f"going back to {format_images(cleared)}")
                             ended = self._drive(lock, lease, cleared, on_frame)
                             return msgspec.structs.replace(ended, cautions=warnings)
@@ -227,7 +227,7 @@ class Session:
         lock = self._lock()
         lease = lock.wait_until_free(self.said)
         stored = load_stored_run(lease)
-        if stored is None or not stored.is_open:
+        if stored is None or not stored.is_unfinished:
             return AlreadyDone(f"{self.target} has no run to resume")
         refuse_braked(self.api, self.target, stored)
         match resuming.resume(stored, self._look(stored)):
@@ -242,7 +242,7 @@ class Session:
         lock = self._lock()
         lease = lock.wait_until_free(self.said)
         stored = load_stored_run(lease)
-        if stored is None or not stored.is_open:
+        if stored is None or not stored.is_unfinished:
             return AlreadyDone(f"{self.target} has no run to pause")
         over = resuming.overtaken(stored, self._look(stored))
         if over is not None:

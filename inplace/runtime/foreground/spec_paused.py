@@ -24,6 +24,6 @@ def rollout_of(api: ApiClient, target: TargetRef, run: Run) -> InPlaceRollout | 
 
 def refuse_braked(api: ApiClient, target: TargetRef, run: Run | None) -> None:
     """Before a run that is open is gone on with, or taken over. Raises `Refused`."""
-    rollout = rollout_of(api, target, run) if run is not None and run.is_open else None
+    rollout = rollout_of(api, target, run) if run is not None and run.is_unfinished else None
     if run is not None and rollout is not None and brakes(rollout, run):
         raise RefusedError(f"{target} is held by InPlaceRollout {rollout.metadata.name}: {RELEASE_FIRST}")

@@ -95,7 +95,7 @@ def _pulses(api: ApiClient, scope: str | None, home: str) -> Pulses:
         meta, holder = lease.metadata, lease.spec.holder_identity
         with suppress(ValueError):
             run = run_from_lease(lease)
-            if run is not None and holder and run.is_open:
+            if run is not None and holder and run.is_unfinished:
                 held.add((meta.namespace, meta.name))
                 pulses[LiveRun(meta.namespace, str(run.target), f"held by {holder}")] = read_heartbeat(api, lease)
     waiting = [rollout for rollout in _rollouts(api, scope) if _is_waiting(rollout, held)]

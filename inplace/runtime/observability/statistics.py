@@ -103,7 +103,7 @@ class RunStatistics:
             v=1,
             target=str(run.target),
             namespace=run.target.namespace,
-            images=run.asked_images,
+            images=run.requested_images,
             outcome=finished.outcome,
             message=finished.message,
             desired=last.plan.progress.desired,
@@ -121,7 +121,7 @@ class RunStatistics:
             gate=run.options.gate,
             is_left_paused=left_paused(last.observed, run),
             by_others=finished.by_others,
-            doing=run.doing,
+            doing=run.operation,
         )
 
     def _phases(self) -> dict[str, DurationStats]:

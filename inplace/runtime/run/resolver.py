@@ -88,24 +88,24 @@ class RunResolver:
 
     def believed(self, stored: Run | None, asked: Run) -> Run | None:
         """The stored run as far as anything vouches for it, or the person who asks now."""
-        return believed(stored, self._look(asked), asked.images) if stored is not None and stored.is_open else stored
+        return believed(stored, self._look(asked), asked.images) if stored is not None and stored.is_unfinished else stored
 
     def completed(self, asked: Run, stored: Run | None) -> Run:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
         observed = self._look(asked)
         asked = resuming.refresh_owner_settings(resuming.inherit_strategy(asked, stored, uid_of(observed)), observed)
         managed = (entry for pod, entries in self._found.managed if not pod for entry in entries)
-        if asked.strategy is not None and not (stored is not None and stored.is_open):
-            own = infer_owner_strategy(asked.strategy, asked.target.kind, owns_strategy(managed, FIELD_MANAGER))
-            asked = msgspec.structs.replace(asked, strategy=own or asked.strategy)
+        if asked.saved_strategy is not None and not (stored is not None and stored.is_unfinished):
+            own = infer_owner_strategy(asked.saved_strategy, asked.target.kind, owns_strategy(managed, FIELD_MANAGER))
+            asked = msgspec.structs.replace(asked, saved_strategy=own or asked.saved_strategy)
         have, ahead = checking.current_images(observed, asked), checking.pending_template_images(observed, asked)
-        images = ahead if asked.takes_over else asked.images
+        images = ahead if asked.adopts_template else asked.images
         return msgspec.structs.replace(
             marked(asked, observed),
             images=images,
             revision_before=latest_revision(observed.target),
             from_images={name: have[name] for name in images if name in have},
-            displaced=(ahead,) if ahead.items() - images.items() else (),
+            superseded_images=(ahead,) if ahead.items() - images.items() else (),
             owners=self._owners(tuple(images)),
             pod_from_images=checking.images_on_pods(observed, images, have),
         )
@@ -117,7 +117,7 @@ class RunResolver:
                 raise RefusedError(message)
             case undoing.UndoTarget(images=images, what=what):
                 options = undoing.options(stored, given)
-                run = msgspec.structs.replace(asked, doing="Undo", takes_over=False, images=images, options=options)
+                run = msgspec.structs.replace(asked, operation="Undo", adopts_template=False, images=images, options=options)
                 return run if images else AlreadyDone(f"{self._target} runs the images of {what} already")
 
     def require_word_for(self, images: Mapping[str, str], observed: Snapshot, what: str) -> None:
@@ -218,4 +218,4 @@ def load_stored_run(lease: Lease | None) -> Run | None:
 
 
 def format_images(run: Run) -> str:
-    return ", ".join(f"{name}={image}" for name, image in run.asked_images.items())
+    return ", ".join(f"{name}={image}" for name, image in run.requested_images.items())

@@ -60,7 +60,7 @@ BREAKS = (
     Break(
         "refuse what has begun",
         "inplace/runtime/controller/admission.py",
-        "case checking.Rejected(message=message) if owns_run(stored, rollout) and stored.is_under_way:",
+        "case checking.Rejected(message=message) if owns_run(stored, rollout) and stored.is_active:",
         "case checking.Rejected(message=message) if False:",
         ("tests/scenarios/test_leaders.py",),
     ),
@@ -117,7 +117,7 @@ BREAKS = (
     Break(
         "give the strategy back before the controller counts every pod",
         "inplace/engine/workloads/template_first.py",
-        "    if not run.spares_template and updated_of(workload) < pods_to_update(observed, run) - never_made(observed):",
+        "    if not run.keeps_template and updated_of(workload) < pods_to_update(observed, run) - never_made(observed):",
         "    if False:",
         ("tests/unit/engine/test_templatefirst.py",),
     ),

@@ -82,7 +82,7 @@ def test_the_line_of_long_ago_has_its_date() -> None:
 
 def test_the_line_of_one_that_has_not_ended() -> None:
     assert line("Running") == "Running"
-    assert line("Running", back="Abort", message="aborted by jane") == "Running: rolling back (aborted by jane)"
+    assert line("Running", rollback_reason="Abort", message="aborted by jane") == "Running: rolling back (aborted by jane)"
     assert line("BrokenOff", message="interrupted") == "BrokenOff (interrupted): nobody drives it now"
     over = "its template says app=b now"
     assert line("Superseded", over, outcome="Succeeded", ended_at=ENDED) == f"Succeeded at 02:11 UTC; superseded since: {over}"
@@ -96,7 +96,7 @@ def test_the_steps_and_where_it_stands() -> None:
     assert [s.state for s in steps_of(run(steps, steps_passed=2, outcome="Succeeded"), then)] == ["done"] * 3
     committing = run(steps, steps_passed=2, commit=CommitState(live_uid="uid-live", revision=1))
     assert [s.state for s in steps_of(committing, then)] == ["done"] * 3
-    assert [s.state for s in steps_of(run(steps, steps_passed=1, back="Abort"), then)] == ["done", "ahead", "ahead"]
+    assert [s.state for s in steps_of(run(steps, steps_passed=1, rollback_reason="Abort"), then)] == ["done", "ahead", "ahead"]
 
 
 class TestSuperseded:
@@ -119,7 +119,9 @@ class TestSuperseded:
 
     def test_on_the_way_back_the_owners_own_template_stays(self) -> None:
         back = msgspec.structs.replace(
-            run(outcome="Aborted", back="Abort", takes_over=True), images={"app": "repo/app:1"}, wanted=NEW
+            run(outcome="Aborted", rollback_reason="Abort", adopts_template=True),
+            images={"app": "repo/app:1"},
+            original_images=NEW,
         )
         assert superseded(back, template(NEW)) == ""
         assert superseded(back, template(OTHER)) == "its template says app=repo/app:9 now"

@@ -92,7 +92,7 @@ COMMITTED: dict[str, Any] = {"images": NEW, "paused": True, "generation": 3}
 @pytest.mark.parametrize(
     ("fields", "sets", "fresh", "says"),
     [
-        ({}, [OLD_SET], False, "PauseTarget"),
+        ({}, [OLD_SET], False, "SetPaused"),
         ({"paused": True, "generation": 2, "observed": 1}, [OLD_SET], False, "wait: Deployment controller to see the change"),
         (PAUSED, [OLD_SET], False, "PatchTemplate of ReplicaSet"),
         (PAUSED, [replica_set(NEW, generation=2, observed=1)], False, "wait: ReplicaSet controller to see the new template"),
@@ -100,10 +100,10 @@ COMMITTED: dict[str, Any] = {"images": NEW, "paused": True, "generation": 3}
         (PAUSED, [NEW_SET], True, "PatchTemplate of Deployment"),
         ({**COMMITTED, "observed": 2}, [NEW_SET], True, "wait: Deployment controller to see the change"),
         ({**COMMITTED, "updated": 0}, [NEW_SET], True, "wait: Deployment controller to adopt the ReplicaSet as the new one"),
-        (COMMITTED, [NEW_SET], True, "CreateTombstone"),
+        (COMMITTED, [NEW_SET], True, "CreateHistoryReplicaSet"),
         (COMMITTED, [NEW_SET, TOMBSTONE], True, "wait: Deployment controller to number the new revision"),
-        (COMMITTED, [RAISED, TOMBSTONE], True, "PauseTarget"),
-        (COMMITTED, [RAISED], True, "PauseTarget"),
+        (COMMITTED, [RAISED, TOMBSTONE], True, "SetPaused"),
+        (COMMITTED, [RAISED], True, "SetPaused"),
         (
             {"images": NEW, "generation": 4, "observed": 3},
             [RAISED],
@@ -121,20 +121,20 @@ def test_every_act_in_its_order(fields: dict[str, Any], sets: list[Any], fresh: 
 @pytest.mark.parametrize("paused", [True, False])
 def test_the_users_pause_is_given_back_as_it_was(paused: bool) -> None:
     found = step(RAISED, begun=msgspec.structs.replace(BEGUN, paused=paused), **COMMITTED)
-    assert say(found) == ("done" if paused else "PauseTarget")
+    assert say(found) == ("done" if paused else "SetPaused")
     if isinstance(found, Perform):
         assert isinstance(found.action, SetPaused)
         assert found.action.paused is False
 
 
 def test_an_unpause_by_somebody_in_the_middle_is_taken_back_before_anything_else() -> None:
-    assert say(step(NEW_SET, images=OLD)) == "PauseTarget"
-    assert say(step(NEW_SET, images=NEW)) == "PauseTarget"
+    assert say(step(NEW_SET, images=OLD)) == "SetPaused"
+    assert say(step(NEW_SET, images=NEW)) == "SetPaused"
 
 
 def test_at_no_replicas_the_templates_must_do() -> None:
     nothing = replica_set(NEW, replicas=0)
-    assert say(step(nothing, replicas=0, updated=0, **COMMITTED)) == "CreateTombstone"
+    assert say(step(nothing, replicas=0, updated=0, **COMMITTED)) == "CreateHistoryReplicaSet"
 
 
 def test_where_the_old_images_are_the_new_ones_there_is_no_history_to_keep() -> None:
@@ -150,7 +150,7 @@ def test_a_template_that_changed_while_paused_is_brought_to_its_replica_set_firs
     begun = CommitState(paused=True, live_uid=LIVE_UID, revision=1)
     assert say(step(OLD_SET, begun=begun, updated=0, **COMMITTED)) == "PatchTemplate of ReplicaSet"
     assert say(step(replica_set(NEW, generation=2, observed=1), begun=begun, **COMMITTED)).startswith("wait: ReplicaSet")
-    assert say(step(NEW_SET, begun=begun, **COMMITTED)) == "CreateTombstone"
+    assert say(step(NEW_SET, begun=begun, **COMMITTED)) == "CreateHistoryReplicaSet"
     assert say(step(RAISED, begun=begun, **COMMITTED)) == "done"
 
 
@@ -165,13 +165,13 @@ class TestOlderTwin:
         assert found.action == DeleteDuplicateReplicaSet("web-0", "uid-twin", "200")
 
     def test_also_after_the_replica_set_was_patched(self) -> None:
-        assert say(step(NEW_SET, self.TWIN, **PAUSED)) == "DeleteTwin"
+        assert say(step(NEW_SET, self.TWIN, **PAUSED)) == "DeleteDuplicateReplicaSet"
 
     def test_also_where_the_deployment_was_set_to_it_while_paused(self) -> None:
-        assert say(step(OLD_SET, self.TWIN, **COMMITTED)) == "DeleteTwin"
+        assert say(step(OLD_SET, self.TWIN, **COMMITTED)) == "DeleteDuplicateReplicaSet"
 
     def test_not_before_the_pause_is_seen(self) -> None:
-        assert say(step(OLD_SET, self.TWIN)) == "PauseTarget"
+        assert say(step(OLD_SET, self.TWIN)) == "SetPaused"
 
     def test_another_template_with_the_same_images_is_no_twin(self) -> None:
         other = replica_set(name="web-0", uid="uid-twin", replicas=0, template_=template(NEW, dnsPolicy="None"))
@@ -262,7 +262,7 @@ class TestBegin:
     def test_a_run_that_goes_back_has_nothing_to_take_back(self) -> None:
         """The template is ahead because its user has set it so."""
         view = observed(target=of_deployment(deployment(NEW, paused=True), replica_set()))
-        assert start_commit(view, run(images=OLD, wanted=NEW, back="Abort", takes_over=True)) is None
+        assert start_commit(view, run(images=OLD, original_images=NEW, rollback_reason="Abort", adopts_template=True)) is None
 
     def test_bare_pods_have_no_template(self) -> None:
         assert start_commit(observed(target=of_pods()), run()) is None
@@ -379,15 +379,15 @@ def test_a_commit_cut_off_after_any_act_is_finished_by_the_next_process(
             break
     again = list(walk(world, r))
     expected = [
-        *([] if paused else ["PauseTarget"]),
-        *(["DeleteTwin"] if twin else []),
+        *([] if paused else ["SetPaused"]),
+        *(["DeleteDuplicateReplicaSet"] if twin else []),
         "PatchTemplate of ReplicaSet",
         "PatchTemplate of Deployment",
-        "CreateTombstone",
-        *([] if paused else ["PauseTarget"]),
-        "ReturnFields",
+        "CreateHistoryReplicaSet",
+        *([] if paused else ["SetPaused"]),
+        "RestoreFieldOwners",
     ]
     # Only giving fields back is done again by a process that cannot know: it changes nothing the second time.
-    assert [a for a in done + again if a != "ReturnFields"] == expected[:-1]
-    assert again[-1:] == ["ReturnFields"]
+    assert [a for a in done + again if a != "RestoreFieldOwners"] == expected[:-1]
+    assert again[-1:] == ["RestoreFieldOwners"]
     assert (world.paused, world.template, world.live_images, world.revision, world.twin) == (paused, NEW, NEW, 2, False)

@@ -100,7 +100,7 @@ class TestWaitingForTheTemplate:
         return observed(*pods, target=target, evidence=closed_evidence(pods[0]), **fields)
 
     def planned(self, view: Snapshot, now: float = NOW, stored: Run | None = None) -> Plan:
-        return planned(view, stored or run(options(), target=self.STS, strategy=partition(0)), now=now)
+        return planned(view, stored or run(options(), target=self.STS, saved_strategy=partition(0)), now=now)
 
     def test_the_controller_has_five_minutes_for_each_of_its_answers(self) -> None:
         view = self.view(strategy=self.OURS, observed_=0)

@@ -53,12 +53,12 @@ def said(target: Target | None, asked: Run, *pods: ObservedPod, at: float = 0.0,
 
 def sts(**fields: Any) -> Run:
     target = TargetRef(kind="StatefulSet", namespace=NS, name="web")
-    return run(**{"target": target, "strategy": partition(0), "revision": "web-2", **fields})
+    return run(**{"target": target, "saved_strategy": partition(0), "revision": "web-2", **fields})
 
 
 def ds(**fields: Any) -> Run:
     target = TargetRef(kind="DaemonSet", namespace=NS, name="web")
-    return run(**{"target": target, "strategy": ROLLING, "revision": "2", **fields})
+    return run(**{"target": target, "saved_strategy": ROLLING, "revision": "2", **fields})
 
 
 PODS = (of_revision("web-0", "web-1"), of_revision("web-1", "web-1"), of_revision("web-2", "web-2", NEW))
@@ -116,13 +116,13 @@ class TestDeployment:
         assert said(other, run(target_uid=LIVE_UID)) == "somebody set container app of rs/web-1 to x in the middle"
 
     def test_a_rollback_knows_both_ways(self) -> None:
-        back = run(images=OLD, wanted=NEW, back="Failure")
+        back = run(images=OLD, original_images=NEW, rollback_reason="Failure")
         assert self.reason(OLD_SET, r=back) == ""
 
     def test_what_somebody_had_set_before_the_run_may_stand_there(self) -> None:
         ahead = of_deployment(deployment(FOREIGN, paused=True), replica_set())
         assert said(ahead, run(paused=True)) == SET.format("deploy/web")
-        assert said(ahead, run(paused=True, displaced=(FOREIGN,))) == ""
+        assert said(ahead, run(paused=True, superseded_images=(FOREIGN,))) == ""
 
 
 class TestRevisioned:
@@ -139,8 +139,8 @@ class TestRevisioned:
     def test_what_somebody_had_set_before_the_run(self) -> None:
         """The template was ahead: it may be there still, or again, until the run has patched it."""
         ahead = stateful_set(FOREIGN, *BOTH, strategy=partition(PARTITION_ABOVE_ALL))
-        assert said(ahead, sts(revision="", displaced=(FOREIGN,)), *PODS) == ""
-        assert said(ahead, sts(displaced=(FOREIGN,)), *PODS) == "the template of sts/web was set back in the middle"
+        assert said(ahead, sts(revision="", superseded_images=(FOREIGN,)), *PODS) == ""
+        assert said(ahead, sts(superseded_images=(FOREIGN,)), *PODS) == "the template of sts/web was set back in the middle"
 
     def test_an_undo(self) -> None:
         assert said(stateful_set(OLD, *BOTH, strategy=partition(2)), sts(), *PODS).endswith(

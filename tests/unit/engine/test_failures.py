@@ -141,7 +141,7 @@ class TestContinue:
         down = of_revision("web-1", "web-2", NEW, ready=False, statuses=[status(waiting="ImagePullBackOff")])
         failed = msgspec.structs.replace(FAILED, pod="web-1", uid="uid-web-1")
         ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
-        r = run(options("continue"), failures=(failed,), revision="web-2", strategy=partition(1), target=ref)
+        r = run(options("continue"), failures=(failed,), revision="web-2", saved_strategy=partition(1), target=ref)
         made = planned(observed(kept, down, target=target), r)
         assert made.finished is not None
         assert made.finished.outcome == "Failed"
@@ -183,7 +183,7 @@ class TestContinue:
         made = planned(view, run(options("continue"), failures=(FAILED,)))
         assert made.finished is not None
         assert made.finished.outcome == "Failed"
-        assert made.run.is_open
+        assert made.run.is_unfinished
 
 
 class TestMaxFailed:
@@ -228,7 +228,7 @@ class TestRollback:
         made = self.fail()
         assert made.finished is None
         assert made.run.rolling_back
-        assert (made.run.images, made.run.wanted, made.run.failures) == (OLD, NEW, ())
+        assert (made.run.images, made.run.original_images, made.run.failures) == (OLD, NEW, ())
         assert (
             made.run.message
             == "rolled back, because pod/web-0 failed with ImagePullBackOff: container app: ImagePullBackOff of app"
@@ -248,7 +248,7 @@ class TestRollback:
         assert made.finished is not None
         assert made.finished.outcome == "RolledBack"
         assert made.finished.message.startswith("rolled back, because pod/web-0 failed with DrainTimeout")
-        assert not made.run.is_open
+        assert not made.run.is_unfinished
 
     def test_a_failure_on_the_way_back_ends_it(self) -> None:
         back = roll_back(run(options("rollback"), failures=(FAILED,)))
@@ -265,7 +265,7 @@ class TestRollback:
         [
             (run(options("pause"), failures=(FAILED,)), SPEC),
             (run(options("rollback"), failures=(FAILED,), commit=CommitState()), SPEC),
-            (run(options("rollback"), failures=(FAILED,), back="Failure"), SPEC),
+            (run(options("rollback"), failures=(FAILED,), rollback_reason="Failure"), SPEC),
             (run(options("rollback", max_failed=1), failures=(FAILED,)), SPEC),
             (
                 run(options("rollback"), failures=(FAILED,)),

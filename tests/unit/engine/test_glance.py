@@ -82,7 +82,7 @@ class TestCounts:
         assert (progress.updated, progress.restored, progress.arrived, progress.ready) == (1, 0, 1, 3)
 
     def going_back(self, **fields: Any) -> Run:
-        return run(**{"images": OLD, "from_images": OLD, "wanted": NEW, "back": "Abort", **fields})
+        return run(**{"images": OLD, "from_images": OLD, "original_images": NEW, "rollback_reason": "Abort", **fields})
 
     def test_on_the_way_back_who_has_the_new_image_is_still_updated(self) -> None:
         seen = glance(observed(*self.THREE), self.going_back(), LEASE, AT)

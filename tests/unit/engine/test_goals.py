@@ -52,7 +52,10 @@ def test_a_tag_that_was_pinned_and_moved_is_a_change() -> None:
 def test_each_pod_goes_back_to_what_its_record_says() -> None:
     assert given(back(run()), "repo/app:2", record(from_images=MIRRORED)) == MIRRORED["app"]
     undo = run(
-        doing="Undo", images={"app": "repo/app:1"}, from_images={"app": "repo/app:1"}, displaced=({"app": "repo/app:2"},)
+        operation="Undo",
+        images={"app": "repo/app:1"},
+        from_images={"app": "repo/app:1"},
+        superseded_images=({"app": "repo/app:2"},),
     )
     assert given(goal_of(undo), "repo/app:2", record(from_images=MIRRORED)) == MIRRORED["app"]
     assert given(goal_of(undo), MIRRORED["app"]) == MIRRORED["app"]
@@ -74,7 +77,7 @@ def test_one_that_was_never_touched_is_at_its_goal_with_whatever_it_runs() -> No
 def test_what_admission_made_against_the_runs_will_goes_back_too() -> None:
     begun = run(rewritten={"app": "repo/app:3"})
     assert given(back(begun), "repo/app:3") == "repo/app:1"
-    taken_over = run(displaced=({"app": "repo/app:9"},))
+    taken_over = run(superseded_images=({"app": "repo/app:9"},))
     assert given(back(taken_over), "repo/app:9") == "repo/app:1"
 
 

@@ -82,7 +82,7 @@ class TestAnotherObject:
         assert yield_to_owner(BEGUN, old) is None
         target = TargetRef(kind="StatefulSet", namespace=NS, name="web")
         strategy = partition(0)
-        of_old = run(target=target, target_uid="uid-of-before", strategy=strategy)
+        of_old = run(target=target, target_uid="uid-of-before", saved_strategy=strategy)
         seen = observed(target=stateful_set(strategy=partition(2)))
         assert said(of_old, seen) == "sts/web was deleted and created again since the run was begun"
         assert yield_to_owner(seen, of_old) is None
@@ -117,7 +117,7 @@ class TestEdited:
                     return observed(target=of_replica_set(replica_set(images, template_=edited)))
 
         strategy = {"StatefulSet": partition(0), "DaemonSet": ROLLING}.get(kind)
-        asked = marked(run(target=TargetRef(kind=kind, namespace=NS, name="web"), strategy=strategy), seen(None))
+        asked = marked(run(target=TargetRef(kind=kind, namespace=NS, name="web"), saved_strategy=strategy), seen(None))
         assert said(asked, seen(None)) == ""
         assert said(asked, seen(None, NEW)) == ""
         assert (

@@ -32,11 +32,11 @@ def test_at_its_deadline_the_pod_fails_and_nothing_is_rolled_back(on_failure: On
     made = planned({"uid-web-0/gate": 0.0}, on_failure)
     (failure,) = made.run.failures
     assert (failure.reason, failure.message) == ("OtherGateClosed", f"{WAITS} (for 1m)")
-    assert made.run.back is None
+    assert made.run.rollback_reason is None
     assert made.finished is not None
     assert made.finished.outcome == "Failed"
 
 
 def test_while_its_containers_are_not_ready_that_is_what_is_missing() -> None:
     made = planned({"uid-web-0/restart": 0.0}, "rollback", containers_ready=False)
-    assert made.run.back == "Failure", "that is what a bad image looks like"
+    assert made.run.rollback_reason == "Failure", "that is what a bad image looks like"

@@ -21,12 +21,12 @@ CANARY = (*(of_revision(f"web-{n}", "web-1") for n in (0, 1)), of_revision("web-
 
 def sts(**fields: Any) -> Run:
     target = TargetRef(kind="StatefulSet", namespace=NS, name="web")
-    return run(**{"target": target, "strategy": partition(2), **fields})
+    return run(**{"target": target, "saved_strategy": partition(2), **fields})
 
 
 def ds(options: RunOptions | None = None, **fields: Any) -> Run:
     target = TargetRef(kind="DaemonSet", namespace=NS, name="web")
-    return run(options, **{"target": target, "strategy": {"type": "RollingUpdate"}, **fields})
+    return run(options, **{"target": target, "saved_strategy": {"type": "RollingUpdate"}, **fields})
 
 
 def seen(target: RevisionedTarget, *pods: ObservedPod) -> Snapshot:
@@ -56,7 +56,7 @@ class TestBetweenTwoRevisions:
         )
 
     def test_a_run_that_takes_over_brings_all_along(self) -> None:
-        asked = sts(takes_over=True)
+        asked = sts(adopts_template=True)
         assert pending_template_images(seen(canary(), *CANARY), asked) == NEW
         assert isinstance(judged(canary(), asked, *CANARY), Accepted)
 
@@ -66,7 +66,7 @@ class TestBetweenTwoRevisions:
     def test_the_controller_may_just_not_have_got_round_to_it(self) -> None:
         every = [of_revision(f"web-{n}", "web-2", NEW) for n in range(3)]
         done = stateful_set(NEW, *BOTH, update="web-2")
-        asked = sts(images=THIRD, from_images=NEW, strategy=partition(0))
+        asked = sts(images=THIRD, from_images=NEW, saved_strategy=partition(0))
         assert isinstance(judged(done, asked, *every), Accepted)
 
 
@@ -74,7 +74,7 @@ class TestBefore:
     def test_what_is_behind_the_owners_partition_does_not_count(self) -> None:
         view = seen(canary(), *CANARY)
         assert current_images(view, sts()) == NEW
-        assert current_images(view, sts(strategy=partition(0))) == OLD
+        assert current_images(view, sts(saved_strategy=partition(0))) == OLD
         assert pending_template_images(view, sts()) == {}
 
     def test_a_template_that_is_ahead(self) -> None:
@@ -102,12 +102,12 @@ def test_surging_leaves_nothing_to_be_unavailable() -> None:
     """Unless somebody says how many may be."""
     surging = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     pods = [of_revision("a", "1"), of_revision("b", "1")]
-    refused = judged(daemon_set(strategy=surging), ds(strategy=surging), *pods)
+    refused = judged(daemon_set(strategy=surging), ds(saved_strategy=surging), *pods)
     assert isinstance(refused, Rejected)
     assert refused.message.startswith("ds/web has maxUnavailable 0")
     assert refused.message.endswith("--max-unavailable")
     assert isinstance(
-        judged(daemon_set(strategy=surging), ds(RunOptions(max_unavailable=1), strategy=surging), *pods), Accepted
+        judged(daemon_set(strategy=surging), ds(RunOptions(max_unavailable=1), saved_strategy=surging), *pods), Accepted
     )
 
 
@@ -119,7 +119,10 @@ def test_at_once(ordered: bool, asked: int | str | None, count: int) -> None:
     own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0, "maxUnavailable": 3}}
     target = stateful_set(replicas=6, ordered=ordered, strategy=partition(7))
     pods = [of_revision(f"web-{n}", "web-1") for n in range(6)]
-    assert workload.max_unavailable(seen(target, *pods), sts(strategy=own, options=RunOptions(max_unavailable=asked))) == count
+    assert (
+        workload.max_unavailable(seen(target, *pods), sts(saved_strategy=own, options=RunOptions(max_unavailable=asked)))
+        == count
+    )
 
 
 @pytest.mark.parametrize(("start", "name", "index"), [(0, "web-3", 3), (5, "web-7", 2), (0, "web-x", -1), (0, "web", -1)])
@@ -132,6 +135,6 @@ def test_an_index_is_the_ordinal_less_the_first(start: int, name: str, index: in
 def test_the_goal_is_what_the_partition_leaves() -> None:
     view = seen(stateful_set(replicas=5), *CANARY)
     assert workload.pods_to_update(view, sts()) == 3
-    assert workload.pods_to_update(view, sts(takes_over=True)) == 5
-    assert workload.pods_to_update(view, sts(strategy=partition(9))) == 0
+    assert workload.pods_to_update(view, sts(adopts_template=True)) == 5
+    assert workload.pods_to_update(view, sts(saved_strategy=partition(9))) == 0
     assert workload.pods_kept_back(view, sts()) == {"uid-web-0", "uid-web-1"}

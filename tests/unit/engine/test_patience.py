@@ -61,7 +61,7 @@ def why_back(made: Plan) -> str:
     """Why the commit is taken back; where nothing had been changed yet, only the pods have to go."""
     if made.run.commit is not None:
         return made.run.commit.given_up
-    assert (made.run.back, made.run.images) == ("Failure", OLD)
+    assert (made.run.rollback_reason, made.run.images) == ("Failure", OLD)
     return made.run.message.removeprefix("rolled back, because ")
 
 
@@ -194,7 +194,7 @@ def test_a_pod_that_fails_in_the_middle_of_a_commit_has_the_deployment_given_bac
     assert isinstance(action, SetPaused)
     given = planned(view_of(of_deployment(deployment(generation=3), replica_set())), made.run)
     assert given.finished is not None
-    assert (given.finished.outcome, given.run.back, given.run.commit) == ("Failed", None, None)
+    assert (given.finished.outcome, given.run.rollback_reason, given.run.commit) == ("Failed", None, None)
 
 
 def test_an_end_that_cannot_free_a_pod_comes_all_the_same() -> None:

@@ -247,7 +247,7 @@ class TestBlocked:
         """All are behind the owner's partition."""
         target = stateful_set(NEW, revision(1), revision(2, NEW), replicas=1, update="web-2", strategy=partition(1))
         ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
-        made = planned(observed(target=target), run(target=ref, revision="web-2", strategy=partition(1)))
+        made = planned(observed(target=target), run(target=ref, revision="web-2", saved_strategy=partition(1)))
         assert made.progress.waiting == "waiting for 1 pods to exist (0 do)"
         assert made.requeue_after == DEFAULT_WAIT_SECONDS
 
@@ -314,7 +314,7 @@ class TestTarget:
     def test_at_no_replicas_the_template_is_all_there_is(self) -> None:
         target = of_deployment(deployment(replicas=0), replica_set(replicas=0))
         made = planned(observed(target=target))
-        assert kinds(made) == ["PauseTarget"]
+        assert kinds(made) == ["SetPaused"]
         assert made.run.commit == CommitState(live_uid=LIVE_UID, revision=1, template=OLD)
 
 

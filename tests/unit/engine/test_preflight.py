@@ -303,7 +303,7 @@ class TestWarnings:
         seen = observed(*pods(), target=of_deployment(managed, replica_set()))
         (said,) = texts(seen)
         assert said.startswith(f"deploy/web is managed by {says}: change the images there as well, or {then} sets the old ones")
-        assert texts(seen, run(takes_over=True)) == (), "what it brings the pods to comes from there"
+        assert texts(seen, run(adopts_template=True)) == (), "what it brings the pods to comes from there"
 
     def test_flux_over_helm_is_told_once_and_as_flux(self) -> None:
         """A Helm release that Flux installs carries both marks."""

@@ -50,7 +50,7 @@ class TestUpgrade:
         [
             None,
             open_run(outcome="Succeeded"),
-            open_run(outcome="RolledBack", back="Failure"),
+            open_run(outcome="RolledBack", rollback_reason="Failure"),
             open_run(target_uid="uid-of-before"),
         ],
         ids=["none", "succeeded", "rolled back", "another object of that name"],
@@ -84,7 +84,7 @@ class TestUpgrade:
         assert resolve_command(paused, run(), {}) == StillPaused(paused)
 
     def test_a_rollback_under_way_is_resumed_by_what_was_asked_for(self) -> None:
-        back = open_run(images=OLD, wanted=NEW, back="Failure", message="rolled back, because")
+        back = open_run(images=OLD, original_images=NEW, rollback_reason="Failure", message="rolled back, because")
         decision = resolve_command(back, run(), {})
         assert isinstance(decision, BeginRun)
         assert (decision.run.images, decision.run.message) == (OLD, "rolled back, because")
@@ -134,7 +134,7 @@ class TestResume:
 class TestAbort:
     def test_goes_back_to_where_it_began(self) -> None:
         aborted = abort(open_run(outcome=None), "jane")
-        assert (aborted.images, aborted.wanted, aborted.back) == (OLD, NEW, "Abort")
+        assert (aborted.images, aborted.original_images, aborted.rollback_reason) == (OLD, NEW, "Abort")
 
     def test_leaves_a_begun_commit_to_be_finished(self) -> None:
         begun = open_run(outcome=None, commit=CommitState(live_uid=LIVE_UID))
@@ -142,8 +142,8 @@ class TestAbort:
         assert isinstance(abort_orphaned(begun, AS_BEFORE, "jane"), FinishCommitFirst)
 
     def test_a_rollback_becomes_an_abort(self) -> None:
-        back = abort(open_run(images=OLD, wanted=NEW, back="Failure"), "")
-        assert (back.images, back.wanted, back.back) == (OLD, NEW, "Abort")
+        back = abort(open_run(images=OLD, original_images=NEW, rollback_reason="Failure"), "")
+        assert (back.images, back.original_images, back.rollback_reason) == (OLD, NEW, "Abort")
 
     def test_of_a_dead_run_forgets_its_failures(self) -> None:
         decision = abort_orphaned(open_run(outcome="Failed", failures=FAILED), AS_BEFORE, "jane")
@@ -157,12 +157,12 @@ class TestKnowing:
     OWN, HELD = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, {"type": "OnDelete"}
 
     def test_the_owners_strategy_is_the_one_that_was_saved(self) -> None:
-        asked = run(images=OTHER, strategy=self.HELD)
-        assert inherit_strategy(asked, open_run(strategy=self.OWN), DEPLOYMENT_UID).strategy == self.OWN
+        asked = run(images=OTHER, saved_strategy=self.HELD)
+        assert inherit_strategy(asked, open_run(saved_strategy=self.OWN), DEPLOYMENT_UID).saved_strategy == self.OWN
 
-    @pytest.mark.parametrize("stored", [None, open_run(outcome="Succeeded", strategy=OWN), open_run(target_uid="x")])
+    @pytest.mark.parametrize("stored", [None, open_run(outcome="Succeeded", saved_strategy=OWN), open_run(target_uid="x")])
     def test_nothing_else_is_open(self, stored: Run | None) -> None:
-        asked = run(images=OTHER, strategy=self.HELD)
+        asked = run(images=OTHER, saved_strategy=self.HELD)
         assert inherit_strategy(asked, stored, DEPLOYMENT_UID) == asked
 
 
@@ -207,6 +207,6 @@ class TestOvertaken:
 
 
 def test_a_run_that_takes_over_knows_what_the_template_may_hold() -> None:
-    decision = resolve_command(open_run(images=OTHER, displaced=(OLD,)), run(), {})
+    decision = resolve_command(open_run(images=OTHER, superseded_images=(OLD,)), run(), {})
     assert isinstance(decision, BeginRun)
-    assert decision.run.displaced == (OLD, OTHER)
+    assert decision.run.superseded_images == (OLD, OTHER)

@@ -81,7 +81,7 @@ class TestRunOf:
             target=TargetRef("Deployment", "shop", "web"),
             images={"app": "repo/app:2"},
             options=RunOptions(),
-            by="inplacerollout/r",
+            created_by="inplacerollout/r",
         )
 
     def test_steps_budgets_and_failures(self) -> None:
@@ -94,9 +94,9 @@ class TestRunOf:
 
     def test_undo_and_no_images_say_what_they_are(self) -> None:
         undo = run_from_rollout(rollout(images=(), undo=Undo(to_revision=2)))
-        assert (undo.doing, undo.images, undo.takes_over) == ("Undo", {}, False)
+        assert (undo.operation, undo.images, undo.adopts_template) == ("Undo", {}, False)
         template = run_from_rollout(rollout(images=()))
-        assert (template.doing, template.images, template.takes_over) == ("Upgrade", {}, True)
+        assert (template.operation, template.images, template.adopts_template) == ("Upgrade", {}, True)
 
     @pytest.mark.parametrize(
         ("spec", "problem"),
@@ -265,7 +265,7 @@ class TestStatus:
         at_pause = run(STEPS, steps_passed=1)
         s = status(RunningState(at_pause, plan(at_pause)), s, "t2")
         assert [(t.step, t.started_at, t.finished_at) for t in s.steps] == [("up to 10%", "t1", "t2"), ("pause", "t2", "")]
-        back = run(STEPS, steps_passed=1, back="Abort", message="aborted")
+        back = run(STEPS, steps_passed=1, rollback_reason="Abort", message="aborted")
         s = status(RunningState(back, plan(back)), s, "t3")
         assert (len(s.steps), s.step, s.message) == (2, "", "aborted")
         done = status(FinishedState(run(STEPS, steps_passed=4, outcome="Succeeded")), s, "t4")

@@ -76,7 +76,7 @@ def test_a_deployment_that_somebody_else_has_changed_since() -> None:
     ],
 )
 def test_what_holds_the_pods_back_and_whose_it_is(seen: Snapshot, own: dict[str, Any], expected: str) -> None:
-    (line,) = describe_midrun(seen, run(strategy=own))
+    (line,) = describe_midrun(seen, run(saved_strategy=own))
     assert expected in line
 
 

@@ -74,7 +74,7 @@ def test_pods_lost_after_a_pause_are_recounted() -> None:
 
 
 def test_nothing_holds_up_a_rollback_or_a_commit() -> None:
-    assert where(stepping("20%,pause,100%", 1, back="Failure"), 2, 10) == UpTo(10)
+    assert where(stepping("20%,pause,100%", 1, rollback_reason="Failure"), 2, 10) == UpTo(10)
     assert where(stepping("20%,pause,100%", 1, commit=CommitState()), 2, 10) == UpTo(10)
 
 
@@ -102,7 +102,7 @@ def test_steps_in_words(passed: int, text: str) -> None:
 
 def test_a_run_of_one_step_or_a_rollback_needs_no_words() -> None:
     assert describe(stepping("100%")) == ""
-    assert describe(stepping("10%,100%", back="Failure")) == ""
+    assert describe(stepping("10%,100%", rollback_reason="Failure")) == ""
 
 
 def test_what_is_committed_belongs_to_no_step() -> None:

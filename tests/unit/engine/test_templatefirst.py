@@ -49,12 +49,12 @@ WAITS = "waiting for the {} controller to see the change"
 
 def sts(**fields: Any) -> Run:
     target = TargetRef(kind="StatefulSet", namespace=NS, name="web")
-    return run(**{"target": target, "strategy": partition(0), **fields})
+    return run(**{"target": target, "saved_strategy": partition(0), **fields})
 
 
 def ds(**fields: Any) -> Run:
     target = TargetRef(kind="DaemonSet", namespace=NS, name="web")
-    return run(**{"target": target, "strategy": ROLLING, **fields})
+    return run(**{"target": target, "saved_strategy": ROLLING, **fields})
 
 
 def old(*ordinals: int) -> list[ObservedPod]:
@@ -92,7 +92,7 @@ class TestPrepare:
 
     def test_what_else_the_owner_has_chosen_is_kept_in_it(self) -> None:
         own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": "30%"}}
-        strategy = strategy_in(prepared(stateful_set(strategy=own), sts(strategy=own), *old(0, 1, 2)))
+        strategy = strategy_in(prepared(stateful_set(strategy=own), sts(saved_strategy=own), *old(0, 1, 2)))
         assert strategy == {
             "type": "RollingUpdate",
             "rollingUpdate": {"partition": PARTITION_ABOVE_ALL, "maxUnavailable": "30%"},
@@ -126,7 +126,7 @@ class TestPrepare:
     def test_where_the_owner_deletes_what_is_to_be_new_that_does_not_matter(self) -> None:
         revisions = revision(1, {"app": "repo/app:0"}), revision(2)
         between = stateful_set(OLD, *revisions, strategy=ON_DELETE, update="web-2")
-        step = prepared(between, sts(strategy=dict(ON_DELETE)), *old(0, 1, 2))
+        step = prepared(between, sts(saved_strategy=dict(ON_DELETE)), *old(0, 1, 2))
         assert isinstance(step, Perform)
         assert isinstance(step.action, PatchTemplate)
 
@@ -147,7 +147,7 @@ class TestPrepare:
     def test_not_where_every_pod_is_new_or_behind_the_owners_own_partition(self) -> None:
         own = partition(2)
         ahead = stateful_set(NEW, *BOTH, update="web-2", strategy=own)
-        assert prepared(ahead, sts(strategy=own), *old(0, 1), *new(2)) == Prepared("web-2")
+        assert prepared(ahead, sts(saved_strategy=own), *old(0, 1), *new(2)) == Prepared("web-2")
 
     def test_a_resume_finds_the_partition_behind_the_front(self) -> None:
         middle = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(2))
@@ -169,7 +169,7 @@ class TestFollow:
         self, *pods: ObservedPod, own: int = 0, now: int = PARTITION_ABOVE_ALL, **fields: Any
     ) -> Perform | WaitFor | None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(now), **fields)
-        return advance_partition(seen(target, *pods), sts(revision="web-2", strategy=partition(own)))
+        return advance_partition(seen(target, *pods), sts(revision="web-2", saved_strategy=partition(own)))
 
     def test_behind_those_that_are_new(self) -> None:
         assert strategy_in(self.following(*old(0), *new(1, 2), updated=2)) == partition(1)
@@ -203,7 +203,7 @@ class TestFollow:
 
     def test_nobody_else_has_one(self) -> None:
         on_delete = stateful_set(NEW, *BOTH, update="web-2", strategy=ON_DELETE)
-        assert advance_partition(seen(on_delete, *new(0, 1, 2)), sts(revision="web-2", strategy=dict(ON_DELETE))) is None
+        assert advance_partition(seen(on_delete, *new(0, 1, 2)), sts(revision="web-2", saved_strategy=dict(ON_DELETE))) is None
         assert advance_partition(seen(daemon_set(NEW, *BOTH, strategy=ON_DELETE)), ds(revision="2")) is None
         assert advance_partition(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
 
@@ -231,17 +231,17 @@ class TestFinish:
         assert finished(target, sts(revision="web-2"), *new(0, 1, 2)) == Done()
         own = partition(2)
         canary = stateful_set(NEW, *BOTH, update="web-2", strategy=own, updated=1)
-        assert finished(canary, sts(revision="web-2", strategy=own), *old(0, 1), *new(2)) == Done()
+        assert finished(canary, sts(revision="web-2", saved_strategy=own), *old(0, 1), *new(2)) == Done()
 
     def test_then_the_owner_has_his_own_strategy_again(self) -> None:
         assert strategy_in(finished(daemon_set(NEW, *BOTH, strategy=ON_DELETE), ds(revision="2"))) == ROLLING
         own = {"type": "RollingUpdate"}
         target = stateful_set(NEW, *BOTH, update="web-2", current="web-2", strategy=partition(0))
-        assert strategy_in(finished(target, sts(revision="web-2", strategy=own), *new(0, 1, 2))) == own
+        assert strategy_in(finished(target, sts(revision="web-2", saved_strategy=own), *new(0, 1, 2))) == own
 
     def test_and_his_own_partition_after_all_pods_were_brought_along(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", current="web-2", strategy=partition(0))
-        asked = sts(revision="web-2", strategy=partition(3), takes_over=True)
+        asked = sts(revision="web-2", saved_strategy=partition(3), adopts_template=True)
         assert strategy_in(finished(target, asked, *new(0, 1, 2))) == partition(3)
 
     def test_then_nothing_is_left(self) -> None:
@@ -249,7 +249,7 @@ class TestFinish:
         target = stateful_set(NEW, *BOTH, update="web-2", current="web-2")
         assert finished(target, sts(revision="web-2"), *new(0, 1, 2)) == Done()
         on_delete = stateful_set(NEW, *BOTH, update="web-2", strategy=ON_DELETE)
-        assert finished(on_delete, sts(revision="web-2", strategy=dict(ON_DELETE)), *new(0, 1, 2)) == Done()
+        assert finished(on_delete, sts(revision="web-2", saved_strategy=dict(ON_DELETE)), *new(0, 1, 2)) == Done()
 
 
 class TestWithdraw:
@@ -268,7 +268,7 @@ class TestWithdraw:
 
     def test_what_the_owner_keeps_behind_does_not_count(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(3))
-        step = restore_strategy_early(seen(target, *old(0, 1), *new(2)), sts(revision="web-2", strategy=partition(2)))
+        step = restore_strategy_early(seen(target, *old(0, 1), *new(2)), sts(revision="web-2", saved_strategy=partition(2)))
         assert strategy_in(step) == partition(2)
 
     def test_not_before_the_controller_has_seen_what_there_is(self) -> None:
@@ -282,14 +282,14 @@ class TestWithdraw:
 
     def test_nothing_to_give_back(self) -> None:
         assert restore_strategy_early(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
-        assert restore_strategy_early(seen(stateful_set(), *old(0, 1, 2)), sts(strategy=None)) is None
+        assert restore_strategy_early(seen(stateful_set(), *old(0, 1, 2)), sts(saved_strategy=None)) is None
         assert restore_strategy_early(observed(), run()) is None
 
 
 class TestStrategies:
     def test_which_a_run_can_have_left(self) -> None:
         own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": 3}}
-        asked = sts(strategy=own)
+        asked = sts(saved_strategy=own)
         assert may_be_ours(own, asked, "StatefulSet")
         assert may_be_ours(hold_back_strategy(asked, "StatefulSet", 7), asked, "StatefulSet")
         assert not may_be_ours(partition(7), asked, "StatefulSet")
@@ -310,7 +310,7 @@ class TestStrategies:
         mixed = (*old(0, 1), *new(2))
         assert exposed_in(stateful_set(strategy=partition(2)), sts(), *mixed) == ""
         assert exposed_in(stateful_set(strategy=partition(1)), sts(), *mixed) == "web-1"
-        assert exposed_in(stateful_set(strategy=partition(0)), sts(strategy=partition(2)), *mixed) == ""
+        assert exposed_in(stateful_set(strategy=partition(0)), sts(saved_strategy=partition(2)), *mixed) == ""
         assert exposed_in(stateful_set(strategy=ON_DELETE), sts(), *mixed) == ""
         leaving = of_revision("web-1", "web-1", deleting=True)
         assert exposed_in(stateful_set(strategy=partition(1)), sts(), leaving) == ""
@@ -337,6 +337,6 @@ def test_a_strategy_that_holds_no_pod_back_is_refused_by_its_name(kind: str, res
     assert "has updateStrategy Recreate" in verdict.message
     assert "set its type to RollingUpdate or OnDelete first" in verdict.message
     has, keeps = observed(target=make()), observed(target=make(strategy=dict(ON_DELETE)))
-    assert unholdable(has, msgspec.structs.replace(asked, strategy=recreate)) is not None
+    assert unholdable(has, msgspec.structs.replace(asked, saved_strategy=recreate)) is not None
     assert unholdable(has, asked) is None
     assert unholdable(keeps, asked) is None

@@ -59,7 +59,9 @@ def test_an_open_run_goes_back_to_where_it_began() -> None:
 
 
 def test_an_open_undo_goes_on() -> None:
-    found = resolve_undo_target(seen(NEW, old_set(OLD, 2)), "deploy/web", run(doing="Undo", images=OLD, from_images=NEW), None)
+    found = resolve_undo_target(
+        seen(NEW, old_set(OLD, 2)), "deploy/web", run(operation="Undo", images=OLD, from_images=NEW), None
+    )
     assert isinstance(found, UndoTarget)
     assert found.images == OLD
 

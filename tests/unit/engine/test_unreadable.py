@@ -79,7 +79,7 @@ def test_it_gives_up_after_a_while_and_a_commit_is_taken_back() -> None:
     back = planned(observed(in_service(pod("web-0", images=NEW)), target=target, timers=timers), begun)
     assert back.run.commit is not None
     assert back.run.commit.given_up == why
-    assert [type(action).__name__ for action in back.actions] == ["PauseTarget"]
+    assert [type(action).__name__ for action in back.actions] == ["SetPaused"]
 
 
 def test_told_to_stop_it_frees_what_it_has_closed() -> None:

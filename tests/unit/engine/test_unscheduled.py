@@ -124,7 +124,7 @@ def test_one_that_an_older_version_has_closed_is_freed(written: Any, gate_before
 
 
 def test_it_goes_back_the_same_way() -> None:
-    back = run(RunOptions(max_unavailable=1), back="Failure", images=OLD, wanted=NEW)
+    back = run(RunOptions(max_unavailable=1), rollback_reason="Failure", images=OLD, original_images=NEW)
     made = plan(observed(*pods(2), homeless(images=NEW)), SPEC, back, NOW)
     (idle,) = made.actions
     assert isinstance(idle, PatchIdleImages)

@@ -8,7 +8,7 @@ def test_one_entry_for_each_run_the_newest_last() -> None:
     text = None
     for number in range(MAX_RUNS + 3):
         text = append_history(text, to_past_run(run(id=f"run-{number}", outcome="Failed"), ()))
-    text = append_history(text, to_past_run(run(id="run-7", outcome="Succeeded", by="me"), (4,)))
+    text = append_history(text, to_past_run(run(id="run-7", outcome="Succeeded", created_by="me"), (4,)))
     found = decode_history(text)
     assert [past.id for past in found] == [
         "run-3",
@@ -19,18 +19,18 @@ def test_one_entry_for_each_run_the_newest_last() -> None:
         *(f"run-{n}" for n in range(9, 13)),
         "run-7",
     ]
-    assert (found[-1].outcome, found[-1].made, found[-1].by) == ("Succeeded", (4,), "me")
+    assert (found[-1].outcome, found[-1].revisions_created, found[-1].by) == ("Succeeded", (4,), "me")
 
 
 def test_a_run_that_went_back_is_told_by_what_was_asked_for() -> None:
-    past = to_past_run(run(images=OLD, wanted=NEW, back="Abort", message="x" * 1000), ())
+    past = to_past_run(run(images=OLD, original_images=NEW, rollback_reason="Abort", message="x" * 1000), ())
     assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, LONGEST)
 
 
 def test_beside_the_run_there_is_room_for_it_whatever_the_runs_were() -> None:
     text, many = None, {f"container-{number}": "registry.example.com/shop/web:1" for number in range(300)}
     for number in range(MAX_RUNS):
-        text = append_history(text, to_past_run(run(images=many, id=f"run-{number}", by="b" * 10_000), ()))
+        text = append_history(text, to_past_run(run(images=many, id=f"run-{number}", created_by="b" * 10_000), ()))
     assert text is not None
     assert len(text) <= LARGEST_BYTES
     found = decode_history(text)

@@ -37,8 +37,8 @@ def pods(*names: str, selector: str = "") -> TargetRef:
         run(
             owners=(FieldOwner(manager="helm", operation="Apply", api_version="apps/v1", containers=("app",)),),
             failures=(PodFailure(pod="p", uid="u", reason="R", message="m"),),
-            back="Failure",
-            wanted={"app": "x"},
+            rollback_reason="Failure",
+            original_images={"app": "x"},
         ),
         run(target=pods("a", "b"), target_uid=""),
     ],
@@ -51,13 +51,13 @@ def test_of_failures_the_first_few_are_stored_and_how_many_there_are() -> None:
     failures = tuple(
         PodFailure(pod=f"web-{n}", uid=f"u{n}", reason="ErrImagePull", message="x" * 30_000) for n in range(10_000)
     )
-    text = encode_run(run(failures=failures, by="b" * 200_000, message="m" * 200_000))
+    text = encode_run(run(failures=failures, created_by="b" * 200_000, message="m" * 200_000))
     assert len(text) < 32 * 1024
     stored = decode_run(text)
     assert [failure.pod for failure in stored.failures] == [f"web-{n}" for n in range(MOST_FAILURES)]
     assert stored.failed_count == 10_000
     assert decode_run(encode_run(stored)) == stored
-    assert len(stored.message) == len(stored.by) == len(stored.failures[0].message) == LONGEST_MESSAGE
+    assert len(stored.message) == len(stored.created_by) == len(stored.failures[0].message) == LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize("text", ["", "x", "{}", "[]", '{"id":"a"}', encode_run(run())[:-2]])
@@ -138,16 +138,16 @@ def test_long_names_stay_names_and_stay_apart() -> None:
         (run(outcome="Paused"), True),
         (run(outcome="Interrupted"), True),
         (run(outcome="TimedOut"), True),
-        (run(outcome="Failed", back="Failure"), True),
-        (run(outcome="RolledBack", back="Failure"), False),
-        (run(outcome="Aborted", back="Abort"), False),
-        (run(outcome="Interrupted", back="Failure"), True),
+        (run(outcome="Failed", rollback_reason="Failure"), True),
+        (run(outcome="RolledBack", rollback_reason="Failure"), False),
+        (run(outcome="Aborted", rollback_reason="Abort"), False),
+        (run(outcome="Interrupted", rollback_reason="Failure"), True),
     ],
 )
 def test_a_run_is_open_while_it_has_work_left(ended: Run, is_open: bool) -> None:
-    assert ended.is_open is is_open
+    assert ended.is_unfinished is is_open
 
 
 def test_what_was_asked_for_outlives_a_rollback() -> None:
-    assert run().asked_images == run().images
-    assert run(images={"app": "old"}, wanted={"app": "new"}).asked_images == {"app": "new"}
+    assert run().requested_images == run().images
+    assert run(images={"app": "old"}, original_images={"app": "new"}).requested_images == {"app": "new"}

@@ -146,7 +146,7 @@ def test_with_threads_a_bug_is_handed_on_and_a_stop_ends_them(monkeypatch: pytes
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("inplace.runtime.gates.reconciler.decide", broken)
+    monkeypatch.setattr("inplace.runtime.gates.reconciler.desired_update", broken)
     crashed = threading.Event()
     gates = GateReconciler(ApiClient(transport=server, clock=SystemClock()), (RULE,), (cache,))
     gates.start(lambda _bug: crashed.set())

@@ -196,7 +196,7 @@ def test_a_bug_ends_the_controller_instead_of_a_worker(monkeypatch: pytest.Monke
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("inplace.runtime.gates.reconciler.decide", broken)
+    monkeypatch.setattr("inplace.runtime.gates.reconciler.desired_update", broken)
     with pytest.raises(ZeroDivisionError), capture_logs():
         controller_of(Server(make_pod()), SystemClock()).run()
 

@@ -31,7 +31,7 @@ class Bench:
         )
 
     def frame(self, stages: dict[str, Stage], *failures: PodFailure, **more: Any) -> None:
-        of = run(failures=failures, by="jane", client="root@vm", **more)
+        of = run(failures=failures, created_by="jane", client="root@vm", **more)
         pods = tuple(PodProgress(name=n, uid=f"u-{n}", node="", stage=s, reason="", image="app:2") for n, s in stages.items())
         progress = Progress(len(pods), sum(p.stage == "Updated" for p in pods), 0, 0, 0, step=f"step {of.steps_passed + 1}")
         self.teller.saw(Frame(observed(), Plan(of, pods=pods, progress=progress), {}, 0.0, ""))
