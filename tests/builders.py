@@ -19,7 +19,7 @@ from inplace.engine.snapshot import (
     Target,
     facts_of,
 )
-from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION, TargetRef
+from inplace.model.constants import HOLDS_ANNOTATION, RECORD_ANNOTATION
 from inplace.model.objects.meta import LabelSelector, ObjectMeta, OwnerReference
 from inplace.model.objects.network import (
     SERVICE_NAME,
@@ -53,6 +53,7 @@ from inplace.model.objects.policy import (
 )
 from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH, Deployment, ReplicaSet
 from inplace.model.record import PreviousContainer, UpgradeRecord, encode_record
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
 from tests.workloads import (
     DEPLOYMENT_UID as DEPLOYMENT_UID,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inplace.engine.snapshot import DaemonSetTarget, StatefulSetTarget
-from inplace.model.names import DEFAULT_GATE
+from inplace.model.constants import DEFAULT_GATE
 from inplace.model.objects.meta import LabelSelector, ObjectMeta, OwnerReference
 from inplace.model.objects.workloads import (
     CONTROLLER_REVISION_HASH,

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from inplace.model.names import PodRef, WorkloadKind
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.record import UpgradeRecord
+from inplace.model.refs import PodRef, WorkloadKind
 from inplace.model.run import FieldOwner
 
 

@@ -14,9 +14,10 @@ from typing import Literal
 
 import msgspec
 
-from inplace.model.names import RECORD_ANNOTATION, PodRef
+from inplace.model.constants import RECORD_ANNOTATION
 from inplace.model.objects.pods import Pod
 from inplace.model.record import holds_for_gate, read_holds
+from inplace.model.refs import PodRef
 
 Default = Literal["open", "closed"]
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 import msgspec
 
 from inplace.engine.gate_openers import GateOpeners
-from inplace.model.names import PodRef
 from inplace.model.objects.network import KUBERNETES_MANAGERS, EndpointSlice, Service
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.objects.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
 from inplace.model.record import UnreadableRecord, UpgradeRecord, read_record
+from inplace.model.refs import PodRef
 
 
 class EndpointEntry(msgspec.Struct, frozen=True, gc=False):

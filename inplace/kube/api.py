@@ -20,7 +20,7 @@ from inplace.kube.paging import ListOptions, ListResult, Pager
 from inplace.kube.protocols import Clock, Request, Response, Transport
 from inplace.kube.resources import Resource
 from inplace.kube.retry import DEFAULT, NO_RETRY, RetryPolicy, with_retries
-from inplace.model.names import FIELD_MANAGER
+from inplace.model.constants import FIELD_MANAGER
 from inplace.model.objects.meta import ApiStruct, HasMetadata
 
 T = TypeVar("T", bound=HasMetadata)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from inplace.kube.errors import Invalid
-from inplace.model.names import GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION, WorkloadKind
+from inplace.model.constants import GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION
 from inplace.model.objects.coordination import Lease
 from inplace.model.objects.events import Event
 from inplace.model.objects.meta import ApiStruct, HasMetadata, ObjectMeta
@@ -19,6 +19,7 @@ from inplace.model.objects.network import EndpointSlice, Service
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.objects.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
+from inplace.model.refs import WorkloadKind
 from inplace.model.rollout import InPlaceRollout
 
 T = TypeVar("T", bound=HasMetadata)

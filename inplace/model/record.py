@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION
+from inplace.model.constants import HOLDS_ANNOTATION, RECORD_ANNOTATION
 from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct
 from inplace.model.objects.pods import Pod
 

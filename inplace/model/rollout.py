@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from inplace.model.names import DEFAULT_GATE, TargetKind, TargetRef
+from inplace.model.constants import DEFAULT_GATE
 from inplace.model.objects.meta import ApiStruct, ObjectMeta
+from inplace.model.refs import TargetKind, TargetRef
 
 MAX_LIST_ITEMS = 20
 MAX_TEXT_LENGTH = 256

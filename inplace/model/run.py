@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from inplace.model.constants import DEFAULT_GATE
 from inplace.model.durations import parse_duration
 from inplace.model.int_or_percent import parse_int_or_percent
-from inplace.model.names import DEFAULT_GATE, TargetRef
 from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct
+from inplace.model.refs import TargetRef
 
 OnFailure = Literal["pause", "rollback", "continue"]
 Outcome = Literal["Succeeded", "Failed", "RolledBack", "Aborted", "TimedOut", "Paused", "Interrupted"]

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 from inplace.model.images import valid_image
 from inplace.model.int_or_percent import parse_int_or_percent
-from inplace.model.names import TargetRef, condition_type, is_container_name, is_object_name
 from inplace.model.objects.meta import ObjectMeta, check_selector
+from inplace.model.refs import TargetRef
 from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, lease_name
+from inplace.model.validation import condition_type, is_container_name, is_object_name
 
 LONGEST_SECONDS = 31 * 24 * 3600.0
 MOST_CONTAINERS = 256

@@ -14,7 +14,7 @@ from inplace.kube.api import ApiClient
 from inplace.kube.errors import Conflict, NotFound
 from inplace.kube.protocols import MERGE
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.model.names import FINALIZER
+from inplace.model.constants import FINALIZER
 from inplace.model.rollout import InPlaceRollout
 
 

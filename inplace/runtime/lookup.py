@@ -12,8 +12,8 @@ from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, Forbidden, NotFound
 from inplace.kube.protocols import Request
 from inplace.kube.resources import INPLACE_ROLLOUTS, NAMESPACES, WORKLOADS, Resource
-from inplace.model.names import TargetRef
 from inplace.model.objects.meta import ApiStruct, ObjectMeta
+from inplace.model.refs import TargetRef
 from inplace.runtime.errors import RefusedError
 
 

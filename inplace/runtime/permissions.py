@@ -12,7 +12,8 @@ from inplace.kube.api import ApiClient
 from inplace.kube.errors import lacking
 from inplace.kube.protocols import Request
 from inplace.kube.resources import WORKLOADS
-from inplace.model.names import GROUP, ROLLOUT_PLURAL, TargetKind
+from inplace.model.constants import GROUP, ROLLOUT_PLURAL
+from inplace.model.refs import TargetKind
 from inplace.runtime.errors import RefusedError
 
 MIN_MINOR_VERSION = 34

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from inplace.model.names import REQUEST_ANNOTATION, REQUEST_BY
+from inplace.model.constants import REQUEST_ANNOTATION, REQUESTED_BY_ANNOTATION
 from inplace.model.objects.meta import HasMetadata
 from inplace.model.run import RunCommand
 
 VERBS: tuple[RunCommand, ...] = get_args(RunCommand)
-NO_REQUEST: dict[str, Any] = {REQUEST_ANNOTATION: None, REQUEST_BY: None}
+NO_REQUEST: dict[str, Any] = {REQUEST_ANNOTATION: None, REQUESTED_BY_ANNOTATION: None}
 """The annotations, patched away."""
 LONGEST_SHOWN = 40
 
@@ -25,7 +25,7 @@ def read_request(found: HasMetadata | None) -> RunCommand | None:
 
 def asked_by(found: HasMetadata | None) -> str:
     """Who asks, as far as that is said."""
-    return (found.metadata.annotation(REQUEST_BY) if found is not None else None) or ""
+    return (found.metadata.annotation(REQUESTED_BY_ANNOTATION) if found is not None else None) or ""
 
 
 def problem_of(found: HasMetadata | None) -> str:

@@ -12,7 +12,8 @@ import msgspec
 import yaml
 
 from inplace.engine.gate_rules import Default, GateRule, resync_period
-from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL, condition_type, qualified_name
+from inplace.model.constants import DEFAULT_GATE, DEFAULT_LABEL
+from inplace.model.validation import condition_type, qualified_name
 from inplace.runtime.observability.health import listen_address
 
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -13,10 +13,10 @@ from inplace.engine.planning.plan import PlanContext
 from inplace.engine.planning.planner import plan
 from inplace.engine.pods.evidence import update_evidence
 from inplace.engine.snapshot import DeploymentTarget, EndpointEntry, Snapshot, facts_of
-from inplace.model.names import TargetRef
 from inplace.model.objects.meta import ObjectMeta, OwnerReference
 from inplace.model.objects.pods import Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, ReadinessGate
 from inplace.model.objects.workloads import Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
 
 GATE = "inplace.dev/ready"

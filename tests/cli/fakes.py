@@ -20,7 +20,7 @@ from inplace.cli.main import run
 from inplace.kube.connection.config import Connection, ConnectOptions
 from inplace.kube.errors import ConnectionFailed
 from inplace.kube.protocols import MERGE, STRATEGIC_MERGE, Request, Response
-from inplace.model.names import GATES
+from inplace.model.constants import GATES_ANNOTATION
 from inplace.model.objects.coordination import Lease, LeaseSpec
 from inplace.model.objects.meta import ObjectMeta, OwnerReference
 from inplace.sim.objects.patches import strategic_merge
@@ -195,7 +195,7 @@ def opener(renewed: str = "2026-01-01T11:59:58.000000Z", holder: str | None = "o
         name="inplace-gate",
         namespace=NS,
         labels={"app.kubernetes.io/part-of": "inplace", "app.kubernetes.io/component": "gate"},
-        annotations={GATES: f'{{"rules":{rules},"namespaces":["{NS}"]}}' if says is None else says},
+        annotations={GATES_ANNOTATION: f'{{"rules":{rules},"namespaces":["{NS}"]}}' if says is None else says},
     )
     return Lease(metadata=meta, spec=LeaseSpec(holder_identity=holder, renew_time=renewed))
 

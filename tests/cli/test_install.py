@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inplace.kube.protocols import Request, Response
-from inplace.model.names import FINALIZER, RUN_ANNOTATION
+from inplace.model.constants import FINALIZER, RUN_ANNOTATION
 from inplace.model.objects.coordination import Lease, LeaseSpec
 from inplace.model.objects.meta import ObjectMeta
 from inplace.model.rollout import InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget

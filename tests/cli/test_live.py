@@ -14,7 +14,7 @@ from inplace.cli.output.streams import is_terminal
 from inplace.cli.progress.forecast import Ahead
 from inplace.cli.progress.live import header
 from inplace.engine.planning.plan import PodProgress
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import RunOptions, parse_steps
 from inplace.runtime.observability.frames import Frame
 from tests.builders import in_service, observed, pod, run

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from inplace.model.constants import HISTORY_ANNOTATION, RUN_ANNOTATION
 from inplace.model.history import PastRun, append_history
-from inplace.model.names import HISTORY_ANNOTATION, RUN_ANNOTATION, TargetRef
 from inplace.model.objects.coordination import Lease, LeaseSpec
 from inplace.model.objects.meta import ObjectMeta
+from inplace.model.refs import TargetRef
 from inplace.model.run import Outcome, PodFailure, Run, RunOptions, encode_run, parse_steps
 from tests.builders import NEW, NS, budget, deployment, patched, pod, run
 from tests.cli.fakes import Command, FakeServer, web

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from inplace.model.names import REQUEST_ANNOTATION, REQUEST_BY, RUN_ANNOTATION, TargetRef
+from inplace.model.constants import REQUEST_ANNOTATION, REQUESTED_BY_ANNOTATION, RUN_ANNOTATION
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions, encode_run, lease_name, parse_steps
 from inplace.runtime.caller import client_name
 from tests.builders import NEW, NS, OLD, deployment, pod, run
@@ -54,7 +55,7 @@ def test_pause_asks_the_holder_and_waits_until_it_is_so(command: Command, held: 
     assert asked == ["pause"] * 3
     assert (ran.code, ran.stdout) == (0, "deploy/web is paused\n")
     assert ran.stderr == "asked host-1 to pause deploy/web\n"
-    asked_for = {REQUEST_ANNOTATION: "pause", REQUEST_BY: f"jane ({client_name()})"}
+    asked_for = {REQUEST_ANNOTATION: "pause", REQUESTED_BY_ANNOTATION: f"jane ({client_name()})"}
     assert [json.loads(w.body or b"") for w in held.writes] == [{"metadata": {"annotations": asked_for}}]
     assert [w.content_type for w in held.writes] == ["application/merge-patch+json"]
 

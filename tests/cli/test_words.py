@@ -3,7 +3,7 @@
 import pytest
 
 from inplace.cli.common.targets import parse_arguments, parse_target
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 
 DIGEST = "sha256:" + "0" * 64
 

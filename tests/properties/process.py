@@ -9,7 +9,7 @@ from typing import Any
 
 from inplace.kube.api import ApiClient
 from inplace.kube.protocols import Request, Response
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.runtime.foreground.session import Session
 from inplace.sim import Cluster
 from tests.properties.scenarios import Death, Network

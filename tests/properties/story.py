@@ -14,7 +14,7 @@ from inplace.engine.actions import ListPods, ListSlices
 from inplace.engine.planning.plan import Plan, PlanContext
 from inplace.engine.planning.planner import plan
 from inplace.kube.errors import ApiError
-from inplace.model.names import DEFAULT_GATE
+from inplace.model.constants import DEFAULT_GATE
 from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, StopRequest, lease_name
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.foreground.session import Result, Session

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from inplace.model.names import DEFAULT_GATE, TargetRef
+from inplace.model.constants import DEFAULT_GATE
+from inplace.model.refs import TargetRef
 from inplace.sim.objects import kinds
 from inplace.sim.objects.store import StoredObject
 from tests.properties.scenarios import App, Container, Tag

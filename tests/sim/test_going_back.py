@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inplace.kube.protocols import Request
-from inplace.model.names import REQUEST_ANNOTATION
+from inplace.model.constants import REQUEST_ANNOTATION
 from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, StopRequest
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.foreground.session import Result

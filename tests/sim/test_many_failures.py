@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from inplace.model.names import RUN_ANNOTATION
+from inplace.model.constants import RUN_ANNOTATION
 from inplace.model.run import MOST_FAILURES
 from inplace.runtime.observability.statistics import Summary
 from inplace.sim.objects import kinds

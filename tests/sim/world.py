@@ -14,7 +14,8 @@ import msgspec
 
 from inplace.kube.api import ApiClient
 from inplace.kube.limiter import RateLimiter
-from inplace.model.names import DEFAULT_GATE, TargetRef
+from inplace.model.constants import DEFAULT_GATE
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
 from inplace.runtime.foreground.session import Result, Session
 from inplace.runtime.observability.frames import Frame

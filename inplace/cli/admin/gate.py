@@ -15,8 +15,9 @@ from inplace.cli.common.options import ParsedType, as_usage_error, connection_op
 from inplace.cli.common.targets import parse_target
 from inplace.cli.output.streams import data, note
 from inplace.engine.gate_rules import Default, GateRule, resync_period
+from inplace.model.constants import DEFAULT_GATE, DEFAULT_LABEL
 from inplace.model.durations import parse_duration
-from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL, condition_type, qualified_name
+from inplace.model.validation import condition_type, qualified_name
 from inplace.runtime.observability.health import listen_address
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from inplace.cli.output.text import images_text
 from inplace.engine.runs.history import HistoryEntry
 from inplace.engine.status.account import with_message
 from inplace.kube.clock import whole_seconds
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import signed
 from inplace.runtime.foreground import target_status
 from inplace.runtime.foreground.audit import AuditRecord, audit_records

@@ -25,7 +25,7 @@ from inplace.cli.output import streams
 from inplace.cli.running.foreground import ForegroundOptions, print_message, run_foreground
 from inplace.cli.running.holder_requests import Acknowledged, Released, open_run, send_command
 from inplace.engine.runs.lifecycle import is_at_pause_step
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunCommand
 from inplace.runtime.errors import RefusedError
 

@@ -26,7 +26,7 @@ from inplace.cli.common.options import (
 from inplace.cli.output import streams
 from inplace.cli.running.foreground import ForegroundOptions, print_message, run_foreground
 from inplace.cli.running.holder_requests import Acknowledged, HolderGone, Released, send_command, stored_run
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import Undo
 from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError

@@ -18,7 +18,7 @@ from inplace.cli.running.summary import Hint, after_failed_pods, start_over_hint
 from inplace.engine.planning.plan import within
 from inplace.engine.status.account import StepView
 from inplace.model.durations import format_duration
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, Run
 from inplace.runtime.foreground.target_status import PodState, TargetStatus, read_status
 from inplace.runtime.lease.run_leases import RunState

@@ -26,7 +26,7 @@ from inplace.cli.common.options import (
 from inplace.cli.common.targets import parse_arguments
 from inplace.cli.running.foreground import ForegroundOptions, run_foreground
 from inplace.kube.clock import format_time
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 
 EXAMPLES = """\

@@ -22,8 +22,9 @@ from inplace.cli.running.foreground import ForegroundOptions, Result, run_foregr
 from inplace.cli.running.via_controller import NO_CRD
 from inplace.kube.errors import NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.model.names import TargetRef, is_object_name
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import InPlaceRollout
+from inplace.model.validation import is_object_name
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.foreground.followed import ByLease, ByRollout, Subject
 from inplace.runtime.foreground.follower import Follower

@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from inplace.cli.common.context import ClusterContext
     from inplace.kube.resources import Resource
-    from inplace.model.names import WorkloadKind
+    from inplace.model.refs import WorkloadKind
 
 BUDGET_SECONDS = 0.9
 LIMIT = 500
@@ -65,7 +65,7 @@ def _words(
     cluster: ClusterContext, before: Sequence[str], incomplete: str, wants_images: bool, wants_rollouts: bool
 ) -> list[str]:
     from inplace.kube.resources import WORKLOADS
-    from inplace.model.names import SHORT_NAMES
+    from inplace.model.refs import SHORT_NAMES
 
     def names_of(word: str) -> list[str]:
         return _listed(cluster, _called(word, wants_rollouts), cluster.namespace)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from inplace.kube.api import ApiClient
     from inplace.kube.connection.config import Connection, ConnectOptions
     from inplace.kube.protocols import Clock
-    from inplace.model.names import TargetRef
+    from inplace.model.refs import TargetRef
     from inplace.runtime.caller import Who
     from inplace.runtime.controller.manager import Manager
     from inplace.runtime.gates.reconciler import GateController

@@ -20,8 +20,8 @@ from inplace.cli.output import streams
 from inplace.kube.connection.config import ConnectOptions, check_server
 from inplace.model.durations import parse_duration
 from inplace.model.int_or_percent import parse_int_or_percent
-from inplace.model.names import condition_type
 from inplace.model.run import RunOptions, parse_steps
+from inplace.model.validation import condition_type
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

@@ -11,8 +11,9 @@ from typing import Any
 from inplace.cli.common.typos import did_you_mean, like
 from inplace.kube.resources import JOBS, PODS, WORKLOADS, Resource
 from inplace.model.images import image_problem
-from inplace.model.names import TargetKind, TargetRef, is_container_name, is_object_name
 from inplace.model.objects.meta import check_selector
+from inplace.model.refs import TargetKind, TargetRef
+from inplace.model.validation import is_container_name, is_object_name
 
 SUPPORTED: tuple[tuple[TargetKind, Resource[Any]], ...] = (*WORKLOADS.items(), ("Pods", PODS))
 UPGRADABLE = "write deploy/NAME, sts/NAME, ds/NAME, rs/NAME, pod/NAME... or pods -l SELECTOR"

@@ -23,7 +23,7 @@ from inplace.kube.connection.config import ConnectOptions, connect
 from inplace.kube.limiter import RateLimiter
 from inplace.kube.paging import ListOptions
 from inplace.kube.protocols import STRATEGIC_MERGE, Clock, Request
-from inplace.model.names import DEFAULT_GATE, DEFAULT_LABEL
+from inplace.model.constants import DEFAULT_GATE, DEFAULT_LABEL
 from inplace.runtime.foreground.session import identity
 from inplace.runtime.gates.reconciler import GateController, leader_for
 from inplace.runtime.lease.leader_election import LeaderElector

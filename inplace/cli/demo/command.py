@@ -34,7 +34,7 @@ from inplace.cli.progress.views import ProgressView, Quiet
 from inplace.cli.running.summary import summary_lines
 from inplace.kube.clock import format_time
 from inplace.kube.protocols import Clock
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import PauseStep, Run, RunOptions
 from inplace.runtime.foreground.followed import Over
 from inplace.runtime.foreground.session import Result, Session, identity

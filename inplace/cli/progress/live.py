@@ -28,7 +28,7 @@ from inplace.engine.preflight.advisories import count_ungated
 from inplace.engine.status.account import with_message
 from inplace.kube.protocols import Clock
 from inplace.model.durations import format_duration
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from inplace.runtime.observability.frames import Frame
 

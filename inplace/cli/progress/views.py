@@ -11,7 +11,7 @@ from typing import Protocol
 from inplace.cli.output import streams
 from inplace.cli.progress.lines import LineProgress
 from inplace.kube.protocols import Clock
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.runtime.observability.frames import Frame
 
 

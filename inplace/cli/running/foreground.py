@@ -21,7 +21,7 @@ from inplace.cli.running.summary import next_steps, summary_lines, verb_onward
 from inplace.engine.status.account import with_message
 from inplace.kube.errors import ApiError
 from inplace.model.durations import format_duration
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Outcome
 from inplace.runtime.foreground.followed import Over
 from inplace.runtime.foreground.follower import FollowInterrupted

@@ -18,8 +18,9 @@ from inplace.engine.runs.spec_paused import passes
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.protocols import MERGE
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES
-from inplace.model.names import HELD_BY, REQUEST_ANNOTATION, REQUEST_BY, TargetRef
+from inplace.model.constants import HELD_BY_ANNOTATION, REQUEST_ANNOTATION, REQUESTED_BY_ANNOTATION
 from inplace.model.objects.coordination import Lease
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, RunCommand, lease_name
 from inplace.runtime.errors import RefusedError
@@ -93,7 +94,7 @@ def send_command(cluster: ClusterContext, target: TargetRef, verb: RunCommand, *
         body = {"metadata": {"annotations": _request(cluster, verb)}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
     holder = lease.spec.holder_identity
-    by = lease.metadata.annotation(HELD_BY)
+    by = lease.metadata.annotation(HELD_BY_ANNOTATION)
     streams.note(f"asked {f'{by}, as {holder},' if by else holder} to {verb} {target}")
     try:
         return _answer(cluster, target, lease, run, until_it_ends=until_it_ends)
@@ -134,7 +135,7 @@ def _put(cluster: ClusterContext, rollout: InPlaceRollout, verb: RunCommand | No
 
 
 def _request(cluster: ClusterContext, verb: RunCommand) -> dict[str, str]:
-    return {REQUEST_ANNOTATION: verb, REQUEST_BY: cluster.who.text}
+    return {REQUEST_ANNOTATION: verb, REQUESTED_BY_ANNOTATION: cluster.who.text}
 
 
 def _answer(cluster: ClusterContext, target: TargetRef, lease: Lease, run: Run, *, until_it_ends: bool) -> HolderResponse:

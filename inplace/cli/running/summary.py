@@ -10,7 +10,7 @@ from inplace.cli.output.text import images_text, plural
 from inplace.engine.planning.steps import is_paused_by_steps
 from inplace.engine.preflight.advisories import add_gate_hint
 from inplace.model.durations import format_duration
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from inplace.runtime.observability.statistics import Summary
 

@@ -14,7 +14,7 @@ from inplace.cli.running.foreground import ForegroundOptions, Result, run_foregr
 from inplace.engine.runs.rollouts import rollout_from_run
 from inplace.kube.errors import NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.model.names import SHORT_NAMES
+from inplace.model.refs import SHORT_NAMES
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout, Undo
 from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError

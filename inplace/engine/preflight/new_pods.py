@@ -16,8 +16,9 @@ from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.stages import gate_of
 from inplace.engine.snapshot import DeploymentTarget, ObservedPod, PodsTarget, Snapshot
 from inplace.engine.workloads import workload
-from inplace.model.names import DEFAULT_GATE, GROUP, TargetRef
+from inplace.model.constants import DEFAULT_GATE, GROUP
 from inplace.model.record import holds_for_gate, read_holds
+from inplace.model.refs import TargetRef
 from inplace.model.run import shortened
 
 MOST_NAMES = 5

@@ -16,8 +16,8 @@ from inplace.engine.pods.stages import PodAssessment, assess_pod
 from inplace.engine.snapshot import DaemonSetTarget, ObservedPod, RevisionedTarget, Snapshot, StatefulSetTarget
 from inplace.engine.workloads import template_first, workload
 from inplace.engine.workloads.image_provenance import believed_commit, unfinished
-from inplace.model.names import TargetKind, TargetRef
 from inplace.model.record import UnreadableRecord, UpgradeRecord
+from inplace.model.refs import TargetKind, TargetRef
 from inplace.model.run import Run, StopRequest
 
 

@@ -17,7 +17,7 @@ from inplace.engine.snapshot import DaemonSetTarget, DeploymentTarget, Snapshot,
 from inplace.engine.timers import Timers
 from inplace.engine.workloads.external_changes import detect_external_change, yield_to_owner
 from inplace.engine.workloads.template_first import may_be_ours
-from inplace.model.names import WorkloadKind
+from inplace.model.refs import WorkloadKind
 from inplace.model.run import PauseStep, Run, RunOptions
 
 MOST_DISPLACED = 10

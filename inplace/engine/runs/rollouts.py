@@ -12,8 +12,8 @@ from typing import TypeGuard
 import msgspec
 
 from inplace.engine.planning.plan import Plan
+from inplace.model.constants import CLIENT_ANNOTATION, CREATED_BY_ANNOTATION
 from inplace.model.int_or_percent import parse_int_or_percent
-from inplace.model.names import CLIENT, CREATED_BY_ANNOTATION
 from inplace.model.objects.meta import ObjectMeta
 from inplace.model.rollout import (
     ContainerImage,
@@ -96,7 +96,7 @@ def run_from_rollout(rollout: InPlaceRollout) -> Run:
         adopts_template=not images and spec.undo is None,
         options=options_of(spec),
         created_by=shortened(meta.annotation(CREATED_BY_ANNOTATION) or f"inplacerollout/{meta.name}"),
-        client=shortened(meta.annotation(CLIENT) or ""),
+        client=shortened(meta.annotation(CLIENT_ANNOTATION) or ""),
         expiring=meta.name if spec.ttl_seconds_after_finished is not None else "",
     )
     problem = problem_of(run)
@@ -157,7 +157,7 @@ def rollout_from_run(run: Run, name: str, undo: Undo | None = None) -> InPlaceRo
         min_ready_seconds=None if options.min_ready_seconds is None else ceil(options.min_ready_seconds),
         failure=FailurePolicy(max_failed=options.max_failed, action=_ACTIONS[options.on_failure]),
     )
-    told = {key: value for key, value in ((CREATED_BY_ANNOTATION, run.created_by), (CLIENT, run.client)) if value}
+    told = {key: value for key, value in ((CREATED_BY_ANNOTATION, run.created_by), (CLIENT_ANNOTATION, run.client)) if value}
     return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations=told), spec=spec)
 
 

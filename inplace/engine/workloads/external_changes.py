@@ -26,8 +26,8 @@ from inplace.engine.workloads.template_first import label_of, may_be_ours, revis
 from inplace.engine.workloads.template_last import active_replica_set, preconditions, restore_paused
 from inplace.engine.workloads.templates import differences, has_images, images_of
 from inplace.model.images import accepts
-from inplace.model.names import WorkloadKind
 from inplace.model.objects.workloads import DaemonSet, ReplicaSet, StatefulSet
+from inplace.model.refs import WorkloadKind
 from inplace.model.run import Run
 
 GRACE_SECONDS = 1.0

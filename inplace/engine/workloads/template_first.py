@@ -22,8 +22,8 @@ from inplace.engine.workloads.sequence import Blocked, NextStep, Perform, Prepar
 from inplace.engine.workloads.template_last import preconditions, restore_field_owners
 from inplace.engine.workloads.templates import has_images, images_of, init_names_of, same_template
 from inplace.engine.workloads.workload import never_made, partition_index, partition_of, pods_kept_back, pods_to_update
-from inplace.model.names import WorkloadKind
 from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH, ControllerRevision, DaemonSet, StatefulSet
+from inplace.model.refs import WorkloadKind
 from inplace.model.run import Run
 
 PARTITION_ABOVE_ALL = 2**31 - 1

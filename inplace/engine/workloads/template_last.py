@@ -29,8 +29,8 @@ from inplace.engine.workloads.templates import (
     same_template,
     with_images,
 )
-from inplace.model.names import WorkloadKind
 from inplace.model.objects.workloads import Deployment, ReplicaSet, Workload
+from inplace.model.refs import WorkloadKind
 from inplace.model.run import CommitState, FieldOwner, Run
 
 

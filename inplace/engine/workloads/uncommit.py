@@ -12,8 +12,8 @@ from inplace.engine.snapshot import DeploymentTarget, ReplicaSetTarget, Snapshot
 from inplace.engine.workloads.sequence import Blocked, NextStep, Perform, WaitFor
 from inplace.engine.workloads.template_last import controller_follows, preconditions, restore_field_owners, restore_paused
 from inplace.engine.workloads.templates import has_images, history_replica_set, init_names_of
-from inplace.model.names import WorkloadKind
 from inplace.model.objects.workloads import Deployment, ReplicaSet
+from inplace.model.refs import WorkloadKind
 from inplace.model.run import CommitState, Run
 
 

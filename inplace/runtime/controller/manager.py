@@ -20,7 +20,7 @@ from inplace.kube.api import ApiClient
 from inplace.kube.informers.reflector import look_afresh
 from inplace.kube.limiter import RateLimiter
 from inplace.kube.resources import LEASES, WORKLOADS
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import Phase
 from inplace.runtime.controller.controller import Controller
 from inplace.runtime.controller.telemetry import CONTROLLER, TelemetryListener

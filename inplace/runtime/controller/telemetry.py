@@ -17,9 +17,10 @@ from inplace.engine.gate_rules import GateUpdate
 from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError
 from inplace.kube.resources import INPLACE_ROLLOUTS, PODS
-from inplace.model.names import CLIENT, CREATED_BY_ANNOTATION, TargetRef
+from inplace.model.constants import CLIENT_ANNOTATION, CREATED_BY_ANNOTATION
 from inplace.model.objects.meta import ObjectMeta
 from inplace.model.objects.pods import Pod
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout, Phase, RolloutStatus
 from inplace.model.run import Run, signed
 from inplace.runtime.observability.event_reasons import PodReason, Reason, began, counts
@@ -159,7 +160,7 @@ class TelemetryListener:
 def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:
     before = {each.container: each.image for each in status.from_images}
     after = {each.container: each.image for each in rollout.spec.images}
-    by = signed(rollout.metadata.annotation(CREATED_BY_ANNOTATION) or "", rollout.metadata.annotation(CLIENT) or "")
+    by = signed(rollout.metadata.annotation(CREATED_BY_ANNOTATION) or "", rollout.metadata.annotation(CLIENT_ANNOTATION) or "")
     is_undo = rollout.spec.undo is not None
     return began(status.desired or 0, before, after, is_undo=is_undo, by=f" (by {by})" if by else "")
 

@@ -13,8 +13,16 @@ import msgspec
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import EVENTS, INPLACE_ROLLOUTS, Resource
-from inplace.model.names import CLIENT, CREATED_BY_ANNOTATION, GROUP, ROLLOUT_KIND, ROLLOUT_PLURAL, ROLLOUT_VERSION, TargetRef
+from inplace.model.constants import (
+    CLIENT_ANNOTATION,
+    CREATED_BY_ANNOTATION,
+    GROUP,
+    ROLLOUT_KIND,
+    ROLLOUT_PLURAL,
+    ROLLOUT_VERSION,
+)
 from inplace.model.objects.meta import ApiStruct, ObjectMeta
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import InPlaceRollout, StepTiming
 
 
@@ -116,5 +124,5 @@ def _trail(rollout: InPlaceRollout, told: tuple[PodEvent, ...], manager: str) ->
         finished_at=status.finished_at,
         steps=status.steps,
         pods=tuple(sorted(pods, key=lambda event: (event.at, event.pod))),
-        client=rollout.metadata.annotation(CLIENT) or "",
+        client=rollout.metadata.annotation(CLIENT_ANNOTATION) or "",
     )

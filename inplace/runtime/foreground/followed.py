@@ -16,8 +16,8 @@ from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.retry import QUICK
-from inplace.model.names import TargetRef
 from inplace.model.objects.coordination import Lease
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
 from inplace.model.run import Outcome, Run
 from inplace.runtime.errors import RefusedError

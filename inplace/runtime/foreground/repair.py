@@ -21,10 +21,11 @@ from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, Conflict, Forbidden, NotFound
 from inplace.kube.protocols import MERGE
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, PODS, WORKLOADS
-from inplace.model.names import FIELD_MANAGER, MANAGED_BY_SELECTOR, TargetRef, WorkloadKind
+from inplace.model.constants import FIELD_MANAGER, MANAGED_BY_SELECTOR
 from inplace.model.objects.coordination import Lease
 from inplace.model.objects.pods import Pod
 from inplace.model.record import UnreadableRecord, UpgradeRecord, read_record
+from inplace.model.refs import TargetRef, WorkloadKind
 from inplace.model.run import TERMINAL_OUTCOMES, Run, RunOptions, lease_name
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.finalizers import free, is_kept

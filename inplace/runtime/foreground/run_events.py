@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from inplace.engine.planning.plan import Progress, RunResult
 from inplace.kube.resources import WORKLOADS
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from inplace.runtime.observability.event_reasons import OF_OUTCOME, Reason, began, counts
 from inplace.runtime.observability.event_recorder import EventRecorder, EventType, ObjectReference

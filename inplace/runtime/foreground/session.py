@@ -24,8 +24,8 @@ from inplace.engine.snapshot import Snapshot
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, Forbidden, Unauthorized
 from inplace.kube.retry import QUICK
-from inplace.model.names import TargetRef
 from inplace.model.objects.coordination import Lease
+from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, Run, StopRequest, lease_name
 from inplace.runtime.caller import Who
 from inplace.runtime.errors import RefusedError

@@ -6,7 +6,7 @@ from inplace.engine.runs.spec_paused import RELEASE_FIRST, brakes
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError

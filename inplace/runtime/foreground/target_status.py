@@ -37,12 +37,13 @@ from inplace.kube.resources import (
     WORKLOADS,
     Resource,
 )
+from inplace.model.constants import DEFAULT_GATE, FIELD_MANAGER
 from inplace.model.history import PastRun
-from inplace.model.names import DEFAULT_GATE, FIELD_MANAGER, TargetRef
 from inplace.model.objects.meta import HasMetadata
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.workloads import DaemonSet, StatefulSet
 from inplace.model.record import UnreadableRecord, UpgradeRecord, read_holds, told_holds
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, lease_name
 from inplace.runtime.gates.openers import with_openers
 from inplace.runtime.informers.snapshot_builder import target_of

@@ -16,8 +16,9 @@ from inplace.kube.api import ApiClient
 from inplace.kube.clock import seconds_since
 from inplace.kube.errors import ApiError, Forbidden, NotFound
 from inplace.kube.resources import LEASES
-from inplace.model.names import GATES, TargetRef
+from inplace.model.constants import GATES_ANNOTATION
 from inplace.model.objects.coordination import Lease
+from inplace.model.refs import TargetRef
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS
 from inplace.runtime.manifests import SYSTEM_NAMESPACE
 from inplace.runtime.settings import LEASE_NAME
@@ -82,7 +83,7 @@ def _told(unread: list[tuple[_Look, ApiError]]) -> str:
 def _opener(api: ApiClient, lease: Lease) -> GateOpener | None:
     """None: of no opener, such as a claim of a budget. One that was stopped is no dead one: it let go."""
     meta, spec = lease.metadata, lease.spec
-    says = decode_announcement(meta.annotation(GATES))
+    says = decode_announcement(meta.annotation(GATES_ANNOTATION))
     component = meta.label(COMPONENT)
     if says is None and component != CONTROLLER:
         return None

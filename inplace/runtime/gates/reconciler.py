@@ -30,7 +30,7 @@ from inplace.kube.paging import ListOptions
 from inplace.kube.protocols import STRATEGIC_MERGE, Request
 from inplace.kube.resources import LEASES, PODS
 from inplace.kube.workqueue import WorkQueue
-from inplace.model.names import DEFAULT_GATE, HOLDS_ANNOTATION
+from inplace.model.constants import DEFAULT_GATE, HOLDS_ANNOTATION
 from inplace.model.objects.pods import Pod
 from inplace.model.record import encode_holds
 from inplace.runtime.conditions import conditions_body

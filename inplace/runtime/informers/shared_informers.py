@@ -26,13 +26,14 @@ from inplace.kube.resources import (
     WORKLOADS,
     Resource,
 )
-from inplace.model.names import MANAGED_BY_SELECTOR, TargetRef, WorkloadKind
+from inplace.model.constants import MANAGED_BY_SELECTOR
 from inplace.model.objects.coordination import Lease
 from inplace.model.objects.meta import HasMetadata, ObjectMeta, parse_selector
 from inplace.model.objects.network import EndpointSlice, Service
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.objects.workloads import ControllerRevision, ReplicaSet
+from inplace.model.refs import TargetRef, WorkloadKind
 from inplace.model.rollout import unreadable_rollout
 from inplace.runtime.informers.inbox import CacheChanged, PodChanged, RunEvent, SliceChanged
 

@@ -33,11 +33,11 @@ from inplace.engine.workloads.workload import min_ready_seconds
 from inplace.kube.clock import seconds_since
 from inplace.kube.informers.cache_view import CacheView
 from inplace.kube.paging import ListResult
-from inplace.model.names import TargetRef, WorkloadKind
 from inplace.model.objects.meta import HasMetadata, resource_version_number
 from inplace.model.objects.network import EndpointSlice
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.workloads import ControllerRevision, ReplicaSet
+from inplace.model.refs import TargetRef, WorkloadKind
 from inplace.model.run import Run
 from inplace.runtime.informers.inbox import PodChanged, RunEvent, SliceChanged
 from inplace.runtime.informers.target_informers import TargetCaches

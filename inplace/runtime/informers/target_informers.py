@@ -27,13 +27,13 @@ from inplace.kube.resources import (
     WORKLOADS,
     Resource,
 )
-from inplace.model.names import TargetRef, WorkloadKind
 from inplace.model.objects.coordination import Lease
 from inplace.model.objects.meta import HasMetadata
 from inplace.model.objects.network import EndpointSlice, Service
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.objects.workloads import ControllerRevision, ReplicaSet
+from inplace.model.refs import TargetRef, WorkloadKind
 from inplace.runtime.informers.inbox import CacheChanged, Inbox, PodChanged, SliceChanged, ThreadCrashed
 
 T = TypeVar("T", bound=HasMetadata)

@@ -16,7 +16,8 @@ import msgspec
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, WORKLOADS, Resource
-from inplace.model.names import DEFAULT_GATE, MANAGED_BY_SELECTOR, SHORT_NAMES
+from inplace.model.constants import DEFAULT_GATE, MANAGED_BY_SELECTOR
+from inplace.model.refs import SHORT_NAMES
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
 from inplace.runtime.finalizers import free, is_kept
 from inplace.runtime.install.apply import existing, refuse_missing

@@ -24,7 +24,7 @@ from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from inplace.kube.protocols import MERGE, Clock
 from inplace.kube.resources import LEASES
 from inplace.kube.retry import NO_RETRY
-from inplace.model.names import GATES
+from inplace.model.constants import GATES_ANNOTATION
 from inplace.model.objects.coordination import Lease
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, RENEW_DEADLINE_SECONDS, RENEW_SECONDS
 
@@ -277,7 +277,9 @@ class LeaderElector:
 
     def _write(self, command: WriteLease) -> Lease:
         namespace, name = self.lease_ref
-        metadata: dict[str, Any] = {"annotations": {GATES: self._gates}} if command.spec.get("holderIdentity") else {}
+        metadata: dict[str, Any] = (
+            {"annotations": {GATES_ANNOTATION: self._gates}} if command.spec.get("holderIdentity") else {}
+        )
         if command.version:
             body = {"metadata": {**metadata, "resourceVersion": command.version}, "spec": command.spec}
             return self._api.patch(LEASES, namespace, name, body, MERGE)

@@ -22,9 +22,10 @@ from inplace.kube.clock import format_micro_time, whole_seconds
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from inplace.kube.protocols import MERGE
 from inplace.kube.resources import LEASES
+from inplace.model.constants import HELD_BY_ANNOTATION, HISTORY_ANNOTATION, RUN_ANNOTATION
 from inplace.model.history import PastRun, append_history, decode_history, to_past_run
-from inplace.model.names import HELD_BY, HISTORY_ANNOTATION, RUN_ANNOTATION, TargetRef
 from inplace.model.objects.coordination import Lease
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, decode_run, encode_run, lease_name
 from inplace.model.trust import misplaced, problem_of
 from inplace.runtime.requests import NO_REQUEST
@@ -118,7 +119,7 @@ class TargetLock:
                 lease = self._api.create(LEASES, self._target.namespace, body)
             else:
                 body["metadata"]["resourceVersion"] = seen.metadata.resource_version
-                body["metadata"]["annotations"] = {HELD_BY: None, **body["metadata"]["annotations"], **NO_REQUEST}
+                body["metadata"]["annotations"] = {HELD_BY_ANNOTATION: None, **body["metadata"]["annotations"], **NO_REQUEST}
                 body["spec"]["leaseTransitions"] = (seen.spec.lease_transitions or 0) + 1
                 lease = self._api.patch(LEASES, self._target.namespace, self.name, body, MERGE)
         except (AlreadyExists, Conflict):
@@ -156,7 +157,7 @@ class TargetLock:
         annotations = {
             RUN_ANNOTATION: encode_run(run),
             HISTORY_ANNOTATION: append_history(history, to_past_run(run, made)),
-            HELD_BY: None,
+            HELD_BY_ANNOTATION: None,
         }
         self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": None}})
 
@@ -215,7 +216,7 @@ class TargetLock:
     def _body(self, run: Run) -> dict[str, Any]:
         owners = {"ownerReferences": [self._owner]} if self._owner else {}
         labels = {"labels": {"app.kubernetes.io/managed-by": "inplace"}}
-        annotations = {RUN_ANNOTATION: encode_run(run), **({HELD_BY: self.by} if self.by else {})}
+        annotations = {RUN_ANNOTATION: encode_run(run), **({HELD_BY_ANNOTATION: self.by} if self.by else {})}
         return {
             "metadata": {"name": self.name, "annotations": annotations, **labels, **owners},
             "spec": {
@@ -232,7 +233,7 @@ class TargetLock:
 
 def holder_in(lease: Lease) -> str:
     """Who holds it and since when, for people: `jane (root@laptop) since 2026-11-28T02:11:03Z, as laptop-812-ab12cd`."""
-    holder, by, since = lease.spec.holder_identity or "", lease.metadata.annotation(HELD_BY), lease.spec.acquire_time
+    holder, by, since = lease.spec.holder_identity or "", lease.metadata.annotation(HELD_BY_ANNOTATION), lease.spec.acquire_time
     began = f" since {whole_seconds(since)}" if since else ""
     return f"{by}{began}, as {holder}" if by else f"{holder}{began}"
 

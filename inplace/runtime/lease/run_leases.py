@@ -21,8 +21,9 @@ from inplace.kube.clock import seconds_since
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.protocols import Clock
 from inplace.kube.resources import LEASES, WORKLOADS
-from inplace.model.names import MANAGED_BY_SELECTOR, TargetRef
+from inplace.model.constants import MANAGED_BY_SELECTOR
 from inplace.model.objects.coordination import Lease
+from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, Run, lease_name
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, LeaderRef, leader_of, run_from_lease
 from inplace.runtime.requests import read_request

@@ -23,7 +23,7 @@ from inplace.kube.protocols import MERGE
 from inplace.kube.resources import EVENTS
 from inplace.kube.retry import NO_RETRY
 from inplace.kube.workqueue import WorkQueue
-from inplace.model.names import GROUP
+from inplace.model.constants import GROUP
 
 CONTROLLER = f"{GROUP}/controller"
 CLI = f"{GROUP}/cli"

@@ -39,10 +39,11 @@ from inplace.kube.errors import Invalid
 from inplace.kube.informers.cache_view import CacheView
 from inplace.kube.protocols import JSON_PATCH, MERGE, STRATEGIC_MERGE
 from inplace.kube.resources import ENDPOINT_SLICES, PODS, REPLICA_SETS, WORKLOADS, Resource
-from inplace.model.names import FIELD_MANAGER, RECORD_ANNOTATION, PodRef, WorkloadKind
+from inplace.model.constants import FIELD_MANAGER, RECORD_ANNOTATION
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH
 from inplace.model.record import encode_record
+from inplace.model.refs import PodRef, WorkloadKind
 from inplace.runtime.conditions import conditions_body
 from inplace.runtime.informers.target_informers import TargetCaches
 from inplace.runtime.lease.disruption_claims import Claims

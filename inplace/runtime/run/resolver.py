@@ -29,8 +29,9 @@ from inplace.kube.api import ApiClient
 from inplace.kube.clock import format_time
 from inplace.kube.errors import ApiError
 from inplace.kube.resources import NODES
-from inplace.model.names import FIELD_MANAGER, TargetRef
+from inplace.model.constants import FIELD_MANAGER
 from inplace.model.objects.coordination import Lease
+from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, FieldOwner, Run, lease_name
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.gates.openers import with_openers

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import yaml
 
 from inplace.kube.paging import ListOptions
-from inplace.model.names import DEFAULT_GATE, TargetKind
+from inplace.model.constants import DEFAULT_GATE
+from inplace.model.refs import TargetKind
 from inplace.runtime.gates.reconciler import RIGHTS, lease_name, lease_rights
 from inplace.runtime.permissions import Permission, required_permissions
 

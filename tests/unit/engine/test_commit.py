@@ -19,8 +19,8 @@ from inplace.engine.workloads.external_changes import detect_external_change
 from inplace.engine.workloads.sequence import Blocked, Done, NextStep, Perform, Prepared, RelistPods, WaitFor
 from inplace.engine.workloads.template_last import active_replica_set, finish_without_commit, next_step, start_commit
 from inplace.engine.workloads.templates import images_of
-from inplace.model.names import TargetRef
 from inplace.model.objects.workloads import ReplicaSet
+from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, FieldOwner, Run
 from tests.builders import (
     DEPLOYMENT_UID,

@@ -8,7 +8,7 @@ import pytest
 from inplace.engine.actions import OpenGate
 from inplace.engine.planning.plan import Plan
 from inplace.engine.snapshot import ObservedPod, Snapshot
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from tests.builders import (
     NS,

@@ -12,8 +12,8 @@ from inplace.engine.snapshot import ObservedPod, Snapshot, Target
 from inplace.engine.timers import Timers
 from inplace.engine.workloads.external_changes import GRACE_SECONDS, detect_external_change, yield_to_owner
 from inplace.engine.workloads.template_first import ON_DELETE, PARTITION_ABOVE_ALL
-from inplace.model.names import TargetRef
 from inplace.model.objects.workloads import ReplicaSet
+from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, Run
 from tests.builders import (
     LIVE_UID,

@@ -7,7 +7,7 @@ from inplace.engine.actions import OpenGate, PatchImages
 from inplace.engine.planning.failures import roll_back, should_roll_back
 from inplace.engine.planning.plan import Plan, PlanContext
 from inplace.engine.snapshot import Evidence, ObservedPod
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, PodFailure, Run, RunOptions, StopRequest
 from tests.builders import (
     NEW,

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inplace.engine.gate_rules import GateRule, GateUpdate, desired_update
-from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION, condition_type, qualified_name
+from inplace.model.constants import HOLDS_ANNOTATION, RECORD_ANNOTATION
 from inplace.model.objects.pods import Pod, PodCondition
 from inplace.model.record import UpgradeRecord, encode_holds, encode_record, read_holds
+from inplace.model.validation import condition_type, qualified_name
 from tests import builders
 from tests.builders import GATE
 

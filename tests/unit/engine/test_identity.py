@@ -11,7 +11,7 @@ from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
 from inplace.engine.workloads.external_changes import detect_external_change, yield_to_owner
 from inplace.engine.workloads.identity import marked
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, Run
 from tests.builders import (
     DEPLOYMENT_UID,

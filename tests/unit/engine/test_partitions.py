@@ -9,8 +9,8 @@ import pytest
 from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, current_images, pending_template_images, preflight
 from inplace.engine.snapshot import ObservedPod, RevisionedTarget, Snapshot
 from inplace.engine.workloads import workload
-from inplace.model.names import TargetRef
 from inplace.model.objects.workloads import StatefulSet
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
 from tests.builders import NEW, NS, OLD, daemon_set, observed, of_revision, partition, revision, run, stateful_set, template
 

@@ -19,7 +19,7 @@ from inplace.engine.planning.plan import Plan
 from inplace.engine.planning.planner import plan
 from inplace.engine.snapshot import Evidence, ObservedPod, Snapshot, Target
 from inplace.engine.timers import DEFAULT_WAIT_SECONDS
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, PodFailure, Run, RunOptions, StopRequest, parse_steps
 from tests.builders import (
     LIVE_UID,

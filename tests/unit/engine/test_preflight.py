@@ -8,9 +8,10 @@ import pytest
 from inplace.engine.preflight.advisories import count_ungated
 from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, owned_by, preflight
 from inplace.engine.snapshot import ObservedPod, Snapshot
-from inplace.model.names import RECORD_ANNOTATION, TargetRef
+from inplace.model.constants import RECORD_ANNOTATION
 from inplace.model.objects.meta import OwnerReference
 from inplace.model.objects.pods import Container
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
 from tests.builders import (
     GATE,

@@ -7,7 +7,7 @@ import pytest
 from inplace.engine.planning.plan import PlanContext
 from inplace.engine.runs.leftovers import Leftovers, infer_owner_strategy, leftovers, still_closed
 from inplace.engine.workloads.template_first import PARTITION_ABOVE_ALL
-from inplace.model.names import TargetKind
+from inplace.model.refs import TargetKind
 from inplace.model.run import CommitState
 from tests.builders import LEASE, LIVE_UID, NEW, OLD, facts, observed, of_pods, partition, patched, pod, record, run, status
 

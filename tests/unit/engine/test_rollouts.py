@@ -20,8 +20,8 @@ from inplace.engine.runs.rollouts import (
     options_of,
     run_from_rollout,
 )
-from inplace.model.names import TargetRef
 from inplace.model.objects.meta import ObjectMeta
+from inplace.model.refs import TargetRef
 from inplace.model.rollout import (
     ContainerImage,
     FailurePolicy,

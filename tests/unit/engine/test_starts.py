@@ -10,7 +10,7 @@ from inplace.engine.planning.plan import Plan
 from inplace.engine.planning.planner import plan
 from inplace.engine.planning.scheduling import gate_before
 from inplace.engine.snapshot import Evidence, ObservedPod, Snapshot
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import RunOptions, parse_steps
 from tests.builders import (
     GATE,

@@ -24,8 +24,8 @@ from inplace.engine.workloads.template_first import (
     unholdable,
     unprotected_pod,
 )
-from inplace.model.names import TargetRef
 from inplace.model.objects.workloads import DaemonSet, StatefulSet
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from tests.builders import (
     DEPLOYMENT_UID,

@@ -11,7 +11,7 @@ from inplace.engine.planning.plan import Plan
 from inplace.engine.planning.planner import plan
 from inplace.engine.snapshot import DeploymentTarget, ObservedPod, Snapshot
 from inplace.engine.workloads.workload import never_made
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import RunOptions, parse_steps
 from tests.builders import (
     NEW,

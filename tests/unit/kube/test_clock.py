@@ -8,7 +8,7 @@ import pytest
 
 from inplace.kube.api import ApiClient
 from inplace.kube.clock import SystemClock
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from inplace.runtime.lease.lock import TargetLock
 from tests.unit.runtime.fakes import Server

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from inplace.model.names import TargetRef
 from inplace.model.objects.meta import HasMetadata, OwnerReference
 from inplace.model.objects.network import EndpointSlice, Service
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.objects.workloads import Deployment, ReplicaSet
+from inplace.model.refs import TargetRef
 from tests.builders import NS, budget, container, pod, status
 
 POD = b"""{"metadata": {"name": "web-a", "uid": "u", "resourceVersion": "7", "generation": 2, "managedFields": [{}],

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
+from inplace.model.constants import HOLDS_ANNOTATION, RECORD_ANNOTATION
 from inplace.model.history import decode_history
-from inplace.model.names import HOLDS_ANNOTATION, RECORD_ANNOTATION
 from inplace.model.record import (
     PreviousContainer,
     UnreadableRecord,

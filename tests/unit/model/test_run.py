@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import (
     LONGEST_MESSAGE,
     MOST_FAILURES,

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.model.names import TargetRef
 from inplace.model.objects.meta import ObjectMeta, OwnerReference
+from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, PauseStep, PodsStep, RunOptions, lease_name
 from inplace.model.trust import misplaced, problem_of
 from tests.builders import NS, run

@@ -8,8 +8,8 @@ import pytest
 
 from inplace.engine.actions import CloseGate
 from inplace.kube.errors import Conflict, ConnectionFailed
-from inplace.model.names import PodRef, TargetRef
 from inplace.model.record import UpgradeRecord
+from inplace.model.refs import PodRef, TargetRef
 from inplace.model.run import Run
 from inplace.runtime.informers.inbox import ActionCompleted, ThreadInbox
 from inplace.runtime.informers.target_informers import TargetInformers

@@ -21,8 +21,9 @@ from inplace.engine.actions import (
 )
 from inplace.kube.errors import AlreadyExists, ConnectionFailed, Invalid, NotFound
 from inplace.kube.retry import RetryPolicy
-from inplace.model.names import RECORD_ANNOTATION, PodRef, TargetRef
+from inplace.model.constants import RECORD_ANNOTATION
 from inplace.model.record import UpgradeRecord, encode_record
+from inplace.model.refs import PodRef, TargetRef
 from inplace.model.run import FieldOwner
 from inplace.runtime.informers.inbox import ThreadInbox
 from inplace.runtime.informers.target_informers import TargetInformers

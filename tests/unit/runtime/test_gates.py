@@ -18,7 +18,9 @@ from inplace.kube.errors import ConnectionFailed
 from inplace.kube.informers.reflector_thread import execute
 from inplace.kube.paging import ListOptions
 from inplace.kube.protocols import Clock, Request, Response
-from inplace.model.names import HOLDS_ANNOTATION, PodRef, is_object_name
+from inplace.model.constants import HOLDS_ANNOTATION
+from inplace.model.refs import PodRef
+from inplace.model.validation import is_object_name
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.gates.reconciler import UNSAFE_SECONDS, GateController, check_access, leader_for, lease_name, patch_body
 from tests.unit.kube.fakes import FakeClock, ok, page, query, refusal

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from inplace.engine.actions import Action, CloseGate, ListPods, OpenGate, PatchImages, RemoveRecord
-from inplace.model.names import PodRef
 from inplace.model.record import UpgradeRecord
+from inplace.model.refs import PodRef
 from inplace.runtime.run.lanes import LanePool, lane_of
 
 POD = PodRef("shop", "web-1", "u-1", "1")

@@ -9,9 +9,10 @@ import pytest
 
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import ConnectionFailed
-from inplace.model.names import HELD_BY, REQUEST_ANNOTATION, RUN_ANNOTATION, TargetRef
+from inplace.model.constants import HELD_BY_ANNOTATION, REQUEST_ANNOTATION, RUN_ANNOTATION
 from inplace.model.objects.coordination import Lease
 from inplace.model.objects.meta import ObjectMeta
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from inplace.runtime.lease.lock import (
     RENEW_DEADLINE_SECONDS,
@@ -129,7 +130,7 @@ def test_a_lease_says_no_longer_than_it_is_held_who_holds_it() -> None:
     first.release(RUN_ONE)
     free = lock(server, clock, "you").read()
     assert free is not None
-    assert free.metadata.annotation(HELD_BY) is None
+    assert free.metadata.annotation(HELD_BY_ANNOTATION) is None
     first.acquire(free, RUN_ONE)
     held = lock(server, clock, "you").read()
     other = lock(server, clock, "you")

@@ -8,7 +8,7 @@ import msgspec
 
 from inplace.engine.planning.plan import Plan, PodProgress, Progress, RunResult
 from inplace.engine.pods.stages import Stage
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.model.run import PodFailure
 from inplace.runtime.foreground.run_events import RunTeller, about
 from inplace.runtime.observability.event_recorder import CLI, EventRecorder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.kube.paging import ListResult
-from inplace.model.names import TargetRef
+from inplace.model.refs import TargetRef
 from inplace.runtime.controller.controller import Controller
 from inplace.runtime.controller.listeners import NullListener
 from inplace.runtime.informers.inbox import PodChanged, RunEvent
