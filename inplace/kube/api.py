@@ -181,7 +181,7 @@ class ApiClient:
         self._report(request, label, response.status, started_at)
         error = error_from_response(request, response)
         if isinstance(error, TooManyRequests) and self.limiter:
-            self.limiter.slow_down()
+            self.limiter.on_throttled()
         if error is not None:
             raise error
         return response

@@ -48,7 +48,7 @@ class RateLimiter:
             self._tokens -= 1
             return max(0.0, -self._tokens / self._qps)
 
-    def slow_down(self) -> None:
+    def on_throttled(self) -> None:
         """The server said 429."""
         with self._lock:
             self._advance()

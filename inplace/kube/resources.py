@@ -58,7 +58,7 @@ class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         parts = [*scope, self.plural, *([name] if name else []), *([subresource] if subresource else [])]
         return "/".join([root, *(quote(part, safe="") for part in parts)])
 
-    def is_called(self, word: str) -> bool:
+    def matches(self, word: str) -> bool:
         """Whether a person means this kind by `word`: `deploy`, `Deployment`, `deployments.apps`."""
         name, _, group = word.lower().partition(".")
         words = (self.plural, self.singular, self.kind.lower(), *self.short_names)

@@ -104,7 +104,7 @@ def _found(cluster: ClusterContext, name: str) -> InPlaceRollout:
 def rollout_name(words: tuple[str, ...], selector: str = "") -> str | None:
     """Of `ipr/NAME` or `ipr NAME`; None for any other target. Raises ValueError."""
     kind, slash, rest = words[0].partition("/") if words else ("", "", "")
-    if not INPLACE_ROLLOUTS.is_called(kind):
+    if not INPLACE_ROLLOUTS.matches(kind):
         return None
     names = [rest, *words[1:]] if slash else list(words[1:])
     if len(names) != 1 or selector or not is_object_name(names[0]):

@@ -87,7 +87,7 @@ def _called(word: str, wants_rollouts: bool) -> Resource[Any]:
     from inplace.cli.common.targets import SUPPORTED, kind_of
     from inplace.kube.resources import INPLACE_ROLLOUTS
 
-    is_rollout = wants_rollouts and INPLACE_ROLLOUTS.is_called(word)
+    is_rollout = wants_rollouts and INPLACE_ROLLOUTS.matches(word)
     return INPLACE_ROLLOUTS if is_rollout else dict(SUPPORTED)[kind_of(word)]
 
 

@@ -46,7 +46,7 @@ def _check_is_no_image(word: str) -> None:
 
 
 def _is_kind(word: str) -> bool:
-    return any(resource.is_called(word) for _, resource in SUPPORTED) or bool(_upgraded_elsewhere(word))
+    return any(resource.matches(word) for _, resource in SUPPORTED) or bool(_upgraded_elsewhere(word))
 
 
 def parse_images(words: Sequence[str]) -> dict[str, str]:
@@ -99,11 +99,11 @@ def check_namespace(name: str) -> str:
 
 def kind_of(word: str, *, is_alone: bool = False) -> TargetKind:
     for kind, resource in SUPPORTED:
-        if resource.is_called(word):
+        if resource.matches(word):
             return kind
     if elsewhere := _upgraded_elsewhere(word):
         raise ValueError(elsewhere)
-    if JOBS.is_called(word) or word.lower() in ("cronjob", "cronjobs", "cj"):
+    if JOBS.matches(word) or word.lower() in ("cronjob", "cronjobs", "cj"):
         raise ValueError(f"a Job's pods run once and are not upgraded: {UPGRADABLE}")
     if is_alone:
         raise ValueError(f"say which kind {word!r} is, such as deploy/{word}: {UPGRADABLE}")

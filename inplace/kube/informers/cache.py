@@ -67,7 +67,7 @@ class Cache(Generic[T]):
         with self._lock:
             return self._objects.get(uid)
 
-    def named(self, namespace: str, name: str) -> T | None:
+    def get_by_name(self, namespace: str, name: str) -> T | None:
         with self._lock:
             uid = self._uids.get((namespace, name))
             return self._objects.get(uid) if uid else None
@@ -89,7 +89,7 @@ class Cache(Generic[T]):
 
         return unsubscribe
 
-    def follow(self, listener: Listener[T]) -> Callable[[], None]:
+    def subscribe_with_replay(self, listener: Listener[T]) -> Callable[[], None]:
         """As `subscribe`, but what is there already is told first, as additions: nothing is missed, nothing told twice."""
         with self._lock:
             for obj in self._objects.values():
@@ -101,19 +101,19 @@ class Cache(Generic[T]):
         with self._lock:
             self._put(obj)
 
-    def changed(self, obj: T) -> None:
+    def apply(self, obj: T) -> None:
         """The watch says it is like this."""
         with self._lock:
             self._put(obj)
             self._advance(obj.metadata.resource_version)
 
-    def obscured(self, obj: Unreadable) -> bool:
+    def mark_unreadable(self, obj: Unreadable) -> bool:
         """The watch says that it is there, and cannot be read. Whether that is news."""
         with self._lock:
             self._advance(obj.metadata.resource_version)
-            return self._obscure(obj)
+            return self._mark_unreadable(obj)
 
-    def deleted(self, obj: HasMetadata) -> None:
+    def delete(self, obj: HasMetadata) -> None:
         """The watch says it is gone, or out of the selection. `obj` is its last state, with the resourceVersion of the end."""
         with self._lock:
             version = resource_version_number(obj.metadata.resource_version)
@@ -122,12 +122,12 @@ class Cache(Generic[T]):
                 self._drop(obj.metadata.uid, version)
             self._advance(obj.metadata.resource_version)
 
-    def bookmarked(self, resource_version: str) -> None:
+    def bookmark(self, resource_version: str) -> None:
         """The watch says that nothing else happened up to here."""
         with self._lock:
             self._advance(resource_version)
 
-    def replaced(self, listing: ListResult[T]) -> tuple[Unreadable, ...]:
+    def replace(self, listing: ListResult[T]) -> tuple[Unreadable, ...]:
         """A complete list: what it lacks is gone, unless we know something newer. What could be read before, and cannot now."""
         with self._lock:
             version = resource_version_number(listing.resource_version)
@@ -142,12 +142,12 @@ class Cache(Generic[T]):
             for obj in listing.items:
                 self._put(obj, is_forced=is_restored)
             self._unreadable = {uid: lost for uid, lost in self._unreadable.items() if uid in listed}
-            news = tuple(lost for lost in listing.unreadable if self._obscure(lost))
+            news = tuple(lost for lost in listing.unreadable if self._mark_unreadable(lost))
             self._resource_version = version
             self._has_synced = True
             return news
 
-    def _obscure(self, lost: Unreadable) -> bool:
+    def _mark_unreadable(self, lost: Unreadable) -> bool:
         uid, version = lost.metadata.uid, resource_version_number(lost.metadata.resource_version)
         if not uid:
             return True  # nothing to know it by: it is told each time
@@ -177,7 +177,7 @@ class Cache(Generic[T]):
         self._unreadable.pop(uid, None)
         self._writable()[uid] = obj
         self._uids[name] = uid
-        self._tell(old, obj)
+        self._notify(old, obj)
 
     def _drop(self, uid: str, version: int) -> None:
         self._tombstones.pop(uid, None)
@@ -191,7 +191,7 @@ class Cache(Generic[T]):
         name = (old.metadata.namespace, old.metadata.name)
         if self._uids.get(name) == uid:
             del self._uids[name]
-        self._tell(old, None)
+        self._notify(old, None)
 
     def _writable(self) -> dict[str, T]:
         if self._is_shared:
@@ -202,7 +202,7 @@ class Cache(Generic[T]):
     def _advance(self, resource_version: str) -> None:
         self._resource_version = max(self._resource_version, resource_version_number(resource_version))
 
-    def _tell(self, old: T | None, new: T | None) -> None:
+    def _notify(self, old: T | None, new: T | None) -> None:
         self._version += 1
         for listener in self._listeners:
             listener(old, new)

@@ -23,14 +23,14 @@ class CacheView(Protocol[T]):
 
     def snapshot(self) -> Mapping[str, T]: ...
 
-    def named(self, namespace: str, name: str) -> T | None: ...
+    def get_by_name(self, namespace: str, name: str) -> T | None: ...
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]: ...
 
     def upsert(self, obj: T) -> None: ...
 
-    def deleted(self, obj: T) -> None: ...
+    def delete(self, obj: T) -> None: ...
 
 
 class FilteredCache(Generic[T]):
@@ -45,7 +45,7 @@ class FilteredCache(Generic[T]):
         self._objects: dict[str, T] = {}
         self._is_shared = False
         self._names: dict[tuple[str, str], str] = {}
-        self.close = cache.follow(self._changed)
+        self.close = cache.subscribe_with_replay(self._changed)
         """Ends it: nothing more is heard."""
 
     def snapshot(self) -> Mapping[str, T]:
@@ -54,7 +54,7 @@ class FilteredCache(Generic[T]):
             self._is_shared = True
             return MappingProxyType(self._objects)
 
-    def named(self, namespace: str, name: str) -> T | None:
+    def get_by_name(self, namespace: str, name: str) -> T | None:
         with self._lock:
             return self._objects.get(self._names.get((namespace, name), ""))
 
@@ -66,8 +66,8 @@ class FilteredCache(Generic[T]):
     def upsert(self, obj: T) -> None:
         self._cache.upsert(obj)
 
-    def deleted(self, obj: T) -> None:
-        self._cache.deleted(obj)
+    def delete(self, obj: T) -> None:
+        self._cache.delete(obj)
 
     def _changed(self, old: T | None, new: T | None) -> None:
         with self._lock:

@@ -134,7 +134,7 @@ class Reflector(Generic[T]):
         self._pager = None
         self._resource_version = listing.resource_version
         was_synced = self.has_synced
-        for lost in self.cache.replaced(listing):
+        for lost in self.cache.replace(listing):
             self._tell(lost)
         self._listed = self._listing
         self._set_error(None, is_news=self.has_synced != was_synced)
@@ -167,17 +167,17 @@ class Reflector(Generic[T]):
         self._stalls = 0
         match event:
             case Modified(obj):
-                self.cache.changed(obj)
+                self.cache.apply(obj)
                 self._resource_version = obj.metadata.resource_version
             case Obscured(lost):
-                if self.cache.obscured(lost):
+                if self.cache.mark_unreadable(lost):
                     self._tell(lost)
                 self._resource_version = lost.metadata.resource_version or self._resource_version
             case Deleted(gone):
-                self.cache.deleted(gone)
+                self.cache.delete(gone)
                 self._resource_version = gone.metadata.resource_version or self._resource_version
             case Bookmark(resource_version):
-                self.cache.bookmarked(resource_version)
+                self.cache.bookmark(resource_version)
                 self._resource_version = resource_version
             case WatchError(refusal):
                 self._relist(refusal)

@@ -201,7 +201,7 @@ class Controller:
 
     def _reconcile(self, key: Key) -> float | None:
         """Seconds after which to come again; None: only an event changes anything."""
-        rollout = self.shared(key[0]).rollouts.named(*key)
+        rollout = self.shared(key[0]).rollouts.get_by_name(*key)
         known = self._carriers.get(key)
         if rollout is None and known is None:
             return None
@@ -220,18 +220,18 @@ class Controller:
             return self._refuse_unread(key, rollout)
         if problem_of(rollout):
             self._writer.take_request(key, rollout)
-            rollout = self.shared(key[0]).rollouts.named(*key) or rollout
+            rollout = self.shared(key[0]).rollouts.get_by_name(*key) or rollout
         if self._is_over(rollout):
             return self._finished(key, rollout)
         carrier = self._carrier(key, rollout)
         came = carrier.step(rollout, self._writer.take_request(key, rollout))
         if not carrier.has_to_free:  # before anybody is told that it stands, or is over, and acts on that
-            self._writer.let_go(self.shared(key[0]).rollouts.named(*key) or rollout)
+            self._writer.let_go(self.shared(key[0]).rollouts.get_by_name(*key) or rollout)
         elif rollout.spec.on_delete == "Abort":
             self._writer.keep(rollout)  # also where it came to that by an edit, with nothing in flight
         wait = self._writer.tell(key, rollout, came.state or (PendingState() if rollout.status.phase is None else None))
         if carrier.is_over and wait is None:
-            return self._finished(key, self.shared(key[0]).rollouts.named(*key) or rollout)
+            return self._finished(key, self.shared(key[0]).rollouts.get_by_name(*key) or rollout)
         return soonest(came.requeue_after, wait)
 
     def _refuse_unread(self, key: Key, rollout: InPlaceRollout) -> float | None:
@@ -254,12 +254,12 @@ class Controller:
         self._writer.let_go(rollout)
         status, meta = rollout.status, rollout.metadata
         wait = None
-        lease = self.shared(key[0]).leases.named(meta.namespace, status.lease) if status.lease else None
+        lease = self.shared(key[0]).leases.get_by_name(meta.namespace, status.lease) if status.lease else None
         with suppress(ValueError):
             run = run_from_lease(lease)
             if run is not None and run.id == status.run_id and run.outcome in TERMINAL_OUTCOMES:
                 wait = self._writer.tell(key, rollout, FinishedState(run))
-        status = (self.shared(key[0]).rollouts.named(*key) or rollout).status
+        status = (self.shared(key[0]).rollouts.get_by_name(*key) or rollout).status
         if status.observed_generation != meta.generation:
             self._writer.write_status(key, rollout, with_observed_generation(status, meta.generation))
         ttl = rollout.spec.ttl_seconds_after_finished
@@ -292,7 +292,7 @@ class Controller:
         meta = rollout.metadata
         lease = lease_name(rollout.spec.target.ref(meta.namespace))
         with suppress(ValueError):
-            run = run_from_lease(self.shared(meta.namespace).leases.named(meta.namespace, lease))
+            run = run_from_lease(self.shared(meta.namespace).leases.get_by_name(meta.namespace, lease))
             return owns_run(run, rollout) and run.is_active
         return False
 

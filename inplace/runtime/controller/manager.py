@@ -181,7 +181,7 @@ def _health(metrics: Metrics, controller: Controller, leader: LeaderElector) -> 
 def _target(controller: Controller, target: TargetRef) -> ObjectReference | None:
     if target.kind == "Pods":
         return None
-    found = controller.shared(target.namespace).workloads[target.kind].named(target.namespace, target.name)
+    found = controller.shared(target.namespace).workloads[target.kind].get_by_name(target.namespace, target.name)
     if found is None:
         return None
     return ObjectReference(WORKLOADS[target.kind].api_version, target.kind, target.namespace, target.name, found.metadata.uid)

@@ -180,7 +180,7 @@ class RolloutReconciler:
         except ValueError as error:
             return self._over(RejectedState("Invalid", str(error)))
         shared, target = self._ground.shared(run.target.namespace), run.target
-        if target.kind != "Pods" and shared.workloads[target.kind].named(target.namespace, target.name) is None:
+        if target.kind != "Pods" and shared.workloads[target.kind].get_by_name(target.namespace, target.name) is None:
             if rollout.status.run_id:
                 return self._deleted(
                     msgspec.structs.replace(run, id=rollout.status.run_id, started_at=rollout.status.started_at)
@@ -188,7 +188,7 @@ class RolloutReconciler:
             return ReconcileResult(
                 WaitingState("TargetNotFound", f"{target} does not exist in namespace {target.namespace}"), REQUEUE_SECONDS
             )
-        lease = shared.leases.named(target.namespace, lease_name(target))
+        lease = shared.leases.get_by_name(target.namespace, lease_name(target))
         try:
             why_not = self._opener.why_not_yet(rollout, run, lease)
             if why_not is not None and rollout.status.phase in TERMINAL_PHASES and rollout.status.phase != "Refused":
@@ -207,7 +207,7 @@ class RolloutReconciler:
         api, shared = self._ground.api, self._ground.shared(run.target.namespace)
         outlook = RolloutView(api, shared, run, finding.resolve_target(api, run.target), self._poke)
         try:
-            if outlook.part.leases.named(run.target.namespace, lease_name(run.target)) != lease:
+            if outlook.part.leases.get_by_name(run.target.namespace, lease_name(run.target)) != lease:
                 self._asked = asked
                 return ReconcileResult(None, 0.0)  # it has changed while we looked: whether it may begin is judged again
             match self._opener.judge(rollout, run, outlook, lease, asked, self._asked_by):
@@ -350,7 +350,7 @@ class RolloutReconciler:
 
     def _answer(self, standing: Standing, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
         outlook, lock, run = standing.outlook, standing.lock, standing.run
-        lease = outlook.part.leases.named(run.target.namespace, lock.name)
+        lease = outlook.part.leases.get_by_name(run.target.namespace, lock.name)
         request, problem = read_request(lease), problem_of(lease)
         verb, by = request or asked, asked_by(lease) if request else self._asked_by
         if rollout.metadata.generation != self._generation:

@@ -56,7 +56,7 @@ class RolloutWriter:
     def keep(self, rollout: InPlaceRollout) -> bool:
         """What is being deleted takes no finalizer any more, and what is gone none at all: only frees are left then."""
         meta = rollout.metadata
-        now = self._shared(meta.namespace).rollouts.named(meta.namespace, meta.name)
+        now = self._shared(meta.namespace).rollouts.get_by_name(meta.namespace, meta.name)
         if now is None or now.metadata.uid != meta.uid or now.metadata.deletion_timestamp is not None or is_kept(now):
             return True
         try:
@@ -111,12 +111,12 @@ class RolloutWriter:
 
     def tell_trouble(self, key: Key, error: Exception) -> None:
         """A rollout that cannot even begin says why; one that goes on says it itself."""
-        rollout = self._shared(key[0]).rollouts.named(*key)
+        rollout = self._shared(key[0]).rollouts.get_by_name(*key)
         if rollout is not None and rollout.status.phase in (None, "Pending", "Waiting"):
             with suppress(ApiError):
                 self.tell(key, rollout, WaitingState(type(error).__name__, str(error)))
 
     def write_status(self, key: Key, rollout: InPlaceRollout, after: RolloutStatus) -> None:
-        known = self._shared(key[0]).rollouts.named(*key) or rollout
+        known = self._shared(key[0]).rollouts.get_by_name(*key) or rollout
         self._patch(known, {"status": after.merge_patch()}, "status")
         self._statuses[key] = (self._api.clock.monotonic(), after)

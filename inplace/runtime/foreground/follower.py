@@ -109,7 +109,7 @@ class Follower:
 
     def _lease(self) -> Lease | None:
         target = self._session.target
-        return self._session.watches.leases.named(target.namespace, lease_name(target))
+        return self._session.watches.leases.get_by_name(target.namespace, lease_name(target))
 
     def _told_trouble(self) -> str:
         return str(self._session.watches.error or "") or self._subject.trouble

@@ -144,7 +144,7 @@ class SnapshotBuilder:
         for uid, pod in cache.snapshot().items():
             if uid not in listed and resource_version_number(pod.metadata.resource_version) <= version:
                 meta = msgspec.structs.replace(pod.metadata, resource_version=listing.resource_version)
-                cache.deleted(msgspec.structs.replace(pod, metadata=meta))
+                cache.delete(msgspec.structs.replace(pod, metadata=meta))
         for pod in listing.items:
             cache.upsert(pod)
 
@@ -204,7 +204,7 @@ class SnapshotBuilder:
             there = {facts.pod.name for facts in self._facts.values()}
             return PodsTarget(tuple(name for name in self._target.pod_names if name not in there))
         assert self._watches.workload is not None
-        workload = self._watches.workload.named(self._target.namespace, self._target.name)
+        workload = self._watches.workload.get_by_name(self._target.namespace, self._target.name)
         if workload is not None and workload.metadata.uid != uid:
             workload = None
         return target_of(kind, workload, _owned(self._watches.replica_sets, uid), _owned(self._watches.revisions, uid))

@@ -325,7 +325,7 @@ class Driver:
 
     def _obey_request(self) -> None:
         """A verb's request on the Lease; it goes in the write that stores its effect. One that is none goes, too."""
-        lease = self._watches.leases.named(self.run.target.namespace, self._lock.name)
+        lease = self._watches.leases.get_by_name(self.run.target.namespace, self._lock.name)
         asked, problem = read_request(lease), problem_of(lease)
         if asked is not None:
             self.obey(asked, asked_by(lease), clear_request=True)

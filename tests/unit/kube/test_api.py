@@ -260,12 +260,12 @@ def test_paths_follow_group_and_scope() -> None:
 
 @pytest.mark.parametrize("word", ["deploy", "Deployment", "deployments", "deployments.apps", "deployment.v1.apps"])
 def test_kinds_answer_to_kubectls_words(word: str) -> None:
-    assert DEPLOYMENTS.is_called(word)
+    assert DEPLOYMENTS.matches(word)
 
 
 @pytest.mark.parametrize("word", ["deployments.extensions", "dep", ""])
 def test_kinds_do_not_answer_to_others(word: str) -> None:
-    assert not DEPLOYMENTS.is_called(word)
+    assert not DEPLOYMENTS.matches(word)
 
 
 @pytest.mark.parametrize(

@@ -156,35 +156,35 @@ class TestCache:
 
     def cache(self) -> Cache[Pod]:
         cache: Cache[Pod] = Cache()
-        cache.replaced(ListResult((decode(json.dumps(good("Pod", "a")).encode(), Pod),), "10"))
+        cache.replace(ListResult((decode(json.dumps(good("Pod", "a")).encode(), Pod),), "10"))
         return cache
 
     def test_it_stays_as_it_was_and_is_named(self) -> None:
         cache = self.cache()
-        assert cache.obscured(obscured(11))
-        assert not cache.obscured(obscured(12)), "told once"
+        assert cache.mark_unreadable(obscured(11))
+        assert not cache.mark_unreadable(obscured(12)), "told once"
         assert [p.name for p in cache.snapshot().values()] == ["a"]
         assert [lost.metadata.uid for lost in cache.unreadable] == ["uid-a"]
 
     def test_a_list_that_has_it_does_not_let_it_go(self) -> None:
         cache = self.cache()
-        assert cache.replaced(ListResult((), "20", (obscured(15),))) == (obscured(15),)
+        assert cache.replace(ListResult((), "20", (obscured(15),))) == (obscured(15),)
         assert "uid-a" in cache.snapshot()
-        assert cache.replaced(ListResult((), "30")) == ()
+        assert cache.replace(ListResult((), "30")) == ()
         assert not cache.snapshot()
         assert not cache.unreadable
 
-    @pytest.mark.parametrize("end", ["changed", "deleted"])
+    @pytest.mark.parametrize("end", ["apply", "delete"])
     def test_it_is_known_again(self, end: str) -> None:
         cache = self.cache()
-        cache.obscured(obscured(11))
+        cache.mark_unreadable(obscured(11))
         getattr(cache, end)(decode(json.dumps(good("Pod", "a", 12)).encode(), Pod))
         assert not cache.unreadable
 
     def test_the_past_hides_nothing(self) -> None:
         cache = self.cache()
-        cache.changed(decode(json.dumps(good("Pod", "a", 12)).encode(), Pod))
-        assert not cache.obscured(obscured(11))
+        cache.apply(decode(json.dumps(good("Pod", "a", 12)).encode(), Pod))
+        assert not cache.mark_unreadable(obscured(11))
         assert not cache.unreadable
 
 
@@ -196,7 +196,7 @@ def test_a_rollout_of_another_version_is_there_with_its_metadata() -> None:
     reflector = Reflector(INPLACE_ROLLOUTS, cache, FakeClock(), on_unreadable=told.append)
     while transport.script:
         execute(reflector.next(), reflector, transport)  # type: ignore[arg-type]
-    there = cache.named("shop", "x")
+    there = cache.get_by_name("shop", "x")
     assert there is not None
     assert there.unreadable == "Invalid enum value 'Keep' - at `$.spec.onDelete`"
     assert [lost.metadata.name for lost in told] == ["x"]
@@ -207,8 +207,8 @@ def test_a_deletion_is_seen_though_its_object_cannot_be_read() -> None:
     gone = decode_event(raw, Pod)
     assert isinstance(gone, Deleted)
     cache: Cache[Pod] = Cache()
-    cache.replaced(ListResult((decode(json.dumps(pod("a", 5)).encode(), Pod),), "10"))
-    cache.deleted(gone.object)
+    cache.replace(ListResult((decode(json.dumps(pod("a", 5)).encode(), Pod),), "10"))
+    cache.delete(gone.object)
     assert not cache.snapshot()
 
 

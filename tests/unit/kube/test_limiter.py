@@ -36,7 +36,7 @@ def test_an_idle_time_fills_the_burst_and_no_more() -> None:
 
 def test_a_429_halves_the_pace_and_takes_the_burst() -> None:
     limiter = RateLimiter(FakeClock())
-    limiter.slow_down()
+    limiter.on_throttled()
     assert limiter.qps == 10
     assert limiter.reserve() == pytest.approx(0.1)
 
@@ -44,7 +44,7 @@ def test_a_429_halves_the_pace_and_takes_the_burst() -> None:
 def test_many_threads_that_hear_the_same_429_halve_it_once() -> None:
     limiter = RateLimiter(FakeClock())
     for _ in range(16):
-        limiter.slow_down()
+        limiter.on_throttled()
     assert limiter.qps == 10
 
 
@@ -52,7 +52,7 @@ def test_the_pace_never_falls_to_nothing() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock, qps=16)
     for _ in range(50):
-        limiter.slow_down()
+        limiter.on_throttled()
         clock.now += 1
     assert limiter.qps == pytest.approx(1.0, abs=0.6)
 
@@ -60,7 +60,7 @@ def test_the_pace_never_falls_to_nothing() -> None:
 def test_the_pace_comes_back_in_half_a_minute_from_half() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock)
-    limiter.slow_down()
+    limiter.on_throttled()
     clock.now += 15
     assert limiter.qps == pytest.approx(15)
     clock.now += 60

@@ -13,7 +13,7 @@ from inplace.model.objects.pods import Pod
 
 NAMES = st.sampled_from(("a", "b", "c"))
 CHANGES = st.lists(
-    st.tuples(st.sampled_from(("changed", "deleted", "upsert")), NAMES, st.integers(0, 1), st.booleans()), max_size=30
+    st.tuples(st.sampled_from(("apply", "delete", "upsert")), NAMES, st.integers(0, 1), st.booleans()), max_size=30
 )
 
 
@@ -30,7 +30,7 @@ def is_picked(obj: HasMetadata) -> bool:
 @given(before=CHANGES, after=CHANGES)
 def test_it_is_a_filter_of_the_whole(before: list[tuple[str, str, int, bool]], after: list[tuple[str, str, int, bool]]) -> None:
     cache: Cache[Pod] = Cache()
-    cache.replaced(ListResult((), "1"))
+    cache.replace(ListResult((), "1"))
     rebuilt: dict[str, Pod] = {}
 
     def listen(old: Pod | None, new: Pod | None) -> None:
@@ -44,14 +44,14 @@ def test_it_is_a_filter_of_the_whole(before: list[tuple[str, str, int, bool]], a
     selection = FilteredCache(cache, is_picked, listen)
     frozen, held = selection.snapshot(), dict(selection.snapshot())
     for version, (how, name, life, picked) in enumerate(after, 100):
-        getattr(cache if how == "changed" else selection if how == "upsert" else cache, how)(
+        getattr(cache if how == "apply" else selection if how == "upsert" else cache, how)(
             pod(name, life, version, picked=picked)
         )
     wanted = {uid: known for uid, known in cache.snapshot().items() if is_picked(known)}
     assert dict(selection.snapshot()) == wanted == rebuilt
     assert frozen == held
     for known in wanted.values():
-        assert selection.named("shop", known.name) == known
+        assert selection.get_by_name("shop", known.name) == known
     selection.close()
-    cache.changed(pod("a", 0, 1000, picked=True))
+    cache.apply(pod("a", 0, 1000, picked=True))
     assert rebuilt == wanted

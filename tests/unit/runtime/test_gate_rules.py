@@ -92,10 +92,10 @@ def test_a_change_of_a_pod_in_any_cache_is_looked_at_and_gone_pods_are_not() -> 
     pod = make_pod("late")
     bench.server.pods["late"] = pod
     decoded = msgspec.convert(pod, Pod)
-    bench.caches[1].changed(decoded)
+    bench.caches[1].apply(decoded)
     bench.work()
     assert bench.heard.lines == [f"late {GATE} True"]
-    bench.caches[1].deleted(
+    bench.caches[1].delete(
         msgspec.structs.replace(decoded, metadata=msgspec.structs.replace(decoded.metadata, resource_version="999"))
     )
     bench.work()
@@ -137,7 +137,7 @@ def test_with_threads_a_bug_is_handed_on_and_a_stop_ends_them(monkeypatch: pytes
     gates = GateReconciler(ApiClient(transport=server, clock=SystemClock()), (RULE,), (cache,))
     gates.start(bugs.append)
     with capture_logs():
-        cache.changed(msgspec.convert(server.pods["web"], Pod))
+        cache.apply(msgspec.convert(server.pods["web"], Pod))
         assert server.patched.acquire(timeout=30)
     gates.stop()
     assert not [t for t in threading.enumerate() if t.name.startswith("gate-")]

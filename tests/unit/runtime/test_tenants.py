@@ -31,7 +31,7 @@ def test_namespaces_take_turns() -> None:
 def test_a_run_of_pods_by_name_sees_these_alone() -> None:
     shared = SharedInformers(api(Server(), FakeClock()), None, lambda: None, lambda _lost: None)
     pods = [pod(f"web-{number}") for number in range(50)]
-    shared.pods.replaced(ListResult(items=tuple(pods), resource_version="9"))
+    shared.pods.replace(ListResult(items=tuple(pods), resource_version="9"))
     told: list[RunEvent] = []
     part = RunCaches(shared, TargetRef("Pods", NS, pod_names=("web-7", "gone")), "", "lease", told.append)
     assert [p.name for p in part.pods.snapshot().values()] == ["web-7"]
