@@ -15,6 +15,7 @@ from inplace.cli.main import COMMANDS, LazyGroup
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
     *sorted((ROOT / "deploy").rglob("*.md")),
