@@ -1,6 +1,6 @@
 # Everything that is run by hand or by .ci/run. `make` alone lists it.
 PY := .venv/bin/python
-FAST := $(wildcard tests/unit tests/properties tests/sim tests/cli tests/scenarios)
+FAST := $(wildcard tests/unit tests/properties tests/simulation tests/cli tests/scenarios)
 
 .PHONY: help install test e2e lint format bench proof matrix thorough breaks manifests reference demo clean
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Background, Inplace
-from tests.e2e.http_of import free_port, get, metric
+from tests.e2e.controller_http import free_port, get, metric
 from tests.e2e.proxy import Proxy
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_patched, back

@@ -6,8 +6,8 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Inplace
+from tests.scenarios.gates.test_gate_run import changes, gate_of, label, let_pass, make_pod, start, until_gate
 from tests.scenarios.scene import Scene
-from tests.scenarios.test_gates import changes, gate_of, label, let_pass, make_pod, start, until_gate
 
 PERSON = "gatekeeper"
 

@@ -13,8 +13,8 @@ from inplace.model.refs import TargetRef
 from inplace.runtime.foreground.session import Session
 from inplace.sim import Cluster
 from tests.properties.scenarios import Death, Network
-from tests.sim.host import VirtualHost
-from tests.sim.transport import Lost, SimTransport, VirtualClock
+from tests.simulation.host import VirtualHost
+from tests.simulation.transport import Lost, SimTransport, VirtualClock
 
 FAULTS = 60
 """So many in all: in the end the network works."""

@@ -29,7 +29,7 @@ from tests.properties.process import Killed, Process, Whims
 from tests.properties.scenarios import Incident, Scenario, limit_of
 from tests.properties.workload import HOLDS, NAME, RECORD, Workload, image, images_in
 from tests.recorder import Rules
-from tests.sim.world import STRATEGIC, World
+from tests.simulation.world import STRATEGIC, World
 
 Json = dict[str, Any]
 LONGEST_SECONDS = 6000.0

@@ -20,7 +20,7 @@ from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.manifests import GATE, deployment, statefulset
 from tests.scenarios.scene import Scene
 from tests.scenarios.virtual import Command, VirtualStage
-from tests.sim.transport import Lost
+from tests.simulation.transport import Lost
 
 LONGEST_SECONDS = 3000.0
 FAULTS = 30

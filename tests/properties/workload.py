@@ -10,7 +10,7 @@ from inplace.model.refs import TargetRef
 from inplace.sim.objects import kinds
 from inplace.sim.objects.store import StoredObject
 from tests.properties.scenarios import App, Container, Tag
-from tests.sim.world import STRATEGIC, World
+from tests.simulation.world import STRATEGIC, World
 
 Json = dict[str, Any]
 NAME = "web"

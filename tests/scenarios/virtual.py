@@ -37,8 +37,8 @@ from tests.recorder.log import event
 from tests.recorder.witness import RESOURCES
 from tests.scenarios.policies import Policy, plugin
 from tests.scenarios.stage import JSON, OnWrite, Probe, Result, Running
-from tests.sim.tasks import Killed, SpeakingPump, Task, TaskClock, TaskHost, Tasks
-from tests.sim.transport import SimTransport
+from tests.simulation.tasks import Killed, SpeakingPump, Task, TaskClock, TaskHost, Tasks
+from tests.simulation.transport import SimTransport
 
 T = TypeVar("T")
 

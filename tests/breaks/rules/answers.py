@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.breaks.edit import Break
 
 ENGINE = "inplace/engine"
-SCENARIOS = "tests/scenarios/test_admission.py"
+SCENARIOS = "tests/scenarios/failures/test_admission.py"
 
 BREAKS: tuple[Break, ...] = (
     Break(
@@ -13,7 +13,7 @@ BREAKS: tuple[Break, ...] = (
         "inplace/engine/preflight/rehearsal.py",
         "        if got != image and not (name in asked and accepts(image, got)):",
         "        if False:",
-        ("tests/unit/engine/test_rehearsal.py", SCENARIOS),
+        ("tests/unit/engine/preflight/test_rehearsal.py", SCENARIOS),
     ),
     Break(
         "begin without the rehearsal",
@@ -41,20 +41,20 @@ BREAKS: tuple[Break, ...] = (
         "inplace/engine/pods/goals.py",
         "        if record is None and self._is_untouched(facts):",
         "        if False:",
-        ("tests/unit/engine/test_goals.py",),
+        ("tests/unit/engine/pods/test_goals.py",),
     ),
     Break(
         "bring every pod back to the image of the template",
         "inplace/engine/pods/goals.py",
         "        came_from = record.from_images if record is not None else {}",
         "        came_from: dict[str, str] = {}",
-        ("tests/unit/engine/test_goals.py",),
+        ("tests/unit/engine/pods/test_goals.py",),
     ),
     Break(
         "take a mirror's name for the image whatever else it may be",
         "inplace/model/images.py",
         "    return accepts(asked, image) and not any(other != asked and accepts(other, image) for other in others)",
         "    return accepts(asked, image)",
-        ("tests/unit/model/test_images.py", "tests/unit/engine/test_goals.py"),
+        ("tests/unit/model/test_images.py", "tests/unit/engine/pods/test_goals.py"),
     ),
 )

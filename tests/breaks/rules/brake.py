@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.breaks.edit import Break
 
-FINALIZERS = ("tests/scenarios/test_finalizers.py",)
-SCENARIOS = ("tests/scenarios/test_brake.py",)
+FINALIZERS = ("tests/scenarios/controller/test_finalizers.py",)
+SCENARIOS = ("tests/scenarios/controller/test_spec_paused.py",)
 
 BREAKS: tuple[Break, ...] = (
     Break(

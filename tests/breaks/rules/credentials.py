@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.breaks.edit import Break
 
-SIM = ("tests/sim/test_credentials.py",)
+SIM = ("tests/simulation/test_credentials.py",)
 
 BREAKS: tuple[Break, ...] = (
     Break(
@@ -12,7 +12,7 @@ BREAKS: tuple[Break, ...] = (
         "inplace/engine/preflight/checks.py",
         "problem = _image_problem(run) or _two_revisions(observed, run)",
         "problem = _two_revisions(observed, run)",
-        ("tests/unit/engine/test_preflight.py",),
+        ("tests/unit/engine/preflight/test_checks.py",),
     ),
     Break(
         "wait for good credentials for ever",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.breaks.edit import Break
 
-UNIT = ("tests/unit/engine/test_waits.py",)
-SIM = ("tests/sim/test_time_passed.py",)
+UNIT = ("tests/unit/engine/planning/test_waits.py",)
+SIM = ("tests/simulation/test_elapsed_waits.py",)
 
 BREAKS: tuple[Break, ...] = (
     Break(

@@ -1,0 +1,28 @@
+"""Scenarios that only the simulator can play: faults and hours that no real cluster can be given. The others are in
+tests/scenarios."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.rollouts import Rollouts
+from tests.scenarios.scene import Scene
+from tests.scenarios.virtual import VirtualStage
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[VirtualStage]:
+    made = VirtualStage("shop", tmp_path / "recorder.jsonl")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def scene(stage: VirtualStage) -> Scene:
+    return Scene(stage)
+
+
+@pytest.fixture
+def rollouts(scene: Scene) -> Rollouts:
+    return Rollouts(scene)
