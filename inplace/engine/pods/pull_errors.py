@@ -1,7 +1,7 @@
 """Whether a pull that failed may succeed when the kubelet tries again, by what the kubelet says of it.
 
-The words are containerd's, collected from a real kubelet 1.36.3 (tests/unit/engine/pods/test_pull_errors.py holds them). There is
-no field for the class of an error: only the message tells a missing tag from a registry that is down.
+The words are containerd's, collected from a real kubelet 1.36.3 (tests/unit/engine/pods/test_pull_errors.py holds them).
+There is no field for the class of an error: only the message tells a missing tag from a registry that is down.
 """
 
 from __future__ import annotations
