@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("CONTRIBUTING.md", "docs/architecture.md", "docs/design.md")
+PAGES = ("CONTRIBUTING.md", "docs/architecture.md", "docs/design.md", "docs/proof.md", "docs/security.md")
 PATH = re.compile(r"`((?:inplace|tests|docs|deploy|examples)/[^`\s*]*?)(?:::?([A-Za-z_][\w.]*))?`")
 CITED = re.compile(r"\(?design, sections? (\d+)(?: and (\d+))?")
 
