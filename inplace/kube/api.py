@@ -83,9 +83,9 @@ class ApiClient:
         listing: ListResult[T] | None = None
         while listing is None:
             try:
-                listing = pager.feed(self._send(pager.request(), resource.plural))
+                listing = pager.on_page(self._send(pager.request(), resource.plural))
             except Gone as error:
-                pager.refused(error)
+                pager.on_error(error)
         return listing
 
     def patch(

@@ -65,11 +65,11 @@ class Pager(Generic[T]):
             query += (("continue", self._continue),)
         return Request(method="GET", path=self._resource.path(self._scope.namespace), query=query)
 
-    def feed(self, response: Response) -> ListResult[T] | None:
+    def on_page(self, response: Response) -> ListResult[T] | None:
         """None while there is more to ask. Raises `ApiError` for a refusal; the same page may then be asked again."""
         error = error_from_response(self.request(), response)
         if error is not None:
-            self.refused(error)
+            self.on_error(error)
             return None
         page = decode_page(response.body, self._resource.type)
         self._items += page.items
@@ -79,7 +79,7 @@ class Pager(Generic[T]):
             return None
         return ListResult(tuple(self._items), page.metadata.resource_version, tuple(self._unreadable))
 
-    def refused(self, error: ApiError) -> None:
+    def on_error(self, error: ApiError) -> None:
         """An expired continue token starts the list over; anything else is raised."""
         if not (isinstance(error, Gone) and self._continue):
             raise error

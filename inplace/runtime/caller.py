@@ -21,7 +21,7 @@ REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 """Stable since Kubernetes 1.28; everybody who is authenticated may create one."""
 
 
-class Who(msgspec.Struct, frozen=True):
+class Caller(msgspec.Struct, frozen=True):
     """`by`: the API server's word, or, where it gives none, the same as `client`: USER@HOST."""
 
     by: str = ""
@@ -48,7 +48,7 @@ class _Review(msgspec.Struct):
 _REVIEW = msgspec.json.Decoder(_Review)
 
 
-def whoami(api: ApiClient) -> Who:
+def identify_caller(api: ApiClient) -> Caller:
     """Persists nothing. Raises `ApiError` only where the next request would meet the same: no connection, no credentials."""
     client = client_name()
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -59,7 +59,7 @@ def whoami(api: ApiClient) -> Who:
         raise
     except (ApiError, ValueError):
         found = ""  # refused, or not served: then nobody but this machine can say
-    return Who(found or client, client)
+    return Caller(found or client, client)
 
 
 def client_name() -> str:

@@ -18,19 +18,19 @@ from inplace.model.constants import FINALIZER
 from inplace.model.rollout import InPlaceRollout
 
 
-def is_kept(rollout: InPlaceRollout) -> bool:
+def has_finalizer(rollout: InPlaceRollout) -> bool:
     return FINALIZER in (rollout.metadata.finalizers or ())
 
 
-def with_ours(rollout: InPlaceRollout) -> list[str]:
+def with_finalizer(rollout: InPlaceRollout) -> list[str]:
     return [*(rollout.metadata.finalizers or ()), FINALIZER]
 
 
-def without_ours(rollout: InPlaceRollout) -> list[str]:
+def without_finalizer(rollout: InPlaceRollout) -> list[str]:
     return [name for name in rollout.metadata.finalizers or () if name != FINALIZER]
 
 
-def vanished(rollout: InPlaceRollout) -> InPlaceRollout:
+def as_deleted(rollout: InPlaceRollout) -> InPlaceRollout:
     """One that is gone already: nothing of ours has kept it, and what it held is let go like that of one being deleted."""
     meta = msgspec.structs.replace(rollout.metadata, deletion_timestamp=rollout.metadata.deletion_timestamp or "gone")
     return msgspec.structs.replace(rollout, metadata=meta)
@@ -39,7 +39,7 @@ def vanished(rollout: InPlaceRollout) -> InPlaceRollout:
 def free(api: ApiClient, rollout: InPlaceRollout) -> bool:
     """Takes it off, where nobody carries the rollout out. False: it is gone, or has changed since. Raises `ApiError`."""
     meta = rollout.metadata
-    body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": without_ours(rollout)}}
+    body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": without_finalizer(rollout)}}
     with suppress(NotFound, Conflict):
         api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, body, MERGE)
         return True

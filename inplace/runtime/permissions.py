@@ -61,7 +61,7 @@ def required_permissions(kind: TargetKind, purpose: Purpose) -> tuple[Permission
     return tuple(looks + writes) if purpose == "upgrade" else tuple(looks)
 
 
-def rights_of_controller() -> tuple[Permission, ...]:
+def controller_permissions() -> tuple[Permission, ...]:
     """Everything that runs of any kind may need, and the rollouts themselves. Events are not worth a refusal."""
     kinds: tuple[TargetKind, ...] = get_args(TargetKind)
     runs = [right for kind in kinds for purpose in get_args(Purpose) for right in required_permissions(kind, purpose)]
@@ -83,7 +83,7 @@ def refusal(rights: Iterable[Permission], namespace: str | None) -> RefusedError
     return RefusedError(lacking("you", format_permissions(rights), namespace), shown_by=" ".join(listed))
 
 
-def missing_rights(api: ApiClient, namespace: str, rights: tuple[Permission, ...]) -> tuple[Permission, ...]:
+def missing_permissions(api: ApiClient, namespace: str, rights: tuple[Permission, ...]) -> tuple[Permission, ...]:
     """Those that the API server would refuse us (SelfSubjectAccessReview; it persists nothing). Raises `ApiError`."""
     with ThreadPoolExecutor(8) as pool:
         allowed = pool.map(lambda right: _is_allowed(api, namespace, right), rights)

@@ -23,12 +23,12 @@ def read_request(found: HasMetadata | None) -> RunCommand | None:
     return next((verb for verb in VERBS if verb == asked), None)
 
 
-def asked_by(found: HasMetadata | None) -> str:
+def requested_by(found: HasMetadata | None) -> str:
     """Who asks, as far as that is said."""
     return (found.metadata.annotation(REQUESTED_BY_ANNOTATION) if found is not None else None) or ""
 
 
-def problem_of(found: HasMetadata | None) -> str:
+def request_problem(found: HasMetadata | None) -> str:
     """Why what it is asked for is no request, in words; empty: it is one, or there is none."""
     asked = found.metadata.annotation(REQUEST_ANNOTATION) if found is not None else None
     if asked is None or read_request(found) is not None:

@@ -105,9 +105,9 @@ class Story:
                 self.cluster.store.forget()
                 self.process.host.cut_watches()
             case "interrupt":
-                if self.session is not None and self.session.has_begun:
+                if self.session is not None and self.session.has_started:
                     self.process.is_told_to_stop = True
-                    self.session.ask_to_stop(StopRequest("Interrupted", "interrupted by Ctrl-C"))
+                    self.session.request_stop(StopRequest("Interrupted", "interrupted by Ctrl-C"))
             case "kill":
                 self.process.die()
 
@@ -211,7 +211,7 @@ class Story:
     # Plans
     def _saw(self, frame: Frame) -> None:
         self.last = frame
-        made, observed = frame.plan, frame.observed
+        made, observed = frame.plan, frame.snapshot
         waits = made.requeue_after is not None or observed.busy or observed.closing
         assert made.finished or made.actions or waits, f"nothing to wait for: {made.progress}"
         assert not any(action.key in observed.busy for action in made.actions), "planned for what is worked on"
@@ -221,11 +221,11 @@ class Story:
 
     def _shuffle(self, frame: Frame) -> None:
         """The order in which pods are seen decides nothing."""
-        pods = list(frame.observed.pods)
+        pods = list(frame.snapshot.pods)
         self.rng.shuffle(pods)
         spec = PlanContext(lease_name(self.workload.target))
-        one = plan(frame.observed, spec, frame.plan.run, frame.now)
-        other = plan(msgspec.structs.replace(frame.observed, pods=tuple(pods)), spec, frame.plan.run, frame.now)
+        one = plan(frame.snapshot, spec, frame.plan.run, frame.now)
+        other = plan(msgspec.structs.replace(frame.snapshot, pods=tuple(pods)), spec, frame.plan.run, frame.now)
         assert _essence(one) == _essence(other), "the order of pods matters"
 
     def _look_at_step(self, frame: Frame) -> None:
@@ -277,7 +277,7 @@ class Story:
         """The same command says that there is nothing to do, and writes nothing; nor would a plan on the same view."""
         if self.last is not None and self.last.plan.finished is not None and self.last.plan.run.outcome == "Succeeded":
             run = msgspec.structs.replace(self.last.plan.run, outcome=None, message="")
-            again = plan(self.last.observed, PlanContext(lease_name(self.workload.target)), run, self.last.now)
+            again = plan(self.last.snapshot, PlanContext(lease_name(self.workload.target)), run, self.last.now)
             assert all(isinstance(action, ListPods | ListSlices) for action in again.actions), again.actions
         calm = Whims(self.cluster, msgspec.structs.replace(self.scenario.network, fault_rate=0.0), self.rng)
         process, result = self._calmly(calm)

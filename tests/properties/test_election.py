@@ -78,7 +78,7 @@ class World:
     def _live(self, place: int, election: ElectionState) -> Generator[float]:
         """What `Leader` does, stopped for a while wherever a process can be. Yields how long nothing happens."""
         while True:
-            command = election.next()
+            command = election.next_command()
             yield self._pause()
             match command:
                 case Wait(seconds):
@@ -88,7 +88,7 @@ class World:
                 case ReadLease() | WriteLease():
                     yield from self._ask(election, command)
             if self._happens(0.01):
-                if self._happens(0.5) and (last := election.let_go()) is not None:
+                if self._happens(0.5) and (last := election.release()) is not None:
                     yield from self._send(last, [])
                 return
 
@@ -98,15 +98,15 @@ class World:
         yield self._pause()
         match answers:
             case []:
-                election.failed(ConnectionFailed("no answer"))
+                election.on_error(ConnectionFailed("no answer"))
             case [ApiError() as error, *_]:
-                election.failed(error)
+                election.on_error(error)
             case [answer, *_]:
                 assert not isinstance(answer, ApiError)
                 if isinstance(command, ReadLease):
-                    election.looked(answer)
+                    election.on_read(answer)
                 elif answer is not None:
-                    election.wrote(answer)
+                    election.on_written(answer)
 
     def _send(self, command: Command, answers: list[Any]) -> Generator[float]:
         """Carried out once, never, or after we have given up; the answer may be lost."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from inplace.model.objects.coordination import Lease
-from inplace.runtime.lease.lock import holder_in
+from inplace.runtime.lease.lock import describe_holder
 from tests.recorder import Event, Object
 from tests.recorder.history import end, replay
 from tests.recorder.log import RECORD, annotation, condition, images, terminating
@@ -93,7 +93,7 @@ def back(image: str, count: int) -> Happened:
 
 def told_holder(lease: Object) -> str:
     """Who holds a lock, as people are told."""
-    return holder_in(msgspec.convert(lease, Lease))
+    return describe_holder(msgspec.convert(lease, Lease))
 
 
 def holders(log: list[Event]) -> list[str]:

@@ -321,7 +321,7 @@ class VirtualStopper(InterruptHandler):
             self._command.task.throw(ending)
 
     def _hand_over(self, session: Session, stop: StopRequest) -> None:
-        session.ask_to_stop(stop)
+        session.request_stop(stop)
 
 
 class CommandTransport(SimTransport):

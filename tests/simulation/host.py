@@ -47,8 +47,8 @@ class VirtualHost:
     def inbox(self, clock: Clock) -> Inbox:
         return VirtualInbox(self, clock)
 
-    def watching(self, watches: TargetInformers) -> Runnable:
-        return VirtualWatching(self, watches)
+    def informers(self, informers: TargetInformers) -> Runnable:
+        return VirtualWatching(self, informers)
 
     def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
         return VirtualWorkers(self, executor, lock, clock)
@@ -56,7 +56,7 @@ class VirtualHost:
     def renewer(self, lock: TargetLock, on_lost: Callable[[BaseException], None]) -> Runnable:
         return VirtualRenewer(self.machine, lock, on_lost)
 
-    def recording(self, events: EventRecorder) -> Runnable:
+    def event_recorder(self, events: EventRecorder) -> Runnable:
         return VirtualRecording(events)
 
     def cut_watches(self) -> None:
@@ -132,7 +132,7 @@ class VirtualPump:
     def go_on(self) -> None:
         if self._is_stopped:
             return
-        match self._reflector.next():
+        match self._reflector.next_command():
             case Wait(seconds):
                 self._host.machine.after(seconds, self.go_on)
             case List(request):
@@ -147,23 +147,23 @@ class VirtualPump:
     def cut(self) -> None:
         if self._watch is not None:
             self._hang_up()
-            self._reflector.failed(ConnectionFailed("the watch broke"))
+            self._reflector.on_error(ConnectionFailed("the watch broke"))
             self.go_on()
 
     def _drop(self) -> None:
         """Of no use any more."""
         if self._watch is not None:
             self._hang_up()
-            self._reflector.closed()
+            self._reflector.on_closed()
             self.go_on()
 
     def _list(self, request: Request) -> None:
         if self._is_stopped:
             return
         try:
-            self._reflector.listed(self._host.transport.call(request, LIST_TIMEOUT_SECONDS))
+            self._reflector.on_listed(self._host.transport.call(request, LIST_TIMEOUT_SECONDS))
         except ApiError as error:
-            self._reflector.failed(error)
+            self._reflector.on_error(error)
         self.go_on()
 
     def _open(self, request: Request, read_timeout_seconds: float) -> None:
@@ -175,14 +175,14 @@ class VirtualPump:
         try:
             answer = self._host.transport.ask(request)
         except ApiError as error:
-            self._reflector.failed(error)
+            self._reflector.on_error(error)
             self.go_on()
             return
         if isinstance(answer, Response):
-            self._reflector.opened(answer)
+            self._reflector.on_opened(answer)
             self.go_on()
             return
-        if not self._reflector.opened(Response(status=200, body=b"")):
+        if not self._reflector.on_opened(Response(status=200, body=b"")):
             self.go_on()
             return
         self._turn += 1
@@ -205,9 +205,9 @@ class VirtualPump:
             return
         if line is None:
             self._hang_up()
-            self._reflector.closed()
+            self._reflector.on_closed()
             self.go_on()
-        elif self._reflector.line(line):
+        elif self._reflector.on_line(line):
             self._expect_more(read_timeout_seconds, turn)
         else:
             self._hang_up()
@@ -221,7 +221,7 @@ class VirtualPump:
         def stalled() -> None:
             if turn == self._turn:
                 self._hang_up()
-                self._reflector.failed(ConnectionFailed("nothing came for too long"))
+                self._reflector.on_error(ConnectionFailed("nothing came for too long"))
                 self.go_on()
 
         self._stall = self._host.machine.after(seconds, stalled)

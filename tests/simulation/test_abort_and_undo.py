@@ -239,7 +239,7 @@ def test_an_undo_that_was_stopped_goes_on_and_is_not_undone(world: World) -> Non
     before = uids(world)
     upgrade(world, TWO)
     with world.session("web") as session:
-        stop = lambda frame: session.ask_to_stop(StopRequest("Interrupted", "test")) if frame.plan.progress.updated else None  # noqa: E731
+        stop = lambda frame: session.request_stop(StopRequest("Interrupted", "test")) if frame.plan.progress.updated else None  # noqa: E731
         half = session.undo(asked(world), None, {}, stop_once(stop))
     assert outcome(half) == "Interrupted"
     assert images(world) == {ONE["app"], TWO["app"]}

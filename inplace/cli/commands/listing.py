@@ -14,7 +14,7 @@ from inplace.cli.output import streams, tables
 from inplace.cli.output.text import images_text
 from inplace.kube.clock import seconds_since
 from inplace.model.durations import format_duration
-from inplace.runtime.lease.run_leases import RunState, runs
+from inplace.runtime.lease.run_states import RunState, list_run_states
 from inplace.runtime.lookup import require_namespace
 
 HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "BY", "AGE")
@@ -30,7 +30,7 @@ def list_runs(connect: Callable[[], ClusterContext], all_namespaces: bool, outpu
     Of bare pods those that have not ended: nothing is kept of the others.
     """
     cluster = connect()
-    found = runs(cluster.api, None if all_namespaces else cluster.namespace)
+    found = list_run_states(cluster.api, None if all_namespaces else cluster.namespace)
     if output in ("json", "yaml"):
         streams.structured(Runs(tuple(found)), output)
     elif output == "name":

@@ -29,7 +29,7 @@ from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate
 from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.foreground.session import Preview, Session, identity
-from inplace.runtime.permissions import Purpose, format_permissions, missing_rights, required_permissions
+from inplace.runtime.permissions import Purpose, format_permissions, missing_permissions, required_permissions
 from inplace.runtime.run.resolver import AlreadyDone
 
 
@@ -91,7 +91,7 @@ def show(
             raise RefusedError(preview.verdict.message)
         warnings = () if on_server else _rights_warning(cluster, asked)
         if isinstance(preview.verdict, UpToDate):
-            warnings += tuple(new_pods.cautions(preview.observed, asked.target, asked.options.gate))
+            warnings += tuple(new_pods.cautions(preview.snapshot, asked.target, asked.options.gate))
         verdict, is_allowed = preview.verdict, on_server or (rehearses and not warnings)
         if is_allowed and isinstance(verdict, Accepted):
             preview, verdict = _rehearsed(session, preview, verdict)
@@ -106,12 +106,12 @@ def show(
 
 def _rehearsed(session: Session, preview: Preview, verdict: Accepted) -> tuple[Preview, Accepted | UpToDate]:
     """With what the API server makes of the images. Raises `Refused` where it would not take a write."""
-    if preview.resuming and preview.stored is not None and preview.stored.id == preview.run.id:
+    if preview.is_resumed and preview.stored_run is not None and preview.stored_run.id == preview.run.id:
         return preview, verdict
     found = session.rehearse(preview.run)
     if found.problem:
         raise RefusedError(found.problem)
-    again = session.judge(found.run, preview)
+    again = session.recheck(found.run, preview)
     if isinstance(again.verdict, Rejected):
         raise RefusedError(again.verdict.message)
     if isinstance(again.verdict, Accepted):
@@ -123,7 +123,7 @@ def _rehearsed(session: Session, preview: Preview, verdict: Accepted) -> tuple[P
 def _rights_warning(cluster: ClusterContext, asked: Run) -> tuple[Caution, ...]:
     """Whoever may look need not be allowed to upgrade."""
     api, namespace = cluster.api.replace(limiter=None), asked.target.namespace
-    missing = missing_rights(api, namespace, required_permissions(asked.target.kind, "upgrade"))
+    missing = missing_permissions(api, namespace, required_permissions(asked.target.kind, "upgrade"))
     if not missing:
         return ()
     why = f"you may not {format_permissions(missing)} in namespace {namespace}, so the upgrade itself would be refused"

@@ -30,9 +30,9 @@ from inplace.model.refs import TargetRef
 from inplace.model.rollout import Undo
 from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.foreground.spec_paused import refuse_braked
+from inplace.runtime.foreground.spec_paused import require_not_paused
 from inplace.runtime.foreground.target_status import read_status
-from inplace.runtime.lease.lock import leader_of
+from inplace.runtime.lease.lock import parse_leader
 
 UNDO_EXAMPLES = """\
 \b
@@ -160,8 +160,8 @@ def _pause_holder(cluster: ClusterContext, target: TargetRef) -> bool:
     lease, run = stored_run(cluster, target)
     if lease is None or run is None or run.operation == "Undo" or not lease.spec.holder_identity:
         return False
-    refuse_braked(cluster.api, target, run)
-    if leader_of(lease.spec.holder_identity) is not None:
+    require_not_paused(cluster.api, target, run)
+    if parse_leader(lease.spec.holder_identity) is not None:
         # A controller holds on to what it has paused, so there is no taking over from it.
         raise RefusedError(
             f"{target} is being upgraded by a controller; to roll that run back: {cluster.command('abort', target)}"

@@ -21,7 +21,7 @@ from inplace.model.durations import format_duration
 from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, Run
 from inplace.runtime.foreground.target_status import PodState, TargetStatus, read_status
-from inplace.runtime.lease.run_leases import RunState
+from inplace.runtime.lease.run_states import RunState
 
 
 @click.command()
@@ -38,7 +38,7 @@ def status(
     As a tree: the workload, its ReplicaSets or revisions, their pods, and what the containers run. With -o wide one row for
     each pod, with all of its images and its node.
 
-    Whether the holder of a run is alive is judged by the age of its last renewal, on this machine's clock.
+    Whether the holder of a run is alive is with_standing by the age of its last renewal, on this machine's clock.
     """
     target = as_usage_error(parse_target, words, selector)
     cluster = connect()

@@ -26,7 +26,7 @@ from inplace.model.refs import TargetRef
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.validation import is_object_name
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.foreground.followed import ByLease, ByRollout, Subject
+from inplace.runtime.foreground.followed_run import FollowedRun, LeaseRun, RolloutRun
 from inplace.runtime.foreground.follower import Follower
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.observability.frames import Frame
@@ -70,23 +70,23 @@ def watch(
 
 
 def watch_target(cluster: ClusterContext, target: TargetRef, how: ForegroundOptions) -> int:
-    return _watch(cluster, target, lambda session: ByLease(cluster.api, target, session.said), how)
+    return _watch(cluster, target, lambda session: LeaseRun(cluster.api, target, session.notify), how)
 
 
 def _watch_rollout(cluster: ClusterContext, name: str, how: ForegroundOptions) -> int:
     rollout = _found(cluster, name)
 
-    def subject(session: Session) -> Subject:
-        return ByRollout(cluster.api, rollout, session.said, through_pauses=True)
+    def subject(session: Session) -> FollowedRun:
+        return RolloutRun(cluster.api, rollout, session.notify, through_pauses=True)
 
     return _watch(cluster, rollout.spec.target.ref(cluster.namespace), subject, how)
 
 
-def _watch(cluster: ClusterContext, target: TargetRef, make: Callable[[Session], Subject], how: ForegroundOptions) -> int:
+def _watch(cluster: ClusterContext, target: TargetRef, make: Callable[[Session], FollowedRun], how: ForegroundOptions) -> int:
     again = cluster.command("resume", target)
 
     def act(session: Session, told: Callable[[Frame], None]) -> Result:
-        session.has_begun = True  # from here on Ctrl-C is ours to answer
+        session.has_started = True  # from here on Ctrl-C is ours to answer
         return Follower(session, make(session), told).follow()
 
     return run_foreground(cluster, target, act, msgspec.structs.replace(how, again=again))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inplace.kube.connection.config import Connection, ConnectOptions
     from inplace.kube.protocols import Clock
     from inplace.model.refs import TargetRef
-    from inplace.runtime.caller import Who
+    from inplace.runtime.caller import Caller
     from inplace.runtime.controller.manager import Manager
     from inplace.runtime.gates.reconciler import GateController
     from inplace.runtime.run.backend import RunBackend
@@ -92,11 +92,11 @@ class ClusterContext:
     world: CliContext
 
     @cached_property
-    def who(self) -> Who:
+    def who(self) -> Caller:
         """Who gives this command. Raises `ApiError`."""
-        from inplace.runtime.caller import whoami
+        from inplace.runtime.caller import identify_caller
 
-        return whoami(self.api)
+        return identify_caller(self.api)
 
     def command(self, verb: str, target: TargetRef, *words: str) -> str:
         """A command on the same cluster, to be typed next."""

@@ -6,7 +6,7 @@ import msgspec
 
 from inplace.runtime.foreground.audit import AuditRecord
 from inplace.runtime.foreground.repair import RepairEvent
-from inplace.runtime.lease.run_leases import RunState
+from inplace.runtime.lease.run_states import RunState
 
 
 class Said(msgspec.Struct, frozen=True, rename="camel"):

@@ -69,7 +69,7 @@ def _of_runtime(error: BaseException, flags: Sequence[str]) -> tuple[str, ExitCo
     """Loaded only once something has gone wrong."""
     from inplace.kube.errors import ApiError, ConfigError, Forbidden
     from inplace.runtime.errors import RefusedError
-    from inplace.runtime.lease.leader_election import LostLeadership
+    from inplace.runtime.lease.leader_election import LeadershipLost
     from inplace.runtime.lease.lock import LockHeldError, LockLostError
     from inplace.runtime.run.driver import ForcedExit, RunAbandoned
 
@@ -82,7 +82,7 @@ def _of_runtime(error: BaseException, flags: Sequence[str]) -> tuple[str, ExitCo
             return f"{error}: this process stopped at once and writes nothing more", ExitCode.FAILED
         case RunAbandoned():
             return str(error), ExitCode.FAILED
-        case LostLeadership():
+        case LeadershipLost():
             return f"{error}: this process ends and writes nothing more", ExitCode.FAILED
         case ForcedExit():
             return "left in the middle", ExitCode.INTERRUPTED

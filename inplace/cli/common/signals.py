@@ -44,7 +44,7 @@ class InterruptHandler(ABC):
 
     def told(self, number: int) -> None:
         """A signal came. Raises `TimedOut` or KeyboardInterrupt where the command shall just end."""
-        if self._session is None or not self._session.has_begun:
+        if self._session is None or not self._session.has_started:
             raise TimedOut if number == signal.SIGALRM else KeyboardInterrupt
         if number == signal.SIGALRM and self._asked:
             return
@@ -104,7 +104,7 @@ class SignalStopper(InterruptHandler):
         passed = 0
         while os.read(self._read, 1):
             if self._session is not None:
-                self._session.ask_to_stop(self._asked[passed])
+                self._session.request_stop(self._asked[passed])
             passed += 1
 
 

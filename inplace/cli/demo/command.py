@@ -36,7 +36,7 @@ from inplace.kube.clock import format_time
 from inplace.kube.protocols import Clock
 from inplace.model.refs import TargetRef
 from inplace.model.run import PauseStep, Run, RunOptions
-from inplace.runtime.foreground.followed import Over
+from inplace.runtime.foreground.followed_run import FinishedUnseen
 from inplace.runtime.foreground.session import Result, Session, identity
 from inplace.runtime.observability.statistics import Summary
 from inplace.sim.traffic import Traffic
@@ -181,7 +181,7 @@ def _in_place(stage: DemoOutput, cluster: DemoCluster, asked: DemoOptions) -> Me
                     stack.enter_context(controlled(cluster, target.namespace))
                 session = stack.enter_context(Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host))
                 if asked.with_controller:
-                    result: Result | Over = follow(cluster, session, run, view.saw)
+                    result: Result | FinishedUnseen = follow(cluster, session, run, view.saw)
                 else:
                     result = session.upgrade(run, given, view.saw)
         finally:

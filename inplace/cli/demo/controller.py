@@ -19,7 +19,7 @@ from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.run import Run
 from inplace.runtime.controller.controller import Controller
 from inplace.runtime.controller.listeners import NullListener
-from inplace.runtime.foreground.followed import ByRollout, Over
+from inplace.runtime.foreground.followed_run import FinishedUnseen, RolloutRun
 from inplace.runtime.foreground.follower import Follower
 from inplace.runtime.foreground.session import Session, identity
 from inplace.runtime.lease.leader_election import LeaderElector
@@ -100,7 +100,7 @@ def _is_served(cluster: DemoCluster, namespace: str) -> bool:
     return True
 
 
-def follow(cluster: DemoCluster, session: Session, run: Run, told: Callable[[Frame], None]) -> Summary | Over:
+def follow(cluster: DemoCluster, session: Session, run: Run, told: Callable[[Frame], None]) -> Summary | FinishedUnseen:
     """Asks for the run, and looks on."""
     rollout = cluster.api.create(INPLACE_ROLLOUTS, run.target.namespace, rollout_from_run(run, run.target.name))
-    return Follower(session, ByRollout(cluster.product, rollout, lambda _line: None), told).follow()
+    return Follower(session, RolloutRun(cluster.product, rollout, lambda _line: None), told).follow()

@@ -18,7 +18,7 @@ from inplace.engine.snapshot import DeploymentTarget, Snapshot
 from inplace.engine.workloads import workload
 from inplace.model.run import PodsStep, Run, lease_name
 from inplace.runtime.foreground.session import Preview
-from inplace.runtime.lease.lock import leader_of
+from inplace.runtime.lease.lock import parse_leader
 
 
 class PodPlan(msgspec.Struct, frozen=True, rename="camel"):
@@ -75,7 +75,7 @@ def outline(
     by_controller: bool = False,
 ) -> PlanReport:
     """`by_controller`: the run would be left to that."""
-    run, observed = preview.run, preview.observed
+    run, observed = preview.run, preview.snapshot
     desired = workload.desired_replicas(observed)
     cautions = (*(verdict.warnings if isinstance(verdict, Accepted) else ()), *more_warnings)
     return PlanReport(
@@ -102,18 +102,18 @@ def outline(
 
 def _held(preview: Preview, *, by_controller: bool) -> str:
     """What is done while the holder lives: to see whether it does takes 15 s, which a look does not take."""
-    busy, stored = f"is being upgraded by {preview.holder}", preview.stored
+    busy, stored = f"is being upgraded by {preview.holder}", preview.stored_run
     if by_controller:
         return f"{busy}: starts when that has ended"
-    is_undone = preview.asked.operation == "Undo" and (stored is None or stored.operation != "Undo")
-    if is_undone and leader_of(preview.holder) is None:
+    is_undone = preview.requested.operation == "Undo" and (stored is None or stored.operation != "Undo")
+    if is_undone and parse_leader(preview.holder) is None:
         return f"{busy}: asks that run to pause, and takes over its pods"
     return f"{busy}: refused while that is alive"
 
 
 def _first(preview: Preview) -> str:
-    run, asked = preview.run, preview.asked
-    if not preview.resuming:
+    run, asked = preview.run, preview.requested
+    if not preview.is_resumed:
         return ""
     if run.commit is not None and asked.images and run.requested_images != asked.images:
         return f"first finishes the commit of {images_text(run.requested_images)}, as shown here"

@@ -99,7 +99,7 @@ def _title(target: TargetRef, frame: Frame) -> str:
     run = frame.plan.run
     direction = "back to " if run.rolling_back else "to "
     title = f"{target} in {target.namespace} {direction}{images_text(run.images)}"
-    if count := count_ungated(frame.observed.pods, run):
+    if count := count_ungated(frame.snapshot.pods, run):
         title += f", {plural(count, 'pod')} without a gate and so without a drain"
     return title
 

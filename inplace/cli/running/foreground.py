@@ -23,7 +23,7 @@ from inplace.kube.errors import ApiError
 from inplace.model.durations import format_duration
 from inplace.model.refs import TargetRef
 from inplace.model.run import Outcome
-from inplace.runtime.foreground.followed import Over
+from inplace.runtime.foreground.followed_run import FinishedUnseen
 from inplace.runtime.foreground.follower import FollowInterrupted
 from inplace.runtime.foreground.session import Result as Driven
 from inplace.runtime.foreground.session import Session, StillPaused, identity
@@ -33,7 +33,7 @@ from inplace.runtime.permissions import Purpose
 from inplace.runtime.run.driver import ForcedExit
 from inplace.runtime.run.resolver import AlreadyDone
 
-Result = Driven | Over
+Result = Driven | FinishedUnseen
 SessionAction = Callable[[Session, Callable[[Frame], None]], Result]
 
 
@@ -140,7 +140,7 @@ def _end(result: Result, watched: _SafeView, cluster: ClusterContext, target: Ta
             for line in labelled(hints):
                 streams.note(line)
             return ExitCode.DONE if outcome == how.wanted else EXIT_CODES[outcome]
-        case Over(outcome=outcome, message=message):
+        case FinishedUnseen(outcome=outcome, message=message):
             ended = f"{target} in {target.namespace}: {with_message(outcome, message)}"
             print_message(message if outcome == "Succeeded" and message else ended, outcome, target, is_json=how.is_json)
             return EXIT_CODES[outcome]

@@ -24,7 +24,7 @@ from inplace.model.refs import TargetRef
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import Run, RunCommand, lease_name
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.foreground.spec_paused import refuse_braked, rollout_of
+from inplace.runtime.foreground.spec_paused import find_rollout, require_not_paused
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, read_heartbeat, run_from_lease
 from inplace.runtime.lookup import resolve_target
 from inplace.runtime.requests import NO_REQUEST, read_request
@@ -82,9 +82,9 @@ def send_command(cluster: ClusterContext, target: TargetRef, verb: RunCommand, *
     """Raises `Refused` where there is no run."""
     lease, run = open_run(cluster, target, verb)
     if not passes(verb):
-        refuse_braked(cluster.api, target, run)
+        require_not_paused(cluster.api, target, run)
     if not lease.spec.holder_identity:
-        rollout = rollout_of(cluster.api, target, run) if verb != "pause" else None
+        rollout = find_rollout(cluster.api, target, run) if verb != "pause" else None
         if rollout is None or not _put(cluster, rollout, verb):
             return HolderGone(run)
         return _ask_controller(cluster, target, run, verb, rollout, until_it_ends=until_it_ends)

@@ -18,7 +18,7 @@ from inplace.model.refs import SHORT_NAMES
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout, Undo
 from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.foreground.followed import ByRollout
+from inplace.runtime.foreground.followed_run import RolloutRun
 from inplace.runtime.foreground.follower import Follower
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.observability.frames import Frame
@@ -33,8 +33,8 @@ def run_via_controller(cluster: ClusterContext, run: Run, how: ForegroundOptions
         for told_before in session.new_pods(run):
             streams.note(f"warning: {told_before}")
         rollout = _existing_rollout(cluster, run, undo) or _created(cluster, run, undo)
-        session.has_begun = True
-        return Follower(session, ByRollout(cluster.api, rollout, session.said), told).follow()
+        session.has_started = True
+        return Follower(session, RolloutRun(cluster.api, rollout, session.notify), told).follow()
 
     return run_foreground(cluster, run.target, act, how)
 

@@ -55,7 +55,7 @@ Command = List | Watch | Wait
 
 
 class Reflector(Generic[T]):
-    """One kind of object in one scope. Not thread-safe: one driver; `error` and `has_synced` may be read, and `look_afresh`
+    """One kind of object in one scope. Not thread-safe: one driver; `error` and `has_synced` may be read, and `relist`
     called, from anywhere.
 
     `on_state` is called when `error`, `has_synced` or `cache.unreadable` has changed; `on_unreadable` with each object
@@ -104,12 +104,12 @@ class Reflector(Generic[T]):
         """A watch is of no use now: it was told to look afresh, and has not begun to."""
         return self._listing != self._asked
 
-    def look_afresh(self) -> None:
+    def relist(self) -> None:
         """What is known may be old, and the connection dead: the next thing is a list."""
         self._asked += 1
         self.hang_up()
 
-    def next(self) -> Command:
+    def next_command(self) -> Command:
         """What to do now. A `Wait` is said once."""
         if self._wait_seconds > 0:
             seconds, self._wait_seconds = self._wait_seconds, 0.0
@@ -121,11 +121,11 @@ class Reflector(Generic[T]):
             return List(self._pager.request())
         return Watch(self._watch_request(), STALL_SECONDS)
 
-    def listed(self, response: Response) -> None:
+    def on_listed(self, response: Response) -> None:
         """The answer to a `List`, of any status."""
         assert self._pager is not None
         try:
-            listing = self._pager.feed(response)
+            listing = self._pager.on_page(response)
         except ApiError as error:
             self._back_off(error)
             return
@@ -139,7 +139,7 @@ class Reflector(Generic[T]):
         self._listed = self._listing
         self._set_error(None, is_news=self.has_synced != was_synced)
 
-    def opened(self, response: Response) -> bool:
+    def on_opened(self, response: Response) -> bool:
         """The answer to a `Watch`; its body matters only for refusals. False: drop it."""
         self._opened_at = self._clock.monotonic()
         self._is_silent = True
@@ -155,7 +155,7 @@ class Reflector(Generic[T]):
                 self._back_off(error)
         return False
 
-    def line(self, line: bytes) -> bool:
+    def on_line(self, line: bytes) -> bool:
         """One line of a `Watch`. False: drop the connection; the machine has gone on already."""
         try:
             event = decode_event(line, self.resource.type)
@@ -184,12 +184,12 @@ class Reflector(Generic[T]):
                 return False
         return True
 
-    def closed(self) -> None:
+    def on_closed(self) -> None:
         """The server has ended the `Watch`, as it does every few minutes."""
         if not self._end_watch():
             self._back_off(None)
 
-    def failed(self, error: ApiError) -> None:
+    def on_error(self, error: ApiError) -> None:
         """A `List` or a `Watch` came to nothing, or a `Watch` broke."""
         is_stalled = self._is_stalled()
         if is_stalled and self._stalls > 0:
@@ -261,10 +261,10 @@ def all_synced(reflectors: Iterable[Reflector[Any]]) -> bool:
     return all(reflector.has_synced for reflector in reflectors)
 
 
-def look_afresh(reflectors: Iterable[Reflector[Any]]) -> None:
+def relist_all(reflectors: Iterable[Reflector[Any]]) -> None:
     """Whatever is known may be old: they have synced again when everything has been listed anew."""
     for reflector in reflectors:
-        reflector.look_afresh()
+        reflector.relist()
 
 
 def first_error(reflectors: Iterable[Reflector[Any]]) -> ApiError | None:

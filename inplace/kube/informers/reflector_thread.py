@@ -54,7 +54,7 @@ class ReflectorThread:
     def _run(self) -> None:
         try:
             while not self._stopped.is_set():
-                match self._reflector.next():
+                match self._reflector.next_command():
                     case Wait(seconds):
                         self._stopped.wait(seconds)
                     case command:
@@ -78,7 +78,7 @@ def execute(
     try:
         match command:
             case List(request):
-                reflector.listed(transport.call(request, LIST_TIMEOUT_SECONDS))
+                reflector.on_listed(transport.call(request, LIST_TIMEOUT_SECONDS))
             case Watch(request, read_timeout_seconds):
                 with transport.stream(request, read_timeout_seconds) as stream:
                     try:
@@ -87,14 +87,14 @@ def execute(
                     finally:
                         hold(None)
     except ApiError as error:
-        reflector.failed(error)
+        reflector.on_error(error)
 
 
 def _read(stream: Stream, reflector: Reflector[Any]) -> None:
     body = b"" if stream.status == 200 else stream.read()
-    if not reflector.opened(Response(status=stream.status, body=body)):
+    if not reflector.on_opened(Response(status=stream.status, body=body)):
         return
     for line in stream:
-        if not reflector.line(line):
+        if not reflector.on_line(line):
             return
-    reflector.closed()
+    reflector.on_closed()

@@ -22,8 +22,15 @@ from inplace.model.objects.coordination import Lease
 from inplace.model.rollout import InPlaceRollout
 from inplace.model.run import TERMINAL_OUTCOMES, Run, RunCommand, StopRequest
 from inplace.runtime.controller.context import ReconcilerContext, RolloutView
-from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, Heartbeat, history_of, holder_in, leader_of, read_heartbeat
-from inplace.runtime.run.resolver import AlreadyDone, Cleared, load_stored_run
+from inplace.runtime.lease.lock import (
+    LEASE_DURATION_SECONDS,
+    Heartbeat,
+    describe_holder,
+    parse_leader,
+    read_heartbeat,
+    read_history,
+)
+from inplace.runtime.run.resolver import AlreadyDone, ClearedRun, load_stored_run
 
 
 class StartRun(msgspec.Struct, frozen=True):
@@ -86,7 +93,7 @@ class RolloutAdmission:
             if overtaken is not None:
                 return StartRun(lease, overtaken.run, only_frees=True)
         else:
-            why_not = taken_back(rollout, run, history_of(lease), outlook.look(run))
+            why_not = taken_back(rollout, run, read_history(lease), outlook.look(run))
             if why_not:
                 return NoRun(RejectedState("TakenBack", why_not))
         match self._decide(rollout, run, outlook, stored):
@@ -133,7 +140,7 @@ class RolloutAdmission:
     ) -> resuming.Decision | AlreadyDone | checking.Rejected:
         asked: Run | AlreadyDone = msgspec.structs.replace(run, started_at=self._now())
         if rollout.spec.undo is not None and (stored is None or stored.id != run.id):
-            asked = outlook.assessor.undoing(run, rollout.spec.undo.to_revision or None, {}, stored)
+            asked = outlook.assessor.resolve_undo(run, rollout.spec.undo.to_revision or None, {}, stored)
         if isinstance(asked, AlreadyDone):
             return asked
         if stored is not None and stored.id == run.id:
@@ -144,10 +151,10 @@ class RolloutAdmission:
         decision = outlook.assessor.decide(asked, given, stored)
         if not isinstance(decision, resuming.BeginRun):
             return decision
-        match outlook.assessor.cleared(decision.run, decision.resuming, stored):
+        match outlook.assessor.clear_to_start(decision.run, decision.resuming, stored):
             case AlreadyDone() | checking.Rejected() as why_not:
                 return why_not
-            case Cleared(run=cleared, warnings=warnings):
+            case ClearedRun(run=cleared, warnings=warnings):
                 told = [f"{warning.reason}: {warning}" for warning in warnings]
                 for line in (*told, *filter(None, [tracked_by(rollout)])):
                     self._ground.warned(rollout, line)
@@ -160,14 +167,14 @@ class RolloutAdmission:
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder:
             return ""
-        leader, ours = leader_of(holder), self._ground.leader
+        leader, ours = parse_leader(holder), self._ground.leader
         if leader is not None and (leader.namespace, leader.name) == (ours.namespace, ours.name):
             return ""  # we lead, so whoever led before us does not any more
         pulse = read_heartbeat(self._ground.api, lease)
         now = self._ground.api.clock.monotonic()
         if self._pulse is None or self._pulse[0] != pulse:
             self._pulse = (pulse, now)
-        return f"it is held by {holder_in(lease)}" if now - self._pulse[1] < LEASE_DURATION_SECONDS else ""
+        return f"it is held by {describe_holder(lease)}" if now - self._pulse[1] < LEASE_DURATION_SECONDS else ""
 
     def _now(self) -> str:
         return format_time(self._ground.api.clock.utcnow())

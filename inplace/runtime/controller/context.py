@@ -100,14 +100,14 @@ class RolloutView:
 
     def look(self, run: Run) -> Snapshot:
         """The snapshot that the run would be judged on."""
-        self.observer.accept(run.options.accept_undrainable)
+        self.observer.accept_undrainable(run.options.accept_undrainable)
         self.absorb()
         return self.now()
 
     def absorb(self) -> None:
         """For when no driver takes in what comes."""
         for at, event in self.inbox.take():
-            self.observer.absorb(event, at)
+            self.observer.handle(event, at)
 
     def show(self, lock: TargetLock) -> None:
         """Our own write of the Lease is seen at once, so that no request is obeyed twice."""
@@ -115,4 +115,4 @@ class RolloutView:
             self.part.leases.upsert(lock.lease)
 
     def now(self) -> Snapshot:
-        return self.observer.observe(self._clock.monotonic(), {})
+        return self.observer.build(self._clock.monotonic(), {})

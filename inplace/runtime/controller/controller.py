@@ -30,11 +30,11 @@ from inplace.model.run import TERMINAL_OUTCOMES, lease_name
 from inplace.runtime.controller.listeners import ControllerListener
 from inplace.runtime.controller.reconciler import RolloutReconciler
 from inplace.runtime.controller.status_writer import Key, RolloutWriter
-from inplace.runtime.finalizers import vanished
+from inplace.runtime.finalizers import as_deleted
 from inplace.runtime.informers.shared_informers import SharedInformers
 from inplace.runtime.lease.lock import Fence, LeaderRef, TargetLock, run_from_lease
 from inplace.runtime.observability.frames import Frame
-from inplace.runtime.requests import problem_of, read_request
+from inplace.runtime.requests import read_request, request_problem
 from inplace.runtime.run.backend import WorkerPool
 from inplace.runtime.run.executor import Executor
 from inplace.runtime.run.lanes import LanePool
@@ -208,7 +208,7 @@ class Controller:
         if not self.fence.is_safe or not self.is_synced:  # in this order: see `Driver.step`
             return SYNCING_SECONDS
         if known is not None and (rollout is None or known[0] != rollout.metadata.uid):
-            came = known[1].give_up(vanished(known[1].rollout))
+            came = known[1].give_up(as_deleted(known[1].rollout))
             if came is not None:
                 return came.requeue_after
             self._forget(key)
@@ -218,7 +218,7 @@ class Controller:
             return self._delete(key, rollout)
         if rollout.unreadable and key not in self._carriers:
             return self._refuse_unread(key, rollout)
-        if problem_of(rollout):
+        if request_problem(rollout):
             self._writer.take_request(key, rollout)
             rollout = self.shared(key[0]).rollouts.get_by_name(*key) or rollout
         if self._is_over(rollout):

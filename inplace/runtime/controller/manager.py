@@ -17,7 +17,7 @@ import structlog
 
 from inplace.engine.gate_openers import Announcement, encode_announcement
 from inplace.kube.api import ApiClient
-from inplace.kube.informers.reflector import look_afresh
+from inplace.kube.informers.reflector import relist_all
 from inplace.kube.limiter import RateLimiter
 from inplace.kube.resources import LEASES, WORKLOADS
 from inplace.model.refs import TargetRef
@@ -32,7 +32,13 @@ from inplace.runtime.lookup import crd_installed
 from inplace.runtime.observability.event_recorder import EventRecorder, ObjectReference
 from inplace.runtime.observability.health import LIVENESS_SECONDS, Health, HealthServer
 from inplace.runtime.observability.metrics import CONTENT_TYPE, Metrics
-from inplace.runtime.permissions import Permission, format_permissions, missing_rights, rights_of_controller, version_problem
+from inplace.runtime.permissions import (
+    Permission,
+    controller_permissions,
+    format_permissions,
+    missing_permissions,
+    version_problem,
+)
 from inplace.runtime.run.backend import Runnable
 from inplace.runtime.settings import Settings
 
@@ -114,9 +120,9 @@ def check_access(api: ApiClient, namespaces: tuple[str, ...], lease_namespace: s
     if old is not None:
         raise RefusedError(old)
     leases = tuple(Permission(verb, LEASES.group, LEASES.plural) for verb in ("get", "create", "patch"))
-    wanted = [(namespace, rights_of_controller()) for namespace in namespaces or ("",)]
+    wanted = [(namespace, controller_permissions()) for namespace in namespaces or ("",)]
     for namespace, rights in (*wanted, (lease_namespace, leases)):
-        missing = missing_rights(api.replace(limiter=None), namespace, rights)
+        missing = missing_permissions(api.replace(limiter=None), namespace, rights)
         if missing:
             where = f"in namespace {namespace}" if namespace else "in all namespaces"
             raise RefusedError(
@@ -131,7 +137,7 @@ def build_manager(
 ) -> Manager:
     """A whole process, of which nothing runs yet. Raises OSError where it cannot listen."""
     metrics = Metrics()
-    api = api.replace(transport=metrics.counted(api.transport, urlsplit(host).netloc or host, api.clock))
+    api = api.replace(transport=metrics.instrument_transport(api.transport, urlsplit(host).netloc or host, api.clock))
     opens = encode_announcement(Announcement(settings.rules(), namespaces))
     leader = LeaderElector(api, lease_namespace, settings.leader_election.name, identity, gates=opens)
     events = EventRecorder(api, identity, lambda result: metrics.events.labels(result).inc())
@@ -148,15 +154,15 @@ def build_manager(
         heard=teller,
         resync_seconds=settings.resync_seconds,
     )
-    leader.election.on_gap = partial(look_afresh, controller.reflectors)
+    leader.election.on_gap = partial(relist_all, controller.reflectors)
     teller.find_target = lambda target: _target(controller, target)
-    metrics.queue(CONTROLLER, controller.queue, api.clock)
-    metrics.queue("gates", gates.queue, api.clock)
+    metrics.instrument_queue(CONTROLLER, controller.queue, api.clock)
+    metrics.instrument_queue("gates", gates.queue, api.clock)
     for phase in get_args(Phase):
         metrics.rollouts.labels(phase).set_function(partial(controller.count, phase))
 
     def leads(is_leading: bool) -> None:
-        metrics.leads(settings.leader_election.name, is_leading)
+        metrics.set_leader(settings.leader_election.name, is_leading)
 
     leads(False)
     beside: list[Runnable] = [events]

@@ -40,10 +40,10 @@ from inplace.runtime.controller.admission import HoldPaused, NoRun, RolloutAdmis
 from inplace.runtime.controller.context import ReconcilerContext, RolloutView
 from inplace.runtime.controller.states import Moving, Opening, Over, Place, ReconcileResult, Standing
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.lease.disruption_claims import Claims
+from inplace.runtime.lease.disruption_claims import DisruptionClaims
 from inplace.runtime.lease.lock import LockHeldError, LockLostError, TargetLock
 from inplace.runtime.observability.frames import Frame
-from inplace.runtime.requests import asked_by, problem_of, read_request
+from inplace.runtime.requests import read_request, request_problem, requested_by
 from inplace.runtime.run.driver import Driver, RunAbandoned
 from inplace.runtime.run.executor import Executor
 
@@ -95,7 +95,7 @@ class RolloutReconciler:
         """Whether something is to be done before its rollout may go."""
         match self._at:
             case Moving(driver=driver):
-                return self.rollout.spec.on_delete == "Abort" or not driver.is_at_rest
+                return self.rollout.spec.on_delete == "Abort" or not driver.is_idle_at_pause
             case Standing():
                 return self.rollout.spec.on_delete == "Abort"
             case _:
@@ -108,7 +108,7 @@ class RolloutReconciler:
     def step(self, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
         """`asked`: by the rollout's own annotation, once. Raises `ApiError`: try again."""
         if asked is not None:
-            self._asked_by = asked_by(rollout)
+            self._asked_by = requested_by(rollout)
         self.rollout = rollout
         asked, self._asked = asked or self._asked, None
         try:
@@ -149,7 +149,7 @@ class RolloutReconciler:
                 if not is_abort:
                     driver.stop(StopRequest("Interrupted", "its InPlaceRollout was deleted"))
                 elif not driver.run.rolling_back:
-                    driver.obey("abort", DELETION)
+                    driver.apply_command("abort", DELETION)
                 came = self._move(moving, rollout, None)
                 return came if isinstance(self._at, Moving) else None
             case Standing() as standing if is_abort:
@@ -216,14 +216,14 @@ class RolloutReconciler:
                 case HoldPaused(run=paused):
                     # What a person asked of the leader before us is asked of us: taking the Lease removes the request.
                     if (request := read_request(lease)) is not None:
-                        asked, self._asked_by = request, asked_by(lease)
+                        asked, self._asked_by = request, requested_by(lease)
                     self._at = standing = Standing(outlook, self._take(outlook, lease, paused), paused)
                     return (
                         ReconcileResult(FinishedState(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
                     )
                 case StartRun(run=begun, is_first=is_first, only_frees=only_frees, stop=stop):
                     request = read_request(lease) if begun.id == rollout.status.run_id else None
-                    self._asked_by = asked_by(lease)
+                    self._asked_by = requested_by(lease)
                     begun = resuming.refresh_owner_settings(begun, outlook.look(begun))
                     lock = self._take(outlook, lease, begun)
                     self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
@@ -254,7 +254,7 @@ class RolloutReconciler:
             raise LockHeldError("the leader's own Lease was not renewed in time")
         lock.acquire(lease, run)
         outlook.show(lock)
-        if problem := problem_of(lease):
+        if problem := request_problem(lease):
             ground.warned(self.rollout, problem)
         return lock
 
@@ -271,7 +271,7 @@ class RolloutReconciler:
     ) -> ReconcileResult:
         ground, drove = self._ground, self._drove
         writes = ground.api.replace(policy=QUICK, timeout_seconds=5.0)
-        executor = Executor(writes, run.target.namespace, outlook.part, Claims(ground.api, lock))
+        executor = Executor(writes, run.target.namespace, outlook.part, DisruptionClaims(ground.api, lock))
         workers = ground.workers(executor, lock)
         clock = ground.api.clock
         seen, sight, inbox = outlook.observer, outlook.part, outlook.inbox
@@ -282,14 +282,14 @@ class RolloutReconciler:
 
     def _move(self, moving: Moving, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
         driver, clock = moving.driver, self._ground.api.clock
-        driver.brake = PAUSED_BY_SPEC if brakes(rollout, driver.run) else None
+        driver.spec_pause = PAUSED_BY_SPEC if brakes(rollout, driver.run) else None
         driver.may_act = lambda: self._ground.keep(rollout)
-        driver.on_refused = lambda why: self._ground.warned(rollout, why)
+        driver.on_request_rejected = lambda why: self._ground.warned(rollout, why)
         self._take_in_edits(driver, rollout)
-        if asked is not None and not driver.obey(asked, self._asked_by):
+        if asked is not None and not driver.apply_command(asked, self._asked_by):
             self._asked = asked
         began_at = clock.monotonic()
-        moving.outlook.inbox.rest_until = began_at + driver.distance_seconds
+        moving.outlook.inbox.rest_until = began_at + driver.min_interval_seconds
         try:
             finished, wait_seconds = driver.step()
         except RunAbandoned as why:
@@ -307,7 +307,7 @@ class RolloutReconciler:
         if rollout.metadata.generation == self._generation:
             return
         try:
-            if not driver.change(apply_edits(driver.run, rollout)):
+            if not driver.update_run(apply_edits(driver.run, rollout)):
                 return
         except ValueError as error:
             self._ground.warned(rollout, f"the edit is left out of account: {error}")
@@ -316,8 +316,8 @@ class RolloutReconciler:
     def _finish(self, moving: Moving, finished: RunResult, rollout: InPlaceRollout) -> ReconcileResult:
         outlook, lock, run = moving.outlook, moving.lock, moving.driver.run
         plan = moving.driver.frame.plan if moving.driver.frame is not None else None
-        finished = outlook.assessor.signed(finished)
-        ended, made = outlook.assessor.ended(run, finished, outlook.now())
+        finished = outlook.assessor.with_last_writer(finished)
+        ended, made = outlook.assessor.finalize_run(run, finished, outlook.now())
         if finished.outcome == "Paused" and rollout.metadata.deletion_timestamp is None:
             lock.save(ended)
             outlook.show(lock)
@@ -328,7 +328,7 @@ class RolloutReconciler:
         # Until the API server has taken it the run is not over, and the next pass comes to the same end: nobody else could free
         # a Lease that a living leader holds.
         with suppress(LockLostError):
-            lock.release(ended, made, delete=outlook.assessor.is_spent(run, finished))
+            lock.release(ended, made, delete=outlook.assessor.can_delete_lease(run, finished))
         self._log.info("run ends", run=run.id, outcome=finished.outcome, why=finished.message)
         self.forget()
         if moving.is_first and finished.outcome in TERMINAL_OUTCOMES:
@@ -351,8 +351,8 @@ class RolloutReconciler:
     def _answer(self, standing: Standing, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
         outlook, lock, run = standing.outlook, standing.lock, standing.run
         lease = outlook.part.leases.get_by_name(run.target.namespace, lock.name)
-        request, problem = read_request(lease), problem_of(lease)
-        verb, by = request or asked, asked_by(lease) if request else self._asked_by
+        request, problem = read_request(lease), request_problem(lease)
+        verb, by = request or asked, requested_by(lease) if request else self._asked_by
         if rollout.metadata.generation != self._generation:
             with suppress(ValueError):
                 run = apply_edits(run, rollout)

@@ -24,9 +24,9 @@ from inplace.kube.retry import NO_RETRY
 from inplace.model.rollout import InPlaceRollout, RolloutStatus
 from inplace.model.run import RunCommand
 from inplace.runtime.controller.listeners import ControllerListener
-from inplace.runtime.finalizers import is_kept, with_ours, without_ours
+from inplace.runtime.finalizers import has_finalizer, with_finalizer, without_finalizer
 from inplace.runtime.informers.shared_informers import SharedInformers
-from inplace.runtime.requests import NO_REQUEST, problem_of, read_request
+from inplace.runtime.requests import NO_REQUEST, read_request, request_problem
 
 STATUS_SECONDS = 1.0
 
@@ -50,17 +50,17 @@ class RolloutWriter:
 
     def let_go(self, rollout: InPlaceRollout) -> None:
         """Nothing of ours keeps it any more: whoever deletes it, or its namespace, needs no controller."""
-        if is_kept(rollout):
-            self._set_finalizers(rollout, without_ours(rollout))
+        if has_finalizer(rollout):
+            self._set_finalizers(rollout, without_finalizer(rollout))
 
     def keep(self, rollout: InPlaceRollout) -> bool:
         """What is being deleted takes no finalizer any more, and what is gone none at all: only frees are left then."""
         meta = rollout.metadata
         now = self._shared(meta.namespace).rollouts.get_by_name(meta.namespace, meta.name)
-        if now is None or now.metadata.uid != meta.uid or now.metadata.deletion_timestamp is not None or is_kept(now):
+        if now is None or now.metadata.uid != meta.uid or now.metadata.deletion_timestamp is not None or has_finalizer(now):
             return True
         try:
-            self._set_finalizers(now, with_ours(now))
+            self._set_finalizers(now, with_finalizer(now))
         except ApiError as error:
             self._log.warning("cannot be kept, trying again", rollout=f"{meta.namespace}/{meta.name}", why=str(error))
             return False
@@ -72,7 +72,7 @@ class RolloutWriter:
     def take_request(self, key: Key, rollout: InPlaceRollout) -> RunCommand | None:
         """It is removed before it is obeyed: a request lost is asked again by its person, one obeyed twice might pass a second
         pause. Also one that is none: that is refused in words. Raises `Conflict` where it has changed meanwhile."""
-        asked, problem = read_request(rollout), problem_of(rollout)
+        asked, problem = read_request(rollout), request_problem(rollout)
         if asked is not None or problem:
             annotations = {"annotations": NO_REQUEST, "resourceVersion": rollout.metadata.resource_version}
             self._patch(rollout, {"metadata": annotations})

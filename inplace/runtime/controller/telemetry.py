@@ -27,7 +27,7 @@ from inplace.runtime.observability.event_reasons import PodReason, Reason, began
 from inplace.runtime.observability.event_recorder import EventRecorder, EventType, ObjectReference
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.metrics import Metrics
-from inplace.runtime.observability.pod_changes import News, PodNews
+from inplace.runtime.observability.pod_transitions import PodTransition, PodTransitions
 
 CONTROLLER = "inplacerollout"
 PHASE_EVENTS: dict[Phase, tuple[EventType, Reason]] = {
@@ -49,7 +49,7 @@ class _Seen:
     """One run, and how many of its pods are counted as out of service."""
 
     def __init__(self) -> None:
-        self.pods = PodNews()
+        self.pods = PodTransitions()
         self.out = 0
 
 
@@ -88,7 +88,7 @@ class TelemetryListener:
         meta, run = rollout.metadata, frame.plan.run
         with self._lock:
             seen = self._seen.setdefault(meta.uid, _Seen())
-        for news in seen.pods.saw(frame):
+        for news in seen.pods.add_frame(frame):
             if news.left is not None:
                 stage, seconds = news.left
                 self._metrics.stage_seconds.labels(stage).observe(seconds)
@@ -109,7 +109,7 @@ class TelemetryListener:
         pod = wanted.pod
         about = ObjectReference(PODS.api_version, PODS.kind, pod.namespace, pod.name, pod.uid)
         reason: Reason = "GateOpened" if wanted.status else "GateClosed"
-        self._events.tell(about, "Normal", reason, "FollowLabel", f"{wanted.gate}: {wanted.why}")
+        self._events.emit(about, "Normal", reason, "FollowLabel", f"{wanted.gate}: {wanted.why}")
 
     def gate_refused(self, wanted: GateUpdate, error: ApiError) -> None:  # noqa: ARG002
         self._metrics.gate_writes.labels(wanted.gate, "refused").inc()
@@ -145,16 +145,16 @@ class TelemetryListener:
         facts = {"rollout": f"{meta.namespace}/{meta.name}", "target": str(target)}
         self._log.log(LEVELS[kind], "rollout", action=reason, **facts, why=note)
         about = ObjectReference(INPLACE_ROLLOUTS.api_version, INPLACE_ROLLOUTS.kind, meta.namespace, meta.name, meta.uid)
-        self._events.tell(about, kind, reason, "Upgrade", f"{target}: {note}")
+        self._events.emit(about, kind, reason, "Upgrade", f"{target}: {note}")
         found = self.find_target(target)
         if found is not None and reason != "RunWaiting":
-            self._events.tell(found, kind, reason, "Upgrade", f"inplacerollout/{meta.name}: {note}")
+            self._events.emit(found, kind, reason, "Upgrade", f"inplacerollout/{meta.name}: {note}")
 
-    def _pod(self, rollout: ObjectMeta, run: Run, news: News, reason: PodReason) -> None:
+    def _pod(self, rollout: ObjectMeta, run: Run, news: PodTransition, reason: PodReason) -> None:
         facts = {"rollout": f"{rollout.namespace}/{rollout.name}", "run": run.id, "pod": f"{rollout.namespace}/{news.name}"}
-        self._log.log(LEVELS[news.kind], "pod", action=reason, **facts, why=news.note)
+        self._log.log(LEVELS[news.event_type], "pod", action=reason, **facts, why=news.note)
         note = f"{news.note} (inplacerollout/{rollout.name})"
-        self._events.tell(news.about(rollout.namespace), news.kind, reason, "Upgrade", note)
+        self._events.emit(news.reference(rollout.namespace), news.event_type, reason, "Upgrade", note)
 
 
 def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:

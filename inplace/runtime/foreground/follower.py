@@ -18,10 +18,10 @@ from inplace.engine.status.glance import Instant, glance, waited_for
 from inplace.kube.errors import Forbidden, Unauthorized
 from inplace.model.objects.coordination import Lease
 from inplace.model.run import Run, StopRequest, lease_name
-from inplace.runtime.foreground.followed import Over, Subject
+from inplace.runtime.foreground.followed_run import FinishedUnseen, FollowedRun
 from inplace.runtime.foreground.session import FrameHandler, Session
 from inplace.runtime.informers.inbox import StopRequested, ThreadCrashed
-from inplace.runtime.lease.run_leases import instant_of
+from inplace.runtime.lease.run_states import current_instant
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import RunStatistics, Summary
 from inplace.runtime.run.driver import PATIENCE_SECONDS
@@ -49,7 +49,7 @@ class FollowInterrupted(Exception):
 class Follower:
     """`subject`: what is followed, and when it is over."""
 
-    def __init__(self, session: Session, subject: Subject, on_frame: FrameHandler) -> None:
+    def __init__(self, session: Session, subject: FollowedRun, on_frame: FrameHandler) -> None:
         self._session = session
         self._subject = subject
         self._on_frame = on_frame
@@ -63,13 +63,13 @@ class Follower:
         self._has_gone_on = False
         """It was seen before its end."""
 
-    def follow(self) -> Summary | Over:
+    def follow(self) -> Summary | FinishedUnseen:
         """Until it is over. Raises `StoppedFollowing`, `Refused` where it was, and `ApiError`."""
         now = self._clock.monotonic()
         look_at, see_at, due_at, has_changed = now, now, now, True
         while True:
             has_changed = self._take_in() or has_changed or self._trouble != self._told_trouble()
-            now, is_synced = self._clock.monotonic(), self._session.watches.is_synced
+            now, is_synced = self._clock.monotonic(), self._session.informers.is_synced
             self._keep_patience(now)
             if is_synced and now >= see_at and (has_changed or now >= due_at):
                 wait_seconds = self._see(now)
@@ -78,14 +78,14 @@ class Follower:
                 see_at, has_changed = now + max(SEE_SECONDS, took_seconds * SPARED), False
             if now >= look_at:
                 look_at = now + LOOK_SECONDS
-                finished = self._subject.look(self._lease(), is_synced=is_synced)
+                finished = self._subject.poll(self._lease(), is_synced=is_synced)
                 if finished is not None:
                     return self._end(finished)
             self._session.inbox.wait(SEE_SECONDS if has_changed else LOOK_SECONDS / 2)
 
     def _keep_patience(self, now: float) -> None:
         """Whoever logs in again is waited for, and nobody for ever. Raises `ApiError`."""
-        error = self._session.watches.error
+        error = self._session.informers.error
         if not isinstance(error, (Unauthorized, Forbidden)):
             self._refused_since = None
             return
@@ -99,55 +99,55 @@ class Follower:
         for at, event in events:
             match event:
                 case StopRequested(stop=stop):
-                    has_begun = self._subject.run_of(self._lease()) is not None
-                    raise FollowInterrupted(stop, self._subject.words, has_begun=has_begun)
+                    has_begun = self._subject.read_run(self._lease()) is not None
+                    raise FollowInterrupted(stop, self._subject.cli_args, has_begun=has_begun)
                 case ThreadCrashed(error=error):
                     raise error
                 case _:
-                    self._session.observer.absorb(event, at)
+                    self._session.snapshots.handle(event, at)
         return bool(events)
 
     def _lease(self) -> Lease | None:
         target = self._session.target
-        return self._session.watches.leases.get_by_name(target.namespace, lease_name(target))
+        return self._session.informers.leases.get_by_name(target.namespace, lease_name(target))
 
     def _told_trouble(self) -> str:
-        return str(self._session.watches.error or "") or self._subject.trouble
+        return str(self._session.informers.error or "") or self._subject.error
 
     def _see(self, now: float) -> float | None:
         """As the holder sees it. Returns after how many seconds it may look different by time alone."""
         self._trouble = self._told_trouble()
-        run = self._subject.run_of(self._lease())
+        run = self._subject.read_run(self._lease())
         if run is None:
             return None
         if self._last is not None and self._last.plan.run.id != run.id:
             self._tracker = RunStatistics(now)
-        self._session.observer.accept(run.options.accept_undrainable)
-        observed = self._session.observer.observe(now, {})
+        self._session.snapshots.accept_undrainable(run.options.accept_undrainable)
+        observed = self._session.snapshots.build(now, {})
         planned, since = self._shown(observed, run, now)
         finished = RunResult(run.outcome, run.message) if run.outcome not in (None, "Paused") else None
         planned = msgspec.structs.replace(planned, run=run, finished=finished)
         self._last = Frame(observed, planned, since, now, self._trouble)
         self._has_gone_on = self._has_gone_on or finished is None
-        self._tracker.saw(self._last, self._session.observer.facts)
+        self._tracker.add_frame(self._last, self._session.snapshots.facts)
         if self._has_gone_on:
             self._on_frame(self._last)
         return _changes_in(planned, now)
 
-    def _end(self, finished: RunResult) -> Summary | Over:
+    def _end(self, finished: RunResult) -> Summary | FinishedUnseen:
         self._see(self._clock.monotonic())
         last = self._last
         if last is None or not self._has_gone_on:
-            return Over(finished.outcome, finished.message)
-        run = self._subject.run_of(self._lease()) or last.plan.run
-        seen = self._tracker.summary(run, finished, last, self._session.observer.facts)
-        return _of_the_whole(seen, run, instant_of(self._clock))
+            return FinishedUnseen(finished.outcome, finished.message)
+        run = self._subject.read_run(self._lease()) or last.plan.run
+        seen = self._tracker.summary(run, finished, last, self._session.snapshots.facts)
+        return _of_the_whole(seen, run, current_instant(self._clock))
 
     def _shown(self, observed: Snapshot, run: Run, now: float) -> tuple[Plan, Mapping[str, float]]:
         """By what is written down, as whoever only looks sees it: a watcher may have come in the middle."""
         lease = self._lease()
         held_since = (lease.spec.acquire_time or "") if lease is not None else ""
-        at, name = instant_of(self._clock), lease_name(self._session.target)
+        at, name = current_instant(self._clock), lease_name(self._session.target)
         shown = glance(observed, run, name, at, held_since=held_since)
         progress = shown.progress
         if run.outcome is None:

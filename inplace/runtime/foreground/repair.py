@@ -28,7 +28,7 @@ from inplace.model.record import UnreadableRecord, UpgradeRecord, read_record
 from inplace.model.refs import TargetRef, WorkloadKind
 from inplace.model.run import TERMINAL_OUTCOMES, Run, RunOptions, lease_name
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.finalizers import free, is_kept
+from inplace.runtime.finalizers import free, has_finalizer
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.lease.lock import (
     LEASE_DURATION_SECONDS,
@@ -184,7 +184,7 @@ class Repair:
                     self._tell("done", where, text)
                 if not self._dry_run:
                     self._driven(session)
-                    ended = session.make_safe(lease, run, frozenset(), lambda _frame: None)
+                    ended = session.settle_run(lease, run, frozenset(), lambda _frame: None)
                     self._tell_end(where, run, ended)
             found = self._foretold(session, run)
             for text in found.stuck if self._dry_run else still_closed(session.look(run)):
@@ -256,7 +256,7 @@ class Repair:
                 self._tell("done", where, f"{text} (its run is gone)")
             if not self._dry_run:
                 self._driven(session)
-                session.make_safe(None, run, leases, lambda _frame: None)
+                session.settle_run(None, run, leases, lambda _frame: None)
                 for text in still_closed(session.look(run)):
                     self._tell("left", where, text)
 
@@ -282,7 +282,7 @@ class Repair:
                 meta = rollout.metadata
                 lease = lease_name(rollout.spec.target.ref(meta.namespace))
                 is_asked_for = only is None or lease == lease_name(only)
-                if not is_asked_for or not is_kept(rollout) or (meta.namespace, lease) in alive:
+                if not is_asked_for or not has_finalizer(rollout) or (meta.namespace, lease) in alive:
                     continue
                 where = f"inplacerollout/{meta.name} in {meta.namespace}"
                 if self._dry_run or free(self._api, rollout):
@@ -316,7 +316,7 @@ class Repair:
                 )
             if found.todo and not self._dry_run:
                 self._driven(session)
-                session.make_safe(None, run, frozenset(), lambda _frame: None)
+                session.settle_run(None, run, frozenset(), lambda _frame: None)
             for text in found.held:
                 self._tell("found", where, text)
 

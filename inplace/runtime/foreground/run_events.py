@@ -14,11 +14,11 @@ from inplace.model.run import Run
 from inplace.runtime.observability.event_reasons import OF_OUTCOME, Reason, began, counts
 from inplace.runtime.observability.event_recorder import EventRecorder, EventType, ObjectReference
 from inplace.runtime.observability.frames import Frame
-from inplace.runtime.observability.pod_changes import PodNews
+from inplace.runtime.observability.pod_transitions import PodTransitions
 from inplace.runtime.run.backend import Runnable
 
 
-class RunTeller:
+class RunEventReporter:
     """One run, from its first frame to its end. `by`: who drives it. `is_resumed`: it was begun before. `said`: gets lines
     for a person."""
 
@@ -38,11 +38,11 @@ class RunTeller:
         self._said = said
         self._by = by
         self._is_resumed = is_resumed
-        self._pods = PodNews()
+        self._pods = PodTransitions()
         self._last: tuple[int, Progress] | None = None
         self._has_complained = False
 
-    def __enter__(self) -> RunTeller:
+    def __enter__(self) -> RunEventReporter:
         self._recording.start()
         return self
 
@@ -51,7 +51,7 @@ class RunTeller:
         self._recording.stop()
         self._complain()
 
-    def saw(self, frame: Frame) -> None:
+    def add_frame(self, frame: Frame) -> None:
         """After each pass."""
         run, progress = frame.plan.run, frame.plan.progress
         if self._last is None:
@@ -59,10 +59,10 @@ class RunTeller:
         elif run.steps_passed > self._last[0] and self._last[1].step and run.outcome is None:
             self._tell(run, "Normal", "StepFinished", f"{self._last[1].step} is done: {_counts(progress)}")
         self._last = run.steps_passed, progress
-        for news in self._pods.saw(frame):
+        for news in self._pods.add_frame(frame):
             if news.reason is not None:
-                about = news.about(run.target.namespace)
-                self._events.tell(about, news.kind, news.reason, "Upgrade", f"{news.note} (run {run.id})")
+                about = news.reference(run.target.namespace)
+                self._events.emit(about, news.event_type, news.reason, "Upgrade", f"{news.note} (run {run.id})")
         self._complain()
 
     def ended(self, run: Run, finished: RunResult) -> None:
@@ -80,7 +80,7 @@ class RunTeller:
 
     def _tell(self, run: Run, kind: EventType, reason: Reason, note: str) -> None:
         if self._about is not None:
-            self._events.tell(self._about, kind, reason, "Upgrade", f"run {run.id}: {note}")
+            self._events.emit(self._about, kind, reason, "Upgrade", f"run {run.id}: {note}")
 
     def _complain(self) -> None:
         if self._events.refusal and not self._has_complained:

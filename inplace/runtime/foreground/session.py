@@ -27,25 +27,25 @@ from inplace.kube.retry import QUICK
 from inplace.model.objects.coordination import Lease
 from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, Run, StopRequest, lease_name
-from inplace.runtime.caller import Who
+from inplace.runtime.caller import Caller
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.foreground.run_events import RunTeller, about
-from inplace.runtime.foreground.spec_paused import refuse_braked
+from inplace.runtime.foreground.run_events import RunEventReporter, about
+from inplace.runtime.foreground.spec_paused import require_not_paused
 from inplace.runtime.informers.inbox import CacheChanged, StopRequested, ThreadCrashed
 from inplace.runtime.informers.snapshot_builder import SnapshotBuilder
 from inplace.runtime.informers.target_informers import TargetInformers
-from inplace.runtime.lease.disruption_claims import Claims
-from inplace.runtime.lease.lock import LockLostError, TargetLock, run_id_in
+from inplace.runtime.lease.disruption_claims import DisruptionClaims
+from inplace.runtime.lease.lock import LockLostError, TargetLock, read_run_id
 from inplace.runtime.lookup import resolve_target
 from inplace.runtime.observability.event_recorder import CLI, EventRecorder
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import RunStatistics, Summary
-from inplace.runtime.permissions import Purpose, missing_rights, refusal, required_permissions, version_problem
-from inplace.runtime.requests import problem_of
+from inplace.runtime.permissions import Purpose, missing_permissions, refusal, required_permissions, version_problem
+from inplace.runtime.requests import request_problem
 from inplace.runtime.run.backend import RunBackend, ThreadBackend, WorkerPool
 from inplace.runtime.run.driver import Driver, ForcedExit, RunAbandoned
 from inplace.runtime.run.executor import Executor
-from inplace.runtime.run.resolver import AlreadyDone, Cleared, RunResolver, format_images, load_stored_run
+from inplace.runtime.run.resolver import AlreadyDone, ClearedRun, RunResolver, format_images, load_stored_run
 
 SYNC_SECONDS = 60.0
 FrameHandler = Callable[[Frame], None]
@@ -62,12 +62,12 @@ class Preview(msgspec.Struct, frozen=True):
     """What an upgrade would be judged on now. `asked`: as a new run would be; `run`: as it would be driven; `stored`: as it
     stands in the Lease, whose holder need not be alive."""
 
-    observed: Snapshot
-    asked: Run
+    snapshot: Snapshot
+    requested: Run
     run: Run
-    resuming: bool
+    is_resumed: bool
     verdict: checking.Verdict
-    stored: Run | None = None
+    stored_run: Run | None = None
     holder: str = ""
 
 
@@ -86,16 +86,16 @@ class Session:
         purpose: Purpose,
         said: Callable[[str], None],
         host: RunBackend | None = None,
-        who: Callable[[], Who] = Who,
+        who: Callable[[], Caller] = Caller,
     ) -> None:
         self.api = api
         self._host: RunBackend = host or ThreadBackend()
         self.target = target
         self._identity = identity
         self._who = who
-        self.said = said
+        self.notify = said
         self._asked_to_stop: StopRequest | None = None
-        self.has_begun = False
+        self.has_started = False
         """From the first write on `ask_to_stop` is how to end; before, an interrupt may simply end the process."""
         self.inbox = self._host.inbox(api.clock)
         old = version_problem(api.replace(policy=QUICK, timeout_seconds=5.0))
@@ -103,10 +103,10 @@ class Session:
             raise RefusedError(old)
         self._require_rights(purpose)
         self.found = resolve_target(api, target)
-        self.watches = TargetInformers(api, self.inbox, target, self.found.selector, lease_name(target))
-        self.observer = SnapshotBuilder(self.watches, target, self.found.uid)
-        self._assessor = RunResolver(api, target, self.found, self._look, self.watches, asks_for_openers=True)
-        self._watching = self._host.watching(self.watches)
+        self.informers = TargetInformers(api, self.inbox, target, self.found.selector, lease_name(target))
+        self.snapshots = SnapshotBuilder(self.informers, target, self.found.uid)
+        self._assessor = RunResolver(api, target, self.found, self._look, self.informers, asks_for_openers=True)
+        self._watching = self._host.informers(self.informers)
         self._watching.start()
 
     def __enter__(self) -> Session:
@@ -115,7 +115,7 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._watching.stop()
 
-    def ask_to_stop(self, stop: StopRequest) -> None:
+    def request_stop(self, stop: StopRequest) -> None:
         """From another thread (a signal handler must not wait for a lock); the second time means: leave now."""
         self._asked_to_stop = stop
         self.inbox.put(StopRequested(stop))
@@ -127,14 +127,14 @@ class Session:
     def preview_undo(self, asked: Run, to_revision: int | None, given: Mapping[str, Any]) -> Preview | AlreadyDone:
         """As `preview`, of `undo`."""
         lease = self._lock().read()
-        wanted = self._assessor.undoing(asked, to_revision, given, load_stored_run(lease))
+        wanted = self._assessor.resolve_undo(asked, to_revision, given, load_stored_run(lease))
         return wanted if isinstance(wanted, AlreadyDone) else self._previewed(wanted, given, lease)
 
-    def judge(self, run: Run, before: Preview) -> Preview:
+    def recheck(self, run: Run, before: Preview) -> Preview:
         """As the preview before, of the run as it is known now."""
-        observed = self._assessor.knowing_openers(self._look(run), run)
-        verdict = checking.preflight(observed, run, lease_name(self.target), before.resuming)
-        return msgspec.structs.replace(before, observed=observed, run=run, verdict=verdict)
+        observed = self._assessor.with_gate_openers(self._look(run), run)
+        verdict = checking.preflight(observed, run, lease_name(self.target), before.is_resumed)
+        return msgspec.structs.replace(before, snapshot=observed, run=run, verdict=verdict)
 
     def _previewed(self, asked: Run, given: Mapping[str, Any], lease: Lease | None) -> Preview:
         stored, holder = load_stored_run(lease), (lease.spec.holder_identity or "") if lease is not None else ""
@@ -143,7 +143,7 @@ class Session:
                 pass
             case resuming.FinishCommitFirst(run=run) | resuming.StillPaused(run=run):
                 is_resumed = True
-        observed = self._assessor.knowing_openers(self._look(run), run)
+        observed = self._assessor.with_gate_openers(self._look(run), run)
         if not run.images:
             return Preview(observed, asked, run, is_resumed, checking.UpToDate(), stored, holder)
         verdict = self._assessor.preflight(observed, run, is_resumed)
@@ -157,22 +157,22 @@ class Session:
         """As `upgrade`, to the images that were before, or to those of a revision."""
 
         def aimed(stored: Run | None) -> Run | AlreadyDone:
-            return self._assessor.undoing(asked, to_revision, given, stored)
+            return self._assessor.resolve_undo(asked, to_revision, given, stored)
 
         return self._to_the_end(aimed, given, on_frame)
 
     def abort(self, asked: Run, on_frame: FrameHandler) -> Result:
         """Goes back from a run that nobody holds; from one that was committed meanwhile, as `undo` would."""
         lock = self._lock()
-        lease = lock.wait_until_free(self.said)
+        lease = lock.wait_until_free(self.notify)
         stored = load_stored_run(lease)
         if stored is None:
             return AlreadyDone(f"{self.target} has no run to abort")
         if stored.is_unfinished:
             match resuming.abort_orphaned(stored, self._look(stored), asked.signature):
                 case resuming.BeginRun(run=run):
-                    self._assessor.require_word_for(run.images, self._look(run), f"what run {run.id} would go back to")
-                    self.said(f"going back to {format_images(run)}")
+                    self._assessor.require_known_images(run.images, self._look(run), f"what run {run.id} would go back to")
+                    self.notify(f"going back to {format_images(run)}")
                     return self._drive(lock, lease, run, on_frame)
                 case resuming.Overtaken() as over:
                     return self._make_way(lock, lease, over, on_frame)
@@ -188,9 +188,9 @@ class Session:
         """`ask`: what to do, as a new run would be, after a run that is stored."""
         lock = self._lock()
         while True:
-            lease = lock.wait_until_free(self.said)
+            lease = lock.wait_until_free(self.notify)
             stored = load_stored_run(lease)
-            refuse_braked(self.api, self.target, stored)
+            require_not_paused(self.api, self.target, stored)
             wanted = ask(stored)
             if isinstance(wanted, AlreadyDone):
                 return wanted
@@ -198,7 +198,7 @@ class Session:
                 case resuming.StillPaused(run=run):
                     return StillPaused(run)
                 case resuming.FinishCommitFirst(run=run):
-                    self.said(f"finishing the commit of {format_images(run)} first")
+                    self.notify(f"finishing the commit of {format_images(run)} first")
                     ended = self._drive(lock, lease, run, on_frame, only_frees=True)
                     if wanted.operation == "Undo" and ended.outcome == "RolledBack":
                         return msgspec.structs.replace(ended, outcome="Succeeded", images=run.from_images)
@@ -207,32 +207,32 @@ class Session:
                     if self._asked_to_stop is not None:
                         return msgspec.structs.replace(ended, outcome=self._asked_to_stop.outcome)
                 case resuming.BeginRun(run=run, resuming=is_resumed):
-                    match self._assessor.cleared(run, is_resumed, stored):
+                    match self._assessor.clear_to_start(run, is_resumed, stored):
                         case AlreadyDone() as nothing:
                             for warning in self.new_pods(run):
-                                self.said(f"warning: {warning}")
+                                self.notify(f"warning: {warning}")
                             return nothing
                         case checking.Rejected(message=message):
                             raise RefusedError(message)
-                        case Cleared(run=cleared, warnings=warnings):
+                        case ClearedRun(run=cleared, warnings=warnings):
                             for warning in warnings:
-                                self.said(f"warning: {warning}")
+                                self.notify(f"warning: {warning}")
                             if cleared.operation == "Undo":
-                                self.said(f"going back to {format_images(cleared)}")
+                                self.notify(f"going back to {format_images(cleared)}")
                             ended = self._drive(lock, lease, cleared, on_frame)
                             return msgspec.structs.replace(ended, cautions=warnings)
 
     def resume(self, on_frame: FrameHandler) -> Result:
         """Goes on with the stored run, past the pause that it stands at. For when nobody holds the lock."""
         lock = self._lock()
-        lease = lock.wait_until_free(self.said)
+        lease = lock.wait_until_free(self.notify)
         stored = load_stored_run(lease)
         if stored is None or not stored.is_unfinished:
             return AlreadyDone(f"{self.target} has no run to resume")
-        refuse_braked(self.api, self.target, stored)
+        require_not_paused(self.api, self.target, stored)
         match resuming.resume(stored, self._look(stored)):
             case resuming.BeginRun(run=run):
-                self.said(f"going on with run {run.id} to {format_images(run)}")
+                self.notify(f"going on with run {run.id} to {format_images(run)}")
                 return self._drive(lock, lease, run, on_frame)
             case resuming.Overtaken() as over:
                 return self._make_way(lock, lease, over, on_frame)
@@ -240,7 +240,7 @@ class Session:
     def pause(self, on_frame: FrameHandler) -> Result:
         """Finishes the pods in flight of a run whose holder died, and leaves it paused."""
         lock = self._lock()
-        lease = lock.wait_until_free(self.said)
+        lease = lock.wait_until_free(self.notify)
         stored = load_stored_run(lease)
         if stored is None or not stored.is_unfinished:
             return AlreadyDone(f"{self.target} has no run to pause")
@@ -254,7 +254,7 @@ class Session:
             # It ended by itself: nothing is in flight.
             lock.acquire(lease, stored)
             return StillPaused(self._let_go(lock, stored, RunResult(paused.outcome, paused.message)))
-        self.ask_to_stop(paused)
+        self.request_stop(paused)
         return self._drive(lock, lease, resuming.afresh(stored), on_frame)
 
     def _make_way(self, lock: TargetLock, lease: Lease | None, over: resuming.Overtaken, on_frame: FrameHandler) -> Summary:
@@ -268,7 +268,7 @@ class Session:
 
     def rehearse(self, run: Run) -> Rehearsal:
         """What the API server makes of the writes of a run, by dry runs. Raises `ApiError`."""
-        return self._assessor.rehearsed(run)
+        return self._assessor.rehearse(run)
 
     def look(self, run: Run) -> Snapshot:
         """The snapshot that the run would be judged on. Raises `Refused`."""
@@ -276,13 +276,13 @@ class Session:
 
     def new_pods(self, run: Run) -> tuple[Caution, ...]:
         """What a person is told of whoever opens the gates of new pods. Raises `Refused`."""
-        return tuple(new_pods.cautions(self._assessor.knowing_openers(self._look(run), run), self.target, run.options.gate))
+        return tuple(new_pods.cautions(self._assessor.with_gate_openers(self._look(run), run), self.target, run.options.gate))
 
-    def make_safe(self, seen: Lease | None, run: Run, dead_leases: frozenset[str], on_frame: FrameHandler) -> Summary:
+    def settle_run(self, seen: Lease | None, run: Run, dead_leases: frozenset[str], on_frame: FrameHandler) -> Summary:
         """Finishes or reopens the pods in flight of an open run, and leaves it; a half-done commit is finished. `seen`: its
         Lease, whose holder is known to be dead."""
         lock, why = self._lock(), run.message or "made safe by `inplace repair`"
-        self.ask_to_stop(StopRequest(run.outcome or "Interrupted", why))
+        self.request_stop(StopRequest(run.outcome or "Interrupted", why))
         return self._drive(lock, seen, resuming.afresh(run), on_frame, dead_leases, only_frees=True)
 
     def _lock(self) -> TargetLock:
@@ -302,22 +302,22 @@ class Session:
     ) -> Summary:
         run = resuming.refresh_owner_settings(run, self._look(run))
         tracker = RunStatistics(self.api.clock.monotonic())
-        teller = self._teller(is_resumed=lease is not None and run_id_in(lease) == run.id)
+        teller = self._teller(is_resumed=lease is not None and read_run_id(lease) == run.id)
 
         def saw(frame: Frame) -> None:
-            tracker.saw(frame, self.observer.facts)
-            teller.saw(frame)
+            tracker.add_frame(frame, self.snapshots.facts)
+            teller.add_frame(frame)
             on_frame(frame)
 
         self._take(lock, lease, run)
         writes = self.api.replace(policy=QUICK, timeout_seconds=5.0)
-        executor = Executor(writes, self.target.namespace, self.watches, Claims(self.api, lock))
+        executor = Executor(writes, self.target.namespace, self.informers, DisruptionClaims(self.api, lock))
         workers = self._host.workers(executor, lock, self.api.clock)
         stop, clock = self._asked_to_stop, self.api.clock
         driver = Driver(
-            self.observer, self.watches, workers, lock, self.inbox, clock, run, saw, stop, dead_leases, only_frees=only_frees
+            self.snapshots, self.informers, workers, lock, self.inbox, clock, run, saw, stop, dead_leases, only_frees=only_frees
         )
-        driver.on_refused = lambda why: self.said(f"warning: {why}")
+        driver.on_request_rejected = lambda why: self.notify(f"warning: {why}")
         with teller:
             with self._at_work(lock, workers):
                 try:
@@ -328,24 +328,24 @@ class Session:
                     raise
                 except RunAbandoned as why:
                     finished = RunResult("Failed", str(why))
-            finished = self._assessor.signed(finished)
+            finished = self._assessor.with_last_writer(finished)
             ended = self._let_go(lock, driver.run, finished)
             teller.ended(ended, finished)
         if driver.frame is None:
             raise RunAbandoned(finished.message)  # before anything was seen
-        return tracker.summary(ended, finished, driver.frame, self.observer.facts)
+        return tracker.summary(ended, finished, driver.frame, self.snapshots.facts)
 
     def _take(self, lock: TargetLock, lease: Lease | None, run: Run) -> None:
         """The lock, with the run; from here on an interrupt does not simply end the process."""
-        self.has_begun = True
-        lock.by = self._who().text
-        lock.on_gap = self.watches.look_afresh
-        lock.on_trouble = lambda: self.inbox.put(CacheChanged())
+        self.has_started = True
+        lock.held_by = self._who().text
+        lock.on_gap = self.informers.relist
+        lock.on_error_changed = lambda: self.inbox.put(CacheChanged())
         lock.acquire(lease, run)
         if lock.lease is not None:
-            self.watches.leases.upsert(lock.lease)  # a request to the holder before us is not to us
-        if problem := problem_of(lease):
-            self.said(f"warning: {problem}")
+            self.informers.leases.upsert(lock.lease)  # a request to the holder before us is not to us
+        if problem := request_problem(lease):
+            self.notify(f"warning: {problem}")
 
     @contextmanager
     def _at_work(self, lock: TargetLock, workers: WorkerPool) -> Iterator[None]:
@@ -358,38 +358,40 @@ class Session:
             renewer.stop()
             workers.stop()
 
-    def _teller(self, *, is_resumed: bool) -> RunTeller:
+    def _teller(self, *, is_resumed: bool) -> RunEventReporter:
         events = EventRecorder(self.api, self._identity, by=CLI)
         what = about(self.target, self.found.uid)
-        return RunTeller(events, self._host.recording(events), what, self.said, by=self._who().text, is_resumed=is_resumed)
+        return RunEventReporter(
+            events, self._host.event_recorder(events), what, self.notify, by=self._who().text, is_resumed=is_resumed
+        )
 
     def _let_go(self, lock: TargetLock, run: Run, finished: RunResult) -> Run:
         """A clean end. If the API server cannot be reached the Lease just expires."""
-        observed = self.observer.observe(self.api.clock.monotonic(), {})
-        ended, made = self._assessor.ended(run, finished, observed)
+        observed = self.snapshots.build(self.api.clock.monotonic(), {})
+        ended, made = self._assessor.finalize_run(run, finished, observed)
         with suppress(ApiError, LockLostError):
-            lock.release(ended, made, delete=self._assessor.is_spent(run, finished))
+            lock.release(ended, made, delete=self._assessor.can_delete_lease(run, finished))
         return ended
 
     def _look(self, run: Run) -> Snapshot:
         """The snapshot, once every cache is complete. Raises `Refused`."""
-        self.observer.accept(run.options.accept_undrainable)
+        self.snapshots.accept_undrainable(run.options.accept_undrainable)
         ends_at = self.api.clock.monotonic() + SYNC_SECONDS
         while True:
             for at, event in self.inbox.take():
-                self.observer.absorb(event, at)
-            if self.watches.is_synced:
-                return self.observer.observe(self.api.clock.monotonic(), {})
-            if isinstance(error := self.watches.error, (Unauthorized, Forbidden)):
+                self.snapshots.handle(event, at)
+            if self.informers.is_synced:
+                return self.snapshots.build(self.api.clock.monotonic(), {})
+            if isinstance(error := self.informers.error, (Unauthorized, Forbidden)):
                 raise error  # that does not pass by itself
             if self.api.clock.monotonic() > ends_at:
                 raise RefusedError(
-                    f"the API server did not list everything in {SYNC_SECONDS:.0f}s: {self.watches.error or 'no answer'}"
+                    f"the API server did not list everything in {SYNC_SECONDS:.0f}s: {self.informers.error or 'no answer'}"
                 )
             self.inbox.wait(1.0)
 
     def _require_rights(self, purpose: Purpose) -> None:
-        missing = missing_rights(
+        missing = missing_permissions(
             self.api.replace(limiter=None), self.target.namespace, required_permissions(self.target.kind, purpose)
         )
         if missing:

@@ -12,7 +12,7 @@ from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError
 
 
-def rollout_of(api: ApiClient, target: TargetRef, run: Run) -> InPlaceRollout | None:
+def find_rollout(api: ApiClient, target: TargetRef, run: Run) -> InPlaceRollout | None:
     """The one whose run that is, where there is one and we may look."""
     try:
         listed = api.list(INPLACE_ROLLOUTS, target.namespace).items
@@ -22,8 +22,8 @@ def rollout_of(api: ApiClient, target: TargetRef, run: Run) -> InPlaceRollout | 
     return next((each for each in alive if each.status.run_id == run.id), None)
 
 
-def refuse_braked(api: ApiClient, target: TargetRef, run: Run | None) -> None:
+def require_not_paused(api: ApiClient, target: TargetRef, run: Run | None) -> None:
     """Before a run that is open is gone on with, or taken over. Raises `Refused`."""
-    rollout = rollout_of(api, target, run) if run is not None and run.is_unfinished else None
+    rollout = find_rollout(api, target, run) if run is not None and run.is_unfinished else None
     if run is not None and rollout is not None and brakes(rollout, run):
         raise RefusedError(f"{target} is held by InPlaceRollout {rollout.metadata.name}: {RELEASE_FIRST}")

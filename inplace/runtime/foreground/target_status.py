@@ -1,6 +1,6 @@
 """How a target and its run stand, for people who only look: a few reads, no watch, no lock, no write.
 
-A stage here is judged on one glance, without the evidence that only a running process gathers (`engine.glance`).
+A stage here is with_standing on one glance, without the evidence that only a running process gathers (`engine.glance`).
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from inplace.model.refs import TargetRef
 from inplace.model.run import Run, lease_name
 from inplace.runtime.gates.openers import with_openers
 from inplace.runtime.informers.snapshot_builder import target_of
-from inplace.runtime.lease.lock import history_of, run_from_lease
-from inplace.runtime.lease.run_leases import RunState, instant_of, judged, state_of
+from inplace.runtime.lease.lock import read_history, run_from_lease
+from inplace.runtime.lease.run_states import RunState, current_instant, read_run_state, with_standing
 from inplace.runtime.lookup import ResolvedTarget, resolve_target
 
 T = TypeVar("T", bound=HasMetadata)
@@ -119,7 +119,7 @@ class TargetStatus(msgspec.Struct, frozen=True, rename="camel"):
 def read_status(api: ApiClient, target: TargetRef) -> TargetStatus:
     """Raises `Refused` where the target does not exist, and `ApiError`."""
     found = resolve_target(api, target)
-    state = state_of(api, target)
+    state = read_run_state(api, target)
     observed = _observed(api, target, found)
     gate = state.run.options.gate if state is not None and state.run is not None else DEFAULT_GATE
     new_pods = stand(with_openers(api, observed, target, gate), target, gate)
@@ -145,8 +145,8 @@ def _of_target(
 
 
 def _of_run(api: ApiClient, target: TargetRef, observed: Snapshot, state: RunState, run: Run) -> TargetStatus:
-    workload, at = workload_of(observed), instant_of(api.clock)
-    state = judged(state, workload.spec.template if workload is not None else None, at)
+    workload, at = workload_of(observed), current_instant(api.clock)
+    state = with_standing(state, workload.spec.template if workload is not None else None, at)
     is_overtaken = overtaken(run, observed) is not None
     shown = glance(observed, run, state.lease, at, held_since=state.held_since, superseded=bool(state.superseded))
     views = {pod.uid: pod for pod in shown.pods}
@@ -218,7 +218,7 @@ def history(api: ApiClient, target: TargetRef) -> History:
     problem, last, over, runs = "", "", "", tuple[PastRun, ...]()
     try:
         lease = api.get(LEASES, target.namespace, lease_name(target))
-        runs, run, workload = history_of(lease), run_from_lease(lease), workload_of(Snapshot(there, ()))
+        runs, run, workload = read_history(lease), run_from_lease(lease), workload_of(Snapshot(there, ()))
         if run is not None and workload is not None:
             last, over = run.id, superseded(run, workload.spec.template)
     except NotFound:

@@ -40,7 +40,7 @@ from inplace.runtime.lease.leader_election import LeaderElector
 from inplace.runtime.lease.lock import Fence
 from inplace.runtime.lookup import require_namespace
 from inplace.runtime.observability.health import LIVENESS_SECONDS, TEXT, Health, HealthServer
-from inplace.runtime.permissions import Permission, format_permissions, missing_rights, refusal, version_problem
+from inplace.runtime.permissions import Permission, format_permissions, missing_permissions, refusal, version_problem
 
 RIGHTS = (Permission("list", "", "pods"), Permission("watch", "", "pods"), Permission("patch", "", "pods", "status"))
 STOP_SECONDS = 5.0
@@ -55,7 +55,7 @@ def check_access(api: ApiClient, scope: ListOptions) -> None:
     old = version_problem(api)
     if old is not None:
         raise RefusedError(old)
-    missing = missing_rights(api.replace(limiter=None), scope.namespace or "", RIGHTS)
+    missing = missing_permissions(api.replace(limiter=None), scope.namespace or "", RIGHTS)
     if missing:
         raise refusal(missing, scope.namespace)
     if scope.namespace:
@@ -85,7 +85,7 @@ def lease_name(condition: str, scope: ListOptions) -> str:
 def missing_for_lease(api: ApiClient, leader: LeaderElector) -> str:
     """The rights that it lacks to be seen, in words; empty: none. Raises `ApiError`."""
     namespace, name = leader.lease_ref
-    return format_permissions(missing_rights(api.replace(limiter=None), namespace, lease_rights(name)))
+    return format_permissions(missing_permissions(api.replace(limiter=None), namespace, lease_rights(name)))
 
 
 def lease_rights(name: str) -> tuple[Permission, ...]:

@@ -64,10 +64,10 @@ class SnapshotBuilder:
         self._pods_listed_at: float | None = None
         self._slices_listed_at: float | None = None
 
-    def accept(self, services: Iterable[str]) -> None:
+    def accept_undrainable(self, services: Iterable[str]) -> None:
         self._accepted = tuple(services)
 
-    def absorb(self, event: RunEvent, at: float) -> None:
+    def handle(self, event: RunEvent, at: float) -> None:
         """Takes in what a watch brought; anything else is not ours."""
         match event:
             case PodChanged(old=old, new=new):
@@ -105,13 +105,13 @@ class SnapshotBuilder:
             if facts is not None:
                 self._judge(facts.pod, at)
 
-    def answered(self, uid: str, images: Mapping[str, str]) -> None:
+    def on_images_patched(self, uid: str, images: Mapping[str, str]) -> None:
         """What the API server has made of our image patch of a pod."""
         self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NO_EVIDENCE), answered=images)
 
-    def taken_over(self, run: Run, now: float, utcnow: datetime) -> dict[str, float]:
+    def restore_timers(self, run: Run, now: float, utcnow: datetime) -> dict[str, float]:
         """The timers that began before this process came; what was written down of pods becomes evidence."""
-        observed = self.observe(now, {})
+        observed = self.build(now, {})
         ready = min_ready_seconds(observed, run.options)
         found = carried(run, observed.pods, ready, now, lambda at: max(0.0, (seconds_since(at, utcnow) or 0.0) - STAMP_SECONDS))
         for uid, since in found.steady.items():
@@ -123,7 +123,7 @@ class SnapshotBuilder:
         """Of every pod that is watched, by uid."""
         return self._facts
 
-    def listed_slices(self, listing: ListResult[EndpointSlice], sent_at: float) -> None:
+    def on_slices_listed(self, listing: ListResult[EndpointSlice], sent_at: float) -> None:
         """What a quorum read of the slices proves about the pods that were quiet before it was sent."""
         self._slices_listed_at = sent_at
         if listing.unreadable:
@@ -136,7 +136,7 @@ class SnapshotBuilder:
         for item in listing.items:
             self._watches.slices.upsert(item)
 
-    def listed_pods(self, listing: ListResult[Pod], sent_at: float) -> None:
+    def on_pods_listed(self, listing: ListResult[Pod], sent_at: float) -> None:
         """Takes a quorum read into the cache. What it lacks, and we do not know newer, is gone."""
         self._pods_listed_at = sent_at
         cache, version = self._watches.pods, resource_version_number(listing.resource_version)
@@ -148,7 +148,7 @@ class SnapshotBuilder:
         for pod in listing.items:
             cache.upsert(pod)
 
-    def observe(
+    def build(
         self,
         at: float,
         timers: Mapping[str, float],

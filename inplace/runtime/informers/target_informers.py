@@ -13,7 +13,7 @@ from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError
 from inplace.kube.informers.cache import Cache
 from inplace.kube.informers.cache_view import CacheView
-from inplace.kube.informers.reflector import Reflector, all_synced, first_error, look_afresh
+from inplace.kube.informers.reflector import Reflector, all_synced, first_error, relist_all
 from inplace.kube.informers.reflector_thread import ReflectorThread
 from inplace.kube.paging import ListOptions
 from inplace.kube.resources import (
@@ -124,9 +124,9 @@ class TargetInformers:
         for pump in self._pumps:
             pump.start()
 
-    def look_afresh(self) -> None:
+    def relist(self) -> None:
         """Whatever is known may be old: it is synced again when everything has been listed anew."""
-        look_afresh(self.reflectors)
+        relist_all(self.reflectors)
 
     def stop(self) -> None:
         """Ends the streams; the threads end by themselves, and are not waited for."""

@@ -18,7 +18,7 @@ from inplace.kube.protocols import Request
 from inplace.kube.resources import NAMESPACES
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.manifests import CONFIG_MAPS, Manifest
-from inplace.runtime.permissions import Permission, format_permissions, missing_rights, version_problem
+from inplace.runtime.permissions import Permission, format_permissions, missing_permissions, version_problem
 
 APPLY = "application/apply-patch+yaml"
 FIELD_MANAGER = "inplace-install"
@@ -51,7 +51,7 @@ def check(api: ApiClient, found: Iterable[Manifest]) -> None:
 def refuse_missing(api: ApiClient, by_namespace: dict[str, list[Permission]]) -> None:
     lines = []
     for namespace, rights in by_namespace.items():
-        missing = missing_rights(api.replace(limiter=None), namespace, tuple(dict.fromkeys(rights)))
+        missing = missing_permissions(api.replace(limiter=None), namespace, tuple(dict.fromkeys(rights)))
         if missing:
             lines.append(
                 f"{format_permissions(missing)} {f'in namespace {namespace}' if namespace else 'in the whole cluster'}"

@@ -19,7 +19,7 @@ from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, WORKLOADS, Resource
 from inplace.model.constants import DEFAULT_GATE, MANAGED_BY_SELECTOR
 from inplace.model.refs import SHORT_NAMES
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
-from inplace.runtime.finalizers import free, is_kept
+from inplace.runtime.finalizers import free, has_finalizer
 from inplace.runtime.install.apply import existing, refuse_missing
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, Heartbeat, read_heartbeat, run_from_lease
 from inplace.runtime.manifests import CONFIG_MAPS, CONTROLLER, OURS, Manifest, settings_of
@@ -139,7 +139,7 @@ def remove_finalizers(api: ApiClient, scope: str | None) -> int:
     Raises `ApiError`."""
     count = 0
     for _ in range(RELEASE_TRIES):
-        kept = [rollout for rollout in _rollouts(api, scope) if is_kept(rollout)]
+        kept = [rollout for rollout in _rollouts(api, scope) if has_finalizer(rollout)]
         if not kept:
             return count
         count += sum(free(api, rollout) for rollout in kept)

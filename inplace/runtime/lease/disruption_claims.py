@@ -29,14 +29,14 @@ from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, RENEW_DEADLINE_SE
 LABELS = {"app.kubernetes.io/part-of": "inplace", "app.kubernetes.io/component": "budget"}
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class DisruptionClaim(msgspec.Struct, frozen=True):
     """How many pods may be closed under the claim, and until when that may be sent (monotonic)."""
 
     room: int
     until: float
 
-    def used(self) -> Claimed:
-        return Claimed(0, self.until)
+    def used(self) -> DisruptionClaim:
+        return DisruptionClaim(0, self.until)
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class _Held(msgspec.Struct, frozen=True):
     until: float
 
 
-class Claims:
+class DisruptionClaims:
     """Those of one run. Thread-safe."""
 
     def __init__(self, api: ApiClient, lock: TargetLock) -> None:
@@ -56,13 +56,13 @@ class Claims:
         self._seen: dict[str, tuple[str, float]] = {}
         """Of a Lease that another holds: its version, and since when it has not changed."""
 
-    def hold(self, budgets: tuple[str, ...]) -> bool:
+    def are_held(self, budgets: tuple[str, ...]) -> bool:
         """Whether what rests on these claims may be sent now."""
         now = self._api.clock.monotonic()
         with self._mutex:
             return all(name in self._held and now < self._held[name].until for name in budgets)
 
-    def claim(self, budget: PodDisruptionBudget, reading: ApiClient) -> Claimed:
+    def claim(self, budget: PodDisruptionBudget, reading: ApiClient) -> DisruptionClaim:
         """Raises `Conflict` where another run has it, or where it allows no close; `ApiError` otherwise. `reading`: for the
         list of its pods."""
         name = budget.metadata.name
@@ -83,7 +83,7 @@ class Claims:
         except BaseException:
             self.release(name)
             raise
-        return Claimed(room, sent_at + RENEW_DEADLINE_SECONDS)
+        return DisruptionClaim(room, sent_at + RENEW_DEADLINE_SECONDS)
 
     def release(self, name: str) -> None:
         """Where the API server does not hear of it, it ends by itself."""

@@ -36,7 +36,7 @@ TIMEOUT_SECONDS = 3.0
 _NEVER = float("-inf")
 
 
-class LostLeadership(Exception):
+class LeadershipLost(Exception):
     """Another may lead now: write nothing, end. `str()` is one line for a person."""
 
 
@@ -97,7 +97,7 @@ class ElectionState:
         """Who led when we looked last; empty: nobody."""
         return (self._seen.spec.holder_identity or "") if self._seen is not None else ""
 
-    def next(self) -> Command:
+    def next_command(self) -> Command:
         """What to do now. A `Wait` is said once."""
         now = self._said_at = self._clock.monotonic()
         if self._over is not None:
@@ -109,7 +109,7 @@ class ElectionState:
             return ReadLease()
         return WriteLease(self._version, self._spec())
 
-    def looked(self, lease: Lease | None) -> None:
+    def on_read(self, lease: Lease | None) -> None:
         """The answer to a `Look`, as soon as it is here; None: there is no Lease."""
         now = self._clock.monotonic()
         holder = lease.spec.holder_identity if lease is not None else None
@@ -127,7 +127,7 @@ class ElectionState:
         if not self.is_leading and not self._may_take(now):
             self._wait_seconds = max(0.001, min(RETRY_PERIOD_SECONDS, self._seen_at + LEASE_DURATION_SECONDS - now))
 
-    def wrote(self, lease: Lease) -> None:
+    def on_written(self, lease: Lease) -> None:
         """The answer to a `Write`, however late it comes: we are safe from when it was said."""
         if self._over is not None:
             return
@@ -138,7 +138,7 @@ class ElectionState:
         self.is_leading = True
         self._wait_seconds = RENEW_SECONDS
 
-    def failed(self, error: ApiError) -> None:
+    def on_error(self, error: ApiError) -> None:
         """A `Look` or a `Write` was refused, or nothing is known of it."""
         match error:
             case NotFound() if self.is_leading:
@@ -149,7 +149,7 @@ class ElectionState:
                 self._must_look = self._must_look or not self.is_leading
                 self._wait_seconds = RETRY_SECONDS
 
-    def let_go(self) -> WriteLease | None:
+    def release(self) -> WriteLease | None:
         """The end, unsafe from now on: the write that frees the Lease for the next at once. None: it is not ours."""
         was_leading = self.is_leading
         self._lose("was let go")
@@ -218,7 +218,7 @@ class LeaderElector:
         return self.election.is_safe
 
     def start(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None:
-        """`led` and `lost` are called on the thread, each once at most; `lost` with `LostLeadership`, or with a bug. Where it
+        """`led` and `lost` are called on the thread, each once at most; `lost` with `LeadershipLost`, or with a bug. Where it
         stands again, `led` is called each time that it leads after another."""
         self._thread = threading.Thread(target=self._run, args=(led, lost), name="leader-election", daemon=True)
         self._thread.start()
@@ -228,21 +228,21 @@ class LeaderElector:
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(TIMEOUT_SECONDS + 1.0)
-        last = self.election.let_go()
+        last = self.election.release()
         if last is not None:
             with suppress(ApiError):  # then the next waits for its 15 s
                 self._write(last)
 
     def step(self) -> float:
-        """Does what is next; the seconds until there is more to do. Raises `LostLeadership`."""
+        """Does what is next; the seconds until there is more to do. Raises `LeadershipLost`."""
         self.stepped_at = self._api.clock.monotonic()
-        command = self.election.next()
+        command = self.election.next_command()
         try:
             match command:
                 case ReadLease():
-                    self.election.looked(self._read())
+                    self.election.on_read(self._read())
                 case WriteLease():
-                    self.election.wrote(self._write(command))
+                    self.election.on_written(self._write(command))
                 case Wait(seconds):
                     return seconds
                 case Lost(why) if self._stands_again and not self._stopped.is_set():
@@ -250,9 +250,9 @@ class LeaderElector:
                     self.election = ElectionState(self.identity, self._api.clock)
                     return RETRY_SECONDS
                 case Lost(why):
-                    raise LostLeadership(why)
+                    raise LeadershipLost(why)
         except ApiError as error:
-            self.election.failed(error)
+            self.election.on_error(error)
             self._say_failed(error)
         return 0.0
 

@@ -65,7 +65,7 @@ class TargetLock:
         self._target = target
         self._owner = owner
         self.identity = identity
-        self.by = ""
+        self.held_by = ""
         """Who holds it, for people; empty: a controller."""
         self.namespace = target.namespace
         self.name = lease_name(target)
@@ -76,9 +76,9 @@ class TargetLock:
         self._run_id = ""
         self.lease: Lease | None = None
         """As our own last write left it."""
-        self.trouble: ApiError | None = None
+        self.error: ApiError | None = None
         """Why the last write of the Lease failed; None: it did not."""
-        self.on_trouble: Callable[[], None] = lambda: None
+        self.on_error_changed: Callable[[], None] = lambda: None
         """Called when that has changed."""
         self.on_gap: Callable[[], None] = lambda: None
         """Called when a renewal came too late, before it counts: others may have worked here meanwhile, as far as we know."""
@@ -98,7 +98,9 @@ class TargetLock:
         first = self.read()
         if first is None or not first.spec.holder_identity:
             return first
-        told(f"{self._target} is locked by {holder_in(first)}; watching for {LEASE_DURATION_SECONDS}s whether it is alive")
+        told(
+            f"{self._target} is locked by {describe_holder(first)}; watching for {LEASE_DURATION_SECONDS}s whether it is alive"
+        )
         pulse = read_heartbeat(self._api, first)
         ends_at = self._api.clock.monotonic() + LEASE_DURATION_SECONDS
         while self._api.clock.monotonic() < ends_at:
@@ -107,7 +109,9 @@ class TargetLock:
             if now is None or not now.spec.holder_identity:
                 return now
             if read_heartbeat(self._api, now) != pulse:
-                raise LockHeldError(f"{self._target} is being upgraded by {holder_in(now)}: {_what_to_do(self._target, now)}")
+                raise LockHeldError(
+                    f"{self._target} is being upgraded by {describe_holder(now)}: {_what_to_do(self._target, now)}"
+                )
         return first
 
     def acquire(self, seen: Lease | None, run: Run) -> None:
@@ -177,10 +181,10 @@ class TargetLock:
             raise
 
     def _set_trouble(self, error: ApiError | None) -> None:
-        is_news = str(error) != str(self.trouble)
-        self.trouble = error
+        is_news = str(error) != str(self.error)
+        self.error = error
         if is_news:
-            self.on_trouble()
+            self.on_error_changed()
 
     def _sent(self, send: Callable[[], object]) -> None:
         """With the version that we know, and again where a verb's request has changed that."""
@@ -203,7 +207,7 @@ class TargetLock:
 
     def _is_ours(self, lease: Lease, run_id: str) -> bool:
         """A controller holds every Lease by the same name: so the run counts, too."""
-        return lease.spec.holder_identity == self.identity and run_id_in(lease) == run_id
+        return lease.spec.holder_identity == self.identity and read_run_id(lease) == run_id
 
     def _accept(self, lease: Lease, sent_at: float) -> None:
         self.lease = lease
@@ -216,7 +220,7 @@ class TargetLock:
     def _body(self, run: Run) -> dict[str, Any]:
         owners = {"ownerReferences": [self._owner]} if self._owner else {}
         labels = {"labels": {"app.kubernetes.io/managed-by": "inplace"}}
-        annotations = {RUN_ANNOTATION: encode_run(run), **({HELD_BY_ANNOTATION: self.by} if self.by else {})}
+        annotations = {RUN_ANNOTATION: encode_run(run), **({HELD_BY_ANNOTATION: self.held_by} if self.held_by else {})}
         return {
             "metadata": {"name": self.name, "annotations": annotations, **labels, **owners},
             "spec": {
@@ -231,7 +235,7 @@ class TargetLock:
         return format_micro_time(self._api.clock.utcnow())
 
 
-def holder_in(lease: Lease) -> str:
+def describe_holder(lease: Lease) -> str:
     """Who holds it and since when, for people: `jane (root@laptop) since 2026-11-28T02:11:03Z, as laptop-812-ab12cd`."""
     holder, by, since = lease.spec.holder_identity or "", lease.metadata.annotation(HELD_BY_ANNOTATION), lease.spec.acquire_time
     began = f" since {whole_seconds(since)}" if since else ""
@@ -251,7 +255,7 @@ class LeaderRef(msgspec.Struct, frozen=True):
         return f"controller/{self.namespace}/{self.name}/{self.identity}"
 
 
-def leader_of(holder: str | None) -> LeaderRef | None:
+def parse_leader(holder: str | None) -> LeaderRef | None:
     """The controller that a holder names; None: it is a command's."""
     word, _, rest = (holder or "").partition("/")
     parts = rest.split("/", 2)
@@ -261,7 +265,7 @@ def leader_of(holder: str | None) -> LeaderRef | None:
 def _what_to_do(target: TargetRef, lease: Lease) -> str:
     """About a living holder. A controller holds on to what it has paused, so that no pause lets anybody in."""
     where = shlex.join([*target.words, "-n", target.namespace])
-    if leader_of(lease.spec.holder_identity) is not None:
+    if parse_leader(lease.spec.holder_identity) is not None:
         return f"wait for its end, or go back first: `inplace abort {where}`"
     return f"wait for it, or `inplace pause {where}`"
 
@@ -280,7 +284,7 @@ def read_heartbeat(api: ApiClient, lease: Lease) -> Heartbeat:
 
 def _pulse_of_leader(api: ApiClient, holder: str | None) -> str | None:
     """Empty: the controller leads no more, and the same for ever. None: it is no controller."""
-    ref = leader_of(holder)
+    ref = parse_leader(holder)
     if ref is None:
         return None
     try:
@@ -334,7 +338,7 @@ def run_from_lease(lease: Lease | None) -> Run | None:
     return run
 
 
-def run_id_in(lease: Lease) -> str:
+def read_run_id(lease: Lease) -> str:
     """Empty where there is no run, or none that can be read."""
     try:
         run = run_from_lease(lease)
@@ -343,6 +347,6 @@ def run_id_in(lease: Lease) -> str:
     return run.id if run is not None else ""
 
 
-def history_of(lease: Lease | None) -> tuple[PastRun, ...]:
+def read_history(lease: Lease | None) -> tuple[PastRun, ...]:
     """The last runs, the newest last."""
     return decode_history(lease.metadata.annotation(HISTORY_ANNOTATION)) if lease is not None else ()

@@ -99,7 +99,7 @@ class EventRecorder:
         self.queue: WorkQueue[_Key] = WorkQueue(api.clock)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
 
-    def tell(self, about: ObjectReference, kind: EventType, reason: str, action: str, note: str) -> None:
+    def emit(self, about: ObjectReference, kind: EventType, reason: str, action: str, note: str) -> None:
         """`action`: what we were doing; `reason`: why there is an event. Both in UpperCamelCase."""
         key, at = _Key(about, kind, reason, note[:LONGEST_NOTE]), format_micro_time(self._api.clock.utcnow())
         with self._lock:

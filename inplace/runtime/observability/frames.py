@@ -13,7 +13,7 @@ from inplace.engine.snapshot import Snapshot
 class Frame(msgspec.Struct, frozen=True):
     """A pass, and what it was judged on. `since`: pod uid to the monotonic instant at which its stage began."""
 
-    observed: Snapshot
+    snapshot: Snapshot
     plan: Plan
     since: Mapping[str, float]
     now: float

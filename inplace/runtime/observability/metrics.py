@@ -89,7 +89,7 @@ class Metrics:
     def render(self) -> bytes:
         return generate_latest(self.registry)
 
-    def leads(self, name: str, is_leading: bool) -> None:
+    def set_leader(self, name: str, is_leading: bool) -> None:
         self._leading.labels(name).set(is_leading)
 
     def reconciled(self, controller: str, seconds: float, error: BaseException | None) -> None:
@@ -98,12 +98,12 @@ class Metrics:
         if error is not None:
             self._reconcile_errors.labels(controller).inc()
 
-    def queue(self, name: str, queue: WorkQueue[K], clock: Clock) -> None:
+    def instrument_queue(self, name: str, queue: WorkQueue[K], clock: Clock) -> None:
         """From now on that queue is measured."""
         self._queues.depth.labels(name).set_function(lambda: len(queue))
         queue.watched = _QueueMeter(self._queues, name, clock)
 
-    def counted(self, transport: Transport, host: str, clock: Clock) -> Transport:
+    def instrument_transport(self, transport: Transport, host: str, clock: Clock) -> Transport:
         """The same transport, with its requests counted: watches too, when they are opened."""
         return _Counted(self, transport, host, clock)
 

@@ -77,7 +77,7 @@ class RunStatistics:
         self._restarts: dict[str, int] = {}
         self._touched: set[str] = set()
 
-    def saw(self, frame: Frame, facts: Mapping[str, ObservedPod]) -> None:
+    def add_frame(self, frame: Frame, facts: Mapping[str, ObservedPod]) -> None:
         for pod in frame.plan.pods:
             stage, since = self._stages.get(pod.uid, (pod.stage, frame.now))
             spent = self._spent.setdefault(pod.uid, {})
@@ -119,7 +119,7 @@ class RunStatistics:
             held=kept_out(facts.values(), run.options.gate),
             undrained=count_ungated((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
-            is_left_paused=left_paused(last.observed, run),
+            is_left_paused=left_paused(last.snapshot, run),
             by_others=finished.by_others,
             doing=run.operation,
         )

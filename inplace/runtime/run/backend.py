@@ -33,13 +33,13 @@ class Runnable(Protocol):
 class RunBackend(Protocol):
     def inbox(self, clock: Clock) -> Inbox: ...
 
-    def watching(self, watches: TargetInformers) -> Runnable: ...
+    def informers(self, watches: TargetInformers) -> Runnable: ...
 
     def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool: ...
 
     def renewer(self, lock: TargetLock, on_lost: Callable[[BaseException], None]) -> Runnable: ...
 
-    def recording(self, events: EventRecorder) -> Runnable: ...
+    def event_recorder(self, events: EventRecorder) -> Runnable: ...
 
 
 class ThreadBackend:
@@ -48,7 +48,7 @@ class ThreadBackend:
     def inbox(self, clock: Clock) -> Inbox:
         return ThreadInbox(clock)
 
-    def watching(self, watches: TargetInformers) -> Runnable:
+    def informers(self, watches: TargetInformers) -> Runnable:
         return watches
 
     def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
@@ -57,5 +57,5 @@ class ThreadBackend:
     def renewer(self, lock: TargetLock, on_lost: Callable[[BaseException], None]) -> Runnable:
         return LeaseRenewer(lock, on_lost)
 
-    def recording(self, events: EventRecorder) -> Runnable:
+    def event_recorder(self, events: EventRecorder) -> Runnable:
         return events

@@ -30,17 +30,17 @@ class _Rest(msgspec.Struct):
     denial: Denial | None
 
 
-class Rests:
+class ActionBackoff:
     """By the key of the action: one object has one at a time."""
 
     def __init__(self) -> None:
         self._rests: dict[str, _Rest] = {}
 
-    def keys(self, now: float) -> set[str]:
+    def waiting_keys(self, now: float) -> set[str]:
         """Of the objects that rest."""
         return {key for key, rest in self._rests.items() if rest.until > now}
 
-    def until(self, now: float) -> list[float]:
+    def retry_times(self, now: float) -> list[float]:
         """The instants at which they have rested."""
         return [rest.until for rest in self._rests.values() if rest.until > now]
 
@@ -48,7 +48,7 @@ class Rests:
     def denials(self) -> Mapping[str, Denial]:
         return {rest.intent: rest.denial for rest in self._rests.values() if rest.denial is not None}
 
-    def done(self, action: Action, now: float, jitter: float) -> None:
+    def on_success(self, action: Action, now: float, jitter: float) -> None:
         if isinstance(action, (ListPods, ListSlices)):
             self._rests.pop(action.key, None)
             return
@@ -57,7 +57,7 @@ class Rests:
         until = now + backoff_seconds(times - 1) * (1.0 + jitter) if times else now
         self._rests[action.key] = _Rest(action.intent, until, times, now, None)
 
-    def refused(self, action: Action, error: ApiError, now: float, jitter: float) -> int:
+    def on_error(self, action: Action, error: ApiError, now: float, jitter: float) -> int:
         """How often in a row."""
         before = self._rests.get(action.key)
         if before is None or before.denial is None:

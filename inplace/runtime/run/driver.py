@@ -56,12 +56,12 @@ from inplace.runtime.informers.inbox import (
 )
 from inplace.runtime.informers.snapshot_builder import SnapshotBuilder
 from inplace.runtime.informers.target_informers import TargetCaches
-from inplace.runtime.lease.disruption_claims import Claimed
+from inplace.runtime.lease.disruption_claims import DisruptionClaim
 from inplace.runtime.lease.lock import TargetLock
 from inplace.runtime.observability.frames import Frame
-from inplace.runtime.requests import asked_by, problem_of, read_request
-from inplace.runtime.run.backoff import MAX_REFUSALS, Rests, is_stale, may_be_done
-from inplace.runtime.run.executor import Rewritten
+from inplace.runtime.requests import read_request, request_problem, requested_by
+from inplace.runtime.run.backoff import MAX_REFUSALS, ActionBackoff, is_stale, may_be_done
+from inplace.runtime.run.executor import ImagesRewritten
 
 STALE_CACHE_SECONDS = 10.0
 """How long a watch may be failing before its cache is called old."""
@@ -123,20 +123,20 @@ class Driver:
         self._clock = clock
         self._told = told
         self._stop = stop
-        self.brake: StopRequest | None = None
+        self.spec_pause: StopRequest | None = None
         """While there is one, nothing more is started, and only an abort is obeyed."""
         self.may_act: Callable[[], bool] = lambda: True
         """Asked before anything is done. False: not now."""
-        self.on_refused: Callable[[str], None] = lambda _why: None
+        self.on_request_rejected: Callable[[str], None] = lambda _why: None
         """Called with why a request is not obeyed."""
         self._dead_leases = dead_leases
         self._timers: dict[str, float] = {}
         self._carried: dict[str, float] | None = None  # timers of the process before us, until a plan names them
         self._busy: dict[str, Action] = {}
-        self._rests = Rests()
+        self._rests = ActionBackoff()
         self._unanswered: dict[str, float] = {}
         self._fields_returned: frozenset[str] = frozenset()
-        self._claims: dict[str, Claimed] = {}
+        self._claims: dict[str, DisruptionClaim] = {}
         self._trouble = ""
         self._unstored = ""
         """Why something could not be stored in this pass. Nothing else may come that asks for the next."""
@@ -156,13 +156,13 @@ class Driver:
             self._keep_distance(began_at)
 
     @property
-    def distance_seconds(self) -> float:
+    def min_interval_seconds(self) -> float:
         """From the beginning of one pass to the next."""
         return min(LONGEST_DISTANCE_SECONDS, MIN_INTERVAL_PER_POD_SECONDS * len(self._observer.facts))
 
     def _keep_distance(self, began_at: float) -> None:
         """What comes meanwhile is taken in together, each event with the instant at which it came."""
-        early = began_at + self.distance_seconds - self._clock.monotonic()
+        early = began_at + self.min_interval_seconds - self._clock.monotonic()
         if early > 0:
             self._clock.sleep(early)
 
@@ -181,12 +181,12 @@ class Driver:
         self._obey_request()
         now = self._clock.monotonic()
         closing = [*(key for key, action in self._busy.items() if isinstance(action, TAKES_OUT)), *self._doubtful(now)]
-        busy = self._rests.keys(now).union(self._busy)
-        observed = self._observer.observe(now, self._timers_at(now), busy, closing, self._fields_returned, self._blind(now))
+        busy = self._rests.waiting_keys(now).union(self._busy)
+        observed = self._observer.build(now, self._timers_at(now), busy, closing, self._fields_returned, self._blind(now))
         claims = {name: claimed.room if claimed.until > now else 0 for name, claimed in self._claims.items()}
         observed = msgspec.structs.replace(observed, denials=self._rests.denials, claims=claims)
         since = format_time(self._clock.utcnow())
-        spec = PlanContext(self._lock.name, self._stop or self.brake, since, self._dead_leases, self._only_frees)
+        spec = PlanContext(self._lock.name, self._stop or self.spec_pause, since, self._dead_leases, self._only_frees)
         planned = plan(observed, spec, self.run, now)
         self._timers = {timer: observed.timers.get(timer, now) for timer in planned.timers}
         self._carried = still_carried(self._carried or {}, planned)
@@ -208,7 +208,7 @@ class Driver:
 
     def _timers_at(self, now: float) -> dict[str, float]:
         if self._carried is None:
-            self._carried = self._observer.taken_over(self.run, now, self._clock.utcnow())
+            self._carried = self._observer.restore_timers(self.run, now, self._clock.utcnow())
         return {**self._carried, **self._timers}
 
     def _doubtful(self, now: float) -> list[str]:
@@ -235,7 +235,7 @@ class Driver:
 
     def _lock_trouble(self, *, is_safe: bool) -> str:
         """What keeps the lock from being renewed. That we are refused is told at once, anything else once it matters."""
-        match self._lock.trouble:
+        match self._lock.error:
             case Unauthorized() | Forbidden() as error:
                 return f"{error}; nothing is written until that is mended"
             case error if is_safe:
@@ -254,11 +254,11 @@ class Driver:
         return str(error) if now - self._blind_since > STALE_CACHE_SECONDS else ""
 
     def _wait_seconds(self, planned: Plan, now: float) -> float | None:
-        waits = [until - now for until in self._rests.until(now)]
+        waits = [until - now for until in self._rests.retry_times(now)]
         waits += [at - now for at in to_remember(planned, self._timers)]
         if planned.requeue_after is not None:
             waits.append(planned.requeue_after)
-        if self._watches.error is not None or self._unstored or self._lock.trouble is not None:
+        if self._watches.error is not None or self._unstored or self._lock.error is not None:
             waits.append(TICK_SECONDS)
         self._unstored = ""
         return max(0.0, min(waits)) if waits else None
@@ -266,7 +266,7 @@ class Driver:
     def _take_in(self, event: RunEvent, at: float) -> None:
         match event:
             case PodChanged() | SliceChanged():
-                self._observer.absorb(event, at)
+                self._observer.handle(event, at)
             case ActionCompleted():
                 self._performed(event)
             case StopRequested(stop=stop):
@@ -286,13 +286,13 @@ class Driver:
         if event.error is not None:
             self._refused(event.action, event.error)
             return
-        self._rests.done(event.action, self._clock.monotonic(), self._clock.jitter())
+        self._rests.on_success(event.action, self._clock.monotonic(), self._clock.jitter())
         self._trouble = ""
         match event.action:
             case ListSlices():
-                self._observer.listed_slices(event.result, event.sent_at)
+                self._observer.on_slices_listed(event.result, event.sent_at)
             case ListPods():
-                self._observer.listed_pods(event.result, event.sent_at)
+                self._observer.on_pods_listed(event.result, event.sent_at)
                 for at, other in self._inbox.take():
                     self._take_in(other, at)
             case ClaimBudget(budget=budget):
@@ -301,18 +301,18 @@ class Driver:
                 self._fields_returned |= {key}
             case PatchImages(images=images) if isinstance(event.result, Pod):
                 have = event.result.spec.images()
-                self._observer.answered(key, {name: have[name] for name in images if name in have})
+                self._observer.on_images_patched(key, {name: have[name] for name in images if name in have})
 
     def _refused(self, action: Action, error: ApiError) -> None:
         """Forget the plan, look again after a rest. What is refused of the workload itself the plan finds a way around; where
         it is of a pod, the run stops: those that are closed are freed first, and what is refused then too, it leaves."""
         now = self._clock.monotonic()
-        times = self._rests.refused(action, error, now, self._clock.jitter())
+        times = self._rests.on_error(action, error, now, self._clock.jitter())
         if isinstance(action, TAKES_OUT) and may_be_done(action, error):
             self._unanswered[action.key] = now + UNCONFIRMED_SECONDS
         if isinstance(error, NotFound) or is_stale(error):
             return
-        adopted = adopt(self.run, error.images) if isinstance(error, Rewritten) else None
+        adopted = adopt(self.run, error.images) if isinstance(error, ImagesRewritten) else None
         if adopted is not None and self._stored(adopted):
             return
         self._trouble = str(error)
@@ -326,11 +326,11 @@ class Driver:
     def _obey_request(self) -> None:
         """A verb's request on the Lease; it goes in the write that stores its effect. One that is none goes, too."""
         lease = self._watches.leases.get_by_name(self.run.target.namespace, self._lock.name)
-        asked, problem = read_request(lease), problem_of(lease)
+        asked, problem = read_request(lease), request_problem(lease)
         if asked is not None:
-            self.obey(asked, asked_by(lease), clear_request=True)
+            self.apply_command(asked, requested_by(lease), clear_request=True)
         elif problem and self._stored(self.run, clear_request=True):
-            self.on_refused(problem)
+            self.on_request_rejected(problem)
 
     def _allowed(self) -> bool:
         is_allowed = self.may_act()
@@ -338,7 +338,7 @@ class Driver:
         return is_allowed
 
     @property
-    def is_at_rest(self) -> bool:
+    def is_idle_at_pause(self) -> bool:
         """It stands at a timed pause, and nothing of it is in flight."""
         planned = self.frame.plan if self.frame is not None else None
         is_quiet = planned is not None and not planned.actions and not planned.progress.in_flight and not self._busy
@@ -348,14 +348,14 @@ class Driver:
         """Ends it early, unless it is about to already."""
         self._stop = self._stop or stop
 
-    def obey(self, verb: RunCommand, by: str, *, clear_request: bool = False) -> bool:
+    def apply_command(self, verb: RunCommand, by: str, *, clear_request: bool = False) -> bool:
         """`by`: who asks; empty: nobody knows. False: it could not be stored now. Raises `LostLock`."""
         match verb:
             case "pause":
                 self.stop(StopRequest("Paused", f"paused {of_whom(by)}"))
                 return self._stored(self.run, clear_request=clear_request)
-            case "resume" | "promote" if self.brake is not None:
-                self.on_refused(f"asked to {verb}, but {RELEASE_FIRST}")
+            case "resume" | "promote" if self.spec_pause is not None:
+                self.on_request_rejected(f"asked to {verb}, but {RELEASE_FIRST}")
                 return self._stored(self.run, clear_request=clear_request)
             case "resume" | "promote":
                 goes_on = pass_pause(self.run)
@@ -365,10 +365,10 @@ class Driver:
         if is_stored and self._stop is not None and self._stop.outcome == "Paused":
             self._stop = None
         if is_stored and verb == "abort":
-            self.brake = None
+            self.spec_pause = None
         return is_stored
 
-    def change(self, run: Run) -> bool:
+    def update_run(self, run: Run) -> bool:
         """The same run with other options. False: it could not be stored now. Raises `LostLock`."""
         return self._stored(run)
 

@@ -46,14 +46,14 @@ from inplace.model.record import encode_record
 from inplace.model.refs import PodRef, WorkloadKind
 from inplace.runtime.conditions import conditions_body
 from inplace.runtime.informers.target_informers import TargetCaches
-from inplace.runtime.lease.disruption_claims import Claims
+from inplace.runtime.lease.disruption_claims import DisruptionClaims
 from inplace.runtime.lease.lock import Fence
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
 
-class Rewritten(Invalid):
+class ImagesRewritten(Invalid):
     """Not written: the API server would store other images than were asked for. `images`: those, by container."""
 
     def __init__(self, what: str, asked: Mapping[str, str], images: Mapping[str, str]) -> None:
@@ -70,7 +70,13 @@ class Executor:
     """
 
     def __init__(
-        self, api: ApiClient, namespace: str, watches: TargetCaches, claims: Claims | None = None, *, dry_run: bool = False
+        self,
+        api: ApiClient,
+        namespace: str,
+        watches: TargetCaches,
+        claims: DisruptionClaims | None = None,
+        *,
+        dry_run: bool = False,
     ) -> None:
         self._claims = claims
         self._api = api
@@ -78,11 +84,11 @@ class Executor:
         self._watches = watches
         self._dry_run = dry_run
 
-    def behind(self, fence: Fence, budgets: tuple[str, ...] = ()) -> Executor:
+    def fenced_by(self, fence: Fence, budgets: tuple[str, ...] = ()) -> Executor:
         """The same, but nothing is written while the fence is not safe, or a claim of these budgets does not hold: that is
         asked right before each request goes out."""
         claims = self._claims
-        api = self._api.replace(may_write=lambda: fence.is_safe and (claims is None or claims.hold(budgets)))
+        api = self._api.replace(may_write=lambda: fence.is_safe and (claims is None or claims.are_held(budgets)))
         return Executor(api, self._namespace, self._watches, claims, dry_run=self._dry_run)
 
     def perform(self, action: Action) -> Any:
@@ -166,13 +172,13 @@ class Executor:
 
     def _patch_template(self, action: WorkloadAction, kind: WorkloadKind, images: Mapping[str, str], body: Json) -> Any:
         """Tried as a dry run first: a template that admission makes something else of is not to be there at all, since a
-        controller would bring all pods to it. Raises `Rewritten`."""
+        controller would bring all pods to it. Raises `ImagesRewritten`."""
         if not self._dry_run:
             tried = self._patch_workload(action, kind, body, STRATEGIC_MERGE, dry_run=True)
             have = images_of(tried.spec.template)
             made = {name: have.get(name, "") for name, image in images.items() if have.get(name) != image}
             if made:
-                raise Rewritten(f"{kind.lower()}/{action.name}", images, made)
+                raise ImagesRewritten(f"{kind.lower()}/{action.name}", images, made)
         return self._patch_workload(action, kind, body, STRATEGIC_MERGE)
 
     def _delete_twin(self, name: str, uid: str, version: str) -> None:

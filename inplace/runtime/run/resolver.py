@@ -51,7 +51,7 @@ class AlreadyDone(msgspec.Struct, frozen=True):
     message: str
 
 
-class Cleared(msgspec.Struct, frozen=True):
+class ClearedRun(msgspec.Struct, frozen=True):
     """It may begin."""
 
     run: Run
@@ -82,16 +82,16 @@ class RunResolver:
 
     def decide(self, asked: Run, given: Mapping[str, Any], stored: Run | None) -> resuming.Decision:
         """What asking for this run comes to. `given`: the options that a person named now."""
-        stored = self.believed(stored, asked)
-        asked = self.completed(asked, stored)
+        stored = self.trusted_run(stored, asked)
+        asked = self.fill_from_cluster(asked, stored)
         over = resuming.overtaken(stored, self._look(asked))
         return resuming.resolve_command(stored, asked, given, overtaken=over is not None)
 
-    def believed(self, stored: Run | None, asked: Run) -> Run | None:
+    def trusted_run(self, stored: Run | None, asked: Run) -> Run | None:
         """The stored run as far as anything vouches for it, or the person who asks now."""
         return believed(stored, self._look(asked), asked.images) if stored is not None and stored.is_unfinished else stored
 
-    def completed(self, asked: Run, stored: Run | None) -> Run:
+    def fill_from_cluster(self, asked: Run, stored: Run | None) -> Run:
         """The new run with what only the cluster knows: uid, images before, owners of the image fields."""
         observed = self._look(asked)
         asked = resuming.refresh_owner_settings(resuming.inherit_strategy(asked, stored, uid_of(observed)), observed)
@@ -111,7 +111,9 @@ class RunResolver:
             pod_from_images=checking.images_on_pods(observed, images, have),
         )
 
-    def undoing(self, asked: Run, to_revision: int | None, given: Mapping[str, Any], stored: Run | None) -> Run | AlreadyDone:
+    def resolve_undo(
+        self, asked: Run, to_revision: int | None, given: Mapping[str, Any], stored: Run | None
+    ) -> Run | AlreadyDone:
         """`asked` as a run that goes back. Raises `Refused`."""
         match undoing.resolve_undo_target(self._look(asked), str(self._target), stored, to_revision):
             case checking.Rejected(message=message):
@@ -121,14 +123,14 @@ class RunResolver:
                 run = msgspec.structs.replace(asked, operation="Undo", adopts_template=False, images=images, options=options)
                 return run if images else AlreadyDone(f"{self._target} runs the images of {what} already")
 
-    def require_word_for(self, images: Mapping[str, str], observed: Snapshot, what: str) -> None:
+    def require_known_images(self, images: Mapping[str, str], observed: Snapshot, what: str) -> None:
         """Raises `Refused` where only the Lease says that the pods ever ran what they would be taken back to."""
         unknown = unvouched(images, observed)
         if unknown:
             known = f"no pod of {self._target} and nothing in its history knows {unknown}"
             raise RefusedError(f"{known} ({what}): say the images that you want, with `inplace upgrade`")
 
-    def verdict(self, run: Run, is_resumed: bool) -> checking.Verdict | AlreadyDone:
+    def check(self, run: Run, is_resumed: bool) -> checking.Verdict | AlreadyDone:
         """Whether the run may begin."""
         observed = self._look(run)
         run = resuming.refresh_owner_settings(run, observed)
@@ -136,7 +138,7 @@ class RunResolver:
             return AlreadyDone(f"the pods of {self._target} run what its template says")
         return self.preflight(observed, run, is_resumed)
 
-    def knowing_openers(self, observed: Snapshot, run: Run) -> Snapshot:
+    def with_gate_openers(self, observed: Snapshot, run: Run) -> Snapshot:
         """With who opens the gates of new pods, where a person is to be told."""
         if self._asks_for_openers and self._openers is None:
             self._openers = with_openers(self._api, observed, self._target, run.options.gate).openers
@@ -144,7 +146,7 @@ class RunResolver:
 
     def preflight(self, observed: Snapshot, run: Run, is_resumed: bool) -> checking.Verdict:
         """With the version of a kubelet that is too old, where its Node may be read: that is no right we ask for."""
-        observed = self.knowing_openers(observed, run)
+        observed = self.with_gate_openers(observed, run)
         found = checking.preflight(observed, run, lease_name(self._target), is_resumed)
         if not isinstance(found, checking.Rejected) or not found.node:
             return found
@@ -153,9 +155,9 @@ class RunResolver:
             return msgspec.structs.replace(found, message=f"{found.message} (its kubelet is {version})")
         return found
 
-    def cleared(self, run: Run, is_resumed: bool, stored: Run | None) -> Cleared | AlreadyDone | checking.Rejected:
+    def clear_to_start(self, run: Run, is_resumed: bool, stored: Run | None) -> ClearedRun | AlreadyDone | checking.Rejected:
         """The run as it may begin. One that is not `stored` already is rehearsed first. Raises `ApiError`."""
-        match self.verdict(run, is_resumed):
+        match self.check(run, is_resumed):
             case AlreadyDone() | checking.Rejected() as why_not:
                 return why_not
             case checking.UpToDate():
@@ -163,19 +165,19 @@ class RunResolver:
             case checking.Accepted(warnings=warnings):
                 pass
         if stored is not None and stored.id == run.id:
-            return Cleared(run, warnings)
-        found = self.rehearsed(run)
+            return ClearedRun(run, warnings)
+        found = self.rehearse(run)
         if found.problem:
             return checking.Rejected(found.problem)
-        if isinstance(self.verdict(found.run, is_resumed), checking.UpToDate):
+        if isinstance(self.check(found.run, is_resumed), checking.UpToDate):
             return AlreadyDone(f"{self._target} runs {format_images(found.run)} already")
-        return Cleared(found.run, (*warnings, *found.cautions))
+        return ClearedRun(found.run, (*warnings, *found.cautions))
 
-    def rehearsed(self, run: Run) -> Rehearsal:
+    def rehearse(self, run: Run) -> Rehearsal:
         """What the API server makes of its writes. Raises `ApiError`."""
         return rehearse(self._dry, self._api.clock, self._look, resuming.refresh_owner_settings(run, self._look(run)))
 
-    def signed(self, finished: RunResult) -> RunResult:
+    def with_last_writer(self, finished: RunResult) -> RunResult:
         """With who has changed the workload under us, where somebody has."""
         if not finished.by_others:
             return finished
@@ -186,13 +188,13 @@ class RunResolver:
                 return msgspec.structs.replace(finished, message=f"{finished.message} ({who[0]})")
         return finished
 
-    def is_spent(self, run: Run, finished: RunResult) -> bool:
+    def can_delete_lease(self, run: Run, finished: RunResult) -> bool:
         """Whether the Lease has nothing more to remember, and goes: bare pods have no owner that would take it along, and what
         a run has done to an object that is gone says nothing about another of its name."""
         is_of_another = bool(run.target_uid) and run.target_uid != self._found.uid
         return is_of_another or not run.images or (self._target.kind == "Pods" and finished.outcome in TERMINAL_OUTCOMES)
 
-    def ended(self, run: Run, finished: RunResult, observed: Snapshot) -> tuple[Run, tuple[int, ...]]:
+    def finalize_run(self, run: Run, finished: RunResult, observed: Snapshot) -> tuple[Run, tuple[int, ...]]:
         """The run as it is stored at its end, and the revisions that it has brought about."""
         ended_at = format_time(self._api.clock.utcnow())
         ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)

@@ -17,7 +17,7 @@ def perform(executor: Executor, lock: TargetLock, clock: Clock, action: Action) 
     """Performs one action; the lock is looked at right before each write. Never raises: a bug comes back as `Crashed`."""
     sent_at = clock.monotonic()
     try:
-        result = executor.behind(lock, budgets_of(action)).perform(action)
+        result = executor.fenced_by(lock, budgets_of(action)).perform(action)
     except ApiError as error:
         return ActionCompleted(action, error, sent_at)
     except BaseException as bug:

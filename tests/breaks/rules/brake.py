@@ -11,7 +11,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "start pods while the brake is on",
         "inplace/runtime/run/driver.py",
-        "PlanContext(self._lock.name, self._stop or self.brake, since",
+        "PlanContext(self._lock.name, self._stop or self.spec_pause, since",
         "PlanContext(self._lock.name, self._stop, since",
         SCENARIOS,
     ),
@@ -48,7 +48,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "hold the lock of a rollout that is gone",
         "inplace/runtime/controller/controller.py",
-        "came = known[1].give_up(vanished(known[1].rollout))",
+        "came = known[1].give_up(as_deleted(known[1].rollout))",
         "came = None",
         FINALIZERS,
     ),

@@ -131,7 +131,7 @@ BREAKS = (
     Break(
         "take another run's Lease for one's own under a controller",
         "inplace/runtime/lease/lock.py",
-        "return lease.spec.holder_identity == self.identity and run_id_in(lease) == run_id",
+        "return lease.spec.holder_identity == self.identity and read_run_id(lease) == run_id",
         "return lease.spec.holder_identity == self.identity",
         ("tests/unit/runtime/lease/test_lock.py",),
     ),

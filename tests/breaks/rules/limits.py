@@ -15,7 +15,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "go on with old caches after a gap",
         "inplace/runtime/foreground/session.py",
-        "        lock.on_gap = self.watches.look_afresh\n",
+        "        lock.on_gap = self.informers.relist\n",
         "",
         ("tests/simulation/test_sleeping_machine.py",),
     ),
@@ -36,7 +36,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "close under a claim that is over",
         "inplace/runtime/run/executor.py",
-        "fence.is_safe and (claims is None or claims.hold(budgets))",
+        "fence.is_safe and (claims is None or claims.are_held(budgets))",
         "fence.is_safe",
         ("tests/unit/runtime/lease/test_disruption_claims.py",),
     ),

@@ -98,7 +98,7 @@ def test_the_good_ones_are_kept_and_nothing_dies(resource: Resource[Any], data: 
     cache: Cache[Any] = Cache(unreadable_rollout if resource is INPLACE_ROLLOUTS else None)
     reflector = Reflector(resource, cache, FakeClock())
     while transport.script:
-        execute(reflector.next(), reflector, transport)  # type: ignore[arg-type]
+        execute(reflector.next_command(), reflector, transport)  # type: ignore[arg-type]
     kept = {obj.metadata.uid: obj.metadata.resource_version for obj in cache.snapshot().values()}
     kept.pop("uid-evil", None)
     if "" in kept:  # it says that it has no name and no uid
@@ -195,7 +195,7 @@ def test_a_rollout_of_another_version_is_there_with_its_metadata() -> None:
     told: list[Unreadable] = []
     reflector = Reflector(INPLACE_ROLLOUTS, cache, FakeClock(), on_unreadable=told.append)
     while transport.script:
-        execute(reflector.next(), reflector, transport)  # type: ignore[arg-type]
+        execute(reflector.next_command(), reflector, transport)  # type: ignore[arg-type]
     there = cache.get_by_name("shop", "x")
     assert there is not None
     assert there.unreadable == "Invalid enum value 'Keep' - at `$.spec.onDelete`"

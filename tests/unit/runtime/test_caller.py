@@ -14,7 +14,7 @@ from inplace.kube.errors import ApiError
 from inplace.kube.protocols import Request
 from inplace.kube.retry import NO_RETRY
 from inplace.model.run import signed
-from inplace.runtime.caller import REVIEWS, Who, client_name, whoami
+from inplace.runtime.caller import REVIEWS, Caller, client_name, identify_caller
 from inplace.sim.serving import RunningCluster, serve
 from tests.cli.fakes import FakeClock, FakeServer
 
@@ -31,10 +31,10 @@ def api(served: RunningCluster, **options: str) -> ApiClient:
 
 
 def test_it_is_who_the_api_server_says(served: RunningCluster) -> None:
-    assert whoami(api(served)) == Who("kubernetes-admin", client_name())
-    jane = whoami(api(served, as_user="jane"))
+    assert identify_caller(api(served)) == Caller("kubernetes-admin", client_name())
+    jane = identify_caller(api(served, as_user="jane"))
     assert jane.text == f"jane ({client_name()})"
-    assert whoami(api(served, as_user="system:serviceaccount:ci:deployer")).by == "system:serviceaccount:ci:deployer"
+    assert identify_caller(api(served, as_user="system:serviceaccount:ci:deployer")).by == "system:serviceaccount:ci:deployer"
 
 
 def test_the_review_says_what_the_real_one_says(served: RunningCluster) -> None:
@@ -60,8 +60,8 @@ def test_where_nothing_is_said_it_is_the_client_by_its_own_account(how: str) -> 
             server.missing = {"selfsubjectreviews"}
         case _:
             server.user = ""
-    found = whoami(ApiClient(transport=server, clock=FakeClock(), policy=NO_RETRY))
-    assert found == Who(client_name(), client_name())
+    found = identify_caller(ApiClient(transport=server, clock=FakeClock(), policy=NO_RETRY))
+    assert found == Caller(client_name(), client_name())
     assert found.text == f"{client_name()} (by its own account)"
 
 
@@ -69,7 +69,7 @@ def test_without_a_connection_it_fails_as_any_request_would() -> None:
     server = FakeServer()
     server.is_down = True
     with pytest.raises(ApiError, match="Connection refused"):
-        whoami(ApiClient(transport=server, clock=FakeClock(), policy=NO_RETRY))
+        identify_caller(ApiClient(transport=server, clock=FakeClock(), policy=NO_RETRY))
 
 
 def test_of_a_run_from_before_only_what_it_says_is_told() -> None:

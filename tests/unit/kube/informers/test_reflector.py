@@ -35,7 +35,7 @@ class World:
 
     def run(self) -> World:
         while self.transport.script:
-            match self.reflector.next():
+            match self.reflector.next_command():
                 case Wait(seconds):
                     self.clock.sleep(seconds)
                 case command:
@@ -218,12 +218,12 @@ def test_an_own_write_made_during_a_list_survives_it() -> None:
 def test_looking_afresh_is_synced_again_only_by_a_list_that_was_begun_since() -> None:
     world = World(page(10, pod("a", 1)))
     reflector = world.reflector
-    assert isinstance(reflector.next(), List)
-    reflector.look_afresh()
-    reflector.listed(page(10, pod("a", 1)))
+    assert isinstance(reflector.next_command(), List)
+    reflector.relist()
+    reflector.on_listed(page(10, pod("a", 1)))
     synced = [reflector.has_synced]
-    assert isinstance(reflector.next(), List)
-    reflector.listed(page(12, pod("b", 12)))
+    assert isinstance(reflector.next_command(), List)
+    reflector.on_listed(page(12, pod("b", 12)))
     synced.append(reflector.has_synced)
     assert synced == [False, True]
     assert world.names() == {"b"}

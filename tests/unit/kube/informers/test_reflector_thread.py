@@ -59,7 +59,7 @@ def test_looking_afresh_ends_an_open_watch_and_lists_anew() -> None:
     assert server.open_stream.reading.wait(30)
     assert reflector.has_synced
     synced.clear()
-    reflector.look_afresh()
+    reflector.relist()
     assert synced.wait(30)
     assert reflector.has_synced
     pump.stop(timeout_seconds=30)

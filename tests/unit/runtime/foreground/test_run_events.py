@@ -10,7 +10,7 @@ from inplace.engine.planning.plan import Plan, PodProgress, Progress, RunResult
 from inplace.engine.pods.stages import Stage
 from inplace.model.refs import TargetRef
 from inplace.model.run import PodFailure
-from inplace.runtime.foreground.run_events import RunTeller, about
+from inplace.runtime.foreground.run_events import RunEventReporter, about
 from inplace.runtime.observability.event_recorder import CLI, EventRecorder
 from inplace.runtime.observability.frames import Frame
 from tests.builders import observed, run
@@ -26,7 +26,7 @@ class Bench:
         self.server, self.said = Server(), list[str]()
         events = EventRecorder(api(self.server, FakeClock()), "me", by=CLI)
         recording = VirtualRecording(events)
-        self.teller = RunTeller(
+        self.teller = RunEventReporter(
             events, recording, about(target, "d1"), self.said.append, by="ann (root@vm)", is_resumed=is_resumed
         )
 
@@ -34,7 +34,7 @@ class Bench:
         of = run(failures=failures, created_by="jane", client="root@vm", **more)
         pods = tuple(PodProgress(name=n, uid=f"u-{n}", node="", stage=s, reason="", image="app:2") for n, s in stages.items())
         progress = Progress(len(pods), sum(p.stage == "Updated" for p in pods), 0, 0, 0, step=f"step {of.steps_passed + 1}")
-        self.teller.saw(Frame(observed(), Plan(of, pods=pods, progress=progress), {}, 0.0, ""))
+        self.teller.add_frame(Frame(observed(), Plan(of, pods=pods, progress=progress), {}, 0.0, ""))
 
     def told(self) -> list[str]:
         found = [body for _, _, body in self.server.writes if "regarding" in body]

@@ -37,7 +37,7 @@ def controller_of(server: Server, clock: Clock, **options: Any) -> GateControlle
 def listed(server: Server, clock: FakeClock) -> GateController:
     """On one thread and virtual time."""
     controller = controller_of(server, clock)
-    execute(controller.reflector.next(), controller.reflector, server)  # type: ignore[arg-type]
+    execute(controller.reflector.next_command(), controller.reflector, server)  # type: ignore[arg-type]
     return controller
 
 
@@ -292,7 +292,7 @@ class TestLease:
             first.step()
         second.step()
         controller = controller_of(pods, clock, leader=second)
-        execute(controller.reflector.next(), controller.reflector, pods)  # type: ignore[arg-type]
+        execute(controller.reflector.next_command(), controller.reflector, pods)  # type: ignore[arg-type]
         work(controller)
         assert pods.patches == []
         first.stop()

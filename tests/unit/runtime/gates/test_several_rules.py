@@ -56,7 +56,7 @@ class Bench:
     def listed(self) -> None:
         for cache in self.caches[:1]:
             reflector = Reflector(PODS, cache, self.clock)
-            execute(reflector.next(), reflector, self.server)  # type: ignore[arg-type]
+            execute(reflector.next_command(), reflector, self.server)  # type: ignore[arg-type]
 
     def work(self) -> None:
         while self.gates.step():

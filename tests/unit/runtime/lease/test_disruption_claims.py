@@ -13,7 +13,7 @@ from inplace.model.refs import PodRef, TargetRef
 from inplace.model.run import Run
 from inplace.runtime.informers.inbox import ActionCompleted, ThreadInbox
 from inplace.runtime.informers.target_informers import TargetInformers
-from inplace.runtime.lease.disruption_claims import Claims
+from inplace.runtime.lease.disruption_claims import DisruptionClaims
 from inplace.runtime.lease.lock import TargetLock
 from inplace.runtime.run.executor import Executor
 from inplace.runtime.run.workers import perform
@@ -32,8 +32,8 @@ class World:
         self.server, self.clock = Listing(ready), FakeClock()
         self.api = api(self.server, self.clock)
 
-    def claims(self, who: str) -> Claims:
-        return Claims(self.api, TargetLock(self.api, TARGET, None, who))
+    def claims(self, who: str) -> DisruptionClaims:
+        return DisruptionClaims(self.api, TargetLock(self.api, TARGET, None, who))
 
     @property
     def holder(self) -> Any:
@@ -143,7 +143,7 @@ def test_a_close_is_sent_only_while_its_claim_holds(after: float, is_sent: bool)
     world = World()
     lock = TargetLock(world.api, TARGET, None, "me")
     lock.acquire(None, Run(id="one", target=TARGET, images={"app": "app:2"}))
-    claims = Claims(world.api, lock)
+    claims = DisruptionClaims(world.api, lock)
     claims.claim(BUDGET, world.api)
     world.clock.now += after
     lock.renew()

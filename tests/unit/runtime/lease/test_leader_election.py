@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from inplace.kube.clock import SystemClock
-from inplace.runtime.lease.leader_election import LeaderElector, LostLeadership
+from inplace.runtime.lease.leader_election import LeaderElector, LeadershipLost
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, RENEW_DEADLINE_SECONDS, RENEW_SECONDS
 from tests.unit.kube.fakes import FakeClock, refusal
 from tests.unit.runtime.fakes import Server, api, merged
@@ -89,7 +89,7 @@ def test_a_leader_that_slept_too_long_is_unsafe_and_learns_that_it_has_lost() ->
     go(clock, two, seconds=LEASE_DURATION_SECONDS + 1)
     assert is_safe(two)
     assert not is_safe(one)
-    with pytest.raises(LostLeadership, match="was taken over by two"):
+    with pytest.raises(LeadershipLost, match="was taken over by two"):
         go(clock, one, seconds=10)
     one.stop()
     assert holder(server) == "two"
@@ -193,7 +193,7 @@ def test_a_lease_that_vanishes_is_lost_and_not_taken_before_the_leader_knows() -
     del server.objects[PATH]
     go(clock, two, seconds=RENEW_DEADLINE_SECONDS)
     assert not is_safe(two)
-    with pytest.raises(LostLeadership, match="was deleted"):
+    with pytest.raises(LeadershipLost, match="was deleted"):
         go(clock, one, seconds=0)
     assert not is_leading(one)
     go(clock, two, seconds=LEASE_DURATION_SECONDS)
@@ -241,7 +241,7 @@ def test_the_thread_ends_when_it_is_lost() -> None:
     one = leader(server, clock, "one")
     go(clock, one, seconds=0)
     server.put(PATH, merged(server.objects[PATH], {"spec": {"holderIdentity": "two"}}))
-    assert ended_by(one) == [LostLeadership]
+    assert ended_by(one) == [LeadershipLost]
 
 
 def test_a_bug_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from inplace.runtime.lease.lock import (
     LockHeldError,
     LockLostError,
     TargetLock,
-    holder_in,
+    describe_holder,
     run_from_lease,
 )
 from inplace.runtime.requests import read_request
@@ -113,7 +113,7 @@ def test_who_is_refused_learns_what_helps(target: TargetRef, who: str, says: str
     leader = "/apis/coordination.k8s.io/v1/namespaces/sys/leases/inplace"
     server.put(leader, {"metadata": {"name": "inplace", "namespace": "sys"}, "spec": {"holderIdentity": "x"}})
     first = TargetLock(api(server, clock), target, None, who)
-    first.by = "jane (root@laptop)"
+    first.held_by = "jane (root@laptop)"
     first.acquire(None, RUN_ONE)
     meanwhile(clock, first.renew)
     with pytest.raises(LockHeldError) as caught:
@@ -125,7 +125,7 @@ def test_who_is_refused_learns_what_helps(target: TargetRef, who: str, says: str
 def test_a_lease_says_no_longer_than_it_is_held_who_holds_it() -> None:
     server, clock = Server(), FakeClock()
     first = TargetLock(api(server, clock), TARGET, None, "host-7")
-    first.by = "jane (root@laptop)"
+    first.held_by = "jane (root@laptop)"
     first.acquire(None, RUN_ONE)
     first.release(RUN_ONE)
     free = lock(server, clock, "you").read()
@@ -135,7 +135,7 @@ def test_a_lease_says_no_longer_than_it_is_held_who_holds_it() -> None:
     held = lock(server, clock, "you").read()
     other = lock(server, clock, "you")
     other.acquire(held, RUN_ONE)
-    assert holder_in(other.read() or Lease(ObjectMeta())).startswith("you since ")
+    assert describe_holder(other.read() or Lease(ObjectMeta())).startswith("you since ")
 
 
 def test_a_dead_holder_is_taken_over_after_the_lease_time_whatever_its_renew_time_says() -> None:

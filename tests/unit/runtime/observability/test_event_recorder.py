@@ -30,7 +30,7 @@ class Bench:
         self.events = EventRecorder(api(self.server, self.clock), "me", self.results.append)
 
     def tell(self, note: str = "because", about: ObjectReference = WEB, reason: str = "PodFailed") -> None:
-        self.events.tell(about, "Warning", reason, "Upgrade", note)
+        self.events.emit(about, "Warning", reason, "Upgrade", note)
 
     def work(self, seconds: float = 0.0) -> None:
         ends_at = self.clock.now + seconds
@@ -188,9 +188,9 @@ def test_on_a_thread() -> None:
     server, sent = Server(), threading.Semaphore(0)
     events = EventRecorder(api(server, SystemClock()), "me", lambda _result: sent.release())  # type: ignore[arg-type]
     events.start()
-    events.tell(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
+    events.emit(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
     assert sent.acquire(timeout=30)
-    events.tell(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
+    events.emit(WEB, "Normal", "PodUpgraded", "Upgrade", "done")
     events.stop()
     (body,) = server.objects.values()
     assert body["series"]["count"] == 2, "what is counted still is written at the end"

@@ -22,7 +22,7 @@ def values(metrics: Metrics) -> dict[str, float]:
 def test_a_queue_is_measured_from_added_to_done() -> None:
     metrics, clock = Metrics(), FakeClock()
     queue: WorkQueue[str] = WorkQueue(clock)
-    metrics.queue("gates", queue, clock)
+    metrics.instrument_queue("gates", queue, clock)
     queue.add("a")
     queue.add("a")
     queue.add("b")
@@ -46,7 +46,7 @@ def test_a_queue_is_measured_from_added_to_done() -> None:
 def test_requests_are_counted_by_code_and_method_watches_and_lost_answers_too() -> None:
     metrics, clock = Metrics(), FakeClock()
     real = FakeTransport(ok({}), refusal(409), ConnectionFailed("reset"), FakeStream(), ConnectionFailed("reset"))
-    transport = metrics.counted(real, "host", clock)
+    transport = metrics.instrument_transport(real, "host", clock)
     get = Request(method="GET", path="/api/v1/namespaces/shop/pods/a-long-name")
     for _ in range(2):
         transport.call(get, 1)
@@ -66,7 +66,7 @@ def test_requests_are_counted_by_code_and_method_watches_and_lost_answers_too() 
 
 def test_a_watch_that_breaks_is_one_request() -> None:
     metrics, clock = Metrics(), FakeClock()
-    transport = metrics.counted(FakeTransport(FakeStream(error=ConnectionFailed("reset"))), "host", clock)
+    transport = metrics.instrument_transport(FakeTransport(FakeStream(error=ConnectionFailed("reset"))), "host", clock)
     with pytest.raises(ConnectionFailed), transport.stream(Request(method="GET", path="/"), 70) as stream:
         list(stream)
     found = values(metrics)
@@ -77,9 +77,9 @@ def test_a_watch_that_breaks_is_one_request() -> None:
 
 def test_leadership_and_reconciliations_have_the_usual_names() -> None:
     metrics = Metrics()
-    metrics.leads("inplace-controller", False)
+    metrics.set_leader("inplace-controller", False)
     assert values(metrics)["leader_election_master_status inplace-controller"] == 0
-    metrics.leads("inplace-controller", True)
+    metrics.set_leader("inplace-controller", True)
     metrics.reconciled("inplacerollout", 0.5, None)
     metrics.reconciled("inplacerollout", 0.5, ValueError())
     found = values(metrics)

@@ -2,7 +2,7 @@
 
 from inplace.engine.actions import ListPods, PatchTemplate
 from inplace.kube.errors import Conflict, Forbidden, ServerError
-from inplace.runtime.run.backoff import FINAL_SECONDS, Rests, backoff_seconds
+from inplace.runtime.run.backoff import FINAL_SECONDS, ActionBackoff, backoff_seconds
 
 
 def test_what_is_refused_rests_for_longer_each_time_up_to_a_limit_and_for_ever() -> None:
@@ -19,44 +19,44 @@ DENIED, BUSY = Forbidden("no", status=403), ServerError("not now", status=500)
 
 def test_an_act_that_is_done_and_asked_for_again_rests_as_one_that_is_refused() -> None:
     """Such as the deletion of what a finalizer holds, or what somebody sets back each time."""
-    rests, now = Rests(), 100.0
+    rests, now = ActionBackoff(), 100.0
     waits = []
     for version in range(5):
-        rests.done(patch(str(version)), now, 0.0)
-        waits.append(round(max(rests.until(now), default=now) - now, 3))
+        rests.on_success(patch(str(version)), now, 0.0)
+        waits.append(round(max(rests.retry_times(now), default=now) - now, 3))
     assert waits == [0, 0.1, 0.2, 0.4, 0.8]
-    rests.done(patch("9", "app:3"), now, 0.0)
-    assert rests.keys(now) == set()
+    rests.on_success(patch("9", "app:3"), now, 0.0)
+    assert rests.waiting_keys(now) == set()
 
 
 def test_a_read_that_is_made_again_does_not_rest() -> None:
-    rests = Rests()
+    rests = ActionBackoff()
     for _ in range(3):
-        rests.done(ListPods(), 1.0, 0.0)
-    assert rests.keys(1.0) == set()
+        rests.on_success(ListPods(), 1.0, 0.0)
+    assert rests.waiting_keys(1.0) == set()
 
 
 def test_a_refusal_is_final_once_it_was_judged_often_and_for_long_enough() -> None:
-    rests, at = Rests(), 0.0
+    rests, at = ActionBackoff(), 0.0
     while not (denials := rests.denials) or not denials[patch("1").intent].is_final:
-        rests.refused(patch("1"), DENIED, at, 0.0)
-        at = max(rests.until(at))
+        rests.on_error(patch("1"), DENIED, at, 0.0)
+        at = max(rests.retry_times(at))
     assert FINAL_SECONDS <= at <= 3 * FINAL_SECONDS
     assert rests.denials[patch("2").intent].message == "no"
 
 
 def test_what_is_no_judgement_is_never_final() -> None:
-    rests = Rests()
+    rests = ActionBackoff()
     for at in range(100):
-        rests.refused(patch("1"), BUSY, float(at), 0.0)
+        rests.on_error(patch("1"), BUSY, float(at), 0.0)
         assert not rests.denials[patch("1").intent].is_final
     for at in range(100, 200):
-        rests.refused(patch("1"), Conflict("stale", status=409), float(at), 0.0)
+        rests.on_error(patch("1"), Conflict("stale", status=409), float(at), 0.0)
         assert not rests.denials[patch("1").intent].is_final
 
 
 def test_what_is_done_after_all_was_not_denied() -> None:
-    rests = Rests()
-    rests.refused(patch("1"), DENIED, 0.0, 0.0)
-    rests.done(patch("2"), 1.0, 0.0)
-    assert (rests.denials, rests.keys(1.0)) == ({}, set())
+    rests = ActionBackoff()
+    rests.on_error(patch("1"), DENIED, 0.0, 0.0)
+    rests.on_success(patch("2"), 1.0, 0.0)
+    assert (rests.denials, rests.waiting_keys(1.0)) == ({}, set())

@@ -16,7 +16,7 @@ from inplace.runtime.observability.event_recorder import EventType, ObjectRefere
 from inplace.runtime.observability.frames import Frame
 
 
-class News(msgspec.Struct, frozen=True):
+class PodTransition(msgspec.Struct, frozen=True):
     """Of one pod. `reason` None: for metrics alone. `left`: a stage that it has passed, and in how many seconds."""
 
     name: str
@@ -27,14 +27,14 @@ class News(msgspec.Struct, frozen=True):
     failure: PodFailure | None = None
 
     @property
-    def kind(self) -> EventType:
+    def event_type(self) -> EventType:
         return "Warning" if self.reason == "PodFailed" else "Normal"
 
-    def about(self, namespace: str) -> ObjectReference:
+    def reference(self, namespace: str) -> ObjectReference:
         return ObjectReference(PODS.api_version, PODS.kind, namespace, self.name, self.uid)
 
 
-class PodNews:
+class PodTransitions:
     """Of one run."""
 
     def __init__(self) -> None:
@@ -46,9 +46,9 @@ class PodNews:
     def in_flight(self) -> int:
         return len(self._stages)
 
-    def saw(self, frame: Frame) -> list[News]:
+    def add_frame(self, frame: Frame) -> list[PodTransition]:
         """After each pass of the run."""
-        run, news = frame.plan.run, list[News]()
+        run, news = frame.plan.run, list[PodTransition]()
         if self._is_first:
             # What failed before this process came was told then.
             self._failed = {failure.uid for failure in run.failures}
@@ -59,19 +59,19 @@ class PodNews:
                 stages[pod.uid] = before if before and before[0] == pod.stage else (pod.stage, frame.now)
             # On a busy machine it may be drained by the time of the next frame.
             if before is None and pod.stage in ("Closing", "Settling") and not self._is_first:
-                news.append(News(pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded"))
+                news.append(PodTransition(pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded"))
             if before is not None and before[0] != pod.stage:
                 left = (before[0], frame.now - before[1])
                 if pod.stage in ARRIVED:
                     runs = "runs" if pod.stage == "Updated" else "is rolled back: it runs"
                     note = f"{runs} {pod.image}, proven and back in service"
-                    news.append(News(pod.name, pod.uid, "PodUpgraded", note, left))
+                    news.append(PodTransition(pod.name, pod.uid, "PodUpgraded", note, left))
                 else:
-                    news.append(News(pod.name, pod.uid, None, left=left))
+                    news.append(PodTransition(pod.name, pod.uid, None, left=left))
         for failure in run.failures:
             if failure.uid not in self._failed:
                 why = f"{failure.reason}: {failure.message}"
-                news.append(News(failure.pod, failure.uid, "PodFailed", why, failure=failure))
+                news.append(PodTransition(failure.pod, failure.uid, "PodFailed", why, failure=failure))
         self._failed = {failure.uid for failure in run.failures}
         self._stages, self._is_first = stages, False
         return news

@@ -22,7 +22,7 @@ from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
 from inplace.model.run import Outcome, Run
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, run_from_lease
-from inplace.runtime.lease.run_leases import state_of
+from inplace.runtime.lease.run_states import read_run_state
 
 UNSEEN_SECONDS = 10.0
 """How long a controller may take to see a rollout before it is asked for."""
@@ -36,56 +36,56 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 
-class Over(msgspec.Struct, frozen=True):
+class FinishedUnseen(msgspec.Struct, frozen=True):
     """It had ended before it was looked at."""
 
     outcome: Outcome
     message: str
 
 
-class Subject(Protocol):
+class FollowedRun(Protocol):
     @property
-    def words(self) -> tuple[str, ...]:
+    def cli_args(self) -> tuple[str, ...]:
         """What a person writes to follow it."""
         ...
 
     @property
-    def trouble(self) -> str:
+    def error(self) -> str:
         """Why nothing goes on, as far as that is not its own end."""
         ...
 
-    def run_of(self, lease: Lease | None) -> Run | None:
+    def read_run(self, lease: Lease | None) -> Run | None:
         """The run that is followed, where the Lease holds it. Raises `Refused` where it cannot be read."""
         ...
 
-    def look(self, lease: Lease | None, *, is_synced: bool) -> RunResult | None:
+    def poll(self, lease: Lease | None, *, is_synced: bool) -> RunResult | None:
         """Once a second: the end, if it has come. Raises `Refused` and `ApiError`."""
         ...
 
 
-class ByLease:
+class LeaseRun:
     """Whatever run the target's Lease holds: across pauses, whoever drives it, and on to one that takes over."""
 
     def __init__(self, api: ApiClient, target: TargetRef, said: Callable[[str], None]) -> None:
-        self._api = quick(api)
+        self._api = quick_client(api)
         self._target = target
-        self.words = target.words
+        self.cli_args = target.words
         self._said = said
         self._run: Run | None = None
         self._version = ""
         self._changed_at = api.clock.monotonic()
-        self.trouble = ""
+        self.error = ""
 
-    def run_of(self, lease: Lease | None) -> Run | None:
+    def read_run(self, lease: Lease | None) -> Run | None:
         try:
             return run_from_lease(lease)
         except ValueError as error:
             raise RefusedError(str(error)) from None
 
-    def look(self, lease: Lease | None, *, is_synced: bool) -> RunResult | None:
+    def poll(self, lease: Lease | None, *, is_synced: bool) -> RunResult | None:
         if not is_synced:
             return None
-        run, before = self.run_of(lease), self._run
+        run, before = self.read_run(lease), self._run
         if run is None or lease is None:
             if before is None:
                 raise RefusedError(f"{self._target} in {self._target.namespace} has no run to watch")
@@ -110,40 +110,40 @@ class ByLease:
         """A holder that renews is alive. Where that is not seen, it is asked for: a controller renews elsewhere."""
         now, version = self._api.clock.monotonic(), lease.metadata.resource_version
         if version != self._version or run.outcome is not None:
-            self._version, self._changed_at, self.trouble = version, now, ""
+            self._version, self._changed_at, self.error = version, now, ""
         holder = lease.spec.holder_identity
         if run.outcome is not None or (holder and now - self._changed_at < LEASE_DURATION_SECONDS):
             return
         self._changed_at = now
         with suppress(ApiError):
-            state = state_of(self._api, self._target)
+            state = read_run_state(self._api, self._target)
             if state is not None and state.run is not None and state.run.outcome is None:
                 who = f"{state.holder} seems dead" if state.holder else "nobody drives it"
-                self.trouble = "" if state.seems_alive else f"{who}: only `inplace resume` goes on"
+                self.error = "" if state.seems_alive else f"{who}: only `inplace resume` goes on"
 
 
-class ByRollout:
+class RolloutRun:
     """An InPlaceRollout. `said` gets what it waits for, whenever that changes. `through_pauses`: a pause is not the end."""
 
     def __init__(
         self, api: ApiClient, rollout: InPlaceRollout, said: Callable[[str], None], *, through_pauses: bool = False
     ) -> None:
-        self._api = quick(api)
+        self._api = quick_client(api)
         self._rollout = rollout
-        self.words = (f"ipr/{rollout.metadata.name}",)
+        self.cli_args = (f"ipr/{rollout.metadata.name}",)
         self._said = said
         self._through_pauses = through_pauses
         self._message = ""
         self._asks_at = api.clock.monotonic() + UNSEEN_SECONDS
-        self.trouble = ""
+        self.error = ""
 
-    def run_of(self, lease: Lease | None) -> Run | None:
+    def read_run(self, lease: Lease | None) -> Run | None:
         with suppress(ValueError):
             run = run_from_lease(lease)
             return run if run is not None and run.id == self._rollout.status.run_id else None
         return None
 
-    def look(self, lease: Lease | None, *, is_synced: bool) -> RunResult | None:  # noqa: ARG002
+    def poll(self, lease: Lease | None, *, is_synced: bool) -> RunResult | None:  # noqa: ARG002
         meta = self._rollout.metadata
         try:
             self._rollout = self._api.get(INPLACE_ROLLOUTS, meta.namespace, meta.name)
@@ -167,6 +167,6 @@ class ByRollout:
         return None
 
 
-def quick(api: ApiClient) -> ApiClient:
+def quick_client(api: ApiClient) -> ApiClient:
     """Whoever looks every second need not try again for long."""
     return api.replace(policy=QUICK, timeout_seconds=5.0)

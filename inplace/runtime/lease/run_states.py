@@ -25,7 +25,7 @@ from inplace.model.constants import MANAGED_BY_SELECTOR
 from inplace.model.objects.coordination import Lease
 from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, Run, lease_name
-from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, LeaderRef, leader_of, run_from_lease
+from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, LeaderRef, parse_leader, run_from_lease
 from inplace.runtime.requests import read_request
 
 Template = Mapping[str, Any]
@@ -57,11 +57,11 @@ class RunState(msgspec.Struct, frozen=True, rename="camel"):
         return self.renewed_seconds_ago is not None and self.renewed_seconds_ago < LEASE_DURATION_SECONDS
 
 
-def instant_of(clock: Clock) -> Instant:
+def current_instant(clock: Clock) -> Instant:
     return Instant(clock.monotonic(), partial(seconds_since, now=clock.utcnow()))
 
 
-def judged(state: RunState, template: Template | None, at: Instant) -> RunState:
+def with_standing(state: RunState, template: Template | None, at: Instant) -> RunState:
     """With how it stands. `template`: the workload's, as it is now; None: nobody knows."""
     run = state.run
     if run is None:
@@ -72,7 +72,7 @@ def judged(state: RunState, template: Template | None, at: Instant) -> RunState:
     return msgspec.structs.replace(state, standing=stands, told=told, superseded=over, steps=steps_of(run, at))
 
 
-def state_of(api: ApiClient, target: TargetRef) -> RunState | None:
+def read_run_state(api: ApiClient, target: TargetRef) -> RunState | None:
     """The target's Lease; None where it never had a run. Who may not read Leases is told so, and still sees the pods."""
     name = lease_name(target)
     try:
@@ -83,12 +83,15 @@ def state_of(api: ApiClient, target: TargetRef) -> RunState | None:
         return RunState(target.namespace, name, "", None, "", None, problem=str(error))
 
 
-def runs(api: ApiClient, namespace: str | None) -> list[RunState]:
+def list_run_states(api: ApiClient, namespace: str | None) -> list[RunState]:
     """Every Lease of ours, in one namespace or in all. Raises `ApiError`."""
     leaders: dict[str, float | None] = {}
     found = [_state(api, lease, leaders) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY_SELECTOR).items]
-    templates, at = _templates(api, namespace, (state.run for state in found if state.run is not None)), instant_of(api.clock)
-    told = (judged(state, templates.get((state.namespace, state.lease)), at) for state in found)
+    templates, at = (
+        _templates(api, namespace, (state.run for state in found if state.run is not None)),
+        current_instant(api.clock),
+    )
+    told = (with_standing(state, templates.get((state.namespace, state.lease)), at) for state in found)
     return sorted(told, key=lambda state: (state.namespace, state.lease))
 
 
@@ -115,7 +118,7 @@ def _state(api: ApiClient, lease: Lease, leaders: dict[str, float | None]) -> Ru
     except ValueError as error:
         problem = str(error)
     renewed = seconds_since(lease.spec.renew_time or "", api.clock.utcnow()) if holder else None
-    leader = leader_of(holder)
+    leader = parse_leader(holder)
     if leader is not None:
         if holder not in leaders:
             leaders[holder] = _leader_renewed(api, leader, renewed)
