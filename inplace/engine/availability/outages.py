@@ -54,14 +54,19 @@ class ServiceRoom:
 
 
 def outages(observed: Snapshot, run: Run) -> Iterator[tuple[str, str]]:
-    """Service and pod, where the one has no other endpoint than the other, whether ready or on its way."""
+    """Yields (Service, pod) where the Service has no other endpoint than the pod and none is on its way: neither an endpoint
+    that is not ready, nor a pod that it selects and that has no address yet, nor a replica that is still to be made."""
     services, behind = counted(observed.services, run), workload.pods_kept_back(observed, run)
+    selects = {service.metadata.name: service.selects for service in services}
+    expected = workload.expected_labels(observed)
     for facts in observed.pods:
         is_touched = facts.uid not in behind and not facts.pod.is_terminating and not facts.runs(run.images)
         if not is_touched or not facts.is_ready or not is_drained(facts, run):
             continue
         for service in served(facts, services):
-            if endpoints_of(service, observed.slices) <= _keys(facts):
+            others = (f.pod for f in observed.pods if f.uid != facts.uid and not f.pod.is_terminating and not f.pod.is_finished)
+            coming = [*(pod.metadata.labels for pod in others), *expected]
+            if endpoints_of(service, observed.slices) <= _keys(facts) and not any(map(selects[service], coming)):
                 yield service, facts.pod.name
 
 

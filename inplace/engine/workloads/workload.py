@@ -72,6 +72,16 @@ def desired_replicas(observed: Snapshot) -> int:
             return len(observed.pods)
 
 
+def expected_labels(observed: Snapshot) -> tuple[dict[str, str], ...]:
+    """Returns the labels of the pods that the workload's controller is still to make, once: empty if it has made them all."""
+    owner = workload_of(observed)
+    alive = sum(not facts.pod.is_terminating and not facts.pod.is_finished for facts in observed.pods)
+    if owner is None or desired_replicas(observed) <= alive:
+        return ()
+    labels = (owner.spec.template.get("metadata") or {}).get("labels") or {}
+    return ({str(key): str(value) for key, value in labels.items()},) if isinstance(labels, dict) else ()
+
+
 def never_made(observed: Snapshot) -> int:
     """Replicas that the controller of an OrderedReady StatefulSet does not make as long as one below them has no node."""
     workload = workload_of(observed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from inplace.engine.actions import CloseGate
@@ -14,7 +15,22 @@ from inplace.engine.preflight.checks import Accepted, Rejected, preflight
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.objects.network import EndpointSlice, Service
 from inplace.model.run import Run, RunOptions
-from tests.builders import LEASE, NEW, SPEC, endpoint, facts, observed, pod, record, run, service, slice_of
+from tests.builders import (
+    LEASE,
+    NEW,
+    SPEC,
+    deployment,
+    endpoint,
+    facts,
+    observed,
+    of_deployment,
+    pod,
+    record,
+    replica_set,
+    run,
+    service,
+    slice_of,
+)
 
 PRIMARY = {"app": "web", "role": "primary"}
 ALL_AT_ONCE = RunOptions(max_unavailable="100%")
@@ -135,6 +151,19 @@ class TestBeforeTheFirstWrite:
         view = one_of_three()
         more = slice_of(endpoint("uid-of-others", is_ready), version=2)
         assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, more))), Accepted)
+
+    def test_a_selected_pod_without_an_address_is_waited_for(self) -> None:
+        view = one_of_three()
+        young = facts(pod("web-d", labels=PRIMARY, ready=False))
+        assert isinstance(verdict(msgspec.structs.replace(view, pods=(*view.pods, young))), Accepted)
+
+    @pytest.mark.parametrize(("selector", "refused"), [({"app": "web"}, False), (PRIMARY, True)])
+    def test_a_replica_still_to_be_made_is_waited_for(self, selector: dict[str, str], refused: bool) -> None:
+        """As where an InPlaceRollout and its target were applied together, and the first of two pods is there."""
+        (first,) = served("web-a")
+        target = of_deployment(deployment(replicas=2), replica_set(replicas=2))
+        view = seen(first, services=(service("web", selector=selector),), slices=(listing(first),), target=target)
+        assert isinstance(verdict(view), Rejected) is refused
 
     def test_but_not_one_that_is_leaving(self) -> None:
         view = one_of_three()
