@@ -31,7 +31,7 @@ spec:
 ```sh
 kubectl get ipr -w
 kubectl wait ipr/web-1-5 --for=condition=Ready --timeout=1h
-inplace resume deploy/web                               # past the pause; pause, promote and abort are said the same way
+inplace resume deploy/web                               # continue past the pause; pause, promote and abort work alike
 kubectl annotate ipr/web-1-5 inplace.dev/request=resume # the same with kubectl alone
 ```
 """
@@ -46,7 +46,7 @@ def reference(crd: Json) -> str:
     parts = [
         f"# {names['kind']}",
         f"`{spec['group']}/{version['name']}`, {said}. {schema['description']}",
-        "Made from the CRD (deploy/crds) by `make reference`: what stands here, the API server holds to.",
+        "Generated from the CRD (deploy/crds) by `make reference`, so the API server enforces what is written here.",
         EXAMPLE.strip(),
         "## spec",
         "\n".join(_table(schema["properties"]["spec"])),
