@@ -130,7 +130,7 @@ def test_a_startup_probe_is_carried_over_by_name(scene: Scene) -> None:
     """`started: true`, Ready and ContainersReady, of a new container that does not answer yet: unless its probe's worker comes
     first, as on a busy machine it may."""
     uid = serve(scene, [app(scene, boot=10, readiness=False, startup=True)])
-    for version in "234":
+    for version in "234234":
         with scene.stage.client_of_pod(scene.get("pod/a"), 0.05) as client:
             new = change(scene, f"app:{version}")
             scene.until(lambda version=version: any(p.body == version for p in client.probes), "it answers")  # type: ignore[misc]
