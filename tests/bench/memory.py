@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def commands(reflector: Reflector[Pod]) -> Iterator[List]:
-    while isinstance(command := reflector.next(), List):
+    while isinstance(command := reflector.next_command(), List):
         yield command
 
 

@@ -14,12 +14,12 @@ from inplace.model.run import StopRequest
 
 
 class Asked:
-    def __init__(self, has_begun: bool) -> None:
-        self.has_begun = has_begun
+    def __init__(self, has_started: bool) -> None:
+        self.has_started = has_started
         self.stops: list[StopRequest] = []
         self._there = threading.Semaphore(0)
 
-    def ask_to_stop(self, stop: StopRequest) -> None:
+    def request_stop(self, stop: StopRequest) -> None:
         self.stops.append(stop)
         self._there.release()
 
@@ -42,7 +42,7 @@ def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Si
     with SignalStopper() as stopper:
         with pytest.raises(KeyboardInterrupt):
             send(number)
-        attached(stopper, Asked(has_begun=False))
+        attached(stopper, Asked(has_started=False))
         with pytest.raises(KeyboardInterrupt):
             send(number)
 
@@ -52,7 +52,7 @@ def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Si
 )
 def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signals, name: str) -> None:
     with SignalStopper() as stopper:
-        session = attached(stopper, Asked(has_begun=True))
+        session = attached(stopper, Asked(has_started=True))
         for _ in range(2):
             send(number)
             session.wait()
@@ -64,7 +64,7 @@ def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signa
 
 def test_a_timeout_acts_as_one_signal() -> None:
     with SignalStopper(600) as stopper:
-        session = attached(stopper, Asked(has_begun=True))
+        session = attached(stopper, Asked(has_started=True))
         send(signal.SIGALRM)
         session.wait()
         send(signal.SIGALRM)
@@ -73,7 +73,7 @@ def test_a_timeout_acts_as_one_signal() -> None:
 
 def test_a_timeout_after_a_signal_is_not_the_second() -> None:
     with SignalStopper(600) as stopper:
-        session = attached(stopper, Asked(has_begun=True))
+        session = attached(stopper, Asked(has_started=True))
         send(signal.SIGINT)
         session.wait()
         send(signal.SIGALRM)
@@ -89,7 +89,7 @@ def test_signals_that_were_ignored_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with SignalStopper() as stopper:
-            session = attached(stopper, Asked(has_begun=True))
+            session = attached(stopper, Asked(has_started=True))
             send(signal.SIGHUP)
             assert stopper.asked is None
             assert session.stops == []

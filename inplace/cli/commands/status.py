@@ -38,7 +38,7 @@ def status(
     As a tree: the workload, its ReplicaSets or revisions, their pods, and what the containers run. With -o wide one row for
     each pod, with all of its images and its node.
 
-    Whether the holder of a run is alive is with_standing by the age of its last renewal, on this machine's clock.
+    Whether the holder of a run is alive is judged by the age of its last renewal, on this machine's clock.
     """
     target = as_usage_error(parse_target, words, selector)
     cluster = connect()

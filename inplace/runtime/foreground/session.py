@@ -96,7 +96,7 @@ class Session:
         self.notify = said
         self._asked_to_stop: StopRequest | None = None
         self.has_started = False
-        """From the first write on `ask_to_stop` is how to end; before, an interrupt may simply end the process."""
+        """From the first write on `request_stop` is how to end; before, an interrupt may simply end the process."""
         self.inbox = self._host.inbox(api.clock)
         old = version_problem(api.replace(policy=QUICK, timeout_seconds=5.0))
         if old is not None:
