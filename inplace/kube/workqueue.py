@@ -15,7 +15,7 @@ import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from inplace.kube.protocols import Clock
 
@@ -23,6 +23,20 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_BACKOFF_SECONDS = 0.005
 LONGEST_BACKOFF_SECONDS = 30.0
+
+
+class Condition(Protocol):
+    """What `get` waits with: a `threading.Condition`, or that of a simulation."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: Any) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> object: ...
+
+    def notify(self) -> None: ...
+
+    def notify_all(self) -> None: ...
 
 
 class QueueMetrics(Protocol):
@@ -40,10 +54,12 @@ class QueueMetrics(Protocol):
 class WorkQueue(Generic[K]):
     """Every item that `take` or `get` gave must be given back with `done`. Thread-safe."""
 
-    def __init__(self, clock: Clock, flow: Callable[[K], Hashable] = lambda _item: None) -> None:
+    def __init__(
+        self, clock: Clock, flow: Callable[[K], Hashable] = lambda _item: None, condition: Condition | None = None
+    ) -> None:
         self._clock = clock
         self._flow = flow
-        self._changed = threading.Condition()
+        self._changed: Condition = threading.Condition() if condition is None else condition
         self._ready: dict[Hashable, deque[K]] = {}
         """By flow, the next one first."""
         self._dirty: set[K] = set()
@@ -54,8 +70,6 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._is_shut_down = False
         self.watched: QueueMetrics | None = None
-        self.told: Callable[[], None] = lambda: None
-        """Called when there is something to take, or to wait less long for: for a simulation, which has no thread in `get`."""
 
     def __len__(self) -> int:
         """Items that could be taken now."""
@@ -77,7 +91,6 @@ class WorkQueue(Generic[K]):
                 self._added += 1
                 heapq.heappush(self._later, (due, self._added, item))
                 self._changed.notify()
-                self.told()
 
     def add_rate_limited(self, item: K, at_least_seconds: float = 0.0) -> None:
         """After a failure."""
@@ -149,7 +162,6 @@ class WorkQueue(Generic[K]):
         if item not in self._processing:
             self._push(item)
             self._changed.notify()
-            self.told()
 
     def _push(self, item: K) -> None:
         self._ready.setdefault(self._flow(item), deque()).append(item)

@@ -22,10 +22,7 @@ from inplace.kube.connection.config import Connection, ConnectOptions
 from inplace.kube.errors import ConnectionFailed
 from inplace.kube.protocols import Request, Response
 from inplace.model.run import StopRequest
-from inplace.runtime.controller.manager import Manager
 from inplace.runtime.foreground.session import Session
-from inplace.runtime.gates.reconciler import GateController
-from inplace.runtime.lease.leader_election import LeaderElector
 from inplace.sim import Cluster
 from inplace.sim.api.server import ApiRequest, ApiResponse, WatchAnswer
 from inplace.sim.kubelet.containers import Instance
@@ -37,7 +34,8 @@ from tests.recorder.log import event
 from tests.recorder.witness import RESOURCES
 from tests.scenarios.policies import Policy, plugin
 from tests.scenarios.stage import JSON, OnWrite, Probe, Result, Running
-from tests.simulation.tasks import Killed, SpeakingPump, Task, TaskClock, TaskHost, Tasks
+from tests.simulation.tasks import Killed, Task, TaskClock, TaskHost, Tasks
+from tests.simulation.threads import TaskBackend, TaskThreads
 from tests.simulation.transport import SimTransport
 
 T = TypeVar("T")
@@ -170,12 +168,14 @@ class Command:
     def __init__(self, stage: VirtualStage, args: tuple[str, ...], on_write: OnWrite | None) -> None:
         self._stage = stage
         self._stopper: VirtualStopper | None = None
+        self._stop: Callable[[], None] | None = None
         self._is_told_to_end = False
         self._killed_by: signal.Signals | None = None
         self._clock = TaskClock(stage.tasks)
         self.transport = CommandTransport(stage, self, on_write)
         self.host = TaskHost(stage.scheduler, self.transport)
         self.host.tasks = stage.tasks
+        self._threads = TaskThreads(self.host, self._clock, lambda: self.task)
         world = CliContext(
             "inplace",
             args,
@@ -183,8 +183,9 @@ class Command:
             lambda: self._clock,
             lambda: self.host,
             self._make_stopper,
-            self._keep,
-            self._manage,
+            lambda gates: self._run(gates.run, gates.stop),
+            lambda manager: self._run(manager.run, manager.stop),
+            lambda: TaskBackend(self.host, self._threads),
         )
         self.task: Task = stage.tasks.start(lambda: run(world), self.host.machine)
 
@@ -211,7 +212,12 @@ class Command:
             self._kill(number)
         else:
             self._is_told_to_end = True
-            self.task.throw(KeyboardInterrupt()) if number == signal.SIGINT else self._kill(number)
+            if self._stop is not None:
+                self._stop()
+            elif number == signal.SIGINT:
+                self.task.throw(KeyboardInterrupt())
+            else:
+                self._kill(number)
 
     def sleep(self, seconds: float) -> None:
         """Its machine does, from now on: with whatever it was about to send, and what is on its way to it."""
@@ -225,6 +231,7 @@ class Command:
     def _kill(self, number: signal.Signals) -> None:
         self._killed_by = number
         self.task.throw(Killed())
+        self._threads.kill()
 
     def _connect(self, options: ConnectOptions) -> Connection:
         return Connection(
@@ -235,64 +242,10 @@ class Command:
         self._stopper = VirtualStopper(self, timeout_seconds)
         return self._stopper
 
-    def _keep(self, controller: GateController) -> None:
-        """As `GateController.run`: a watch, one worker, a resync every so often."""
-        task, queue = self.task, controller.queue
-        controller.pods.subscribe(lambda _old, _new: task.wake())
-        pump, leader = SpeakingPump(self.host, controller.reflector, task), controller.leader
-        pump.go_on()
-        try:
-            resync_at = self._clock.monotonic() + controller.resync_seconds
-            leader_at, has_led = 0.0, leader is None
-            while True:
-                if leader is not None and self._clock.monotonic() >= leader_at:
-                    leader_at = self._clock.monotonic() + leader.step()
-                    has_led = has_led or leader.is_safe
-                while has_led and controller.step():
-                    self._clock.sleep(self.host.rtt_seconds())
-                now = self._clock.monotonic()
-                if leader is not None and now >= leader_at:
-                    continue
-                if now >= resync_at:
-                    resync_at = now + controller.resync_seconds
-                    controller.resync()
-                due = [resync_at - now, queue.due_in() if has_led else None, leader_at - now if leader is not None else None]
-                task.wait(min(seconds for seconds in due if seconds is not None))
-        finally:
-            pump.stop()
-
-    def _manage(self, manager: Manager) -> None:
-        """As `Manager.run`, with one worker."""
-        controller, leader, task = manager.controller, manager.leadership, self.task
-        assert isinstance(leader, LeaderElector)
-        controller.make_workers = lambda executor, lock: self.host.workers(executor, lock, self._clock)
-        pumps = [SpeakingPump(self.host, reflector, task) for reflector in controller.reflectors]
-        for pump in pumps:
-            pump.go_on()
-        gates = manager.gates
-        controller.queue.told = gates.queue.told = task.wake
-
-        def work() -> None:
-            controller.look_at_all()
-            gates.begin()
-
-        leader_at, has_led = 0.0, False
-        try:
-            while True:
-                now = self._clock.monotonic()
-                if now >= leader_at:
-                    leader_at = now + leader.step()
-                    if leader.is_safe and not has_led:
-                        has_led = True
-                        manager.lead(work)
-                elif has_led and (controller.step() or gates.step()):
-                    self._clock.sleep(self.host.rtt_seconds())
-                else:
-                    due = (controller.queue.due_in(), gates.queue.due_in()) if has_led else ()
-                    task.wait(min([leader_at - now, *(seconds for seconds in due if seconds is not None)]))
-        finally:
-            for pump in pumps:
-                pump.stop()
+    def _run(self, run: Callable[[], None], stop: Callable[[], None]) -> None:
+        """As `signals.run_until_signal`."""
+        self._stop = stop
+        run()
 
 
 class VirtualStopper(InterruptHandler):

@@ -35,9 +35,11 @@ class Tasks:
         self.turns = 0
         self._all: list[Task] = []
 
-    def start(self, work: Callable[[], int], machine: Machine | None = None) -> Task:
-        """Begins at the scheduler's next event; on a machine of its own, if none is given."""
-        task = Task(self, work, machine or Machine(self.scheduler))
+    def start(
+        self, work: Callable[[], int], machine: Machine | None = None, streams: tuple[_Text, _Text] | None = None
+    ) -> Task:
+        """Begins at the scheduler's next event; on a machine and with output of its own, if none are given."""
+        task = Task(self, work, machine or Machine(self.scheduler), streams or (_Text(), _Text()))
         self._all.append(task)
         task.wake()
         return task
@@ -52,8 +54,8 @@ class Tasks:
 class Task:
     """`result` is what `work` returned, None if it was killed. What else it raised is raised by `ended`."""
 
-    def __init__(self, tasks: Tasks, work: Callable[[], int], machine: Machine) -> None:
-        self.stdout, self.stderr = _Text(), _Text()
+    def __init__(self, tasks: Tasks, work: Callable[[], int], machine: Machine, streams: tuple[_Text, _Text]) -> None:
+        self.stdout, self.stderr = streams
         self.is_over = False
         self.result: int | None = None
         self._tasks = tasks

@@ -72,7 +72,8 @@ def controller(
     check_access(cluster.api, namespaces, lease_namespace)
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"), settings.log_level)
     try:
-        manager = build_manager(cluster.api, cluster.host, identity(), settings, namespaces, lease_namespace)
+        backend = cluster.world.make_controller_backend()
+        manager = build_manager(cluster.api, cluster.host, identity(), settings, namespaces, lease_namespace, backend)
     except OSError as error:
         raise RefusedError(f"cannot listen on {settings.listen}: {error.strerror or error}") from None
     if not settings.all_namespaces and not settings.namespaces:

@@ -94,6 +94,7 @@ def run(
     from inplace.runtime.errors import RefusedError
     from inplace.runtime.foreground.session import identity
     from inplace.runtime.gates.reconciler import GateController, check_access, leader_for
+    from inplace.runtime.threads import SYSTEM_THREADS
 
     scope = ListOptions(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
     if not all_namespaces:
@@ -102,9 +103,13 @@ def run(
     rule = GateRule(condition, label, default)
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
     home = os.environ.get("POD_NAMESPACE") or cluster.namespace if all_namespaces else cluster.namespace
-    leader = _seen(cluster, leader_for(cluster.api, rule, scope, home, identity()))
+    backend = cluster.world.make_controller_backend()
+    threads = backend.threads if backend is not None else SYSTEM_THREADS
+    leader = _seen(cluster, leader_for(cluster.api, rule, scope, home, identity(), threads))
     try:
-        controller = GateController(cluster.api, rule, scope, resync_seconds=resync, leader=leader, listen=listen)
+        controller = GateController(
+            cluster.api, rule, scope, resync_seconds=resync, leader=leader, listen=listen, threads=threads
+        )
     except OSError as error:
         raise RefusedError(f"cannot listen on {listen}: {error.strerror or error}") from None
     cluster.world.keep_gates(controller)

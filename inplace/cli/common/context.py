@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inplace.kube.protocols import Clock
     from inplace.model.refs import TargetRef
     from inplace.runtime.caller import Caller
+    from inplace.runtime.controller.backend import ControllerBackend
     from inplace.runtime.controller.manager import Manager
     from inplace.runtime.gates.reconciler import GateController
     from inplace.runtime.run.backend import RunBackend
@@ -57,8 +58,8 @@ def _run_manager(manager: Manager) -> None:
 class CliContext:
     """`prog` is `inplace`, or `kubectl inplace` for the plugin; `args` is what followed it.
 
-    `make_host` None: sessions run on threads. `keep_gates` runs a gate controller until it is told to stop,
-    `run_manager` a whole controller.
+    Sessions run on threads where `make_host` makes None, controllers where `make_controller_backend` does. `keep_gates` runs a
+    gate controller until it is told to stop, `run_manager` a whole controller.
     """
 
     prog: str = "inplace"
@@ -69,6 +70,7 @@ class CliContext:
     make_stopper: Callable[[float | None], InterruptHandler] = _stopper
     keep_gates: Callable[[GateController], None] = _keep_gates
     run_manager: Callable[[Manager], None] = _run_manager
+    make_controller_backend: Callable[[], ControllerBackend | None] = lambda: None
     is_debugging: bool = False
     flags: tuple[str, ...] = ()
     """Those that name the cluster, once they are known; kubectl has the same."""

@@ -16,17 +16,16 @@ import msgspec
 import structlog
 
 from inplace.cli.demo.meter import NAMESPACE, CountingTransport, DowntimeMeter, Measurement, is_of
-from inplace.cli.demo.scaled_time import ScaledBackend, ScaledClock
+from inplace.cli.demo.scaled_time import ScaledBackend, ScaledClock, ScaledThreads
 from inplace.engine.gate_rules import GateRule
 from inplace.kube.api import ApiClient
 from inplace.kube.connection.config import ConnectOptions, connect
 from inplace.kube.limiter import RateLimiter
 from inplace.kube.paging import ListOptions
-from inplace.kube.protocols import STRATEGIC_MERGE, Clock, Request
+from inplace.kube.protocols import STRATEGIC_MERGE, Request
 from inplace.model.constants import DEFAULT_GATE, DEFAULT_LABEL
 from inplace.runtime.foreground.session import identity
 from inplace.runtime.gates.reconciler import GateController, leader_for
-from inplace.runtime.lease.leader_election import LeaderElector
 from inplace.sim.kubeconfig import write_kubeconfig
 from inplace.sim.objects import kinds
 from inplace.sim.serving import RunningCluster, serve
@@ -145,40 +144,25 @@ def embedded(speed: float, seed: int) -> Iterator[DemoCluster]:
         cluster = DemoCluster(served, speed, path)
         space = {"metadata": {"name": NAMESPACE}}
         cluster.api.raw(Request(method="POST", path="/api/v1/namespaces", body=msgspec.json.encode(space)), retries=False)
-        with _gates_open(cluster.api):
+        with _gates_open(cluster.api, speed):
             yield cluster
 
 
 @contextmanager
-def _gates_open(api: ApiClient) -> Iterator[None]:
+def _gates_open(api: ApiClient, speed: float) -> Iterator[None]:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("critical"), logger_factory=structlog.ReturnLoggerFactory()
     )
-    rule, scope = GateRule(DEFAULT_GATE, DEFAULT_LABEL, "open"), ListOptions(namespace=NAMESPACE)
-    controller = GateController(api, rule, scope)
-    stopped = threading.Event()
-    leader = leader_for(api, rule, scope, NAMESPACE, identity())
-    threads = (
-        threading.Thread(target=controller.run, name="gate-run", daemon=True),
-        threading.Thread(target=_renew, args=(leader, api.clock, stopped), name="gate-lease", daemon=True),
-    )
-    for each in threads:
-        each.start()
+    rule, scope, threads = GateRule(DEFAULT_GATE, DEFAULT_LABEL, "open"), ListOptions(namespace=NAMESPACE), ScaledThreads(speed)
+    leader = leader_for(api, rule, scope, NAMESPACE, identity(), threads)
+    controller = GateController(api, rule, scope, leader=leader, threads=threads)
+    thread = threading.Thread(target=controller.run, name="gate-run", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        stopped.set()
         controller.stop()
-        for each in threads:
-            each.join(5.0)
-
-
-def _renew(leader: LeaderElector, clock: Clock, stopped: threading.Event) -> None:
-    """By a clock that may be faster than the wall's."""
-    due_at = clock.monotonic()
-    while not stopped.wait(0.01):
-        if clock.monotonic() >= due_at:
-            due_at = clock.monotonic() + leader.step()
+        thread.join(5.0)
 
 
 def _service(name: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""`inplace demo --controller`: the run in place is asked for by an InPlaceRollout, and carried out by a controller beside it.
+"""`inplace demo --controller`: an InPlaceRollout requests the run, and a controller beside the demo carries it out.
 
-The controller is the product's own, on one thread that keeps step with a clock that may be faster than the wall's.
+The controller is the one that `inplace controller` runs, on threads that keep step with the demo's faster clock.
 """
 
 from __future__ import annotations
@@ -12,68 +12,73 @@ from contextlib import contextmanager
 import msgspec
 
 from inplace.cli.demo.cluster import DemoCluster, DemoError
+from inplace.cli.demo.scaled_time import ScaledThreads
 from inplace.engine.runs.rollouts import rollout_from_run
 from inplace.kube.errors import ApiError
 from inplace.kube.protocols import Request
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.run import Run
-from inplace.runtime.controller.controller import Controller
-from inplace.runtime.controller.listeners import NullListener
+from inplace.runtime.controller.backend import ThreadControllerBackend
+from inplace.runtime.controller.manager import build_manager
 from inplace.runtime.foreground.followed_run import FinishedUnseen, RolloutRun
 from inplace.runtime.foreground.follower import Follower
 from inplace.runtime.foreground.session import Session, identity
-from inplace.runtime.lease.leader_election import LeaderElector
-from inplace.runtime.lease.lock import LeaderRef
 from inplace.runtime.manifests import definitions
+from inplace.runtime.observability.event_recorder import EventRecorder
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
+from inplace.runtime.run.backend import Runnable
+from inplace.runtime.settings import Settings
 
-LOOK_SECONDS = 0.01
 LONGEST_WAIT_SECONDS = 30.0
+STOP_SECONDS = 10.0
 
 
 class DemoController:
-    """Carries out the rollouts of one namespace, from `start` to `stop`."""
+    """Runs the controller of one namespace from `start` to `stop`; `crash` is what it died of."""
 
     def __init__(self, cluster: DemoCluster, namespace: str) -> None:
-        api = cluster.product
-        self._clock = api.clock
-        self._leader = LeaderElector(api, namespace, "inplace-controller", identity())
-        leads = LeaderRef(*self._leader.lease_ref, self._leader.identity)
-        self._controller = Controller(api, (namespace,), leads, self._leader, NullListener())
-        self._stopped = threading.Event()
+        settings = Settings(namespaces=(namespace,), listen="", gate_rules=())
+        backend = _DemoBackend(cluster.speed)
+        self._manager = build_manager(cluster.product, "demo", identity(), settings, (namespace,), namespace, backend)
         self._thread = threading.Thread(target=self._run, name="demo-controller", daemon=True)
         self.crash: BaseException | None = None
 
     def start(self) -> None:
-        self._controller.prepare(self._crashed)
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join(5.0)
-        self._controller.stop()
-        self._leader.stop()
+        self._manager.stop()
+        self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        leader_at = 0.0
         try:
-            while not self._stopped.wait(LOOK_SECONDS):
-                now = self._clock.monotonic()
-                if now >= leader_at:
-                    leader_at = now + self._leader.step()
-                while self._leader.is_safe and self._controller.step():
-                    pass
+            self._manager.run()
         except BaseException as error:
-            self._crashed(error)
+            self.crash = error
 
-    def _crashed(self, error: BaseException) -> None:
-        self.crash = error
+
+class _DemoBackend(ThreadControllerBackend):
+    """Threads in step with the demo's clock. Events are not written: the demo counts writes, and nobody reads these."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__(ScaledThreads(speed))
+
+    def recording(self, events: EventRecorder) -> Runnable:  # noqa: ARG002
+        return _Nothing()
+
+
+class _Nothing:
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
 @contextmanager
 def controlled(cluster: DemoCluster, namespace: str) -> Iterator[None]:
-    """With InPlaceRollouts known to the cluster, and carried out."""
+    """Install the InPlaceRollout definition and run a controller inside the block. Raises what the controller died of."""
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for definition in definitions():
         cluster.api.raw(Request(method="POST", path=path, body=msgspec.json.encode(definition.body)), retries=False)
@@ -101,6 +106,6 @@ def _is_served(cluster: DemoCluster, namespace: str) -> bool:
 
 
 def follow(cluster: DemoCluster, session: Session, run: Run, told: Callable[[Frame], None]) -> Summary | FinishedUnseen:
-    """Asks for the run, and looks on."""
+    """Create the rollout that requests the run, and follow it to its end."""
     rollout = cluster.api.create(INPLACE_ROLLOUTS, run.target.namespace, rollout_from_run(run, run.target.name))
     return Follower(session, RolloutRun(cluster.product, rollout, lambda _line: None), told).follow()

@@ -7,7 +7,6 @@ nothing from the moment its Lease is old. Status is written when it has changed,
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,13 +19,13 @@ from inplace.kube.clock import seconds_since
 from inplace.kube.errors import ApiError, NotFound
 from inplace.kube.informers.cache import Cache
 from inplace.kube.informers.reflector import all_synced, first_error
-from inplace.kube.informers.reflector_thread import ReflectorThread
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.kube.workqueue import WorkQueue, soonest
 from inplace.model.objects.coordination import Lease
 from inplace.model.objects.pods import Pod
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout, Phase
 from inplace.model.run import TERMINAL_OUTCOMES, lease_name
+from inplace.runtime.controller.backend import ControllerBackend, ThreadControllerBackend
 from inplace.runtime.controller.listeners import ControllerListener
 from inplace.runtime.controller.reconciler import RolloutReconciler
 from inplace.runtime.controller.status_writer import Key, RolloutWriter
@@ -37,8 +36,7 @@ from inplace.runtime.observability.frames import Frame
 from inplace.runtime.requests import read_request, request_problem
 from inplace.runtime.run.backend import WorkerPool
 from inplace.runtime.run.executor import Executor
-from inplace.runtime.run.lanes import LanePool
-from inplace.runtime.run.workers import PoolWorkers
+from inplace.runtime.threads import Joinable, Watching
 
 SYNCING_SECONDS = 0.2
 STOP_SECONDS = 5.0
@@ -46,10 +44,7 @@ BUG_SECONDS = 5.0
 
 
 class Controller:
-    """`namespaces`: those it works in; none: all. `prepare` begins to watch, `lead` to work: between them it stands by.
-
-    A simulation drives `reflectors` and calls `step` itself, with workers of its own.
-    """
+    """`namespaces`: those it works in; none: all. Between `start_informers` and `start_workers` it stands by."""
 
     def __init__(
         self,
@@ -59,20 +54,19 @@ class Controller:
         fence: Fence,
         watched: ControllerListener,
         *,
-        size: int = 4,
-        actions: int = 16,
+        workers: int = 4,
+        backend: ControllerBackend | None = None,
     ) -> None:
         self.api = api
         self.namespaces = namespaces
         self.leader = leader
         self.fence = fence
         self._watched = watched
-        self._size = size
+        self._size = workers
         self._log = structlog.get_logger()
-        self._pool = LanePool(actions)
-        self.make_workers: Callable[[Executor, TargetLock], WorkerPool] | None = None
-        """A simulation's own."""
-        self.queue: WorkQueue[Key] = WorkQueue(api.clock, lambda key: key[0])
+        self._backend = backend or ThreadControllerBackend()
+        self._running = self._backend.threads
+        self.queue: WorkQueue[Key] = WorkQueue(api.clock, lambda key: key[0], self._running.condition())
         self._carriers: dict[Key, tuple[str, RolloutReconciler]] = {}
         """With the uid of the rollout that each is for."""
         self._shared = {
@@ -85,32 +79,29 @@ class Controller:
             shared.rollouts.subscribe(self._rollout_changed)
             shared.leases.subscribe(self._lease_changed)
         self._trouble = ""
-        self._pumps: list[ReflectorThread] = []
-        self._threads: list[threading.Thread] = []
+        self._watching: list[Watching] = []
+        self._workers: list[Joinable] = []
 
-    def prepare(self, on_crash: Callable[[BaseException], None]) -> None:
-        """Begins to watch, on threads. `on_crash`: one of ours died of a bug."""
-        self._on_crash = on_crash
-        self._pumps = [ReflectorThread(reflector, self.api.transport, on_crash) for reflector in self.reflectors]
-        for pump in self._pumps:
-            pump.start()
+    def start_informers(self, on_crash: Callable[[BaseException], None]) -> None:
+        """Begin to watch. `on_crash` gets the bug that ended a watch."""
+        self._watching = [self._running.watching(r, self.api.transport, on_crash) for r in self.reflectors]
+        for watching in self._watching:
+            watching.start()
 
-    def lead(self) -> None:
-        """Begins to work, on threads."""
-        self.look_at_all()
-        self._threads = [threading.Thread(target=self._work, name=f"rollout-{n}", daemon=True) for n in range(self._size)]
-        for thread in self._threads:
-            thread.start()
+    def start_workers(self, on_crash: Callable[[BaseException], None]) -> None:
+        """Begin to work. `on_crash` gets the bug that ended a worker."""
+        self.enqueue_all()
+        self._workers = [self._running.loop(f"rollout-{n}", self.process_next, on_crash) for n in range(self._size)]
 
     def stop(self) -> None:
-        """Begins no more, and waits a little for the writes on their way. What is held stays held by the leader's name, for
+        """Begin nothing more, and wait a little for the writes on their way. What is held stays held in the leader's name, for
         the next leader to take up."""
         self.queue.shut_down()
-        for pump in self._pumps:
-            pump.stop(0.0)
-        for thread in self._threads:
-            thread.join(STOP_SECONDS)
-        self._pool.shutdown(wait=True)
+        for watching in self._watching:
+            watching.stop(0.0)
+        for worker in self._workers:
+            worker.join(STOP_SECONDS)
+        self._backend.shutdown()
 
     @property
     def pod_caches(self) -> tuple[Cache[Pod], ...]:
@@ -131,17 +122,16 @@ class Controller:
         """The last trouble of a watch that is not over."""
         return first_error(self.reflectors)
 
-    def step(self) -> bool:
-        """Looks at one rollout that is due, if any is."""
-        key = self.queue.take()
-        if key is not None:
-            self._handle(key)
-        return key is not None
+    def process_next(self) -> bool:
+        """Wait for the next rollout that is due, and reconcile it. False: the queue is shut down."""
+        key = self.queue.get()
+        if key is None:
+            return False
+        self._handle(key)
+        return True
 
     def workers(self, executor: Executor, lock: TargetLock) -> WorkerPool:
-        if self.make_workers is not None:
-            return self.make_workers(executor, lock)
-        return PoolWorkers(self._pool, executor, lock, self.api.clock)
+        return self._backend.workers(executor, lock, self.api.clock)
 
     def shared(self, namespace: str) -> SharedInformers:
         return self._shared[namespace if namespace in self._shared else None]
@@ -166,13 +156,6 @@ class Controller:
 
     def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
         self._watched.drove(rollout, frame)
-
-    def _work(self) -> None:
-        try:
-            while (key := self.queue.get()) is not None:
-                self._handle(key)
-        except BaseException as bug:
-            self._on_crash(bug)
 
     def _handle(self, key: Key) -> None:
         began_at = self.api.clock.monotonic()
@@ -310,7 +293,7 @@ class Controller:
             self._watched.gone(known[0])
         self._writer.forget(key)
 
-    def look_at_all(self) -> None:
+    def enqueue_all(self) -> None:
         """Every rollout, at once: for who begins to lead, and when a watch has come back."""
         for shared in self._shared.values():
             for rollout in shared.rollouts.snapshot().values():
@@ -325,7 +308,7 @@ class Controller:
                 self._log.warning("cannot watch, trying again", why=trouble)
             else:
                 self._log.info("watching again")
-        self.look_at_all()
+        self.enqueue_all()
 
     def _rollout_changed(self, old: InPlaceRollout | None, new: InPlaceRollout | None) -> None:
         """Our own status writes change nothing that is decided on."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from queue import SimpleQueue
 from typing import Protocol, get_args
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from inplace.kube.limiter import RateLimiter
 from inplace.kube.resources import LEASES, WORKLOADS
 from inplace.model.refs import TargetRef
 from inplace.model.rollout import Phase
+from inplace.runtime.controller.backend import ControllerBackend, ThreadControllerBackend
 from inplace.runtime.controller.controller import Controller
 from inplace.runtime.controller.telemetry import CONTROLLER, TelemetryListener
 from inplace.runtime.errors import RefusedError
@@ -41,6 +41,7 @@ from inplace.runtime.permissions import (
 )
 from inplace.runtime.run.backend import Runnable
 from inplace.runtime.settings import Settings
+from inplace.runtime.threads import SYSTEM_THREADS, Threads
 
 GATES_QPS, GATES_BURST = 50.0, 100
 """A pace of their own: new pods are waited for, whatever runs are doing."""
@@ -60,55 +61,52 @@ class LeaderElection(Protocol):
 
 
 class Manager:
-    """`run` until `stop`, or until leadership is lost. `beside`: what runs from the first moment to the last."""
+    """Runs a controller process. `runnables` run from its first moment to its last."""
 
     def __init__(
         self,
         controller: Controller,
         leadership: LeaderElection,
         gates: GateReconciler,
-        beside: Sequence[Runnable] = (),
-        leads: Callable[[bool], None] = lambda _is_leading: None,
+        runnables: Sequence[Runnable] = (),
+        on_leadership_change: Callable[[bool], None] = lambda _is_leading: None,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         self.controller = controller
         self.leadership = leadership
         self.gates = gates
-        self._beside = beside
-        self._leads = leads
-        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._runnables = runnables
+        self._on_leadership_change = on_leadership_change
+        self._exits = threads.exit_queue()
         self._log = structlog.get_logger()
 
     def run(self) -> None:
-        """Raises what it died of: a bug of a thread of ours, or the loss of leadership."""
+        """Watch, work while leading, and end in order: at `stop`, or raising the bug or the `LostLeadership` that ended it."""
         self._log.info("watching", namespaces=self.controller.namespaces or "all")
-        for each in self._beside:
-            each.start()
-        self.controller.prepare(self._ended.put)
-        self.leadership.start(lambda: self.lead(self._work), self._ended.put)
-        why = self._ended.get()
+        for runnable in self._runnables:
+            runnable.start()
+        self.controller.start_informers(self._exits.put)
+        self.leadership.start(self._start_leading, self._exits.put)
+        why = self._exits.get()
         self._log.info("stopping", why=str(why) if why is not None else "told to")
         self.gates.stop()
         self.controller.stop()
         self.leadership.stop()
-        self._leads(False)
-        for each in reversed(self._beside):
-            each.stop()
+        self._on_leadership_change(False)
+        for runnable in reversed(self._runnables):
+            runnable.stop()
         if why is not None:
             raise why
 
     def stop(self) -> None:
-        """From any thread, or a signal handler."""
-        self._ended.put(None)
+        """End `run`; from any thread, or a signal handler."""
+        self._exits.put(None)
 
-    def lead(self, work: Callable[[], None]) -> None:
-        """`work` begins to work."""
+    def _start_leading(self) -> None:
         self._log.info("leading", identity=self.controller.leader.identity)
-        self._leads(True)
-        work()
-
-    def _work(self) -> None:
-        self.controller.lead()
-        self.gates.start(self._ended.put)
+        self._on_leadership_change(True)
+        self.controller.start_workers(self._exits.put)
+        self.gates.start(self._exits.put)
 
 
 def check_access(api: ApiClient, namespaces: tuple[str, ...], lease_namespace: str) -> None:
@@ -133,18 +131,25 @@ def check_access(api: ApiClient, namespaces: tuple[str, ...], lease_namespace: s
 
 
 def build_manager(
-    api: ApiClient, host: str, identity: str, settings: Settings, namespaces: tuple[str, ...], lease_namespace: str
+    api: ApiClient,
+    host: str,
+    identity: str,
+    settings: Settings,
+    namespaces: tuple[str, ...],
+    lease_namespace: str,
+    backend: ControllerBackend | None = None,
 ) -> Manager:
     """A whole process, of which nothing runs yet. Raises OSError where it cannot listen."""
+    backend = backend or ThreadControllerBackend()
     metrics = Metrics()
     api = api.replace(transport=metrics.instrument_transport(api.transport, urlsplit(host).netloc or host, api.clock))
     opens = encode_announcement(Announcement(settings.rules(), namespaces))
-    leader = LeaderElector(api, lease_namespace, settings.leader_election.name, identity, gates=opens)
+    leader = LeaderElector(api, lease_namespace, settings.leader_election.name, identity, gates=opens, threads=backend.threads)
     events = EventRecorder(api, identity, lambda result: metrics.events.labels(result).inc())
     teller = TelemetryListener(metrics, events)
     ref = LeaderRef(*leader.lease_ref, identity)
     fenced = api.replace(may_write=lambda: leader.is_safe)
-    controller = Controller(fenced, namespaces, ref, leader, teller, size=settings.workers)
+    controller = Controller(fenced, namespaces, ref, leader, teller, workers=settings.workers, backend=backend)
     flow = fenced.replace(limiter=RateLimiter(api.clock, GATES_QPS, GATES_BURST))
     gates = GateReconciler(
         flow,
@@ -153,6 +158,7 @@ def build_manager(
         fence=leader,
         heard=teller,
         resync_seconds=settings.resync_seconds,
+        threads=backend.threads,
     )
     leader.election.on_gap = partial(relist_all, controller.reflectors)
     teller.find_target = lambda target: _target(controller, target)
@@ -161,14 +167,14 @@ def build_manager(
     for phase in get_args(Phase):
         metrics.rollouts.labels(phase).set_function(partial(controller.count, phase))
 
-    def leads(is_leading: bool) -> None:
+    def on_leadership_change(is_leading: bool) -> None:
         metrics.set_leader(settings.leader_election.name, is_leading)
 
-    leads(False)
-    beside: list[Runnable] = [events]
+    on_leadership_change(False)
+    runnables = [backend.recording(events)]
     if settings.listen:
-        beside.insert(0, HealthServer(_health(metrics, controller, leader), settings.listen))
-    return Manager(controller, leader, gates, beside, leads)
+        runnables.insert(0, HealthServer(_health(metrics, controller, leader), settings.listen))
+    return Manager(controller, leader, gates, runnables, on_leadership_change, backend.threads)
 
 
 def _health(metrics: Metrics, controller: Controller, leader: LeaderElector) -> Health:

@@ -329,6 +329,7 @@ class RolloutReconciler:
         # a Lease that a living leader holds.
         with suppress(LockLostError):
             lock.release(ended, made, delete=outlook.assessor.can_delete_lease(run, finished))
+            outlook.show(lock)  # a request that comes at once is judged on the run as it has ended
         self._log.info("run ends", run=run.id, outcome=finished.outcome, why=finished.message)
         self.forget()
         if moving.is_first and finished.outcome in TERMINAL_OUTCOMES:

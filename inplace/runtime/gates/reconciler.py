@@ -13,7 +13,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from queue import SimpleQueue
 from typing import Any, Protocol
 
 import structlog
@@ -25,7 +24,6 @@ from inplace.kube.codec import Unreadable
 from inplace.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from inplace.kube.informers.cache import Cache
 from inplace.kube.informers.reflector import Reflector, all_synced
-from inplace.kube.informers.reflector_thread import ReflectorThread
 from inplace.kube.paging import ListOptions
 from inplace.kube.protocols import STRATEGIC_MERGE, Request
 from inplace.kube.resources import LEASES, PODS
@@ -41,6 +39,7 @@ from inplace.runtime.lease.lock import Fence
 from inplace.runtime.lookup import require_namespace
 from inplace.runtime.observability.health import LIVENESS_SECONDS, TEXT, Health, HealthServer
 from inplace.runtime.permissions import Permission, format_permissions, missing_permissions, refusal, version_problem
+from inplace.runtime.threads import SYSTEM_THREADS, Joinable, Threads
 
 RIGHTS = (Permission("list", "", "pods"), Permission("watch", "", "pods"), Permission("patch", "", "pods", "status"))
 STOP_SECONDS = 5.0
@@ -63,14 +62,16 @@ def check_access(api: ApiClient, scope: ListOptions) -> None:
     api.raw(Request(method="GET", path=PODS.path(scope.namespace), query=(*scope.query(), ("limit", "1"))))
 
 
-def leader_for(api: ApiClient, rule: GateRule, scope: ListOptions, home: str, identity: str) -> LeaderElector:
+def leader_for(
+    api: ApiClient, rule: GateRule, scope: ListOptions, home: str, identity: str, threads: Threads = SYSTEM_THREADS
+) -> LeaderElector:
     """By whose Lease, in namespace `home`, others see which gates are opened here. Of those with one name one works: they are
     about the same gate of the same pods, and a gate follows one label."""
     says = Announcement((rule,), (scope.namespace,) if scope.namespace else (), scope.label_selector)
     name = lease_name(rule.condition, scope)
     flow = api.replace(limiter=None)
     gates = encode_announcement(says)
-    return LeaderElector(flow, home, name, identity, gates=gates, component=GATE_RUN, stands_again=True)
+    return LeaderElector(flow, home, name, identity, gates=gates, component=GATE_RUN, stands_again=True, threads=threads)
 
 
 def lease_name(condition: str, scope: ListOptions) -> str:
@@ -104,7 +105,7 @@ class GateListener(Protocol):
 
 class GateReconciler:
     """Keeps the gates of the pods in `caches` to `rules`, of which each gate has one. Nothing is written while `fence` is not
-    safe. Threads: `start`, `stop`; a simulation calls `begin`, and `step` while something is due."""
+    safe."""
 
     def __init__(
         self,
@@ -116,6 +117,7 @@ class GateReconciler:
         heard: GateListener | None = None,
         resync_seconds: float = 30.0,
         workers: int = 4,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         self._api = api
         self.rules = tuple(rules)
@@ -127,53 +129,42 @@ class GateReconciler:
         self._log = structlog.get_logger()
         self._lock = threading.Lock()
         self._forbidden: set[str] = set()
-        self._threads: list[threading.Thread] = []
-        self.queue: WorkQueue[str] = WorkQueue(api.clock)
-        """Uids of pods to look at, and `RESYNC`."""
+        self._threads = threads
+        self._workers: list[Joinable] = []
+        self.queue: WorkQueue[str] = WorkQueue(api.clock, condition=threads.condition())
+        """Uids of pods to reconcile, and `RESYNC`."""
 
-    def follow(self) -> None:
-        """From now on every change of a pod is looked at. Once."""
+    def subscribe(self) -> None:
+        """Enqueue every pod that changes from now on. Does nothing when called again."""
         caches, self._caches_to_follow = self._caches_to_follow, ()
         for cache in caches:
             cache.subscribe(self._changed)
 
-    def begin(self) -> None:
-        """Also looks at all that are there, now and every so often."""
-        self.follow()
-        self.queue.add(RESYNC)
-
     def start(self, on_crash: Callable[[BaseException], None]) -> None:
-        """`on_crash`: a thread of ours died of a bug."""
-
-        def work() -> None:
-            try:
-                while (uid := self.queue.get()) is not None:
-                    self._handle(uid)
-            except BaseException as bug:
-                on_crash(bug)
-
-        self.begin()
-        self._threads = [threading.Thread(target=work, name=f"gate-{n}", daemon=True) for n in range(self._size)]
-        for thread in self._threads:
-            thread.start()
+        """Reconcile all pods now, every `resync_seconds`, and each one that changes. `on_crash` gets the bug that ended a
+        worker."""
+        self.subscribe()
+        self.queue.add(RESYNC)
+        self._workers = [self._threads.loop(f"gate-{n}", self.process_next, on_crash) for n in range(self._size)]
 
     def stop(self) -> None:
-        """Begins no more, waits for the writes on their way."""
+        """Begin nothing more, and wait for the writes on their way."""
         self.queue.shut_down()
-        for thread in self._threads:
-            thread.join(STOP_SECONDS)
+        for worker in self._workers:
+            worker.join(STOP_SECONDS)
 
     def resync(self) -> None:
         for cache in self._caches:
             for uid in cache.snapshot():
                 self.queue.add(uid)
 
-    def step(self) -> bool:
-        """Looks at one pod that is due, if any is."""
-        uid = self.queue.take()
-        if uid is not None:
-            self._handle(uid)
-        return uid is not None
+    def process_next(self) -> bool:
+        """Wait for the next pod that is due, and reconcile it. False: the queue is shut down."""
+        uid = self.queue.get()
+        if uid is None:
+            return False
+        self._handle(uid)
+        return True
 
     def gated(self) -> int:
         """How many pods have one of our gates."""
@@ -262,8 +253,7 @@ class GateReconciler:
 
 
 class GateController:
-    """One rule, with a watch of its own: `run` until `stop`. A simulation feeds `pods` (or drives `reflector`) and calls
-    `step` and `resync` itself.
+    """One rule, with a watch of its own: `run` until `stop`.
 
     `leader`: by its Lease others see that it lives and what it opens, and of several with the same rule one works. None: it
     works at once, unseen.
@@ -279,37 +269,40 @@ class GateController:
         workers: int = 4,
         leader: LeaderElector | None = None,
         listen: str = "",
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         """Raises OSError where it cannot listen."""
         self._api = api
         self._rule = rule
         self.resync_seconds = resync_seconds
         self._log = structlog.get_logger()
-        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._threads = threads
+        self._exits = threads.exit_queue()
         self.pods: Cache[Pod] = Cache()
         self.reflector = Reflector(
             PODS, self.pods, api.clock, scope=scope, on_state=self._watch_changed, on_unreadable=self._say_unreadable
         )
         self.leader = leader
-        self._gates = GateReconciler(api, (rule,), (self.pods,), fence=leader, resync_seconds=resync_seconds, workers=workers)
+        self.gates = GateReconciler(
+            api, (rule,), (self.pods,), fence=leader, resync_seconds=resync_seconds, workers=workers, threads=threads
+        )
         self._server = HealthServer(self._health(), listen) if listen else None
         self._has_led = False
-        self.queue, self.step, self.resync = self._gates.queue, self._gates.step, self._gates.resync
-        self._gates.follow()
+        self.gates.subscribe()
 
     def run(self) -> None:
         """Raises what a thread of ours died of: a bug."""
-        pump = ReflectorThread(self.reflector, self._api.transport, self._ended.put)
+        watching = self._threads.watching(self.reflector, self._api.transport, self._exits.put)
         if self._server is not None:
             self._server.start()
-        pump.start()
+        watching.start()
         if self.leader is None:
-            self._gates.start(self._ended.put)
+            self.gates.start(self._exits.put)
         else:
-            self.leader.start(self._leads, self._ended.put)
-        why = self._ended.get()
-        pump.stop(0.5)
-        self._gates.stop()
+            self.leader.start(self._leads, self._exits.put)
+        why = self._exits.get()
+        watching.stop(0.5)
+        self.gates.stop()
         if self.leader is not None:
             self.leader.stop()
         if self._server is not None:
@@ -320,10 +313,10 @@ class GateController:
     def _leads(self) -> None:
         """Also again, after another has."""
         if self._has_led:
-            self.queue.add(RESYNC)
+            self.gates.queue.add(RESYNC)
         else:
             self._has_led = True
-            self._gates.start(self._ended.put)
+            self.gates.start(self._exits.put)
 
     def _health(self) -> Health:
         def election() -> str | None:
@@ -339,7 +332,7 @@ class GateController:
 
     def stop(self) -> None:
         """From any thread or a signal handler: begins no more, waits for the writes on their way."""
-        self._ended.put(None)
+        self._exits.put(None)
 
     def _say_unreadable(self, lost: Unreadable) -> None:
         meta = lost.metadata
@@ -350,7 +343,7 @@ class GateController:
             self._log.warning("cannot watch pods, trying again", why=str(self.reflector.error))
             return
         pods, condition = len(self.pods.snapshot()), self._rule.condition
-        self._log.info("watching pods", condition=condition, pods=pods, with_gate=self._gates.gated())
+        self._log.info("watching pods", condition=condition, pods=pods, with_gate=self.gates.gated())
 
 
 def patch_body(wanted: GateUpdate, at: datetime) -> dict[str, Any]:

@@ -10,7 +10,6 @@ unsafe first; who slept renews first, and then looks at everything afresh.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -27,6 +26,7 @@ from inplace.kube.retry import NO_RETRY
 from inplace.model.constants import GATES_ANNOTATION
 from inplace.model.objects.coordination import Lease
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, RENEW_DEADLINE_SECONDS, RENEW_SECONDS
+from inplace.runtime.threads import SYSTEM_THREADS, Joinable, Threads
 
 RETRY_PERIOD_SECONDS = 2.0
 """How often those who stand by look at the Lease."""
@@ -196,6 +196,7 @@ class LeaderElector:
         gates: str = "",
         component: str = "controller",
         stands_again: bool = False,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         """`gates`: what the Lease says that its holder opens. `stands_again`: whoever has lost stands by, instead of ending."""
         self.lease_ref = (namespace, name)
@@ -206,8 +207,9 @@ class LeaderElector:
         self._stands_again = stands_again
         self._api = api.replace(limiter=None, policy=NO_RETRY, timeout_seconds=TIMEOUT_SECONDS)
         self._log = structlog.get_logger()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads = threads
+        self._stopped = threads.event()
+        self._thread: Joinable | None = None
         self._told_holder = ""
         self.stepped_at = api.clock.monotonic()
         """When the thread has last done something: it does every few seconds."""
@@ -220,8 +222,21 @@ class LeaderElector:
     def start(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None:
         """`led` and `lost` are called on the thread, each once at most; `lost` with `LeadershipLost`, or with a bug. Where it
         stands again, `led` is called each time that it leads after another."""
-        self._thread = threading.Thread(target=self._run, args=(led, lost), name="leader-election", daemon=True)
-        self._thread.start()
+        was_leading = False
+
+        def iterate() -> bool:
+            nonlocal was_leading
+            if self._stopped.is_set():
+                return False
+            seconds = self.step()
+            if self.election.is_leading and not was_leading:
+                led()
+            was_leading = self.election.is_leading
+            self._say_holder()
+            self._stopped.wait(seconds)
+            return True
+
+        self._thread = self._threads.loop("leader-election", iterate, lost)
 
     def stop(self) -> None:
         """Lets go of the Lease: whatever writes for us must have ended before."""
@@ -255,19 +270,6 @@ class LeaderElector:
             self.election.on_error(error)
             self._say_failed(error)
         return 0.0
-
-    def _run(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None:
-        was_leading = False
-        try:
-            while not self._stopped.is_set():
-                seconds = self.step()
-                if self.election.is_leading and not was_leading:
-                    led()
-                was_leading = self.election.is_leading
-                self._say_holder()
-                self._stopped.wait(seconds)
-        except BaseException as why:
-            lost(why)
 
     def _read(self) -> Lease | None:
         try:

@@ -50,8 +50,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "first come, first served among namespaces",
         "inplace/runtime/controller/controller.py",
-        "WorkQueue(api.clock, lambda key: key[0])",
-        "WorkQueue(api.clock)",
+        "WorkQueue(api.clock, lambda key: key[0],",
+        "WorkQueue(api.clock, lambda _key: None,",
         ("tests/unit/runtime/controller/test_tenants.py",),
     ),
     Break(

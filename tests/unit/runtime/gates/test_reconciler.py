@@ -42,8 +42,8 @@ def listed(server: Server, clock: FakeClock) -> GateController:
 
 
 def work(controller: GateController) -> None:
-    while controller.step():
-        pass
+    while controller.gates.queue.due_in() == 0:
+        controller.gates.process_next()
 
 
 def status_of(server: Server, name: str = "web") -> str | None:
@@ -71,7 +71,7 @@ def test_a_resync_writes_nothing_where_everything_is_right() -> None:
     server, clock = Server(make_pod(status="True"), make_pod("other", status="True", example="true")), FakeClock()
     controller = listed(server, clock)
     for _ in range(3):
-        controller.resync()
+        controller.gates.resync()
         work(controller)
     assert server.patches == []
 
@@ -79,11 +79,11 @@ def test_a_resync_writes_nothing_where_everything_is_right() -> None:
 def test_a_resync_repairs_what_no_event_told() -> None:
     server, clock = Server(make_pod(example="false")), FakeClock()
     controller = listed(server, clock)
-    while (lost := controller.queue.take()) is not None:
-        controller.queue.done(lost)
+    while (lost := controller.gates.queue.take()) is not None:
+        controller.gates.queue.done(lost)
     work(controller)
     assert server.patches == []
-    controller.resync()
+    controller.gates.resync()
     work(controller)
     assert status_of(server) == "False"
 
@@ -113,7 +113,7 @@ def test_other_failures_wait_longer_each_time_and_no_longer_than_asked_for() -> 
     with capture_logs() as lines:
         for _ in range(3):
             work(controller)
-            waits.append(round(controller.queue.due_in() or 0, 6))
+            waits.append(round(controller.gates.queue.due_in() or 0, 6))
             clock.now += waits[-1]
         work(controller)
     assert waits == [0.005, 0.01, 7]
@@ -149,7 +149,7 @@ def test_a_recreated_pod_is_another_pod() -> None:
     server.pods["web"] = make_pod(version=50, uid="another")
     work(controller)
     assert status_of(server) is None
-    assert controller.queue.due_in() == pytest.approx(0.005)
+    assert controller.gates.queue.due_in() == pytest.approx(0.005)
 
 
 def test_the_body_touches_only_what_changes() -> None:

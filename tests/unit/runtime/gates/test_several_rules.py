@@ -17,7 +17,7 @@ from inplace.kube.informers.reflector import Reflector
 from inplace.kube.informers.reflector_thread import execute
 from inplace.kube.resources import PODS
 from inplace.model.objects.pods import Pod
-from inplace.runtime.gates.reconciler import GateReconciler
+from inplace.runtime.gates.reconciler import RESYNC, GateReconciler
 from tests.unit.kube.fakes import FakeClock, refusal
 from tests.unit.runtime.gates.fakes import GATE, RULE, Json, Server, make_pod
 
@@ -59,13 +59,18 @@ class Bench:
             execute(reflector.next_command(), reflector, self.server)  # type: ignore[arg-type]
 
     def work(self) -> None:
-        while self.gates.step():
-            pass
+        while self.gates.queue.due_in() == 0:
+            self.gates.process_next()
+
+    def begin(self) -> None:
+        """As `start`, without threads."""
+        self.gates.subscribe()
+        self.gates.queue.add(RESYNC)
 
 
 def test_every_rule_decides_on_its_own_gate_one_write_each() -> None:
     bench = Bench(two_gates(make_pod(example="false", second="true")), make_pod("one-gate"))
-    bench.gates.begin()
+    bench.begin()
     bench.listed()
     bench.work()
     assert bench.heard.lines == [f"web {GATE} False", f"web {OTHER} True", f"one-gate {GATE} True"]
@@ -80,14 +85,14 @@ def test_nothing_is_written_before_the_beginning_and_what_is_there_then_is_looke
     bench.listed()
     bench.work()
     assert bench.server.patches == []
-    bench.gates.begin()
+    bench.begin()
     bench.work()
     assert bench.heard.lines == [f"web {GATE} True"]
 
 
 def test_a_change_of_a_pod_in_any_cache_is_looked_at_and_gone_pods_are_not() -> None:
     bench = Bench()
-    bench.gates.begin()
+    bench.begin()
     bench.work()
     pod = make_pod("late")
     bench.server.pods["late"] = pod
@@ -107,7 +112,7 @@ def test_a_change_of_a_pod_in_any_cache_is_looked_at_and_gone_pods_are_not() -> 
 def test_nothing_is_written_while_the_leader_is_not_safe() -> None:
     bench = Bench(make_pod())
     bench.fence.is_safe = False
-    bench.gates.begin()
+    bench.begin()
     bench.listed()
     bench.work()
     bench.clock.now += 5
@@ -122,7 +127,7 @@ def test_nothing_is_written_while_the_leader_is_not_safe() -> None:
 def test_a_refused_rule_is_tried_again_and_told() -> None:
     bench = Bench(two_gates(make_pod()))
     bench.server.refusals = [refusal(409, "modified", "Conflict")]
-    bench.gates.begin()
+    bench.begin()
     bench.listed()
     bench.work()
     assert bench.heard.lines == ["web refused: modified"]
