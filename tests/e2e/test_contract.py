@@ -93,7 +93,7 @@ def test_mirrored_endpoints_go_on_sending_to_a_closed_pod(scene: Scene) -> None:
     assert "targetRef" not in found
 
 
-def test_a_pod_that_cannot_start_tells_whether_an_image_was_pulled(scene: Scene) -> None:
+def test_a_pod_that_cannot_start_tells_if_an_image_was_pulled(scene: Scene) -> None:
     """A command that does not exist: StartError with an imageID means pulled. No shell is needed in the image."""
     node = scene.send("GET", "/api/v1/nodes")["items"][0]["metadata"]["name"]
 

@@ -75,7 +75,7 @@ def test_two_processes_one_works_and_the_other_takes_over(
     assert {"GateClosed", "GateOpened"} <= set(told)
 
 
-def test_one_that_slept_too_long_has_lost_and_writes_no_more(scene: Scene, inplace: Inplace, rollouts: Rollouts) -> None:
+def test_a_leader_that_slept_too_long_lost_and_writes_no_more(scene: Scene, inplace: Inplace, rollouts: Rollouts) -> None:
     first = start(inplace, free_port())
     scene.until(lambda: '"leading"' in first.stdout, "the first leads", 60)
     second = start(inplace, free_port())
@@ -94,9 +94,7 @@ def test_one_that_slept_too_long_has_lost_and_writes_no_more(scene: Scene, inpla
 
 
 @pytest.mark.proof
-def test_one_that_slept_in_the_middle_of_a_run_touches_no_pod_any_more(
-    scene: Scene, inplace: Inplace, rollouts: Rollouts
-) -> None:
+def test_a_leader_that_slept_in_a_run_touches_no_pod_any_more(scene: Scene, inplace: Inplace, rollouts: Rollouts) -> None:
     scene.web(4)
     first = start(inplace, free_port())
     scene.until(lambda: '"leading"' in first.stdout, "the first leads", 60)

@@ -109,9 +109,7 @@ def test_a_token_is_rotated_in_the_middle_of_a_run(
 
 
 @pytest.mark.proof
-def test_at_rest_with_200_pods_it_writes_nothing_and_its_memory_is_flat(
-    scene: Scene, inplace: Inplace, rollouts: Rollouts
-) -> None:
+def test_at_rest_with_200_pods_nothing_is_written_memory_is_flat(scene: Scene, inplace: Inplace, rollouts: Rollouts) -> None:
     """For ten minutes, after a run of all of them."""
     port = free_port()
     scene.web(200)

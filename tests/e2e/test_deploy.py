@@ -188,7 +188,7 @@ def gated() -> dict[str, object]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
 
 
-def test_who_may_not_is_told_so(cluster: Cluster, ns: str, inplace: Inplace) -> None:
+def test_a_user_without_the_rights_is_refused(cluster: Cluster, ns: str, inplace: Inplace) -> None:
     ended = inplace("install", "--namespace-only", token=cluster.viewer_token)
     assert ended.code == 5
     assert "create serviceaccounts, roles" in ended.stderr

@@ -13,7 +13,7 @@ from tests.scenarios.scene import WEB, Scene
 MANIFEST = Path(__file__).parents[2] / "deploy/gate.yaml"
 
 
-def test_it_opens_the_gates_of_new_pods_and_is_seen(cluster: Cluster, scene: Scene, program: str) -> None:
+def test_gates_of_new_pods_are_opened_and_the_openers_seen(cluster: Cluster, scene: Scene, program: str) -> None:
     manifest = re.sub(r"image: inplace:\S+", f"image: {program}", MANIFEST.read_text())
     cluster.kubectl("-n", scene.ns, "apply", "-f-", input=manifest)
     cluster.kubectl("-n", scene.ns, "rollout", "status", "deployment/inplace-gate", "--timeout=120s")

@@ -13,7 +13,7 @@ PERSON = "gatekeeper"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_when_told(scene: Scene, number: signal.Signals) -> None:
+def test_gate_run_stops_on_a_signal(scene: Scene, number: signal.Signals) -> None:
     scene.create(make_pod(scene, "web"))
     controller = start(scene)
     until_gate(scene, "web", "True")

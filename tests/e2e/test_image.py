@@ -23,7 +23,7 @@ def restricted_pod(image: str, *args: str) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "inplace"}, "spec": spec}
 
 
-def test_it_runs_restricted_and_reaches_the_api_server(cluster: Cluster, ns: str, program: str) -> None:
+def test_the_image_runs_restricted_and_reaches_the_api_server(cluster: Cluster, ns: str, program: str) -> None:
     cluster.kubectl("label", "namespace", ns, "pod-security.kubernetes.io/enforce=restricted")
     cluster.kubectl("-n", ns, "create", "-f-", input=json.dumps(restricted_pod(program, "version", "--server-version")))
     phase = ("-n", ns, "get", "pod", "inplace", "-o=jsonpath={.status.phase}")

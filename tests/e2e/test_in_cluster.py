@@ -69,7 +69,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
     return [dict(zip(COLUMNS[:8], row, strict=False)) for row in rows if len(row) > 8]
 
 
-def test_it_keeps_gates_carries_out_a_rollout_and_survives_its_leader(
+def test_gates_and_a_rollout_survive_the_leaders_death(
     cluster: Cluster, home: str, scene: Scene, inplace: Inplace, tmp_path: Path
 ) -> None:
     """Gates of new pods are opened by it; the leader dies in the middle; the other goes on with the same run."""
@@ -133,9 +133,7 @@ def test_three_leaders_die_in_one_run(cluster: Cluster, home: str, scene: Scene)
     scene.witness.check(Rules(1, "Deployment/web", upgraded=8))
 
 
-def test_a_right_that_is_taken_away_stops_it_with_the_reason_until_it_is_given_back(
-    cluster: Cluster, home: str, scene: Scene
-) -> None:
+def test_a_revoked_right_stops_a_rollout_until_it_is_granted(cluster: Cluster, home: str, scene: Scene) -> None:
     scene.create(deployment("web", scene.image("app:1"), replicas=2), service("web"))
     cluster.kubectl("-n", home, "rollout", "status", "deploy/web", "--timeout=120s")
     role = json.loads(cluster.kubectl("-n", home, "get", "role", "inplace-controller", "-o", "json"))

@@ -60,9 +60,7 @@ def test_its_pod_waits_and_the_others_go_on(cluster: Cluster, scene: Scene, node
 
 
 @pytest.mark.parametrize("node", [4], indirect=True)
-def test_a_pod_whose_node_is_lost_while_it_restarts_fails_and_is_finished_later(
-    cluster: Cluster, scene: Scene, node: int
-) -> None:
+def test_a_pod_that_restarts_on_a_lost_node_fails_and_ends_later(cluster: Cluster, scene: Scene, node: int) -> None:
     scene.web(2, nodeSelector={"kubernetes.io/hostname": f"node{node}"}, tolerations=[taint(node)])
     command = scene.command("--max-unavailable", "1", "--restart-timeout", "60s", app="app:2")
     run = scene.stage.start(*command)

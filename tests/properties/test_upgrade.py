@@ -51,7 +51,7 @@ BACK_AFTER_A_DEATH = Scenario(
 @given(bad())
 @example(LATE_PROBE)
 @example(BACK_AFTER_A_DEATH)
-def test_a_bad_image_costs_at_most_the_budget_and_the_way_back_is_one_command(scenario: Scenario) -> None:
+def test_a_bad_image_costs_the_budget_at_most_and_can_be_aborted(scenario: Scenario) -> None:
     story = Story(scenario)
     ended = story.play()
     back = scenario.asked.on_failure == "rollback"

@@ -67,7 +67,7 @@ def test_a_request_that_could_not_be_taken_in_at_once_is(scene: Scene, rollouts:
     assert in_a_pause.count > 1
 
 
-def test_one_on_the_rollout_itself_too(scene: Scene, rollouts: Rollouts, in_a_pause: Lost) -> None:
+def test_a_lost_answer_to_a_request_on_the_rollout_is_retried(scene: Scene, rollouts: Rollouts, in_a_pause: Lost) -> None:
     rollouts.ask("up", "promote")
     rollouts.until("up", "Succeeded")
     assert in_a_pause.count > 1

@@ -45,9 +45,7 @@ def running(request: pytest.FixtureRequest, scene: Scene) -> Command:
     return command
 
 
-def test_who_is_refused_says_so_at_once_and_ends_after_a_while_and_the_same_command_goes_on(
-    scene: Scene, running: Command
-) -> None:
+def test_refused_credentials_end_a_command_and_the_next_goes_on(scene: Scene, running: Command) -> None:
     running.transport.interfere = refused
     until_said(scene, running, SAID, 20)
     assert "cannot be reached" not in running.stdout
@@ -62,7 +60,7 @@ def test_who_is_refused_says_so_at_once_and_ends_after_a_while_and_the_same_comm
     scene.check(upgraded=3)
 
 
-def test_who_logs_in_again_in_time_goes_on(scene: Scene) -> None:
+def test_a_login_in_time_lets_the_run_go_on(scene: Scene) -> None:
     scene.web(3)
     command = start(scene)
     scene.until_seen(any_closed, "the first pod is closed")
@@ -77,7 +75,7 @@ def test_who_logs_in_again_in_time_goes_on(scene: Scene) -> None:
     scene.check(upgraded=3)
 
 
-def test_who_only_watches_ends_as_well(scene: Scene) -> None:
+def test_watch_ends_with_refused_credentials_as_well(scene: Scene) -> None:
     scene.web(3)
     driving = start(scene, "--steps", "1,pause,100%")
     assert driving.wait(300).code == 4
@@ -92,7 +90,7 @@ def test_who_only_watches_ends_as_well(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_is_refused_while_it_looks_is_told_at_once(scene: Scene, status: int) -> None:
+def test_status_says_at_once_that_credentials_are_refused(scene: Scene, status: int) -> None:
     scene.web(3)
     said = b'{"kind":"Status","message":"no","code":%d}' % status
     command = scene.stage.start("upgrade", "deploy/web", f"app={scene.image('app:2')}")

@@ -74,7 +74,7 @@ def test_a_brake_does_not_make_a_timed_pause_longer(scene: Scene, rollouts: Roll
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_so_does_a_commands(scene: Scene, number: signal.Signals) -> None:
+def test_a_commands_timed_pause_goes_on_after_its_death(scene: Scene, number: signal.Signals) -> None:
     scene.web(2)
     steps = ("--max-unavailable", "1", "--settle", "1s", "--steps", f"1,pause:{PAUSE}s,100%")
     first = scene.stage.start("upgrade", "deploy/web", f"app={scene.image('app:2')}", *steps)
@@ -102,7 +102,7 @@ def test_a_long_min_ready_goes_on(scene: Scene, rollouts: Rollouts) -> None:
     assert 199 <= scene.stage.now() - began_at <= 220
 
 
-def test_but_not_where_the_container_has_crashed_meanwhile(stage: VirtualStage, scene: Scene, rollouts: Rollouts) -> None:
+def test_min_ready_begins_anew_if_the_container_crashed(stage: VirtualStage, scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     first = rollouts.control()
     rollouts.apply("up", app="app:2", strategy=ONE, minReadySeconds=200)

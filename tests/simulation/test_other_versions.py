@@ -31,7 +31,7 @@ def apply_newer(stage: VirtualStage, name: str = "newer") -> None:
     assert code == 201, answer
 
 
-def test_one_of_the_next_version_is_refused_and_the_others_go_on(stage: VirtualStage) -> None:
+def test_a_rollout_of_the_next_version_is_refused_others_go_on(stage: VirtualStage) -> None:
     rollouts = next_version(stage)
     scene = rollouts.scene
     scene.web(3)
@@ -50,7 +50,7 @@ def test_one_of_the_next_version_is_refused_and_the_others_go_on(stage: VirtualS
     scene.until(lambda: scene.find("ipr/newer") is None, "nothing of ours keeps it")
 
 
-def test_one_that_goes_on_and_is_edited_by_the_next_version_goes_on_as_it_was(stage: VirtualStage) -> None:
+def test_a_running_rollout_edited_by_the_next_version_goes_on(stage: VirtualStage) -> None:
     rollouts = next_version(stage)
     scene = rollouts.scene
     scene.web(3)
@@ -63,7 +63,7 @@ def test_one_that_goes_on_and_is_edited_by_the_next_version_goes_on_as_it_was(st
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
 
 
-def test_one_that_is_deleted_in_the_middle_frees_its_pods(stage: VirtualStage) -> None:
+def test_a_rollout_of_the_next_version_deleted_midrun_frees_pods(stage: VirtualStage) -> None:
     rollouts = next_version(stage)
     scene = rollouts.scene
     scene.web(3)

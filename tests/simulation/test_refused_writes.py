@@ -49,7 +49,7 @@ def apply(scene: Scene, rollouts: Rollouts, action: str = "Pause") -> None:
 
 
 @pytest.mark.parametrize(("action", "phase"), [("Pause", "Failed"), ("Rollback", "RolledBack"), ("Continue", "Failed")])
-def test_a_pod_whose_image_is_refused_for_good_is_put_back_into_service(stage: VirtualStage, action: str, phase: str) -> None:
+def test_a_pod_whose_image_is_refused_for_good_is_reopened(stage: VirtualStage, action: str, phase: str) -> None:
     scene = Scene(stage)
     rollouts = Rollouts(scene)
     refusing(rollouts)
@@ -80,7 +80,7 @@ def test_a_right_that_comes_back_in_time_is_all_it_waited_for(stage: VirtualStag
     scene.check_same_pods()
 
 
-def test_a_command_frees_the_pods_that_it_has_closed_before_it_gives_up(stage: VirtualStage) -> None:
+def test_a_command_frees_the_pods_it_closed_before_it_gives_up(stage: VirtualStage) -> None:
     scene = Scene(stage)
     scene.web(3)
     run = stage.start(*scene.command("--max-unavailable", "2", app="app:2"))

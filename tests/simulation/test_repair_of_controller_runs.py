@@ -39,7 +39,7 @@ def test_a_controller_that_renews_is_left_alone(stage: VirtualStage) -> None:
     assert scene.holder() == LEADER.holder
 
 
-def test_one_that_does_not_is_dead(stage: VirtualStage) -> None:
+def test_a_controller_that_stopped_renewing_is_dead(stage: VirtualStage) -> None:
     scene = held_by_a_controller(stage)
     repaired = scene.inplace("repair")
     assert repaired.code == 0, repaired
@@ -48,7 +48,7 @@ def test_one_that_does_not_is_dead(stage: VirtualStage) -> None:
     scene.check_no_orphans()
 
 
-def test_one_whose_lease_may_not_be_read_counts_as_alive(stage: VirtualStage) -> None:
+def test_a_controller_with_an_unreadable_lease_counts_as_alive(stage: VirtualStage) -> None:
     scene = held_by_a_controller(stage)
     command = stage.start("repair")
     assert isinstance(command, Command)

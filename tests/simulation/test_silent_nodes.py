@@ -56,7 +56,7 @@ def test_without_a_budget_for_it_nothing_is_touched(stage: VirtualStage) -> None
     assert scene.on_image("app:2") == set()
 
 
-def test_a_pod_whose_node_is_lost_while_it_restarts_fails_and_is_finished_later(stage: VirtualStage) -> None:
+def test_a_pod_that_restarts_on_a_lost_node_fails_and_ends_later(stage: VirtualStage) -> None:
     scene = Scene(stage)
     scene.web(3)
     command = scene.command("--max-unavailable", "1", "--restart-timeout", "60s", app="app:2")
@@ -100,7 +100,7 @@ def test_pods_that_are_made_elsewhere_are_caught_up(stage: VirtualStage) -> None
     scene.check_consistent("app:2", HISTORY, replicas=4)
 
 
-def test_a_kubelet_that_tells_no_generation_is_refused_by_name_and_version(stage: VirtualStage) -> None:
+def test_a_kubelet_without_observed_generation_is_refused(stage: VirtualStage) -> None:
     """Nodes may be three releases behind; before 1.34 no restart could be proven there."""
     scene = Scene(stage)
     for node in ("node1", "node2"):
@@ -119,7 +119,7 @@ def cordon(scene: Scene, node: str, *, cordoned: bool) -> None:
     scene.send("PATCH", f"/api/v1/nodes/{node}", body, "application/merge-patch+json")
 
 
-def test_a_pod_that_moves_to_an_old_node_in_the_middle_stays_in_service(stage: VirtualStage) -> None:
+def test_a_pod_that_moves_to_an_old_node_midrun_stays_in_service(stage: VirtualStage) -> None:
     scene = Scene(stage)
     stage.cluster.set_kubelet_version("node2", "v1.33.5")
     cordon(scene, "node2", cordoned=True)

@@ -46,7 +46,7 @@ def start(scene: Scene, written: Written, settle: str = "3s") -> Command:
 
 
 @pytest.mark.parametrize("when", ["Closing", "Settling", "Restarting"])
-def test_whoever_sleeps_an_hour_renews_first_looks_afresh_and_goes_on(scene: Scene, when: str) -> None:
+def test_a_driver_that_slept_an_hour_renews_first_and_goes_on(scene: Scene, when: str) -> None:
     scene.web(3)
     written = Written()
     command = start(scene, written)
@@ -70,7 +70,7 @@ def test_whoever_sleeps_an_hour_renews_first_looks_afresh_and_goes_on(scene: Sce
 
 
 @pytest.mark.parametrize("when", ["Closing", "Settling", "Restarting"])
-def test_whoever_was_replaced_meanwhile_has_lost_and_writes_nothing(scene: Scene, when: str) -> None:
+def test_a_driver_replaced_in_its_sleep_writes_nothing(scene: Scene, when: str) -> None:
     scene.web(3)
     written = Written()
     command = start(scene, written)

@@ -8,7 +8,7 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.virtual import VirtualStage
 
 
-def test_a_stateful_set_that_recreates_all_its_pods_is_not_touched(stage: VirtualStage) -> None:
+def test_a_stateful_set_that_recreates_all_pods_is_not_touched(stage: VirtualStage) -> None:
     """`Recreate` (1.37, alpha: KEP-3541): a partition would hold nothing back."""
     scene = Scene(stage)
     scene.deploy(statefulset("db", scene.image("app:1"), replicas=3, parallel=True), service("db"), count=3)

@@ -124,7 +124,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("is_performed", [False, True])
-def test_killed_at_any_write_the_same_command_ends_as_if_nothing_had_been(*, is_performed: bool) -> None:
+def test_killed_at_any_write_the_same_command_finishes_the_run(*, is_performed: bool) -> None:
     """Before the request reaches the API server, and after, with the answer lost."""
     number = 0
     while True:
@@ -203,7 +203,7 @@ def test_passes_keep_a_distance_that_grows_with_the_fleet() -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_thousand_pods_in_virtual_time_and_under_a_minute_of_cpu() -> None:
+def test_a_thousand_pods_take_less_than_a_minute_of_cpu() -> None:
     begun = time.process_time()
     world = World(seed=10)
     world.app("web", "reg/app:1", replicas=1000)

@@ -43,7 +43,7 @@ def made_by_hand(owner: Object, name: str, template: Object) -> Object:
     }
 
 
-def test_a_scale_down_takes_the_not_ready_first_and_then_the_restarted(scene: Scene) -> None:
+def test_a_scale_down_takes_not_ready_pods_then_restarted_ones(scene: Scene) -> None:
     made = replicaset("game", scene.image("app:1"), replicas=3, nodeName=a_node(scene))
     scene.deploy(made, count=3)
     scene.stage.let_pass(8)  # ages are compared in powers of two
@@ -60,7 +60,7 @@ def test_a_scale_down_takes_the_not_ready_first_and_then_the_restarted(scene: Sc
     scene.until(lambda: set(scene.uids()) == {quiet}, "then the one that became Ready last")
 
 
-def test_a_replica_set_never_touches_living_pods_for_its_template(scene: Scene) -> None:
+def test_a_replica_set_never_touches_pods_for_its_template(scene: Scene) -> None:
     scene.deploy(replicaset("game", scene.image("app:1"), replicas=1), count=1)
     scene.set_images("rs/game", app=scene.image("app:2"))
     until_observed(scene, "rs/game")

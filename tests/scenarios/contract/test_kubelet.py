@@ -67,7 +67,7 @@ def test_a_gate_takes_a_pod_out_and_back(scene: Scene) -> None:
     assert first["Pod"] < not_ready < first["EndpointSlice"]
 
 
-def test_the_generation_is_seen_no_later_than_the_container_changes(scene: Scene) -> None:
+def test_the_generation_is_observed_before_the_container_changes(scene: Scene) -> None:
     """Mostly earlier: it proves "seen", not "restarted" (a busy kubelet tells both at once). Then the id changes;
     ContainersReady goes False, and True again with the new one, which a busy kubelet may tell at once, too (1.34, 1.35)."""
     uid = serve(scene, [app(scene)])
@@ -96,7 +96,7 @@ def test_the_same_digest_under_another_tag_restarts(scene: Scene) -> None:
     assert after["imageID"] == before["imageID"]
 
 
-def test_back_to_an_image_that_was_restarted_into_waits_in_crash_loop_back_off(scene: Scene) -> None:
+def test_an_image_that_comes_back_waits_in_crash_loop_back_off(scene: Scene) -> None:
     """The first way back, to the image that the pod was made with, is free; soon no way is."""
     uid = serve(scene, [app(scene)])
 
@@ -112,7 +112,7 @@ def test_back_to_an_image_that_was_restarted_into_waits_in_crash_loop_back_off(s
     assert back_offs()
 
 
-def test_a_readiness_probe_holds_ready_until_the_new_container_answers(scene: Scene) -> None:
+def test_a_readiness_probe_holds_ready_until_the_new_one_answers(scene: Scene) -> None:
     uid = serve(scene, [app(scene, boot=3)])
     with scene.stage.client_of_pod(scene.get("pod/a"), 0.05) as client:
         new = change(scene, "app:2")
@@ -172,7 +172,7 @@ def test_the_image_of_a_sidecar_restarts_the_sidecar_alone(scene: Scene) -> None
     assert identity(scene, "side") != before[1]
 
 
-def test_a_service_that_publishes_not_ready_addresses_goes_on_sending(scene: Scene) -> None:
+def test_a_service_that_publishes_not_ready_pods_goes_on_sending(scene: Scene) -> None:
     serve(scene, [app(scene)], service("a", publishNotReadyAddresses=True))
     scene.set_gate("a", "False")
     scene.until(lambda: endpoint(scene)["serving"] is False, "the slice follows", 5)
@@ -189,7 +189,7 @@ def test_ready_belongs_to_the_kubelet(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("ref", "reasons"), [("app:missing", ("ErrImagePull", "ImagePullBackOff")), ("App:1", ("InvalidImageName",))]
 )
-def test_an_image_that_is_not_there_stops_the_old_container_first(scene: Scene, ref: str, reasons: tuple[str, ...]) -> None:
+def test_a_missing_image_stops_the_old_container_first(scene: Scene, ref: str, reasons: tuple[str, ...]) -> None:
     uid = serve(scene, [app(scene)])
     old = identity(scene)
     scene.set_images("pod/a", app=scene.image(ref))

@@ -81,7 +81,7 @@ def test_above_the_partition_a_pod_is_recreated_new(scene: Scene) -> None:
         assert scene.uids()[name] == scene.before[name]
 
 
-def test_a_closed_pod_holds_up_higher_ordinals_where_order_counts(scene: Scene) -> None:
+def test_a_closed_pod_holds_up_higher_ordinals_if_order_counts(scene: Scene) -> None:
     db(scene, parallel=False)
     scene.set_gate("db-0", "False")
     scene.until(lambda: condition(scene.get("pod/db-0"), "Ready") == "False", "closed")

@@ -25,7 +25,7 @@ def of_type(obj: Object, kind: str) -> list[str]:
     return [c["status"] for c in obj["status"]["conditions"] if c["type"] == kind]
 
 
-def test_a_status_patch_also_persists_metadata_and_nothing_of_the_spec(scene: Scene) -> None:
+def test_a_status_patch_persists_metadata_but_no_spec(scene: Scene) -> None:
     before = one_pod(scene)
     body = {
         "metadata": {"annotations": {"example/record": "x"}},
@@ -47,7 +47,7 @@ def test_a_strategic_merge_merges_conditions_by_type(scene: Scene) -> None:
     assert {k: of_type(before, k) for k in kinds if k != GATE} == {k: of_type(after, k) for k in kinds if k != GATE}
 
 
-def test_a_json_patch_appends_a_second_condition_of_a_type_and_the_first_counts(scene: Scene) -> None:
+def test_a_json_patch_doubles_a_condition_and_the_first_counts(scene: Scene) -> None:
     one_pod(scene)
     entry = {"type": GATE, "status": "False", "lastTransitionTime": None}
     after = scene.patch("pod/a/status", [{"op": "add", "path": "/status/conditions/-", "value": entry}], JSON_PATCH)
@@ -107,7 +107,7 @@ def test_what_raises_a_generation(scene: Scene) -> None:
     assert scene.all("rs")[0]["metadata"]["generation"] == 1
 
 
-def test_a_patched_image_is_owned_by_the_patcher_and_can_be_given_back(scene: Scene) -> None:
+def test_a_patched_image_is_the_patchers_and_can_be_given_back(scene: Scene) -> None:
     """Their next apply conflicts, until the field is given back by a JSON Patch on managedFields: no new generation."""
 
     def apply(ref: str) -> Object:
@@ -177,7 +177,7 @@ def test_a_delete_with_a_body_is_dry_only_by_the_body(scene: Scene) -> None:
     assert gone is None or "deletionTimestamp" in gone["metadata"]
 
 
-def test_annotations_may_have_256_kib_in_all_keys_and_values_counted_in_bytes(scene: Scene) -> None:
+def test_annotations_may_have_256_kib_in_all_counted_in_bytes(scene: Scene) -> None:
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "full"}, "spec": {}}
     limit = 256 * 1024
     lease["metadata"] = {"name": "full", "annotations": {"k": "x" * (limit - 1)}}

@@ -33,7 +33,7 @@ def until_free(scene: Scene) -> None:
     scene.until(lambda: not finalizers(scene), "nothing keeps it")
 
 
-def test_one_that_stands_can_be_deleted_without_a_controller(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_waiting_rollout_can_be_deleted_without_a_controller(scene: Scene, rollouts: Rollouts) -> None:
     controller = paused(scene, rollouts)
     until_free(scene)
     kill(controller)
@@ -42,7 +42,7 @@ def test_one_that_stands_can_be_deleted_without_a_controller(scene: Scene, rollo
 
 
 @pytest.mark.parametrize("phase", ["Paused", "Succeeded"])
-def test_whoever_is_told_so_can_delete_it_at_once(scene: Scene, rollouts: Rollouts, phase: str) -> None:
+def test_a_rollout_can_be_deleted_as_soon_as_its_status_says_so(scene: Scene, rollouts: Rollouts, phase: str) -> None:
     """Also where the controller dies right after it has told it."""
     scene.web(2)
 
@@ -78,7 +78,7 @@ def test_deleted_at_a_pause_its_lease_is_let_go(scene: Scene, rollouts: Rollouts
     assert scene.stored_run()["outcome"] == outcome
 
 
-def test_one_of_the_same_name_that_comes_at_once_begins(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_successor_of_the_same_name_begins_at_once(scene: Scene, rollouts: Rollouts) -> None:
     paused(scene, rollouts)
     until_free(scene)
     scene.delete("ipr/up")
@@ -93,14 +93,14 @@ def check_goes_back_when_deleted(scene: Scene) -> None:
     scene.check_runs(2, app="app:1")
 
 
-def test_one_that_would_go_back_is_kept(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_rollout_that_would_roll_back_is_kept(scene: Scene, rollouts: Rollouts) -> None:
     paused(scene, rollouts, onDelete="Abort")
     scene.stage.let_pass(3)
     assert finalizers(scene) == ["inplace.dev/run"]
     check_goes_back_when_deleted(scene)
 
 
-def test_one_that_would_go_back_since_an_edit_is_kept(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_rollout_edited_to_roll_back_is_kept(scene: Scene, rollouts: Rollouts) -> None:
     paused(scene, rollouts, seconds=7200)
     until_free(scene)
     rollouts.edit("up", onDelete="Abort")

@@ -17,7 +17,7 @@ REQUEST = "inplace.dev/request"
 SAID = "inplace.dev/request='resmue' is no request, and was removed: use pause, resume, promote or abort. Did you mean resume?"
 
 
-def test_on_a_rollout_it_is_in_its_status_until_the_next_that_is_one(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_bad_request_stays_in_the_status_until_a_good_one(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     rollouts.control()
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
@@ -61,7 +61,7 @@ def test_on_a_lease_the_controller_answers(scene: Scene, rollouts: Rollouts, str
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
 
 
-def test_so_does_whoever_takes_the_lease_over(scene: Scene, rollouts: Rollouts) -> None:
+def test_the_next_leader_answers_a_bad_request_on_the_lease(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     first = rollouts.control()
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})

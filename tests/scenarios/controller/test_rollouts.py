@@ -248,7 +248,7 @@ def test_upgrade_leaves_it_to_the_controller_and_follows(scene: Scene, rollouts:
     assert len(scene.all("ipr")) == 1
 
 
-def test_what_cannot_be_is_refused_in_words_and_nothing_is_written(scene: Scene, rollouts: Rollouts) -> None:
+def test_an_impossible_rollout_is_refused_and_nothing_is_written(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(1)
     rollouts.control()
     since = scene.witness.version()

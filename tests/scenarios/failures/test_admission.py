@@ -170,7 +170,7 @@ def enforcing(scene: Scene, policy: Policy, command: tuple[str, ...], pattern: s
     return ended.code, f"{ended.stdout}{ended.stderr}"
 
 
-def test_a_policy_that_appears_in_the_middle_fails_the_pod_and_opens_it(scene: Scene) -> None:
+def test_a_policy_that_appears_midrun_fails_the_pod_and_opens_it(scene: Scene) -> None:
     scene.web(3)
     scene.run_gates()
     scene.remember()
@@ -203,7 +203,7 @@ def test_digests_that_are_pinned_from_the_middle_on(scene: Scene) -> None:
     scene.check_quiet()
 
 
-def test_repair_frees_a_pod_that_runs_what_admission_made_of_the_image(scene: Scene) -> None:
+def test_repair_frees_a_pod_that_runs_an_image_admission_rewrote(scene: Scene) -> None:
     """As runs of before left it: patched twice, the second time with the container that runs already as the one before."""
     scene.web(2)
     scene.remember()

@@ -71,7 +71,7 @@ def test_revisions_and_fields_as_deep_as_a_server_takes(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("annotation", [RECORD, HOLDS, "inplace.dev/run"])
-def test_an_annotation_that_nests_deep_is_named_and_the_others_go_on(scene: Scene, annotation: str) -> None:
+def test_a_deeply_nested_annotation_is_named_and_others_go_on(scene: Scene, annotation: str) -> None:
     scene.web(2)
     scene.killed_at(r"PATCH .*/pods/[^/]+/status", 1, "after", *scene.command("--max-unavailable", "1", app="app:2"))
     if annotation == "inplace.dev/run":

@@ -116,7 +116,7 @@ def test_a_template_that_is_refused_when_its_turn_comes(scene: Scene, kind: Kind
 
 
 @pytest.mark.parametrize("write", [r"PATCH .*/pods/", r"PATCH .*/deployments/web .*paused", r"PATCH .*/replicasets/"])
-def test_a_template_that_is_refused_from_some_moment_before_its_turn(scene: Scene, write: str) -> None:
+def test_a_template_refused_at_some_moment_before_its_turn(scene: Scene, write: str) -> None:
     story = Story(scene, DEPLOYMENT)
     ended = refused_at(scene, DEPLOYMENT, write)
     assert ended.code == FAILED, ended
@@ -155,7 +155,7 @@ def stuck(scene: Scene) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("verb", ["abort", "undo"])
-def test_who_goes_back_from_a_commit_that_is_refused_is_back(scene: Scene, verb: str) -> None:
+def test_abort_and_undo_of_a_refused_commit_restore_everything(scene: Scene, verb: str) -> None:
     story = Story(scene, DEPLOYMENT)
     stuck(scene)
     story.run(verb)
@@ -170,7 +170,7 @@ def test_another_image_goes_on_from_there(scene: Scene) -> None:
     assert story.revisions() == {1: "app:1", 2: "app:3"}
 
 
-def test_repair_gives_paused_back_and_does_not_say_that_it_has_finished(scene: Scene) -> None:
+def test_repair_restores_paused_and_does_not_claim_to_be_done(scene: Scene) -> None:
     story = Story(scene, DEPLOYMENT)
     lift = stuck(scene)
     repaired = scene.inplace("repair")
@@ -192,7 +192,7 @@ def templates(scene: Scene) -> set[str]:
 
 
 @pytest.mark.parametrize("on_delete", ["Release", "Abort"])
-def test_a_rollout_that_is_deleted_in_a_commit_that_is_refused_goes(scene: Scene, rollouts: Rollouts, on_delete: str) -> None:
+def test_a_rollout_deleted_in_a_refused_commit_goes(scene: Scene, rollouts: Rollouts, on_delete: str) -> None:
     Story(scene, DEPLOYMENT)
     asked: list[bool] = []
 

@@ -13,7 +13,7 @@ from tests.scenarios.manifests import GATE
 from tests.scenarios.scene import WEB, Scene
 
 
-def test_a_classic_rollout_hangs_until_somebody_opens_and_is_told_from_one_that_goes_on(scene: Scene) -> None:
+def test_a_classic_rollout_without_an_opener_hangs_and_is_named(scene: Scene) -> None:
     scene.web(4, serve=False)
     new = f"app={scene.image('app:3')}"
     assert "will stay out of service: nobody living opens gate" in scene.inplace("plan", WEB, new).stderr
@@ -48,7 +48,7 @@ def test_an_opener_that_died_is_named_and_another_takes_over(scene: Scene) -> No
     scene.until(lambda: stands(scene)["opener"] == "Opens", "that another took over", 60)
 
 
-def test_pods_that_a_label_keeps_out_of_service_are_said_at_the_end(scene: Scene) -> None:
+def test_pods_that_a_label_keeps_closed_are_named_at_the_end(scene: Scene) -> None:
     scene.run_gates()
     scene.web(2)
     name = sorted(scene.before)[0]

@@ -81,7 +81,7 @@ def test_a_new_pod_gets_its_condition_within_a_second(scene: Scene) -> None:
     until_ready(scene, "web")
 
 
-def test_a_wrong_condition_is_replaced_and_a_right_one_not_touched(scene: Scene) -> None:
+def test_a_wrong_condition_is_replaced_a_right_one_is_left_alone(scene: Scene) -> None:
     scene.create(make_pod(scene, "web", **{LABEL: "true"}))
     controller = start(scene)
     until_ready(scene, "web")

@@ -43,7 +43,7 @@ def as_ours(pod: Object) -> str:
     return "True" if is_open else "False"
 
 
-def test_one_that_opens_late_is_waited_for(scene: Scene) -> None:
+def test_a_gate_that_opens_late_is_waited_for(scene: Scene) -> None:
     """It closes with ours, and opens when its controller gets round to it."""
     deploy(scene)
     run = scene.stage.start(*scene.command("--max-unavailable", "1", app="app:2"))
@@ -59,7 +59,7 @@ def test_one_that_opens_late_is_waited_for(scene: Scene) -> None:
     scene.check(upgraded=3, writes=None)
 
 
-def test_one_that_is_written_all_the_time_costs_no_condition(scene: Scene) -> None:
+def test_a_gate_that_is_written_all_the_time_loses_no_condition(scene: Scene) -> None:
     """Its controller writes five times a second, between any two steps of ours."""
     deploy(scene)
     run = scene.stage.start(*scene.command("--max-unavailable", "1", app="app:2"))
@@ -85,7 +85,7 @@ def test_one_that_is_written_all_the_time_costs_no_condition(scene: Scene) -> No
 
 
 @pytest.mark.parametrize("on_failure", ["pause", "rollback"])
-def test_one_that_never_opens_is_named_and_no_proof_of_a_bad_image(scene: Scene, on_failure: str) -> None:
+def test_a_gate_that_never_opens_is_named_and_blames_no_image(scene: Scene, on_failure: str) -> None:
     deploy(scene)
     options = ("--max-unavailable", "1", "--restart-timeout", "20s", "--on-failure", on_failure)
     run = scene.stage.start(*scene.command(*options, app="app:2"))
@@ -116,7 +116,7 @@ def test_a_pod_that_was_closed_by_hand_is_named_with_the_way_out(scene: Scene) -
     assert len(scene.on_image("app:2")) == 3
 
 
-def test_a_foreign_slice_that_never_says_ready_holds_nobody_up_and_is_named(scene: Scene) -> None:
+def test_a_foreign_slice_never_ready_is_named_and_not_awaited(scene: Scene) -> None:
     scene.web(2)
     pod = scene.pods()[0]
     name = pod["metadata"]["name"]

@@ -42,7 +42,7 @@ def check_said(text: str, *words: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["deploy/web", pytest.param("rs/web", marks=pytest.mark.proof), "pods -l app=web"])
-def test_they_are_upgraded_and_nothing_is_claimed(scene: Scene, target: str) -> None:
+def test_pods_without_gate_are_upgraded_and_nothing_is_claimed(scene: Scene, target: str) -> None:
     deploy(scene, target)
     refused = scene.inplace(*scene.command(target=target, app="app:2"))
     scene.check_refused(refused, 5, "has no readiness gate inplace.dev/ready", HOW_TO, "or say --without-gate")

@@ -94,7 +94,7 @@ def test_a_registry_that_is_down_for_a_while_is_waited_for(scene: Scene) -> None
     scene.witness.check(scene.rules(1, upgraded=3))
 
 
-def test_one_that_stays_down_ends_at_the_deadline(scene: Scene) -> None:
+def test_a_registry_that_stays_down_ends_at_the_deadline(scene: Scene) -> None:
     scene.web(2)
     image = f"{scene.stage.late_registry().name}/app:2"
     options = ("--settle", "1s", "--restart-timeout", "20s", *ROLLBACK)
@@ -129,7 +129,7 @@ def test_an_old_container_may_take_longer_to_stop_than_a_restart(scene: Scene, k
     scene.check_no_orphans()
 
 
-def test_and_on_the_way_back(scene: Scene) -> None:
+def test_abort_waits_for_an_old_container_that_is_slow_to_stop(scene: Scene) -> None:
     """Aborted while the old container stops: it is waited for there, too."""
     scene.deploy(*slow_to_stop(scene, "deploy"), count=2)
     options = ("--restart-timeout", "10s", "--max-unavailable", "1")

@@ -39,7 +39,7 @@ def test_only_what_gets_a_new_image_restarts(scene: Scene, where: str, operator:
     scene.check_no_orphans()
 
 
-def test_that_a_new_image_may_take_the_whole_pod_with_it_is_said(scene: Scene) -> None:
+def test_an_image_that_may_restart_the_whole_pod_is_warned_of(scene: Scene) -> None:
     scene.deploy(trainer(scene, "app", "In", 1), count=1)
     planned = scene.inplace("plan", "pod/trainer", f"app={scene.image('app:2')}")
     assert planned.code == 0, planned

@@ -93,7 +93,7 @@ def test_a_command_beside_a_controller(scene: Scene, rollouts: Rollouts) -> None
     check(scene, 1)
 
 
-def test_one_workload_alone_claims_nothing(scene: Scene) -> None:
+def test_a_single_workload_claims_no_budget(scene: Scene) -> None:
     """Three writes a pod, and no Lease but its own."""
     made = statefulset("web", scene.image("app:1"), replicas=3)
     budget: Object = {

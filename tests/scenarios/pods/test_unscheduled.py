@@ -94,7 +94,7 @@ def serves_when_there_is_room(scene: Scene, ref: str, replicas: int) -> None:
 
 
 @KINDS
-def test_a_pod_without_a_node_is_updated_at_once_and_holds_up_nobody(scene: Scene, kind: str) -> None:
+def test_a_pod_without_a_node_is_updated_at_once(scene: Scene, kind: str) -> None:
     deploy(scene, kind)
     with full(scene, *NODES):
         name = one_without_a_node(scene, kind)
@@ -135,7 +135,7 @@ def test_a_daemon_sets_pod_without_a_node(scene: Scene) -> None:
 
 
 @KINDS
-def test_it_is_no_failure_and_goes_back_with_the_others(scene: Scene, kind: str) -> None:
+def test_a_pod_without_a_node_is_no_failure_and_is_rolled_back(scene: Scene, kind: str) -> None:
     """What fails is the bad image on a pod that runs; the pod without a node goes back as it came, at once."""
     deploy(scene, kind)
     with full(scene, *NODES):

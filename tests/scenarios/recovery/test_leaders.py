@@ -38,7 +38,7 @@ def until_nothing_is_left(scene: Scene) -> None:
     scene.check_no_orphans()
 
 
-def test_what_would_be_refused_now_fails_and_frees_its_pods(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_run_that_would_be_refused_now_fails_and_frees_pods(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(3)
     leader_dies(scene, rollouts)
     publishes_all(scene)
@@ -50,7 +50,7 @@ def test_what_would_be_refused_now_fails_and_frees_its_pods(scene: Scene, rollou
     assert "finalizers" not in scene.get("ipr/up")["metadata"]
 
 
-def test_so_does_a_run_that_it_had_taken_up(scene: Scene, rollouts: Rollouts) -> None:
+def test_an_adopted_run_that_would_be_refused_now_fails_too(scene: Scene, rollouts: Rollouts) -> None:
     """Another rollout's, for the same images, which had failed."""
     controller = failed(scene, rollouts)
     rollouts.apply("next", app="app:2", strategy=ONE, drain={"settleSeconds": 5})
@@ -64,7 +64,7 @@ def test_so_does_a_run_that_it_had_taken_up(scene: Scene, rollouts: Rollouts) ->
     until_nothing_is_left(scene)
 
 
-def test_it_is_deleted_meanwhile(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_rollout_deleted_while_nobody_leads_is_ended(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(3)
     leader_dies(scene, rollouts)
     publishes_all(scene)
@@ -87,7 +87,7 @@ def test_a_bare_pod_of_it_is_deleted_meanwhile(scene: Scene, rollouts: Rollouts)
     until_nothing_is_left(scene)
 
 
-def test_what_was_done_to_its_run_meanwhile_is_shown_though_it_was_edited_too(scene: Scene, rollouts: Rollouts) -> None:
+def test_what_befell_a_run_while_nobody_led_is_shown(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     controller = rollouts.control()
     rollouts.apply("up", app="app:crash", strategy=ONE)
@@ -224,7 +224,7 @@ def test_repair_leaves_alone_what_a_living_controller_holds(scene: Scene, rollou
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)
 
 
-def test_restarted_it_lets_what_is_over_be_and_holds_what_is_paused(scene: Scene, rollouts: Rollouts) -> None:
+def test_a_restarted_leader_leaves_ended_and_holds_paused_runs(scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     first = rollouts.control()
     rollouts.apply("done", app="app:2", strategy=ONE)

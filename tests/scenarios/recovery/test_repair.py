@@ -143,7 +143,7 @@ def test_strategies_are_given_back_where_nothing_needs_them(scene: Scene, kind: 
 
 
 @KINDS
-def test_whoever_lives_is_left_alone(scene: Scene, kind: Kind) -> None:
+def test_repair_leaves_a_living_holder_alone(scene: Scene, kind: Kind) -> None:
     story = Story(scene, kind)
     upgrade = story.start("app:2", "--min-ready", "10s")
     story.scene.until(lambda: scene.find(f"lease/{kind.lease}"), "it has begun")
@@ -170,9 +170,7 @@ def test_pods_whose_lease_is_gone_are_freed(scene: Scene, kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
 @pytest.mark.parametrize("images", [(), ("app:3",)], ids=["the template's", "others"])
-def test_a_strategy_whose_lease_is_gone_is_named_and_in_the_end_given_back(
-    scene: Scene, kind: Kind, images: tuple[str, ...]
-) -> None:
+def test_a_strategy_without_its_lease_is_named_then_given_back(scene: Scene, kind: Kind, images: tuple[str, ...]) -> None:
     """Nobody knows any more what it was; but what it is now can only be a run's."""
     story = Story(scene, kind)
     killed_when(story, OF_REVISIONED["the template is new"])
@@ -189,7 +187,7 @@ def test_a_strategy_whose_lease_is_gone_is_named_and_in_the_end_given_back(
 
 
 @pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
-def test_a_strategy_whose_lease_is_gone_is_given_back_where_nothing_needs_it(scene: Scene, kind: Kind) -> None:
+def test_a_strategy_without_its_lease_is_given_back_if_unneeded(scene: Scene, kind: Kind) -> None:
     story = Story(scene, kind)
     killed_when(story, OF_REVISIONED["the pods are held back, the template is old"])
     scene.delete(f"lease/{kind.lease}")

@@ -55,7 +55,7 @@ def test_by_request_to_a_rollout(scene: Scene, rollouts: Rollouts, verbs: tuple[
     story.check("app:1")
 
 
-def test_a_verb_does_not_replace_an_abort_that_waits_to_be_taken_in(scene: Scene) -> None:
+def test_a_verb_does_not_replace_an_abort_that_is_pending(scene: Scene) -> None:
     story = Story(scene, DEPLOYMENT)
     words = ("upgrade", DEPLOYMENT.web, f"app={scene.image('app:2')}", "--settle", "0s", "--max-unavailable", "1", *STEPS)
     scene.killed_at(r"PATCH .*/pods/", 1, "after", *words)

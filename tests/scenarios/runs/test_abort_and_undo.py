@@ -136,7 +136,7 @@ def serving(scene: Scene) -> list[str]:
     return [p["metadata"]["name"] for p in scene.pods() if condition(p, "Ready") == "True"]
 
 
-def test_a_request_to_abort_when_the_commit_has_begun_is_only_cleared(scene: Scene) -> None:
+def test_an_abort_request_after_the_commit_began_is_only_cleared(scene: Scene) -> None:
     story = Story(scene, DEPLOYMENT)
     asked: list[str] = []
 

@@ -50,7 +50,7 @@ def is_whole(story: Story, gone: set[str]) -> bool:
 
 
 @KINDS
-def test_whoever_changes_it_in_the_middle_is_named(scene: Scene, kind: Kind) -> None:
+def test_status_names_changes_by_others_in_the_middle_of_a_run(scene: Scene, kind: Kind) -> None:
     story = Story(scene, kind)
     if kind is DEPLOYMENT:
         scene.merge(kind.web, {"spec": {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}}})

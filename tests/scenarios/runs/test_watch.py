@@ -12,7 +12,7 @@ from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import WEB, Scene
 
 
-def test_a_run_of_another_terminal_is_watched_across_its_pause_to_its_end(scene: Scene) -> None:
+def test_watch_shows_a_run_of_another_terminal_across_its_pause(scene: Scene) -> None:
     scene.web(3)
     first = scene.start("--steps", "1,pause,100%", app="app:2")
     scene.until_seen(any_closed, "a pod is closed")
@@ -48,7 +48,7 @@ def test_watching_writes_nothing(scene: Scene) -> None:
     assert scene.our_writes(since) == []
 
 
-def test_who_stops_watching_stops_nothing(scene: Scene) -> None:
+def test_interrupting_watch_stops_no_run(scene: Scene) -> None:
     scene.web(3)
     command = scene.start("--steps", "1,pause:45s,100%", app="app:2")
     scene.until_seen(any_closed, "a pod is closed")
@@ -65,9 +65,7 @@ def test_who_stops_watching_stops_nothing(scene: Scene) -> None:
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("words", [("ipr/up",), ("ipr", "up"), (WEB,)], ids=" ".join)
-def test_a_run_of_the_controller_is_watched_by_its_rollout_or_its_target(
-    scene: Scene, rollouts: Rollouts, words: tuple[str, ...]
-) -> None:
+def test_watch_finds_a_controllers_run_by_rollout_or_target(scene: Scene, rollouts: Rollouts, words: tuple[str, ...]) -> None:
     scene.web(3)
     rollouts.control("--no-gate-rules")
     rollouts.apply("up", app="app:2", strategy={**ONE, "steps": ONE_PAUSE})
@@ -80,7 +78,7 @@ def test_a_run_of_the_controller_is_watched_by_its_rollout_or_its_target(
     assert "Updated (3 of 3)" in ended.stdout
 
 
-def test_a_run_that_nobody_drives_any_more_is_said_so_and_watched_on(scene: Scene) -> None:
+def test_watch_says_when_nobody_drives_a_run_and_goes_on(scene: Scene) -> None:
     scene.web(3)
     scene.killed_at(r"PATCH .*/pods/", 1, "after", *scene.command(app="app:2"))
     watching = scene.stage.start("watch", WEB)

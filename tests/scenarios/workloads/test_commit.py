@@ -246,7 +246,7 @@ def test_scaled_at_one_stage_of_the_commit(scene: Scene, moment: str, replicas: 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("moment", STAGES)
-def test_scaled_to_nothing_and_back_in_a_commit_that_nobody_finishes(scene: Scene, moment: str) -> None:
+def test_scaled_to_nothing_and_back_in_an_abandoned_commit(scene: Scene, moment: str) -> None:
     """Then the controller gives pods to the newest ReplicaSet: never to the one that only keeps the old template."""
     scene.web(2)
     scene.run_gates()

@@ -63,7 +63,7 @@ def test_surge_and_no_unavailable_pod_needs_a_word(scene: Scene) -> None:
     scene.check_same_pods()
 
 
-def test_a_budget_that_cannot_be_computed_is_named_and_blocks_nothing(scene: Scene) -> None:
+def test_a_budget_that_cannot_be_computed_is_named_not_blocking(scene: Scene) -> None:
     """What may be missing is taken of what workloads ask for, and a DaemonSet asks for no number."""
     deploy(scene, rolling())
     spec = {"selector": {"matchLabels": {"app": "web"}}, "maxUnavailable": 1}

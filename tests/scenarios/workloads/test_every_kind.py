@@ -33,7 +33,7 @@ def test_there_and_on(scene: Scene, kind: Kind) -> None:
     assert (same.code, same.stdout) == (0, f"{kind.web} runs app={scene.image('app:3')} already\n")
 
 
-def test_an_ordered_stateful_set_goes_one_by_one_from_the_highest_ordinal(scene: Scene) -> None:
+def test_an_ordered_stateful_set_goes_from_the_highest_ordinal(scene: Scene) -> None:
     made = statefulset("web", scene.image("app:1"), replicas=3, parallel=False)
     scene.deploy(made, service("web", headless=True), count=3)
     scene.upgrade(target="sts/web", app="app:2")

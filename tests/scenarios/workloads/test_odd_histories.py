@@ -51,7 +51,7 @@ def test_classic_rollouts_after_one_in_place_without_a_history(scene: Scene) -> 
     assert scene.on_image("app:1") == set(scene.uids())
 
 
-def test_a_classic_undo_after_three_in_place_leads_to_the_last_but_one(scene: Scene) -> None:
+def test_a_classic_undo_after_three_runs_restores_the_second(scene: Scene) -> None:
     scene.web(2, revision_history_limit=2)
     scene.run_gates()
     for ref in ("app:2", "app:3", "app:4"):

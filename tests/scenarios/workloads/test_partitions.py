@@ -59,7 +59,7 @@ def check_one_revision(scene: Scene) -> None:
     assert labels == {status["updateRevision"]}
 
 
-def test_the_users_own_partition_limits_the_run_until_it_is_taken_over(scene: Scene) -> None:
+def test_the_users_partition_limits_a_run_until_it_is_taken_over(scene: Scene) -> None:
     deploy(scene, made(scene, 5, updateStrategy=partitioned(2)))
     words = (STS, f"app={scene.image('app:2')}")
     planned = scene.inplace("plan", *words)
@@ -80,7 +80,7 @@ def test_the_users_own_partition_limits_the_run_until_it_is_taken_over(scene: Sc
     scene.check_restarts(*[{"app": 1}] * 5)
 
 
-def test_in_the_middle_the_dead_come_back_as_their_place_calls_for(scene: Scene) -> None:
+def test_in_the_middle_dead_pods_come_back_as_their_ordinal_says(scene: Scene) -> None:
     """Paused by its steps, with no process of ours: above the front new, below it old; scaled up and down; then to the end."""
     deploy(scene, made(scene, 5))
     gates = scene.run_gates()
@@ -146,7 +146,7 @@ def reborn(scene: Scene, name: str, uid: str) -> bool:
     return back(scene, name, uid)
 
 
-def test_ordered_ready_with_a_pod_that_dies_while_another_is_closed(scene: Scene) -> None:
+def test_ordered_ready_with_a_dying_pod_while_another_is_closed(scene: Scene) -> None:
     """A closed pod blocks the recreation of higher ordinals: it is brought back, and then they are."""
     deploy(scene, made(scene, 3, parallel=False))
     scene.run_gates()

@@ -48,7 +48,7 @@ def test_set_image_while_paused(scene: Scene) -> None:
     scene.check_same_pods()
 
 
-def test_where_nothing_has_changed_there_is_nothing_to_do(scene: Scene) -> None:
+def test_nothing_to_do_when_the_template_is_not_ahead(scene: Scene) -> None:
     scene.web(2, serve=False)
     for verb in ("plan", "upgrade"):
         done = scene.inplace(verb, WEB)

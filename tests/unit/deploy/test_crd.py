@@ -111,7 +111,7 @@ def test_columns_show_fields_that_exist() -> None:
     assert {c["jsonPath"] for c in columns} <= known
 
 
-def test_images_that_the_crd_takes_are_those_that_a_runtime_takes() -> None:
+def test_the_crd_takes_the_images_that_a_runtime_takes() -> None:
     image = SPEC["properties"]["images"]["items"]["properties"]["image"]
     rules = [rule["rule"] for rule in image["x-kubernetes-validations"]]
     texts = [re.findall(r"matches\('([^']*)'\)", rule)[0] for rule in rules]

@@ -99,7 +99,7 @@ def test_two_run_with_the_least_rights(namespace: str | None) -> None:
     assert kinds["PodDisruptionBudget"]["spec"]["selector"] == kinds["Deployment"]["spec"]["selector"]
 
 
-def test_without_a_controller_two_open_gates_with_the_least_rights() -> None:
+def test_the_gate_manifest_runs_two_openers_with_few_rights() -> None:
     found = {document["kind"]: document for document in documents("gate.yaml")}
     key, value = OURS
     assert [kind for kind, document in found.items() if document["metadata"]["labels"].get(key) != value] == []
@@ -136,5 +136,5 @@ def test_its_settings_are_understood(namespace: str | None) -> None:
     assert parse_settings(settings_of(manifest, None)).rules() == (DEFAULT_RULE,)
 
 
-def test_the_definition_stays_apart_from_what_one_namespace_needs() -> None:
+def test_the_crd_stays_apart_from_what_one_namespace_needs() -> None:
     assert [one for one in manifests("shop") if one.resource is CRDS] == []

@@ -54,7 +54,7 @@ def test_with_a_controller_people_may_also_ask_it() -> None:
     assert granted("base/user-role.yaml") == asked(UPGRADE) | EVENTS | asking
 
 
-def test_who_only_looks_may_write_nothing() -> None:
+def test_the_viewer_role_may_write_nothing() -> None:
     may = granted("base/viewer-role.yaml")
     assert may == asked(LOOK) | {("get", "", "pods")} | rollouts("get", "list", "watch")
     assert {verb for verb, _, _ in may} == {"get", "list", "watch"}

@@ -60,7 +60,7 @@ def test_a_living_one_with_a_rule_for_these_pods_opens(one: GateOpener) -> None:
         GateOpener("one without rules", Announcement(), 2.0, is_alive=True),
     ],
 )
-def test_one_with_other_pods_or_gates_does_not(one: GateOpener) -> None:
+def test_an_opener_of_other_pods_or_gates_does_not_count(one: GateOpener) -> None:
     assert who(one) == Nobody()
 
 
@@ -111,7 +111,7 @@ def test_a_lease_is_input(text: str | None) -> None:
     assert decode_announcement(text) is None
 
 
-def test_who_waits_could_serve_but_was_never_opened() -> None:
+def test_a_waiting_pod_could_serve_but_was_never_opened() -> None:
     assert waits_for_gate(never_opened(), GATE)
     assert not waits_for_gate(pod(gate="True"), GATE)
     assert not waits_for_gate(pod(gate="False", ready=False), GATE)

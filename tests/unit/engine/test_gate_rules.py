@@ -75,7 +75,7 @@ def is_held_by_others(pod: Pod) -> bool:
 
 @pytest.mark.parametrize("both", [("True", "False"), ("False", "True"), ("True", "True"), ("False", "False")])
 @pytest.mark.parametrize("label", ["true", "false"])
-def test_of_two_conditions_of_one_type_one_is_left_with_what_the_label_says(both: tuple[str, str], label: str) -> None:
+def test_of_a_doubled_condition_one_is_left_as_the_label_says(both: tuple[str, str], label: str) -> None:
     """As whoever appends them by JSON Patch leaves them. The kubelet believes the first."""
     pod = make_pod(label=label, status=both[0], second=both[1])
     wanted = desired_update(pod, OPEN)
@@ -218,7 +218,7 @@ def test_an_open_gate_is_left_to_the_upgrade() -> None:
     assert desired_update(make_pod(status="True", record=RECORDS[0]), OPEN) is None
 
 
-def test_whoever_removes_the_last_hold_opens() -> None:
+def test_removing_the_last_hold_opens_the_gate() -> None:
     wanted = desired_update(make_pod(label="true", status="False", holds=OURS), OPEN)
     assert wanted is not None
     assert (wanted.status, wanted.holds) == (True, {})

@@ -192,7 +192,7 @@ def test_a_delete_takes_exactly_the_object_meant() -> None:
     }
 
 
-def test_a_dry_delete_says_so_in_its_body_because_beside_one_the_query_counts_for_nothing() -> None:
+def test_a_dry_run_delete_says_so_in_its_body_not_in_the_query() -> None:
     api, transport = api_of(ok({"kind": "Status"}))
     api.delete(PODS, "shop", "web", uid="u", dry_run=True)
     (request,) = transport.requests
@@ -234,7 +234,7 @@ class Turns(RateLimiter):
         self._clock.sleep(3.0)
 
 
-def test_a_write_may_go_out_as_long_as_it_may_when_its_turn_has_come() -> None:
+def test_a_write_is_guarded_when_its_turn_has_come() -> None:
     clock, transport = FakeClock(), FakeTransport(ok(pod("web", 3)), refusal(503), ok(pod("web", 4)))
     ends_at = clock.now + 7
     api = ApiClient(transport=transport, clock=clock, limiter=Turns(clock), may_write=lambda: clock.now < ends_at)
@@ -303,7 +303,7 @@ def test_kinds_do_not_answer_to_others(word: str) -> None:
         ('pods "a" is forbidden: exceeded quota: small', 'pods "a" is forbidden: exceeded quota: small', ""),
     ],
 )
-def test_a_missing_right_is_told_in_words_and_a_policy_in_its_own(message: str, words: str, shown_by: str) -> None:
+def test_a_missing_right_is_explained_a_policy_speaks_for_itself(message: str, words: str, shown_by: str) -> None:
     body = json.dumps({"kind": "Status", "reason": "Forbidden", "code": 403, "message": message}).encode()
     error = error_from_response(Request(method="GET", path="/x"), Response(status=403, body=body))
     assert isinstance(error, Forbidden)

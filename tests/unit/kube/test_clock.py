@@ -43,7 +43,7 @@ def test_a_lock_is_not_safe_after_a_night(monkeypatch: pytest.MonkeyPatch) -> No
     assert (was_safe, lock.is_safe, gaps) == (False, True, ["not safe"])
 
 
-def test_it_goes_on() -> None:
+def test_the_clock_goes_on() -> None:
     clock = SystemClock()
     first = clock.monotonic()
     assert clock.monotonic() >= first

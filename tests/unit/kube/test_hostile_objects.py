@@ -125,7 +125,7 @@ def test_what_is_cut_is_exactly_what_is_too_deep() -> None:
     assert shallow(beyond) == beyond.replace(b"{}", b"null")
 
 
-def test_one_bad_item_costs_itself_and_says_who_it_is() -> None:
+def test_a_bad_item_costs_itself_alone_and_is_named() -> None:
     bad = b'{"metadata":{"name":"bad","namespace":"shop","uid":"u","labels":{"app":"web"}},"spec":5}'
     read = decode_page(listed([json.dumps(good("Pod", "a")).encode(), bad]), Pod)
     assert [p.name for p in read.items] == ["a"]

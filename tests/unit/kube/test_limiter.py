@@ -20,7 +20,7 @@ def test_a_burst_goes_out_at_once_and_then_the_pace_holds() -> None:
     assert sum(clock.slept) == pytest.approx(1.0)
 
 
-def test_those_who_wait_are_spaced_not_let_go_together() -> None:
+def test_waiting_requests_are_spaced_not_let_go_together() -> None:
     limiter = RateLimiter(FakeClock(), qps=10, burst=1)
     assert [limiter.reserve() for _ in range(4)] == pytest.approx([0, 0.1, 0.2, 0.3])
 

@@ -82,7 +82,7 @@ def test_the_servers_own_wait_is_kept() -> None:
     assert clock.slept == pytest.approx([7.1])
 
 
-def test_gives_up_at_once_where_the_server_asks_for_more_time_than_there_is() -> None:
+def test_gives_up_if_the_server_asks_for_more_time_than_is_left() -> None:
     clock = FakeClock()
     call = Failing(TooManyRequests("x", retry_after_seconds=90))
     with pytest.raises(TooManyRequests):

@@ -26,7 +26,7 @@ def test_an_item_waits_once() -> None:
     assert [work.take(), work.take(), work.take()] == ["a", "b", None]
 
 
-def test_what_is_added_while_it_is_worked_on_comes_again_afterwards() -> None:
+def test_an_item_added_while_it_is_worked_on_comes_again_later() -> None:
     work, _ = queue()
     work.add("a")
     assert work.take() == "a"

@@ -4,7 +4,7 @@ from inplace.model.history import LARGEST_BYTES, LONGEST, MAX_RUNS, append_histo
 from tests.builders import NEW, OLD, run
 
 
-def test_one_entry_for_each_run_the_newest_last() -> None:
+def test_history_has_an_entry_for_each_run_newest_last() -> None:
     text = None
     for number in range(MAX_RUNS + 3):
         text = append_history(text, to_past_run(run(id=f"run-{number}", outcome="Failed"), ()))
@@ -27,7 +27,7 @@ def test_a_run_that_went_back_is_told_by_what_was_asked_for() -> None:
     assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, LONGEST)
 
 
-def test_beside_the_run_there_is_room_for_it_whatever_the_runs_were() -> None:
+def test_history_always_leaves_room_for_the_run_beside_it() -> None:
     text, many = None, {f"container-{number}": "registry.example.com/shop/web:1" for number in range(300)}
     for number in range(MAX_RUNS):
         text = append_history(text, to_past_run(run(images=many, id=f"run-{number}", created_by="b" * 10_000), ()))

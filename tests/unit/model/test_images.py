@@ -73,7 +73,7 @@ def test_what_it_may_not(asked: str, answered: str) -> None:
     assert not accepts(asked, answered)
 
 
-def test_an_image_that_could_be_the_one_before_as_well_is_not_the_one_that_is_asked_for() -> None:
+def test_an_image_that_could_be_the_previous_is_not_the_new_one() -> None:
     assert stands_for("mirror/reg/app:2", "reg/app:2", ["reg/app:1"])
     assert not stands_for("reg/app:1", "mirror/reg/app:1", ["reg/app:1"])
     assert stands_for("mirror/reg/app:1", "mirror/reg/app:1", ["reg/app:1"])

@@ -47,7 +47,7 @@ def test_counts_and_percentages(text: str, value: int | str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "%", "-1", "101%", "1.5", "5 %", "a", "٣", "٣%", "5%%"])
-def test_neither_count_nor_percentage(text: str) -> None:
+def test_a_value_neither_count_nor_percentage(text: str) -> None:
     with pytest.raises(ValueError, match="neither a number of pods nor a percentage"):
         parse_int_or_percent(text)
 

@@ -87,7 +87,7 @@ def test_holds_come_back_as_they_were_written(holds: dict[str, str]) -> None:
     assert read_holds(pod(holds=encode_holds(holds))) == holds
 
 
-def test_no_holds_remove_the_annotation_and_order_does_not_matter() -> None:
+def test_no_holds_remove_the_annotation_and_order_is_irrelevant() -> None:
     assert encode_holds({}) is None
     assert encode_holds({"b": "2", "a": "1"}) == '{"a":"1","b":"2"}'
 
@@ -101,7 +101,7 @@ def test_holds_that_cannot_be_read_hold(text: str) -> None:
 DEEP = "[" * 3000 + "]" * 3000
 
 
-def test_what_nests_deeper_than_anybody_follows_is_garbage_like_any_other() -> None:
+def test_a_record_nested_too_deep_is_garbage_like_any_other() -> None:
     assert isinstance(read_record(pod(record=encode_record(record())[:-1] + f',"x":{DEEP}}}')), UnreadableRecord)
     assert list(read_holds(pod(holds=f'{{"a":{DEEP}}}'))) == ["unreadable"]
     assert decode_history(DEEP) == ()

@@ -47,7 +47,7 @@ def test_a_run_comes_back_as_it_was_stored(stored: Run) -> None:
     assert decode_run(encode_run(stored)) == stored
 
 
-def test_of_failures_the_first_few_are_stored_and_how_many_there_are() -> None:
+def test_the_first_failures_are_stored_and_how_many_there_are() -> None:
     failures = tuple(
         PodFailure(pod=f"web-{n}", uid=f"u{n}", reason="ErrImagePull", message="x" * 30_000) for n in range(10_000)
     )
@@ -71,7 +71,7 @@ def test_a_run_of_another_version_says_so() -> None:
         decode_run(encode_run(run(v=2)))
 
 
-def test_every_option_is_stored_so_that_another_default_later_changes_no_run() -> None:
+def test_every_option_is_stored_so_later_defaults_change_no_run() -> None:
     stored = msgspec.json.decode(encode_run(run()))["options"]
     assert stored["settleSeconds"] == 5.0
     assert stored["onFailure"] == "pause"
@@ -117,7 +117,7 @@ def test_a_lease_is_named_after_its_target() -> None:
     assert lease_name(TargetRef(kind="ReplicaSet", namespace=NS, name="web")) == "inplace-replicaset-web"
 
 
-def test_the_same_selection_of_pods_has_the_same_lease_in_any_order() -> None:
+def test_the_same_pods_in_any_order_have_the_same_lease() -> None:
     assert lease_name(pods("a", "b")) == lease_name(pods("b", "a"))
     assert lease_name(pods("a", "b")) != lease_name(pods("a", "c"))
     assert lease_name(pods(selector="app=a")) != lease_name(pods(selector="app=b"))

@@ -20,7 +20,7 @@ def test_a_new_time_is_a_write_even_if_nothing_we_know_changed() -> None:
     assert writes_by_us(story.events, "uid-p0") == 2
 
 
-def test_two_writes_within_one_second_are_told_apart_by_the_record() -> None:
+def test_two_writes_in_one_second_are_told_apart_by_the_record() -> None:
     story = Story()
     story.gate("p0", "False", "{1}")
     story.gate("p0", "False", "{2}")

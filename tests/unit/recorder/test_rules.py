@@ -147,7 +147,7 @@ class TestDrained:
         story.image("p0", "app:2")
         only(validate(story.events, LOOSE), "I2", "still sent")
 
-    def test_but_not_for_the_address_of_the_host(self, story: Story) -> None:
+    def test_the_address_of_the_host_counts_for_no_pod(self, story: Story) -> None:
         story.objects["p0"]["spec"]["hostNetwork"] = True
         story.drain("p0")
         story.slice("p0", True, targetRef=None)

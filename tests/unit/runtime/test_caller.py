@@ -30,7 +30,7 @@ def api(served: RunningCluster, **options: str) -> ApiClient:
     return ApiClient(transport=connection.transport, clock=SystemClock(), policy=NO_RETRY)
 
 
-def test_it_is_who_the_api_server_says(served: RunningCluster) -> None:
+def test_the_caller_is_who_the_api_server_says(served: RunningCluster) -> None:
     assert identify_caller(api(served)) == Caller("kubernetes-admin", client_name())
     jane = identify_caller(api(served, as_user="jane"))
     assert jane.text == f"jane ({client_name()})"
@@ -51,7 +51,7 @@ def test_the_review_says_what_the_real_one_says(served: RunningCluster) -> None:
 
 
 @pytest.mark.parametrize("how", ["refused", "not served", "says nothing"])
-def test_where_nothing_is_said_it_is_the_client_by_its_own_account(how: str) -> None:
+def test_a_caller_the_server_does_not_name_is_the_client_itself(how: str) -> None:
     server = FakeServer()
     match how:
         case "refused":

@@ -4,7 +4,7 @@ from inplace.sim.clock import EventLoop
 from tests.unit.sim.support import Client
 
 
-def test_events_happen_by_instant_then_in_the_order_of_their_making() -> None:
+def test_events_happen_by_instant_then_in_order_of_creation() -> None:
     scheduler, seen = EventLoop(), []
     for name, at in (("late", 2.0), ("first", 1.0), ("second", 1.0)):
         scheduler.at(at, lambda name=name: seen.append((name, scheduler.now)))  # type: ignore[misc]
@@ -23,7 +23,7 @@ def test_a_cancelled_event_never_happens_and_is_not_the_next() -> None:
     assert seen == ["yes"]
 
 
-def test_an_event_in_the_past_happens_now_and_time_never_goes_back() -> None:
+def test_an_event_in_the_past_happens_now_and_time_never_returns() -> None:
     scheduler = EventLoop()
     scheduler.run_for(10)
     scheduler.at(3, lambda: None)
@@ -51,6 +51,6 @@ def _story(seed: int) -> list[tuple[str, str]]:
     return [(pod["metadata"]["name"], pod["metadata"]["resourceVersion"]) for pod in client.all("pods")]
 
 
-def test_one_seed_is_one_story() -> None:
+def test_the_same_seed_is_the_same_story() -> None:
     assert _story(1) == _story(1)
     assert _story(1) != _story(2)

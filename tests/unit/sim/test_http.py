@@ -62,7 +62,7 @@ def test_one_connection_carries_many_requests(served: RunningCluster) -> None:
         assert wire.send("GET", "/readyz") == (200, "ok")
 
 
-def test_a_watch_is_a_chunked_stream_of_lines_that_ends_with_its_timeout(served: RunningCluster) -> None:
+def test_a_watch_is_a_chunked_stream_that_ends_with_its_timeout(served: RunningCluster) -> None:
     with Wire(served.url) as wire, Wire(served.url) as other:
         path = "/api/v1/namespaces/default/configmaps"
         version = wire.send("GET", path)[1]["metadata"]["resourceVersion"]

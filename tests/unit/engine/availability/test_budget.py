@@ -79,7 +79,7 @@ class TestRoom:
         assert room(up("a"), up("b"), desired=3, limit=2).ready == 1
         assert room(up("a"), desired=4, limit=2).ready == 0
 
-    def test_a_pod_that_its_slices_do_not_list_as_ready_serves_nobody(self) -> None:
+    def test_a_pod_not_ready_in_its_slices_serves_nobody(self) -> None:
         assert room(in_service(pod("a"), ready=False), up("b"), desired=2, limit=1).ready == 0
 
     def test_surplus_pods_do_not_pay_for_others(self) -> None:
@@ -96,14 +96,14 @@ class TestRoom:
         both = room(ours("a"), up("b"), desired=2, limit=2, closing=frozenset({"uid-a"}))
         assert both == Headroom(1, 1)
 
-    def test_pods_that_serve_nobody_are_worked_on_at_most_so_many_at_once(self) -> None:
+    def test_pods_that_serve_nobody_are_worked_on_within_the_limit(self) -> None:
         assert room(ours("a"), down("b"), down("c"), desired=3, limit=2) == Headroom(0, 1)
         assert room(ours("a"), ours("b"), down("c"), desired=3, limit=2) == Headroom(0, 0)
 
     def test_opened_but_not_back_costs_budget(self) -> None:
         assert room(up("a"), in_service(pod("b", images=NEW, ready=False)), desired=2, limit=1).ready == 0
 
-    def test_a_pod_kept_closed_by_another_hold_is_updated_and_unavailable(self) -> None:
+    def test_a_pod_held_closed_by_others_is_updated_and_unavailable(self) -> None:
         held = in_service(pod("b", images=NEW, ready=False, gate="False", containers_ready=True, holds='{"x":""}'))
         assert assess_pod(held, rules(), None, 0.0).stage == "Updated"
         assert room(up("a"), held, desired=2, limit=1).ready == 0

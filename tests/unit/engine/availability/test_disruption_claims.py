@@ -43,7 +43,7 @@ def said(made: Plan) -> list[str]:
     return names
 
 
-def test_it_is_claimed_first() -> None:
+def test_a_shared_budget_is_claimed_first() -> None:
     made = planned()
     assert said(made) == ["claim pdb"]
     assert made.progress.waiting == "waiting for its turn at PodDisruptionBudget pdb"
@@ -54,21 +54,21 @@ def test_a_claim_serves_as_many_closes_as_it_says() -> None:
     assert said(planned(claims={"pdb": 1})) == ["close web-0 under pdb"]
 
 
-def test_it_is_kept_until_the_close_is_answered_and_then_given_back() -> None:
+def test_a_claim_is_released_when_the_close_is_answered() -> None:
     closing: dict[str, Any] = {"claims": {"pdb": 0}, "closing": frozenset({"uid-web-0"})}
     assert said(planned(**closing)) == []
     ours = in_service(pod("web-0", gate="False", record=record()))
     assert said(planned(ours, *pods()[1:], claims={"pdb": 0})) == ["release pdb"]
 
 
-def test_one_that_cannot_be_used_is_given_back() -> None:
+def test_a_claim_that_cannot_be_used_is_released() -> None:
     assert said(planned(claims={"pdb": 0})) == ["release pdb"]
     stopped = planned(claims={"pdb": 3}, spec=type(SPEC)(SPEC.lease, StopRequest("Interrupted", "Ctrl-C")))
     assert said(stopped) == ["release pdb"]
     assert stopped.finished is None
 
 
-def test_several_are_claimed_in_the_order_of_their_names_and_held_together() -> None:
+def test_several_claims_are_made_by_name_and_held_together() -> None:
     both = (budget("b", **SHARED), budget("a", **SHARED))  # type: ignore[arg-type]
     assert said(planned(budgets=both)) == ["claim a"]
     assert said(planned(budgets=both, claims={"a": 3})) == ["claim a,b"]
@@ -98,7 +98,7 @@ def test_no_claim_is_asked_for_where_the_budget_shows_no_room() -> None:
     assert said(made) == []
 
 
-def test_who_never_has_its_turn_gives_up() -> None:
+def test_a_run_that_never_gets_its_claim_gives_up() -> None:
     """Also while the next try rests."""
     waits: dict[str, Any] = {"timers": {"run/blocked": NOW}, "busy": frozenset({KEY})}
     early = planned(now=NOW + DEFAULT_WAIT_SECONDS - 1, **waits)
@@ -108,6 +108,6 @@ def test_who_never_has_its_turn_gives_up() -> None:
     assert late.finished.message == "gave up after 5 minutes: waiting for its turn at PodDisruptionBudget pdb"
 
 
-def test_the_room_is_what_serves_and_is_nobodys_less_what_must_stay() -> None:
+def test_headroom_is_what_serves_unclaimed_less_the_minimum() -> None:
     listed = [pod("a"), pod("b"), pod("c", ready=False), pod("d", deleting=True), pod("e", record=record())]
     assert room_under(budget(desired_healthy=1), listed) == 1

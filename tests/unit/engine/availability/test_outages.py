@@ -134,7 +134,7 @@ class TestBeforeTheFirstWrite:
             " serve it first, or say --allow-outage"
         )
 
-    def test_and_warned_of_where_it_is_allowed(self) -> None:
+    def test_the_last_endpoint_is_warned_of_if_outages_are_allowed(self) -> None:
         said = verdict(one_of_three(), RunOptions(allow_outage=True))
         assert isinstance(said, Accepted)
         (warning,) = said.warnings
@@ -147,7 +147,7 @@ class TestBeforeTheFirstWrite:
         assert isinstance(preflight(one_of_three(), run(), LEASE, True), Accepted)
 
     @pytest.mark.parametrize("is_ready", [True, False])
-    def test_another_endpoint_whosever_it_is_and_however_it_does_is_waited_for(self, is_ready: bool) -> None:
+    def test_another_endpoint_is_waited_for_whatever_its_state(self, is_ready: bool) -> None:
         view = one_of_three()
         more = slice_of(endpoint("uid-of-others", is_ready), version=2)
         assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, more))), Accepted)
@@ -165,7 +165,7 @@ class TestBeforeTheFirstWrite:
         view = seen(first, services=(service("web", selector=selector),), slices=(listing(first),), target=target)
         assert isinstance(verdict(view), Rejected) is refused
 
-    def test_but_not_one_that_is_leaving(self) -> None:
+    def test_an_endpoint_that_is_leaving_is_not_waited_for(self) -> None:
         view = one_of_three()
         gone = slice_of(endpoint("uid-of-others", False, terminating=True), version=2)
         assert isinstance(verdict(seen(*view.pods, services=view.services, slices=(*view.slices, gone))), Rejected)

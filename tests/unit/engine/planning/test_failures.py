@@ -61,7 +61,7 @@ class TestEarlyFailures:
         seen = observed(restarting("ImagePullBackOff"), *others(), timers=dict.fromkeys(unseen.timers, NOW))
         assert planned(seen, now=NOW + 1).run.failures == ()
 
-    def test_but_the_next_trouble_is_told_from_the_first(self) -> None:
+    def test_the_next_trouble_is_told_from_the_first(self) -> None:
         old = restarting("ImagePullBackOff")
         timers = dict.fromkeys(planned(observed(old, *others())).timers, NOW)
         shown = msgspec.structs.replace(status("app", "c1", waiting="ErrImageNeverPull"))
@@ -86,7 +86,7 @@ class TestEarlyFailures:
 
 
 class TestPause:
-    def test_nothing_more_is_started_and_what_is_in_flight_is_finished(self) -> None:
+    def test_after_a_failure_pods_in_flight_are_finished_no_more(self) -> None:
         view = observed(restarting(), *others())
         made = planned(view, run(options(), failures=(FAILED, msgspec.structs.replace(FAILED, uid="x"))))
         assert made.finished is not None
@@ -134,7 +134,7 @@ class TestContinue:
         assert made.finished is not None
         assert (made.finished.outcome, made.finished.message) == ("Failed", "some pods could not be upgraded")
 
-    def test_nor_waits_for_pods_that_are_not_to_be_upgraded(self) -> None:
+    def test_failures_do_not_wait_for_pods_that_are_not_upgraded(self) -> None:
         """Behind the owner's partition there is nothing to do."""
         target = stateful_set(NEW, revision(1), revision(2, NEW), replicas=2, update="web-2", updated=1, strategy=partition(1))
         kept = of_revision("web-0", "web-1")
@@ -159,7 +159,7 @@ class TestContinue:
         assert made.finished is not None
         assert made.finished.message == "failed pods use up all that may be unavailable (1)"
 
-    def test_but_not_while_one_is_on_its_way_back(self) -> None:
+    def test_no_pod_is_started_while_another_is_on_its_way_back(self) -> None:
         """It could not be drained, was reopened, and is not Ready yet."""
         back = in_service(pod("web-0", ready=False), ready=False)
         made = planned(observed(back, *others()), run(options("continue"), failures=(FAILED,)))
@@ -168,7 +168,7 @@ class TestContinue:
             "waiting, since at most 1 may be unavailable at once: pod/web-0 on node node-1 is not Ready"
         )
 
-    def test_but_not_while_a_pod_that_has_not_failed_takes_room_too(self) -> None:
+    def test_no_pod_is_started_while_a_healthy_one_takes_headroom(self) -> None:
         """That one may come back."""
         r = run(RunOptions(on_failure="continue", max_unavailable=2), failures=(FAILED,))
         down = in_service(pod("web-9", ready=False, images=NEW), ready=False)
@@ -203,7 +203,7 @@ class TestMaxFailed:
         assert made.finished is not None
         assert made.finished.message.endswith("and 1 more")
 
-    def test_a_run_that_bore_failures_has_failed_and_is_not_committed(self) -> None:
+    def test_a_run_that_tolerated_failures_has_failed_uncommitted(self) -> None:
         done = [in_service(pod(f"web-{i}", images=NEW)) for i in (1, 2)]
         made = planned(observed(restarting("ImagePullBackOff"), *done), run(self.TOLERANT, failures=(FAILED,)))
         assert made.actions == ()
@@ -293,7 +293,7 @@ def test_evidence_is_not_needed_to_fail() -> None:
 
 
 class TestOldKubelets:
-    def test_a_pod_that_came_up_on_an_old_node_in_the_middle_is_not_closed(self) -> None:
+    def test_a_pod_that_came_up_on_an_old_node_midrun_is_not_closed(self) -> None:
         made = planned(observed(in_service(pod("web-0", observed=0, node="old-1")), *others()))
         (failure,) = made.run.failures
         assert failure.reason == "KubeletTooOld"
@@ -303,7 +303,7 @@ class TestOldKubelets:
         made = planned(observed(in_service(pod("web-0", images=NEW, observed=0)), *others()))
         assert (made.run.failures, made.progress.updated) == ((), 1)
 
-    def test_one_that_is_closed_already_is_freed_by_what_its_container_shows(self) -> None:
+    def test_a_pod_closed_on_an_old_node_is_freed_by_its_container(self) -> None:
         """A new containerID that shows the new image is a proof, too; without it the pod would stay closed for good."""
         back = restarting(id_="c2", observed_=0, statuses=[status("app", "c2", NEW["app"])])
         made = planned(observed(back, *others()))
@@ -323,11 +323,11 @@ class TestStopping:
         (failure,) = planned(observed(self.stopping(), *others(), timers={"uid-web-0/stop": NOW - 900})).run.failures
         assert (failure.reason, failure.message) == ("RestartTimeout", "stopping app (for 15m)")
 
-    def test_then_its_own_time_begins(self) -> None:
+    def test_the_restart_deadline_begins_when_the_old_one_stopped(self) -> None:
         made = planned(observed(restarting(grace=600), *others(), timers={"uid-web-0/stop": NOW - 599}))
         assert (made.run.failures, made.requeue_after) == ((), 300.0)
 
-    def test_trouble_that_shows_with_the_end_of_the_old_container_is_news(self) -> None:
+    def test_trouble_that_shows_as_the_old_container_ends_is_news(self) -> None:
         """An image name that is none is told in the very status in which the old container is gone."""
         stopped = planned(observed(self.stopping(), *others()))
         timers = dict.fromkeys(stopped.timers, NOW)

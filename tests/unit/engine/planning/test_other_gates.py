@@ -20,7 +20,7 @@ def planned(timers: dict[str, float], on_failure: OnFailure = "pause", *, contai
     return plan(observed(in_service(waits), *others, timers=timers), SPEC, run(options), 100.0)
 
 
-def test_it_is_waited_for_by_its_name() -> None:
+def test_another_gate_is_waited_for_by_its_name() -> None:
     made = planned({"uid-web-0/restart": 0.0})
     assert made.pods[0].reason == WAITS
     assert made.run.failures == ()
@@ -28,7 +28,7 @@ def test_it_is_waited_for_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("on_failure", ["pause", "rollback"])
-def test_at_its_deadline_the_pod_fails_and_nothing_is_rolled_back(on_failure: OnFailure) -> None:
+def test_at_the_gates_deadline_the_pod_fails_without_rollback(on_failure: OnFailure) -> None:
     made = planned({"uid-web-0/gate": 0.0}, on_failure)
     (failure,) = made.run.failures
     assert (failure.reason, failure.message) == ("OtherGateClosed", f"{WAITS} (for 1m)")
@@ -37,6 +37,6 @@ def test_at_its_deadline_the_pod_fails_and_nothing_is_rolled_back(on_failure: On
     assert made.finished.outcome == "Failed"
 
 
-def test_while_its_containers_are_not_ready_that_is_what_is_missing() -> None:
+def test_containers_that_are_not_ready_are_named_before_the_gate() -> None:
     made = planned({"uid-web-0/restart": 0.0}, "rollback", containers_ready=False)
     assert made.run.rollback_reason == "Failure", "that is what a bad image looks like"

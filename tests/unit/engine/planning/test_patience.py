@@ -91,13 +91,13 @@ def test_an_act_of_a_commit_has_a_deadline_as_a_wait_has(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMITS)
-def test_what_is_refused_for_good_is_given_up_at_once_with_the_api_servers_words(name: str) -> None:
+def test_a_final_refusal_ends_at_once_in_the_servers_words(name: str) -> None:
     view = view_of(COMMITS[name][0])
     made = planned(view, begun(name))
     assert why_back(planned(refusing(view, made), begun(name))).startswith(f"the API server refuses: {WHY} (")
 
 
-def test_what_may_be_allowed_yet_is_tried_on_and_said_at_the_deadline() -> None:
+def test_a_passing_refusal_is_retried_and_named_at_the_deadline() -> None:
     view = view_of(COMMITS["ReplicaSet"][0])
     made = planned(view, run(commit=BEGUN))
     refused = refusing(view, made, is_final=False)
@@ -105,7 +105,7 @@ def test_what_may_be_allowed_yet_is_tried_on_and_said_at_the_deadline() -> None:
     assert why_back(planned(late(refused, made), run(commit=BEGUN))).endswith(f" (the API server refuses: {WHY})")
 
 
-def test_who_undoes_an_act_again_and_again_does_not_begin_its_deadline_anew() -> None:
+def test_undoing_an_act_repeatedly_does_not_renew_its_deadline() -> None:
     """Unpaused by somebody each time that it has been paused."""
     pausing = planned(view_of(COMMITS["pause"][0]), run(commit=BEGUN))
     seen = of_deployment(deployment(paused=True, generation=2, observed=1), replica_set())
@@ -113,7 +113,7 @@ def test_who_undoes_an_act_again_and_again_does_not_begin_its_deadline_anew() ->
     assert pausing.timers < waiting.timers
 
 
-def test_a_twin_that_is_going_is_waited_for_and_not_deleted_again() -> None:
+def test_a_duplicate_that_is_going_is_awaited_not_deleted_again() -> None:
     twin = replica_set(NEW, name="twin", uid="t", replicas=0)
     meta = msgspec.structs.replace(twin.metadata, deletion_timestamp="2026-01-01T00:00:00Z", finalizers=("example.com/hold",))
     target = of_deployment(deployment(**PAUSED), replica_set(), msgspec.structs.replace(twin, metadata=meta))
@@ -140,7 +140,7 @@ class TestWithoutHistory:
         assert not action.paused
         assert list(made.run.forgone) == ["history"]
 
-    def test_and_the_end_says_so(self) -> None:
+    def test_history_that_cannot_be_kept_is_named_at_the_end(self) -> None:
         done = of_deployment(deployment(NEW, generation=4), replica_set(NEW))
         view = view_of(done, timers={"commit/end": NOW - 1}, pods_listed_at=NOW)
         ended = planned(view, self.forgone().run)
@@ -160,7 +160,7 @@ class TestWithoutHistory:
         assert waiting.actions == ()
         assert list(planned(late(view, waiting), run(commit=BEGUN)).run.forgone) == ["history"]
 
-    def test_nor_is_it_a_failure_where_image_fields_cannot_be_given_back(self) -> None:
+    def test_image_fields_that_cannot_be_given_back_are_no_failure(self) -> None:
         target = of_deployment(deployment(NEW, generation=4), replica_set(NEW, revision=2))
         view = view_of(target, timers={"commit/end": NOW - 1}, pods_listed_at=NOW)
         owned = run(commit=BEGUN, owners=(HELM,))
@@ -185,7 +185,7 @@ class TestTheLastStep:
         assert ended.run.commit == BEGUN
 
 
-def test_a_pod_that_fails_in_the_middle_of_a_commit_has_the_deployment_given_back_first() -> None:
+def test_a_pod_failure_in_a_commit_first_restores_the_deployment() -> None:
     """And not the pods: whoever wants them back says so, or has said so by --on-failure."""
     failure = PodFailure(pod="web-9", uid="uid-web-9", reason="ErrImagePull", message="m")
     failed = run(commit=BEGUN, failures=(failure,))

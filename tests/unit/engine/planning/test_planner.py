@@ -124,7 +124,7 @@ class TestProgress:
         progress = planned(view, run(RunOptions(max_unavailable=2))).progress
         assert (progress.desired, progress.updated, progress.in_flight, progress.unavailable) == (6, 2, 2, 2)
 
-    def test_a_close_not_yet_visible_is_shown_as_closing_with_its_clock(self) -> None:
+    def test_a_close_not_yet_visible_shows_as_closing_with_its_clock(self) -> None:
         made = planned(observed(*old(), closing=frozenset({"uid-web-1"})))
         assert [p.stage for p in made.pods] == ["Pending", "Closing"]
         assert "uid-web-1/stage/Closing" in made.timers
@@ -138,7 +138,7 @@ class TestProgress:
 class TestSteps:
     STEPS = RunOptions(max_unavailable=2, steps=parse_steps("50%,pause,75%,pause:1m,100%"))
 
-    def test_a_pause_by_hand_ends_the_process_when_nothing_is_in_flight(self) -> None:
+    def test_a_manual_pause_ends_the_process_when_none_is_in_flight(self) -> None:
         made = planned(observed(*new(2), *[in_service(pod(f"old-{i}")) for i in range(2)]), run(self.STEPS))
         assert made.finished is not None
         assert (made.finished.outcome, made.run.steps_passed) == ("Paused", 1)
@@ -181,7 +181,7 @@ class TestStop:
         assert (made.finished.outcome, made.finished.message) == ("Interrupted", "interrupted by Ctrl-C")
         assert made.run.outcome == "Interrupted"
 
-    def test_what_was_not_patched_is_reopened_and_what_was_is_finished(self) -> None:
+    def test_a_stop_reopens_unpatched_pods_and_finishes_the_rest(self) -> None:
         made = planned(observed(closed("web-8"), proven(), *old()), stop=True)
         assert [(type(a), a.key) for a in made.actions] == [(OpenGate, "uid-web-8"), (OpenGate, "uid-web-9")]
         assert made.finished is None
@@ -208,7 +208,7 @@ class TestStop:
         assert "somebody started a rollout" in made.finished.message
 
     @pytest.mark.parametrize("paused", [True, False])
-    def test_the_users_pause_is_given_back_when_somebody_changes_it_during_the_commit(self, paused: bool) -> None:
+    def test_the_users_pause_is_restored_if_changed_in_the_commit(self, paused: bool) -> None:
         r = run(commit=CommitState(live_uid=LIVE_UID, revision=1, paused=paused))
         foreign = {"app": "repo/app:9"}
         made = planned(observed(*new(), target=of_deployment(deployment(foreign, paused=True), replica_set())), r)
@@ -223,7 +223,7 @@ class TestStop:
 class TestWithoutTheGate:
     OPEN = run(RunOptions(max_unavailable=1, without_gate=True))
 
-    def test_a_pod_without_it_is_patched_at_once_and_never_shown_as_closing(self) -> None:
+    def test_a_pod_without_gate_is_patched_at_once_never_closing(self) -> None:
         pods = [in_service(pod(f"web-{i}", gates=())) for i in range(2)]
         made = planned(observed(*pods), self.OPEN)
         assert kinds(made) == ["PatchImages"]
@@ -243,7 +243,7 @@ class TestBlocked:
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do)"
         assert made.requeue_after == DEFAULT_WAIT_SECONDS
 
-    def test_also_where_none_of_them_is_to_be_upgraded(self) -> None:
+    def test_missing_pods_are_waited_for_even_if_none_is_to_upgrade(self) -> None:
         """All are behind the owner's partition."""
         target = stateful_set(NEW, revision(1), revision(2, NEW), replicas=1, update="web-2", strategy=partition(1))
         ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
@@ -251,7 +251,7 @@ class TestBlocked:
         assert made.progress.waiting == "waiting for 1 pods to exist (0 do)"
         assert made.requeue_after == DEFAULT_WAIT_SECONDS
 
-    def test_a_pod_that_is_being_deleted_is_not_waited_for_once_its_place_is_taken(self) -> None:
+    def test_a_pod_being_deleted_is_not_awaited_once_it_is_replaced(self) -> None:
         leaving = in_service(pod("web-9", images=OLD, deleting=True))
         assert kinds(planned(observed(*new(3), leaving, target=committed()))) == ["ListPods"]
 
@@ -265,7 +265,7 @@ class TestBlocked:
         assert late.finished is not None
         assert late.finished.message.startswith("gave up after 15 minutes: waiting for 3 pods to exist")
 
-    def test_nobody_takes_the_place_of_a_bare_pod_that_is_being_deleted(self) -> None:
+    def test_a_bare_pod_that_is_being_deleted_is_never_replaced(self) -> None:
         leaving = in_service(pod("web-9", images=OLD, deleting=True))
         assert kinds(planned(observed(*new(2), leaving, target=of_pods()))) == ["ListPods"]
         alone = planned(observed(leaving, target=of_pods()))
@@ -289,7 +289,7 @@ class TestTarget:
         assert made.finished is not None
         assert (made.finished.outcome, made.finished.message) == ("Failed", "deploy/web was deleted")
 
-    def test_about_to_be_deleted_with_its_replica_sets_orphaned_already(self) -> None:
+    def test_a_dying_target_with_orphaned_replica_sets(self) -> None:
         """As a real garbage collector does it for `--cascade=orphan`."""
         d = deployment()
         meta = msgspec.structs.replace(d.metadata, deletion_timestamp="2026-01-01T00:00:00Z")

@@ -122,7 +122,7 @@ class TestWaitingForTheTemplate:
         assert ended.finished is not None
         assert ended.finished.message == "gave up after 5 minutes: waiting for the StatefulSet controller to see the change"
 
-    def test_a_write_that_is_refused_for_good_does_not_keep_it_closed(self) -> None:
+    def test_a_write_that_is_refused_for_good_keeps_no_pod_closed(self) -> None:
         view = self.view(strategy=partition(0))
         timers = dict.fromkeys(self.planned(view).timers, NOW)
         late = self.planned(msgspec.structs.replace(view, timers=timers), NOW + 600)

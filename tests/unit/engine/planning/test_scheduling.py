@@ -72,7 +72,7 @@ class TestBudget:
     def test_as_many_as_may_be_unavailable(self, limit: int | str, started: int) -> None:
         assert len(closed(planned(observed(*pods(7)), RunOptions(max_unavailable=limit)))) == started
 
-    def test_pods_that_are_not_ready_go_first_and_cost_nothing_that_is_not_lost_already(self) -> None:
+    def test_pods_that_are_not_ready_go_first_and_cost_no_headroom(self) -> None:
         view = observed(*pods(3), *[in_service(pod("web-9", ready=False))])
         assert closed(planned(view)) == ["web-9"]
         assert closed(planned(view, RunOptions(max_unavailable=2))) == ["web-9", "web-0"]
@@ -94,7 +94,7 @@ class TestBudget:
             " (to go on: --max-unavailable 2)"
         )
 
-    def test_a_disruption_budget_blocks_by_name_and_unready_pods_are_free_of_it(self) -> None:
+    def test_a_disruption_budget_blocks_by_name_but_not_unready_pods(self) -> None:
         tight = budget("tight", desired_healthy=3, expected=3)
         made = planned(observed(*pods(3), budgets=(tight,)))
         assert closed(made) == []
@@ -228,7 +228,7 @@ class TestMissingGates:
         busy = in_service(pod("web-0", ready=False, gate="False", record=record()))
         assert planned(observed(busy, waiting, evidence={})).actions == ()
 
-    def test_also_during_a_pause(self) -> None:
+    def test_missing_gates_are_named_during_a_pause(self) -> None:
         options = RunOptions(steps=parse_steps("pause:1m,100%"))
         (action,) = planned(observed(in_service(pod("web-9", ready=False, gate=None))), options).actions
         assert isinstance(action, OpenGate)

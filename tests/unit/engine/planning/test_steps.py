@@ -33,7 +33,7 @@ def test_a_step_means_its_share_rounded_up(amount: int | str, desired: int, targ
     assert pods_for_step(amount, desired) == target
 
 
-def test_a_share_is_passed_when_so_many_are_updated_and_not_before() -> None:
+def test_a_share_is_passed_exactly_when_enough_pods_are_updated() -> None:
     r = stepping("20%,pause,100%")
     assert where(r, 2, 11) == UpTo(3)
     assert where(r, 3, 11) == Barrier(1)
@@ -53,7 +53,7 @@ def test_a_pause_by_hand_stays() -> None:
     assert where(stepping("20%,pause,100%", 1), 2, 10, now=1e9) == Barrier(1, waiting, manual=True)
 
 
-def test_a_timed_pause_passes_by_itself_and_says_how_long_it_takes() -> None:
+def test_a_timed_pause_passes_by_itself_and_says_its_length() -> None:
     r, timers = stepping("20%,pause:1m,100%", 1), {"pause/1": 100.0}
     clocks = Timers(timers, 118.0)
     assert current_step(r, pods(2, 10), NOBODY, 10, clocks) == Barrier(1, "pausing for 1m", until=160.0)

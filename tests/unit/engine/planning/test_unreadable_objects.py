@@ -67,7 +67,7 @@ def test_the_run_is_not_done_though_all_that_is_seen_is() -> None:
     assert made.finished is None
 
 
-def test_it_gives_up_after_a_while_and_a_commit_is_taken_back() -> None:
+def test_unreadable_objects_end_a_run_and_take_its_commit_back() -> None:
     timers = {"run/unreadable": NOW - DEFAULT_WAIT_SECONDS}
     why = f"gave up after 5 minutes: {LOST}"
     made = planned(observed(in_service(pod("web-0", images=NEW)), timers=timers))

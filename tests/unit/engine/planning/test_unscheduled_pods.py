@@ -53,7 +53,7 @@ def planned(view: Snapshot, options: RunOptions | None = None, **fields: Any) ->
     return plan(view, SPEC, run(options or RunOptions(max_unavailable=1), **fields), NOW)
 
 
-def test_its_image_is_changed_at_once_and_a_slot_is_free_for_another() -> None:
+def test_an_unscheduled_pod_is_patched_at_once_and_takes_no_slot() -> None:
     made = planned(observed(*pods(2), homeless()))
     idle, close = made.actions
     assert isinstance(idle, PatchIdleImages)
@@ -61,7 +61,7 @@ def test_its_image_is_changed_at_once_and_a_slot_is_free_for_another() -> None:
     assert isinstance(close, CloseGate)
 
 
-def test_one_that_was_just_created_is_changed_too_but_counts_as_unavailable() -> None:
+def test_a_pod_just_created_is_patched_but_counts_as_unavailable() -> None:
     """The scheduler has not said that there is no node: it will serve in a moment."""
     made = planned(observed(*pods(2), homeless(just_created=True)))
     assert [type(action) for action in made.actions] == [PatchIdleImages]
@@ -82,12 +82,12 @@ def test_sidecars_and_ordinary_init_containers_keep_their_place() -> None:
 
 
 @pytest.mark.parametrize(("steps", "expected"), [("1,pause,100%", []), ("3,pause,100%", ["web-9"]), ("100%", ["web-9"])])
-def test_it_is_none_of_those_that_a_step_is_looked_at_for(steps: str, expected: list[str]) -> None:
+def test_an_unscheduled_pod_does_not_count_for_a_step(steps: str, expected: list[str]) -> None:
     made = planned(observed(*pods(2), homeless()), RunOptions(max_unavailable=1, steps=parse_steps(steps)))
     assert [a.pod.name for a in made.actions if isinstance(a, PatchIdleImages)] == expected
 
 
-def test_it_counts_as_updated_and_the_run_says_what_nobody_could_verify() -> None:
+def test_an_unscheduled_pod_counts_as_updated_and_unverified() -> None:
     there = [*pods(2, images=NEW), homeless(images=NEW)]
     made = planned(observed(*there, target=rolled_out(3), pods_listed_at=NOW, timers={"commit/end": NOW - 1}))
     assert made.finished is not None
@@ -109,7 +109,7 @@ def test_no_verdict_and_no_deadline() -> None:
     assert not any(name.startswith("uid-web-9/") for name in made.timers)
 
 
-def test_a_gate_without_a_condition_is_opened_as_on_every_new_pod() -> None:
+def test_a_gate_without_a_condition_opens_as_on_every_new_pod() -> None:
     made = planned(observed(*pods(1), homeless(images=NEW, gate=None)))
     (opening,) = [a for a in made.actions if isinstance(a, OpenGate)]
     assert opening.reason == "GateAdded"
@@ -117,13 +117,13 @@ def test_a_gate_without_a_condition_is_opened_as_on_every_new_pod() -> None:
 
 @pytest.mark.parametrize("written", [record(), patched()], ids=["closed", "patched"])
 @pytest.mark.parametrize(("gate_before", "freed"), [("True", OpenGate), ("False", RemoveRecord)])
-def test_one_that_an_older_version_has_closed_is_freed(written: Any, gate_before: str, freed: type) -> None:
+def test_an_unscheduled_pod_closed_by_an_older_version_is_freed(written: Any, gate_before: str, freed: type) -> None:
     carried = type(written)(**{**{f: getattr(written, f) for f in written.__struct_fields__}, "gate_before": gate_before})
     made = planned(observed(*pods(1), homeless(images=NEW, gate="False", record=carried)))
     assert [type(a) for a in made.actions if getattr(a, "pod", None) and a.pod.name == "web-9"] == [freed]  # type: ignore[attr-defined]
 
 
-def test_it_goes_back_the_same_way() -> None:
+def test_an_unscheduled_pod_is_rolled_back_the_same_way() -> None:
     back = run(RunOptions(max_unavailable=1), rollback_reason="Failure", images=OLD, original_images=NEW)
     made = plan(observed(*pods(2), homeless(images=NEW)), SPEC, back, NOW)
     (idle,) = made.actions

@@ -45,7 +45,7 @@ class TestPauses:
         assert taken_over(pausing(ago(500))).timers == {"pause/1": NOW - 500}
 
     @pytest.mark.parametrize("at", [ago(-3600), "", "yesterday", "2026-11-28T99:00:00Z"])
-    def test_of_an_instant_that_lies_ahead_or_is_none_nothing_has_passed(self, at: str) -> None:
+    def test_an_instant_that_lies_ahead_or_is_garbage_has_not_passed(self, at: str) -> None:
         assert taken_over(msgspec.structs.replace(pausing(), waits={"pause/1": at})).timers == {"pause/1": NOW}
 
     @given(st.floats(-1e9, 1e9), st.floats(0, 1e6))
@@ -75,7 +75,7 @@ class TestPauses:
 
 
 class TestBlocked:
-    def test_what_lasts_is_written_down_and_forgotten_when_it_is_over(self) -> None:
+    def test_a_lasting_block_is_stored_and_forgotten_afterwards(self) -> None:
         begun = run()
         early = written(begun, "run/blocked", began=NOW - REMEMBERED_AFTER_SECONDS + 1)
         assert early.waits == {}
@@ -128,7 +128,7 @@ class TestMinReady:
         assert taken_over(run(), what).steady == {what.uid: NOW - 100}
 
     @pytest.mark.parametrize("now", [steady_pod("2026-11-28T11:00:01Z"), steady_pod(container="c3"), steady_pod(ready="False")])
-    def test_but_not_of_another_container_or_after_a_turn(self, now: Pod) -> None:
+    def test_min_ready_of_another_container_or_turn_does_not_count(self, now: Pod) -> None:
         what = msgspec.structs.replace(facts(now), record=recorded(steady_pod()))
         assert not steady_before(what, what.record)
         assert taken_over(run(), what).steady == {}

@@ -40,7 +40,7 @@ class TestTrouble:
     def test_what_may_still_come_right(self, reason: str) -> None:
         assert self.of(reason) is None
 
-    def test_a_back_off_before_any_new_container_is_the_kubelets_own_and_ends(self) -> None:
+    def test_a_back_off_before_the_new_container_is_old_and_ends(self) -> None:
         """Going back to an image string that was restarted into before: 10 s and more."""
         assert self.of("CrashLoopBackOff", "c1") is None
         assert self.of("CrashLoopBackOff", "") is None
@@ -50,7 +50,7 @@ class TestTrouble:
             "CrashLoopBackOff", "container app: CrashLoopBackOff of app"
         )
 
-    def test_unless_it_was_the_image_before_that_the_kubelet_tried_once_more(self) -> None:
+    def test_a_kubelet_that_tried_the_old_image_again_is_no_trouble(self) -> None:
         was = {"app": PreviousContainer(container_id="c1", image=OLD["app"])}
         shown = status("app", "c2", f"docker.io/{OLD['app']}", waiting="CrashLoopBackOff")
         assert container_problem(pod(statuses=[shown]), self.NAMES, was) is None
@@ -74,7 +74,7 @@ class TestTrouble:
         assert container_problem(pod(), self.NAMES, self.BEFORE) is None
         assert container_problem(pod(statuses=[]), self.NAMES, self.BEFORE) is None
 
-    def test_image_troubles_are_told_apart_by_their_image_and_crashes_are_not(self) -> None:
+    def test_image_problems_differ_by_image_and_crashes_do_not(self) -> None:
         one, other = (ContainerProblem("ImagePullBackOff", f'Back-off pulling image "{i}"') for i in ("a", "b"))
         assert one.identity != other.identity
         assert len({ContainerProblem("CrashLoopBackOff", f"back-off {n}s").identity for n in (10, 20)}) == 1
@@ -102,7 +102,7 @@ class TestPulls:
         the quick way back for good; what turns out to be passing is one more word in the list."""
         assert self.of("the moon is in the wrong house") is not None
 
-    def test_a_container_that_the_runtime_had_no_time_for_is_waited_for(self) -> None:
+    def test_a_container_the_runtime_had_no_time_for_is_waited_for(self) -> None:
         shown = waits("CreateContainerError", "context deadline exceeded")
         assert container_problem(pod(statuses=[shown]), self.NAMES, self.BEFORE) is None
 
@@ -123,7 +123,7 @@ class TestCrashes:
     def reason(self, found: ContainerProblem | None) -> str:
         return found.reason if found is not None else ""
 
-    def test_a_command_that_is_not_there_keeps_its_words_while_the_kubelet_backs_off(self) -> None:
+    def test_a_missing_command_keeps_its_message_during_back_off(self) -> None:
         """RunContainerError shows for a second; then CrashLoopBackOff says nothing of the cause (measured)."""
         said = 'runc create failed: exec: "/nope": no such file'
         found = self.of(self.crashed(reason="StartError", exit_code=128, message=said))
@@ -142,7 +142,7 @@ class TestCrashes:
         said = rf"container app: exited with {how}: see kubectl logs -p web-a -c app -n default \(back-off 10s .*\)"
         assert re.fullmatch(said, found.message)
 
-    def test_an_app_that_exits_before_its_probe_gives_up_crashes_by_itself(self) -> None:
+    def test_an_app_that_exits_before_its_probe_gives_up_has_crashed(self) -> None:
         assert self.reason(self.of(self.crashed(seconds=0), startup_probe=self.STARTUP)) == "CrashLoopBackOff"
         impatient = Probe(period_seconds=1, failure_threshold=1)
         assert self.reason(self.of(self.crashed(seconds=0), startup_probe=impatient)) == "CrashLoopBackOff"
@@ -151,7 +151,7 @@ class TestCrashes:
     def test_times_that_say_nothing_are_no_probe(self, times: dict[str, Any]) -> None:
         assert self.reason(self.of(self.crashed(**times), startup_probe=self.STARTUP)) == "CrashLoopBackOff"
 
-    def test_the_kubelets_own_kill_of_a_booting_container_is_forgiven_once(self) -> None:
+    def test_the_kubelets_kill_of_a_booting_container_counts_once(self) -> None:
         """It carries `started: true` over by name, so that the livenessProbe asks at once (kubernetes#141155)."""
         both = {"startup_probe": self.STARTUP, "liveness_probe": Probe(period_seconds=1)}
         carried = msgspec.structs.replace(self.crashed(seconds=1, count=5), started=True)

@@ -62,7 +62,7 @@ def test_an_endpoint_without_target_stands_for_its_address() -> None:
     )
 
 
-def test_an_endpoint_with_a_target_never_stands_for_another_pod_of_the_same_address() -> None:
+def test_an_endpoint_with_a_target_never_stands_for_another_pod() -> None:
     assert facts(DOWN, slice_of(endpoint("uid-other", True, ip="10.0.0.1"))).entries == ()
 
 
@@ -95,13 +95,13 @@ def test_the_index_kept_slice_by_slice_says_the_same(on_host: bool) -> None:
     assert entries_by_pod(p, by_uid, by_ip) == index_of(slices).entries_of(p)
 
 
-def test_a_pod_is_back_when_every_slice_that_lists_it_sends_again() -> None:
+def test_a_pod_is_back_when_every_slice_that_lists_it_sends() -> None:
     slices = [slice_of(endpoint(UID, True), service="a"), slice_of(endpoint(UID, False), service="b")]
     assert not is_in_service(facts(DOWN, *slices), NOTHING)
     assert is_in_service(facts(DOWN, *slices), frozenset({"b"}))
 
 
-def test_headless_peer_discovery_and_accepted_services_are_not_waited_for() -> None:
+def test_peer_discovery_and_accepted_services_are_not_waited_for() -> None:
     services = [service("peers", headless=True, publish=True), service("plain"), service("stuck", publish=True)]
     assert services_not_awaited(services, ["legacy"]) == {"peers", "legacy"}
 

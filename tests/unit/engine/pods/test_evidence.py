@@ -60,13 +60,13 @@ class TestTurn:
         seen = see((1.0, shown(True, 20, (True, 5))), (2.0, shown(True, 20, (False, 22))), (3.0, shown(False, 21, (False, 22))))
         assert drained_at(seen) == 3.0
 
-    def test_an_older_turn_brought_by_a_lagging_watch_is_not_believed(self) -> None:
+    def test_an_older_turn_from_a_lagging_watch_is_not_believed(self) -> None:
         seen = see((1.0, shown(True, 20, (True, 5))), (2.0, shown(False, 21, (True, 5))), (3.0, shown(False, 21, (False, 19))))
         assert seen.quiet_since == 3.0
         assert not seen.turned
         assert drained_at(seen) is None
 
-    def test_the_settle_time_does_not_start_with_a_turn_that_was_not_believed(self) -> None:
+    def test_the_settle_time_does_not_start_with_a_disbelieved_turn(self) -> None:
         steps = [(1.0, shown(True, 20, (True, 5))), (3.0, shown(False, 21, (False, 19))), (8.0, shown(False, 21, (False, 22)))]
         assert drained_at(see(*steps)) == 8.0
 
@@ -79,7 +79,7 @@ class TestTurn:
         assert not see((1.0, before), (2.0, one), (3.0, old)).turned
         assert see((1.0, before), (2.0, one), (3.0, both)).turned
 
-    def test_a_pod_that_no_slice_sent_to_after_our_close_has_not_turned(self) -> None:
+    def test_a_pod_that_no_slice_sent_to_after_close_has_not_turned(self) -> None:
         seen = see((1.0, shown(False, 19, (False, 18), ours=False)), (2.0, shown(False, 20, (False, 18))))
         assert seen.quiet_since == 1.0
         assert drained_at(seen) is None
@@ -137,7 +137,7 @@ class TestContainers:
         assert seen.started_at == {}
         assert seen.running_since == {"c2": 2.0}
 
-    def test_started_again_after_a_relapse_keeps_nothing_of_the_first_time(self) -> None:
+    def test_a_container_started_again_keeps_no_earlier_evidence(self) -> None:
         seen = see((1.0, self.of(started=False)), (2.0, self.of(started=True)), (3.0, self.of(started=False)))
         assert seen.started_at == {}
 
@@ -162,7 +162,7 @@ def test_a_service_that_is_ignored_neither_sends_nor_turns() -> None:
     assert not seen.turned
 
 
-def test_why_a_container_does_not_start_outlasts_the_back_off_between_two_tries() -> None:
+def test_why_a_container_does_not_start_outlasts_the_back_off() -> None:
     """The kubelet tells it in one status, and only that it waits in the next (measured)."""
 
     def waits(reason: str, message: str, id_: str = "c1") -> ObservedPod:

@@ -28,7 +28,7 @@ def test_forward_a_pod_keeps_what_stands_for_the_image() -> None:
     assert given(goal, "mirror/repo/app:1") == "repo/app:2"
 
 
-def test_what_a_person_named_and_what_admission_makes_of_it_are_one() -> None:
+def test_the_requested_and_the_rewritten_image_are_one_goal() -> None:
     goal = goal_of(run(images={"app": PINNED}, named={"app": "repo/app:2"}))
     assert given(goal, "repo/app:2") == "repo/app:2"
     assert given(goal, "repo/app:1") == PINNED
@@ -61,13 +61,13 @@ def test_each_pod_goes_back_to_what_its_record_says() -> None:
     assert given(goal_of(undo), MIRRORED["app"]) == MIRRORED["app"]
 
 
-def test_one_without_a_record_to_what_the_pods_ran() -> None:
+def test_a_pod_without_a_record_goes_back_to_what_the_pods_ran() -> None:
     begun = run(pod_from_images=MIRRORED)
     assert given(back(begun), "repo/app:2") == MIRRORED["app"]
     assert given(back(begun), "repo/app:1") == "repo/app:1"
 
 
-def test_one_that_was_never_touched_is_at_its_goal_with_whatever_it_runs() -> None:
+def test_an_untouched_pod_is_at_its_goal_with_whatever_it_runs() -> None:
     assert given(back(run()), "repo/app:1-hardened") == "repo/app:1-hardened"
     assert given(back(run()), "repo/app:2") == "repo/app:1"
     assert given(back(run()), PINNED) == "repo/app:1", "it runs what is gone back from"
@@ -81,7 +81,7 @@ def test_what_admission_made_against_the_runs_will_goes_back_too() -> None:
     assert given(back(taken_over), "repo/app:9") == "repo/app:1"
 
 
-def test_a_run_is_the_same_in_the_words_of_a_person_and_of_admission() -> None:
+def test_a_run_is_the_same_in_requested_and_in_rewritten_images() -> None:
     begun = run(images={"app": PINNED}, named={"app": "repo/app:2"})
     assert begun.is_for({"app": "repo/app:2"})
     assert begun.is_for({"app": PINNED})

@@ -24,7 +24,7 @@ def saw(*seen: ObservedPod) -> Evidence:
     return evidence
 
 
-def test_it_holds_nobody_up() -> None:
+def test_a_mute_slice_holds_nobody_up() -> None:
     seen = facts(READY, listing(READY, ready=False))
     evidence = saw(seen)
     assert evidence.mute == {"mesh-x"}
@@ -51,7 +51,7 @@ def test_what_it_did_not_say_before_us_it_need_not_say_after_us() -> None:
     assert heard(after, evidence.mute).entries == ()
 
 
-def test_one_that_said_ready_before_us_has_to_come_back() -> None:
+def test_a_slice_that_said_ready_before_the_close_has_to_again() -> None:
     before, closed = facts(READY, listing(READY, ready=True)), facts(CLOSED, listing(CLOSED, ready=False))
     evidence = saw(before, closed, facts(READY, listing(READY, ready=False)))
     assert evidence.mute == NONE

@@ -50,7 +50,7 @@ class TestRestart:
         """A container that is new before the kubelet saw the image crashed by itself."""
         assert proof(after(observed=1)) == NotYet("waiting for the kubelet to see the new image")
 
-    def test_the_same_digest_under_another_tag_restarts_without_another_image_id(self) -> None:
+    def test_the_same_digest_under_another_tag_restarts_all_the_same(self) -> None:
         assert proof(after(image_id="sha-1")) == Proven()
         assert proof(after(image=f"docker.io/{NEW['app']}", image_id="sha-1")) == Proven()
 
@@ -111,7 +111,7 @@ class TestCrashDuringTheDrain:
         assert proof(self.CRASHED, seen=seen) == waiting
         assert proof(self.CRASHED, seen=seen, now=NOW + DOUBT - 0.1) == waiting
 
-    def test_so_is_one_of_the_image_that_the_patch_replaced(self) -> None:
+    def test_a_new_container_of_the_replaced_image_is_unclear(self) -> None:
         """The kubelet, which could not start that one for a while, may have done so just as we patched."""
         between = after(image="repo/app:1b", image_id="sha-1b")
         replaced = record(before={"app": PreviousContainer(container_id="c1", image_id="sha-1", image="repo/app:1b")})
@@ -137,14 +137,14 @@ class TestCrashDuringTheDrain:
         assert isinstance(found, NotYet)
         assert found.until == NOW + AMBIGUOUS_SECONDS + seconds
 
-    def test_there_is_no_doubt_where_the_old_container_was_seen_to_outlive_the_patch(self) -> None:
+    def test_no_doubt_if_the_old_container_outlived_the_patch(self) -> None:
         """The usual way of the same digest under another tag."""
         before = after("c1", image="repo/app:1", image_id="sha-1", record=patched())
         seen = update_evidence(None, facts(before), frozenset(), NOW)
         seen = update_evidence(seen, facts(self.CRASHED_RECORDED), frozenset(), NOW + 1)
         assert proof(self.CRASHED, seen=seen, now=NOW + 1) == Proven()
 
-    def test_there_is_doubt_where_it_was_seen_only_before_the_kubelet_saw_the_patch(self) -> None:
+    def test_doubt_if_the_old_one_was_last_seen_before_the_patch(self) -> None:
         before = after("c1", image="repo/app:1", image_id="sha-1", observed=1, record=patched())
         seen = update_evidence(None, facts(before), frozenset(), NOW)
         seen = update_evidence(seen, facts(self.CRASHED_RECORDED), frozenset(), NOW + 1)
@@ -179,7 +179,7 @@ class TestGate:
         assert self.opening(since, readiness_probe=None) == waiting
         assert self.opening(since, NOW + UNPROBED_SECONDS, readiness_probe=None) == Proven()
 
-    def test_a_startup_probe_alone_does_not_guard_until_it_was_seen_to_turn(self) -> None:
+    def test_a_startup_probe_alone_guards_only_after_it_has_turned(self) -> None:
         just = Evidence(running_since={"c2": NOW})
         carried_over = self.opening(just, **ONLY_STARTUP)
         assert carried_over == NotYet("waiting for app to pass its startupProbe", NOW + 3 + 5 + 2)
@@ -218,6 +218,6 @@ class TestGate:
         assert found == NotYet("containers are ready, waiting for minReadySeconds", 102.0)
 
 
-def test_facts_and_record_of_another_container_set_are_no_proof_to_open() -> None:
+def test_facts_of_another_container_set_are_no_proof_to_open() -> None:
     what: ObservedPod = facts(pod(images=NEW))
     assert readiness_proof(what, patched(name="gone"), Evidence(), 0.0, NOW) == NotYet("waiting for gone")

@@ -147,7 +147,7 @@ class TestSettling:
         found = judged(closed(), DRAINED, now=94.0)
         assert (found.stage, found.action, found.look_again_at) == ("Settling", None, 95.0)
 
-    def test_then_patches_what_it_judged(self) -> None:
+    def test_a_settled_pod_is_patched_at_the_version_that_was_judged(self) -> None:
         found = judged(closed(version=33), DRAINED, now=95.0)
         assert isinstance(found.action, PatchImages)
         assert found.action.images == NEW
@@ -215,7 +215,7 @@ class TestSettling:
         assert isinstance(judged(p, DRAINED, rules(images=OLD)).action, PatchImages)
 
     @pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ErrImagePull"])
-    def test_nor_while_the_kubelet_backs_off_before_it_pulls_again(self, reason: str) -> None:
+    def test_a_pod_is_not_reopened_while_the_kubelet_backs_off(self, reason: str) -> None:
         """The old container is gone, and the back-off lasts for minutes: an image that cannot be pulled is shown so most of
         the time."""
         backing_off = {"record": patched("c1"), "statuses": [status(id_="c1", waiting=reason)], "generation": 2}
@@ -249,7 +249,7 @@ class TestRestarting:
         found = judged(restarted(statuses=shown, record=record(before=before), grace=20), DRAINED)
         assert (found.reason, found.at_most_seconds) == ("stopping a, b", 40.0)
 
-    def test_while_the_kubelet_has_not_seen_the_image_nothing_is_stopping(self) -> None:
+    def test_an_image_the_kubelet_has_not_seen_stops_nothing(self) -> None:
         found = judged(restarted(statuses=[status()], observed=1, generation=2), DRAINED)
         assert (found.reason, found.at_most_seconds) == ("waiting for the kubelet to see the new image", 0.0)
         assert found.timer == "uid-web-a/stop"
@@ -299,19 +299,19 @@ class TestHolds:
         [{"record": patched(gate_before="False")}, {"holds": HOLD}, {"holds": "unreadable"}],
         ids=["before", "held", "odd"],
     )
-    def test_proven_and_containers_ready_is_enough_and_the_gate_stays(self, fields: dict[str, Any]) -> None:
+    def test_a_proven_pod_with_containers_ready_keeps_its_held_gate(self, fields: dict[str, Any]) -> None:
         ready = judged(restarted(containers_ready=True, **fields))
         assert isinstance(ready.action, RemoveRecord)
         waiting = judged(restarted(containers_ready=False, **fields))
         assert (waiting.stage, waiting.action) == ("Returning", None)
 
-    def test_then_it_is_updated_though_not_ready(self) -> None:
+    def test_a_held_pod_is_updated_though_not_ready(self) -> None:
         found = judged(pod(images=NEW, ready=False, gate="False", containers_ready=True, holds=HOLD))
         assert (found.stage, found.reason) == ("Updated", "kept closed: hold label (closed by hand)")
         by_hand = judged(pod(images=NEW, ready=False, gate="False", containers_ready=True))
         assert by_hand.reason == "was closed before the upgrade, and stays closed"
 
-    def test_but_not_while_its_containers_are_not_ready(self) -> None:
+    def test_a_held_pod_is_not_updated_before_containers_are_ready(self) -> None:
         assert judged(pod(images=NEW, ready=False, gate="False", containers_ready=False)).stage == "Returning"
 
     def test_a_held_gate_without_condition_is_not_opened(self) -> None:
@@ -334,7 +334,7 @@ class TestReleased:
         assert isinstance(judged(restarted(), rule=rules(stopping=True)).action, OpenGate)
         assert judged(restarted(statuses=[status()]), rule=rules(stopping=True)).stage == "Restarting"
 
-    def test_nor_is_one_opened_unproven_that_was_to_go_back(self) -> None:
+    def test_a_pod_that_was_to_go_back_is_not_opened_unproven(self) -> None:
         """Before the template could be set back, the run is stopped: what the pod runs is another run's, or a bad image."""
         stop = rules(images=OLD, stopping=True, revision="")
         waiting = restarted(statuses=[status(waiting="ImagePullBackOff")])
@@ -384,7 +384,7 @@ class TestFailedPods:
     def test_proven_is_reopened_since_the_probe_guards_it(self) -> None:
         assert isinstance(release_failed(judged(restarted()), rules()), OpenGate)
 
-    def test_without_a_probe_it_must_have_run_for_a_while_to_be_reopened(self) -> None:
+    def test_a_pod_without_a_probe_is_reopened_after_running_a_while(self) -> None:
         p = restarted(containers=[container(image=NEW["app"], readiness_probe=None)])
         assert release_failed(judged(p, Evidence(running_since={"c2": 98.0})), rules()) is None
         assert isinstance(release_failed(judged(p, Evidence(running_since={"c2": 90.0})), rules()), OpenGate)

@@ -110,7 +110,7 @@ class TestTarget:
         going_back = judged(observed(*pods()), run(images={"app": image}), resuming=True)
         assert not isinstance(going_back, Rejected)
 
-    def test_a_template_that_differs_in_images_only_is_what_we_are_for(self) -> None:
+    def test_a_template_that_differs_in_images_only_is_accepted(self) -> None:
         changed = of_deployment(deployment(NEW, paused=True), replica_set())
         assert isinstance(judged(observed(*pods(), target=changed)), Accepted)
 
@@ -365,7 +365,7 @@ class TestNoChange:
         assert "no readiness gate" in refusal(view)
 
 
-def test_a_run_that_would_not_fit_into_its_lease_is_refused_before_it_begins() -> None:
+def test_a_run_that_would_not_fit_into_its_lease_is_refused() -> None:
     names = tuple(f"{'pod' * 60}-{number}" for number in range(600))
     many = run(target=TargetRef(kind="Pods", namespace=NS, pod_names=names))
     verdict = preflight(bare(), many, LEASE, resuming=False)

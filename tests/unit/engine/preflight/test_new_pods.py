@@ -57,14 +57,14 @@ def stands(view: Snapshot) -> GateStand:
     return found
 
 
-def test_nothing_is_said_where_it_was_not_looked_or_somebody_does() -> None:
+def test_no_warning_if_an_opener_lives_or_nobody_looked() -> None:
     assert told(healthy(None)) == {}
     assert stand(healthy(None), TARGET, GATE) is None
     assert told(healthy(LIVING)) == {}
     assert told(healthy(NOBODY), "example.com/not-in-the-template") == {}
 
 
-def test_that_nobody_does_is_a_warning_of_the_plan() -> None:
+def test_a_missing_opener_is_a_warning_of_the_plan() -> None:
     verdict = preflight(healthy(NOBODY), run(), LEASE, resuming=False)
     assert isinstance(verdict, Accepted)
     found = {caution.reason: caution.message for caution in verdict.warnings}
@@ -137,7 +137,7 @@ def test_bare_pods_are_never_new() -> None:
     assert set(told(waits)) == {"PodsWaitForGate"}
 
 
-def test_who_is_kept_out_of_service_by_others_is_named_with_why() -> None:
+def test_pods_kept_out_of_service_by_others_are_named_with_why() -> None:
     held = pod(
         "web-1", gate="False", ready=False, containers_ready=True, holds='{"label@inplace.dev/ready":"label x is false"}'
     )

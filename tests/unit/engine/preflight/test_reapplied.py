@@ -39,7 +39,7 @@ def why(*history: PastRun, again: InPlaceRollout | None = None, template: dict[s
     )
 
 
-def test_a_run_remembers_for_which_object_that_expires_it_was_begun() -> None:
+def test_a_run_remembers_the_expiring_object_it_was_begun_for() -> None:
     assert to_past_run(run_from_rollout(rollout()), ()).expiring == "web-2"
     assert to_past_run(run_from_rollout(rollout(ttl=None)), ()).expiring == ""
 
@@ -75,7 +75,7 @@ def test_is_begun(history: tuple[PastRun, ...]) -> None:
     assert why(*history) == ""
 
 
-def test_is_begun_where_nobody_has_taken_it_back_or_another_object_asks() -> None:
+def test_a_run_begins_unless_undone_or_for_the_same_object() -> None:
     assert why(past(), template=NEW) == ""
     assert why(past(), UNDONE, again=rollout("web-2b")) == ""
 
@@ -88,7 +88,7 @@ def test_an_undo_is_not_undone_by_itself() -> None:
     assert why(past(expiring="back"), again=back) == ""
 
 
-def test_who_keeps_it_in_git_is_warned() -> None:
+def test_an_expiring_rollout_kept_in_git_is_warned_of() -> None:
     by_flux: dict[str, Any] = {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}
     by_argo: dict[str, Any] = {"annotations": {"argocd.argoproj.io/tracking-id": "x"}}
     assert tracked_by(rollout(**by_flux)).startswith("Flux applies it again after each ttlSecondsAfterFinished")

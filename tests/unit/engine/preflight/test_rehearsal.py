@@ -103,7 +103,7 @@ class TestLearn:
         assert isinstance(refused, RefusedWrite)
         assert refused.why.endswith(f"admission makes {PINNED} of repo/app:2 there, and not in deploy/web")
 
-    def test_nor_is_a_template_with_more_changes(self) -> None:
+    def test_a_template_with_more_changes_is_not_learnt(self) -> None:
         write = one(PatchTemplate)
         answer = answered(write, **NEW)
         template = {**answer.spec.template, "metadata": {"labels": {"injected": "yes"}}}

@@ -103,7 +103,7 @@ def test_a_slice_of_others_that_contradicts_a_pod() -> None:
     assert told(msgspec.structs.replace(seen, slices=(slice_of(endpoint("uid-web-a", False)),))) == {}
 
 
-def test_services_of_others_and_pods_that_are_not_drained_are_not_our_business() -> None:
+def test_foreign_services_and_undrained_pods_are_ignored() -> None:
     assert told(view(service("dns", selector={"app": "other"}, internal_traffic_policy="Local"))) == {}
     undrained = view(service("dns", internal_traffic_policy="Local"), gates=())
     assert told(undrained, RunOptions(without_gate=True)) == {}

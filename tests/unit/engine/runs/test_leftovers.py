@@ -48,7 +48,7 @@ def test_a_begun_commit_is_finished() -> None:
 
 
 @pytest.mark.parametrize("live_uid", [LIVE_UID, "somebody's"])
-def test_a_commit_that_no_pod_knows_is_left_and_its_images_are_named(live_uid: str) -> None:
+def test_a_commit_that_no_pod_knows_is_left_and_its_images_named(live_uid: str) -> None:
     """A Lease says so, and nobody else."""
     images = OLD if live_uid == LIVE_UID else NEW
     found = leftovers(observed(facts(pod("web-a", images=images))), SPEC, run(commit=CommitState(live_uid=live_uid)), 0.0)
@@ -63,7 +63,7 @@ def test_a_record_that_cannot_be_read_is_stuck() -> None:
     assert still_closed(observed(facts(pod("web-b", record=record())), facts(pod("web-c")))) == ("pod/web-b is still closed",)
 
 
-def test_bare_pods_of_a_dead_lease_are_taken_over_and_of_a_living_one_are_not() -> None:
+def test_bare_pods_of_a_dead_but_no_living_lease_are_adopted() -> None:
     mine = facts(pod("web-a", gate="False", ready=False, record=record(lease="inplace-pods-gone"), owner=None))
     seen, asked = observed(mine, target=of_pods()), run(images={})
     assert leftovers(seen, SPEC, asked, 0.0).todo == ()

@@ -89,7 +89,7 @@ class TestUpgrade:
         assert isinstance(decision, BeginRun)
         assert (decision.run.images, decision.run.message) == (OLD, "rolled back, because")
 
-    def test_other_images_begin_a_new_run_that_keeps_the_first_from_images(self) -> None:
+    def test_other_images_begin_a_run_keeping_the_original_images(self) -> None:
         asked = run(images=OTHER, from_images={"app": "repo/app:2"})
         decision = resolve_command(open_run(), asked, {})
         assert isinstance(decision, BeginRun)
@@ -99,7 +99,7 @@ class TestUpgrade:
         assert decision.run.id == asked.id
         assert decision.run.commit is None
 
-    def test_containers_that_only_the_open_run_named_go_on_to_its_images(self) -> None:
+    def test_containers_that_only_the_open_run_named_go_on(self) -> None:
         asked = run(images={"mesh": "mesh:2"}, from_images={"mesh": "mesh:1"})
         decision = resolve_command(open_run(), asked, {})
         assert isinstance(decision, BeginRun)

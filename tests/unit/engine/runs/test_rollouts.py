@@ -125,7 +125,7 @@ class TestEdited:
         assert apply_edits(at_second_share, rollout((RolloutStep(pods="5%"), *STEPS[1:]))).steps_passed == 0
         assert apply_edits(at_second_share, rollout()).steps_passed == 0
 
-    def test_budgets_timeouts_and_failures_are_taken_over_but_not_the_gate(self) -> None:
+    def test_edited_budgets_and_timeouts_are_adopted_the_gate_is_not(self) -> None:
         wanted = rollout(strategy=Strategy(max_unavailable=7), failure=FailurePolicy(action="Continue"), gate="other/gate")
         options = apply_edits(run(), wanted).options
         assert (options.max_unavailable, options.on_failure, options.gate) == (7, "continue", "inplace.dev/ready")

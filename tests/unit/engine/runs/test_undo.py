@@ -66,12 +66,12 @@ def test_an_open_undo_goes_on() -> None:
     assert found.images == OLD
 
 
-def test_an_open_run_of_another_object_of_that_name_counts_for_nothing() -> None:
+def test_an_open_run_of_another_object_of_that_name_is_ignored() -> None:
     stored = run(outcome="Failed", target_uid="uid-of-before", from_images={"app": "older"})
     assert resolve_undo_target(seen(NEW, old_set(OTHER, 2)), "deploy/web", stored, None) == UndoTarget(OTHER, "revision 2")
 
 
-def test_a_revision_in_the_middle_of_a_run_names_what_the_run_has_begun() -> None:
+def test_a_revision_in_the_middle_of_a_run_names_the_runs_images() -> None:
     """The template still holds the old image; some pods do not."""
     stored = run(outcome="Paused", images=NEW, from_images=OLD)
     assert resolve_undo_target(seen(OLD), "deploy/web", stored, 3) == UndoTarget(OLD, "revision 3")

@@ -17,7 +17,7 @@ def test_a_deployments_pod_is_of_a_replica_set_with_its_number() -> None:
     assert lineage_of(pod(owner=None), of_deployment(deployment(), replica_set())) == Lineage()
 
 
-def test_a_stateful_sets_pod_says_the_name_of_its_revision_and_a_daemon_sets_the_hash() -> None:
+def test_the_revision_of_stateful_set_and_daemon_set_pods() -> None:
     known = (revision(3),)
     assert lineage_of(pod(labels=labelled("web-3")), StatefulSetTarget(None, known)) == Lineage("web-3", 3)
     assert lineage_of(pod(labels=labelled("3")), DaemonSetTarget(None, known)) == Lineage("web-3", 3)

@@ -80,7 +80,7 @@ def test_what_holds_the_pods_back_and_whose_it_is(seen: Snapshot, own: dict[str,
     assert expected in line
 
 
-def test_others_and_a_run_that_is_over() -> None:
+def test_midrun_lines_of_other_kinds_and_of_a_run_that_is_over() -> None:
     (line,) = describe_midrun(observed(target=of_replica_set(replica_set())), run(target_uid=LIVE_UID))
     assert line == "a pod recreated now starts with app=repo/app:1"
     assert "does not come back" in describe_midrun(observed(facts(pod()), target=of_pods()), run())[0]

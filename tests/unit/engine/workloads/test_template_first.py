@@ -105,7 +105,7 @@ class TestPrepare:
         assert prepared(late, ds(), *old(0, 1)) == WaitFor(WAITS.format("DaemonSet"))
 
     @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
-    def test_then_the_template(self, kind: str) -> None:
+    def test_the_template_follows_the_hold(self, kind: str) -> None:
         target, asked = (
             (stateful_set(strategy=partition(PARTITION_ABOVE_ALL)), sts())
             if kind == "StatefulSet"
@@ -115,7 +115,7 @@ class TestPrepare:
         assert isinstance(step, Perform)
         assert step.action == PatchTemplate("web", asked.target_uid, "100", kind, NEW)  # type: ignore[arg-type]
 
-    def test_not_where_a_pod_that_dies_would_come_back_older_than_it_is(self) -> None:
+    def test_no_template_where_a_dying_pod_would_come_back_older(self) -> None:
         between = stateful_set(
             OLD, revision(1, {"app": "repo/app:0"}), revision(2), strategy=partition(PARTITION_ABOVE_ALL), update="web-2"
         )
@@ -123,14 +123,14 @@ class TestPrepare:
         assert isinstance(step, WaitFor)
         assert "waiting for currentRevision" in step.reason
 
-    def test_where_the_owner_deletes_what_is_to_be_new_that_does_not_matter(self) -> None:
+    def test_an_on_delete_owner_may_get_older_pods(self) -> None:
         revisions = revision(1, {"app": "repo/app:0"}), revision(2)
         between = stateful_set(OLD, *revisions, strategy=ON_DELETE, update="web-2")
         step = prepared(between, sts(saved_strategy=dict(ON_DELETE)), *old(0, 1, 2))
         assert isinstance(step, Perform)
         assert isinstance(step.action, PatchTemplate)
 
-    def test_then_the_revision_is_learnt(self) -> None:
+    def test_the_revision_is_learnt_after_the_template(self) -> None:
         unnumbered = stateful_set(NEW, strategy=partition(PARTITION_ABOVE_ALL))
         assert prepared(unnumbered, sts(), *old(0, 1, 2)) == WaitFor(
             "waiting for the StatefulSet controller to create the new revision"
@@ -144,7 +144,7 @@ class TestPrepare:
         ahead = stateful_set(NEW, *BOTH, update="web-2")
         assert strategy_in(prepared(ahead, sts(), *old(0, 1), *new(2))) == partition(PARTITION_ABOVE_ALL)
 
-    def test_not_where_every_pod_is_new_or_behind_the_owners_own_partition(self) -> None:
+    def test_no_hold_where_all_pods_are_new_or_behind_the_partition(self) -> None:
         own = partition(2)
         ahead = stateful_set(NEW, *BOTH, update="web-2", strategy=own)
         assert prepared(ahead, sts(saved_strategy=own), *old(0, 1), *new(2)) == Prepared("web-2")
@@ -213,7 +213,7 @@ class TestFinish:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(1))
         assert strategy_in(finished(target, sts(revision="web-2"), *new(0, 1, 2))) == partition(0)
 
-    def test_then_the_controller_counts(self) -> None:
+    def test_finish_waits_for_the_controller_to_count(self) -> None:
         short = daemon_set(NEW, *BOTH, strategy=ON_DELETE, updated=1)
         step = finished(short, ds(revision="2"))
         assert step == WaitFor("waiting for the DaemonSet controller to count every pod as updated")
@@ -221,7 +221,7 @@ class TestFinish:
             WAITS.format("DaemonSet")
         )
 
-    def test_then_the_new_revision_is_the_current_one(self) -> None:
+    def test_finish_waits_for_the_new_revision_to_be_current(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2")
         step = finished(target, sts(revision="web-2"), *new(0, 1, 2))
         assert step == WaitFor("waiting for currentRevision to become the new one")
@@ -233,18 +233,18 @@ class TestFinish:
         canary = stateful_set(NEW, *BOTH, update="web-2", strategy=own, updated=1)
         assert finished(canary, sts(revision="web-2", saved_strategy=own), *old(0, 1), *new(2)) == Done()
 
-    def test_then_the_owner_has_his_own_strategy_again(self) -> None:
+    def test_finish_restores_the_owners_strategy(self) -> None:
         assert strategy_in(finished(daemon_set(NEW, *BOTH, strategy=ON_DELETE), ds(revision="2"))) == ROLLING
         own = {"type": "RollingUpdate"}
         target = stateful_set(NEW, *BOTH, update="web-2", current="web-2", strategy=partition(0))
         assert strategy_in(finished(target, sts(revision="web-2", saved_strategy=own), *new(0, 1, 2))) == own
 
-    def test_and_his_own_partition_after_all_pods_were_brought_along(self) -> None:
+    def test_finish_restores_the_owners_partition_once_all_are_new(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", current="web-2", strategy=partition(0))
         asked = sts(revision="web-2", saved_strategy=partition(3), adopts_template=True)
         assert strategy_in(finished(target, asked, *new(0, 1, 2))) == partition(3)
 
-    def test_then_nothing_is_left(self) -> None:
+    def test_finish_leaves_nothing_to_do(self) -> None:
         assert finished(daemon_set(NEW, *BOTH, strategy=ROLLING), ds(revision="2")) == Done()
         target = stateful_set(NEW, *BOTH, update="web-2", current="web-2")
         assert finished(target, sts(revision="web-2"), *new(0, 1, 2)) == Done()
@@ -275,7 +275,7 @@ class TestWithdraw:
         unseen = stateful_set(NEW, strategy=partition(PARTITION_ABOVE_ALL), generation=3, observed=2)
         assert restore_strategy_early(seen(unseen, *old(0, 1, 2)), sts()) is None
 
-    def test_nor_before_its_newest_revision_is_seen(self) -> None:
+    def test_no_withdrawal_before_the_newest_revision_is_seen(self) -> None:
         """The pods are of the one before, which looks like the newest until the watch of revisions has caught up."""
         labels = [of_revision("a", "1"), of_revision("b", "1")]
         assert restore_strategy_early(seen(daemon_set(NEW, strategy=ON_DELETE), *labels), ds()) is None
@@ -327,7 +327,7 @@ class TestStrategies:
 
 @pytest.mark.parametrize("kind", ["stateful set", "daemon set"])
 @pytest.mark.parametrize("resuming", [False, True])
-def test_a_strategy_that_holds_no_pod_back_is_refused_by_its_name(kind: str, resuming: bool) -> None:
+def test_a_strategy_that_holds_no_pod_back_is_refused_by_name(kind: str, resuming: bool) -> None:
     """A StatefulSet's `Recreate` (1.37, alpha), and whatever comes after it: also as the strategy that a run has saved."""
     recreate = {"type": "Recreate"}
     make: Any = stateful_set if kind == "stateful set" else daemon_set

@@ -127,7 +127,7 @@ def test_the_users_pause_is_given_back_as_it_was(paused: bool) -> None:
         assert found.action.paused is False
 
 
-def test_an_unpause_by_somebody_in_the_middle_is_taken_back_before_anything_else() -> None:
+def test_an_unpause_by_others_is_taken_back_before_anything_else() -> None:
     assert say(step(NEW_SET, images=OLD)) == "SetPaused"
     assert say(step(NEW_SET, images=NEW)) == "SetPaused"
 
@@ -137,7 +137,7 @@ def test_at_no_replicas_the_templates_must_do() -> None:
     assert say(step(nothing, replicas=0, updated=0, **COMMITTED)) == "CreateHistoryReplicaSet"
 
 
-def test_where_the_old_images_are_the_new_ones_there_is_no_history_to_keep() -> None:
+def test_no_history_is_kept_if_old_and_new_images_are_the_same() -> None:
     """The template changed while the workload was paused: only its ReplicaSet and pods are behind."""
     r = run(from_images=NEW)
     begun = CommitState(paused=True, live_uid=LIVE_UID, revision=1)
@@ -146,7 +146,7 @@ def test_where_the_old_images_are_the_new_ones_there_is_no_history_to_keep() -> 
     assert say(step(behind, r=r, begun=begun, **COMMITTED)) == "done"
 
 
-def test_a_template_that_changed_while_paused_is_brought_to_its_replica_set_first() -> None:
+def test_a_template_changed_while_paused_reaches_its_replica_set() -> None:
     begun = CommitState(paused=True, live_uid=LIVE_UID, revision=1)
     assert say(step(OLD_SET, begun=begun, updated=0, **COMMITTED)) == "PatchTemplate of ReplicaSet"
     assert say(step(replica_set(NEW, generation=2, observed=1), begun=begun, **COMMITTED)).startswith("wait: ReplicaSet")
@@ -164,10 +164,10 @@ class TestOlderTwin:
         assert isinstance(found, Perform)
         assert found.action == DeleteDuplicateReplicaSet("web-0", "uid-twin", "200")
 
-    def test_also_after_the_replica_set_was_patched(self) -> None:
+    def test_a_twin_is_deleted_after_the_replica_set_was_patched(self) -> None:
         assert say(step(NEW_SET, self.TWIN, **PAUSED)) == "DeleteDuplicateReplicaSet"
 
-    def test_also_where_the_deployment_was_set_to_it_while_paused(self) -> None:
+    def test_a_twin_is_deleted_if_the_paused_deployment_uses_it(self) -> None:
         assert say(step(OLD_SET, self.TWIN, **COMMITTED)) == "DeleteDuplicateReplicaSet"
 
     def test_not_before_the_pause_is_seen(self) -> None:
@@ -365,7 +365,7 @@ def walk(world: Controllers, r: Run) -> Iterator[str]:
 @pytest.mark.parametrize("twin", [False, True])
 @pytest.mark.parametrize("keeps_history", [True, False], ids=["history", "revisionHistoryLimit 0"])
 @pytest.mark.parametrize("cut", range(9))
-def test_a_commit_cut_off_after_any_act_is_finished_by_the_next_process(
+def test_a_commit_cut_off_after_any_act_is_finished_by_the_next(
     paused: bool, twin: bool, keeps_history: bool, cut: int
 ) -> None:
     world = Controllers(paused, twin, keeps_history)

@@ -86,7 +86,7 @@ class TestTombstone:
     def test_a_second_attempt_meets_the_first(self) -> None:
         assert self.made() == self.made()
 
-    def test_it_is_another_for_another_revision_another_live_one_or_other_images(self) -> None:
+    def test_the_name_differs_by_revision_live_set_and_images(self) -> None:
         later = replica_set(NEW, revision=4)
         twin = replica_set(NEW, revision=3, uid="other")
         names = {

@@ -72,7 +72,7 @@ def test_every_act_in_its_order(fields: dict[str, Any], live: ReplicaSet, says: 
     assert next_step(live, **fields) == says
 
 
-def test_who_had_paused_it_finds_it_so_with_the_template_that_was_ahead() -> None:
+def test_an_uncommit_restores_the_users_pause_and_template_ahead() -> None:
     ahead = {"app": "repo/app:9"}
     commit = CommitState(paused=True, live_uid=LIVE_UID, revision=1, template=ahead)
     assert next_step(NEW_SET, commit, images=NEW, paused=True).startswith("Deployment to")

@@ -27,7 +27,7 @@ def test_what_it_says() -> None:
     assert found.not_after.year == 2126
 
 
-def test_one_that_names_no_hosts_and_has_expired() -> None:
+def test_a_certificate_without_hosts_that_has_expired() -> None:
     expired, authority = read(ssl.PEM_cert_to_DER_cert(EXPIRED)), read(ssl.PEM_cert_to_DER_cert(CA))
     assert expired.not_after == datetime(2021, 1, 1, tzinfo=UTC)
     assert authority.names == ()

@@ -148,9 +148,7 @@ def plugin(tmp_path: Path, body: str) -> dict[str, Any]:
     return {"exec": {"command": str(script), "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}}
 
 
-def test_a_credential_plugin_that_fails_is_an_error_and_not_anonymous_access(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failing_credential_plugin_is_no_anonymous_access(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = kubeconfig(tmp_path / "config", user=plugin(tmp_path, "import sys; sys.exit('log in first')"))
     assert failure(path).endswith("no credentials for user 'me': exec: process returned 1. log in first")
     assert capsys.readouterr().err == ""

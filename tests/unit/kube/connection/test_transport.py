@@ -289,7 +289,7 @@ def test_flags_outlive_the_renewal_of_a_token(server: Server, tmp_path: Path) ->
     transport.close()
 
 
-def test_credentials_that_cannot_be_renewed_are_used_until_they_are_refused(
+def test_credentials_not_renewed_are_used_until_they_are_refused(
     server: Server, transport: KubeTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_: object) -> None:
@@ -322,7 +322,7 @@ ABOUT = r"\(it is for kubernetes, kubernetes.default, 127.0.0.1, ::1; issued by 
         (SERVED, "no certificate", "127.0.0.1", r"TLS failed: no certificate is in what we are to trust"),
     ],
 )
-def test_what_is_wrong_with_a_certificate_is_said_once_and_nothing_is_sent(
+def test_a_certificate_problem_is_named_once_and_nothing_is_sent(
     server: Server, tmp_path: Path, shown: str, trusted: str, host: str, says: str
 ) -> None:
     (tmp_path / "served.pem").write_text(KEY + shown)

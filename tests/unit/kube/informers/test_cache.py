@@ -34,7 +34,7 @@ def cache() -> Cache[Pod]:
     return cache
 
 
-def test_it_has_synced_once_a_whole_list_is_in() -> None:
+def test_a_cache_has_synced_once_a_whole_list_is_in() -> None:
     cache: Cache[Pod] = Cache()
     cache.upsert(obj("a", 1))
     assert not cache.has_synced
@@ -47,7 +47,7 @@ def test_objects_are_found_by_uid_and_by_name(cache: Cache[Pod]) -> None:
     assert cache.get_by_name("other", "a") is None
 
 
-def test_own_writes_are_seen_at_once_and_their_echo_changes_nothing(cache: Cache[Pod]) -> None:
+def test_own_writes_show_at_once_and_their_echo_changes_nothing(cache: Cache[Pod]) -> None:
     changes = told(cache)
     cache.upsert(obj("a", 12))
     cache.apply(obj("a", 11))
@@ -55,7 +55,7 @@ def test_own_writes_are_seen_at_once_and_their_echo_changes_nothing(cache: Cache
     assert changes == [("uid-a@5", "uid-a@12")]
 
 
-def test_a_late_answer_does_not_turn_back_what_the_watch_has_shown(cache: Cache[Pod]) -> None:
+def test_a_late_response_does_not_revert_what_the_watch_showed(cache: Cache[Pod]) -> None:
     cache.apply(obj("a", 13))
     cache.upsert(obj("a", 12))
     assert cache.get("uid-a") == obj("a", 13)
@@ -76,7 +76,7 @@ def test_a_late_answer_does_not_bring_a_deleted_object_back(cache: Cache[Pod]) -
     assert cache.get_by_name("shop", "a") is None
 
 
-def test_nor_one_that_a_list_has_shown_to_be_gone(cache: Cache[Pod]) -> None:
+def test_a_late_response_does_not_revive_what_a_list_shows_gone(cache: Cache[Pod]) -> None:
     cache.replace(ListResult((obj("b", 6),), "20"))
     cache.upsert(obj("a", 15))
     assert cache.get("uid-a") is None
@@ -88,7 +88,7 @@ def test_an_object_that_left_the_selection_may_return(cache: Cache[Pod]) -> None
     assert cache.get("uid-a") == obj("a", 14)
 
 
-def test_one_recreated_under_the_same_name_is_another(cache: Cache[Pod]) -> None:
+def test_an_object_recreated_under_the_same_name_is_another(cache: Cache[Pod]) -> None:
     changes = told(cache)
     cache.apply(obj("a", 20, uid="new"))
     cache.delete(obj("a", 19))
@@ -97,7 +97,7 @@ def test_one_recreated_under_the_same_name_is_another(cache: Cache[Pod]) -> None
     assert cache.get_by_name("shop", "a") == obj("a", 20, uid="new")
 
 
-def test_a_late_answer_about_the_old_one_does_not_push_out_the_new(cache: Cache[Pod]) -> None:
+def test_a_late_response_of_the_old_object_leaves_the_new_one(cache: Cache[Pod]) -> None:
     cache.apply(obj("c", 20, uid="new"))
     cache.upsert(obj("c", 19, uid="old, never seen"))
     assert cache.get_by_name("shop", "c") == obj("c", 20, uid="new")

@@ -28,7 +28,9 @@ def is_picked(obj: HasMetadata) -> bool:
 
 
 @given(before=CHANGES, after=CHANGES)
-def test_it_is_a_filter_of_the_whole(before: list[tuple[str, str, int, bool]], after: list[tuple[str, str, int, bool]]) -> None:
+def test_a_cache_view_is_a_filter_of_the_whole(
+    before: list[tuple[str, str, int, bool]], after: list[tuple[str, str, int, bool]]
+) -> None:
     cache: Cache[Pod] = Cache()
     cache.replace(ListResult((), "1"))
     rebuilt: dict[str, Pod] = {}

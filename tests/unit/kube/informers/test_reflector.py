@@ -63,7 +63,7 @@ class World:
         self.states.append((str(self.reflector.error or ""), self.cache.has_synced))
 
 
-def test_it_lists_in_pages_and_watches_from_there() -> None:
+def test_a_reflector_lists_in_pages_and_watches_from_there() -> None:
     world = World(
         page(10, pod("a", 1), more="t"),
         page(10, pod("b", 2)),
@@ -160,13 +160,13 @@ def test_a_watch_that_lived_makes_up_for_the_failures_before() -> None:
     assert world.clock.slept == pytest.approx([0.8] * 3)
 
 
-def test_a_watch_that_lived_and_was_closed_is_opened_again_at_once() -> None:
+def test_a_watch_that_lived_and_was_closed_is_reopened_at_once() -> None:
     world = World(page(10), *[FakeStream(bookmark(20))] * 4, watch_seconds=300).run()
     assert world.clock.slept == []
     assert world.states == [("", True)]
 
 
-def test_failing_to_open_a_watch_after_a_long_one_still_backs_off() -> None:
+def test_failing_to_open_a_watch_after_a_long_one_backs_off() -> None:
     world = World(page(10), FakeStream(error=BROKEN), *[BROKEN] * 3, FakeStream(), watch_seconds=100).run()
     assert world.clock.slept == pytest.approx([0.8, 1.6, 3.2, 6.4])
 
@@ -176,7 +176,7 @@ def test_the_servers_own_wait_is_kept() -> None:
     assert world.clock.slept == [20]
 
 
-def test_a_silent_watch_resumes_without_alarm_and_lists_the_second_time() -> None:
+def test_a_silent_watch_resumes_first_and_lists_the_second_time() -> None:
     silent = [FakeStream(error=ConnectionFailed("no answer for 70 s")) for _ in range(2)]
     world = World(page(10), *silent, page(10), FakeStream(bookmark(11)), watch_seconds=70).run()
     assert world.paths() == ["list", "watch@10", "watch@10", "list", "watch@10"]
@@ -184,7 +184,7 @@ def test_a_silent_watch_resumes_without_alarm_and_lists_the_second_time() -> Non
     assert world.cache.resource_version == 11
 
 
-def test_a_refused_list_is_told_and_tried_again_until_it_is_allowed() -> None:
+def test_a_refused_list_is_reported_and_retried_until_allowed() -> None:
     forbidden = refusal(403, "User viewer cannot list pods", "Forbidden")
     world = World(forbidden, forbidden)
     world.run()
@@ -215,7 +215,7 @@ def test_an_own_write_made_during_a_list_survives_it() -> None:
     assert world.cache.get("uid-a") is newer
 
 
-def test_looking_afresh_is_synced_again_only_by_a_list_that_was_begun_since() -> None:
+def test_a_relist_is_synced_only_by_a_list_begun_since() -> None:
     world = World(page(10, pod("a", 1)))
     reflector = world.reflector
     assert isinstance(reflector.next_command(), List)

@@ -76,7 +76,7 @@ def test_headless_is_cluster_ip_none(text: str, headless: bool) -> None:
     assert msgspec.json.decode(data, type=Service).is_headless is headless
 
 
-def test_a_budget_without_selector_covers_nothing_and_an_empty_one_everything() -> None:
+def test_a_budget_without_selector_covers_none_an_empty_one_all() -> None:
     def with_selector(text: str) -> PodDisruptionBudget:
         return msgspec.json.decode(f'{{"metadata":{{}},"spec":{{{text}}}}}', type=PodDisruptionBudget)
 

@@ -62,7 +62,7 @@ def test_a_run_from_its_beginning_to_a_failure() -> None:
     assert {body["reportingController"] for _, _, body in bench.server.writes} == {CLI}
 
 
-def test_a_pod_that_is_drained_by_the_next_frame_was_closed_all_the_same() -> None:
+def test_a_pod_drained_by_the_next_frame_was_closed_all_the_same() -> None:
     bench = Bench()
     with bench.teller:
         bench.frame({"a": "Pending"})
@@ -94,7 +94,7 @@ def test_bare_pods_are_told_of_each_by_itself() -> None:
     assert bench.told() == ["Normal a PodClosed: taken out of service to be upgraded (run run-1)"]
 
 
-def test_where_none_may_be_written_that_is_said_once() -> None:
+def test_events_that_may_not_be_written_are_reported_once() -> None:
     bench = Bench()
     bench.server.refuse = refusal(403, "you may not create events", "Forbidden")
     with bench.teller as teller:

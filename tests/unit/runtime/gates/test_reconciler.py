@@ -92,7 +92,7 @@ def test_a_resync_repairs_what_no_event_told() -> None:
     "answer",
     [refusal(409, "modified", "Conflict"), refusal(404), refusal(422, "metadata.uid: field is immutable", "Invalid")],
 )
-def test_a_pod_that_changed_or_went_is_looked_at_again_in_silence(answer: Response) -> None:
+def test_a_pod_that_changed_or_went_is_looked_at_again_silently(answer: Response) -> None:
     server, clock = Server(make_pod(example="false")), FakeClock()
     server.refusals = [answer]
     controller = listed(server, clock)
@@ -105,7 +105,7 @@ def test_a_pod_that_changed_or_went_is_looked_at_again_in_silence(answer: Respon
     assert [line["event"] for line in lines] == ["gate closed"]
 
 
-def test_other_failures_wait_longer_each_time_and_no_longer_than_asked_for() -> None:
+def test_other_failures_back_off_longer_up_to_the_retry_after() -> None:
     server, clock = Server(make_pod(example="false")), FakeClock()
     server.refusals = [refusal(500), ConnectionFailed("reset"), refusal(429, retry_after="7")]
     controller = listed(server, clock)
@@ -176,7 +176,7 @@ def test_the_body_touches_only_what_changes() -> None:
     }
 
 
-def test_on_threads_a_new_pod_gets_its_condition_and_a_stop_ends_everything() -> None:
+def test_on_threads_a_new_pod_gets_a_condition_until_a_stop() -> None:
     server = Server()
     controller = controller_of(server, SystemClock(), resync_seconds=0.05)
     thread = threading.Thread(target=controller.run)
@@ -258,7 +258,7 @@ def test_what_is_missing_is_said_before_anything_is_written(server: Gatekeeper, 
 
 
 class TestLease:
-    def test_the_usual_gate_of_a_namespace_has_a_name_that_a_role_can_say(self) -> None:
+    def test_a_namespaces_usual_gate_has_a_name_that_a_role_can_use(self) -> None:
         assert lease_name("inplace.dev/ready", ListOptions(namespace="shop")) == "inplace-gate"
         others = [
             lease_name("inplace.dev/ready", ListOptions()),

@@ -80,7 +80,7 @@ def test_every_rule_decides_on_its_own_gate_one_write_each() -> None:
     assert len(bench.server.patches) == 3
 
 
-def test_nothing_is_written_before_the_beginning_and_what_is_there_then_is_looked_at() -> None:
+def test_nothing_is_written_before_the_start_all_is_seen_then() -> None:
     bench = Bench(make_pod())
     bench.listed()
     bench.work()
@@ -90,7 +90,7 @@ def test_nothing_is_written_before_the_beginning_and_what_is_there_then_is_looke
     assert bench.heard.lines == [f"web {GATE} True"]
 
 
-def test_a_change_of_a_pod_in_any_cache_is_looked_at_and_gone_pods_are_not() -> None:
+def test_a_changed_pod_of_any_cache_is_looked_at_a_gone_one_not() -> None:
     bench = Bench()
     bench.begin()
     bench.work()

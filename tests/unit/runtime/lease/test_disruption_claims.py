@@ -59,7 +59,7 @@ class Listing(Server):
         return page(10, *pods)
 
 
-def test_it_is_owned_by_the_budget_and_its_room_is_read_afterwards() -> None:
+def test_a_claim_is_owned_by_the_budget_which_is_read_afterwards() -> None:
     world = World()
     claimed = world.claims("me").claim(BUDGET, world.api)
     assert (claimed.room, claimed.until) == (2, 1010.0)
@@ -71,7 +71,7 @@ def test_it_is_owned_by_the_budget_and_its_room_is_read_afterwards() -> None:
     assert order == [LEASE, LEASE.rpartition("/")[0], PODS]
 
 
-def test_one_at_a_time() -> None:
+def test_a_budget_is_claimed_by_one_at_a_time() -> None:
     world = World()
     mine, yours = world.claims("me"), world.claims("you")
     mine.claim(BUDGET, world.api)
@@ -83,7 +83,7 @@ def test_one_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("trouble", ["no room", "no list"])
-def test_one_that_is_of_no_use_is_given_back_at_once(trouble: str) -> None:
+def test_a_claim_that_is_of_no_use_is_released_at_once(trouble: str) -> None:
     world = World(ready=1 if trouble == "no room" else 3)
     world.server.is_broken = trouble == "no list"
     with pytest.raises(Conflict if trouble == "no room" else ConnectionFailed):
@@ -91,7 +91,7 @@ def test_one_that_is_of_no_use_is_given_back_at_once(trouble: str) -> None:
     assert world.holder is None
 
 
-def test_a_dead_holder_is_replaced_after_the_lease_time_as_one_has_seen_it() -> None:
+def test_a_dead_holder_is_replaced_after_the_lease_time_as_seen() -> None:
     world = World()
     world.claims("dead").claim(BUDGET, world.api)
     mine = world.claims("me")
@@ -126,7 +126,7 @@ def test_a_claim_whose_answer_was_lost_is_ones_own() -> None:
     assert mine.claim(BUDGET, world.api).room == 2
 
 
-def test_one_that_was_taken_over_is_not_given_back_for_the_other() -> None:
+def test_a_claim_that_was_taken_over_is_not_released() -> None:
     world = World()
     slow, mine = world.claims("slow"), world.claims("me")
     slow.claim(BUDGET, world.api)

@@ -44,7 +44,7 @@ def go(clock: FakeClock, *candidates: LeaderElector, seconds: float) -> None:
     clock.now = ends_at
 
 
-def test_the_first_leads_at_once_and_renews_every_5_s_in_one_small_write() -> None:
+def test_the_first_leads_at_once_and_renews_every_5_s() -> None:
     server, clock = Server(), FakeClock()
     one = leader(server, clock, "one")
     assert not is_safe(one)
@@ -57,7 +57,7 @@ def test_the_first_leads_at_once_and_renews_every_5_s_in_one_small_write() -> No
     assert all(method == "PATCH" and body["spec"].keys() == {"renewTime"} for method, _, body in server.writes[1:])
 
 
-def test_who_stands_by_only_reads_as_long_as_the_leader_lives() -> None:
+def test_a_standby_only_reads_as_long_as_the_leader_lives() -> None:
     server, clock = Server(), FakeClock()
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
@@ -68,7 +68,7 @@ def test_who_stands_by_only_reads_as_long_as_the_leader_lives() -> None:
     assert server.objects[PATH]["spec"]["leaseTransitions"] == 0
 
 
-def test_a_dead_leader_is_replaced_after_15_s_whatever_its_renew_time_says() -> None:
+def test_a_dead_leader_is_replaced_after_15_s_whatever_it_wrote() -> None:
     server, clock = Server(), FakeClock()
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
@@ -82,7 +82,7 @@ def test_a_dead_leader_is_replaced_after_15_s_whatever_its_renew_time_says() -> 
     assert server.objects[PATH]["spec"]["leaseTransitions"] == 1
 
 
-def test_a_leader_that_slept_too_long_is_unsafe_and_learns_that_it_has_lost() -> None:
+def test_a_leader_that_slept_too_long_is_unsafe_and_has_lost() -> None:
     server, clock = Server(), FakeClock()
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
@@ -95,7 +95,7 @@ def test_a_leader_that_slept_too_long_is_unsafe_and_learns_that_it_has_lost() ->
     assert holder(server) == "two"
 
 
-def test_a_leader_that_slept_while_nobody_else_was_there_leads_on() -> None:
+def test_a_leader_that_slept_while_it_was_alone_leads_on() -> None:
     server, clock = Server(), FakeClock()
     one = leader(server, clock, "one")
     go(clock, one, seconds=0)
@@ -105,7 +105,7 @@ def test_a_leader_that_slept_while_nobody_else_was_there_leads_on() -> None:
     assert is_safe(one)
 
 
-def test_without_the_api_server_it_is_unsafe_after_10_s_and_safe_again_with_it() -> None:
+def test_without_the_api_server_a_leader_is_unsafe_after_10_s() -> None:
     server, clock = Server(), FakeClock()
     one = leader(server, clock, "one")
     go(clock, one, seconds=0)
@@ -121,7 +121,7 @@ def test_without_the_api_server_it_is_unsafe_after_10_s_and_safe_again_with_it()
     assert is_safe(one)
 
 
-def test_who_was_cut_off_too_gives_the_leader_its_time_again() -> None:
+def test_a_standby_cut_off_too_gives_the_leader_its_time_again() -> None:
     server, clock = Server(), FakeClock()
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
@@ -136,7 +136,7 @@ def test_who_was_cut_off_too_gives_the_leader_its_time_again() -> None:
     assert is_safe(one)
 
 
-def test_a_clean_end_is_unsafe_first_and_lets_the_next_in_at_its_next_look() -> None:
+def test_a_clean_end_is_unsafe_first_then_lets_the_next_in() -> None:
     server, clock = Server(), FakeClock()
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
@@ -185,7 +185,7 @@ def test_a_note_that_somebody_puts_on_the_lease_is_no_loss() -> None:
     assert is_safe(one)
 
 
-def test_a_lease_that_vanishes_is_lost_and_not_taken_before_the_leader_knows() -> None:
+def test_a_vanished_lease_is_lost_and_not_taken_too_early() -> None:
     server, clock = Server(), FakeClock()
     one, two = leader(server, clock, "one"), leader(server, clock, "two")
     go(clock, one, seconds=0)
@@ -252,7 +252,7 @@ def test_a_bug_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended_by(leader(Server(), FakeClock(), "one")) == [ZeroDivisionError]
 
 
-def test_the_lease_says_which_gates_are_opened_once_for_each_term() -> None:
+def test_the_lease_names_the_opened_gates_once_for_each_term() -> None:
     server, clock = Server(), FakeClock()
     one = LeaderElector(api(server, clock), "system", "inplace-controller", "one", gates="{rules}", component="gate")
     go(clock, one, seconds=20)
@@ -265,7 +265,7 @@ def test_the_lease_says_which_gates_are_opened_once_for_each_term() -> None:
     assert server.objects[PATH]["metadata"]["annotations"] == {"inplace.dev/gates": "{others}"}
 
 
-def test_one_that_stands_again_never_ends_by_having_lost() -> None:
+def test_a_candidate_that_stands_again_never_ends_by_having_lost() -> None:
     server, clock = Server(), FakeClock()
     one = LeaderElector(api(server, clock), "system", "inplace-controller", "one", stands_again=True)
     go(clock, one, seconds=0)

@@ -85,7 +85,7 @@ def test_a_released_lock_is_taken_at_once_and_its_run_is_read() -> None:
     assert server.objects[PATH]["spec"]["leaseTransitions"] == 1
 
 
-def test_a_living_holder_refuses_a_newcomer_by_name_and_nothing_is_written() -> None:
+def test_a_living_holder_refuses_a_newcomer_without_a_write() -> None:
     server, clock = Server(), FakeClock()
     first = acquired(server, clock, "host-7")
     meanwhile(clock, first.renew)
@@ -108,7 +108,7 @@ def test_a_living_holder_refuses_a_newcomer_by_name_and_nothing_is_written() -> 
     ],
     ids=["a command", "of bare pods", "a controller, which holds on to what it has paused"],
 )
-def test_who_is_refused_learns_what_helps(target: TargetRef, who: str, says: str) -> None:
+def test_a_refused_newcomer_learns_what_helps(target: TargetRef, who: str, says: str) -> None:
     server, clock = Server(), FakeClock()
     leader = "/apis/coordination.k8s.io/v1/namespaces/sys/leases/inplace"
     server.put(leader, {"metadata": {"name": "inplace", "namespace": "sys"}, "spec": {"holderIdentity": "x"}})
@@ -138,7 +138,7 @@ def test_a_lease_says_no_longer_than_it_is_held_who_holds_it() -> None:
     assert describe_holder(other.read() or Lease(ObjectMeta())).startswith("you since ")
 
 
-def test_a_dead_holder_is_taken_over_after_the_lease_time_whatever_its_renew_time_says() -> None:
+def test_a_dead_holder_is_replaced_after_the_lease_time_as_seen() -> None:
     server, clock = Server(), FakeClock()
     acquired(server, clock, "dead")
     server.put(PATH, merged(server.objects[PATH], {"spec": {"renewTime": "2099-01-01T00:00:00Z"}}))
@@ -160,7 +160,7 @@ def test_two_newcomers_cannot_both_take_it() -> None:
     assert server.objects[PATH]["spec"]["holderIdentity"] == "one"
 
 
-def test_an_acquisition_whose_answer_was_lost_is_ours_all_the_same() -> None:
+def test_an_acquisition_whose_response_was_lost_is_ours() -> None:
     server, clock = Server(), FakeClock()
     server.deaf = True
     mine = lock(server, clock)
@@ -197,7 +197,7 @@ def test_the_age_of_a_renewal_counts_from_before_it_was_sent() -> None:
     assert not is_safe(mine)
 
 
-def test_a_request_of_a_verb_beside_the_run_is_no_loss_and_goes_with_its_effect() -> None:
+def test_a_request_beside_the_run_is_no_loss_and_is_removed() -> None:
     server, clock = Server(), FakeClock()
     mine = acquired(server, clock)
     server.put(PATH, merged(server.objects[PATH], {"metadata": {"annotations": {REQUEST_ANNOTATION: "pause"}}}))
@@ -208,7 +208,7 @@ def test_a_request_of_a_verb_beside_the_run_is_no_loss_and_goes_with_its_effect(
 
 
 @pytest.mark.timeout(20)
-def test_a_renewal_on_the_same_thread_while_a_save_waits_to_be_tried_again() -> None:
+def test_a_renewal_while_a_save_on_that_thread_is_retried() -> None:
     """As on virtual time, where sleeping is what lets the renewer have its turn."""
     server, clock = Server(), FakeClock()
     mine = TargetLock(ApiClient(transport=server, clock=clock), TARGET, OWNER, "me")
@@ -242,7 +242,7 @@ def test_a_deleted_lease_is_lost() -> None:
         mine.save(RUN_ONE)
 
 
-def test_a_clean_end_leaves_the_run_and_no_holder_or_nothing_at_all() -> None:
+def test_a_clean_end_leaves_the_run_without_holder_or_nothing() -> None:
     server, clock = Server(), FakeClock()
     acquired(server, clock).release(RUN_ONE)
     assert "holderIdentity" not in server.objects[PATH]["spec"]
@@ -259,7 +259,7 @@ def test_a_stored_run_of_another_version_is_refused_in_words() -> None:
         run_from_lease(lock(server, clock).read())
 
 
-def test_a_controller_that_holds_every_lease_by_one_name_does_not_take_another_runs_for_its_own() -> None:
+def test_a_shared_holder_name_does_not_make_another_run_ones_own() -> None:
     server, clock = Server(), FakeClock()
     acquired(server, clock, "controller/sys/inplace/x")
     second = TargetLock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")
@@ -268,7 +268,7 @@ def test_a_controller_that_holds_every_lease_by_one_name_does_not_take_another_r
     assert '"id":"one"' in server.objects[PATH]["metadata"]["annotations"][RUN_ANNOTATION]
 
 
-def test_a_lock_whose_run_was_replaced_under_the_same_name_is_lost() -> None:
+def test_a_lock_whose_run_was_replaced_by_its_namesake_is_lost() -> None:
     server, clock = Server(), FakeClock()
     first = acquired(server, clock, "controller/sys/inplace/x")
     second = TargetLock(api(server, clock), TARGET, OWNER, "controller/sys/inplace/x")

@@ -97,7 +97,7 @@ def test_other_reasons_notes_and_objects_are_other_events() -> None:
     assert len(bench.stored) == 4
 
 
-def test_beyond_a_bound_they_are_dropped_and_there_is_room_again_later() -> None:
+def test_events_beyond_a_bound_are_dropped_until_there_is_room() -> None:
     bench = Bench()
     for number in range(MOST + 5):
         bench.tell(about=ObjectReference("v1", "Pod", "shop", "web", str(number)))
@@ -132,7 +132,7 @@ def test_a_refusal_is_not_tried_again() -> None:
     assert bench.results == ["failed"]
 
 
-def test_where_none_may_be_written_that_is_asked_seldom() -> None:
+def test_events_that_may_not_be_written_are_tried_seldom() -> None:
     bench = Bench()
     bench.server.refuse = refusal(403, "you may not create events", "Forbidden")
     for number in range(5):

@@ -55,7 +55,7 @@ def test_no_addresses(text: str) -> None:
         listen_address(text)
 
 
-def test_over_http_and_a_client_that_says_nothing_holds_up_nobody() -> None:
+def test_over_http_a_silent_client_holds_up_nobody() -> None:
     server = HealthServer(health(), "127.0.0.1:0")
     server.start()
     try:

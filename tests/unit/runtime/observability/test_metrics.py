@@ -43,7 +43,7 @@ def test_a_queue_is_measured_from_added_to_done() -> None:
     assert (found["workqueue_work_duration_seconds_count gates"], found["workqueue_work_duration_seconds_sum gates"]) == (1, 3)
 
 
-def test_requests_are_counted_by_code_and_method_watches_and_lost_answers_too() -> None:
+def test_requests_count_by_code_and_method_watches_and_lost_too() -> None:
     metrics, clock = Metrics(), FakeClock()
     real = FakeTransport(ok({}), refusal(409), ConnectionFailed("reset"), FakeStream(), ConnectionFailed("reset"))
     transport = metrics.instrument_transport(real, "host", clock)

@@ -5,7 +5,7 @@ from inplace.kube.errors import Conflict, Forbidden, ServerError
 from inplace.runtime.run.backoff import FINAL_SECONDS, ActionBackoff, backoff_seconds
 
 
-def test_what_is_refused_rests_for_longer_each_time_up_to_a_limit_and_for_ever() -> None:
+def test_a_refused_action_rests_longer_each_time_up_to_a_limit() -> None:
     assert [backoff_seconds(times) for times in (0, 1, 2)] == [0.1, 0.2, 0.4]
     assert backoff_seconds(6) == backoff_seconds(100_000) == 5.0
 
@@ -17,7 +17,7 @@ def patch(version: str, image: str = "app:2") -> PatchTemplate:
 DENIED, BUSY = Forbidden("no", status=403), ServerError("not now", status=500)
 
 
-def test_an_act_that_is_done_and_asked_for_again_rests_as_one_that_is_refused() -> None:
+def test_an_action_planned_again_rests_like_a_refused_one() -> None:
     """Such as the deletion of what a finalizer holds, or what somebody sets back each time."""
     rests, now = ActionBackoff(), 100.0
     waits = []
@@ -36,7 +36,7 @@ def test_a_read_that_is_made_again_does_not_rest() -> None:
     assert rests.waiting_keys(1.0) == set()
 
 
-def test_a_refusal_is_final_once_it_was_judged_often_and_for_long_enough() -> None:
+def test_a_refusal_is_final_once_judged_often_and_long_enough() -> None:
     rests, at = ActionBackoff(), 0.0
     while not (denials := rests.denials) or not denials[patch("1").intent].is_final:
         rests.on_error(patch("1"), DENIED, at, 0.0)

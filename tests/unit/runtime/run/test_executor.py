@@ -63,7 +63,7 @@ class World:
         return write
 
 
-def test_closing_is_one_status_write_of_gate_and_record_on_this_uid() -> None:
+def test_closing_is_one_status_write_of_gate_and_record() -> None:
     world = World()
     method, path, body = world.perform(CloseGate(world.pod(), GATE, RECORD_ONE))
     assert (method, path) == ("PATCH", f"{POD}/status")
@@ -80,7 +80,7 @@ def test_closing_a_bare_pod_carries_the_version_too() -> None:
     assert body["metadata"]["resourceVersion"] == ref.resource_version
 
 
-def test_images_and_record_are_one_write_on_exactly_the_version_judged() -> None:
+def test_images_and_record_are_one_write_on_the_version_judged() -> None:
     world = World()
     ref = world.pod()
     method, path, body = world.perform(PatchImages(ref, {"side": "side:2", "app": "app:2"}, RECORD_ONE))
@@ -175,7 +175,7 @@ def test_a_twin_is_deleted_only_as_it_was_judged() -> None:
     assert body["preconditions"]["uid"] == "rs-1"
 
 
-def test_what_is_done_already_is_told_so_that_nobody_tries_again_at_once() -> None:
+def test_an_action_done_already_is_not_retried_at_once() -> None:
     world = World()
     world.perform(DeleteDuplicateReplicaSet("web-abc", "rs-1", world.version(REPLICA_SET)))
     with pytest.raises(NotFound):
@@ -209,7 +209,7 @@ def test_an_answer_is_in_the_cache_before_the_action_has_ended() -> None:
     assert cached.metadata.annotation(RECORD_ANNOTATION) == encode_record(RECORD_ONE)
 
 
-def test_a_dry_run_says_so_to_the_server_and_leaves_the_cache_alone() -> None:
+def test_a_dry_run_reaches_the_server_and_leaves_the_cache_alone() -> None:
     world = World(dry_run=True)
     world.executor.perform(CloseGate(world.pod(), GATE, RECORD_ONE))
     assert ("dryRun", "All") in world.server.requests[-1].query

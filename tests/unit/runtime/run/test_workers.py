@@ -53,7 +53,7 @@ def test_a_write_whose_turn_comes_in_time_goes_out() -> None:
 
 
 @pytest.mark.parametrize("action", [CLOSE, RemoveRecord(CLOSE.pod)])
-def test_one_whose_turn_comes_too_late_does_not(action: Action) -> None:
+def test_a_write_whose_turn_comes_too_late_is_not_sent(action: Action) -> None:
     """When it was handed over the lock was safe."""
     world = World(RENEW_DEADLINE_SECONDS)
     assert world.lock.is_safe

@@ -17,7 +17,7 @@ def labelled(asked: Attributes) -> Json:
     return {**asked.obj, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), "seen": seen}}}
 
 
-def test_it_changes_what_is_stored_and_a_dry_run_says_so() -> None:
+def test_admission_changes_what_is_stored_and_dry_runs_show_it() -> None:
     client = Client()
     client.cluster.registry.admission.append(lambda asked: labelled(asked) if asked.kind is PODS else asked.obj)
     tried = client.ok(
@@ -33,7 +33,7 @@ def test_it_changes_what_is_stored_and_a_dry_run_says_so() -> None:
     assert "x" not in client.get("pods/a")["metadata"]["labels"]
 
 
-def test_it_refuses_what_controllers_create_and_they_try_again() -> None:
+def test_admission_refuses_controllers_and_they_try_again() -> None:
     client = Client()
 
     def no_pods(asked: Attributes) -> Json:

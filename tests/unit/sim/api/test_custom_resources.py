@@ -62,7 +62,7 @@ class TestDefinitions:
         assert client.get(ALL)["items"] == []
         assert Client().refused("GET", ALL)[0] == 404
 
-    def test_a_definition_that_changes_changes_its_schema_and_columns(self, client: Client) -> None:
+    def test_a_changed_definition_changes_its_schema_and_columns(self, client: Client) -> None:
         client.ok("POST", ALL, rollout())
         crd = client.get(f"{CRDS}/inplacerollouts.inplace.dev")
         version = crd["spec"]["versions"][0]
@@ -126,7 +126,7 @@ class TestObjects:
         assert generation({"spec": {"paused": False}, "status": {"phase": "Waiting"}}, f"{WEB}/status") == (2, "Waiting")
         assert client.get(WEB)["spec"]["paused"] is True
 
-    def test_a_status_is_replaced_as_a_whole_and_metadata_with_it_ignored(self, client: Client) -> None:
+    def test_a_status_is_replaced_as_a_whole_and_metadata_ignored(self, client: Client) -> None:
         obj = client.ok("POST", ALL, rollout())
         obj["metadata"]["annotations"] = {"a": "b"}
         made = client.ok("PUT", f"{WEB}/status", {**obj, "status": {"phase": "Waiting", "message": "m"}})

@@ -8,7 +8,7 @@ def _config_maps(client: Client, *names: str, **labels: str) -> None:
         client.ok("POST", "configmaps", {"metadata": {"name": name, "labels": labels}})
 
 
-def test_a_watch_from_a_version_sends_what_came_after_it_and_what_comes() -> None:
+def test_a_watch_from_a_version_sends_everything_after_it() -> None:
     client = Client()
     _config_maps(client, "a")
     version = client.ok("GET", "configmaps")["metadata"]["resourceVersion"]
@@ -42,7 +42,7 @@ def test_objects_enter_and_leave_a_selection() -> None:
     assert lines.names() == ["ADDED a", "MODIFIED a", "DELETED a"]
 
 
-def test_bookmarks_come_each_minute_and_the_timeout_ends_the_watch() -> None:
+def test_bookmarks_come_each_minute_until_the_timeout_ends_it() -> None:
     client = Client()
     version = str(client.cluster.store.version)
     lines, _ = client.watch("leases", resourceVersion=version, allowWatchBookmarks="1", timeoutSeconds="130")
@@ -53,7 +53,7 @@ def test_bookmarks_come_each_minute_and_the_timeout_ends_the_watch() -> None:
     assert lines.has_ended
 
 
-def test_a_version_that_is_forgotten_gives_an_error_in_the_stream() -> None:
+def test_a_forgotten_version_gives_an_error_in_the_stream() -> None:
     client = Client()
     version = str(client.cluster.store.version)
     _config_maps(client, "a")

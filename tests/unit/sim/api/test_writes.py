@@ -28,7 +28,7 @@ def test_a_stale_resource_version_is_a_conflict(client: Client) -> None:
     assert client.refused("PUT", "pods/a", {**client.get("pods/a"), "metadata": body["metadata"]})[0] == 409
 
 
-def test_another_uid_is_invalid_in_a_patch_and_a_conflict_in_a_put(client: Client) -> None:
+def test_another_uid_is_invalid_in_a_patch_a_conflict_in_a_put(client: Client) -> None:
     body = {"metadata": {"uid": "other"}}
     code, message = client.refused("PATCH", "pods/a/status", body, STRATEGIC)
     assert (code, message) == (422, 'Pod "a" is invalid: metadata.uid: Invalid value: "other": field is immutable')
@@ -41,7 +41,7 @@ def test_both_preconditions_at_once_give_the_conflict(client: Client) -> None:
     assert client.refused("PATCH", "pods/a", {"metadata": {"uid": "other", "resourceVersion": "1"}}, STRATEGIC)[0] == 409
 
 
-def test_the_status_subresource_persists_metadata_too_and_leaves_the_spec(client: Client) -> None:
+def test_the_status_subresource_persists_metadata_not_the_spec(client: Client) -> None:
     body = {
         "metadata": {"annotations": {"record": "1"}},
         "spec": {"containers": [{"name": "app", "image": "no"}]},
@@ -61,7 +61,7 @@ def test_the_main_resource_ignores_status(client: Client) -> None:
     assert made["metadata"]["labels"]["x"] == "y"
 
 
-def test_appending_a_condition_that_exists_by_json_patch_makes_a_second_one(client: Client) -> None:
+def test_a_json_patch_that_appends_a_condition_doubles_it(client: Client) -> None:
     client.set_gate("a", "True")
     operation = {"op": "add", "path": "/status/conditions/-", "value": {"type": "inplace.dev/ready", "status": "False"}}
     made = client.ok("PATCH", "pods/a/status", [operation], JSON_PATCH)

@@ -3,7 +3,7 @@
 from tests.unit.sim.support import MERGE, Client, condition
 
 
-def test_a_silent_nodes_pods_are_not_ready_while_their_containers_stay_so() -> None:
+def test_a_silent_nodes_pods_are_not_ready_their_containers_are() -> None:
     client = Client(nodes=1, events=True)
     client.deployment(replicas=2)
     client.run(4)
@@ -42,7 +42,7 @@ def test_a_node_that_is_back_in_time_is_not_missed() -> None:
         assert condition(client.get("pods/a"), "Ready") == "True"
 
 
-def test_after_five_minutes_its_pods_are_made_elsewhere_and_end_when_it_is_back() -> None:
+def test_a_silent_nodes_pods_are_replaced_after_five_minutes() -> None:
     client = Client()
     client.deployment(replicas=2)
     client.daemon_set()

@@ -49,7 +49,7 @@ def test_a_terminating_pod_serves_until_it_is_over() -> None:
     assert client.all("endpointslices")
 
 
-def test_a_service_that_publishes_not_ready_addresses_keeps_sending() -> None:
+def test_a_service_that_publishes_not_ready_pods_keeps_sending() -> None:
     client = Client()
     client.service(publishNotReadyAddresses=True)
     client.pod("web", gate=True)

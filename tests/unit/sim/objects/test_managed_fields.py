@@ -40,7 +40,7 @@ def _image(image: str) -> list[Json]:
     return [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}]
 
 
-def test_the_next_apply_conflicts_unless_it_is_forced_or_asks_for_the_same() -> None:
+def test_the_next_apply_conflicts_unless_forced_or_the_same() -> None:
     client = Client()
     _apply(client, _manifest("reg/app:1"))
     client.ok("PATCH", "deployments/web", _image("reg/app:2"), JSON_PATCH, fieldManager="inplace")
@@ -54,7 +54,7 @@ def test_the_next_apply_conflicts_unless_it_is_forced_or_asks_for_the_same() -> 
     assert _owners(client) == {"flux": "Apply"}
 
 
-def test_managed_fields_can_be_rewritten_by_json_patch_without_a_new_generation() -> None:
+def test_rewriting_managed_fields_keeps_the_generation() -> None:
     """How our product gives a field back: the next apply is clean."""
     client = Client()
     _apply(client, _manifest("reg/app:1"))

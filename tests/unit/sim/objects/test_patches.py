@@ -26,7 +26,7 @@ def _names(items: list[dict[str, Any]], key: str = "name") -> list[str]:
     return [item[key] for item in items]
 
 
-def test_an_image_is_patched_by_container_name_and_the_rest_is_shared() -> None:
+def test_an_image_patch_by_container_name_shares_the_rest() -> None:
     made = strategic_merge(POD, {"spec": {"containers": [{"name": "side", "image": "side:2"}]}})
     assert [c["image"] for c in made["spec"]["containers"]] == ["app:1", "side:2"]
     assert made["spec"]["containers"][0] is POD["spec"]["containers"][0]
@@ -34,12 +34,12 @@ def test_an_image_is_patched_by_container_name_and_the_rest_is_shared() -> None:
     assert POD["spec"]["containers"][1]["image"] == "side:1"
 
 
-def test_one_condition_merges_by_type_and_leaves_the_others_and_their_order() -> None:
+def test_one_condition_merges_by_type_and_keeps_others_in_order() -> None:
     made = strategic_merge(POD, {"status": {"conditions": [{"type": "Gate", "status": "False"}]}})
     assert made["status"]["conditions"] == [POD["status"]["conditions"][0], {"type": "Gate", "status": "False", "reason": "x"}]
 
 
-def test_of_two_conditions_of_one_type_a_merge_changes_the_first_and_a_directive_removes_both() -> None:
+def test_a_doubled_condition_merges_in_its_first_place() -> None:
     """Measured, 1.36.3: the second follows the first to the front, and a condition in the same patch is a new one."""
     ready, first = POD["status"]["conditions"]
     second = {"type": "Gate", "status": "False"}

@@ -45,7 +45,7 @@ def _uids(client: Client) -> set[str]:
     return {pod["metadata"]["uid"] for pod in client.live()}
 
 
-def test_one_pod_on_each_node_with_the_bare_hash() -> None:
+def test_every_node_has_one_pod_with_the_bare_hash() -> None:
     client = Client(events=True)
     client.daemon_set()
     client.run(4)
@@ -100,7 +100,7 @@ def test_a_rolling_update_keeps_to_max_unavailable() -> None:
     assert _status(client)["numberAvailable"] == 4
 
 
-def test_old_pods_that_are_closed_are_replaced_at_once_beyond_max_unavailable() -> None:
+def test_closed_old_pods_are_replaced_beyond_max_unavailable() -> None:
     client = Client(nodes=4)
     client.daemon_set(gate=True)
     client.run(3)
@@ -130,7 +130,7 @@ def test_on_delete_touches_nothing_and_makes_new_ones() -> None:
     assert _status(client)["updatedNumberScheduled"] == 1
 
 
-def test_relabelled_pods_are_left_alone_when_the_strategy_comes_back() -> None:
+def test_relabelled_pods_are_left_alone_by_the_old_strategy() -> None:
     client = Client()
     client.daemon_set(updateStrategy={"type": "OnDelete"})
     client.run(3)
@@ -179,7 +179,7 @@ def test_history_is_cut_and_numbers_rise_on_a_return() -> None:
     assert list(_revisions(client)) == ["reg/app:3"]
 
 
-def test_it_keeps_to_its_node_selector_and_ignores_a_cordon() -> None:
+def test_a_daemon_set_obeys_its_node_selector_ignoring_cordons() -> None:
     client = Client()
     client.ok("PATCH", "/api/v1/nodes/node1", {"spec": {"unschedulable": True}}, MERGE)
     client.daemon_set()

@@ -40,7 +40,7 @@ def test_a_deployment_comes_up_and_says_so() -> None:
     assert {pod["spec"]["nodeName"] for pod in client.all("pods")} == {"node1", "node2"}
 
 
-def test_a_rolling_update_keeps_to_surge_and_unavailable_and_ends_with_new_pods() -> None:
+def test_a_rolling_update_keeps_to_surge_and_max_unavailable() -> None:
     client = Client()
     client.deployment(replicas=4)
     client.run(4)
@@ -72,7 +72,7 @@ def test_recreate_stops_everything_first() -> None:
     assert _is_complete(client)
 
 
-def test_a_paused_deployment_creates_nothing_but_scales_and_reports() -> None:
+def test_a_paused_deployment_only_scales_and_reports() -> None:
     client = Client()
     client.deployment(replicas=2)
     client.run(4)
@@ -122,7 +122,7 @@ def _commit(client: Client, image: str) -> None:
     client.ok("PATCH", "deployments/web", {"spec": {"paused": None}}, MERGE)
 
 
-def test_a_template_last_commit_recreates_nothing_and_writes_history() -> None:
+def test_a_template_last_commit_only_makes_history() -> None:
     client = Client()
     client.deployment(replicas=3)
     client.run(4)
@@ -154,7 +154,7 @@ def test_undo_to_a_tombstone_is_a_classic_rollout() -> None:
     assert (notes[REVISION], notes["deployment.kubernetes.io/revision-history"]) == ("3", "1")
 
 
-def test_unpausing_before_the_replica_set_has_the_template_recreates_everything() -> None:
+def test_unpausing_before_the_replica_set_recreates_all() -> None:
     client = Client()
     client.deployment(replicas=2)
     client.run(4)
@@ -213,7 +213,7 @@ def test_min_ready_seconds_delay_availability() -> None:
     assert client.get("deployments/web")["status"]["availableReplicas"] == 1
 
 
-def test_a_replica_set_creates_with_the_template_of_this_moment_and_never_touches_living_pods() -> None:
+def test_a_replica_set_uses_its_template_for_new_pods_only() -> None:
     client = Client()
     client.deployment(replicas=2)
     client.run(4)
@@ -230,7 +230,7 @@ def test_a_replica_set_creates_with_the_template_of_this_moment_and_never_touche
     assert sorted(pod["spec"]["containers"][0]["image"] for pod in client.live()) == ["reg/app:1", "reg/app:2"]
 
 
-def test_scaling_down_takes_pods_that_are_not_ready_first_and_then_the_newest_ready() -> None:
+def test_scaling_down_takes_unready_pods_then_the_newest_ready() -> None:
     client = Client(nodes=1)
     client.deployment(replicas=4, gate=True)
     client.run(3)

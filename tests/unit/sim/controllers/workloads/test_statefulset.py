@@ -39,7 +39,7 @@ def _uids(client: Client) -> dict[str, str]:
     return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in client.live()}
 
 
-def test_it_comes_up_in_order_with_names_labels_and_a_revision() -> None:
+def test_pods_come_up_in_order_with_names_labels_and_a_revision() -> None:
     client = Client(events=True)
     client.stateful_set(replicas=2)
     client.run(0.05)
@@ -98,7 +98,7 @@ def test_an_update_goes_from_the_highest_ordinal_one_at_a_time() -> None:
     assert _status(client)["currentRevision"] == _revisions(client)["reg/app:2"][0]
 
 
-def test_behind_the_partition_a_dead_pod_comes_back_as_its_index_says() -> None:
+def test_behind_the_partition_dead_pods_return_as_before() -> None:
     client = Client()
     client.stateful_set(ordinals={"start": 5}, updateStrategy=_behind(1))
     client.run(8)
@@ -112,7 +112,7 @@ def test_behind_the_partition_a_dead_pod_comes_back_as_its_index_says() -> None:
     assert _status(client)["currentRevision"] != _status(client)["updateRevision"]
 
 
-def test_relabelled_pods_count_as_updated_and_end_the_update_without_recreation() -> None:
+def test_relabelled_pods_count_as_updated_without_recreation() -> None:
     """currentRevision turns when the last pod is relabelled and ready, though the partition is not lowered yet."""
     client = Client()
     client.stateful_set(replicas=2, updateStrategy=_behind(9))
@@ -132,7 +132,7 @@ def test_relabelled_pods_count_as_updated_and_end_the_update_without_recreation(
     assert _uids(client) == before
 
 
-def test_on_delete_replaces_nothing_and_never_turns_the_current_revision() -> None:
+def test_on_delete_replaces_no_pod_and_no_current_revision() -> None:
     client = Client()
     client.stateful_set(replicas=2, updateStrategy={"type": "OnDelete"})
     client.run(6)
@@ -149,7 +149,7 @@ def test_on_delete_replaces_nothing_and_never_turns_the_current_revision() -> No
     assert _status(client)["currentRevision"] == _revisions(client)["reg/app:2"][0]
 
 
-def test_without_rolling_parameters_the_number_of_current_pods_is_the_partition() -> None:
+def test_without_rolling_parameters_the_partition_is_current() -> None:
     client = Client()
     client.stateful_set(gate=True, updateStrategy={"type": "RollingUpdate"})
     for name in ("db-0", "db-1", "db-2"):
@@ -168,7 +168,7 @@ def test_without_rolling_parameters_the_number_of_current_pods_is_the_partition(
     assert _images(client)["db-1"] == "reg/app:1"
 
 
-def test_ordered_ready_a_closed_pod_blocks_creation_scaling_and_update() -> None:
+def test_ordered_ready_a_closed_pod_blocks_scaling_and_update() -> None:
     client = Client()
     client.stateful_set(gate=True)
     for name in ("db-0", "db-1", "db-2"):
@@ -212,7 +212,7 @@ def test_scaling_down_in_order_takes_the_highest_first() -> None:
     assert seen == [["db-0", "db-1", "db-2"], ["db-0", "db-1"], ["db-0"]]
 
 
-def test_minimum_ready_seconds_delay_availability_and_the_next_pod() -> None:
+def test_min_ready_seconds_delay_availability_and_the_next_pod() -> None:
     client = Client()
     client.stateful_set(replicas=2, minReadySeconds=10)
     client.run(6)
@@ -221,7 +221,7 @@ def test_minimum_ready_seconds_delay_availability_and_the_next_pod() -> None:
     assert _status(client)["availableReplicas"] == 2
 
 
-def test_returning_to_a_template_reuses_its_revision_with_a_new_number() -> None:
+def test_returning_to_a_template_reuses_its_revision_renumbered() -> None:
     client = Client()
     client.stateful_set(replicas=1, revisionHistoryLimit=1)
     client.run(4)
@@ -248,7 +248,7 @@ def test_undo_sends_the_data_of_a_revision_as_a_patch() -> None:
     assert _revisions(client)["reg/app:1"] == (first["metadata"]["name"], 3)
 
 
-def test_orphaned_pods_and_revisions_are_adopted_by_the_next_of_the_same_name() -> None:
+def test_orphaned_pods_and_revisions_are_adopted_by_the_namesake() -> None:
     client = Client()
     client.stateful_set(replicas=2)
     client.run(6)
