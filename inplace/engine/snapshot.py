@@ -7,6 +7,7 @@ instants here are monotonic seconds of this process.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -16,7 +17,7 @@ from inplace.model.objects.pods import Pod
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.objects.workloads import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
 from inplace.model.record import UnreadableRecord, UpgradeRecord, read_record
-from inplace.model.refs import PodRef
+from inplace.model.refs import PodRef, TargetKind
 
 
 class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
@@ -112,30 +113,55 @@ def facts_of(pod: Pod, entries: tuple[EndpointEntry, ...]) -> ObservedPod:
 class DeploymentTarget(msgspec.Struct, frozen=True, tag=True):
     """`deployment` is None once it is deleted or another object has its name. `replica_sets`: those it owns."""
 
+    kind: ClassVar[TargetKind] = "Deployment"
     deployment: Deployment | None
     replica_sets: tuple[ReplicaSet, ...]
 
+    @property
+    def workload(self) -> Deployment | None:
+        return self.deployment
+
 
 class ReplicaSetTarget(msgspec.Struct, frozen=True, tag=True):
+    kind: ClassVar[TargetKind] = "ReplicaSet"
     replica_set: ReplicaSet | None
+
+    @property
+    def workload(self) -> ReplicaSet | None:
+        return self.replica_set
 
 
 class StatefulSetTarget(msgspec.Struct, frozen=True, tag=True):
     """`revisions`: those it owns."""
 
+    kind: ClassVar[TargetKind] = "StatefulSet"
     stateful_set: StatefulSet | None
     revisions: tuple[ControllerRevision, ...]
 
+    @property
+    def workload(self) -> StatefulSet | None:
+        return self.stateful_set
+
 
 class DaemonSetTarget(msgspec.Struct, frozen=True, tag=True):
+    kind: ClassVar[TargetKind] = "DaemonSet"
     daemon_set: DaemonSet | None
     revisions: tuple[ControllerRevision, ...]
 
+    @property
+    def workload(self) -> DaemonSet | None:
+        return self.daemon_set
+
 
 class PodsTarget(msgspec.Struct, frozen=True, tag=True):
-    """Bare pods. `missing`: names that were asked for and do not exist."""
+    """Bare pods. `missing`: requested names that do not exist."""
 
+    kind: ClassVar[TargetKind] = "Pods"
     missing: tuple[str, ...] = ()
+
+    @property
+    def workload(self) -> None:
+        return None
 
 
 RevisionedTarget = StatefulSetTarget | DaemonSetTarget

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from inplace.engine.preflight.checks import owned_by
+from inplace.engine.workloads.wording import owned_by
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, Forbidden, NotFound
 from inplace.kube.protocols import Request

@@ -8,14 +8,15 @@ import msgspec
 
 from inplace.cli.output.text import images_text, plural
 from inplace.engine.availability.budget import DisruptionBudgets, upgrade_order
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution, PlanContext
 from inplace.engine.planning.planner import pod_policy
 from inplace.engine.planning.steps import pods_for_step, step_label
 from inplace.engine.pods.stages import PodAssessment, assess_pod, restarted_containers
 from inplace.engine.preflight.advisories import count_ungated
 from inplace.engine.preflight.checks import Accepted, UpToDate
-from inplace.engine.snapshot import DeploymentTarget, Snapshot
-from inplace.engine.workloads import workload
+from inplace.engine.snapshot import Snapshot
 from inplace.model.run import PodsStep, Run, lease_name
 from inplace.runtime.foreground.session import Preview
 from inplace.runtime.lease.lock import parse_leader
@@ -76,7 +77,7 @@ def outline(
 ) -> PlanReport:
     """`by_controller`: the run would be left to that."""
     run, observed = preview.run, preview.snapshot
-    desired = workload.desired_replicas(observed)
+    desired = strategy_for(observed).desired_replicas()
     cautions = (*(verdict.warnings if isinstance(verdict, Accepted) else ()), *more_warnings)
     return PlanReport(
         v=1,
@@ -134,18 +135,12 @@ def _step(step: object, desired: int) -> str:
 
 
 def _budget(observed: Snapshot, run: Run, desired: int) -> str:
-    limit, asked = min(workload.max_unavailable(observed, run), desired), run.options.max_unavailable
-    value = asked if asked is not None else workload.own_max_unavailable(observed, run)
-    source = "--max-unavailable" if asked is not None else "its own maxUnavailable" if _has_own(observed) else "the default"
+    strategy, asked = strategy_for(observed), run.options.max_unavailable
+    limit = min(workload.max_unavailable(observed, run), desired)
+    value = asked if asked is not None else strategy.own_max_unavailable(run)
+    own = "its own maxUnavailable" if strategy.has_own_max_unavailable() else "the default"
+    source = "--max-unavailable" if asked is not None else own
     return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}, {value})"
-
-
-def _has_own(observed: Snapshot) -> bool:
-    target = observed.target
-    if not isinstance(target, DeploymentTarget) or target.deployment is None:
-        return False
-    rolling = target.deployment.spec.strategy.rolling_update
-    return rolling is not None and rolling.max_unavailable is not None
 
 
 def _pods(observed: Snapshot, run: Run, desired: int, now: float) -> tuple[PodPlan, ...]:

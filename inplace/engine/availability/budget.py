@@ -13,10 +13,10 @@ from collections.abc import Iterable
 import msgspec
 
 from inplace.engine.actions import ClaimBudget
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.pods.drain import is_in_service
 from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment
-from inplace.engine.snapshot import ObservedPod, Snapshot, StatefulSetTarget
-from inplace.engine.workloads.workload import partition_index
+from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.policy import PodDisruptionBudget
 from inplace.model.record import UpgradeRecord, read_record
@@ -131,12 +131,10 @@ def never_allows(budget: PodDisruptionBudget) -> bool:
 def upgrade_order(judged: Iterable[PodAssessment], observed: Snapshot) -> list[PodAssessment]:
     """Pods that serve nobody first, those without a node last: nothing of them runs. Then a StatefulSet's from the highest
     ordinal; others in a stable order that takes the nodes in turn."""
-    everyone = list(judged)
-    match observed.target:
-        case StatefulSetTarget(stateful_set=stateful_set) if stateful_set is not None:
-            return sorted(everyone, key=lambda x: (*_turn(x), -partition_index(stateful_set, x.facts)))
-        case _:
-            pass
+    everyone, strategy = list(judged), strategy_for(observed)
+    ordinals = {j.uid: ordinal for j in everyone if (ordinal := strategy.ordinal(j.facts)) is not None}
+    if ordinals:
+        return sorted(everyone, key=lambda x: (*_turn(x), -ordinals[x.uid]))
     rank = _rank_within_node(everyone)
     return sorted(everyone, key=lambda x: (*_turn(x), rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
 

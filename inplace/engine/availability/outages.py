@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.pods.drain import services_not_awaited
 from inplace.engine.pods.stages import gate_of, restarted_containers
 from inplace.engine.snapshot import ObservedPod, Snapshot
-from inplace.engine.workloads import workload
 from inplace.model.objects.network import Endpoint, EndpointSlice, Service
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run
@@ -56,7 +57,7 @@ class ServiceRoom:
 def outages(observed: Snapshot, run: Run) -> Iterator[tuple[str, str]]:
     """Yields (Service, pod) where the Service has no other endpoint than the pod and none is on its way: neither an endpoint
     that is not ready, nor a pod that it selects and that has no address yet, nor a replica that is still to be made."""
-    services, behind = counted(observed.services, run), workload.pods_kept_back(observed, run)
+    services, behind = counted(observed.services, run), strategy_for(observed).pods_kept_back(run)
     selects = {service.metadata.name: service.selects for service in services}
     expected = workload.expected_labels(observed)
     for facts in observed.pods:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from inplace.engine.actions import ListSlices
+from inplace.engine.kinds.external_changes import yield_to_owner
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.patience import carry_on
 from inplace.engine.planning.plan import Plan, RunResult
 from inplace.engine.planning.plan_builder import View
 from inplace.engine.timers import DEFAULT_WAIT_SECONDS
-from inplace.engine.workloads import template_first
-from inplace.engine.workloads.external_changes import yield_to_owner
 from inplace.engine.workloads.sequence import Perform
-from inplace.engine.workloads.uncommit import give_pause_back, left_paused, may_uncommit
 from inplace.model.run import TERMINAL_OUTCOMES, Run
 
 FINISHING = "finish/"
@@ -27,7 +26,7 @@ def finish_if_quiet(view: View, finished: RunResult) -> Plan | Run:
     if (rest or view.observed.closing) and not view.clocks.expired(f"{FINISHING}{rest}", DEFAULT_WAIT_SECONDS):
         return view.plan(())
     is_early = finished.outcome not in TERMINAL_OUTCOMES and not finished.by_others
-    if is_early and may_uncommit(view.observed, view.run):
+    if is_early and strategy_for(view.observed).may_uncommit(view.run):
         return give_commit_up(view.run, finished.message)
     withdrawing = _withdraw(view, finished)
     if withdrawing is None:
@@ -48,7 +47,7 @@ def give_commit_up(run: Run, why: str) -> Run:
 def end(view: View, finished: RunResult) -> Plan:
     """At once."""
     last = view.plan(())
-    if left_paused(view.observed, view.run):
+    if strategy_for(view.observed).is_left_paused(view.run):
         message = f"{finished.message}; {view.run.target} is left paused, so that nothing can be rolled out"
         finished = msgspec.structs.replace(finished, message=message)
     return msgspec.structs.replace(finish(view.run, finished), pods=last.pods, progress=last.progress)
@@ -66,4 +65,4 @@ def _withdraw(view: View, finished: RunResult) -> Perform | None:
         return yield_to_owner(view.observed, view.run)
     if finished.outcome in TERMINAL_OUTCOMES or view.observed.unreadable:
         return None
-    return template_first.restore_strategy_early(view.observed, view.run) or give_pause_back(view.observed, view.run)
+    return strategy_for(view.observed).withdraw(view.run)

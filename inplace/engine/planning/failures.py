@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import msgspec
 
 from inplace.engine.actions import OpenGate, RemoveRecord
+from inplace.engine.kinds.external_changes import detect_external_change
 from inplace.engine.planning.plan import PlanContext
 from inplace.engine.pods.stages import CHANGED, PodAssessment, blind_kubelet, gate_of
 from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
-from inplace.engine.workloads.external_changes import detect_external_change
 from inplace.model.durations import format_duration
 from inplace.model.objects.pods import Pod
 from inplace.model.run import PodFailure, RollbackReason, Run, StopRequest, shortened

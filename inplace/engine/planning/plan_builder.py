@@ -7,12 +7,13 @@ from collections.abc import Iterable
 import msgspec
 
 from inplace.engine.actions import Action, ListSlices, ReleaseBudget, budgets_of
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Plan, PlanContext
 from inplace.engine.planning.projection import show
 from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment, PodPolicy, release_failed
-from inplace.engine.snapshot import PodsTarget, Snapshot
+from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import DEFAULT_WAIT_SECONDS, Timers
-from inplace.engine.workloads import sequence, template_first, workload
+from inplace.engine.workloads import sequence
 from inplace.model.run import Run, StopRequest
 
 
@@ -38,9 +39,9 @@ class View(msgspec.Struct):
     def missing(self) -> int:
         """How many pods are to be there and are not, or are too many. Nobody takes the place of a bare one that leaves."""
         leaving = sum(j.stage == "Gone" for j in self.judged)
-        gone = leaving if isinstance(self.observed.target, PodsTarget) and leaving < len(self.judged) else 0
-        never = workload.never_made(self.observed)
-        return workload.desired_replicas(self.observed) - never - gone - (len(self.judged) - leaving)
+        strategy = strategy_for(self.observed)
+        gone = leaving if not strategy.has_controller and leaving < len(self.judged) else 0
+        return strategy.desired_replicas() - strategy.blocked_replicas() - gone - (len(self.judged) - leaving)
 
     @property
     def patience_seconds(self) -> float:
@@ -98,7 +99,7 @@ class View(msgspec.Struct):
         """What a StatefulSet's partition needs; nothing once somebody else has a hand in it."""
         if self.stop is not None and self.stop.external_change:
             return None
-        return template_first.advance_partition(self.observed, self.run)
+        return strategy_for(self.observed).follow(self.run)
 
     def _following(self) -> list[Action]:
         match self.following():

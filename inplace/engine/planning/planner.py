@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import msgspec
 
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.image_provenance import believed_commit, unfinished, unvouched
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning import sequences
 from inplace.engine.planning.endings import FINISHING, finish, finish_if_quiet
 from inplace.engine.planning.failures import new_failures, rewritten, roll_back, should_roll_back, stop_reason
@@ -22,10 +25,8 @@ from inplace.engine.planning.waits import remembered
 from inplace.engine.pods.drain import services_not_awaited
 from inplace.engine.pods.goals import goal_of
 from inplace.engine.pods.stages import PodAssessment, PodPolicy, assess_pod, release_failed
-from inplace.engine.snapshot import PodsTarget, RevisionedTarget, Snapshot
+from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import DEFAULT_WAIT_SECONDS, Timers
-from inplace.engine.workloads import workload
-from inplace.engine.workloads.image_provenance import believed_commit, unfinished, unvouched
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run, StopRequest
 
@@ -54,7 +55,7 @@ def _plan(observed: Snapshot, spec: PlanContext, run: Run, now: float) -> Plan:
 
 
 def pod_policy(observed: Snapshot, spec: PlanContext, run: Run, stop: StopRequest | None) -> PodPolicy:
-    options = run.options
+    options, strategy = run.options, strategy_for(observed)
     return PodPolicy(
         run=run.id,
         lease=spec.lease,
@@ -66,11 +67,11 @@ def pod_policy(observed: Snapshot, spec: PlanContext, run: Run, stop: StopReques
         min_ready_seconds=workload.min_ready_seconds(observed, options),
         ignored=services_not_awaited(observed.services, options.accept_undrainable),
         stopping=stop is not None,
-        bare=isinstance(observed.target, PodsTarget),
+        bare=not strategy.has_controller,
         dead_leases=spec.dead_leases,
         since=spec.since,
-        revision=run.revision if isinstance(observed.target, RevisionedTarget) else None,
-        kept=workload.pods_kept_back(observed, run),
+        revision=strategy.pod_revision(run),
+        kept=strategy.pods_kept_back(run),
         without_gate=options.without_gate,
         unreadable=observed.unreadable[0] if observed.unreadable else "",
         brings_images=not _only_frees(observed, spec, run),
@@ -159,7 +160,7 @@ def _starts(view: View, target: int) -> StartDecision:
         return starts
     if view.missing:
         leaving = [f"; pod/{j.facts.pod.name} is being deleted" for j in view.judged if j.stage == "Gone"]
-        live, desired = len(view.judged) - len(leaving), workload.desired_replicas(view.observed)
+        live, desired = len(view.judged) - len(leaving), strategy_for(view.observed).desired_replicas()
         return StartDecision((), frozenset(), f"waiting for {desired} pods to exist ({live} do{''.join(leaving[:1])})")
     return starts
 

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from inplace.engine.availability.budget import is_available
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PodProgress, Progress, Shows
 from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment, PodPolicy, gate_of
 from inplace.engine.snapshot import Snapshot
-from inplace.engine.workloads import workload
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import TERMINAL_OUTCOMES, PodFailure, Run
 
@@ -63,7 +64,7 @@ def _progress(
     closing: frozenset[str],
 ) -> Progress:
     failed = {failure.uid for failure in run.failures}
-    desired = workload.desired_replicas(observed)
+    desired = strategy_for(observed).desired_replicas()
     available = sum(is_available(f, closing, rules.ignored) for f in observed.pods)
     flying = (j for j in judged if j.uid not in failed and (is_ours(j) or (j.uid in closing and j.stage == "Pending")))
     updated, restored = (sum(pod.stage == stage for pod in pods) for stage in ("Updated", "Restored"))

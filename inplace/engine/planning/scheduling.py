@@ -8,6 +8,8 @@ from inplace.engine.actions import TAKES_OUT, Action, ClaimBudget, CloseGate, Op
 from inplace.engine.availability.blockers import is_cut_off, no_room
 from inplace.engine.availability.budget import DisruptionBudgets, Headroom, headroom, upgrade_order
 from inplace.engine.availability.outages import ServiceRoom
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PlanContext
 from inplace.engine.pods.drain import dissenting
 from inplace.engine.pods.stages import (
@@ -22,7 +24,6 @@ from inplace.engine.pods.stages import (
 )
 from inplace.engine.snapshot import NO_EVIDENCE, ObservedPod, Snapshot
 from inplace.engine.timers import Timers
-from inplace.engine.workloads import workload
 from inplace.model.record import PreviousGateState, UpgradeRecord, holds_for_gate, read_holds
 from inplace.model.run import Run
 
@@ -44,9 +45,11 @@ class _Rooms:
 
     def __init__(self, observed: Snapshot, run: Run, judged: list[PodAssessment], rules: PodPolicy) -> None:
         self.limit = workload.max_unavailable(observed, run)
-        desired = workload.desired_replicas(observed)
+        strategy = strategy_for(observed)
+        desired = strategy.desired_replicas()
         self.disruptions = DisruptionBudgets(observed, desired, rules.ignored)
-        self._pods = headroom(judged, desired - workload.never_made(observed), self.limit, observed.closing, rules.ignored)
+        creatable = desired - strategy.blocked_replicas()
+        self._pods = headroom(judged, creatable, self.limit, observed.closing, rules.ignored)
         self._services = ServiceRoom(observed, run)
 
     @property
@@ -99,7 +102,7 @@ def select_pods(
         # While pods of ours are in flight that is how it should be, and nothing to tell.
         in_flight = any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
         ours = bool(picked.actions) or bool(observed.closing) or in_flight
-        waiting = "" if ours else no_room(judged, rules, rooms.limit, workload.desired_replicas(observed))
+        waiting = "" if ours else no_room(judged, rules, rooms.limit, strategy_for(observed).desired_replicas())
     return StartDecision(idle + picked.actions + gates, picked.uids, waiting, picked.claim)
 
 

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from inplace.engine.actions import ListPods
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.endings import end, finish_if_quiet, give_commit_up
 from inplace.engine.planning.failures import reverse_run
 from inplace.engine.planning.patience import carry_on
 from inplace.engine.planning.plan import Plan, RunResult
 from inplace.engine.planning.plan_builder import View
 from inplace.engine.pods.stages import PodAssessment
-from inplace.engine.snapshot import RevisionedTarget
-from inplace.engine.workloads import template_first, uncommit
-from inplace.engine.workloads import template_last as committing
 from inplace.engine.workloads.sequence import Blocked, Done, NextStep, Perform, Prepared, RelistPods, WaitFor
 from inplace.model.run import CommitState, Forgoable, Run
 
@@ -30,11 +28,9 @@ LOST: Mapping[Forgoable, str] = {
 
 
 def prepare(view: View) -> Plan | Run | None:
-    """Where the template goes first: until pods may be patched. None: they may."""
-    target, run = view.observed.target, view.run
-    if not isinstance(target, RevisionedTarget):
-        return None
-    match template_first.prepare(view.observed, target, run):
+    """Until pods may be patched. None: they may."""
+    run = view.run
+    match strategy_for(view.observed).prepare(run):
         case Prepared(revision=revision):
             return None if revision == run.revision else msgspec.structs.replace(run, revision=revision)
         case (Perform() | WaitFor()) as step:
@@ -56,26 +52,23 @@ def follow(view: View) -> Plan | None:
 def commit(view: View) -> Plan | Run:
     """Every pod is updated: until the workload is consistent."""
     run, observed = view.run, view.observed
+    strategy = strategy_for(observed)
     if run.commit is None:
-        begun = committing.start_commit(observed, run)
+        begun = strategy.begin_commit(run)
         if begun is not None:
             return msgspec.structs.replace(run, commit=begun)
     fresh = {moment: _listed_since(view, moment) for moment in _MOMENTS if f"commit/{moment}" in observed.timers}
-    after_pods = committing.finish_without_commit(observed, run)
-    step = after_pods if run.commit is None else committing.next_step(observed, run, run.commit, fresh)
-    if isinstance(observed.target, RevisionedTarget):
-        step = template_first.finish(observed, observed.target, run)
-    match step:
+    match strategy.commit(run, fresh):
         case Done() | Prepared():
             return finish_if_quiet(view, _final_outcome(view)) if fresh.get("end") else _commit_step(view, RelistPods("end"))
-        case _:
+        case step:
             return _commit_step(view, step)
 
 
 def take_back(view: View, begun: CommitState) -> Plan | Run:
     """The commit that was given up. Then its pods go back, too; if some have failed, that decides what becomes of them."""
     run = view.run
-    match uncommit.uncommit(view.observed, run, begun):
+    match strategy_for(view.observed).uncommit(run, begun):
         case (Perform() | WaitFor()) as step:
             taken = carry_on(view, "uncommit", step)
             if not isinstance(taken, str):
@@ -115,7 +108,7 @@ def _listed_since(view: View, moment: str) -> bool:
 
 
 def _fail_after_timeout(view: View, why: str) -> Plan | Run:
-    if uncommit.may_uncommit(view.observed, view.run):
+    if strategy_for(view.observed).may_uncommit(view.run):
         return give_commit_up(view.run, why)
     return end(view, RunResult("Failed", why))
 

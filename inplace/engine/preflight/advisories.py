@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from inplace.engine.availability.outages import counted, is_drained, outages, served
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.drain import undrainable
 from inplace.engine.pods.proof import UNPROBED_SECONDS
@@ -15,11 +17,10 @@ from inplace.engine.pods.stages import gate_of, restarted_containers
 from inplace.engine.preflight import new_pods
 from inplace.engine.preflight.traffic import unsteered
 from inplace.engine.snapshot import ObservedPod, Snapshot
-from inplace.engine.workloads import workload
-from inplace.engine.workloads.template_first import describe_strategy
+from inplace.engine.workloads.partitions import own_partition
+from inplace.engine.workloads.wording import describe_strategy
 from inplace.model.durations import format_duration
 from inplace.model.images import is_mutable_tag
-from inplace.model.objects.workloads import DaemonSet, StatefulSet
 from inplace.model.run import Run
 
 
@@ -48,7 +49,7 @@ def _outages(observed: Snapshot, run: Run) -> Iterator[Caution]:
 
 def _all_at_once(observed: Snapshot, run: Run) -> Iterator[Caution]:
     """Unless that is the only way: one pod."""
-    desired = workload.desired_replicas(observed)
+    desired = strategy_for(observed).desired_replicas()
     if desired > 1 and workload.max_unavailable(observed, run) >= desired:
         drained = [facts for facts in observed.pods if is_drained(facts, run)]
         kept = {name for facts in drained for name in served(facts, counted(observed.services, run))}
@@ -113,9 +114,9 @@ def _discovery(observed: Snapshot, run: Run) -> Iterator[Caution]:
 
 def _limits(observed: Snapshot, run: Run) -> Iterator[Caution]:
     """What the run leaves out."""
-    behind = len(workload.pods_kept_back(observed, run))
+    behind = len(strategy_for(observed).pods_kept_back(run))
     if behind:
-        partition = workload.own_partition(run)
+        partition = own_partition(run)
         whole = f"`inplace upgrade {run.target}` without images brings them along later"
         told = f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
         yield Caution("KeptByPartition", told)
@@ -149,12 +150,7 @@ def _long_stops(observed: Snapshot, run: Run) -> Iterator[Caution]:
 
 
 def leftover_strategy_warning(observed: Snapshot, run: Run) -> Iterator[Caution]:
-    found = workload.workload_of(observed)
-    if (
-        isinstance(found, (StatefulSet, DaemonSet))
-        and run.saved_strategy is not None
-        and found.spec.update_strategy != run.saved_strategy
-    ):
+    if strategy_for(observed).describe_hold(run) and run.saved_strategy is not None:
         told = (
             f"the updateStrategy of {run.target} was left so by a run; at the end it is {describe_strategy(run.saved_strategy)}"
         )
@@ -182,7 +178,7 @@ _SYNCERS = (
 
 def _synced_by(observed: Snapshot, run: Run) -> Iterator[Caution]:
     """Who would put its own images back, and how: by recreating the pods."""
-    found = workload.workload_of(observed)
+    found = observed.target.workload
     if found is None or run.adopts_template:  # then the images come from there
         return
     for tool, kind, key in _SYNCERS:

@@ -5,42 +5,24 @@ Pure, over the same snapshot that the planner sees: `plan` prints it, `upgrade` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from inplace.engine.availability.budget import never_allows
 from inplace.engine.availability.outages import outages
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
+from inplace.engine.kinds.strategy import WorkloadStrategy
 from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.drain import services_not_awaited, undrainable
 from inplace.engine.pods.goals import goal_of
 from inplace.engine.pods.stages import blind_kubelet, gate_of
 from inplace.engine.preflight import new_pods
 from inplace.engine.preflight.advisories import add_gate_hint, leftover_strategy_warning, warnings
-from inplace.engine.snapshot import (
-    DaemonSetTarget,
-    DeploymentTarget,
-    ObservedPod,
-    PodsTarget,
-    ReplicaSetTarget,
-    RevisionedTarget,
-    Snapshot,
-    StatefulSetTarget,
-)
-from inplace.engine.workloads import workload
-from inplace.engine.workloads.external_changes import differences_from_pods
-from inplace.engine.workloads.template_first import (
-    current_revision_matches,
-    label_of,
-    newest_revision,
-    revision_label,
-    revision_of_pods,
-    unholdable,
-)
-from inplace.engine.workloads.template_last import active_replica_set
-from inplace.engine.workloads.templates import differences, images_of
+from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.engine.workloads.revisions import revision_label
 from inplace.model.images import accepts, image_problem
-from inplace.model.objects.meta import OwnerReference
 from inplace.model.record import UnreadableRecord, UpgradeRecord
 from inplace.model.run import Run, encode_run
 
@@ -77,7 +59,7 @@ def preflight(observed: Snapshot, run: Run, lease: str, resuming: bool) -> Verdi
     if problem is None and not resuming and not _changes(observed, run):
         return UpToDate()
     if problem is None and not resuming:
-        problem = _image_problem(run) or _two_revisions(observed, run)
+        problem = _image_problem(run) or strategy_for(observed).revision_problem(run, _hang(observed, run))
     problem = problem or _budget_problem(observed, run) or _service_problem(observed, run) or _size_problem(run)
     if problem is None and not resuming:
         problem = _outage_problem(observed, run)
@@ -96,21 +78,7 @@ def preflight(observed: Snapshot, run: Run, lease: str, resuming: bool) -> Verdi
 def current_images(observed: Snapshot, run: Run) -> dict[str, str]:
     """What the pods that the run is for ran before. The workload's own template may be ahead of them already: if it was
     paused, partitioned or OnDelete."""
-    match observed.target:
-        case DeploymentTarget() as target if (live := active_replica_set(target)) is not None:
-            return images_of(live.spec.template)
-        case StatefulSetTarget() | DaemonSetTarget() as revisioned:
-            behind = workload.pods_kept_back(observed, run)
-            revision = revision_of_pods(revisioned, (f for f in observed.pods if f.uid not in behind))
-            if revision is not None:
-                return images_of(revision.template)
-        case _:
-            pass
-    spec = workload.template_spec(observed)
-    if isinstance(observed.target, PodsTarget):
-        goal = goal_of(run)
-        spec = next((facts.pod.spec for facts in observed.pods if not goal.is_met_by(facts)), spec)
-    return spec.images() if spec is not None else {}
+    return strategy_for(observed).current_images(run)
 
 
 def images_on_pods(observed: Snapshot, images: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
@@ -131,58 +99,16 @@ def pending_template_images(observed: Snapshot, run: Run) -> dict[str, str]:
 
 
 def _target_problem(observed: Snapshot, run: Run, resuming: bool) -> str | None:
-    found = workload.workload_of(observed)
-    if found is not None and workload.is_gone(observed):
+    strategy = strategy_for(observed)
+    if strategy.has_controller and observed.target.workload is None:
+        return f"{run.target} does not exist in namespace {run.target.namespace}"
+    if strategy.has_controller and workload.is_gone(observed):
         return f"{run.target} is being deleted"
-    match observed.target:
-        case (
-            DeploymentTarget(deployment=None)
-            | ReplicaSetTarget(replica_set=None)
-            | StatefulSetTarget(stateful_set=None)
-            | DaemonSetTarget(daemon_set=None)
-        ):
-            return f"{run.target} does not exist in namespace {run.target.namespace}"
-        case PodsTarget(missing=missing) if missing:
-            return f"pod/{missing[0]} does not exist in namespace {run.target.namespace}"
-        case PodsTarget() if not observed.pods:
-            return f"no pods match {run.target.selector!r} in namespace {run.target.namespace}"
-        case PodsTarget() if not resuming:
-            return _mixed_pods(observed.pods, run)
-        case DeploymentTarget() if not resuming:
-            return _two_templates(observed, observed.target, run)
-        case StatefulSetTarget() | DaemonSetTarget() as target:
-            return unholdable(observed, run) or (None if resuming else _pods_of_other_templates(observed, target, run))
-        case _:
-            return None
+    return strategy.problem(run, _hang(observed, run), resuming)
 
 
-def _pods_of_other_templates(observed: Snapshot, target: RevisionedTarget, run: Run) -> str | None:
-    found = workload.workload_of(observed)
-    assert found is not None
-    if not target.revisions:
-        return f"{run.target} has no ControllerRevision yet: wait until its controller has made one"
-    changed = differences_from_pods(observed, target, run.target.kind, found.spec.template)  # type: ignore[arg-type]
-    if not changed:
-        return None
-    return (
-        f"the template of {run.target} differs from its pods' revisions in more than images ({', '.join(changed[:5])}):"
-        " roll that out first (kubectl delete pod, or its updateStrategy), then upgrade images in place"
-    )
-
-
-def _mixed_pods(pods: Iterable[ObservedPod], run: Run) -> str | None:
-    """A run knows one set of images that it can go back to, and must not give it to a pod that never ran it."""
-    goal = goal_of(run)
-    behind = [facts for facts in pods if not goal.is_met_by(facts)]
-    for name in sorted(run.images):
-        by_image = {facts.images[name]: facts.pod.name for facts in reversed(behind) if name in facts.images}
-        if len(by_image) > 1:
-            told = ", ".join(f"pod/{pod} {image}" for image, pod in sorted(by_image.items())[:5])
-            return (
-                f"{run.target} run different images of container {name} ({told}), so that there would be no way back:"
-                " upgrade the pods of one image at a time"
-            )
-    return None
+def _hang(observed: Snapshot, run: Run) -> str:
+    return new_pods.hang(observed, run.target, run.options.gate)
 
 
 def _image_problem(run: Run) -> str | None:
@@ -190,46 +116,6 @@ def _image_problem(run: Run) -> str | None:
     for name, image in sorted(run.images.items()):
         if problem := image_problem(image):
             return f"{run.target} would get an image that no node can pull: {name}={image} {problem}"
-    return None
-
-
-def _two_revisions(observed: Snapshot, run: Run) -> str | None:
-    """A pod that dies while a partition holds the others back is recreated from `currentRevision`: that must be what it ran."""
-    match observed.target:
-        case StatefulSetTarget(stateful_set=s) as target if s is not None and not current_revision_matches(target, run):
-            newest = [f for f in observed.pods if revision_label(f) == s.status.update_revision]
-            if len(newest) == len(observed.pods) == s.spec.replicas:
-                return None  # its controller is about to make the newest the current one
-            return (
-                f"{run.target} is between two revisions (currentRevision {s.status.current_revision}, updateRevision"
-                f" {s.status.update_revision}): bring its pods to the template first (`inplace upgrade {run.target}`)"
-                f"{_how_it_goes(observed, run, '')}"
-            )
-        case _:
-            return None
-
-
-def _how_it_goes(observed: Snapshot, run: Run, otherwise: str) -> str:
-    """Of a rollout that is under way."""
-    hang = new_pods.hang(observed, run.target, run.options.gate)
-    return f", and {hang}" if hang else otherwise
-
-
-def _two_templates(observed: Snapshot, target: DeploymentTarget, run: Run) -> str | None:
-    active = [rs.metadata.name for rs in target.replica_sets if rs.is_active]
-    if len(active) > 1:
-        names = ", ".join(active)
-        goes = _how_it_goes(observed, run, "; let it end, or undo it")
-        return f"{run.target} has {len(active)} active ReplicaSets ({names}): a rollout is under way{goes}"
-    live = active_replica_set(target)
-    if live is None or target.deployment is None:
-        return f"{run.target} has no ReplicaSet yet: wait until its controller has made one"
-    changed = differences(target.deployment.spec.template, live.spec.template)
-    if changed:
-        return (
-            f"the template of {run.target} differs from its pods' ReplicaSet in more than images ({', '.join(changed[:5])}):"
-            " roll that out first (kubectl rollout resume), then upgrade images in place"
-        )
     return None
 
 
@@ -245,8 +131,9 @@ def _pods_problem(observed: Snapshot, run: Run, lease: str) -> str | None:
         others = ", ".join(g.condition_type for g in spec.readiness_gates or ())
         hint = f"name the one it has with --gate ({others})" if others else f"{add_gate_hint(gate)}; or say --without-gate"
         return f"{run.target} has no readiness gate {gate}, so its pods cannot be drained: {hint}"
+    strategy = strategy_for(observed)
     for facts in observed.pods:
-        problem = _pod_problem(facts, run, lease, isinstance(observed.target, PodsTarget))
+        problem = _pod_problem(facts, run, lease, strategy)
         if problem is not None:
             return problem
     return None
@@ -261,13 +148,11 @@ def _old_kubelet(observed: Snapshot, run: Run) -> Rejected | None:
     return None
 
 
-def _pod_problem(facts: ObservedPod, run: Run, lease: str, bare: bool) -> str | None:
+def _pod_problem(facts: ObservedPod, run: Run, lease: str, strategy: WorkloadStrategy) -> str | None:
     pod, record = facts.pod, facts.record
-    owner = pod.metadata.controller()
-    if bare and "kubernetes.io/config.mirror" in (pod.metadata.annotations or {}):
-        return f"pod/{pod.name} is a mirror of a static pod: change its manifest on node {pod.spec.node_name}"
-    if bare and owner is not None:
-        return owned_by(f"pod/{pod.name}", owner)
+    problem = strategy.pod_problem(facts)
+    if problem is not None:
+        return problem
     if gate_of(pod, run.options.gate) == "Absent" and not run.options.without_gate:
         return (
             f"pod/{pod.name} has no readiness gate {run.options.gate}: it was created before the template had it; recreate it"
@@ -278,36 +163,10 @@ def _pod_problem(facts: ObservedPod, run: Run, lease: str, bare: bool) -> str | 
     match record:
         case UnreadableRecord(problem=problem):
             return f"pod/{pod.name}: {problem}; remove it by hand if nothing upgrades this pod"
-        case UpgradeRecord(lease=other) if other != lease and bare:
+        case UpgradeRecord(lease=other) if other != lease and not strategy.has_controller:
             return f"pod/{pod.name} is being upgraded by another run (Lease {other}): finish that one first (`inplace list`)"
         case _:
             return None
-
-
-def owned_by(what: str, owner: OwnerReference) -> str:
-    """Why an object with a controller is not upgraded by itself, and what is the right tool."""
-    return f"{what} is managed by {owner.kind}/{owner.name}, which would undo or repeat the change: {_tool(owner)}"
-
-
-def _tool(owner: OwnerReference) -> str:
-    kind, name = owner.kind, owner.name
-    if owner.api_version.startswith("apps.kruise.io/"):
-        return f"OpenKruise upgrades it in place itself; change the image in {kind}/{name}"
-    match kind:
-        case "ReplicaSet":
-            return f"upgrade its Deployment, or rs/{name} if it has none"
-        case "Deployment":
-            return f"upgrade deploy/{name}"
-        case "Job" | "CronJob":
-            return "a Job's pods run once; change the Job"
-        case "StatefulSet":
-            return f"upgrade sts/{name}"
-        case "DaemonSet":
-            return f"upgrade ds/{name}"
-        case "Rollout":
-            return "Argo Rollouts manages it; change the image there"
-        case _:
-            return f"change the image in {kind}/{name}"
 
 
 def _changes(observed: Snapshot, run: Run) -> bool:
@@ -317,10 +176,8 @@ def _changes(observed: Snapshot, run: Run) -> bool:
         return True
     if any(isinstance(facts.record, UpgradeRecord) for facts in observed.pods):
         return True
-    behind, label, goal = workload.pods_kept_back(observed, run), "", goal_of(run)
-    if isinstance(observed.target, RevisionedTarget):
-        newest = newest_revision(observed.target)
-        label = label_of(newest, run.target.kind) if newest is not None else ""  # type: ignore[arg-type]
+    strategy, goal = strategy_for(observed), goal_of(run)
+    behind, label = strategy.pods_kept_back(run), strategy.newest_revision_label()
     return any(
         not goal.is_met_by(facts) or (label and revision_label(facts) != label)
         for facts in observed.pods
@@ -329,7 +186,7 @@ def _changes(observed: Snapshot, run: Run) -> bool:
 
 
 def _budget_problem(observed: Snapshot, run: Run) -> str | None:
-    if run.options.max_unavailable is None and workload.own_max_unavailable(observed, run) in (0, "0%"):
+    if run.options.max_unavailable is None and strategy_for(observed).own_max_unavailable(run) in (0, "0%"):
         return (
             f"{run.target} has maxUnavailable 0, but an in-place restart takes a pod out: say how many with --max-unavailable"
         )

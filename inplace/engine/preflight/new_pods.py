@@ -12,10 +12,11 @@ from typing import Literal
 import msgspec
 
 from inplace.engine.gate_openers import Holds, Nobody, Opening, Opens, Unknown, waiting, who_opens
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.stages import gate_of
-from inplace.engine.snapshot import DeploymentTarget, ObservedPod, PodsTarget, Snapshot
-from inplace.engine.workloads import workload
+from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.constants import DEFAULT_GATE, GROUP
 from inplace.model.record import holds_for_gate, read_holds
 from inplace.model.refs import TargetRef
@@ -51,8 +52,8 @@ def has_gate(observed: Snapshot, gate: str) -> bool:
 
 def _labels(observed: Snapshot, gate: str) -> Mapping[str, str] | None:
     """Those of the pods that wait to be opened, or will: of the template, or else of bare pods. None: none has the gate."""
-    found, spec = workload.workload_of(observed), workload.template_spec(observed)
-    if isinstance(observed.target, PodsTarget):
+    found, spec = observed.target.workload, workload.template_spec(observed)
+    if not strategy_for(observed).has_controller:
         first = next((f.pod for f in observed.pods if f.pod.name in _waiting(observed, gate)), None)
         return None if first is None else first.metadata.labels or {}
     if found is None or spec is None or not spec.has_gate(gate):
@@ -72,7 +73,7 @@ def cautions(observed: Snapshot, target: TargetRef, gate: str) -> Iterator[Cauti
         return
     if wait and not isinstance(found, Opens):
         yield Caution("PodsWaitForGate", f"{_some(wait)} for somebody to open gate {gate}")
-    if isinstance(observed.target, PodsTarget):
+    if not strategy_for(observed).has_controller:
         return
     match found:
         case Opens():
@@ -112,7 +113,7 @@ def stand(observed: Snapshot, target: TargetRef, gate: str) -> GateStand | None:
     where = target.namespace
     now = f"{_some(wait)} for somebody to open it" if wait else ""
     also = f"{now}, and " if now else ""
-    so = ", so that its rollout hangs" if wait and _is_rolling(observed) else ""
+    so = ", so that its rollout hangs" if wait and strategy_for(observed).is_rolling_out() else ""
     match found:
         case None:
             return None
@@ -139,12 +140,6 @@ def kept_out(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[str, ...
             why = why or "somebody had closed it before, and left no note"
             found[why] = (*found.get(why, ()), pod.name)
     return found
-
-
-def _is_rolling(observed: Snapshot) -> bool:
-    """A classic rollout of a Deployment is under way."""
-    found = observed.target
-    return isinstance(found, DeploymentTarget) and sum(rs.is_active for rs in found.replica_sets) > 1
 
 
 def _nobody(found: Nobody, gate: str, namespace: str, *, is_named: bool = True) -> str:

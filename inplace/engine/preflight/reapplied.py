@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from inplace.engine.snapshot import Snapshot
-from inplace.engine.workloads import workload
 from inplace.engine.workloads.templates import has_images
 from inplace.model.history import PastRun
 from inplace.model.rollout import InPlaceRollout
@@ -29,7 +28,7 @@ def taken_back(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], ob
 
     One that had failed before is tried again.
     """
-    found = workload.workload_of(observed)
+    found = observed.target.workload
     known = [i for i, past in enumerate(history) if past.expiring == rollout.metadata.name and _did(past, run)]
     if not known or found is None or run.adopts_template:
         return ""

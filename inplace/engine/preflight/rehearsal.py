@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from inplace.engine.actions import (
-    Action,
     CloseGate,
     CreateHistoryReplicaSet,
     OpenGate,
@@ -24,30 +23,22 @@ from inplace.engine.actions import (
     SetUpdateStrategy,
 )
 from inplace.engine.availability.budget import upgrade_order
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution, PlanContext
 from inplace.engine.planning.planner import pod_policy
 from inplace.engine.planning.scheduling import gate_before, patch_idle
 from inplace.engine.planning.sequences import LOST
 from inplace.engine.pods.goals import goal_of
 from inplace.engine.pods.stages import CHANGED, assess_pod, changed_images, gate_of, restarted_containers
-from inplace.engine.snapshot import DaemonSetTarget, DeploymentTarget, ObservedPod, Snapshot, StatefulSetTarget
-from inplace.engine.workloads import workload
-from inplace.engine.workloads.template_first import PARTITION_ABOVE_ALL, hold_back_strategy
-from inplace.engine.workloads.template_last import active_replica_set, preconditions
-from inplace.engine.workloads.templates import differences, history_replica_set, images_of, init_names_of
+from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.engine.workloads.sequence import Write
+from inplace.engine.workloads.template_last import preconditions
+from inplace.engine.workloads.templates import differences, images_of, init_names_of
 from inplace.model.images import accepts
 from inplace.model.objects.pods import Pod
-from inplace.model.objects.workloads import POD_TEMPLATE_HASH, Deployment, ReplicaSet, Workload
+from inplace.model.objects.workloads import POD_TEMPLATE_HASH, Workload
 from inplace.model.record import PreviousContainer, UpgradeRecord
 from inplace.model.run import Run, lease_name
-
-
-class Write(msgspec.Struct, frozen=True):
-    """`what`: for people, in the imperative. `before`: the pod or the workload as it was looked at."""
-
-    what: str
-    action: Action
-    before: Pod | Workload | None = None
 
 
 class RefusedWrite(msgspec.Struct, frozen=True):
@@ -85,31 +76,13 @@ class Rehearsal(msgspec.Struct, frozen=True):
 
 def writes(observed: Snapshot, run: Run) -> Iterator[Write]:
     """The template of the target first: what becomes of it is what the others are asked with."""
-    found, kind = workload.workload_of(observed), run.target.kind
+    found, kind = observed.target.workload, run.target.kind
     if found is not None and kind != "Pods":
         init = init_names_of(found.spec.template)
         yield Write(f"change the template of {run.target}", PatchTemplate(*preconditions(found), kind, run.images, init), found)
     for facts in _distinct(observed, run):
         yield from _pod_writes(facts, observed, run)
-    match observed.target:
-        case DeploymentTarget(deployment=deployment) as target if deployment is not None:
-            yield from _deployment_writes(deployment, active_replica_set(target), run)
-        case StatefulSetTarget() | DaemonSetTarget() if found is not None:
-            strategy = SetUpdateStrategy(*preconditions(found), kind, hold_back_strategy(run, kind, PARTITION_ABOVE_ALL))  # type: ignore[arg-type]
-            yield Write(f"change the updateStrategy of {run.target}", strategy, found)
-        case _:
-            pass
-
-
-def _deployment_writes(deployment: Deployment, live: ReplicaSet | None, run: Run) -> Iterator[Write]:
-    yield Write(f"pause {run.target}", SetPaused(*preconditions(deployment), paused=True), deployment)
-    if live is None:
-        return
-    patch = PatchTemplate(*preconditions(live), "ReplicaSet", run.images, init_names_of(live.spec.template))
-    yield Write(f"change the template of rs/{live.metadata.name}", patch, live)
-    manifest = history_replica_set(deployment, live, run.from_images)
-    bury = CreateHistoryReplicaSet(manifest["metadata"]["name"], manifest)
-    yield Write(f"keep the old template as a ReplicaSet of {run.target}", bury)
+    yield from strategy_for(observed).writes(run)
 
 
 def _distinct(observed: Snapshot, run: Run) -> Iterator[ObservedPod]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inplace.engine.availability import outages
+from inplace.engine.kinds import workload
 from inplace.engine.planning.plan import Caution
 from inplace.engine.snapshot import Snapshot
-from inplace.engine.workloads import workload
 from inplace.model.objects.network import KUBERNETES_MANAGERS, Service
 from inplace.model.run import Run
 

@@ -4,51 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from inplace.engine.snapshot import DaemonSetTarget, DeploymentTarget, PodsTarget, ReplicaSetTarget, StatefulSetTarget, Target
-from inplace.engine.workloads.templates import REVISION_HISTORY, images_of
+from inplace.engine.kinds.registry import strategy_for
+from inplace.engine.snapshot import Snapshot, Target
+from inplace.engine.workloads.revisions import Revision
 from inplace.model.history import MAX_RUNS, PastRun
-from inplace.model.objects.meta import ObjectMeta
-
-CHANGE_CAUSE = "kubernetes.io/change-cause"
-
-
-class Revision(msgspec.Struct, frozen=True):
-    """`created_at`: of the object that keeps it, a ReplicaSet or a ControllerRevision; empty where that is older than the
-    revision: who goes back classically gives an older one a new number."""
-
-    number: int
-    template: Mapping[str, Any]
-    cause: str = ""
-    created_at: str = ""
-
-    @property
-    def images(self) -> dict[str, str]:
-        return images_of(self.template)
 
 
 def revisions(target: Target) -> tuple[Revision, ...]:
     """The oldest first. ReplicaSets and bare pods have none."""
-    match target:
-        case DeploymentTarget(replica_sets=replica_sets):
-            kept = [_revision(rs.revision, rs.spec.template, rs.metadata) for rs in replica_sets]
-        case StatefulSetTarget(revisions=stored) | DaemonSetTarget(revisions=stored):
-            kept = [_revision(r.revision, r.template, r.metadata) for r in stored]
-        case ReplicaSetTarget() | PodsTarget():
-            kept = []
+    kept = strategy_for(Snapshot(target, ())).revisions()
     found = sorted((r for r in kept if r.number > 0), key=lambda r: r.number)
     newest = list(accumulate((r.created_at for r in found), max))
     return tuple(
         r if r.created_at == at else msgspec.structs.replace(r, created_at="") for r, at in zip(found, newest, strict=True)
     )
-
-
-def _revision(number: int, template: Mapping[str, Any], meta: ObjectMeta) -> Revision:
-    created_at = "" if meta.annotation(REVISION_HISTORY) else meta.creation_timestamp or ""
-    return Revision(number, template, meta.annotation(CHANGE_CAUSE) or "", created_at)
 
 
 def latest_revision(target: Target) -> int:

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
+from inplace.engine.kinds.image_provenance import believed_commit, unfinished
+from inplace.engine.kinds.registry import STRATEGIES, strategy_for
 from inplace.engine.planning.plan import PlanContext
 from inplace.engine.planning.planner import pod_policy
 from inplace.engine.pods.stages import PodAssessment, assess_pod
-from inplace.engine.snapshot import DaemonSetTarget, ObservedPod, RevisionedTarget, Snapshot, StatefulSetTarget
-from inplace.engine.workloads import template_first, workload
-from inplace.engine.workloads.image_provenance import believed_commit, unfinished
+from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.record import UnreadableRecord, UpgradeRecord
 from inplace.model.refs import TargetKind, TargetRef
 from inplace.model.run import Run, StopRequest
@@ -42,8 +42,8 @@ def leftovers(observed: Snapshot, spec: PlanContext, run: Run, now: float) -> Le
             todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and unpause the Deployment"))
         else:
             held.append(unfinished(observed, run))
-    strategy = held_strategy(observed, run)
-    if strategy and template_first.restore_strategy_early(observed, run) is not None:
+    strategy = strategy_for(observed).describe_hold(run)
+    if strategy and strategy_for(observed).withdraw(run) is not None:
         todo.append("restore its updateStrategy")
     elif strategy and run.images:
         held.append(f"{strategy}, since pods of two revisions live: `inplace upgrade`, `undo` or `abort` ends that")
@@ -59,7 +59,7 @@ _ENDS = "`inplace upgrade {}` brings them to the template and ends that"
 
 def leftovers_without_run(observed: Snapshot, strategy: dict[str, Any], target: TargetRef) -> str:
     """The same for `status`, of a workload whose own strategy was `strategy`."""
-    found = held_strategy(observed, Run(id="", target=target, images={}, saved_strategy=strategy))
+    found = strategy_for(observed).describe_hold(Run(id="", target=target, images={}, saved_strategy=strategy))
     return f"{found} by a run whose Lease is gone: {_ENDS.format(target)}"
 
 
@@ -103,29 +103,7 @@ def still_closed(observed: Snapshot) -> tuple[str, ...]:
     return tuple(_stuck(facts) for facts in observed.pods if facts.record is not None and not facts.pod.is_terminating)
 
 
-def held_strategy(observed: Snapshot, run: Run) -> str:
-    """In words, where a run holds the pods of a StatefulSet or DaemonSet back by its strategy; empty where it does not."""
-    found = workload.workload_of(observed)
-    if run.saved_strategy is None or found is None or not isinstance(observed.target, RevisionedTarget):
-        return ""
-    match observed.target:
-        case StatefulSetTarget(stateful_set=s) if s is not None and s.spec.update_strategy != run.saved_strategy:
-            partition = workload.partition_of(s.spec.update_strategy)
-            shown = "above every pod" if partition == template_first.PARTITION_ABOVE_ALL else str(partition)
-            return f"its partition is held at {shown}"
-        case DaemonSetTarget(daemon_set=d) if d is not None and d.spec.update_strategy != run.saved_strategy:
-            return "its updateStrategy is held at OnDelete"
-        case _:
-            return ""
-
-
 def infer_owner_strategy(strategy: Mapping[str, Any], kind: TargetKind, is_of_our_writing: bool) -> dict[str, Any] | None:
     """For a workload of whose run nothing is known any more: what its strategy was in all likelihood, where the one it has can
     only be that of a run. None: it may well be its owner's."""
-    match kind:
-        case "StatefulSet" if workload.partition_of(strategy) == template_first.PARTITION_ABOVE_ALL:
-            return {**strategy, "rollingUpdate": {**strategy["rollingUpdate"], "partition": 0}}
-        case "DaemonSet" if is_of_our_writing and strategy.get("type") == "OnDelete":
-            return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
-        case _:
-            return None
+    return STRATEGIES[kind].infer_owner_strategy(strategy, is_of_our_writing)

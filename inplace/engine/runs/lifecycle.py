@@ -11,13 +11,12 @@ from typing import Any
 
 import msgspec
 
+from inplace.engine.kinds.external_changes import detect_external_change, yield_to_owner
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.failures import reverse_run
 from inplace.engine.planning.waits import given_up_again
-from inplace.engine.snapshot import DaemonSetTarget, DeploymentTarget, Snapshot, StatefulSetTarget
+from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
-from inplace.engine.workloads.external_changes import detect_external_change, yield_to_owner
-from inplace.engine.workloads.template_first import may_be_ours
-from inplace.model.refs import WorkloadKind
 from inplace.model.run import PauseStep, Run, RunOptions
 
 MOST_DISPLACED = 10
@@ -118,21 +117,7 @@ def has_left(over: Overtaken, observed: Snapshot) -> bool:
 def refresh_owner_settings(run: Run, observed: Snapshot) -> Run:
     """The run with what its user has chosen for the workload, as it is now: `paused`, or the update strategy, unless it is
     one that this run has set itself."""
-    match observed.target:
-        case DeploymentTarget(deployment=deployment) if deployment is not None and run.commit is None:
-            return msgspec.structs.replace(run, paused=deployment.spec.paused)
-        case StatefulSetTarget(stateful_set=s) if s is not None:
-            return _with_strategy(run, s.spec.update_strategy, "StatefulSet")
-        case DaemonSetTarget(daemon_set=d) if d is not None:
-            return _with_strategy(run, d.spec.update_strategy, "DaemonSet")
-        case _:
-            return run
-
-
-def _with_strategy(run: Run, strategy: dict[str, Any], kind: WorkloadKind) -> Run:
-    if run.saved_strategy is not None and may_be_ours(strategy, run, kind):
-        return run
-    return msgspec.structs.replace(run, saved_strategy=strategy)
+    return strategy_for(observed).owner_settings(run)
 
 
 def resume(stored: Run, observed: Snapshot) -> BeginRun | Overtaken:

@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.pods.goals import goal_of
 from inplace.engine.preflight.checks import Rejected
-from inplace.engine.runs.history import Revision, revisions
+from inplace.engine.runs.history import revisions
 from inplace.engine.runs.lifecycle import overtaken
-from inplace.engine.snapshot import PodsTarget, ReplicaSetTarget, Snapshot
-from inplace.engine.workloads import workload
+from inplace.engine.snapshot import Snapshot
+from inplace.engine.workloads.revisions import Revision
 from inplace.engine.workloads.templates import differences, images_of
 from inplace.model.run import Run, RunOptions, parse_steps
 
@@ -37,7 +39,7 @@ def resolve_undo_target(observed: Snapshot, name: str, stored: Run | None, to_re
         return _before_run(stored)
     known = revisions(observed.target)
     if to_revision is not None:
-        if isinstance(observed.target, (ReplicaSetTarget, PodsTarget)):
+        if not strategy_for(observed).has_history:
             return Rejected(f"{name} has no revision history: say the images, with `inplace upgrade`")
         found = next((r for r in known if r.number == to_revision), None)
         if found is None:
@@ -49,7 +51,7 @@ def resolve_undo_target(observed: Snapshot, name: str, stored: Run | None, to_re
         return UndoTarget(stored.from_images, f"what they ran before run {stored.id}")
     if len(known) > 1:
         return _to(observed, known[-2], None, name)
-    if stored is None and isinstance(observed.target, PodsTarget):
+    if stored is None and not strategy_for(observed).has_controller:
         why = "nothing is kept of a bare pod's run once it has ended"
         return Rejected(f"{name} cannot be undone: {why}: say the images, with `upgrade`")
     why = "its history has one revision only" if known else "it has no revision history"
@@ -78,7 +80,7 @@ def _before_run(stored: Run) -> UndoTarget | Rejected:
 
 
 def _to(observed: Snapshot, revision: Revision, open_run: Run | None, name: str) -> UndoTarget | Rejected:
-    found = workload.workload_of(observed)
+    found = observed.target.workload
     assert found is not None
     template = found.spec.template
     changed = differences(revision.template, template)

@@ -1,8 +1,8 @@
-"""Whether a target is still what a run was begun on: the same object, and the same ReplicaSet or template under its pods.
+"""Whether a target is still what a run started on: the same object, and the same ReplicaSet or template under its pods.
 
-A Deployment's run keeps its ReplicaSet from the first pod to the end, and its own commit alone raises that one's revision. Of a
-StatefulSet, a DaemonSet or a ReplicaSet a run changes the images in the template and nothing else, so whatever else differs is
-another's doing, even once every pod carries it. Runs that were stored before these were kept are not judged by them.
+A Deployment's run keeps its ReplicaSet from the first pod to the end, and only its own commit raises the revision of that one.
+In a StatefulSet, a DaemonSet or a ReplicaSet a run changes nothing but images in the template, so whatever else differs was
+changed by somebody else, even once every pod carries it. Runs stored before these marks existed are not held to them.
 """
 
 from __future__ import annotations
@@ -12,35 +12,31 @@ from typing import Any
 
 import msgspec
 
-from inplace.engine.snapshot import DeploymentTarget, Snapshot
-from inplace.engine.workloads import workload
-from inplace.engine.workloads.template_last import active_replica_set
+from inplace.engine.snapshot import Snapshot
 from inplace.engine.workloads.templates import fingerprint, images_of
-from inplace.model.objects.workloads import ReplicaSet
+from inplace.model.objects.workloads import ReplicaSet, Workload
 from inplace.model.run import Run
 
 
-def marked(run: Run, observed: Snapshot) -> Run:
-    """A new run with what its target is to be known by again."""
-    found = workload.workload_of(observed)
-    live = active_replica_set(observed.target) if isinstance(observed.target, DeploymentTarget) else None
+def identified(run: Run, workload: Workload | None, live: ReplicaSet | None = None) -> Run:
+    """A new run with the marks by which its target is recognised. `live`: the ReplicaSet that has a Deployment's pods."""
     return msgspec.structs.replace(
         run,
-        target_uid=workload.uid_of(observed),
+        target_uid=workload.metadata.uid if workload is not None else "",
         live_uid=live.metadata.uid if live is not None else "",
         live_revision=live.revision if live is not None else 0,
-        template=fingerprint(found.spec.template) if found is not None else "",
+        template=fingerprint(workload.spec.template) if workload is not None else "",
     )
 
 
 def is_another(observed: Snapshot, run: Run) -> bool:
-    """Whether the target is not the object that the run was begun on, but one of the same name."""
-    found = workload.workload_of(observed)
+    """Whether the target is not the object that the run started on, but another of the same name."""
+    found = observed.target.workload
     return found is not None and bool(run.target_uid) and found.metadata.uid != run.target_uid
 
 
 def rolled_out_since(live: ReplicaSet, run: Run) -> str:
-    """In words, where this ReplicaSet has the pods of a Deployment now; empty where it had them when the run was begun."""
+    """Says so where this ReplicaSet has a Deployment's pods now and had not when the run started; empty: it had."""
     is_same = live.metadata.uid == run.live_uid and (run.commit is not None or live.revision == run.live_revision)
     if not run.live_uid or is_same:
         return ""
@@ -50,6 +46,6 @@ def rolled_out_since(live: ReplicaSet, run: Run) -> str:
 
 
 def edited_since(template: Mapping[str, Any], run: Run) -> str:
-    """In words, where a template differs in more than images from the one that the run was begun on; else empty."""
+    """Says so where a template differs in more than images from the one that the run started with; else empty."""
     is_same = not run.template or fingerprint(template) == run.template
     return "" if is_same else f"the template of {run.target} was edited, in more than images, since the run was begun"

@@ -1,37 +1,39 @@
-"""What comes next in the sequence that makes a workload consistent: an act, a wait, a fresh look, or the end."""
+"""The next step in the sequence that makes a workload consistent: an action, a wait, a fresh list, or the end."""
 
 from __future__ import annotations
 
 import msgspec
 
 from inplace.engine.actions import Action
+from inplace.model.objects.pods import Pod
+from inplace.model.objects.workloads import Workload
 from inplace.model.run import Forgoable
 
 
 class Perform(msgspec.Struct, frozen=True):
-    """Do this next."""
+    """Do this next. `reason`: why, for people."""
 
     action: Action
     reason: str
     forgoing: Forgoable | None = None
-    """Where it cannot be done the sequence goes on without it."""
+    """What the run does without where this cannot be done; None: it cannot do without."""
 
 
 class WaitFor(msgspec.Struct, frozen=True):
-    """The cluster's controllers are to move."""
+    """Wait for a controller of the cluster."""
 
     reason: str
     forgoing: Forgoable | None = None
 
 
 class RelistPods(msgspec.Struct, frozen=True):
-    """Go on when a list of the pods, made after this moment, shows every one updated; `moment` names the timer of it."""
+    """Continue once a list of the pods, made after this moment, shows every one updated. `moment` names its timer."""
 
     moment: str
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """It cannot go on as things are, such as when somebody else changed the workload: stop and report."""
+    """Stop and report: the sequence cannot continue as things are, as when somebody else changed the workload."""
 
     reason: str
 
@@ -41,9 +43,19 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """The template is ahead and held back; pods of this revision count as updated."""
+    """Pods may be patched. Where the template is ahead and held back, pods of this revision count as updated; empty: no pod
+    carries a revision."""
 
     revision: str
 
 
 NextStep = Perform | WaitFor | RelistPods | Blocked | Done | Prepared
+
+
+class Write(msgspec.Struct, frozen=True):
+    """A write of a run, for a server dry run before it. `what`: for people, in the imperative. `before`: the pod or workload as
+    it is now."""
+
+    what: str
+    action: Action
+    before: Pod | Workload | None = None

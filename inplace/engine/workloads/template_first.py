@@ -1,27 +1,34 @@
-"""StatefulSets and DaemonSets: the template goes first, held back by the update strategy; pods follow (design, section 5).
+"""StatefulSets and DaemonSets: the template changes first, held back by the update strategy; pods follow (design, section 5).
 
-Always holds: as long as a pod of an older revision lives, the strategy keeps the controller from replacing it: a partition
-above every replica, lowered behind the pods that are done, or OnDelete. The user's own strategy is saved in the run before it
-is touched, and given back once the controller counts every pod as updated. A StatefulSet whose user has chosen OnDelete is
-held already, and its strategy is not touched.
+Always holds: as long as a pod of an older revision lives, the strategy keeps the controller from replacing it, by a partition
+above every replica that is lowered behind the finished pods, or by OnDelete. The owner's strategy is saved in the run before it
+is changed, and restored once the controller counts every pod as updated. A StatefulSet whose owner chose OnDelete is held back
+already, and its strategy is not changed.
 
-A pod that dies meanwhile comes back as its place calls for: above the partition, and in a DaemonSet, new; below it, old.
+A pod that dies meanwhile comes back as its place demands: with the new images above the partition and in a DaemonSet, with the
+old ones below it.
 
-Going back from a template that its owner had changed leaves that as it is: the pods that the owner's own strategy holds back
-carry their older revision again.
+A run that goes back from a template that its owner had changed leaves the template alone: the pods that the owner's strategy
+holds back carry their older revision again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import msgspec
 
 from inplace.engine.actions import PatchTemplate, SetUpdateStrategy
-from inplace.engine.snapshot import DaemonSetTarget, ObservedPod, RevisionedTarget, Snapshot, StatefulSetTarget
-from inplace.engine.workloads.sequence import Blocked, NextStep, Perform, Prepared, WaitFor
-from inplace.engine.workloads.template_last import preconditions, restore_field_owners
-from inplace.engine.workloads.templates import has_images, images_of, init_names_of, same_template
-from inplace.engine.workloads.workload import never_made, partition_index, partition_of, pods_kept_back, pods_to_update
+from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.engine.timers import Timers
+from inplace.engine.workloads.partitions import count_to_update, max_unavailable_in, partition_of
+from inplace.engine.workloads.revisions import Lineage, Revision, revision_label, revision_of
+from inplace.engine.workloads.sequence import Blocked, NextStep, Perform, Prepared, WaitFor, Write
+from inplace.engine.workloads.template_changes import edited, foreign_template_images
+from inplace.engine.workloads.template_last import GONE, preconditions, restore_field_owners
+from inplace.engine.workloads.templates import differences, has_images, images_of, init_names_of
+from inplace.model.objects.pods import Pod
 from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH, ControllerRevision, DaemonSet, StatefulSet
 from inplace.model.refs import WorkloadKind
 from inplace.model.run import Run
@@ -31,236 +38,285 @@ PARTITION_ABOVE_ALL = 2**31 - 1
 ON_DELETE: Mapping[str, Any] = {"type": "OnDelete"}
 HOLDABLE = ("RollingUpdate", "OnDelete")
 """The types of update strategy under which pods can be held back."""
+GRACE_SECONDS = 1.0
+"""How long a pod of an older revision may stand above a StatefulSet's partition: its controller may have created it before it
+saw the partition go down, and deletes it at once. A DaemonSet's controller never creates one."""
 
 
-def prepare(observed: Snapshot, target: RevisionedTarget, run: Run) -> NextStep:
-    """Before the first pod: hold, patch the template, learn the revision."""
-    workload, kind = _workload_of(target)
+class RevisionedKind(Protocol):
+    """What the pages of StatefulSet and DaemonSet tell the functions here."""
+
+    observed: Snapshot
+    name: WorkloadKind
+    is_ordered: bool
+    """Its controller may still create a pod of the older revision, and deletes it at once."""
+    revisions_kept: tuple[ControllerRevision, ...]
+
+    @property
+    def workload(self) -> StatefulSet | DaemonSet | None: ...
+
+    def desired_replicas(self) -> int: ...
+    def blocked_replicas(self) -> int: ...
+    def pods_kept_back(self, run: Run) -> frozenset[str]: ...
+
+    def updated_replicas(self) -> int:
+        """How many pods its controller counts as updated."""
+
+    def hold_back_strategy(self, run: Run, partition: int = PARTITION_ABOVE_ALL) -> dict[str, Any]:
+        """The strategy that holds pods back, made from the owner's."""
+
+    def may_be_replaced(self, facts: ObservedPod) -> bool:
+        """Whether its controller may replace this pod of an older revision under RollingUpdate, as the strategy is now."""
+
+    def newest_revision(self) -> ControllerRevision | None:
+        """The revision of the template as its controller has seen it."""
+
+    def label_of(self, revision: ControllerRevision) -> str:
+        """What `controller-revision-hash` of its pods says (measured)."""
+
+    def current_revision_matches(self, run: Run) -> bool:
+        """Whether a pod recreated behind the hold starts with what the pods ran before."""
+
+    def will_complete(self, run: Run) -> bool:
+        """Whether its controller is about to make the new revision the current one."""
+
+    def follow(self, run: Run) -> Perform | WaitFor | None: ...
+
+
+def prepare(kind: RevisionedKind, run: Run) -> NextStep:
+    """Before the first pod: hold back, patch the template, learn the revision."""
+    workload = kind.workload
     if workload is None:
-        return Blocked("the target is gone")
+        return GONE
     if run.revision:
         return Prepared(run.revision)
     if run.keeps_template:
-        return _before_the_template(target, run, kind)
-    newest = newest_revision(target)
+        return _revision_before(kind, run)
+    newest = kind.newest_revision()
     is_seen = newest is not None and workload.is_observed and has_images(newest.template, run.images)
     if newest is not None and is_seen and has_images(workload.spec.template, run.images):
-        label = label_of(newest, kind)
-        if not unprotected_pod(observed, workload, run, label):
+        label = kind.label_of(newest)
+        if not unprotected_pod(kind, run, label):
             return Prepared(label)
-    if workload.spec.update_strategy != hold_back_strategy(run, kind, PARTITION_ABOVE_ALL):
-        strategy = hold_back_strategy(run, kind, PARTITION_ABOVE_ALL)
-        return Perform(
-            SetUpdateStrategy(*preconditions(workload), kind, strategy), "holding the pods back while the template changes"
-        )
+    strategy = kind.hold_back_strategy(run)
+    if workload.spec.update_strategy != strategy:
+        action = SetUpdateStrategy(*preconditions(workload), kind.name, strategy)
+        return Perform(action, "holding the pods back while the template changes")
     if not workload.is_observed:
-        return WaitFor(f"waiting for the {kind} controller to see the change")
+        return WaitFor(f"waiting for the {kind.name} controller to see the change")
     if not has_images(workload.spec.template, run.images):
-        if not current_revision_matches(target, run):
+        if not kind.current_revision_matches(run):
             return WaitFor(
                 "waiting for currentRevision to be what the pods run, or a pod recreated now starts with an older one"
             )
         init = init_names_of(workload.spec.template)
-        return Perform(PatchTemplate(*preconditions(workload), kind, run.images, init), "patching the template")
-    return WaitFor(f"waiting for the {kind} controller to create the new revision")
+        return Perform(PatchTemplate(*preconditions(workload), kind.name, run.images, init), "patching the template")
+    return WaitFor(f"waiting for the {kind.name} controller to create the new revision")
 
 
-def _before_the_template(target: RevisionedTarget, run: Run, kind: WorkloadKind) -> NextStep:
+def _revision_before(kind: RevisionedKind, run: Run) -> NextStep:
     """The revision that the pods had before their owner changed the template."""
-    found = max((r for r in target.revisions if has_images(r.template, run.images)), key=lambda r: r.revision, default=None)
+    kept = (revision for revision in kind.revisions_kept if has_images(revision.template, run.images))
+    found = max(kept, key=lambda revision: revision.revision, default=None)
     if found is None:
         return Blocked("the revision that the pods had before is no longer in the history, so they stay as they are")
-    return Prepared(label_of(found, kind))
+    return Prepared(kind.label_of(found))
 
 
-def advance_partition(observed: Snapshot, run: Run) -> Perform | WaitFor | None:
-    """While pods are worked on: a StatefulSet's partition goes down behind the front, once the controller counts those pods
-    as updated; it would replace them otherwise."""
-    if not isinstance(observed.target, StatefulSetTarget) or not run.revision or _is_on_delete(run) or run.keeps_template:
+def restore_strategy_early(kind: RevisionedKind, run: Run) -> Perform | None:
+    """At an early end: restores the owner's strategy where every pod is of the newest revision, so that nothing needs to be
+    held back."""
+    workload, newest = kind.workload, kind.newest_revision()
+    if workload is None or run.saved_strategy is None or newest is None:
         return None
-    stateful_set = observed.target.stateful_set
-    if stateful_set is None:
+    if not workload.is_observed or workload.spec.update_strategy == run.saved_strategy:
         return None
-    front = _front(stateful_set, observed.pods, run)
-    if front >= partition_of(stateful_set.spec.update_strategy):
+    label, behind = kind.label_of(newest), kind.pods_kept_back(run)
+    if any(revision_label(facts) != label for facts in kind.observed.pods if facts.uid not in behind):
         return None
-    labelled = sum(not f.pod.is_terminating and revision_label(f) == run.revision for f in observed.pods)
-    if not stateful_set.is_observed or stateful_set.status.updated_replicas < labelled:
-        return WaitFor("waiting for the StatefulSet controller to count the updated pods")
-    strategy = hold_back_strategy(run, "StatefulSet", front)
-    return Perform(
-        SetUpdateStrategy(*preconditions(stateful_set), "StatefulSet", strategy),
-        "lowering the partition behind the updated pods",
-    )
+    return _restore_strategy(kind, workload, run.saved_strategy)
 
 
-def restore_strategy_early(observed: Snapshot, run: Run) -> Perform | None:
-    """An early end that finds every pod of the newest revision: nothing is to be held back, so the strategy is given back."""
-    target = observed.target
-    if not isinstance(target, RevisionedTarget) or run.saved_strategy is None:
-        return None
-    workload, kind = _workload_of(target)
-    newest = newest_revision(target)
-    if workload is None or newest is None or not workload.is_observed or workload.spec.update_strategy == run.saved_strategy:
-        return None
-    label, behind = label_of(newest, kind), pods_kept_back(observed, run)
-    if any(revision_label(facts) != label for facts in observed.pods if facts.uid not in behind):
-        return None
-    return Perform(SetUpdateStrategy(*preconditions(workload), kind, run.saved_strategy), "restoring the update strategy")
-
-
-def finish(observed: Snapshot, target: RevisionedTarget, run: Run) -> NextStep:
-    """Every pod is updated: wait until the controller says so, too, and give the strategy back."""
-    workload, kind = _workload_of(target)
+def finish(kind: RevisionedKind, run: Run) -> NextStep:
+    """Every pod is updated: wait until the controller agrees, and restore the owner's strategy."""
+    workload = kind.workload
     if workload is None:
-        return Blocked("the target is gone")
+        return GONE
     assert run.saved_strategy is not None
-    following = advance_partition(observed, run)
+    following = kind.follow(run)
     if following is not None:
         return following
     if not workload.is_observed:
-        return WaitFor(f"waiting for the {kind} controller to see the change")
-    if not run.keeps_template and updated_of(workload) < pods_to_update(observed, run) - never_made(observed):
-        return WaitFor(f"waiting for the {kind} controller to count every pod as updated")
-    if _will_complete(workload, run):
+        return WaitFor(f"waiting for the {kind.name} controller to see the change")
+    to_update = count_to_update(run, kind.desired_replicas(), len(kind.pods_kept_back(run)))
+    if not run.keeps_template and kind.updated_replicas() < to_update - kind.blocked_replicas():
+        return WaitFor(f"waiting for the {kind.name} controller to count every pod as updated")
+    if kind.will_complete(run):
         return WaitFor("waiting for currentRevision to become the new one")
     if workload.spec.update_strategy != run.saved_strategy:
-        return Perform(SetUpdateStrategy(*preconditions(workload), kind, run.saved_strategy), "restoring the update strategy")
-    return restore_field_owners(observed, run, workload, kind)
+        return _restore_strategy(kind, workload, run.saved_strategy)
+    return restore_field_owners(kind.observed, run, workload, kind.name)
 
 
-def hold_back_strategy(run: Run, kind: WorkloadKind, partition: int) -> dict[str, Any]:
-    """The strategy that holds pods back, made from the user's."""
-    own = run.saved_strategy or {}
-    if kind == "DaemonSet" or _is_on_delete(run):
-        return dict(ON_DELETE) if kind == "DaemonSet" else own
-    return {**own, "rollingUpdate": {**(own.get("rollingUpdate") or {}), "partition": partition}}
+def _restore_strategy(kind: RevisionedKind, workload: StatefulSet | DaemonSet, strategy: dict[str, Any]) -> Perform:
+    return Perform(SetUpdateStrategy(*preconditions(workload), kind.name, strategy), "restoring the update strategy")
 
 
-def unholdable(observed: Snapshot, run: Run) -> str | None:
-    """Why the template must not be changed: under an update strategy that we do not know, such as a StatefulSet's `Recreate`
-    (1.37, alpha: KEP-3541), nothing says that pods can be held back, and a change may delete all of them."""
-    if not isinstance(observed.target, RevisionedTarget):
+def is_on_delete(run: Run) -> bool:
+    """Whether the owner chose OnDelete."""
+    return (run.saved_strategy or {}).get("type") == "OnDelete"
+
+
+def may_be_ours(kind: RevisionedKind, strategy: Mapping[str, Any], run: Run) -> bool:
+    """Whether a run could have left it so: the owner's own, or a form of it that holds pods back."""
+    return strategy in (run.saved_strategy, kind.hold_back_strategy(run, partition_of(strategy)))
+
+
+def owner_settings(kind: RevisionedKind, run: Run) -> Run:
+    """The run with the update strategy of its owner, unless the one there may be its own."""
+    workload = kind.workload
+    if workload is None:
+        return run
+    strategy = workload.spec.update_strategy
+    if run.saved_strategy is not None and may_be_ours(kind, strategy, run):
+        return run
+    return msgspec.structs.replace(run, saved_strategy=strategy)
+
+
+def own_max_unavailable(now: Mapping[str, Any], run: Run) -> int | str:
+    """`now`: the update strategy as it is. During a run its owner's is the saved one."""
+    return max_unavailable_in(now if run.saved_strategy is None else run.saved_strategy)
+
+
+def unprotected_pod(kind: RevisionedKind, run: Run, label: str) -> str:
+    """A pod of another revision than `label` that the strategy, as it is now, lets the controller replace; empty: none."""
+    workload, behind = kind.workload, kind.pods_kept_back(run)
+    if workload is None or workload.spec.update_strategy.get("type") == "OnDelete":
+        return ""
+    pods = (facts for facts in kind.observed.pods if facts.uid not in behind and revision_label(facts) != label)
+    return next((facts.pod.name for facts in pods if kind.may_be_replaced(facts)), "")
+
+
+def external_change(kind: RevisionedKind, run: Run, timers: Timers) -> Blocked | None:
+    """Another template, another update strategy, or one that no longer protects the pods of the older revision."""
+    workload = kind.workload
+    if workload is None:
         return None
-    workload, kind = _workload_of(observed.target)
-    strategies = [s for s in (workload.spec.update_strategy if workload is not None else {}, run.saved_strategy) if s]
+    changed = _other_template(kind, workload, run)
+    if changed is not None:
+        return changed
+    if not may_be_ours(kind, workload.spec.update_strategy, run):
+        return Blocked(f"the updateStrategy of {run.target} was changed in the middle")
+    pod = unprotected_pod(kind, run, run.revision) if run.revision else ""
+    if pod and (not kind.is_ordered or timers.expired("disturbed/strategy", GRACE_SECONDS)):
+        return Blocked(
+            f"the updateStrategy of {run.target} was changed in the middle: it lets its controller replace pod/{pod}"
+        )
+    return None
+
+
+def _other_template(kind: RevisionedKind, workload: StatefulSet | DaemonSet, run: Run) -> Blocked | None:
+    template = workload.spec.template
+    foreign = foreign_template_images(template, run, str(run.target))
+    if foreign is not None:
+        return foreign
+    if run.revision and not run.keeps_template and not has_images(template, run.images):
+        return Blocked(f"the template of {run.target} was set back in the middle")
+    changed = differences_from_pods(kind, template)
+    if changed:
+        return Blocked(f"the template of {run.target} was edited in the middle ({', '.join(changed[:5])})")
+    return edited(workload, run)
+
+
+def yield_to_owner(kind: RevisionedKind, run: Run) -> Perform | None:
+    """Somebody else changed the template: restores the owner's strategy, so that the change is rolled out. A strategy that
+    somebody else set stays."""
+    workload, own = kind.workload, run.saved_strategy
+    if workload is None or own is None or workload.spec.update_strategy == own:
+        return None
+    if not may_be_ours(kind, workload.spec.update_strategy, run) or _other_template(kind, workload, run) is None:
+        return None
+    return _restore_strategy(kind, workload, own)
+
+
+def differences_from_pods(kind: RevisionedKind, template: Mapping[str, Any]) -> list[str]:
+    """In what, apart from images, the template differs from the revisions that the pods carry."""
+    carried = {revision_label(facts) for facts in kind.observed.pods}
+    revisions = [revision for revision in kind.revisions_kept if kind.label_of(revision) in carried]
+    return sorted({path for revision in revisions for path in differences(template, revision.template)})
+
+
+def problem(kind: RevisionedKind, run: Run, resuming: bool) -> str | None:
+    """Why a run must not begin, or be resumed."""
+    workload = kind.workload
+    assert workload is not None
+    refused = unholdable(kind, run)
+    if refused is not None or resuming:
+        return refused
+    if not kind.revisions_kept:
+        return f"{run.target} has no ControllerRevision yet: wait until its controller has made one"
+    changed = differences_from_pods(kind, workload.spec.template)
+    if not changed:
+        return None
+    return (
+        f"the template of {run.target} differs from its pods' revisions in more than images ({', '.join(changed[:5])}):"
+        " roll that out first (kubectl delete pod, or its updateStrategy), then upgrade images in place"
+    )
+
+
+def unholdable(kind: RevisionedKind, run: Run) -> str | None:
+    """Why the template must not be changed: under an update strategy unknown here, such as a StatefulSet's `Recreate` (1.37,
+    alpha: KEP-3541), pods may not be held back, and a change may delete all of them."""
+    now = kind.workload.spec.update_strategy if kind.workload is not None else {}
+    strategies = [strategy for strategy in (now, run.saved_strategy) if strategy]
     unknown = next((s["type"] for s in strategies if s.get("type", "RollingUpdate") not in HOLDABLE), None)
     if unknown is None:
         return None
     return (
-        f"{run.target} has updateStrategy {unknown}, under which the {kind} controller may delete its pods once the template"
-        f" changes: set its type to {' or '.join(HOLDABLE)} first"
+        f"{run.target} has updateStrategy {unknown}, under which the {kind.name} controller may delete its pods once the"
+        f" template changes: set its type to {' or '.join(HOLDABLE)} first"
     )
 
 
-def may_be_ours(strategy: Mapping[str, Any], run: Run, kind: WorkloadKind) -> bool:
-    """Whether a run could have left it so: the user's own, or a form of it that holds pods back."""
-    return strategy in (run.saved_strategy, hold_back_strategy(run, kind, partition_of(strategy)))
+def current_images(kind: RevisionedKind, run: Run) -> dict[str, str]:
+    """Of the revision that the pods had before: of the first pod that is not of the newest one, else the newest."""
+    behind, newest = kind.pods_kept_back(run), kind.newest_revision()
+    by_label = {kind.label_of(revision): revision for revision in kind.revisions_kept}
+    carried = (by_label.get(revision_label(facts)) for facts in kind.observed.pods if facts.uid not in behind)
+    found = next((revision for revision in carried if revision is not None and revision is not newest), newest)
+    if found is not None:
+        return images_of(found.template)
+    return images_of(kind.workload.spec.template) if kind.workload is not None else {}
 
 
-def describe_strategy(strategy: Mapping[str, Any]) -> str:
-    parameters = ", ".join(f"{name} {value}" for name, value in sorted((strategy.get("rollingUpdate") or {}).items()))
-    return f"{strategy.get('type')}" + (f" with {parameters}" if parameters else "")
+def newest_label(kind: RevisionedKind) -> str:
+    newest = kind.newest_revision()
+    return kind.label_of(newest) if newest is not None else ""
 
 
-def unprotected_pod(observed: Snapshot, workload: StatefulSet | DaemonSet, run: Run, label: str) -> str:
-    """A pod of another revision that the strategy, as it is now, does not keep from being replaced; empty: none."""
-    strategy, behind = workload.spec.update_strategy, pods_kept_back(observed, run)
-    if strategy.get("type") == "OnDelete":
-        return ""
-    for facts in observed.pods:
-        if facts.uid in behind or revision_label(facts) == label:
-            continue
-        if not isinstance(workload, StatefulSet):
-            return facts.pod.name
-        if not facts.pod.is_terminating and partition_index(workload, facts) >= partition_of(strategy):
-            return facts.pod.name
-    return ""
+def templates(kind: RevisionedKind) -> Iterator[Mapping[str, Any]]:
+    """Of the revisions and of the workload itself."""
+    yield from (revision.template for revision in kind.revisions_kept)
+    if kind.workload is not None:
+        yield kind.workload.spec.template
 
 
-def newest_revision(target: RevisionedTarget) -> ControllerRevision | None:
-    """Of the template as the controller has seen it: a return to an older template gives that one's revision the highest
-    number again. A StatefulSet names it itself. A DaemonSet does not: where the one of its template is not here yet, although
-    the controller has seen it (two watches race), there is none."""
-    if isinstance(target, StatefulSetTarget) and target.stateful_set is not None:
-        name = target.stateful_set.status.update_revision
-        return next((r for r in target.revisions if r.metadata.name == name), None)
-    newest = max(target.revisions, key=lambda r: r.revision, default=None)
-    daemon_set = _workload_of(target)[0]
-    is_there = newest is not None and daemon_set is not None and same_template(newest.template, daemon_set.spec.template)
-    return newest if is_there else None
+def writes(kind: RevisionedKind, run: Run) -> Iterator[Write]:
+    """What a run writes to the workload besides its template."""
+    workload = kind.workload
+    if workload is not None:
+        action = SetUpdateStrategy(*preconditions(workload), kind.name, kind.hold_back_strategy(run))
+        yield Write(f"change the updateStrategy of {run.target}", action, workload)
 
 
-def label_of(revision: ControllerRevision, kind: WorkloadKind) -> str:
-    """What `controller-revision-hash` of its pods says: the revision's name for a StatefulSet, the bare hash for a DaemonSet
-    (measured)."""
-    return revision.metadata.name if kind == "StatefulSet" else revision.metadata.label(CONTROLLER_REVISION_HASH) or ""
+def revisions(kept: Iterable[ControllerRevision]) -> list[Revision]:
+    return [revision_of(revision.revision, revision.template, revision.metadata) for revision in kept]
 
 
-def revision_label(facts: ObservedPod) -> str:
-    return facts.pod.metadata.label(CONTROLLER_REVISION_HASH) or ""
-
-
-def revision_of_pods(target: RevisionedTarget, pods: Iterable[ObservedPod]) -> ControllerRevision | None:
-    """The revision that the pods ran before: of the first that is not of the newest, else the newest."""
-    kind = _workload_of(target)[1]
-    newest = newest_revision(target)
-    by_label = {label_of(revision, kind): revision for revision in target.revisions}
-    for facts in pods:
-        revision = by_label.get(revision_label(facts))
-        if revision is not None and revision is not newest:
-            return revision
-    return newest
-
-
-def current_revision_matches(target: RevisionedTarget, run: Run) -> bool:
-    """Behind a partition a StatefulSet's controller recreates from `currentRevision`, which may be older than what runs. On
-    the way back from the very end of a run it is the new one."""
-    if not isinstance(target, StatefulSetTarget) or target.stateful_set is None or _is_on_delete(run):
-        return True
-    name = target.stateful_set.status.current_revision
-    current = next((r for r in target.revisions if r.metadata.name == name), None)
-    have = images_of(current.template) if current is not None else {}
-    wanted = [{**run.from_images, **known} for known in run.known_images]
-    return any(all(have.get(container) == images[container] for container in run.from_images) for images in wanted)
-
-
-def updated_of(workload: StatefulSet | DaemonSet) -> int:
-    match workload:
-        case StatefulSet(status=status):
-            return status.updated_replicas
-        case DaemonSet(status=daemon_status):
-            return daemon_status.updated_number_scheduled
-
-
-def _front(stateful_set: StatefulSet, pods: Iterable[ObservedPod], run: Run) -> int:
-    """The lowest index from which on every replica lives and carries the new revision."""
-    done = {partition_index(stateful_set, f) for f in pods if not f.pod.is_terminating and revision_label(f) == run.revision}
-    front = stateful_set.spec.replicas
-    if front - 1 not in done:
-        return PARTITION_ABOVE_ALL
-    while front - 1 in done:
-        front -= 1
-    return max(front, partition_of(run.saved_strategy or {}))
-
-
-def _will_complete(workload: StatefulSet | DaemonSet, run: Run) -> bool:
-    """The controller makes the new revision the current one once every replica is updated and ready, under RollingUpdate;
-    what a partition keeps back, or somebody keeps closed, is not waited for."""
-    if not isinstance(workload, StatefulSet) or _is_on_delete(run):
-        return False
-    status, replicas = workload.status, workload.spec.replicas
-    complete = status.updated_replicas == status.ready_replicas == replicas
-    return complete and status.current_revision != status.update_revision
-
-
-def _is_on_delete(run: Run) -> bool:
-    return (run.saved_strategy or {}).get("type") == "OnDelete"
-
-
-def _workload_of(target: RevisionedTarget) -> tuple[StatefulSet | DaemonSet | None, WorkloadKind]:
-    match target:
-        case StatefulSetTarget(stateful_set=stateful_set):
-            return stateful_set, "StatefulSet"
-        case DaemonSetTarget(daemon_set=daemon_set):
-            return daemon_set, "DaemonSet"
+def lineage(kept: Iterable[ControllerRevision], pod: Pod) -> Lineage:
+    label = pod.metadata.label(CONTROLLER_REVISION_HASH) or ""
+    for revision in kept:
+        # A StatefulSet's pods carry its name, a DaemonSet's its hash.
+        if label in (revision.metadata.name, revision.metadata.label(CONTROLLER_REVISION_HASH)):
+            return Lineage(revision.metadata.name, revision.revision)
+    return Lineage(label)

@@ -11,12 +11,12 @@ from contextlib import suppress
 
 import msgspec
 
+from inplace.engine.kinds.image_provenance import believed
 from inplace.engine.preflight import checks as checking
 from inplace.engine.preflight.reapplied import taken_back, tracked_by
 from inplace.engine.runs import lifecycle as resuming
 from inplace.engine.runs.rollouts import FinishedState, RejectedState, RolloutState, WaitingState, apply_edits, owns_run
 from inplace.engine.runs.spec_paused import RELEASE_FIRST, brakes, passes
-from inplace.engine.workloads.image_provenance import believed
 from inplace.kube.clock import format_time
 from inplace.model.objects.coordination import Lease
 from inplace.model.rollout import InPlaceRollout

@@ -14,6 +14,7 @@ from datetime import timedelta
 import msgspec
 import structlog
 
+from inplace.engine.kinds import workload
 from inplace.engine.planning.plan import Plan, RunResult
 from inplace.engine.planning.steps import is_paused_by_steps
 from inplace.engine.runs import lifecycle as resuming
@@ -28,7 +29,6 @@ from inplace.engine.runs.rollouts import (
 )
 from inplace.engine.runs.spec_paused import PAUSED_BY_SPEC, RELEASE_FIRST, brakes, is_paused_by_a_person, passes
 from inplace.engine.status.glance import as_it_stands
-from inplace.engine.workloads import workload
 from inplace.kube.clock import format_time
 from inplace.kube.errors import ApiError
 from inplace.kube.retry import QUICK

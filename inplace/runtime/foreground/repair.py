@@ -16,7 +16,7 @@ from inplace.engine.planning.plan import PlanContext
 from inplace.engine.pods.stages import gate_closed_by_us
 from inplace.engine.runs.leftovers import Leftovers, infer_owner_strategy, leftovers, still_closed
 from inplace.engine.workloads.managed_fields import owns_strategy
-from inplace.engine.workloads.template_first import describe_strategy
+from inplace.engine.workloads.wording import describe_strategy
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, Conflict, Forbidden, NotFound
 from inplace.kube.protocols import MERGE

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PodProgress, Progress, within
 from inplace.engine.pods.drain import index_of
 from inplace.engine.pods.stages import GateState, gate_of
@@ -20,10 +21,8 @@ from inplace.engine.runs.lifecycle import overtaken
 from inplace.engine.snapshot import ObservedPod, PodsTarget, Snapshot, Target, facts_of
 from inplace.engine.status.account import superseded
 from inplace.engine.status.glance import glance, waited_for
-from inplace.engine.status.lineage import lineage_of
 from inplace.engine.status.midrun import describe_midrun
 from inplace.engine.workloads.managed_fields import owns_strategy
-from inplace.engine.workloads.workload import workload_of
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import (
@@ -145,7 +144,7 @@ def _of_target(
 
 
 def _of_run(api: ApiClient, target: TargetRef, observed: Snapshot, state: RunState, run: Run) -> TargetStatus:
-    workload, at = workload_of(observed), current_instant(api.clock)
+    workload, at = observed.target.workload, current_instant(api.clock)
     state = with_standing(state, workload.spec.template if workload is not None else None, at)
     is_overtaken = overtaken(run, observed) is not None
     shown = glance(observed, run, state.lease, at, held_since=state.held_since, superseded=bool(state.superseded))
@@ -193,7 +192,7 @@ def _if_allowed(look: Callable[[], Iterable[T]]) -> tuple[T, ...]:
 
 def _leftovers_without_run(target: TargetRef, observed: Snapshot, found: ResolvedTarget) -> tuple[str, ...]:
     """What a run has left of which nothing is known any more."""
-    workload = workload_of(observed)
+    workload = observed.target.workload
     if not isinstance(workload, (StatefulSet, DaemonSet)):
         return ()
     managed = (entry for _, entries in found.managed for entry in entries)
@@ -218,7 +217,7 @@ def history(api: ApiClient, target: TargetRef) -> History:
     problem, last, over, runs = "", "", "", tuple[PastRun, ...]()
     try:
         lease = api.get(LEASES, target.namespace, lease_name(target))
-        runs, run, workload = read_history(lease), run_from_lease(lease), workload_of(Snapshot(there, ()))
+        runs, run, workload = read_history(lease), run_from_lease(lease), there.workload
         if run is not None and workload is not None:
             last, over = run.id, superseded(run, workload.spec.template)
     except NotFound:
@@ -233,7 +232,7 @@ def history(api: ApiClient, target: TargetRef) -> History:
 def _pod(
     facts: ObservedPod, target: Target, gate: str, view: PodProgress | None = None, since: float | None = None, now: float = 0.0
 ) -> PodState:
-    pod, lineage = facts.pod, lineage_of(facts.pod, target)
+    pod, lineage = facts.pod, strategy_for(Snapshot(target, ())).lineage(facts.pod)
     state = gate_of(pod, gate)
     return PodState(
         name=pod.name,

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from inplace.engine.kinds.workload import min_ready_seconds
 from inplace.engine.planning.waits import carried
 from inplace.engine.pods.drain import entries_by_pod, index_of, services_not_awaited
 from inplace.engine.pods.evidence import confirm_drained, heard, update_evidence
@@ -29,7 +30,6 @@ from inplace.engine.snapshot import (
     Target,
     facts_of,
 )
-from inplace.engine.workloads.workload import min_ready_seconds
 from inplace.kube.clock import seconds_since
 from inplace.kube.informers.cache_view import CacheView
 from inplace.kube.paging import ListResult

@@ -7,12 +7,12 @@ from statistics import median
 
 import msgspec
 
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution, RunResult, Shows
 from inplace.engine.preflight.advisories import count_ungated
 from inplace.engine.preflight.new_pods import kept_out
 from inplace.engine.runs.leftovers import still_ours
 from inplace.engine.snapshot import ObservedPod
-from inplace.engine.workloads.uncommit import left_paused
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import Operation, Outcome, PodFailure, Run
 from inplace.runtime.observability.frames import Frame
@@ -119,7 +119,7 @@ class RunStatistics:
             held=kept_out(facts.values(), run.options.gate),
             undrained=count_ungated((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
-            is_left_paused=left_paused(last.snapshot, run),
+            is_left_paused=strategy_for(last.snapshot).is_left_paused(run),
             by_others=finished.by_others,
             doing=run.operation,
         )

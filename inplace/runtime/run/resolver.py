@@ -13,6 +13,9 @@ from typing import Any
 import msgspec
 
 from inplace.engine.gate_openers import GateOpeners
+from inplace.engine.kinds.external_changes import marked
+from inplace.engine.kinds.image_provenance import believed, unvouched
+from inplace.engine.kinds.workload import uid_of
 from inplace.engine.planning.plan import Caution, RunResult
 from inplace.engine.preflight import checks as checking
 from inplace.engine.preflight.rehearsal import Rehearsal
@@ -21,10 +24,7 @@ from inplace.engine.runs import undo as undoing
 from inplace.engine.runs.history import latest_revision
 from inplace.engine.runs.leftovers import infer_owner_strategy
 from inplace.engine.snapshot import Snapshot
-from inplace.engine.workloads.identity import marked
-from inplace.engine.workloads.image_provenance import believed, unvouched
 from inplace.engine.workloads.managed_fields import POD_PATH, TEMPLATE_PATH, image_owners, last_writer, owns_strategy
-from inplace.engine.workloads.workload import uid_of
 from inplace.kube.api import ApiClient
 from inplace.kube.clock import format_time
 from inplace.kube.errors import ApiError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inplace.engine.preflight.rehearsal import RefusedWrite, Rehearsal, Write, learn, writes
+from inplace.engine.preflight.rehearsal import RefusedWrite, Rehearsal, learn, writes
 from inplace.engine.snapshot import Snapshot
+from inplace.engine.workloads.sequence import Write
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from inplace.kube.protocols import Clock
 from inplace.model.run import Run

@@ -117,15 +117,15 @@ BREAKS = (
     Break(
         "give the strategy back before the controller counts every pod",
         "inplace/engine/workloads/template_first.py",
-        "    if not run.keeps_template and updated_of(workload) < pods_to_update(observed, run) - never_made(observed):",
+        "    if not run.keeps_template and kind.updated_replicas() < to_update - kind.blocked_replicas():",
         "    if False:",
         ("tests/unit/engine/workloads/test_template_first.py",),
     ),
     Break(
         "lower the partition before the controller counts the pods",
-        "inplace/engine/workloads/template_first.py",
-        "if not stateful_set.is_observed or stateful_set.status.updated_replicas < labelled:",
-        "if not stateful_set.is_observed:",
+        "inplace/engine/kinds/stateful_set.py",
+        "if not workload.is_observed or workload.status.updated_replicas < labelled:",
+        "if not workload.is_observed:",
         ("tests/unit/engine/workloads/test_template_first.py",),
     ),
     Break(

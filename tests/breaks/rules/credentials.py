@@ -10,8 +10,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "begin with an image that no runtime could pull",
         "inplace/engine/preflight/checks.py",
-        "problem = _image_problem(run) or _two_revisions(observed, run)",
-        "problem = _two_revisions(observed, run)",
+        "problem = _image_problem(run) or strategy_for(observed).revision_problem(run, _hang(observed, run))",
+        "problem = strategy_for(observed).revision_problem(run, _hang(observed, run))",
         ("tests/unit/engine/preflight/test_checks.py",),
     ),
     Break(

@@ -44,7 +44,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "trust the stored commit",
-        "inplace/engine/workloads/image_provenance.py",
+        "inplace/engine/kinds/image_provenance.py",
         "    commit = stored.commit if is_begun else None",
         "    commit = stored.commit",
         ("tests/scenarios/failures/test_forged_runs.py",),

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from inplace.engine.availability.budget import DisruptionBudgets, Headroom, headroom, is_available, never_allows, upgrade_order
+from inplace.engine.kinds.workload import max_unavailable
 from inplace.engine.pods.stages import PodAssessment, assess_pod
 from inplace.engine.snapshot import ObservedPod
-from inplace.engine.workloads.workload import max_unavailable
 from inplace.model.run import RunOptions
 from tests.builders import (
     NEW,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from inplace.engine.actions import CloseGate, OpenGate, PatchIdleImages, RemoveRecord
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Plan
 from inplace.engine.planning.planner import plan
 from inplace.engine.snapshot import DeploymentTarget, ObservedPod, Snapshot
-from inplace.engine.workloads.workload import never_made
 from inplace.model.refs import TargetRef
 from inplace.model.run import RunOptions, parse_steps
 from tests.builders import (
@@ -143,4 +143,4 @@ class TestOrderedStatefulSet:
 
     @pytest.mark.parametrize(("node", "ordered", "count"), [("", True, 2), ("node-1", True, 0), ("", False, 0)])
     def test_what_is_not_made_is_not_waited_for(self, node: str, ordered: bool, count: int) -> None:
-        assert never_made(self.view(node, ordered)) == count
+        assert strategy_for(self.view(node, ordered)).blocked_replicas() == count

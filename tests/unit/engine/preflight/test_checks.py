@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from inplace.engine.preflight.advisories import count_ungated
-from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, owned_by, preflight
+from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, preflight
 from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.engine.workloads.wording import owned_by
 from inplace.model.constants import RECORD_ANNOTATION
 from inplace.model.objects.meta import OwnerReference
 from inplace.model.objects.pods import Container

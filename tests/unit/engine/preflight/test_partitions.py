@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from inplace.engine.kinds import workload
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, current_images, pending_template_images, preflight
 from inplace.engine.snapshot import ObservedPod, RevisionedTarget, Snapshot
-from inplace.engine.workloads import workload
+from inplace.engine.workloads.partitions import partition_index
 from inplace.model.objects.workloads import StatefulSet
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
@@ -129,7 +131,7 @@ def test_at_once(ordered: bool, asked: int | str | None, count: int) -> None:
 def test_an_index_is_the_ordinal_less_the_first(start: int, name: str, index: int) -> None:
     found = stateful_set(start=start).stateful_set
     assert isinstance(found, StatefulSet)
-    assert workload.partition_index(found, of_revision(name, "web-1")) == index
+    assert partition_index(found, of_revision(name, "web-1")) == index
 
 
 def test_the_goal_is_what_the_partition_leaves() -> None:
@@ -137,4 +139,4 @@ def test_the_goal_is_what_the_partition_leaves() -> None:
     assert workload.pods_to_update(view, sts()) == 3
     assert workload.pods_to_update(view, sts(adopts_template=True)) == 5
     assert workload.pods_to_update(view, sts(saved_strategy=partition(9))) == 0
-    assert workload.pods_kept_back(view, sts()) == {"uid-web-0", "uid-web-1"}
+    assert strategy_for(view).pods_kept_back(sts()) == {"uid-web-0", "uid-web-1"}

@@ -16,7 +16,8 @@ from inplace.engine.actions import (
     SetPaused,
     SetUpdateStrategy,
 )
-from inplace.engine.preflight.rehearsal import RefusedWrite, Rehearsal, Write, adopt, learn, surprise, writes
+from inplace.engine.preflight.rehearsal import RefusedWrite, Rehearsal, adopt, learn, surprise, writes
+from inplace.engine.workloads.sequence import Write
 from inplace.engine.workloads.templates import with_images
 from inplace.model.run import Run
 from tests.builders import (

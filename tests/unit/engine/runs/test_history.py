@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from inplace.engine.runs.history import HistoryEntry, Revision, merge_history
+from inplace.engine.runs.history import HistoryEntry, merge_history
+from inplace.engine.workloads.revisions import Revision
 from inplace.model.history import MAX_RUNS, PastRun
 from tests.builders import NEW, OLD, template
 

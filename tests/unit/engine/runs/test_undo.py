@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from inplace.engine.preflight.checks import Rejected
-from inplace.engine.runs.history import Revision, latest_revision, revisions
+from inplace.engine.runs.history import latest_revision, revisions
 from inplace.engine.runs.undo import UndoTarget, options, resolve_undo_target
 from inplace.engine.snapshot import Snapshot
+from inplace.engine.workloads.revisions import Revision
 from inplace.model.run import Run, RunOptions, parse_steps
 from tests.builders import (
     NEW,

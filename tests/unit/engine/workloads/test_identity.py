@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from inplace.engine.kinds.external_changes import detect_external_change, marked, yield_to_owner
 from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
-from inplace.engine.workloads.external_changes import detect_external_change, yield_to_owner
-from inplace.engine.workloads.identity import marked
 from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, Run
 from tests.builders import (

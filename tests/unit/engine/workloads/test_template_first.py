@@ -8,23 +8,19 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import PatchTemplate, SetUpdateStrategy
+from inplace.engine.kinds.daemon_set import DaemonSetKind
+from inplace.engine.kinds.registry import strategy_for
+from inplace.engine.kinds.stateful_set import StatefulSetKind
 from inplace.engine.preflight.checks import Rejected, preflight
 from inplace.engine.snapshot import DaemonSetTarget, ObservedPod, RevisionedTarget, Snapshot, StatefulSetTarget
 from inplace.engine.workloads.sequence import Blocked, Done, NextStep, Perform, Prepared, WaitFor
 from inplace.engine.workloads.template_first import (
     ON_DELETE,
     PARTITION_ABOVE_ALL,
-    advance_partition,
-    finish,
-    hold_back_strategy,
     may_be_ours,
-    newest_revision,
-    prepare,
-    restore_strategy_early,
     unholdable,
     unprotected_pod,
 )
-from inplace.model.objects.workloads import DaemonSet, StatefulSet
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run
 from tests.builders import (
@@ -69,14 +65,18 @@ def seen(target: RevisionedTarget, *pods: ObservedPod, **fields: Any) -> Snapsho
     return observed(*pods, target=target, **fields)
 
 
+def page(view: Snapshot) -> StatefulSetKind | DaemonSetKind:
+    return StatefulSetKind(view) if isinstance(view.target, StatefulSetTarget) else DaemonSetKind(view)
+
+
 def prepared(target: RevisionedTarget, asked: Run, *pods: ObservedPod) -> NextStep:
-    return prepare(seen(target, *pods), target, asked)
+    return strategy_for(seen(target, *pods)).prepare(asked)
 
 
 def finished(target: RevisionedTarget, asked: Run, *pods: ObservedPod) -> NextStep:
     """Where the fields have been given back already."""
     returned = msgspec.structs.replace(seen(target, *pods), fields_returned=frozenset({DEPLOYMENT_UID}))
-    return finish(returned, target, asked)
+    return strategy_for(returned).commit(asked, {})
 
 
 def strategy_in(step: object) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class TestFollow:
         self, *pods: ObservedPod, own: int = 0, now: int = PARTITION_ABOVE_ALL, **fields: Any
     ) -> Perform | WaitFor | None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(now), **fields)
-        return advance_partition(seen(target, *pods), sts(revision="web-2", saved_strategy=partition(own)))
+        return strategy_for(seen(target, *pods)).follow(sts(revision="web-2", saved_strategy=partition(own)))
 
     def test_behind_those_that_are_new(self) -> None:
         assert strategy_in(self.following(*old(0), *new(1, 2), updated=2)) == partition(1)
@@ -203,9 +203,10 @@ class TestFollow:
 
     def test_nobody_else_has_one(self) -> None:
         on_delete = stateful_set(NEW, *BOTH, update="web-2", strategy=ON_DELETE)
-        assert advance_partition(seen(on_delete, *new(0, 1, 2)), sts(revision="web-2", saved_strategy=dict(ON_DELETE))) is None
-        assert advance_partition(seen(daemon_set(NEW, *BOTH, strategy=ON_DELETE)), ds(revision="2")) is None
-        assert advance_partition(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
+        held = strategy_for(seen(on_delete, *new(0, 1, 2)))
+        assert held.follow(sts(revision="web-2", saved_strategy=dict(ON_DELETE))) is None
+        assert strategy_for(seen(daemon_set(NEW, *BOTH, strategy=ON_DELETE))).follow(ds(revision="2")) is None
+        assert strategy_for(seen(stateful_set(), *old(0, 1, 2))).follow(sts()) is None
 
 
 class TestFinish:
@@ -257,55 +258,50 @@ class TestWithdraw:
 
     def test_where_every_pod_is_of_the_newest(self) -> None:
         untouched = stateful_set(strategy=partition(PARTITION_ABOVE_ALL))
-        step = restore_strategy_early(seen(untouched, *old(0, 1, 2)), sts())
+        step = strategy_for(seen(untouched, *old(0, 1, 2))).withdraw(sts())
         assert strategy_in(step) == partition(0)
         labels = [of_revision("a", "1"), of_revision("b", "1")]
-        assert strategy_in(restore_strategy_early(seen(daemon_set(strategy=ON_DELETE), *labels), ds())) == ROLLING
+        assert strategy_in(strategy_for(seen(daemon_set(strategy=ON_DELETE), *labels)).withdraw(ds())) == ROLLING
 
     def test_not_where_it_would_let_one_be_replaced(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(2))
-        assert restore_strategy_early(seen(target, *old(0, 1), *new(2)), sts(revision="web-2")) is None
+        assert strategy_for(seen(target, *old(0, 1), *new(2))).withdraw(sts(revision="web-2")) is None
 
     def test_what_the_owner_keeps_behind_does_not_count(self) -> None:
         target = stateful_set(NEW, *BOTH, update="web-2", strategy=partition(3))
-        step = restore_strategy_early(seen(target, *old(0, 1), *new(2)), sts(revision="web-2", saved_strategy=partition(2)))
+        step = strategy_for(seen(target, *old(0, 1), *new(2))).withdraw(sts(revision="web-2", saved_strategy=partition(2)))
         assert strategy_in(step) == partition(2)
 
     def test_not_before_the_controller_has_seen_what_there_is(self) -> None:
         unseen = stateful_set(NEW, strategy=partition(PARTITION_ABOVE_ALL), generation=3, observed=2)
-        assert restore_strategy_early(seen(unseen, *old(0, 1, 2)), sts()) is None
+        assert strategy_for(seen(unseen, *old(0, 1, 2))).withdraw(sts()) is None
 
     def test_no_withdrawal_before_the_newest_revision_is_seen(self) -> None:
         """The pods are of the one before, which looks like the newest until the watch of revisions has caught up."""
         labels = [of_revision("a", "1"), of_revision("b", "1")]
-        assert restore_strategy_early(seen(daemon_set(NEW, strategy=ON_DELETE), *labels), ds()) is None
+        assert strategy_for(seen(daemon_set(NEW, strategy=ON_DELETE), *labels)).withdraw(ds()) is None
 
     def test_nothing_to_give_back(self) -> None:
-        assert restore_strategy_early(seen(stateful_set(), *old(0, 1, 2)), sts()) is None
-        assert restore_strategy_early(seen(stateful_set(), *old(0, 1, 2)), sts(saved_strategy=None)) is None
-        assert restore_strategy_early(observed(), run()) is None
+        assert strategy_for(seen(stateful_set(), *old(0, 1, 2))).withdraw(sts()) is None
+        assert strategy_for(seen(stateful_set(), *old(0, 1, 2))).withdraw(sts(saved_strategy=None)) is None
+        assert strategy_for(observed()).withdraw(run()) is None
 
 
 class TestStrategies:
     def test_which_a_run_can_have_left(self) -> None:
         own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2, "maxUnavailable": 3}}
         asked = sts(saved_strategy=own)
-        assert may_be_ours(own, asked, "StatefulSet")
-        assert may_be_ours(hold_back_strategy(asked, "StatefulSet", 7), asked, "StatefulSet")
-        assert not may_be_ours(partition(7), asked, "StatefulSet")
-        assert not may_be_ours(ON_DELETE, asked, "StatefulSet")
-        assert may_be_ours(ON_DELETE, ds(), "DaemonSet")
-        assert not may_be_ours({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}, ds(), "DaemonSet")
+        of_set, of_daemons = page(seen(stateful_set())), page(seen(daemon_set()))
+        assert may_be_ours(of_set, own, asked)
+        assert may_be_ours(of_set, of_set.hold_back_strategy(asked, 7), asked)
+        assert not may_be_ours(of_set, partition(7), asked)
+        assert not may_be_ours(of_set, ON_DELETE, asked)
+        assert may_be_ours(of_daemons, ON_DELETE, ds())
+        assert not may_be_ours(of_daemons, {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}, ds())
 
     def test_which_pods_they_expose(self) -> None:
         def exposed_in(target: RevisionedTarget, asked: Run, *pods: ObservedPod) -> str:
-            match target:
-                case StatefulSetTarget(stateful_set=StatefulSet() as workload):
-                    return unprotected_pod(seen(target, *pods), workload, asked, "web-2")
-                case DaemonSetTarget(daemon_set=DaemonSet() as workload):
-                    return unprotected_pod(seen(target, *pods), workload, asked, "2")
-                case _:
-                    raise AssertionError(target)
+            return unprotected_pod(page(seen(target, *pods)), asked, "web-2" if target.kind == "StatefulSet" else "2")
 
         mixed = (*old(0, 1), *new(2))
         assert exposed_in(stateful_set(strategy=partition(2)), sts(), *mixed) == ""
@@ -319,10 +315,10 @@ class TestStrategies:
 
     def test_the_newest_revision(self) -> None:
         """A StatefulSet names it; of a DaemonSet's the highest number, which a return to an older template renews."""
-        assert newest_revision(stateful_set(OLD, *BOTH)) is BOTH[0]
-        assert newest_revision(daemon_set(NEW, *BOTH)) is BOTH[1]
-        assert newest_revision(daemon_set({"app": "repo/app:3"}, *BOTH)) is None
-        assert newest_revision(DaemonSetTarget(None, ())) is None
+        assert page(seen(stateful_set(OLD, *BOTH))).newest_revision() is BOTH[0]
+        assert page(seen(daemon_set(NEW, *BOTH))).newest_revision() is BOTH[1]
+        assert page(seen(daemon_set({"app": "repo/app:3"}, *BOTH))).newest_revision() is None
+        assert page(seen(DaemonSetTarget(None, ()))).newest_revision() is None
 
 
 @pytest.mark.parametrize("kind", ["stateful set", "daemon set"])
@@ -337,6 +333,6 @@ def test_a_strategy_that_holds_no_pod_back_is_refused_by_name(kind: str, resumin
     assert "has updateStrategy Recreate" in verdict.message
     assert "set its type to RollingUpdate or OnDelete first" in verdict.message
     has, keeps = observed(target=make()), observed(target=make(strategy=dict(ON_DELETE)))
-    assert unholdable(has, msgspec.structs.replace(asked, saved_strategy=recreate)) is not None
-    assert unholdable(has, asked) is None
-    assert unholdable(keeps, asked) is None
+    assert unholdable(page(has), msgspec.structs.replace(asked, saved_strategy=recreate)) is not None
+    assert unholdable(page(has), asked) is None
+    assert unholdable(page(keeps), asked) is None

@@ -13,11 +13,12 @@ from inplace.engine.actions import (
     RestoreFieldOwners,
     SetPaused,
 )
+from inplace.engine.kinds.deployment import active_replica_set
+from inplace.engine.kinds.external_changes import detect_external_change
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
-from inplace.engine.workloads.external_changes import detect_external_change
 from inplace.engine.workloads.sequence import Blocked, Done, NextStep, Perform, Prepared, RelistPods, WaitFor
-from inplace.engine.workloads.template_last import active_replica_set, finish_without_commit, next_step, start_commit
 from inplace.engine.workloads.templates import images_of
 from inplace.model.objects.workloads import ReplicaSet
 from inplace.model.refs import TargetRef
@@ -70,7 +71,8 @@ def step(
     view = observed(
         target=of_deployment(deployment(**d), *sets), fields_returned=frozenset({DEPLOYMENT_UID}) if returned else frozenset()
     )
-    return next_step(view, r or run(), begun, FRESH if fresh else {})
+    asked = msgspec.structs.replace(r or run(), commit=begun)
+    return strategy_for(view).commit(asked, FRESH if fresh else {})
 
 
 TOMBSTONE = "the old template"
@@ -209,19 +211,15 @@ class TestFieldsGivenBack:
         owners = tuple(msgspec.structs.replace(HELM, pod=name) for name in ("web-a", "web-b"))
         pods = [in_service(pod(name, images=NEW)) for name in ("web-a", "web-b", "web-c")]
         view = observed(*pods, target=of_pods(), fields_returned=frozenset({"uid-web-a"}))
-        found = finish_without_commit(view, run(owners=owners))
+        found = strategy_for(view).commit(run(owners=owners), {})
         assert isinstance(found, Perform)
         assert isinstance(found.action, RestoreFieldOwners)
         assert (found.action.name, found.action.kind, found.action.owners) == ("web-b", "Pod", owners[1:])
-        assert (
-            finish_without_commit(
-                observed(*pods, target=of_pods(), fields_returned=frozenset(p.uid for p in pods)), run(owners=owners)
-            )
-            == Done()
-        )
+        returned = observed(*pods, target=of_pods(), fields_returned=frozenset(p.uid for p in pods))
+        assert strategy_for(returned).commit(run(owners=owners), {}) == Done()
 
     def test_a_workload_without_a_commit_needs_nothing(self) -> None:
-        assert finish_without_commit(observed(), run(owners=(HELM,))) == Done()
+        assert strategy_for(observed()).commit(run(owners=(HELM,)), {}) == Done()
 
 
 class TestReplicaSet:
@@ -240,36 +238,42 @@ class TestReplicaSet:
     )
     def test_in_order(self, rs: ReplicaSet, fresh: bool, says: str) -> None:
         view = observed(target=of_replica_set(rs))
-        assert say(next_step(view, self.RUN, BEGUN, FRESH if fresh else {})) == says
+        asked = msgspec.structs.replace(self.RUN, commit=BEGUN)
+        assert say(strategy_for(view).commit(asked, FRESH if fresh else {})) == says
 
     def test_begins_where_the_template_is_old(self) -> None:
-        assert start_commit(observed(target=of_replica_set(OLD_SET)), self.RUN) == CommitState(live_uid=LIVE_UID)
-        assert start_commit(observed(target=of_replica_set(NEW_SET)), self.RUN) is None
+        assert strategy_for(observed(target=of_replica_set(OLD_SET))).begin_commit(self.RUN) == CommitState(live_uid=LIVE_UID)
+        assert strategy_for(observed(target=of_replica_set(NEW_SET))).begin_commit(self.RUN) is None
 
 
 class TestBegin:
     def test_saves_what_the_commit_will_change(self) -> None:
         view = observed(target=of_deployment(deployment(paused=True), replica_set(revision=7)))
-        assert start_commit(view, run(paused=True)) == CommitState(paused=True, live_uid=LIVE_UID, revision=7, template=OLD)
+        assert strategy_for(view).begin_commit(run(paused=True)) == CommitState(
+            paused=True, live_uid=LIVE_UID, revision=7, template=OLD
+        )
 
     def test_nothing_where_both_templates_are_new(self) -> None:
-        assert start_commit(observed(target=of_deployment(deployment(NEW), NEW_SET)), run()) is None
+        assert strategy_for(observed(target=of_deployment(deployment(NEW), NEW_SET))).begin_commit(run()) is None
 
     def test_where_only_one_is(self) -> None:
-        assert start_commit(observed(target=of_deployment(deployment(NEW), OLD_SET)), run()) is not None
-        assert start_commit(observed(target=of_deployment(deployment(OLD), NEW_SET)), run()) is not None
+        assert strategy_for(observed(target=of_deployment(deployment(NEW), OLD_SET))).begin_commit(run()) is not None
+        assert strategy_for(observed(target=of_deployment(deployment(OLD), NEW_SET))).begin_commit(run()) is not None
 
     def test_a_run_that_goes_back_has_nothing_to_take_back(self) -> None:
         """The template is ahead because its user has set it so."""
         view = observed(target=of_deployment(deployment(NEW, paused=True), replica_set()))
-        assert start_commit(view, run(images=OLD, original_images=NEW, rollback_reason="Abort", adopts_template=True)) is None
+        assert (
+            strategy_for(view).begin_commit(run(images=OLD, original_images=NEW, rollback_reason="Abort", adopts_template=True))
+            is None
+        )
 
     def test_bare_pods_have_no_template(self) -> None:
-        assert start_commit(observed(target=of_pods()), run()) is None
+        assert strategy_for(observed(target=of_pods())).begin_commit(run()) is None
 
     def test_a_target_that_is_gone_breaks_it(self) -> None:
-        assert start_commit(observed(target=of_deployment(None)), run()) is None
-        assert say(next_step(observed(target=of_deployment(None)), run(), BEGUN, {})) == "broken"
+        assert strategy_for(observed(target=of_deployment(None))).begin_commit(run()) is None
+        assert say(strategy_for(observed(target=of_deployment(None))).commit(run(commit=BEGUN), {})) == "broken"
         assert say(step(replica_set(uid="another"))) == "broken"
 
 
@@ -345,7 +349,7 @@ def walk(world: Controllers, r: Run) -> Iterator[str]:
     returned: frozenset[str] = frozenset()
     assert r.commit is not None
     for _ in range(30):
-        found = next_step(world.view(returned), r, r.commit, fresh)
+        found = strategy_for(world.view(returned)).commit(r, fresh)
         assert not isinstance(found, Blocked)
         match found:
             case Perform(action=action):
@@ -369,7 +373,7 @@ def test_a_commit_cut_off_after_any_act_is_finished_by_the_next(
     paused: bool, twin: bool, keeps_history: bool, cut: int
 ) -> None:
     world = Controllers(paused, twin, keeps_history)
-    begun = start_commit(world.view(frozenset()), run(paused=paused))
+    begun = strategy_for(world.view(frozenset())).begin_commit(run(paused=paused))
     assert begun is not None
     r = run(commit=begun, owners=(HELM,))
     done: list[str] = []

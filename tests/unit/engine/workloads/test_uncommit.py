@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inplace.engine.actions import PatchTemplate, SetPaused
+from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.workloads.sequence import Done, NextStep, Perform, WaitFor
-from inplace.engine.workloads.uncommit import left_paused, may_uncommit, uncommit
 from inplace.model.objects.workloads import ReplicaSet
 from inplace.model.run import CommitState
 from tests.builders import LIVE_UID, NEW, OLD, deployment, observed, of_deployment, of_replica_set, replica_set, run
@@ -33,7 +33,8 @@ def say(step: NextStep) -> str:
 
 
 def next_step(live: ReplicaSet, commit: CommitState = GIVEN_UP, **fields: Any) -> str:
-    return say(uncommit(observed(target=of_deployment(deployment(**fields), live)), run(commit=commit), commit))
+    view = observed(target=of_deployment(deployment(**fields), live))
+    return say(strategy_for(view).uncommit(run(commit=commit), commit))
 
 
 @pytest.mark.parametrize(
@@ -82,17 +83,20 @@ def test_an_uncommit_restores_the_users_pause_and_template_ahead() -> None:
 
 def test_a_replicasets_own_template() -> None:
     view = observed(target=of_replica_set(NEW_SET))
-    assert say(uncommit(view, run(commit=GIVEN_UP), GIVEN_UP)) == "ReplicaSet to old"
-    assert say(uncommit(observed(target=of_replica_set(OLD_SET)), run(commit=GIVEN_UP), GIVEN_UP)) == "done"
+    assert say(strategy_for(view).uncommit(run(commit=GIVEN_UP), GIVEN_UP)) == "ReplicaSet to old"
+    back = observed(target=of_replica_set(OLD_SET))
+    assert say(strategy_for(back).uncommit(run(commit=GIVEN_UP), GIVEN_UP)) == "done"
 
 
 def test_not_once_the_history_knows_of_it() -> None:
     for live, may in ((OLD_SET, True), (NEW_SET, True), (replica_set(NEW, revision=2), False)):
-        assert may_uncommit(observed(target=of_deployment(deployment(), live)), run(commit=GIVEN_UP)) is may
-    assert not may_uncommit(observed(target=of_deployment(deployment(), OLD_SET)), run())
+        view = observed(target=of_deployment(deployment(), live))
+        assert strategy_for(view).may_uncommit(run(commit=GIVEN_UP)) is may
+    assert not strategy_for(observed(target=of_deployment(deployment(), OLD_SET))).may_uncommit(run())
 
 
 @pytest.mark.parametrize(("now", "own", "left"), [(True, False, True), (True, True, False), (False, False, False)])
 def test_what_is_left_paused(now: bool, own: bool, left: bool) -> None:
     commit = CommitState(paused=own, live_uid=LIVE_UID, revision=1)
-    assert left_paused(observed(target=of_deployment(deployment(paused=now), OLD_SET)), run(commit=commit)) is left
+    view = observed(target=of_deployment(deployment(paused=now), OLD_SET))
+    assert strategy_for(view).is_left_paused(run(commit=commit)) is left

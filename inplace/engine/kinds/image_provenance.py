@@ -1,18 +1,17 @@
-"""Whose word there is for an image, besides a stored run's: that is written where fewer rights are needed than to change a pod.
+"""Which images something besides a stored run vouches for: a Lease is written with fewer rights than changing a pod takes.
 
-A pod that runs an image, a record on a pod, and a template of the workload or of its history are written by whoever may change
-pods or workloads. A run in a Lease says nothing of its own: it takes pods to no image, on or back, that none of these knows.
+Specs and records of pods, and templates of the workload and its history, are written by those who may change pods or workloads.
+A run in a Lease counts for nothing by itself: it brings pods to no image, forward or back, that none of these has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
-from inplace.engine.snapshot import DaemonSetTarget, DeploymentTarget, PodsTarget, ReplicaSetTarget, Snapshot, StatefulSetTarget
-from inplace.engine.workloads.template_last import active_replica_set
+from inplace.engine.kinds.registry import strategy_for
+from inplace.engine.snapshot import Snapshot
 from inplace.engine.workloads.templates import images_of
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run
@@ -30,9 +29,10 @@ def believed(stored: Run, observed: Snapshot, asked: Images) -> Run:
 
     wanted = checked(stored.original_images) if stored.original_images is not None else None
     images, before = checked(stored.images), checked(stored.from_images)
-    is_begun = _is_paused(observed) or all(facts.runs(stored.images) for facts in observed.pods)
+    is_paused = strategy_for(observed).is_paused()
+    is_begun = is_paused or all(facts.runs(stored.images) for facts in observed.pods)
     commit = stored.commit if is_begun else None
-    if commit is not None and _is_paused(observed):
+    if commit is not None and is_paused:
         before = stored.from_images
     # What admission is said to make of an image is learned afresh where only the Lease says so.
     named = {name: image for name, image in checked(stored.named).items() if name in stored.images and name not in images}
@@ -49,18 +49,8 @@ def believed(stored: Run, observed: Snapshot, asked: Images) -> Run:
 
 
 def believed_commit(observed: Snapshot, run: Run) -> Run:
-    """As far as a stored commit may be finished for its own sake: on the ReplicaSet that has the pods; and what goes into the
-    history is an old template that something besides the run knows, or that we can have replaced: we do so behind a pause."""
-    match observed.target:
-        case DeploymentTarget() as target if run.commit is not None:
-            live = active_replica_set(target)
-            if live is None or live.metadata.uid != run.commit.live_uid:
-                return msgspec.structs.replace(run, commit=None)
-            if unvouched(run.from_images, observed) and not _is_paused(observed):
-                return msgspec.structs.replace(run, from_images=run.images)
-        case _:
-            pass
-    return run
+    """The run as far as its stored commit may be finished for its own sake."""
+    return strategy_for(observed).believed_commit(run, is_vouched=not unvouched(run.from_images, observed))
 
 
 def unfinished(observed: Snapshot, run: Run) -> str:
@@ -70,11 +60,6 @@ def unfinished(observed: Snapshot, run: Run) -> str:
     why = f"pod/{others[0]} does not run that" if others else "not every pod is back in service"
     words = " ".join((*run.target.words, *(f"{name}={image}" for name, image in run.images.items())))
     return f"its commit of {told} is not finished, since {why}: `inplace upgrade {words}` brings the pods there"
-
-
-def _is_paused(observed: Snapshot) -> bool:
-    target = observed.target
-    return isinstance(target, DeploymentTarget) and target.deployment is not None and target.deployment.spec.paused
 
 
 def unvouched(images: Images, observed: Snapshot) -> str:
@@ -89,22 +74,5 @@ def _known(observed: Snapshot) -> Iterator[tuple[str, str]]:
         if isinstance(facts.record, UpgradeRecord):
             yield from facts.record.from_images.items()
             yield from facts.record.to_images.items()
-    for template in _templates(observed):
+    for template in strategy_for(observed).templates():
         yield from images_of(template).items()
-
-
-def _templates(observed: Snapshot) -> Iterator[Mapping[str, Any]]:
-    match observed.target:
-        case DeploymentTarget(deployment=workload, replica_sets=history):
-            yield from (rs.spec.template for rs in history)
-        case (
-            StatefulSetTarget(stateful_set=workload, revisions=revisions)
-            | DaemonSetTarget(daemon_set=workload, revisions=revisions)
-        ):
-            yield from (revision.template for revision in revisions)
-        case ReplicaSetTarget(replica_set=workload):
-            pass
-        case PodsTarget():
-            return
-    if workload is not None:
-        yield workload.spec.template

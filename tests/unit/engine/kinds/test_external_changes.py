@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import SetPaused, SetUpdateStrategy
+from inplace.engine.kinds.external_changes import detect_external_change, yield_to_owner
 from inplace.engine.snapshot import ObservedPod, Snapshot, Target
 from inplace.engine.timers import Timers
-from inplace.engine.workloads.external_changes import GRACE_SECONDS, detect_external_change, yield_to_owner
-from inplace.engine.workloads.template_first import ON_DELETE, PARTITION_ABOVE_ALL
+from inplace.engine.workloads.template_first import GRACE_SECONDS, ON_DELETE, PARTITION_ABOVE_ALL
 from inplace.model.objects.workloads import ReplicaSet
 from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, Run

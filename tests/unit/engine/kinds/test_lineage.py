@@ -1,7 +1,9 @@
 """Between a workload and its pods: which ReplicaSet, or which revision."""
 
-from inplace.engine.snapshot import DaemonSetTarget, PodsTarget, StatefulSetTarget
-from inplace.engine.status.lineage import Lineage, lineage_of
+from inplace.engine.kinds.registry import strategy_for
+from inplace.engine.snapshot import DaemonSetTarget, PodsTarget, Snapshot, StatefulSetTarget, Target
+from inplace.engine.workloads.revisions import Lineage
+from inplace.model.objects.pods import Pod
 from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH
 from tests.builders import of_deployment, pod
 from tests.workloads import deployment, replica_set, revision
@@ -9,6 +11,10 @@ from tests.workloads import deployment, replica_set, revision
 
 def labelled(value: str) -> dict[str, str]:
     return {"app": "web", CONTROLLER_REVISION_HASH: value}
+
+
+def lineage_of(pod: Pod, target: Target) -> Lineage:
+    return strategy_for(Snapshot(target, ())).lineage(pod)
 
 
 def test_a_deployments_pod_is_of_a_replica_set_with_its_number() -> None:

@@ -1,0 +1,34 @@
+"""Detects that somebody else changed the workload under the run: on every plan, before anything more is started.
+
+What counts as a change, each page says; templates are compared only with templates. Stopping is safe: gates are reopened where
+no image was patched, and nothing of the other's change is undone.
+"""
+
+from __future__ import annotations
+
+from inplace.engine.kinds.registry import strategy_for
+from inplace.engine.snapshot import Snapshot
+from inplace.engine.timers import Timers
+from inplace.engine.workloads.identity import is_another
+from inplace.engine.workloads.sequence import Blocked, Perform
+from inplace.model.run import Run
+
+
+def marked(run: Run, observed: Snapshot) -> Run:
+    """A new run with the marks by which its target is recognised."""
+    return strategy_for(observed).identify(run)
+
+
+def detect_external_change(observed: Snapshot, run: Run, timers: Timers) -> Blocked | None:
+    """What was changed, in words; None: nothing."""
+    if is_another(observed, run):
+        return Blocked(f"{run.target} was deleted and created again since the run was begun")
+    return strategy_for(observed).external_change(run, timers)
+
+
+def yield_to_owner(observed: Snapshot, run: Run) -> Perform | None:
+    """Releases what the run held back, so that a change by somebody else is rolled out as it would be without the run.
+
+    Leaves an update strategy that they set, and everything of another object of the same name.
+    """
+    return None if is_another(observed, run) else strategy_for(observed).yield_to_owner(run)

@@ -1,0 +1,65 @@
+"""What holds for a target of any kind: its pod template, whether it is gone, how many pods a run updates and may take out."""
+
+from __future__ import annotations
+
+from inplace.engine.kinds.registry import strategy_for
+from inplace.engine.snapshot import Snapshot
+from inplace.engine.workloads.partitions import count_to_update
+from inplace.engine.workloads.templates import spec_of
+from inplace.model.int_or_percent import scaled_floor
+from inplace.model.objects.pods import PodSpec
+from inplace.model.run import Run, RunOptions
+
+
+def template_spec(observed: Snapshot) -> PodSpec | None:
+    """The workload's pod template; for bare pods, the first pod's spec. None where there is neither."""
+    workload = observed.target.workload
+    if workload is not None:
+        return spec_of(workload.spec.template)
+    if strategy_for(observed).has_controller or not observed.pods:
+        return None
+    return observed.pods[0].pod.spec
+
+
+def is_gone(observed: Snapshot) -> bool:
+    """Whether it is deleted or about to be (its ReplicaSets may be orphaned by then); of bare pods, whether none are left."""
+    if not strategy_for(observed).has_controller:
+        return not observed.pods
+    workload = observed.target.workload
+    return workload is None or workload.metadata.deletion_timestamp is not None
+
+
+def uid_of(observed: Snapshot) -> str:
+    """Empty where it is gone, and for bare pods."""
+    workload = observed.target.workload
+    return workload.metadata.uid if workload is not None else ""
+
+
+def expected_labels(observed: Snapshot) -> tuple[dict[str, str], ...]:
+    """Returns the labels of the pods that the workload's controller is still to make, once: empty if it has made them all."""
+    owner = observed.target.workload
+    alive = sum(not facts.pod.is_terminating and not facts.pod.is_finished for facts in observed.pods)
+    if owner is None or strategy_for(observed).desired_replicas() <= alive:
+        return ()
+    labels = (owner.spec.template.get("metadata") or {}).get("labels") or {}
+    return ({str(key): str(value) for key, value in labels.items()},) if isinstance(labels, dict) else ()
+
+
+def pods_to_update(observed: Snapshot, run: Run) -> int:
+    """How many pods the run updates: all but those that stay as they are."""
+    strategy = strategy_for(observed)
+    return count_to_update(run, strategy.desired_replicas(), len(strategy.pods_kept_back(run)))
+
+
+def max_unavailable(observed: Snapshot, run: Run) -> int:
+    """How many pods may be unavailable at once: the run's option, else the workload's own limit."""
+    strategy, option = strategy_for(observed), run.options.max_unavailable
+    return scaled_floor(strategy.own_max_unavailable(run) if option is None else option, strategy.desired_replicas())
+
+
+def min_ready_seconds(observed: Snapshot, options: RunOptions) -> float:
+    """How long a pod must be ready to count as updated: the run's option, else the workload's own."""
+    if options.min_ready_seconds is not None:
+        return options.min_ready_seconds
+    workload = observed.target.workload
+    return float(workload.spec.min_ready_seconds) if workload is not None else 0.0
