@@ -1,6 +1,6 @@
-"""The command `inplace`, also as `kubectl inplace`: finds the command asked for, and says in one line what went wrong.
+"""The program `inplace`, also `kubectl inplace`: runs a command, and prints an error as one line.
 
-Commands are imported when they are called, so that `inplace --help` stays instant. Each command returns its exit code.
+A command is imported when it is called, so that `inplace --help` is instant. Each command returns its exit code.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from inplace.cli.common.exit_codes import ExitCode, exit_for
 from inplace.cli.common.typos import commands_like, did_you_mean
 from inplace.cli.output.streams import note
 
-ASKED_FOR = (ExitCode.INTERRUPTED, ExitCode.STOPPED)
-"""Ends that a person wanted: no error."""
+REQUESTED_ENDS = (ExitCode.INTERRUPTED, ExitCode.STOPPED)
+"""Exit codes of a command that a person stopped: no error."""
 COMMANDS = {
     "upgrade": ("inplace.cli.commands.upgrade:upgrade", "Upgrade the images of running pods without recreating them."),
     "plan": ("inplace.cli.commands.plan:plan", "Show what an upgrade would do, and change nothing."),
@@ -31,15 +31,15 @@ COMMANDS = {
     "watch": ("inplace.cli.commands.watch:watch", "Watch a run to its end, whoever drives it."),
     "list": ("inplace.cli.commands.listing:list_runs", "List runs: the active ones, and the last one of each target."),
     "history": ("inplace.cli.commands.history:history", "List a target's revisions, and how each was made."),
-    "pause": ("inplace.cli.commands.resume:pause", "Pause a run once the pods in flight are done."),
+    "pause": ("inplace.cli.commands.pause:pause", "Pause a run once the pods in flight are done."),
     "resume": ("inplace.cli.commands.resume:resume", "Resume a paused or interrupted run, past its pause if it waits at one."),
     "promote": ("inplace.cli.commands.resume:promote", "Promote a run past the pause it waits at, timed or not."),
-    "abort": ("inplace.cli.commands.rollback:abort", "Abort a run and roll its pods back, in place."),
-    "undo": ("inplace.cli.commands.rollback:undo", "Roll back to the previous images, or to those of a revision, in place."),
+    "abort": ("inplace.cli.commands.abort:abort", "Abort a run and roll its pods back, in place."),
+    "undo": ("inplace.cli.commands.undo:undo", "Roll back to the previous images, or to those of a revision, in place."),
     "repair": ("inplace.cli.commands.repair:repair", "Clean up after crashed runs."),
     "controller": (
         "inplace.cli.admin.controller:controller",
-        "Run the controller: execute InPlaceRollouts, and keep readiness gates in line with labels.",
+        "Run the controller: carry out InPlaceRollouts, and sync readiness gates with pod labels.",
     ),
     "gate": ("inplace.cli.admin.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
     "install": ("inplace.cli.admin.install:install", "Install the controller on a cluster."),
@@ -51,7 +51,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Knows its commands' names and one-line helps; imports one only to run it."""
+    """Knows the name and one line of help of each command, and imports a command only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """With what may have been meant by a command that there is not."""
+        """Proposes what may have been meant by an unknown command."""
         word = args[0]
         if word in COMMANDS or word.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
@@ -81,7 +81,8 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Upgrade the images of running Kubernetes pods without recreating them.
 
-    Each pod is taken out of its Services, restarted with the new image, proven, and put back: same pod, same name, same IP.
+    Takes each pod out of its Services, restarts it with the new image, checks that the restart worked, and puts it back: same
+    pod, same name, same IP.
 
     \b
       inplace plan deploy/web app=registry/app:1.5
@@ -89,51 +90,51 @@ def cli() -> None:
     """
 
 
-def main(args: Sequence[str] | None = None, world: CliContext | None = None) -> None:
-    """Ends the process."""
+def main(args: Sequence[str] | None = None, context: CliContext | None = None) -> None:
+    """Runs the command, and exits the process with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    world = world or CliContext(prog_of(sys.argv[0]), tuple(sys.argv[1:] if args is None else args))
-    code = run(world)
-    # It has ended, and that was said: one more Ctrl-C would only break the way out, with a traceback.
+    context = context or CliContext(program_name(sys.argv[0]), tuple(sys.argv[1:] if args is None else args))
+    code = run(context)
+    # The result is printed: another Ctrl-C would only interrupt the exit with a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _flush()
     sys.exit(code)
 
 
-def prog_of(path: str) -> str:
-    """kubectl calls its plugin by the name `kubectl-inplace`, and so should its help say."""
+def program_name(path: str) -> str:
+    """Returns `kubectl inplace` if kubectl runs us as its plugin `kubectl-inplace`, for the help; else `inplace`."""
     name = PurePath(path).name
     return name.replace("-", " ", 1) if name.startswith("kubectl-") else "inplace"
 
 
-def run(world: CliContext) -> int:
-    """The exit code; whatever went wrong has been said."""
-    complete = f"_{world.prog.replace(' ', '_').upper()}_COMPLETE"
+def run(context: CliContext) -> int:
+    """Runs the command and returns its exit code. Prints errors, and raises none."""
+    complete = f"_{context.prog.replace(' ', '_').upper()}_COMPLETE"
     if complete in os.environ:
-        importlib.import_module("inplace.cli.common.shells").use_ours()
+        importlib.import_module("inplace.cli.common.shells").register_shells()
     try:
-        code: Any = cli.main(list(world.args), world.prog, complete, standalone_mode=False, obj=world)
+        code: Any = cli.main(list(context.args), context.prog, complete, standalone_mode=False, obj=context)
         return int(code or ExitCode.DONE)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx is not None else "")
         return int(ExitCode.DONE)
     except (Exception, KeyboardInterrupt) as error:
-        if world.is_debugging:
+        if context.is_debugging:
             import traceback
 
             traceback.print_exc()
-        line, ended = exit_for(error, _called(world), world.flags) or _bug(error)
+        line, ended = exit_for(error, _command_path(context), context.flags) or _bug(error)
         if line:
-            note(line if ended in ASKED_FOR else f"error: {line}")
+            note(line if ended in REQUESTED_ENDS else f"error: {line}")
         return int(ended)
 
 
-def _called(world: CliContext) -> str:
-    """Whose help is of use, where an error does not say that itself."""
-    word = world.args[0] if world.args else ""
-    return f"{world.prog} {word}" if word in COMMANDS else world.prog
+def _command_path(context: CliContext) -> str:
+    """Returns the command whose help an error refers to, unless it names one itself."""
+    word = context.args[0] if context.args else ""
+    return f"{context.prog} {word}" if word in COMMANDS else context.prog
 
 
 def _bug(error: BaseException) -> tuple[str, ExitCode]:
@@ -141,7 +142,7 @@ def _bug(error: BaseException) -> tuple[str, ExitCode]:
 
 
 def _flush() -> None:
-    """A reader that has gone away is no error, and Python need not mention it at its end."""
+    """Flushes the output, so that Python does not report at exit that its reader has gone away."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -151,10 +152,11 @@ def _flush() -> None:
 
 
 def kubectl_complete() -> None:
-    """The program `kubectl_complete-inplace`. Its last argument is the word that is being typed, and may be empty."""
+    """The program `kubectl_complete-inplace`. Its last argument is the word being typed, and may be empty."""
     from click.shell_completion import ShellComplete
 
-    from inplace.cli.common.shells import answer
+    from inplace.cli.common.shells import format_for_cobra
 
     *before, incomplete = sys.argv[1:] or [""]
-    click.echo(answer(ShellComplete(cli, {"obj": CliContext("kubectl inplace")}, "kubectl inplace", ""), before, incomplete))
+    completer = ShellComplete(cli, {"obj": CliContext("kubectl inplace")}, "kubectl inplace", "")
+    click.echo(format_for_cobra(completer, before, incomplete))

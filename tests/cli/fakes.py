@@ -42,7 +42,7 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
 class FakeClock:
-    """Sleeping is what makes time pass, and calls `on_sleep`: the world moves while we wait."""
+    """Sleeping is what makes time pass, and calls `on_sleep`: the cluster changes while we wait."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -239,9 +239,9 @@ class Command:
         self.options: list[ConnectOptions] = []
 
     def __call__(self, *args: str, prog: str = "inplace") -> Ran:
-        world = CliContext(prog, args, self._connect, lambda: self.clock)
+        context = CliContext(prog, args, self._connect, lambda: self.clock)
         with CliRunner(env={"CI": "true", "NO_COLOR": "1", "COLUMNS": "100"}).isolation() as (stdout, stderr, _):
-            code = run(world)
+            code = run(context)
             return Ran(code, stdout.getvalue().decode(), stderr.getvalue().decode())
 
     def _connect(self, options: ConnectOptions) -> Connection:

@@ -29,8 +29,8 @@ def completing(server: FakeServer, clock: FakeClock) -> ShellComplete:
     def connect(options: ConnectOptions) -> Connection:
         return Connection(transport=server, namespace=options.namespace or "shop", host="https://test:6443")
 
-    world = CliContext("inplace", (), connect, lambda: clock)
-    return ShellComplete(cli, {"obj": world}, "inplace", "")
+    context = CliContext("inplace", (), connect, lambda: clock)
+    return ShellComplete(cli, {"obj": context}, "inplace", "")
 
 
 def completed(completing: ShellComplete, *words: str) -> Answer:
@@ -119,10 +119,10 @@ def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Mon
 
 def test_kubectl_is_answered_in_its_own_form(completing: ShellComplete, server: FakeServer) -> None:
     web(server)
-    assert shells.answer(completing, ["upgrade", "deploy/web"], "") == "app=\n:6"
-    assert shells.answer(completing, ["status"], "") == "deploy/web\n:4"
-    assert shells.answer(completing, [], "promo").startswith("promote\t")
-    assert shells.answer(completing, ["status"], "nothing") == ":4"
+    assert shells.format_for_cobra(completing, ["upgrade", "deploy/web"], "") == "app=\n:6"
+    assert shells.format_for_cobra(completing, ["status"], "") == "deploy/web\n:4"
+    assert shells.format_for_cobra(completing, [], "promo").startswith("promote\t")
+    assert shells.format_for_cobra(completing, ["status"], "nothing") == ":4"
 
 
 @pytest.mark.parametrize(("made", "mended"), [(shells.Bash, "nospace"), (shells.Zsh, "-S ''"), (shells.Fish, "split -m 1")])

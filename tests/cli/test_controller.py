@@ -28,8 +28,8 @@ def made(server: FakeServer, *args: str) -> Manager:
     def connect(options: ConnectOptions) -> Connection:
         return Connection(transport=server, namespace=options.namespace or "here", host="https://fake")
 
-    world = CliContext("inplace", ("controller", "--listen", "", *args), connect, FakeClock, run_manager=managers.append)
-    assert run(world) == 0
+    context = CliContext("inplace", ("controller", "--listen", "", *args), connect, FakeClock, run_manager=managers.append)
+    assert run(context) == 0
     return managers[0]
 
 

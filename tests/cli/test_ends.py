@@ -9,7 +9,7 @@ import pytest
 
 from inplace.cli.common.context import CliContext
 from inplace.cli.common.exit_codes import EXIT_CODES, CommandExit, ExitCode, exit_for
-from inplace.cli.main import COMMANDS, cli, prog_of
+from inplace.cli.main import COMMANDS, cli, program_name
 from inplace.kube.errors import ApiError, ConfigError, ConnectionFailed, Forbidden
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.lease.lock import LockHeldError, LockLostError
@@ -136,8 +136,8 @@ def test_a_token_is_never_repeated(command: Command, server: FakeServer) -> None
 @pytest.mark.parametrize("flag", [("--timeout", "1s"), ("--timeout=1s",)])
 def test_the_command_that_goes_on_has_no_timeout(flag: tuple[str, ...]) -> None:
     """It would run out again."""
-    world = CliContext(args=("upgrade", "deploy/web", *flag, "a=b", "--drain-timeout", "1s"))
-    assert world.same_command() == "inplace upgrade deploy/web a=b --drain-timeout 1s"
+    context = CliContext(args=("upgrade", "deploy/web", *flag, "a=b", "--drain-timeout", "1s"))
+    assert context.same_command() == "inplace upgrade deploy/web a=b --drain-timeout 1s"
 
 
 def test_the_flags_reach_the_connection(command: Command) -> None:
@@ -179,9 +179,9 @@ def test_a_bug_is_one_line_too(command: Command, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_plugin_is_called_as_kubectl_calls_it() -> None:
-    assert prog_of("/usr/bin/inplace") == "inplace"
-    assert prog_of("/opt/kubectl-inplace") == "kubectl inplace"
-    assert prog_of("python -m inplace") == "inplace"
+    assert program_name("/usr/bin/inplace") == "inplace"
+    assert program_name("/opt/kubectl-inplace") == "kubectl inplace"
+    assert program_name("python -m inplace") == "inplace"
 
 
 def test_no_words_means_help(command: Command) -> None:

@@ -27,7 +27,7 @@ def shown(now: float, updated: int, flying: int, steps: str = "100%", **of_run: 
 def seen(*frames: Frame) -> Forecast:
     forecast = Forecast()
     for each in frames:
-        forecast.saw(each)
+        forecast.update(each)
     return forecast
 
 

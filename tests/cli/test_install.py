@@ -64,8 +64,8 @@ def paths(server: FakeServer, method: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["install", "-n", "shop"], "it lives in inplace-system"),
-        (["uninstall", "-n", "shop"], "it lives in inplace-system"),
+        (["install", "-n", "shop"], "the controller runs in inplace-system"),
+        (["uninstall", "-n", "shop"], "the controller runs in inplace-system"),
         (["install", "--namespace-only", "--crds-only"], "cannot be combined"),
         (["uninstall", "--namespace-only", "--crds"], "cannot be combined"),
     ],
@@ -106,7 +106,7 @@ def test_it_breaks_off_in_the_middle(command: Command, server: FakeServer) -> No
     server.refuse = {"/deployments/inplace-controller": "no more today"}
     ran = command("install")
     assert ran.code == 1
-    assert "deployment.apps/inplace-controller: no more today; what is listed above is done" in ran.error
+    assert "deployment.apps/inplace-controller: no more today; the changes listed above are done" in ran.error
     assert "namespace/inplace-system unchanged" in ran.stdout
 
 
@@ -116,7 +116,7 @@ def test_a_cluster_without_one_of_the_kinds_says_which(command: Command, server:
     server.missing = {"roles"}
     ran = command("install")
     assert ran.code == 1
-    assert ": this cluster knows no Role (rbac.authorization.k8s.io/v1); what is listed above is done" in ran.error
+    assert ": this cluster knows no Role (rbac.authorization.k8s.io/v1); the changes listed above are done" in ran.error
 
 
 def test_a_live_run_is_not_left_alone(command: Command, server: FakeServer, clock: FakeClock) -> None:
@@ -126,8 +126,8 @@ def test_a_live_run_is_not_left_alone(command: Command, server: FakeServer, cloc
     ran = command("uninstall")
     assert ran.code == 5
     assert ran.error == (
-        f"deploy/web in {NS} (held by {LIVE}): a live run would lose who drives it. "
-        f"Let it end, or `inplace abort deploy/web -n {NS}` goes back"
+        f"deploy/web in {NS} (held by {LIVE}): nothing would drive these runs any more. "
+        f"Wait until they end, or roll back with `inplace abort deploy/web -n {NS}`"
     )
     assert server.writes == []
 
@@ -187,7 +187,7 @@ def test_rollouts_that_are_over_are_no_obstacle_but_to_the_definition(command: C
     server.put("inplacerollouts", rollout("Succeeded", ()))
     ran = command("uninstall", "--crds")
     assert (ran.code, server.writes) == (5, [])
-    assert ran.error.startswith("there is 1 InPlaceRollout, which would go with the definition")
+    assert ran.error.startswith("there is 1 InPlaceRollout, which would be deleted with the CRD")
     assert command("uninstall").code == 0
 
 
@@ -197,7 +197,7 @@ def test_templates_with_the_gate_are_named(command: Command, server: FakeServer)
     ran = command("uninstall", "--dry-run", "server")
     assert ran.code == 0
     assert f"warning: the template of deploy/web in {NS} carries the gate inplace.dev/ready" in ran.stderr
-    assert "every new one (a scale-up, an eviction, a rollout) stays out of service" in ran.stderr
+    assert "each new pod (after a scale-up, an eviction, a rollout) stays out of service" in ran.stderr
     assert all(request.is_dry_run for request in server.writes)
     assert all(line.endswith(" (server dry run)") for line in ran.stdout.splitlines())
 
@@ -229,12 +229,12 @@ def test_what_is_not_ours_stays(command: Command, server: FakeServer) -> None:
     ran = command("uninstall")
     assert ran.code == 0
     assert "namespace/inplace-system left as it is" in ran.stdout
-    assert "poddisruptionbudget.policy/inplace-controller in inplace-system not there" in ran.stdout
+    assert "poddisruptionbudget.policy/inplace-controller in inplace-system not found" in ran.stdout
     assert "inplace-system" not in paths(server, "DELETE")
 
 
 @pytest.mark.parametrize("words", ["install --namespace-only --dry-run client", "uninstall --namespace-only --dry-run client"])
 def test_a_namespace_that_nobody_has_named_is_told(command: Command, words: str) -> None:
-    said = "no -n is given: this is about namespace default, which the context says\n"
+    said = "no -n given: using namespace default of the context\n"
     assert command(*words.split()).stderr == said
     assert command(*words.split(), "-n", "shop").stderr == ""

@@ -63,8 +63,8 @@ def test_plan_says_why_a_pod_has_to_wait(command: Command, server: FakeServer) -
     server.put("poddisruptionbudgets", budget(desired_healthy=2, expected=3, healthy=2))
     server.put("pods", pod("web-c", ready=False))
     lines = command(*PLAN).stdout.splitlines()
-    assert lines[-3].split(maxsplit=3) == ["web-c", "node-1", "upgrade", "not Ready: goes first, and takes none of the budget"]
-    assert lines[-2].split(maxsplit=3)[3] == "waits for PodDisruptionBudget pdb, which allows none now"
+    assert lines[-3].split(maxsplit=3) == ["web-c", "node-1", "upgrade", "not Ready: goes first, and uses none of the budget"]
+    assert lines[-2].split(maxsplit=3)[3] == "waits for PodDisruptionBudget pdb, which allows no disruption now"
 
 
 @pytest.mark.parametrize(("image", "code"), [("repo/app:1", 0), ("repo/app:2", 1)])
@@ -77,7 +77,7 @@ def test_exit_code_tells_whether_there_is_something_to_do(command: Command, serv
 def test_nothing_to_do(command: Command, server: FakeServer) -> None:
     web(server, NEW)
     ran = command(*PLAN)
-    assert (ran.code, ran.stdout) == (0, "deploy/web in default runs app=repo/app:2 already: nothing to do\n")
+    assert (ran.code, ran.stdout) == (0, "deploy/web in default already runs app=repo/app:2: nothing to do\n")
 
 
 def test_a_plan_without_images_is_for_a_template_that_went_ahead(command: Command, server: FakeServer) -> None:
@@ -95,14 +95,20 @@ def test_a_plan_without_images_is_for_a_template_that_went_ahead(command: Comman
 MET = run(superseded_images=({"app": "repo/app:9"},))
 UNDOING = msgspec.structs.replace(MET, operation="Undo")
 HELD = [
-    ("plan", "deploy/web app=repo/app:3", run(), "host-1", "refused while that is alive"),
-    ("plan", "deploy/web app=repo/app:2", run(), "controller/sys/inplace/me", "refused while that is alive"),
-    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client", run(), "host-1", "refused while that is alive"),
-    ("upgrade", "deploy/web app=repo/app:3 --dry-run=server", run(), "host-1", "refused while that is alive"),
-    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client --controller", run(), "host-1", "starts when that has ended"),
-    ("undo", "deploy/web --dry-run=client", MET, "host-1", "asks that run to pause, and takes over its pods"),
-    ("undo", "deploy/web --dry-run=client", MET, "controller/sys/inplace/me", "refused while that is alive"),
-    ("undo", "deploy/web --dry-run=client", UNDOING, "host-1", "refused while that is alive"),
+    ("plan", "deploy/web app=repo/app:3", run(), "host-1", "refused while that process is alive"),
+    ("plan", "deploy/web app=repo/app:2", run(), "controller/sys/inplace/me", "refused while that process is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=client", run(), "host-1", "refused while that process is alive"),
+    ("upgrade", "deploy/web app=repo/app:3 --dry-run=server", run(), "host-1", "refused while that process is alive"),
+    (
+        "upgrade",
+        "deploy/web app=repo/app:3 --dry-run=client --controller",
+        run(),
+        "host-1",
+        "starts when that run has ended",
+    ),
+    ("undo", "deploy/web --dry-run=client", MET, "host-1", "pauses that run, and takes over its pods"),
+    ("undo", "deploy/web --dry-run=client", MET, "controller/sys/inplace/me", "refused while that process is alive"),
+    ("undo", "deploy/web --dry-run=client", UNDOING, "host-1", "refused while that process is alive"),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from inplace.cli.common.signals import SignalStopper, TimedOut
+from inplace.cli.common.signals import SignalInterruptHandler, TimedOut
 from inplace.model.run import StopRequest
 
 
@@ -31,7 +31,7 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-def attached(stopper: SignalStopper, session: Any) -> Asked:
+def attached(stopper: SignalInterruptHandler, session: Any) -> Asked:
     stopper.attach(session)
     asked: Asked = session
     return asked
@@ -39,7 +39,7 @@ def attached(stopper: SignalStopper, session: Any) -> Asked:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Signals) -> None:
-    with SignalStopper() as stopper:
+    with SignalInterruptHandler() as stopper:
         with pytest.raises(KeyboardInterrupt):
             send(number)
         attached(stopper, Asked(has_started=False))
@@ -51,19 +51,19 @@ def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Si
     ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
 )
 def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signals, name: str) -> None:
-    with SignalStopper() as stopper:
+    with SignalInterruptHandler() as stopper:
         session = attached(stopper, Asked(has_started=True))
         for _ in range(2):
             send(number)
             session.wait()
         assert session.stops == [StopRequest("Interrupted", f"interrupted by {name}")] * 2
-        assert stopper.asked == session.stops[0]
+        assert stopper.stop_request == session.stops[0]
         with pytest.raises(KeyboardInterrupt):
             send(number)
 
 
 def test_a_timeout_acts_as_one_signal() -> None:
-    with SignalStopper(600) as stopper:
+    with SignalInterruptHandler(600) as stopper:
         session = attached(stopper, Asked(has_started=True))
         send(signal.SIGALRM)
         session.wait()
@@ -72,7 +72,7 @@ def test_a_timeout_acts_as_one_signal() -> None:
 
 
 def test_a_timeout_after_a_signal_is_not_the_second() -> None:
-    with SignalStopper(600) as stopper:
+    with SignalInterruptHandler(600) as stopper:
         session = attached(stopper, Asked(has_started=True))
         send(signal.SIGINT)
         session.wait()
@@ -81,17 +81,17 @@ def test_a_timeout_after_a_signal_is_not_the_second() -> None:
 
 
 def test_a_timeout_before_the_first_write() -> None:
-    with SignalStopper(600), pytest.raises(TimedOut):
+    with SignalInterruptHandler(600), pytest.raises(TimedOut):
         send(signal.SIGALRM)
 
 
 def test_signals_that_were_ignored_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with SignalStopper() as stopper:
+        with SignalInterruptHandler() as stopper:
             session = attached(stopper, Asked(has_started=True))
             send(signal.SIGHUP)
-            assert stopper.asked is None
+            assert stopper.stop_request is None
             assert session.stops == []
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -99,7 +99,7 @@ def test_signals_that_were_ignored_stay_ignored() -> None:
 
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)]
-    with SignalStopper(600):
+    with SignalInterruptHandler(600):
         pass
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

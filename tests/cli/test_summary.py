@@ -54,10 +54,10 @@ FAILED = summary(
 
 
 def told(shown: Summary, **of_run: Any) -> list[str]:
-    world = CliContext(args=("upgrade", "deploy/web", "app=repo/app:2"))
-    cluster = ClusterContext(None, NS, "https://fake", ("--context", "prod"), world)  # type: ignore[arg-type]
+    context = CliContext(args=("upgrade", "deploy/web", "app=repo/app:2"))
+    cluster = ClusterContext(None, NS, "https://fake", ("--context", "prod"), context)  # type: ignore[arg-type]
     stored = run(**of_run)
-    return [*summary_lines(shown), *labelled(next_steps(shown, stored, cluster, stored.target, world.same_command()))]
+    return [*summary_lines(shown), *labelled(next_steps(shown, stored, cluster, stored.target, context.same_command()))]
 
 
 @pytest.mark.parametrize(

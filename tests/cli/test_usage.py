@@ -28,9 +28,9 @@ WRONG: list[tuple[str, str]] = [
     (f"upgrade deplyo/web {IMAGE}", "unknown kind 'deplyo'; use deploy, sts, ds, rs or pod. Did you mean deploy?"),
     ("status statefullset web", "unknown kind 'statefullset'; use deploy, sts, ds, rs or pod. Did you mean statefulset?"),
     (f"upgrade deployments.batch/web {IMAGE}", "unknown kind 'deployments.batch'; use "),
-    (f"upgrade deploy/ {IMAGE}", "'' is no name of a Kubernetes object"),
-    (f"upgrade deploy/Web_1 {IMAGE}", "'Web_1' is no name of a Kubernetes object"),
-    (f"upgrade deploy/a/b {IMAGE}", "'a/b' is no name of a Kubernetes object"),
+    (f"upgrade deploy/ {IMAGE}", "'' is not the name of a Kubernetes object"),
+    (f"upgrade deploy/Web_1 {IMAGE}", "'Web_1' is not the name of a Kubernetes object"),
+    (f"upgrade deploy/a/b {IMAGE}", "'a/b' is not the name of a Kubernetes object"),
     (f"upgrade deploy/web deploy/api {IMAGE}", "one target at a time: 'deploy/web deploy/api' names several"),
     (f"upgrade deploy web api {IMAGE}", "one target at a time: "),
     (f"upgrade pod/a deploy/b {IMAGE}", "one target at a time: "),
@@ -43,17 +43,17 @@ WRONG: list[tuple[str, str]] = [
     ),
     ("plan deploy/web repo/app", "'repo/app' is not CONTAINER=IMAGE; did you mean CONTAINER=repo/app?"),
     (f"upgrade deploy/web {IMAGE} --dry-run", "option '--dry-run' requires an argument (see `inplace upgrade --help`)"),
-    (f"upgrade pods pod/a {IMAGE}", "'pod/a': either TYPE NAME or TYPE/NAME, not both"),
+    (f"upgrade pods pod/a {IMAGE}", "'pod/a': write TYPE NAME or TYPE/NAME, not both"),
     (f"upgrade pod/a pod/a {IMAGE}", "'a' is named twice"),
     (f"upgrade pods {IMAGE}", "say which pods: by name, or by label with -l"),
     (f"upgrade deploy -l app=web {IMAGE}", "say which Deployment, as deploy/NAME: one target at a time"),
-    (f"upgrade deploy/web -l app=web {IMAGE}", "a selector and names cannot be combined: use one of the two"),
+    (f"upgrade deploy/web -l app=web {IMAGE}", "a selector and names cannot be combined"),
     (f"upgrade pods -l app==,, {IMAGE}", "'app==,,' is no label selector: write it like app=web,tier!=test"),
-    (f"upgrade deploy/web {IMAGE} pod/a", "'pod/a' stands among the images: name the target first, then CONTAINER=IMAGE"),
-    (f"upgrade deploy/web {IMAGE} app=repo/app:3", "container 'app' is given two images"),
+    (f"upgrade deploy/web {IMAGE} pod/a", "'pod/a' comes after an image: name the target first, then CONTAINER=IMAGE"),
+    (f"upgrade deploy/web {IMAGE} app=repo/app:3", "container 'app' has two images"),
     ("upgrade deploy/web app=", "'app=': the image is empty: write it like registry.example/app:1.5"),
-    ("upgrade deploy/web =repo/app:2", "'=repo/app:2' is not CONTAINER=IMAGE: '' is no name of a container"),
-    ("upgrade deploy/web App=repo/app:2", "'App=repo/app:2' is not CONTAINER=IMAGE: 'App' is no name of a container"),
+    ("upgrade deploy/web =repo/app:2", "'=repo/app:2' is not CONTAINER=IMAGE: '' is not a container name"),
+    ("upgrade deploy/web App=repo/app:2", "'App=repo/app:2' is not CONTAINER=IMAGE: 'App' is not a container name"),
     ("upgrade deploy/web app=repo/app:2=3", "'app=repo/app:2=3': the image has no valid tag after the colon ('2=3')"),
     (
         "upgrade deploy/web app=127.0.0.1:5055/APP:2",
@@ -61,7 +61,7 @@ WRONG: list[tuple[str, str]] = [
     ),
     ("plan deploy/web app=app@sha256:abc", "'app=app@sha256:abc': the image has a digest that is not 64 hexadecimal digits"),
     (f"upgrade deploy/web {IMAGE} --foo", "no such option '--foo'"),
-    (f"upgrade deploy/web {IMAGE} -n A_b", "invalid value for '-n' / '--namespace': 'A_b' is no name of a namespace"),
+    (f"upgrade deploy/web {IMAGE} -n A_b", "invalid value for '-n' / '--namespace': 'A_b' is not a namespace name"),
     (f"upgrade deploy/web {IMAGE} --max-unavailable 0", "invalid value for '--max-unavailable': with 0 no pod"),
     (f"upgrade deploy/web {IMAGE} --max-unavailable 0%", "invalid value for '--max-unavailable': with 0 no pod"),
     (f"upgrade deploy/web {IMAGE} --max-unavailable 101%", "invalid value for '--max-unavailable': '101%' is neither"),
@@ -102,7 +102,7 @@ WRONG: list[tuple[str, str]] = [
     ("controller --resync 10ms", "invalid value for '--resync': changes are seen at once anyway"),
     ("controller --listen 8080", "'8080' is no address to listen on: write it like :8080 or 127.0.0.1:8080"),
     ("controller --log-level loud", "invalid value for '--log-level': 'loud' is not one of"),
-    ("controller --also A_b", "invalid value for '--also': 'A_b' is no name of a namespace"),
+    ("controller --also A_b", "invalid value for '--also': 'A_b' is not a namespace name"),
     ("controller -A --also shop", "--also and all namespaces cannot be combined"),
     ("controller --config /nowhere/at/all", "/nowhere/at/all: No such file or directory"),
     ("completion tcsh", "invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
@@ -129,9 +129,9 @@ def test_zero_is_a_value_and_no_flag_is_none() -> None:
 
     @click.command()
     @run_options
-    def asked(given: dict[str, object]) -> None:
-        seen.append(given)
+    def command(overrides: dict[str, object]) -> None:
+        seen.append(overrides)
 
-    asked.main(["--settle", "0s"], standalone_mode=False)
-    asked.main(["--without-gate"], standalone_mode=False)
+    command.main(["--settle", "0s"], standalone_mode=False)
+    command.main(["--without-gate"], standalone_mode=False)
     assert seen == [{"settle_seconds": 0.0}, {"without_gate": True}]

@@ -288,7 +288,7 @@ class TestUndo:
         assert ran.code == 0, ran.stderr
         assert ran.stdout.startswith("deploy/web in default: 3 of 3 pods would be restarted in place (dry run)\n")
         assert f"  app        {OLD['app']}\n" in ran.stdout
-        assert "  is being upgraded by host-1: asks that run to pause, and takes over its pods\n" in ran.stdout
+        assert "  is being upgraded by host-1: pauses that run, and takes over its pods\n" in ran.stdout
         assert server.writes == []
 
     def test_a_dry_run_on_the_server_sends_each_kind_of_write_once(self, command: Command, server: FakeServer) -> None:

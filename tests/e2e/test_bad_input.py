@@ -23,7 +23,7 @@ def test_usage_is_judged_without_a_cluster(scene: Scene, inplace: Inplace) -> No
         ("upgrade", "deploy/We_b", "app=repo/app:2"): "no name of a Kubernetes object",
         ("upgrade", "deploy/web", "app="): "the image is empty",
         ("upgrade", "deploy/web", "app=repo/APP:2"): "did you mean repo/app:2?",
-        ("upgrade", "deploy/web", "app=a:1", "app=b:1"): "given two images",
+        ("upgrade", "deploy/web", "app=a:1", "app=b:1"): "has two images",
         ("upgrade", "pods", "app=repo/app:2"): "by label with -l",
         (*good, "--max-unavailable", "150%"): "neither a number of pods nor a percentage from 0% to 100%",
         (*good, "--max-unavailable", "0"): "allow at least 1",

@@ -19,7 +19,7 @@ def test_gate_run_stops_on_a_signal(scene: Scene, number: signal.Signals) -> Non
     until_gate(scene, "web", "True")
     controller.send(number)
     assert controller.wait(10).code == 0
-    assert controller.stderr.startswith("no -n is given: keeping the gates of namespace ")
+    assert controller.stderr.startswith("no -n given: syncing the gates of namespace ")
     assert len(controller.stderr.splitlines()) == 1
 
 

@@ -269,11 +269,11 @@ class VirtualStopper(InterruptHandler):
         if self._is_over:
             return
         try:
-            self.told(number)
+            self.handle(number)
         except BaseException as ending:
             self._command.task.throw(ending)
 
-    def _hand_over(self, session: Session, stop: StopRequest) -> None:
+    def _deliver(self, session: Session, stop: StopRequest) -> None:
         session.request_stop(stop)
 
 

@@ -1,4 +1,4 @@
-"""`inplace completion`: the script that a shell sources."""
+"""`inplace completion`: prints the script that a shell sources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from inplace.cli.common.exit_codes import CommandExit, ExitCode
-from inplace.cli.common.shells import use_ours
+from inplace.cli.common.shells import register_shells
 
 
 @click.command()
@@ -14,16 +14,16 @@ from inplace.cli.common.shells import use_ours
 def completion(shell: str) -> None:
     """Print the completion script of a shell.
 
-    It completes commands, flags, targets, containers, namespaces, contexts and revisions. For `kubectl inplace` kubectl's own
-    completion asks the program `kubectl_complete-inplace`, which is installed beside this one.
+    It completes commands, flags, targets, containers, namespaces, contexts and revisions. `kubectl inplace` needs no script:
+    kubectl's own completion runs `kubectl_complete-inplace`, which is installed with inplace.
 
     \b
       source <(inplace completion bash)
       inplace completion fish > ~/.config/fish/completions/inplace.fish
     """
-    use_ours()
-    made = get_completion_class(shell)
-    if made is None:
+    register_shells()
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise CommandExit(f"there is no completion for {shell}", ExitCode.USAGE)
     root = click.get_current_context().find_root().command
-    click.echo(made(root, {}, "inplace", "_INPLACE_COMPLETE").source())
+    click.echo(completion_class(root, {}, "inplace", "_INPLACE_COMPLETE").source())

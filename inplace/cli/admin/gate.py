@@ -1,4 +1,4 @@
-"""`inplace gate`: readiness gates by themselves. `run` is the controller that keeps one condition true to a label."""
+"""`inplace gate`: readiness gates without upgrades. `gate run` is a controller that syncs one gate with a label."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inplace.cli.common.connection import connection_options, note_namespace
 from inplace.cli.common.context import ClusterContext
 from inplace.cli.common.exit_codes import ExitCode
-from inplace.cli.common.options import ParsedType, as_usage_error, connection_options, selector_option, tell_namespace
+from inplace.cli.common.options import ParsedType, as_usage_error
+from inplace.cli.common.sections import SectionedCommand, option
 from inplace.cli.common.targets import parse_target
 from inplace.cli.output.streams import data, note
 from inplace.engine.gate_rules import Default, GateRule, resync_period
@@ -39,29 +41,54 @@ def gate() -> None:
     """Work with the readiness gate by hand, or keep it open on new pods."""
 
 
-@gate.command()
-@click.option("--condition", metavar="TYPE", type=ParsedType("type", condition_type), default=DEFAULT_GATE, show_default=True)
-@click.option("--label", metavar="KEY", type=ParsedType("key", qualified_name), default=DEFAULT_LABEL, show_default=True)
-@click.option(
+@gate.command(cls=SectionedCommand)
+@option("-A", "--all-namespaces", is_flag=True, section="Target", help="Sync the pods of all namespaces.")
+@option(
+    "-l", "--selector", default="", metavar="SELECTOR", section="Target", help="Sync only pods with these labels, as app=web."
+)
+@option(
+    "--condition",
+    metavar="TYPE",
+    type=ParsedType("type", condition_type),
+    default=DEFAULT_GATE,
+    section="Gates",
+    help=f"Condition type of the gate (default: {DEFAULT_GATE}).",
+)
+@option(
+    "--label",
+    metavar="KEY",
+    type=ParsedType("key", qualified_name),
+    default=DEFAULT_LABEL,
+    section="Gates",
+    help=f"Label that opens or closes the gate (default: {DEFAULT_LABEL}).",
+)
+@option(
     "--default",
     type=click.Choice(("open", "closed")),
     default="open",
-    show_default=True,
-    help="What a pod without the label gets, or with any other value.",
+    section="Gates",
+    help="State of the gate if the label is missing or neither true nor false (default: open).",
 )
-@click.option(
+@option(
     "--resync",
     type=ParsedType("duration", resync_seconds),
     default="30s",
-    show_default=True,
-    help="Check all pods again this often.",
+    section="Gates",
+    help="How often to check all pods again (default: 30s).",
 )
-@click.option("-A", "--all-namespaces", is_flag=True, help="The pods of every namespace.")
-@click.option(
-    "--listen", metavar="[HOST]:PORT", type=ParsedType("address", address), default="", help="For /livez and /readyz."
+@option(
+    "--listen",
+    metavar="[HOST]:PORT",
+    type=ParsedType("address", address),
+    default="",
+    help="Address of /livez and /readyz (default: none).",
 )
-@click.option("--log-format", type=click.Choice(("console", "json")), help="console on a terminal, else json.")
-@selector_option
+@option(
+    "--log-format",
+    type=click.Choice(("console", "json")),
+    section="Output",
+    help="Log format (default: console on a terminal, else json).",
+)
 @connection_options
 def run(
     connect: Callable[[], ClusterContext],
@@ -74,13 +101,14 @@ def run(
     log_format: str | None,
     selector: str,
 ) -> ExitCode:
-    """Keep one readiness gate of pods in line with a label, until stopped.
+    """Sync one readiness gate of pods with a label, until stopped.
 
-    Of every pod with TYPE among its readinessGates: label KEY `true` sets the condition True, `false` sets it False, and
-    anything else means --default. While an upgrade or another hold keeps a gate closed it is not opened.
+    For every pod that has TYPE among its readinessGates, label KEY `true` sets the condition to True, `false` sets it to False,
+    and anything else to the state in --default. A gate that an upgrade or another hold keeps closed is not opened.
 
-    A new pod with a gate stays out of service until somebody opens it, so keep this running, or install deploy/gate.yaml or the
-    controller. `plan`, `upgrade` and `status` see by its Lease that it lives; of several for the same gate one works.
+    A new pod with a gate stays out of service until its gate is opened, so keep this command running, or install
+    deploy/gate.yaml or the controller. If several of these run for the same gate, one works. Its Lease shows `plan`, `upgrade`
+    and `status` that it is alive.
 
     \b
       inplace gate run
@@ -98,38 +126,38 @@ def run(
 
     scope = ListOptions(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
     if not all_namespaces:
-        tell_namespace(cluster, "keeping the gates of", "; -A is for all namespaces")
+        note_namespace(cluster, "syncing the gates of", "; use -A for all namespaces")
     check_access(cluster.api, scope)
     rule = GateRule(condition, label, default)
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
     home = os.environ.get("POD_NAMESPACE") or cluster.namespace if all_namespaces else cluster.namespace
-    backend = cluster.world.make_controller_backend()
+    backend = cluster.context.make_controller_backend()
     threads = backend.threads if backend is not None else SYSTEM_THREADS
-    leader = _seen(cluster, leader_for(cluster.api, rule, scope, home, identity(), threads))
+    leader = _with_lease(cluster, leader_for(cluster.api, rule, scope, home, identity(), threads))
     try:
         controller = GateController(
             cluster.api, rule, scope, resync_seconds=resync, leader=leader, listen=listen, threads=threads
         )
     except OSError as error:
         raise RefusedError(f"cannot listen on {listen}: {error.strerror or error}") from None
-    cluster.world.keep_gates(controller)
+    cluster.context.run_gate_controller(controller)
     return ExitCode.DONE
 
 
-def _seen(cluster: ClusterContext, leader: LeaderElector) -> LeaderElector | None:
-    """Open gates count more than to be seen: without the rights to a Lease it works all the same."""
+def _with_lease(cluster: ClusterContext, leader: LeaderElector) -> LeaderElector | None:
+    """Returns None if the user may not write the Lease: opening gates matters more than being seen to run."""
     from inplace.runtime.gates.reconciler import missing_for_lease
 
     missing, (namespace, _) = missing_for_lease(cluster.api, leader), leader.lease_ref
     if not missing:
         return leader
     what = f"you may not {missing} in namespace {namespace}"
-    note(f"warning: {what}, so nobody can see that this runs: `plan` and `status` will say that nobody opens these gates")
+    note(f"warning: {what}, so `plan` and `status` cannot see this process, and will say that nobody opens these gates")
     return None
 
 
 class _Lines:
-    """A structlog logger that writes as everything else here does: through the sanitiser, never raising."""
+    """A structlog logger that writes to `streams`: through the sanitiser, and without raising."""
 
     def msg(self, line: str) -> None:
         data(line)
@@ -138,7 +166,7 @@ class _Lines:
 
 
 def log_lines(log_format: str, level: str = "info") -> None:
-    """The log of a controller goes to stdout, a line for each thing that happened."""
+    """Configures structlog to print one line per event to stdout."""
     import structlog
 
     processors: dict[str, list[Any]] = {

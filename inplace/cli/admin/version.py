@@ -1,15 +1,16 @@
-"""`inplace version`."""
+"""`inplace version`: prints the version of inplace, and of the API server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import click
 import msgspec
 
 from inplace import __version__
-from inplace.cli.common.options import connection_options, output_option
+from inplace.cli.common.connection import connection_options
+from inplace.cli.common.options import output_option
+from inplace.cli.common.sections import command, option
 from inplace.cli.output import streams
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Version(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`server`: with --server-version alone."""
+    """`server` is empty without --server-version."""
 
     client: str
     server: str = ""
 
 
-@click.command()
-@click.option("--server-version", is_flag=True, help="Also ask the API server for its version.")
+@command()
+@option("--server-version", is_flag=True, help="Also print the version of the API server.")
 @output_option("json")
 @connection_options
 def version(connect: Callable[[], ClusterContext], server_version: bool, output: str | None) -> None:
@@ -42,5 +43,5 @@ def _server(cluster: ClusterContext) -> str:
     """Raises `ApiError`."""
     from inplace.kube.protocols import Request
 
-    answer = msgspec.json.decode(cluster.api.raw(Request(method="GET", path="/version")).body)
-    return str(answer.get("gitVersion", "unknown")) if isinstance(answer, dict) else "unknown"
+    response = msgspec.json.decode(cluster.api.raw(Request(method="GET", path="/version")).body)
+    return str(response.get("gitVersion", "unknown")) if isinstance(response, dict) else "unknown"

@@ -1,15 +1,15 @@
-"""`inplace list`: the runs of a namespace, or of all."""
+"""`inplace list`: lists the runs of one namespace or of all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 
-import click
-
+from inplace.cli.common.connection import connection_options
 from inplace.cli.common.context import ClusterContext
 from inplace.cli.common.documents import Runs
-from inplace.cli.common.options import connection_options, output_option
+from inplace.cli.common.options import output_option
+from inplace.cli.common.sections import command, option
 from inplace.cli.output import streams, tables
 from inplace.cli.output.text import images_text
 from inplace.kube.clock import seconds_since
@@ -20,29 +20,29 @@ from inplace.runtime.lookup import require_namespace
 HEAD = ("TARGET", "IMAGES", "STEP", "OUTCOME", "HOLDER", "BY", "AGE")
 
 
-@click.command("list")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Look in all namespaces.")
+@command("list")
+@option("-A", "--all-namespaces", is_flag=True, section="Target", help="List the runs of all namespaces.")
 @output_option("json", "yaml", "name", "wide")
 @connection_options
 def list_runs(connect: Callable[[], ClusterContext], all_namespaces: bool, output: str | None) -> None:
     """List runs: the active ones, and the last one of each target.
 
-    Of bare pods those that have not ended: nothing is kept of the others.
+    Runs of bare pods are listed only until they end.
     """
     cluster = connect()
-    found = list_run_states(cluster.api, None if all_namespaces else cluster.namespace)
+    states = list_run_states(cluster.api, None if all_namespaces else cluster.namespace)
     if output in ("json", "yaml"):
-        streams.structured(Runs(tuple(found)), output)
+        streams.structured(Runs(tuple(states)), output)
     elif output == "name":
         where = "-n {} " if all_namespaces else ""
-        streams.lines(f"{where.format(state.namespace)}{state.run.target}" for state in found if state.run is not None)
-    elif not found:
+        streams.lines(f"{where.format(state.namespace)}{state.run.target}" for state in states if state.run is not None)
+    elif not states:
         if not all_namespaces:
             require_namespace(cluster.api, cluster.namespace)
         streams.note("No runs found." if all_namespaces else f"No runs found in {cluster.namespace} namespace.")
     else:
         now = cluster.api.clock.utcnow()
-        tables.show(("NAMESPACE", *HEAD), [_row(state, now) for state in found], is_wide=output == "wide")
+        tables.show(("NAMESPACE", *HEAD), [_row(state, now) for state in states], is_wide=output == "wide")
 
 
 def _row(state: RunState, now: datetime) -> tuple[str, ...]:

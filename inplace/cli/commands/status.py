@@ -1,4 +1,4 @@
-"""`inplace status`: how a target's run stands, what is closed and by whom, and how to go on."""
+"""`inplace status`: shows a target's run and pods, which gates are closed and by whom, and the commands to go on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import click
 import msgspec
 
 from inplace.cli.commands.watch import FOOTER, watch_target
+from inplace.cli.common.connection import connection_options
 from inplace.cli.common.context import ClusterContext
-from inplace.cli.common.options import as_usage_error, connection_options, output_option, selector_option, words_argument
+from inplace.cli.common.options import as_usage_error, output_option, selector_option, words_argument
+from inplace.cli.common.sections import command, option
 from inplace.cli.common.targets import parse_target
 from inplace.cli.output import streams, tables, tree
 from inplace.cli.output.text import counts_text, images_text, labelled, plural
@@ -24,10 +26,10 @@ from inplace.runtime.foreground.target_status import PodState, TargetStatus, rea
 from inplace.runtime.lease.run_states import RunState
 
 
-@click.command()
+@command()
 @words_argument("TARGET")
 @selector_option
-@click.option("-w", "--watch", "watches", is_flag=True, help="Watch the run to its end, as `inplace watch` does.")
+@option("-w", "--watch", "watches", is_flag=True, section="Output", help="Watch the run to its end, as `inplace watch` does.")
 @output_option("json", "yaml", "wide")
 @connection_options
 def status(
@@ -35,63 +37,63 @@ def status(
 ) -> int | None:
     """Show a target's run and its pods.
 
-    As a tree: the workload, its ReplicaSets or revisions, their pods, and what the containers run. With -o wide one row for
-    each pod, with all of its images and its node.
+    Prints a tree: the workload, its ReplicaSets or revisions, their pods, and the images of their containers. -o wide prints
+    one row per pod, with its node and all of its images.
 
-    Whether the holder of a run is alive is judged by the age of its last renewal, on this machine's clock.
+    The holder of a run counts as alive if it renewed its Lease recently, by this machine's clock.
     """
     target = as_usage_error(parse_target, words, selector)
     cluster = connect()
     target = msgspec.structs.replace(target, namespace=cluster.namespace)
     if watches:
         if output is not None:
-            raise click.UsageError("-w shows a live view; for JSON use `inplace watch -o json`", click.get_current_context())
+            raise click.UsageError("-w shows a live view; for JSON, use `inplace watch -o json`", click.get_current_context())
         return watch_target(cluster, target, ForegroundOptions(False, False, None, again="", follows=True, footer=FOOTER))
-    found = read_status(cluster.api, target)
+    current = read_status(cluster.api, target)
     if output in ("json", "yaml"):
-        streams.structured(found, output)
+        streams.structured(current, output)
         return None
-    first, *more = run_lines(found)
-    tables.show_line(first, found.state.standing if found.state is not None else "")
+    first, *more = run_lines(current)
+    tables.show_line(first, current.state.standing if current.state is not None else "")
     tables.show_lines([*more, ""])
     if output == "wide":
-        _show_pods(found.pods)
+        _show_pods(current.pods)
     else:
-        tables.show(tree.HEAD, tree.rows(found))
-    for line in labelled(hints(found, cluster, target)):
+        tables.show(tree.HEAD, tree.rows(current))
+    for line in labelled(hints(current, cluster, target)):
         streams.note(line)
     return None
 
 
-def run_lines(found: TargetStatus) -> Iterator[str]:
-    where, state = f"{found.target} in {found.namespace}", found.state
+def run_lines(status: TargetStatus) -> Iterator[str]:
+    where, state = f"{status.target} in {status.namespace}", status.state
     if state is None:
         yield f"{where} has no run"
-        yield from (f"  now        {text}" for text in found.standing)
+        yield from (f"  now        {text}" for text in status.standing)
     elif state.run is None:
         yield f"{where}: {state.problem or f'Lease {state.lease} holds no run'}"
     else:
         yield f"{where}: {state.told}"
-        yield from _doing(found)
+        yield from _progress(status)
         yield from _about(state, state.run)
-        yield from (f"  now        {text}" for text in found.standing)
-    if found.new_pods is not None:
-        yield f"  gate       {found.new_pods.type}: {found.new_pods.message}"
-    closed = [pod for pod in found.pods if pod.closed_by]
+        yield from (f"  now        {text}" for text in status.standing)
+    if status.new_pods is not None:
+        yield f"  gate       {status.new_pods.type}: {status.new_pods.message}"
+    closed = [pod for pod in status.pods if pod.closed_by]
     if closed:
         yield f"  closed     {plural(len(closed), 'pod')}"
 
 
-def _doing(found: TargetStatus) -> Iterator[str]:
-    """How far it is, and what it waits for."""
-    counts, state = found.counts, found.state
+def _progress(status: TargetStatus) -> Iterator[str]:
+    """Yields the progress of the run, and what it is waiting for."""
+    counts, state = status.counts, status.state
     if counts is None or state is None or state.run is None or state.superseded:
         return
     count, word = (counts.restored, "back") if state.run.rolling_back else (counts.updated, "updated")
     arrived = f"{count} of {plural(counts.desired, 'pod')} {word}"
     yield f"  pods       {counts_text(arrived, counts.in_flight, counts.failed, counts.unavailable)}"
-    if found.waiting:
-        yield f"  waits for  {within(found.waiting, 0.0, None, found.waiting_left_seconds)}"
+    if status.waiting:
+        yield f"  waits for  {within(status.waiting, 0.0, None, status.waiting_left_seconds)}"
 
 
 def _step(step: StepView) -> str:
@@ -143,9 +145,9 @@ def _show_pods(pods: tuple[PodState, ...]) -> None:
     tables.show(rows[0], rows[1:], is_wide=True)
 
 
-def hints(found: TargetStatus, cluster: ClusterContext, target: TargetRef) -> Iterator[Hint]:
-    """How to go on."""
-    state = found.state
+def hints(status: TargetStatus, cluster: ClusterContext, target: TargetRef) -> Iterator[Hint]:
+    """Yields the commands that the user may want next."""
+    state = status.state
     if state is None or state.run is None:
         return
     run = state.run
@@ -153,7 +155,7 @@ def hints(found: TargetStatus, cluster: ClusterContext, target: TargetRef) -> It
         yield "watch it", cluster.command("watch", target)
         yield "pause it", cluster.command("pause", target)
         yield "go back", cluster.command("abort", target)
-    elif found.is_overtaken:
+    elif status.is_overtaken:
         yield from start_over_hint(run, cluster, target)
     elif run.outcome == "Failed" and run.failures:
         yield from after_failed_pods(run, cluster, target)

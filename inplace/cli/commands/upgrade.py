@@ -1,18 +1,16 @@
-"""`inplace upgrade`: the images of running pods, one target at a time, to the end."""
+"""`inplace upgrade`: upgrades the images of one target's running pods, to the end."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import click
-import msgspec
 
+from inplace.cli.common.connection import connection_options
 from inplace.cli.common.context import CliContext, ClusterContext
 from inplace.cli.common.options import (
     as_usage_error,
-    connection_options,
     controller_option,
     dry_run_option,
     output_option,
@@ -20,14 +18,12 @@ from inplace.cli.common.options import (
     run_options,
     selector_option,
     timeout_option,
-    with_defaults,
     words_argument,
 )
-from inplace.cli.common.targets import parse_arguments
+from inplace.cli.common.sections import command
+from inplace.cli.common.targets import parse_upgrade
 from inplace.cli.running.foreground import ForegroundOptions, run_foreground
-from inplace.kube.clock import format_time
-from inplace.model.refs import TargetRef
-from inplace.model.run import Run
+from inplace.cli.running.new_run import new_run
 
 EXAMPLES = """\
 \b
@@ -38,7 +34,7 @@ EXAMPLES = """\
 """
 
 
-@click.command(epilog=EXAMPLES)
+@command(epilog=EXAMPLES)
 @words_argument("TARGET CONTAINER=IMAGE...")
 @selector_option
 @run_options
@@ -50,11 +46,11 @@ EXAMPLES = """\
 @connection_options
 @click.pass_obj
 def upgrade(
-    world: CliContext,
+    context: CliContext,
     connect: Callable[[], ClusterContext],
     words: tuple[str, ...],
     selector: str,
-    given: dict[str, Any],
+    overrides: dict[str, Any],
     timeout: float | None,
     dry_run: str,
     with_controller: bool,
@@ -63,45 +59,26 @@ def upgrade(
 ) -> int:
     """Upgrade the images of running pods without recreating them.
 
-    TARGET is deploy/NAME, sts/NAME, ds/NAME, rs/NAME, pod/NAME..., or pods -l SELECTOR. Without images the pods are brought to
-    a template that was changed while its workload was paused, partitioned or OnDelete. Ctrl-C once lets the pods in flight end
-    well, twice leaves at once; the same command goes on where it was left, `abort` and `undo` go back.
+    TARGET is deploy/NAME, sts/NAME, ds/NAME, rs/NAME, pod/NAME..., or pods -l SELECTOR. Without images, the pods get the images
+    of their template, if that was changed while the workload was paused, partitioned or OnDelete.
+
+    Ctrl-C finishes the pods in flight and stops; a second Ctrl-C quits at once. The same command resumes the run; `inplace
+    abort` and `inplace undo` roll it back.
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 paused or aborted, 5 refused before any write, 130 interrupted.
     """
-    target, images = as_usage_error(parse_arguments, words, selector)
-    require_template(target, images)
+    target, images = as_usage_error(parse_upgrade, words, selector)
     cluster = connect()
-    asked = asked_run(cluster, target, images, given)
+    run = new_run(cluster, target, images, overrides)
     if dry_run != "none":
-        from inplace.cli.commands.plan import show
+        from inplace.cli.running.dry_run import print_plan
 
-        look = lambda session: session.preview(asked, given)  # noqa: E731
+        preview = lambda session: session.preview(run, overrides)  # noqa: E731
         on_server = dry_run == "server"
-        return show(cluster, asked, look, output, is_dry=True, on_server=on_server, by_controller=with_controller)
-    how = ForegroundOptions(output == "json", quiet, timeout, world.same_command(), follows=with_controller)
+        return print_plan(cluster, run, preview, output, is_dry=True, on_server=on_server, by_controller=with_controller)
+    options = ForegroundOptions(output == "json", quiet, timeout, context.same_command(), follows=with_controller)
     if with_controller:
         from inplace.cli.running.via_controller import run_via_controller
 
-        return run_via_controller(cluster, asked, how)
-    return run_foreground(cluster, asked.target, lambda session, told: session.upgrade(asked, given, told), how)
-
-
-def require_template(target: TargetRef, images: dict[str, str]) -> None:
-    """Without images pods are brought to what their workload's template says."""
-    if not images and target.kind == "Pods":
-        raise click.UsageError("say which images: CONTAINER=IMAGE (bare pods have no template to be brought to)")
-
-
-def asked_run(cluster: ClusterContext, target: TargetRef, images: dict[str, str], given: dict[str, Any]) -> Run:
-    """The run as a new one would be."""
-    return Run(
-        id=uuid.uuid4().hex[:12],
-        target=msgspec.structs.replace(target, namespace=cluster.namespace),
-        images=images,
-        adopts_template=not images,
-        options=with_defaults(given),
-        created_by=cluster.who.by,
-        client=cluster.who.client,
-        started_at=format_time(cluster.api.clock.utcnow()),
-    )
+        return run_via_controller(cluster, run, options)
+    return run_foreground(cluster, run.target, lambda session, on_frame: session.upgrade(run, overrides, on_frame), options)

@@ -1,22 +1,22 @@
-"""`inplace watch` and `status -w`: the live view of a run that somebody else drives, from anywhere, to its end."""
+"""`inplace watch` and `status -w`: show a run that another process drives, live and to its end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import click
 import msgspec
 
+from inplace.cli.common.connection import connection_options
 from inplace.cli.common.context import ClusterContext
 from inplace.cli.common.options import (
     POSITIVE_DURATION,
     as_usage_error,
-    connection_options,
     output_option,
     quiet_option,
     selector_option,
     words_argument,
 )
+from inplace.cli.common.sections import command, option
 from inplace.cli.common.targets import parse_target
 from inplace.cli.running.foreground import ForegroundOptions, Result, run_foreground
 from inplace.cli.running.via_controller import NO_CRD
@@ -34,10 +34,10 @@ from inplace.runtime.observability.frames import Frame
 FOOTER = "Ctrl-C stops watching; the run goes on"
 
 
-@click.command()
+@command()
 @words_argument("TARGET|ipr/NAME")
 @selector_option
-@click.option("--timeout", type=POSITIVE_DURATION, help="Stop watching after this time; exit code 3.")
+@option("--timeout", type=POSITIVE_DURATION, section="Execution", help="Stop watching after this time; exit code 3.")
 @output_option("json")
 @quiet_option
 @connection_options
@@ -51,48 +51,50 @@ def watch(
 ) -> int:
     """Watch a run to its end, whoever drives it.
 
-    Shows what `upgrade` shows: of a run that another terminal or the controller drives, across pauses, and on to a run that
-    takes over. Writes nothing; Ctrl-C stops watching, and the run goes on.
+    Shows the progress that `upgrade` shows, of a run that another terminal or the controller drives. Goes on across pauses, and
+    follows a run that takes over. Changes nothing: Ctrl-C stops watching, and the run goes on.
 
-    Does not wait for a run to begin: before its first write nothing tells it from none. Start `upgrade` first, and watch once
-    it shows progress.
+    Does not wait for a run to begin. A run cannot be seen before its first write, so start `upgrade` first, and watch once it
+    shows progress.
 
-    Exit codes: that of the run: 0 succeeded, 1 failed or rolled back, 4 aborted, 3 and 130 timed out and interrupted, as the
-    watching may, too; 5 where there is no run.
+    Exit codes: 0 the run succeeded, 1 it failed or was rolled back, 4 it was aborted, 3 the run or the watching timed out, 130
+    one of them was interrupted, 5 there is no run.
     """
     name = as_usage_error(rollout_name, words, selector)
-    how = ForegroundOptions(output == "json", quiet, timeout, again="", follows=True, footer=FOOTER)
+    options = ForegroundOptions(output == "json", quiet, timeout, again="", follows=True, footer=FOOTER)
     if name is None:
         target = as_usage_error(parse_target, words, selector)
         cluster = connect()
-        return watch_target(cluster, msgspec.structs.replace(target, namespace=cluster.namespace), how)
-    return _watch_rollout(connect(), name, how)
+        return watch_target(cluster, msgspec.structs.replace(target, namespace=cluster.namespace), options)
+    return _watch_rollout(connect(), name, options)
 
 
-def watch_target(cluster: ClusterContext, target: TargetRef, how: ForegroundOptions) -> int:
-    return _watch(cluster, target, lambda session: LeaseRun(cluster.api, target, session.notify), how)
+def watch_target(cluster: ClusterContext, target: TargetRef, options: ForegroundOptions) -> int:
+    return _watch(cluster, target, lambda session: LeaseRun(cluster.api, target, session.notify), options)
 
 
-def _watch_rollout(cluster: ClusterContext, name: str, how: ForegroundOptions) -> int:
-    rollout = _found(cluster, name)
+def _watch_rollout(cluster: ClusterContext, name: str, options: ForegroundOptions) -> int:
+    rollout = _get_rollout(cluster, name)
 
     def subject(session: Session) -> FollowedRun:
         return RolloutRun(cluster.api, rollout, session.notify, through_pauses=True)
 
-    return _watch(cluster, rollout.spec.target.ref(cluster.namespace), subject, how)
+    return _watch(cluster, rollout.spec.target.ref(cluster.namespace), subject, options)
 
 
-def _watch(cluster: ClusterContext, target: TargetRef, make: Callable[[Session], FollowedRun], how: ForegroundOptions) -> int:
+def _watch(
+    cluster: ClusterContext, target: TargetRef, make_subject: Callable[[Session], FollowedRun], options: ForegroundOptions
+) -> int:
     again = cluster.command("resume", target)
 
-    def act(session: Session, told: Callable[[Frame], None]) -> Result:
-        session.has_started = True  # from here on Ctrl-C is ours to answer
-        return Follower(session, make(session), told).follow()
+    def follow(session: Session, on_frame: Callable[[Frame], None]) -> Result:
+        session.has_started = True  # from here on the follower handles Ctrl-C
+        return Follower(session, make_subject(session), on_frame).follow()
 
-    return run_foreground(cluster, target, act, msgspec.structs.replace(how, again=again))
+    return run_foreground(cluster, target, follow, msgspec.structs.replace(options, again=again))
 
 
-def _found(cluster: ClusterContext, name: str) -> InPlaceRollout:
+def _get_rollout(cluster: ClusterContext, name: str) -> InPlaceRollout:
     try:
         return cluster.api.get(INPLACE_ROLLOUTS, cluster.namespace, name)
     except NotFound as error:
@@ -102,7 +104,7 @@ def _found(cluster: ClusterContext, name: str) -> InPlaceRollout:
 
 
 def rollout_name(words: tuple[str, ...], selector: str = "") -> str | None:
-    """Of `ipr/NAME` or `ipr NAME`; None for any other target. Raises ValueError."""
+    """Returns the name in `ipr/NAME` or `ipr NAME`; None for any other target. Raises ValueError."""
     kind, slash, rest = words[0].partition("/") if words else ("", "", "")
     if not INPLACE_ROLLOUTS.matches(kind):
         return None

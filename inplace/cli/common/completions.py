@@ -1,7 +1,7 @@
-"""What a shell completes in place of a name: targets, their containers, namespaces, contexts, revisions.
+"""Completes names on the shell's command line: targets, containers, namespaces, contexts, revisions.
 
-Silent and quick: whatever goes wrong, and whatever has not come within `BUDGET_SECONDS` in all, completes to nothing. Of each
-kind at most `LIMIT` names are asked for, in one request without retries.
+Silent and quick: an error completes to nothing, and so does whatever takes longer than `BUDGET_SECONDS` in all. At most `LIMIT`
+names of each kind are listed, in one request without retries.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ if TYPE_CHECKING:
 
 BUDGET_SECONDS = 0.9
 LIMIT = 500
-SPOKEN_OF: tuple[WorkloadKind, ...] = ("Deployment", "StatefulSet", "DaemonSet")
-"""Kinds whose objects are proposed before a kind is named; ReplicaSets and pods are mostly somebody's."""
+PROPOSED_KINDS: tuple[WorkloadKind, ...] = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds that are proposed before a kind is typed; ReplicaSets and pods mostly belong to another workload."""
 
 
 def words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The words of a command: `deploy/web`, or `deploy` and then `web`; after the target `app=` where images are given."""
+    """Completes a target, as `deploy/web` or `deploy` and then `web`, and `app=` after it if the command takes images."""
     before: tuple[str, ...] = ctx.params.get(param.name or "") or ()
     wants_images, wants_rollouts = "CONTAINER" in (param.metavar or ""), "ipr" in (param.metavar or "")
-    return _in_time(lambda: _words(_cluster(ctx), before, incomplete, wants_images, wants_rollouts), incomplete)
+    return _within_budget(lambda: _words(_cluster(ctx), before, incomplete, wants_images, wants_rollouts), incomplete)
 
 
 def namespaces(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     from inplace.kube.resources import NAMESPACES
 
-    return _in_time(lambda: _listed(_cluster(ctx), NAMESPACES, None), incomplete)
+    return _within_budget(lambda: _list_names(_cluster(ctx), NAMESPACES, None), incomplete)
 
 
 def contexts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     from inplace.kube.connection.config import context_names
 
-    return _in_time(lambda: context_names(ctx.params.get("kubeconfig")), incomplete)
+    return _within_budget(lambda: context_names(ctx.params.get("kubeconfig")), incomplete)
 
 
 def revisions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Of the target, the newest first."""
-    return _in_time(lambda: map(str, sorted(_revisions(ctx), reverse=True)), incomplete)
+    """Completes a revision of the target, the newest first."""
+    return _within_budget(lambda: map(str, sorted(_revisions(ctx), reverse=True)), incomplete)
 
 
-def _in_time(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
-    found: list[str] = []
+def _within_budget(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
+    completions: list[str] = []
 
     def run() -> None:
-        with suppress(Exception):  # no completion is the only message that there can be
-            found.extend(name for name in find() if name.startswith(incomplete))
+        with suppress(Exception):  # a completion has no way to report an error
+            completions.extend(name for name in find() if name.startswith(incomplete))
 
     thread = threading.Thread(target=run, name="completion", daemon=True)
     thread.start()
     thread.join(BUDGET_SECONDS)
-    return list(found)
+    return list(completions)
 
 
 def _words(
@@ -67,22 +67,24 @@ def _words(
     from inplace.kube.resources import WORKLOADS
     from inplace.model.refs import SHORT_NAMES
 
-    def names_of(word: str) -> list[str]:
-        return _listed(cluster, _called(word, wants_rollouts), cluster.namespace)
+    def list_names(word: str) -> list[str]:
+        return _list_names(cluster, _resource(word, wants_rollouts), cluster.namespace)
 
     if not before and "/" in incomplete:
-        written = incomplete.partition("/")[0]
-        return [f"{written}/{name}" for name in names_of(written)]
+        kind = incomplete.partition("/")[0]
+        return [f"{kind}/{name}" for name in list_names(kind)]
     if not before:
         return [
-            f"{SHORT_NAMES[kind]}/{name}" for kind in SPOKEN_OF for name in _listed(cluster, WORKLOADS[kind], cluster.namespace)
+            f"{SHORT_NAMES[kind]}/{name}"
+            for kind in PROPOSED_KINDS
+            for name in _list_names(cluster, WORKLOADS[kind], cluster.namespace)
         ]
     if len(before) == 1 and "/" not in before[0]:
-        return names_of(before[0])
+        return list_names(before[0])
     return [f"{name}=" for name in _containers(cluster, before)] if wants_images else []
 
 
-def _called(word: str, wants_rollouts: bool) -> Resource[Any]:
+def _resource(word: str, wants_rollouts: bool) -> Resource[Any]:
     """Raises ValueError."""
     from inplace.cli.common.targets import SUPPORTED, kind_of
     from inplace.kube.resources import INPLACE_ROLLOUTS
@@ -92,7 +94,7 @@ def _called(word: str, wants_rollouts: bool) -> Resource[Any]:
 
 
 def _containers(cluster: ClusterContext, before: Sequence[str]) -> list[str]:
-    """Those that have no image yet."""
+    """Lists the containers that have no image on the command line yet."""
     from inplace.cli.common.targets import parse_arguments
     from inplace.engine.workloads.templates import spec_of
     from inplace.kube.resources import PODS, WORKLOADS
@@ -109,7 +111,7 @@ def _revisions(ctx: click.Context) -> list[int]:
     from inplace.cli.common.targets import parse_target
     from inplace.kube.resources import CONTROLLER_REVISIONS, REPLICA_SETS
 
-    # click leaves the words unparsed where the value of an option is what is being typed.
+    # click does not parse the words while the value of an option is being typed.
     target, cluster = parse_target(ctx.params["words"] or ctx.args), _cluster(ctx)
     resource: Resource[Any] = REPLICA_SETS if target.kind == "Deployment" else CONTROLLER_REVISIONS
     listed = cluster.api.list(resource, cluster.namespace, page=LIMIT).items
@@ -117,8 +119,8 @@ def _revisions(ctx: click.Context) -> list[int]:
     return [item.revision for item, owner in owned if owner and (owner.kind, owner.name) == (target.kind, target.name)]
 
 
-def _listed(cluster: ClusterContext, resource: Resource[Any], namespace: str | None) -> list[str]:
-    """Names alone: neither specs nor what follows the first page are of use."""
+def _list_names(cluster: ClusterContext, resource: Resource[Any], namespace: str | None) -> list[str]:
+    """Lists names from metadata alone, and only the first page."""
     from inplace.kube.codec import decode_page
     from inplace.kube.protocols import Request
     from inplace.kube.resources import PartialObjectMetadata
@@ -129,12 +131,12 @@ def _listed(cluster: ClusterContext, resource: Resource[Any], namespace: str | N
 
 
 def _cluster(ctx: click.Context) -> ClusterContext:
-    """As the flags before name it, without patience."""
+    """Opens the cluster that the flags typed so far name, with a short timeout and without retries."""
     import dataclasses
 
-    from inplace.cli.common.options import cluster_of
+    from inplace.cli.common.connection import open_cluster
     from inplace.kube.retry import NO_RETRY
 
-    cluster = cluster_of(ctx, dict(ctx.params))
+    cluster = open_cluster(ctx, dict(ctx.params))
     api = cluster.api.replace(limiter=None, policy=NO_RETRY, timeout_seconds=BUDGET_SECONDS)
     return dataclasses.replace(cluster, api=api)

@@ -1,6 +1,6 @@
-"""What a command reaches the outside with: the API server, the clock, and the words it was called by.
+"""Holds what a command needs of the outside: its command line, the API server, the clock, the signals.
 
-Tests put their own in; nothing that costs time is imported before it is needed.
+Tests pass their own. Nothing that takes time to import is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def _clock() -> Clock:
     return SystemClock()
 
 
-def _stopper(timeout_seconds: float | None) -> InterruptHandler:
-    from inplace.cli.common.signals import SignalStopper
+def _interrupt_handler(timeout_seconds: float | None) -> InterruptHandler:
+    from inplace.cli.common.signals import SignalInterruptHandler
 
-    return SignalStopper(timeout_seconds)
+    return SignalInterruptHandler(timeout_seconds)
 
 
-def _keep_gates(controller: GateController) -> None:
+def _run_gate_controller(controller: GateController) -> None:
     from inplace.cli.common.signals import run_until_signal
 
     run_until_signal(controller.stop, controller.run)
@@ -56,27 +56,27 @@ def _run_manager(manager: Manager) -> None:
 
 @dataclass
 class CliContext:
-    """`prog` is `inplace`, or `kubectl inplace` for the plugin; `args` is what followed it.
+    """`prog` is `inplace`, or `kubectl inplace` for the plugin; `args` are its arguments.
 
-    Sessions run on threads where `make_host` makes None, controllers where `make_controller_backend` does. `keep_gates` runs a
-    gate controller until it is told to stop, `run_manager` a whole controller.
+    If `make_backend` returns None, sessions run on threads, and if `make_controller_backend` does, controllers do.
+    `run_gate_controller` and `run_manager` run a gate controller or the whole controller until a signal comes.
     """
 
     prog: str = "inplace"
     args: tuple[str, ...] = ()
     connect: Callable[[ConnectOptions], Connection] = _connect
     make_clock: Callable[[], Clock] = field(default=_clock)
-    make_host: Callable[[], RunBackend | None] = lambda: None
-    make_stopper: Callable[[float | None], InterruptHandler] = _stopper
-    keep_gates: Callable[[GateController], None] = _keep_gates
+    make_backend: Callable[[], RunBackend | None] = lambda: None
+    make_interrupt_handler: Callable[[float | None], InterruptHandler] = _interrupt_handler
+    run_gate_controller: Callable[[GateController], None] = _run_gate_controller
     run_manager: Callable[[Manager], None] = _run_manager
     make_controller_backend: Callable[[], ControllerBackend | None] = lambda: None
     is_debugging: bool = False
     flags: tuple[str, ...] = ()
-    """Those that name the cluster, once they are known; kubectl has the same."""
+    """The flags that name the cluster, once they are parsed; kubectl has the same ones."""
 
     def same_command(self) -> str:
-        """This very command line, to be typed again: without --timeout, which would run out again; a token is not shown."""
+        """Returns this command line, to be typed again: without --timeout, which would expire again, and without the token."""
         return self.command(*_redacted_args(self.args))
 
     def command(self, *words: str) -> str:
@@ -85,24 +85,24 @@ class CliContext:
 
 @dataclass(frozen=True)
 class ClusterContext:
-    """An API server, as the connection flags name it. `flags` repeat those that were given, but no secrets."""
+    """The API server that the connection flags name. `flags` repeats those flags, without secrets."""
 
     api: ApiClient
     namespace: str
     host: str
     flags: tuple[str, ...]
-    world: CliContext
+    context: CliContext
 
     @cached_property
     def who(self) -> Caller:
-        """Who gives this command. Raises `ApiError`."""
+        """The user who runs this command. Raises `ApiError`."""
         from inplace.runtime.caller import identify_caller
 
         return identify_caller(self.api)
 
     def command(self, verb: str, target: TargetRef, *words: str) -> str:
-        """A command on the same cluster, to be typed next."""
-        return self.world.command(verb, *target.words, "-n", target.namespace, *self.flags, *words)
+        """Returns a command line for the same cluster, to be typed next."""
+        return self.context.command(verb, *target.words, "-n", target.namespace, *self.flags, *words)
 
 
 def _redacted_args(args: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The documents of `-o json` and `-o yaml` that are no result of a module below: see `docs/json.md`, made of them all."""
+"""Documents of `-o json` and `-o yaml` that no other module returns. `docs/json.md` is generated from all documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exit codes, and the one place that turns what may go wrong into one line for a person and a code (design, section 7)."""
+"""Defines the exit codes, and turns every expected error into one line for a person and an exit code (design, section 7)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     STOPPED = 4
     """Paused, or aborted."""
     REFUSED = 5
-    """Before any write; an unreachable cluster included."""
+    """Refused before any write, also if the cluster is unreachable."""
     INTERRUPTED = 130
 
 
@@ -39,7 +39,7 @@ EXIT_CODES: dict[Outcome, ExitCode] = {
 
 
 class CommandExit(Exception):
-    """A command's own end: the line for a person, empty for none, and the code."""
+    """Ends a command with a line for a person (empty for none) and an exit code."""
 
     def __init__(self, line: str, code: ExitCode) -> None:
         super().__init__(line)
@@ -47,9 +47,11 @@ class CommandExit(Exception):
 
 
 def exit_for(error: BaseException, prog: str, flags: Sequence[str] = ()) -> tuple[str, ExitCode] | None:
-    """`flags`: those that name the cluster, for commands of kubectl that show more.
+    """Returns the line for a person, without `error: `, and the exit code; None for a bug.
 
-    The line, without `error: `, and the code; None for a bug. Whoever has begun to write says so by raising `Ended`."""
+    `flags` name the cluster, for kubectl commands that the line proposes. A command that has begun to write raises
+    `CommandExit` itself: other errors are taken to come before the first write.
+    """
     match error:
         case CommandExit(code=code):
             return str(error), code
@@ -62,11 +64,11 @@ def exit_for(error: BaseException, prog: str, flags: Sequence[str] = ()) -> tupl
         case click.Abort() | KeyboardInterrupt():
             return "interrupted; nothing was changed", ExitCode.INTERRUPTED
         case _:
-            return _of_runtime(error, flags)
+            return _exit_for_runtime_error(error, flags)
 
 
-def _of_runtime(error: BaseException, flags: Sequence[str]) -> tuple[str, ExitCode] | None:
-    """Loaded only once something has gone wrong."""
+def _exit_for_runtime_error(error: BaseException, flags: Sequence[str]) -> tuple[str, ExitCode] | None:
+    """Imports the errors of the runtime only once there is an error."""
     from inplace.kube.errors import ApiError, ConfigError, Forbidden
     from inplace.runtime.errors import RefusedError
     from inplace.runtime.lease.leader_election import LeadershipLost

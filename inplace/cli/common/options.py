@@ -1,6 +1,6 @@
-"""Options that several commands share, and the types that turn what a person wrote into values of the model.
+"""Options that several commands share, and the types that parse their values.
 
-Everything wrong is a usage error in the model's own words (exit code 2), before any cluster is asked.
+A wrong value is a usage error in the model's own words (exit code 2), before any request is sent.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-import msgspec
-from click.core import ParameterSource
 
 from inplace.cli.common import completions
-from inplace.cli.common.context import CliContext, ClusterContext
+from inplace.cli.common.sections import option
 from inplace.cli.common.targets import check_namespace
-from inplace.cli.output import streams
-from inplace.kube.connection.config import ConnectOptions, check_server
+from inplace.kube.connection.config import check_server
 from inplace.model.durations import parse_duration
 from inplace.model.int_or_percent import parse_int_or_percent
-from inplace.model.run import RunOptions, parse_steps
+from inplace.model.run import parse_steps
 from inplace.model.validation import condition_type
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +25,7 @@ T = TypeVar("T")
 
 
 class ParsedType(click.ParamType[Any]):
-    """A value that a function of the model understands: its ValueError is the usage error."""
+    """A value that a function of the model parses; its ValueError becomes the usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -65,124 +62,45 @@ GATE = ParsedType("type", condition_type)
 NAMESPACE = ParsedType("namespace", check_namespace)
 SERVER = ParsedType("address", check_server)
 
-CONNECTION_OPTIONS: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
-    (
-        "namespace",
-        ("-n", "--namespace"),
-        {"type": NAMESPACE, "shell_complete": completions.namespaces, "help": "The namespace (the context's own)."},
-    ),
-    ("context", ("--context",), {"shell_complete": completions.contexts, "help": "The kubeconfig context to use."}),
-    ("kubeconfig", ("--kubeconfig",), {"metavar": "FILE", "help": "The kubeconfig file; else $KUBECONFIG or ~/.kube/config."}),
-    ("cluster", ("--cluster",), {"help": "The kubeconfig cluster to use."}),
-    ("user", ("--user",), {"help": "The kubeconfig user to use."}),
-    ("server", ("-s", "--server"), {"type": SERVER, "metavar": "URL", "help": "The API server's address."}),
-    ("token", ("--token",), {"help": "A bearer token (others on this machine can see it; prefer a kubeconfig)."}),
-    ("as_user", ("--as",), {"metavar": "USER", "help": "Impersonate this user."}),
-    ("as_groups", ("--as-group",), {"metavar": "GROUP", "multiple": True, "help": "Impersonate this group; may be repeated."}),
-    ("request_timeout_seconds", ("--request-timeout",), {"type": POSITIVE_DURATION, "help": "Timeout of one request (30s)."}),
-    ("insecure_skip_tls_verify", ("--insecure-skip-tls-verify",), {"is_flag": True, "help": "Trust any certificate."}),
-    ("certificate_authority", ("--certificate-authority",), {"metavar": "FILE", "help": "Trust certificates signed by this."}),
-    ("qps", ("--qps",), {"type": click.FloatRange(min=0, min_open=True), "help": "Requests per second, at most (20)."}),
-    ("burst", ("--burst",), {"type": click.IntRange(min=1), "help": "Requests at once, at most (40)."}),
-)
-
-
-def connection_options(command: F) -> F:
-    """Adds the connection flags; the command is called with `connect`, which opens a `Cluster` and sends nothing yet."""
-
-    @functools.wraps(command)
-    def wrapped(**given: Any) -> Any:
-        named = {field: given.pop(field) for field, _, _ in CONNECTION_OPTIONS}
-        return command(connect=functools.partial(cluster_of, click.get_current_context(), named), **given)
-
-    for field, flags, settings in reversed(CONNECTION_OPTIONS):
-        click.option(*flags, field, **settings)(wrapped)
-    click.option("--debug", is_flag=True, expose_value=False, is_eager=True, callback=_debug, help="Show tracebacks.")(wrapped)
-    return wrapped  # type: ignore[return-value]
-
-
-def _debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    world = ctx.find_object(CliContext)
-    if world is not None and value:
-        world.is_debugging = True
-
-
-def cluster_of(ctx: click.Context, params: dict[str, Any]) -> ClusterContext:
-    """What the connection flags among the parameters name; sends nothing yet. Raises `ConfigError`."""
-    from inplace.kube.api import ApiClient
-    from inplace.kube.limiter import RateLimiter
-
-    world = ctx.find_object(CliContext)
-    assert world is not None
-    given = {field: params[field] for field, _, _ in CONNECTION_OPTIONS if params.get(field) not in (None, (), False)}
-    options, flags = ConnectOptions(**given), _flags_of(given)
-    world.flags = flags
-    connection, clock = world.connect(options), world.make_clock()
-    limiter = RateLimiter(clock, options.qps, options.burst)
-    api = ApiClient(
-        transport=connection.transport, clock=clock, limiter=limiter, timeout_seconds=options.request_timeout_seconds
-    )
-    return ClusterContext(api, connection.namespace, connection.host, flags, world)
-
-
-def _flags_of(named: dict[str, Any]) -> tuple[str, ...]:
-    """The flags that say which cluster and as whom, to be repeated in commands that we propose; never the token."""
-    shown: list[str] = []
-    for field, flags, settings in CONNECTION_OPTIONS:
-        if field not in named or field in ("namespace", "token", "request_timeout_seconds", "qps", "burst"):
-            continue
-        values = named[field] if settings.get("multiple") else (named[field],)
-        for value in values:
-            shown += [flags[-1]] if settings.get("is_flag") else [flags[-1], str(value)]
-    return tuple(shown)
-
-
-def is_given(parameter: str) -> bool:
-    """Whether the person has named it, on the command line of the command that is under way."""
-    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.COMMANDLINE
-
-
-def tell_namespace(cluster: ClusterContext, what: str, otherwise: str = "") -> None:
-    """What is done in a namespace that nobody has named."""
-    if not is_given("namespace"):
-        streams.note(f"no -n is given: {what} namespace {cluster.namespace}, which the context says{otherwise}")
-
 
 def words_argument(metavar: str) -> Callable[[F], F]:
-    """What a command works on, as a person writes it; judged by `targets`."""
+    """Adds what the command works on, unparsed: `targets` parses it."""
     return click.argument("words", nargs=-1, metavar=metavar, shell_complete=completions.words)
 
 
 def selector_option(command: F) -> F:
-    return click.option("-l", "--selector", default="", help="Pods with these labels: pods -l app=web.")(command)
+    text = "Select bare pods by label: pods -l app=web."
+    return option("-l", "--selector", default="", metavar="SELECTOR", section="Target", help=text)(command)
 
 
 def controller_option(command: F) -> F:
-    """`--controller`: whether the controller in the cluster carries it out."""
-    text = "Let the controller in the cluster do the run, and follow it; Ctrl-C detaches."
-    return click.option("--controller", "with_controller", is_flag=True, help=text)(command)
+    """Adds `--controller`: the controller in the cluster drives the run."""
+    text = "Leave the run to the controller in the cluster, and follow it. Ctrl-C stops following."
+    return option("--controller", "with_controller", is_flag=True, section="Execution", help=text)(command)
 
 
 def quiet_option(command: F) -> F:
-    return click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the result.")(command)
+    text = "Print no progress, only warnings and the result."
+    return option("-q", "--quiet", is_flag=True, section="Output", help=text)(command)
 
 
 def timeout_option(command: F) -> F:
-    """Of a command that drives a run."""
-    text = "Stop gracefully after this time; exit code 3."
-    return click.option("--timeout", type=POSITIVE_DURATION, help=text)(command)
+    """Adds `--timeout` to a command that drives a run."""
+    text = "Stop after this time, once the pods in flight are done; exit code 3."
+    return option("--timeout", type=POSITIVE_DURATION, section="Execution", help=text)(command)
 
 
 def output_option(*formats: str) -> Callable[[F], F]:
-    return click.option("-o", "--output", type=click.Choice(formats), help="Output format.")
+    return option("-o", "--output", type=click.Choice(formats), section="Output", help="Output format.")
 
 
 def dry_run_option(command: F) -> F:
-    return click.option(
+    return option(
         "--dry-run",
         type=click.Choice(("none", "client", "server")),
         default="none",
-        help="client: like `plan`; server: also send each kind of write as a server dry run.",
+        section="Execution",
+        help="client: print the plan. server: also send one write of each kind to the API server, as a dry run.",
     )(command)
 
 
@@ -190,71 +108,135 @@ _RUN_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "steps",
         "--steps",
-        {"type": STEPS, "metavar": "LIST", "help": "Steps, such as 10%,pause,50%,pause:10m,100% (100%)."},
+        {
+            "type": STEPS,
+            "metavar": "LIST",
+            "section": "Pace",
+            "help": "Upgrade in steps, such as 10%,pause,50%,pause:10m,100% (default: 100%).",
+        },
     ),
     (
         "max_unavailable",
         "--max-unavailable",
-        {"type": BUDGET, "metavar": "N|N%", "help": "Pods out of service at once (the workload's own, else 25%)."},
+        {
+            "type": BUDGET,
+            "metavar": "N|N%",
+            "section": "Pace",
+            "help": "How many pods may be out of service at once (default: the workload's maxUnavailable, else 25%).",
+        },
     ),
-    ("settle_seconds", "--settle", {"type": DURATION, "help": "Wait after a pod is drained, before its restart (5s)."}),
+    (
+        "settle_seconds",
+        "--settle",
+        {
+            "type": DURATION,
+            "section": "Pace",
+            "help": "How long to wait between draining a pod and restarting it (default: 5s).",
+        },
+    ),
+    (
+        "min_ready_seconds",
+        "--min-ready",
+        {
+            "type": DURATION,
+            "section": "Pace",
+            "help": "How long a pod must be ready to count as updated (default: the workload's minReadySeconds).",
+        },
+    ),
     (
         "drain_timeout_seconds",
         "--drain-timeout",
-        {"type": POSITIVE_DURATION, "help": "Timeout for EndpointSlices to drop a pod (60s)."},
+        {
+            "type": POSITIVE_DURATION,
+            "section": "Safety",
+            "help": "A pod fails if EndpointSlices still send to it after this time (default: 60s).",
+        },
     ),
-    ("restart_timeout_seconds", "--restart-timeout", {"type": POSITIVE_DURATION, "help": "From the new image to Ready (5m)."}),
-    ("min_ready_seconds", "--min-ready", {"type": DURATION, "help": "Ready this long counts as updated (minReadySeconds)."}),
-    ("gate", "--gate", {"type": GATE, "help": "The readiness gate to close and open (inplace.dev/ready)."}),
+    (
+        "restart_timeout_seconds",
+        "--restart-timeout",
+        {
+            "type": POSITIVE_DURATION,
+            "section": "Safety",
+            "help": "A pod fails if its new containers are not ready after this time (default: 5m).",
+        },
+    ),
     (
         "on_failure",
         "--on-failure",
-        {"type": click.Choice(("pause", "rollback", "continue")), "help": "What to do when a pod fails (pause)."},
+        {
+            "type": click.Choice(("pause", "rollback", "continue")),
+            "section": "Safety",
+            "help": "What to do when a pod fails (default: pause).",
+        },
     ),
     (
         "max_failed",
         "--max-failed",
-        {"type": click.IntRange(min=0), "metavar": "N", "help": "Failed pods tolerated before --on-failure applies (0)."},
+        {
+            "type": click.IntRange(min=0),
+            "metavar": "N",
+            "section": "Safety",
+            "help": "How many failed pods to tolerate before --on-failure applies (default: 0).",
+        },
     ),
     (
-        "accept_undrainable",
-        "--accept-undrainable",
-        {"multiple": True, "metavar": "SERVICE", "help": "Do not wait for this Service; may be repeated."},
+        "gate",
+        "--gate",
+        {
+            "type": GATE,
+            "section": "Safety",
+            "help": "Readiness gate that takes a pod out of service (default: inplace.dev/ready).",
+        },
     ),
     (
         "without_gate",
         "--without-gate",
-        {"is_flag": True, "help": "Also restart pods without the gate: not drained, protected by preStop alone."},
+        {
+            "is_flag": True,
+            "section": "Safety",
+            "help": "Also restart pods that lack the gate. They are not drained; only preStop protects their requests.",
+        },
+    ),
+    (
+        "accept_undrainable",
+        "--accept-undrainable",
+        {
+            "multiple": True,
+            "metavar": "SERVICE",
+            "section": "Safety",
+            "help": "Do not wait until this Service, which cannot be drained, stops sending; repeatable.",
+        },
     ),
     (
         "allow_outage",
         "--allow-outage",
-        {"is_flag": True, "help": "Also drain the last ready endpoint of a Service: its requests fail meanwhile."},
+        {
+            "is_flag": True,
+            "section": "Safety",
+            "help": "Also drain the last ready endpoint of a Service. Requests to the Service fail until the pod is back.",
+        },
     ),
 )
 
 
 def run_options(command: F) -> F:
-    """Adds how to go about a run; the command is called with `given`, exactly the fields of `Options` that were named."""
+    """Adds the options of a run. Passes the command `overrides`: those fields of `RunOptions` that the user set."""
 
     @functools.wraps(command)
-    def wrapped(**named: Any) -> Any:
-        values = {field: named.pop(field) for field, _, _ in _RUN_OPTIONS}
-        given = {field: value for field, value in values.items() if value is not False and value not in (None, ())}
-        return command(given=given, **named)
+    def wrapped(**params: Any) -> Any:
+        values = {field: params.pop(field) for field, _, _ in _RUN_OPTIONS}
+        overrides = {field: value for field, value in values.items() if value is not False and value not in (None, ())}
+        return command(overrides=overrides, **params)
 
     for field, flag, settings in reversed(_RUN_OPTIONS):
-        click.option(flag, field, **settings)(wrapped)
+        option(flag, field, **settings)(wrapped)
     return wrapped  # type: ignore[return-value]
 
 
 def as_usage_error(call: Callable[..., T], *args: Any) -> T:
-    """What `call` makes of what the person wrote; its ValueError is a usage error."""
+    """Calls `call` with what the user wrote. Raises a usage error in place of its ValueError."""
     try:
         return call(*args)
     except ValueError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
-
-
-def with_defaults(given: dict[str, Any]) -> RunOptions:
-    return msgspec.structs.replace(RunOptions(), **given)

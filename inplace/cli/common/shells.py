@@ -1,8 +1,8 @@
-"""How completions reach a shell: click's scripts for bash, zsh and fish, mended, and what kubectl asks its plugins.
+"""Corrects click's completion scripts for bash, zsh and fish, and answers kubectl, which completes its plugins itself.
 
-Mended: no blank follows a completion that ends in `=`, and fish shows descriptions with commas whole. kubectl runs
-`kubectl_complete-inplace` with the words typed so far and reads completions in Cobra's form: `VALUE<tab>HELP` lines, then a
-directive.
+The corrected scripts add no space after a completion that ends in `=`, and fish shows descriptions that contain a comma whole.
+kubectl runs `kubectl_complete-inplace` with the words typed so far, and reads completions in Cobra's format: lines of
+`VALUE<tab>HELP`, then a directive.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class Fish(FishComplete):
     source_template: ClassVar[str] = FishComplete.source_template.replace(_FISH_SPLITS, 'string split -m 1 ","')
 
 
-def use_ours() -> None:
-    """From here on click answers the shells, and prints their scripts, by these."""
-    for made in (Bash, Zsh, Fish):
-        add_completion_class(made)
+def register_shells() -> None:
+    """Makes click use the corrected scripts."""
+    for shell in (Bash, Zsh, Fish):
+        add_completion_class(shell)
 
 
-def answer(completing: ShellComplete, before: list[str], incomplete: str) -> str:
-    """Cobra's form of the completions."""
-    items = completing.get_completions(before, incomplete)
+def format_for_cobra(completer: ShellComplete, before: list[str], incomplete: str) -> str:
+    """Returns the completions in Cobra's format."""
+    items = completer.get_completions(before, incomplete)
     lines = [f"{item.value}\t{item.help}" if item.help else str(item.value) for item in items]
     is_open = bool(items) and all(str(item.value).endswith("=") for item in items)
     return "\n".join([*lines, f":{NO_FILES | (NO_SPACE if is_open else 0)}"])

@@ -1,6 +1,6 @@
-"""What to upgrade and to what, as kubectl's users write it: `deploy/web app=repo/app:1.5`. Judged without the cluster.
+"""Parses targets and images as kubectl users write them: `deploy/web app=repo/app:1.5`.
 
-Pure: everything wrong is a ValueError with a line for a person.
+Pure, and asks no cluster. Every error is a ValueError with one line for a person.
 """
 
 from __future__ import annotations
@@ -21,20 +21,27 @@ KINDS = "deploy, sts, ds, rs or pod"
 KIND_WORDS = ("deploy", "deployment", "sts", "statefulset", "ds", "daemonset", "rs", "replicaset", "pod", "pods")
 
 
+def parse_upgrade(words: Sequence[str], selector: str = "") -> tuple[TargetRef, dict[str, str]]:
+    """Like `parse_arguments`, but requires images for bare pods, since no template names any."""
+    target, images = parse_arguments(words, selector)
+    if not images and target.kind == "Pods":
+        raise ValueError("say which images: CONTAINER=IMAGE (bare pods have no template to take them from)")
+    return target, images
+
+
 def parse_arguments(words: Sequence[str], selector: str = "") -> tuple[TargetRef, dict[str, str]]:
-    """The target, its namespace still to be filled in, and the images by container."""
+    """Returns the target, its namespace still empty, and the images by container."""
     for word in words[1:]:
-        _check_is_no_image(word)
+        _reject_bare_image(word)
     first_image = next((i for i, word in enumerate(words) if "=" in word), len(words))
     for word in words[first_image:]:
         if "=" not in word:
-            raise ValueError(f"{word!r} stands among the images: name the target first, then CONTAINER=IMAGE")
+            raise ValueError(f"{word!r} comes after an image: name the target first, then CONTAINER=IMAGE")
     return parse_target(words[:first_image], selector), parse_images(words[first_image:])
 
 
-def _check_is_no_image(word: str) -> None:
-    """What follows the target is an image of a container. One without its container is told from a second target by a colon,
-    a digest, or a kind that there is not."""
+def _reject_bare_image(word: str) -> None:
+    """Raises if `word` is an image without a container: it has a colon, a digest, or no known kind, unlike a second target."""
     if "=" in word:
         return
     kind, slash, _ = word.partition("/")
@@ -46,7 +53,7 @@ def _check_is_no_image(word: str) -> None:
 
 
 def _is_kind(word: str) -> bool:
-    return any(resource.matches(word) for _, resource in SUPPORTED) or bool(_upgraded_elsewhere(word))
+    return any(resource.matches(word) for _, resource in SUPPORTED) or bool(_advice_for_other_tool(word))
 
 
 def parse_images(words: Sequence[str]) -> dict[str, str]:
@@ -54,11 +61,11 @@ def parse_images(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         container, _, image = word.partition("=")
         if not is_container_name(container):
-            raise ValueError(f"{word!r} is not CONTAINER=IMAGE: {container!r} is no name of a container")
+            raise ValueError(f"{word!r} is not CONTAINER=IMAGE: {container!r} is not a container name")
         if problem := image_problem(image):
             raise ValueError(f"{word!r}: the image {problem}")
         if container in images:
-            raise ValueError(f"container {container!r} is given two images")
+            raise ValueError(f"container {container!r} has two images")
         images[container] = image
     return images
 
@@ -70,7 +77,7 @@ def checked_image(text: str) -> str:
 
 
 def parse_target(words: Sequence[str], selector: str = "") -> TargetRef:
-    """`deploy/web`, `deployment web`, `pod/a pod/b`, `pods a b`, `pods -l app=x`."""
+    """Parses `deploy/web`, `deployment web`, `pod/a pod/b`, `pods a b` or `pods -l app=x`."""
     if not words:
         raise ValueError(f"TARGET is missing: {UPGRADABLE}")
     if "/" in words[0]:
@@ -80,12 +87,12 @@ def parse_target(words: Sequence[str], selector: str = "") -> TargetRef:
         pairs = [(kind, name) for name in words[1:]]
         for name in words[1:]:
             if "/" in name:
-                raise ValueError(f"{name!r}: either TYPE NAME or TYPE/NAME, not both")
+                raise ValueError(f"{name!r}: write TYPE NAME or TYPE/NAME, not both")
         if not pairs:
             return _selected(kind, words[0], selector)
     kinds = {kind for kind, _ in pairs}
     if selector:
-        raise ValueError("a selector and names cannot be combined: use one of the two")
+        raise ValueError("a selector and names cannot be combined")
     if len(kinds) > 1 or (len(pairs) > 1 and "Pods" not in kinds):
         raise ValueError(f"one target at a time: {' '.join(words)!r} names several")
     return _named(pairs)
@@ -93,7 +100,7 @@ def parse_target(words: Sequence[str], selector: str = "") -> TargetRef:
 
 def check_namespace(name: str) -> str:
     if not is_container_name(name):
-        raise ValueError(f"{name!r} is no name of a namespace")
+        raise ValueError(f"{name!r} is not a namespace name")
     return name
 
 
@@ -101,7 +108,7 @@ def kind_of(word: str, *, is_alone: bool = False) -> TargetKind:
     for kind, resource in SUPPORTED:
         if resource.matches(word):
             return kind
-    if elsewhere := _upgraded_elsewhere(word):
+    if elsewhere := _advice_for_other_tool(word):
         raise ValueError(elsewhere)
     if JOBS.matches(word) or word.lower() in ("cronjob", "cronjobs", "cj"):
         raise ValueError(f"a Job's pods run once and are not upgraded: {UPGRADABLE}")
@@ -110,8 +117,8 @@ def kind_of(word: str, *, is_alone: bool = False) -> TargetKind:
     raise ValueError(f"unknown kind {word!r}; use {KINDS}.{did_you_mean(like(word, KIND_WORDS)[:1])}")
 
 
-def _upgraded_elsewhere(word: str) -> str:
-    """What to do with a kind that has its own way to new images; empty for others."""
+def _advice_for_other_tool(word: str) -> str:
+    """Returns what to do with a kind that another tool upgrades; empty for other kinds."""
     name, _, group = word.lower().partition(".")
     if name in ("cloneset", "clonesets", "clone") or group.endswith("apps.kruise.io"):
         return f"OpenKruise upgrades a {name} in place itself: change the image there (`kubectl edit {word}`)"
@@ -131,7 +138,7 @@ def _named(pairs: list[tuple[TargetKind, str]]) -> TargetRef:
     names = [name for _, name in pairs]
     for name in names:
         if not is_object_name(name):
-            raise ValueError(f"{name!r} is no name of a Kubernetes object")
+            raise ValueError(f"{name!r} is not the name of a Kubernetes object")
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is named twice")
     kind = pairs[0][0]

@@ -1,6 +1,6 @@
-"""What a person may have meant by a word that is not known: by how it is written, or by what other tools call the same thing.
+"""Proposes what the user may have meant by an unknown word: a word spelled alike, or what other tools call the same thing.
 
-Pure, and only for the end of an error: nothing is ever done because of it.
+Pure. The proposals only end an error message; nothing acts on them.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ ALSO_CALLED: Mapping[str, tuple[str, ...]] = {
     "repair": ("clean", "cleanup", "fix"),
     "uninstall": ("delete",),
 }
-"""Our commands, to what kubectl, Helm and others call them; of two with one word the one to be proposed first is first."""
+"""Commands by name, with what kubectl, Helm and others call them. If two share a word, the first is proposed first."""
 
 
-def commands_like(word: str, known: Iterable[str]) -> list[str]:
-    """Commands that may have been meant by `word`, the likeliest first."""
-    names = list(known)
+def commands_like(word: str, commands: Iterable[str]) -> list[str]:
+    """Returns the commands that `word` may stand for, the likeliest first."""
+    names = list(commands)
     other = (name for name, words in ALSO_CALLED.items() if word.lower() in words)
-    begun = [name for name in names if len(word) > 1 and name.startswith(word.lower())]
-    return list(dict.fromkeys((*(name for name in other if name in names), *begun, *like(word, names))))[:3]
+    by_prefix = [name for name in names if len(word) > 1 and name.startswith(word.lower())]
+    return list(dict.fromkeys((*(name for name in other if name in names), *by_prefix, *like(word, names))))[:3]
 
 
-def like(word: str, known: Iterable[str]) -> list[str]:
-    """The names that are written alike."""
-    from difflib import get_close_matches  # costs time that only an error has
+def like(word: str, names: Iterable[str]) -> list[str]:
+    """Returns the names that are spelled like `word`."""
+    from difflib import get_close_matches  # slow to import, and only an error needs it
 
-    return get_close_matches(word.lower(), list(known), n=3, cutoff=0.6)
+    return get_close_matches(word.lower(), list(names), n=3, cutoff=0.6)
 
 
 def did_you_mean(words: Iterable[str]) -> str:
-    """` Did you mean a or b?`, to follow a sentence; empty for none."""
-    found = list(words)
-    return f" Did you mean {' or '.join(filter(None, (', '.join(found[:-1]), found[-1])))}?" if found else ""
+    """Returns ` Did you mean a or b?`, to follow a sentence; empty for no words."""
+    proposals = list(words)
+    return f" Did you mean {' or '.join(filter(None, (', '.join(proposals[:-1]), proposals[-1])))}?" if proposals else ""

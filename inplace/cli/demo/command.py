@@ -102,7 +102,7 @@ class DemoOutput:
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 @click.pass_obj
 def demo(
-    world: CliContext,
+    context: CliContext,
     pods: int,
     steps: tuple[Any, ...],
     speed: float,
@@ -133,7 +133,7 @@ def demo(
                 _print(compared, is_json=is_json)
                 is_over = True
                 if keep:
-                    _keep(cluster, world, is_json=is_json)
+                    _keep(cluster, context, is_json=is_json)
         except KeyboardInterrupt:
             if is_over:
                 return ExitCode.DONE
@@ -181,9 +181,9 @@ def _in_place(stage: DemoOutput, cluster: DemoCluster, asked: DemoOptions) -> Me
                     stack.enter_context(controlled(cluster, target.namespace))
                 session = stack.enter_context(Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host))
                 if asked.with_controller:
-                    result: Result | FinishedUnseen = follow(cluster, session, run, view.saw)
+                    result: Result | FinishedUnseen = follow(cluster, session, run, view.update)
                 else:
-                    result = session.upgrade(run, given, view.saw)
+                    result = session.upgrade(run, given, view.update)
         finally:
             with suppress(Exception):
                 view.close()
@@ -219,7 +219,7 @@ def _print(compared: DemoReport, *, is_json: bool) -> None:
         console.print(Text(line, style="bold" if number == 0 else "", no_wrap=True, overflow="ellipsis"))
 
 
-def _keep(cluster: DemoCluster, world: CliContext, *, is_json: bool) -> None:
+def _keep(cluster: DemoCluster, context: CliContext, *, is_json: bool) -> None:
     """Until interrupted."""
     pace = "" if cluster.speed == 1 else f", {cluster.speed:g} times as fast as your clock"
     streams.lines(
@@ -228,7 +228,7 @@ def _keep(cluster: DemoCluster, world: CliContext, *, is_json: bool) -> None:
             f"The simulated cluster keeps running until Ctrl-C{pace}. In another shell:",
             f"  export KUBECONFIG={cluster.kubeconfig}",
             "  kubectl get pods -o wide",
-            f"  {world.command('upgrade', f'deploy/{WEB}', 'app=demo/app:3')}",
+            f"  {context.command('upgrade', f'deploy/{WEB}', 'app=demo/app:3')}",
         ],
         err=is_json,
     )

@@ -1,4 +1,4 @@
-"""What an upgrade would do, pod by pod, in the order of work; and why not, where it would not. Pure, on a `Preview`."""
+"""Reports what an upgrade would do, pod by pod and in order of upgrade, and why it would leave pods alone. Pure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from inplace.runtime.lease.lock import parse_leader
 
 
 class PodPlan(msgspec.Struct, frozen=True, rename="camel"):
-    """`does`: `upgrade`, `go on` (it was begun before) or `nothing`. `step` counts from 1; 0: none."""
+    """`action`: `upgrade`, `go on` (already begun) or `nothing`. `step` counts from 1; 0 means no step."""
 
     name: str
     uid: str
     node: str
-    does: str
+    action: str = msgspec.field(name="does")
     step: int
     why: str
 
@@ -40,7 +40,7 @@ class ImageChange(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PlanReport(msgspec.Struct, frozen=True, rename="camel"):
-    """Schema version 1. `first`: what comes before, in words; empty for nothing."""
+    """Schema version 1. `first`: what would happen before the upgrade, in words; empty for nothing."""
 
     v: int
     target: str
@@ -49,25 +49,25 @@ class PlanReport(msgspec.Struct, frozen=True, rename="camel"):
     first: str
     images: tuple[ImageChange, ...]
     named: dict[str, str]
-    """What was asked for, where admission makes another name of it."""
+    """The requested images that admission renames."""
     pod_images: dict[str, str]
-    """What admission makes of the images on pods, where that is not what the template says."""
+    """The images that admission gives pods, where they differ from the template's."""
     gate: str
     steps: tuple[str, ...]
     max_unavailable: int
     budget: str
     services: tuple[str, ...]
     undrained: int
-    """So many pods have no gate and are restarted without a drain."""
+    """How many pods have no gate and are restarted without a drain."""
     restarts: bool
-    """False: only images of ordinary init containers change."""
+    """False if only images of ordinary init containers change."""
     pods: tuple[PodPlan, ...]
     warnings: tuple[str, ...]
     cautions: tuple[Caution, ...]
-    """The warnings, each with its reason in one word."""
+    """The warnings, each with a reason in one word."""
 
 
-def outline(
+def plan_report(
     preview: Preview,
     verdict: Accepted | UpToDate,
     now: float,
@@ -75,7 +75,7 @@ def outline(
     *,
     by_controller: bool = False,
 ) -> PlanReport:
-    """`by_controller`: the run would be left to that."""
+    """`by_controller`: the controller would drive the run."""
     run, observed = preview.run, preview.snapshot
     desired = strategy_for(observed).desired_replicas()
     cautions = (*(verdict.warnings if isinstance(verdict, Accepted) else ()), *more_warnings)
@@ -84,7 +84,7 @@ def outline(
         target=str(run.target),
         namespace=run.target.namespace,
         changes=isinstance(verdict, Accepted),
-        first=_held(preview, by_controller=by_controller) if preview.holder else _first(preview),
+        first=_if_locked(preview, by_controller=by_controller) if preview.holder else _first(preview),
         images=tuple(ImageChange(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
         named=run.named,
         pod_images=run.pod_images,
@@ -101,25 +101,25 @@ def outline(
     )
 
 
-def _held(preview: Preview, *, by_controller: bool) -> str:
-    """What is done while the holder lives: to see whether it does takes 15 s, which a look does not take."""
+def _if_locked(preview: Preview, *, by_controller: bool) -> str:
+    """Says what would happen while the holder lives. A preview does not wait the 15 s that it takes to see whether it does."""
     busy, stored = f"is being upgraded by {preview.holder}", preview.stored_run
     if by_controller:
-        return f"{busy}: starts when that has ended"
+        return f"{busy}: starts when that run has ended"
     is_undone = preview.requested.operation == "Undo" and (stored is None or stored.operation != "Undo")
     if is_undone and parse_leader(preview.holder) is None:
-        return f"{busy}: asks that run to pause, and takes over its pods"
-    return f"{busy}: refused while that is alive"
+        return f"{busy}: pauses that run, and takes over its pods"
+    return f"{busy}: refused while that process is alive"
 
 
 def _first(preview: Preview) -> str:
-    run, asked = preview.run, preview.requested
+    run, requested = preview.run, preview.requested
     if not preview.is_resumed:
         return ""
-    if run.commit is not None and asked.images and run.requested_images != asked.images:
-        return f"first finishes the commit of {images_text(run.requested_images)}, as shown here"
-    if run.id == asked.id:
-        return "takes over the pods of the previous run, which has not ended"
+    if run.commit is not None and requested.images and run.requested_images != requested.images:
+        return f"first finishes the commit of {images_text(run.requested_images)}, which this plan shows"
+    if run.id == requested.id:
+        return "takes over the pods of the previous, unfinished run"
     if run.outcome == "Paused":
         return "its run is paused: resume it with `inplace resume`"
     begun = f" begun at {run.started_at}" if run.started_at else ""
@@ -135,38 +135,38 @@ def _step(step: object, desired: int) -> str:
 
 
 def _budget(observed: Snapshot, run: Run, desired: int) -> str:
-    strategy, asked = strategy_for(observed), run.options.max_unavailable
+    strategy, requested = strategy_for(observed), run.options.max_unavailable
     limit = min(workload.max_unavailable(observed, run), desired)
-    value = asked if asked is not None else strategy.own_max_unavailable(run)
+    value = requested if requested is not None else strategy.own_max_unavailable(run)
     own = "its own maxUnavailable" if strategy.has_own_max_unavailable() else "the default"
-    source = "--max-unavailable" if asked is not None else own
+    source = "--max-unavailable" if requested is not None else own
     return f"at most {limit} of {plural(desired, 'pod')} out of service at once ({source}, {value})"
 
 
 def _pods(observed: Snapshot, run: Run, desired: int, now: float) -> tuple[PodPlan, ...]:
     rules = pod_policy(observed, PlanContext(lease_name(run.target)), run, None)
-    judged = [assess_pod(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
-    rest = [j for j in judged if j.stage in ("Updated", "Gone", "Kept")]
-    begun = [j for j in judged if j.stage not in ("Updated", "Gone", "Kept", "Pending")]
-    pending = upgrade_order((j for j in judged if j.stage == "Pending"), observed)
+    assessed = [assess_pod(facts, rules, observed.evidence.get(facts.pod.uid), now) for facts in observed.pods]
+    rest = [j for j in assessed if j.stage in ("Updated", "Gone", "Kept")]
+    begun = [j for j in assessed if j.stage not in ("Updated", "Gone", "Kept", "Pending")]
+    pending = upgrade_order((j for j in assessed if j.stage == "Pending"), observed)
     room = DisruptionBudgets(observed, desired, rules.ignored)
     shown = []
     for position, j in enumerate((*begun, *pending), start=1 + sum(j.stage == "Updated" for j in rest)):
-        does = "upgrade" if j.stage == "Pending" else "go on"
+        action = "upgrade" if j.stage == "Pending" else "go on"
         why = _why(j, room) if j.stage == "Pending" else f"{j.stage}: {j.reason}" if j.reason else j.stage
-        shown.append(_outlined(j, does, _step_at(position, run, desired), why))
+        shown.append(_pod_plan(j, action, _step_at(position, run, desired), why))
     for j in rest:
-        shown.append(_outlined(j, "nothing", 0, j.reason or "runs the images already"))
+        shown.append(_pod_plan(j, "nothing", 0, j.reason or "already runs the images"))
     return tuple(shown)
 
 
-def _outlined(j: PodAssessment, does: str, step: int, why: str) -> PodPlan:
+def _pod_plan(j: PodAssessment, action: str, step: int, why: str) -> PodPlan:
     pod = j.facts.pod
-    return PodPlan(pod.name, pod.uid, pod.spec.node_name, does, step, why)
+    return PodPlan(pod.name, pod.uid, pod.spec.node_name, action, step, why)
 
 
 def _step_at(position: int, run: Run, desired: int) -> int:
-    """The step in which the so-many-th pod has its turn."""
+    """Returns the number of the step that upgrades the pod at this position; both count from 1."""
     for number, step in enumerate(run.options.steps, start=1):
         if isinstance(step, PodsStep) and pods_for_step(step.amount, desired) >= position:
             return number
@@ -175,12 +175,12 @@ def _step_at(position: int, run: Run, desired: int) -> int:
 
 def _why(j: PodAssessment, room: DisruptionBudgets) -> str:
     if not j.facts.pod.is_scheduled:
-        return "has no node: its image is changed, nothing restarts"
+        return "has no node: only its image changes"
     if not j.facts.pod.is_ready:
-        return "not Ready: goes first, and takes none of the budget"
+        return "not Ready: goes first, and uses none of the budget"
     blocker = room.blocker(j.facts)
     if blocker is not None:
-        return f"waits for PodDisruptionBudget {blocker}, which allows none now"
+        return f"waits for PodDisruptionBudget {blocker}, which allows no disruption now"
     return ""
 
 
@@ -190,9 +190,9 @@ def headline(o: PlanReport, suffix: str = "") -> str:
         if not o.images:
             return f"the pods of {o.target} in {o.namespace} run what its template says: nothing to do{end}"
         images = images_text({change.container: change.after for change in o.images})
-        return f"{o.target} in {o.namespace} runs {images} already: nothing to do{end}"
-    todo = sum(pod.does != "nothing" for pod in o.pods)
-    act = "restarted in place" if o.restarts or not todo else "changed, and nothing restarted"
+        return f"{o.target} in {o.namespace} already runs {images}: nothing to do{end}"
+    todo = sum(pod.action != "nothing" for pod in o.pods)
+    act = "restarted in place" if o.restarts or not todo else "changed without a restart"
     return f"{o.target} in {o.namespace}: {todo} of {plural(len(o.pods), 'pod')} would be {act}{end}"
 
 
@@ -206,9 +206,9 @@ def details(o: PlanReport) -> Iterator[str]:
         yield f"  steps      {', '.join(o.steps)}"
     yield f"  budget     {o.budget}"
     if o.undrained == len(o.pods) and o.pods:
-        yield "  waits for  nothing: the pods have no gate and are not drained"
+        yield "  waits for  nothing: the pods have no gate, so they are not drained"
         return
-    services = ", ".join(o.services) if o.services else "none: no EndpointSlice that counts lists these pods"
+    services = ", ".join(o.services) if o.services else "none: no Service to wait for lists these pods in an EndpointSlice"
     yield f"  waits for  {'Services ' if o.services else ''}{services}"
     without = f"; {plural(o.undrained, 'pod')} without it, not drained" if o.undrained else ""
     yield f"  gate       {o.gate}{without}"

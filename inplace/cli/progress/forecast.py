@@ -32,7 +32,7 @@ class Forecast:
         self._at_once = 1
         self._run = ""
 
-    def saw(self, frame: Frame) -> None:
+    def update(self, frame: Frame) -> None:
         is_first, run = frame.plan.run.id != self._run, frame.plan.run
         if is_first:
             self._began, self._done, self._spent, self._at_once, self._run = {}, 0, 0.0, 1, run.id

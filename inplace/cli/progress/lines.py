@@ -48,17 +48,17 @@ class LineProgress:
     def note(self, line: str) -> None:
         streams.note(line)
 
-    def saw(self, frame: Frame) -> None:
+    def update(self, frame: Frame) -> None:
         progress = frame.plan.progress
         fresh = sum(pod.stage in ARRIVED and self._is_news(pod) for pod in frame.plan.pods)
         self._updated = progress.arrived - fresh
         for pod in frame.plan.pods:
-            self._saw_pod(pod, frame)
+            self._update_pod(pod, frame)
         if frame.plan.finished is not None:
             return
-        self._saw_run(frame.plan, frame)
+        self._update_run(frame.plan, frame)
 
-    def _saw_run(self, plan: Plan, frame: Frame) -> None:
+    def _update_run(self, plan: Plan, frame: Frame) -> None:
         progress, run = plan.progress, plan.run
         if run.rolling_back and not self._goes_back:
             self._print(f"going back to {images_text(run.images)}")
@@ -77,7 +77,7 @@ class LineProgress:
     def close(self) -> None:
         pass
 
-    def _saw_pod(self, pod: PodProgress, frame: Frame) -> None:
+    def _update_pod(self, pod: PodProgress, frame: Frame) -> None:
         before, is_news, reason = self._stages.get(pod.uid), self._is_news(pod), pod.words
         self._stages[pod.uid] = pod.stage
         if pod.stage == before:

@@ -55,7 +55,7 @@ class LiveView:
         else:
             streams.note(line)
 
-    def saw(self, frame: Frame) -> None:
+    def update(self, frame: Frame) -> None:
         self._frame = frame
         self._screen.start()
 
@@ -68,7 +68,7 @@ class LiveView:
             return Text("")
         if frame is not self._drawn:
             self._drawn = frame
-            self._forecast.saw(frame)
+            self._forecast.update(frame)
         now = max(frame.now, self._clock.monotonic())
         seconds = elapsed_seconds(frame.plan.run, self._clock.utcnow(), now - self._began_at)
         head = list(header(self._target, frame, seconds, self._forecast.ahead(frame, now), width, now))

@@ -20,7 +20,7 @@ class ProgressView(Protocol):
         """Something to be told apart from the progress, such as a warning."""
         ...
 
-    def saw(self, frame: Frame) -> None: ...
+    def update(self, frame: Frame) -> None: ...
 
     def close(self) -> None: ...
 
@@ -32,7 +32,7 @@ class Quiet:
         if line.startswith("warning"):
             streams.note(line)
 
-    def saw(self, frame: Frame) -> None:
+    def update(self, frame: Frame) -> None:
         pass
 
     def close(self) -> None:

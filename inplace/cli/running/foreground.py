@@ -1,6 +1,7 @@
-"""Drives a run in the foreground: signals, the view, the summary, and the exit code that belongs to the end.
+"""Runs a session in the foreground: handles signals, shows progress, prints the summary, and returns the exit code.
 
-Shared by `upgrade` and `undo`, and by the verbs that ask a run's holder, where none is alive.
+`upgrade` and `undo` drive a run by it, `watch` and `--controller` follow one. The commands that send a request to the holder of
+a run use it if that holder is dead.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ SessionAction = Callable[[Session, Callable[[Frame], None]], Result]
 
 
 class ForegroundOptions(msgspec.Struct, frozen=True):
-    """How a foreground command speaks. `again`: the command line that goes on after a break. `wanted`: the outcome that this
-    command is for, so that it is no failure."""
+    """How a foreground command behaves. `again`: the command line that resumes the run. `wanted`: the outcome that the command
+    is for, which exits with 0."""
 
     is_json: bool
     is_quiet: bool
@@ -47,116 +48,123 @@ class ForegroundOptions(msgspec.Struct, frozen=True):
     again: str
     wanted: Outcome = "Succeeded"
     follows: bool = False
-    """The run is somebody else's to drive, and goes on without this command."""
+    """Another process drives the run, which goes on without this command."""
     footer: str = ""
-    """What stands below the live view."""
+    """The line below a live view."""
 
 
 class _SafeView:
-    """The view behind a guard that never raises, and the last frame."""
+    """Guards the run from its view, whose errors it swallows, and keeps the last frame."""
 
-    def __init__(self, view: ProgressView, stopper: InterruptHandler, *, follows: bool) -> None:
+    def __init__(self, view: ProgressView, interrupts: InterruptHandler, *, follows: bool) -> None:
         self.view = view
         self.last: Frame | None = None
-        self._stopper = stopper
-        self._said_stop = follows
+        self._interrupts = interrupts
+        self._has_noted_stop = follows
 
-    def saw(self, frame: Frame) -> None:
+    def update(self, frame: Frame) -> None:
         self.last = frame
         with suppress(Exception):
-            self.view.saw(frame)
-        if self._stopper.asked is not None and not self._said_stop:
-            self._said_stop = True
-            self.note(f"{self._stopper.asked.message}: stopping once the pods in flight are done; press Ctrl-C to quit now")
+            self.view.update(frame)
+        stop = self._interrupts.stop_request
+        if stop is not None and not self._has_noted_stop:
+            self._has_noted_stop = True
+            self.note(f"{stop.message}: stopping once the pods in flight are done; press Ctrl-C to quit now")
 
     def note(self, line: str) -> None:
         with suppress(Exception):
             self.view.note(line)
 
+    def close(self) -> None:
+        with suppress(Exception):
+            self.view.close()
 
-def run_foreground(cluster: ClusterContext, target: TargetRef, act: SessionAction, how: ForegroundOptions) -> ExitCode:
-    """Raises what is expected before the first write as it comes; later, `Ended`."""
-    with cluster.world.make_stopper(how.timeout_seconds) as stopper:
-        watched = _SafeView(
-            choose_view(target, cluster.api.clock, quiet=how.is_quiet, beside_json=how.is_json, footer=how.footer),
-            stopper,
-            follows=how.follows,
+
+def run_foreground(cluster: ClusterContext, target: TargetRef, action: SessionAction, options: ForegroundOptions) -> ExitCode:
+    """Raises expected errors before the first write as they are, and as `CommandExit` after it."""
+    with cluster.context.make_interrupt_handler(options.timeout_seconds) as interrupts:
+        view = _SafeView(
+            choose_view(target, cluster.api.clock, quiet=options.is_quiet, beside_json=options.is_json, footer=options.footer),
+            interrupts,
+            follows=options.follows,
         )
-        purpose: Purpose = "look" if how.follows else "upgrade"
+        purpose: Purpose = "look" if options.follows else "upgrade"
         try:
-            host = cluster.world.make_host()
-            with Session(cluster.api, target, identity(), purpose, watched.note, host, lambda: cluster.who) as session:
-                stopper.attach(session)
-                result = act(session, watched.saw)
+            backend = cluster.context.make_backend()
+            with Session(cluster.api, target, identity(), purpose, view.note, backend, lambda: cluster.who) as session:
+                interrupts.attach(session)
+                result = action(session, view.update)
         except TimedOut:
-            text = format_duration(how.timeout_seconds or 0.0)
-            when = "before anything was seen" if how.follows else "before anything was changed"
+            text = format_duration(options.timeout_seconds or 0.0)
+            when = "before anything was seen" if options.follows else "before anything was changed"
             raise CommandExit(f"timed out after {text}, {when}", ExitCode.TIMED_OUT) from None
         except BaseException as error:
-            _tell_break(error, watched, how, cluster, target)
+            _raise_exit(error, view, options, cluster, target)
             raise
         finally:
-            with suppress(Exception):
-                watched.view.close()
-    return _end(result, watched, cluster, target, how)
+            view.close()
+    return _end(result, view, cluster, target, options)
 
 
-def _tell_break(
-    error: BaseException, watched: _SafeView, how: ForegroundOptions, cluster: ClusterContext, target: TargetRef
+def _raise_exit(
+    error: BaseException, view: _SafeView, options: ForegroundOptions, cluster: ClusterContext, target: TargetRef
 ) -> None:
-    """Raises `Ended` for what is expected once the run has begun."""
+    """Raises `CommandExit` in place of an error that is expected once the run has begun."""
     if isinstance(error, FollowInterrupted):
-        with suppress(Exception):
-            watched.view.close()
-        # Not the same command again: once the run has ended that would ask for another one.
-        look = cluster.world.command("watch", *error.words, "-n", target.namespace, *cluster.flags)
-        raise CommandExit(f"{error}; watch it with: {look}", EXIT_CODES[error.stop.outcome]) from None
-    if watched.last is None:
+        view.close()
+        # Not the same command again: if the run has ended by then, that would start another one.
+        watch = cluster.context.command("watch", *error.words, "-n", target.namespace, *cluster.flags)
+        raise CommandExit(f"{error}; watch it with: {watch}", EXIT_CODES[error.stop.outcome]) from None
+    if view.last is None:
         return
-    with suppress(Exception):
-        watched.view.close()
-    again = f"watch it with: {cluster.command('watch', target)}" if how.follows else f"resume with: {how.again}"
+    view.close()
+    again = f"watch it with: {cluster.command('watch', target)}" if options.follows else f"resume with: {options.again}"
     match error:
         case ForcedExit() | KeyboardInterrupt():
-            flying = plural(watched.last.plan.progress.in_flight, "pod")
-            raise CommandExit(f"stopped at once, with {flying} in flight; {again}", ExitCode.INTERRUPTED) from None
+            in_flight = plural(view.last.plan.progress.in_flight, "pod")
+            raise CommandExit(f"stopped at once, with {in_flight} in flight; {again}", ExitCode.INTERRUPTED) from None
         case ApiError():
             raise CommandExit(f"{error}; the run stays as it is; {again}", ExitCode.FAILED) from None
         case _:
             return
 
 
-def _end(result: Result, watched: _SafeView, cluster: ClusterContext, target: TargetRef, how: ForegroundOptions) -> ExitCode:
+def _end(result: Result, view: _SafeView, cluster: ClusterContext, target: TargetRef, options: ForegroundOptions) -> ExitCode:
     match result:
         case Summary(outcome=outcome):
-            if how.is_json:
+            if options.is_json:
                 streams.as_json(result)
             else:
                 tables.show_lines(summary_lines(result), 4, outcome)
-            run = watched.last.plan.run if watched.last is not None else None
-            hints = next_steps(result, run, cluster, target, how.again)
-            if how.follows and outcome == "Paused":
+            run = view.last.plan.run if view.last is not None else None
+            hints = next_steps(result, run, cluster, target, options.again)
+            if options.follows and outcome == "Paused":
                 hints.append(("watch it", cluster.command("watch", target)))
             for line in labelled(hints):
                 streams.note(line)
-            return ExitCode.DONE if outcome == how.wanted else EXIT_CODES[outcome]
+            return ExitCode.DONE if outcome == options.wanted else EXIT_CODES[outcome]
         case FinishedUnseen(outcome=outcome, message=message):
             ended = f"{target} in {target.namespace}: {with_message(outcome, message)}"
-            print_message(message if outcome == "Succeeded" and message else ended, outcome, target, is_json=how.is_json)
+            print_message(message if outcome == "Succeeded" and message else ended, outcome, target, is_json=options.is_json)
             return EXIT_CODES[outcome]
         case AlreadyDone(message=message):
-            print_message(message, "NothingToDo", target, is_json=how.is_json)
+            print_message(message, "NothingToDo", target, is_json=options.is_json)
             return ExitCode.DONE
         case StillPaused(run=run):
-            print_message(f"{target} is {run.message or 'paused'}", "Paused", target, is_json=how.is_json)
+            print_message(f"{target} is {run.message or 'paused'}", "Paused", target, is_json=options.is_json)
             verb = verb_onward(run.message)
             streams.note(f"{verb} with: {cluster.command(verb, target)}")
-            return ExitCode.DONE if how.wanted == "Paused" else ExitCode.STOPPED
+            return ExitCode.DONE if options.wanted == "Paused" else ExitCode.STOPPED
 
 
 def print_message(message: str, outcome: str, target: TargetRef, *, is_json: bool) -> None:
-    """Instead of a summary."""
+    """Prints a message where there is no summary, since this process drove no run."""
     if is_json:
         streams.as_json(Said(str(target), target.namespace, outcome, message))
     else:
         streams.data(message)
+
+
+def print_succeeded(target: TargetRef, *, is_json: bool = False) -> ExitCode:
+    print_message(f"{target} is done: its run succeeded", "Succeeded", target, is_json=is_json)
+    return ExitCode.DONE

@@ -1,8 +1,8 @@
-"""Asks the holder of a run for something, and waits for what becomes of it.
+"""Sends a command to the holder of a run, and waits for its effect.
 
-A request is an annotation on the Lease, which a living holder obeys and removes. Whether it lives is told by its Lease changing
-within 15 s, never by the age of a timestamp. A controller has let go of a run of its own that failed: it is asked by the same
-annotation on the InPlaceRollout, and takes the Lease again.
+A request is an annotation on the Lease, which a living holder obeys and removes. A holder is alive if its Lease changes within
+15 s, whatever its timestamps say. A controller releases the Lease of its own run that failed: the request is then the same
+annotation on the InPlaceRollout, and the controller takes the Lease again.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ LOOK_SECONDS = 0.5
 
 
 class HolderGone(msgspec.Struct, frozen=True):
-    """Nobody holds it, or nobody that answers: act here."""
+    """The run has no holder, or none that answers: the command acts here."""
 
     run: Run | None
 
 
 class Released(msgspec.Struct, frozen=True):
-    """The holder has ended it while we waited; None: and removed its Lease, as is done for bare pods at the end. `last`: the
-    run as it was last seen while it was held."""
+    """The holder has released the run while we waited. `run` is None if it deleted the Lease, as it does when a run of bare
+    pods ends; `last` is the run as last seen before its release."""
 
     run: Run | None
     last: Run
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """The holder has taken the request in, and goes on."""
+    """The holder has obeyed the request and goes on."""
 
     holder: str
 
@@ -55,8 +55,12 @@ class Acknowledged(msgspec.Struct, frozen=True):
 HolderResponse = HolderGone | Released | Acknowledged
 
 
+def describe_end(run: Run | None) -> str:
+    return (run.message or run.outcome or "no message") if run is not None else "its Lease is gone"
+
+
 def stored_run(cluster: ClusterContext, target: TargetRef) -> tuple[Lease | None, Run | None]:
-    """Raises `Refused` where it cannot be read."""
+    """Reads the target's Lease and the run in it. Raises `RefusedError` if it cannot be decoded."""
     try:
         lease = cluster.api.get(LEASES, target.namespace, lease_name(target))
     except NotFound:
@@ -68,10 +72,10 @@ def stored_run(cluster: ClusterContext, target: TargetRef) -> tuple[Lease | None
 
 
 def open_run(cluster: ClusterContext, target: TargetRef, verb: RunCommand) -> tuple[Lease, Run]:
-    """Raises `Refused` where there is none."""
+    """Reads the target's Lease and its unfinished run. Raises `RefusedError` if there is none."""
     lease, run = stored_run(cluster, target)
     if lease is None:
-        resolve_target(cluster.api, target)  # says so where there is no such target, or no such namespace
+        resolve_target(cluster.api, target)  # raises if there is no such target or namespace
     if lease is None or run is None or (not run.is_unfinished and not lease.spec.holder_identity):
         hint = ": to go back use `inplace undo`" if verb == "abort" and run is not None and run.outcome == "Succeeded" else ""
         raise RefusedError(f"{target} in {target.namespace} has no run to {verb}{hint}")
@@ -79,54 +83,55 @@ def open_run(cluster: ClusterContext, target: TargetRef, verb: RunCommand) -> tu
 
 
 def send_command(cluster: ClusterContext, target: TargetRef, verb: RunCommand, *, until_it_ends: bool) -> HolderResponse:
-    """Raises `Refused` where there is no run."""
+    """Sends `verb` to the run's holder and waits, until the run ends or only until the holder obeys. Raises `RefusedError`."""
     lease, run = open_run(cluster, target, verb)
     if not passes(verb):
         require_not_paused(cluster.api, target, run)
     if not lease.spec.holder_identity:
         rollout = find_rollout(cluster.api, target, run) if verb != "pause" else None
-        if rollout is None or not _put(cluster, rollout, verb):
+        if rollout is None or not _put_request(cluster, rollout, verb):
             return HolderGone(run)
-        return _ask_controller(cluster, target, run, verb, rollout, until_it_ends=until_it_ends)
+        return _request_via_rollout(cluster, target, run, verb, rollout, until_it_ends=until_it_ends)
     if read_request(lease) == "abort" and verb != "abort":
-        raise RefusedError(f"{target} in {target.namespace} is asked to abort already, which comes before {verb}")
+        where = f"{target} in {target.namespace}"
+        raise RefusedError(f"{where} has already been asked to abort, which takes precedence over {verb}")
     with suppress(NotFound):
-        body = {"metadata": {"annotations": _request(cluster, verb)}}
+        body = {"metadata": {"annotations": _request_annotations(cluster, verb)}}
         lease = cluster.api.patch(LEASES, target.namespace, lease_name(target), body, MERGE)
     holder = lease.spec.holder_identity
     by = lease.metadata.annotation(HELD_BY_ANNOTATION)
     streams.note(f"asked {f'{by}, as {holder},' if by else holder} to {verb} {target}")
     try:
-        return _answer(cluster, target, lease, run, until_it_ends=until_it_ends)
+        return _await_answer(cluster, target, lease, run, until_it_ends=until_it_ends)
     except KeyboardInterrupt:
         raise CommandExit(f"interrupted; {holder} will still {verb} {target}", ExitCode.INTERRUPTED) from None
 
 
-def _ask_controller(
+def _request_via_rollout(
     cluster: ClusterContext, target: TargetRef, run: Run, verb: RunCommand, rollout: InPlaceRollout, *, until_it_ends: bool
 ) -> HolderResponse:
-    """Waits until it has taken up a run that it had let go of."""
+    """Waits until the controller has taken up a run that it had released."""
     name, clock = f"inplacerollout/{rollout.metadata.name}", cluster.api.clock
     streams.note(f"asked {name} to {verb}")
     ends_at = clock.monotonic() + LEASE_DURATION_SECONDS
     try:
         while clock.monotonic() < ends_at:
             clock.sleep(LOOK_SECONDS)
-            lease, found = stored_run(cluster, target)
-            if lease is not None and found is not None and lease.spec.holder_identity:
-                return _answer(cluster, target, lease, found, until_it_ends=until_it_ends)
-            if found is None or (found.outcome, found.ended_at) != (run.outcome, run.ended_at):
-                return Released(found, run) if until_it_ends else Acknowledged(name)  # it has ended again already
+            lease, current = stored_run(cluster, target)
+            if lease is not None and current is not None and lease.spec.holder_identity:
+                return _await_answer(cluster, target, lease, current, until_it_ends=until_it_ends)
+            if current is None or (current.outcome, current.ended_at) != (run.outcome, run.ended_at):
+                return Released(current, run) if until_it_ends else Acknowledged(name)  # the run has already ended again
     except KeyboardInterrupt:
         raise CommandExit(f"interrupted; {name} will still {verb}", ExitCode.INTERRUPTED) from None
-    _put(cluster, rollout, None)
+    _put_request(cluster, rollout, None)
     streams.note(f"no controller answers for {name}")
     return HolderGone(run)
 
 
-def _put(cluster: ClusterContext, rollout: InPlaceRollout, verb: RunCommand | None) -> bool:
-    """The request, or none any more. False: we may not, or it is gone."""
-    meta, body = rollout.metadata, {"metadata": {"annotations": _request(cluster, verb) if verb else NO_REQUEST}}
+def _put_request(cluster: ClusterContext, rollout: InPlaceRollout, verb: RunCommand | None) -> bool:
+    """Sets the request, or removes it if `verb` is None. Returns False if we may not patch the rollout, or it is gone."""
+    meta, body = rollout.metadata, {"metadata": {"annotations": _request_annotations(cluster, verb) if verb else NO_REQUEST}}
     try:
         cluster.api.patch(INPLACE_ROLLOUTS, meta.namespace, meta.name, body, MERGE)
     except (NotFound, Forbidden):
@@ -134,38 +139,40 @@ def _put(cluster: ClusterContext, rollout: InPlaceRollout, verb: RunCommand | No
     return True
 
 
-def _request(cluster: ClusterContext, verb: RunCommand) -> dict[str, str]:
+def _request_annotations(cluster: ClusterContext, verb: RunCommand) -> dict[str, str]:
     return {REQUEST_ANNOTATION: verb, REQUESTED_BY_ANNOTATION: cluster.who.text}
 
 
-def _answer(cluster: ClusterContext, target: TargetRef, lease: Lease, run: Run, *, until_it_ends: bool) -> HolderResponse:
-    """Waits for it."""
-    clock, last, pulse = cluster.api.clock, run, read_heartbeat(cluster.api, lease)
+def _await_answer(cluster: ClusterContext, target: TargetRef, lease: Lease, run: Run, *, until_it_ends: bool) -> HolderResponse:
+    """Waits for the holder's answer. Raises `CommandExit` if it does not obey."""
+    clock, last, heartbeat = cluster.api.clock, run, read_heartbeat(cluster.api, lease)
     changed_at = clock.monotonic()
     while True:
         clock.sleep(LOOK_SECONDS)
-        now, found = stored_run(cluster, target)
-        if now is None or found is None or not now.spec.holder_identity:
-            return Released(found, last)
-        last = found
-        if not until_it_ends and read_request(now) is None and _stands(found, run):
+        current_lease, current = stored_run(cluster, target)
+        if current_lease is None or current is None or not current_lease.spec.holder_identity:
+            return Released(current, last)
+        last = current
+        request, holder = read_request(current_lease), current_lease.spec.holder_identity
+        if not until_it_ends and request is None and _is_still_paused(current, run):
             raise CommandExit(
-                f"{target} was asked to go on and stands: {found.message or 'see its InPlaceRollout'}", ExitCode.STOPPED
+                f"{target} was asked to go on and is still paused: {current.message or 'see its InPlaceRollout'}",
+                ExitCode.STOPPED,
             )
-        if not until_it_ends and read_request(now) is None:
-            return Acknowledged(now.spec.holder_identity)
-        if not until_it_ends and read_request(now) == "abort":
-            raise CommandExit(f"{target} was asked to abort meanwhile, which comes before everything else", ExitCode.STOPPED)
-        if until_it_ends and read_request(now) is None and found.outcome is not None:
-            return Released(found, last)  # a controller holds on to what it has paused
-        seen = read_heartbeat(cluster.api, now)
-        if seen != pulse:
-            pulse, changed_at = seen, clock.monotonic()
+        if not until_it_ends and request is None:
+            return Acknowledged(holder)
+        if not until_it_ends and request == "abort":
+            raise CommandExit(f"{target} was meanwhile asked to abort, which takes precedence", ExitCode.STOPPED)
+        if until_it_ends and request is None and current.outcome is not None:
+            return Released(current, last)  # a controller keeps the Lease of a run that it has paused
+        latest = read_heartbeat(cluster.api, current_lease)
+        if latest != heartbeat:
+            heartbeat, changed_at = latest, clock.monotonic()
         elif clock.monotonic() - changed_at >= LEASE_DURATION_SECONDS:
-            streams.note(f"{now.spec.holder_identity} does not answer and seems dead")
-            return HolderGone(found)
+            streams.note(f"{holder} does not answer and seems dead")
+            return HolderGone(current)
 
 
-def _stands(now: Run, before: Run) -> bool:
-    """As it stood when it was asked: a controller has taken the request in, and may not obey it."""
-    return (now.outcome, before.outcome) == ("Paused", "Paused") and now.ended_at == before.ended_at
+def _is_still_paused(current: Run, before: Run) -> bool:
+    """True if the controller has removed the request, but may not obey it: the run is paused as it was before."""
+    return (current.outcome, before.outcome) == ("Paused", "Paused") and current.ended_at == before.ended_at

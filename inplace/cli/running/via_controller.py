@@ -1,6 +1,6 @@
-"""`--controller`: the run is left to the controller in the cluster, as an `InPlaceRollout`, and followed here.
+"""`--controller`: leaves the run to the controller in the cluster, as an `InPlaceRollout`, and follows it.
 
-The same command again follows the one that goes on already, instead of asking for a second one.
+The same command again follows the rollout that is still going on, instead of creating a second one.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from inplace.runtime.foreground.follower import Follower
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.observability.frames import Frame
 
-NO_CRD = "the cluster knows no InPlaceRollout: `inplace install` installs the controller; or leave out --controller"
+NO_CRD = "the cluster has no InPlaceRollout CRD: install the controller with `inplace install`, or leave out --controller"
 
 
-def run_via_controller(cluster: ClusterContext, run: Run, how: ForegroundOptions, undo: Undo | None = None) -> ExitCode:
-    """Creates the rollout and follows it. Raises as `drive` does; `Refused` where the cluster has no controller."""
+def run_via_controller(cluster: ClusterContext, run: Run, options: ForegroundOptions, undo: Undo | None = None) -> ExitCode:
+    """Creates the rollout and follows it. Raises as `run_foreground` does; `RefusedError` if the cluster has no controller."""
 
-    def act(session: Session, told: Callable[[Frame], None]) -> Result:
-        for told_before in session.new_pods(run):
-            streams.note(f"warning: {told_before}")
-        rollout = _existing_rollout(cluster, run, undo) or _created(cluster, run, undo)
+    def follow(session: Session, on_frame: Callable[[Frame], None]) -> Result:
+        for warning in session.new_pods(run):
+            streams.note(f"warning: {warning}")
+        rollout = _existing_rollout(cluster, run, undo) or _create_rollout(cluster, run, undo)
         session.has_started = True
-        return Follower(session, RolloutRun(cluster.api, rollout, session.notify), told).follow()
+        return Follower(session, RolloutRun(cluster.api, rollout, session.notify), on_frame).follow()
 
-    return run_foreground(cluster, run.target, act, how)
+    return run_foreground(cluster, run.target, follow, options)
 
 
 def _existing_rollout(cluster: ClusterContext, run: Run, undo: Undo | None) -> InPlaceRollout | None:
-    """One for the same images on the same target that is not over."""
-    wanted = rollout_from_run(run, "", undo).spec
+    """Finds an unfinished rollout for the same images on the same target."""
+    requested = rollout_from_run(run, "", undo).spec
     try:
         listed = cluster.api.list(INPLACE_ROLLOUTS, run.target.namespace).items
     except NotFound:
         raise RefusedError(NO_CRD) from None
     for rollout in listed:
         spec = rollout.spec
-        is_same = (spec.target, spec.images, spec.undo) == (wanted.target, wanted.images, wanted.undo)
+        is_same = (spec.target, spec.images, spec.undo) == (requested.target, requested.images, requested.undo)
         if is_same and rollout.status.phase not in TERMINAL_PHASES:
-            streams.note(f"inplacerollout/{rollout.metadata.name} is doing that already: following it")
+            streams.note(f"inplacerollout/{rollout.metadata.name} is already doing this: following it")
             return rollout
     return None
 
 
-def _created(cluster: ClusterContext, run: Run, undo: Undo | None) -> InPlaceRollout:
+def _create_rollout(cluster: ClusterContext, run: Run, undo: Undo | None) -> InPlaceRollout:
     target = run.target
     word = target.name or "pods"
     name = f"{word[:200]}-{SHORT_NAMES[target.kind] if target.kind != 'Pods' else 'pods'}-{run.id[:8]}"

@@ -241,7 +241,7 @@ def test_upgrade_leaves_it_to_the_controller_and_follows(scene: Scene, rollouts:
     assert ended.code == 130, ended
     assert "goes on in the cluster; watch it with: inplace watch ipr/" in ended.stderr
     again = scene.upgrade("--controller", "--max-unavailable", "1", app="app:2")
-    assert "is doing that already" in again.said
+    assert "is already doing this" in again.said
     assert again.report["outcome"] == "Succeeded"
     scene.check(upgraded=2)
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"}, replicas=2)

@@ -50,7 +50,7 @@ def test_pods_without_gate_are_upgraded_and_nothing_is_claimed(scene: Scene, tar
     planned = scene.inplace("plan", *command[1:])
     assert planned.code == 0, planned
     nobody = "2 of 2 pods have no gate inplace.dev/ready and are restarted without a drain"
-    check_said(planned.stdout + planned.stderr, "waits for  nothing: the pods have no gate and are not drained", nobody)
+    check_said(planned.stdout + planned.stderr, "waits for  nothing: the pods have no gate, so they are not drained", nobody)
     assert scene.our_writes() == []
 
     done = scene.inplace(*command)

@@ -24,7 +24,7 @@ def test_alone_and_then_together_with_the_app(scene: Scene) -> None:
     deploy(scene)
     command = scene.command("--max-unavailable", "1", once="app:2")
     planned = scene.inplace("plan", *command[1:])
-    assert "2 of 2 pods would be changed, and nothing restarted" in planned.stdout, planned
+    assert "2 of 2 pods would be changed without a restart" in planned.stdout, planned
     assert SAID in planned.stderr
     alone = scene.inplace(*command)
     assert alone.code == 0, alone

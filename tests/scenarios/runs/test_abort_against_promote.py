@@ -62,7 +62,7 @@ def test_a_verb_does_not_replace_an_abort_that_is_pending(scene: Scene) -> None:
     scene.annotate(f"lease/{DEPLOYMENT.lease}", {REQUEST: "abort"})
     resumed = scene.inplace("resume", DEPLOYMENT.web)
     assert resumed.code == 5, resumed
-    assert "is asked to abort already, which comes before resume" in resumed.stderr
+    assert "has already been asked to abort, which takes precedence over resume" in resumed.stderr
     story.run("abort")
     story.check("app:1")
 

@@ -10,7 +10,7 @@ import msgspec
 from prometheus_client import ProcessCollector
 
 from inplace.cli.admin.controller import controller
-from inplace.cli.common.options import CONNECTION_OPTIONS
+from inplace.cli.common.connection import CONNECTION_OPTIONS
 from inplace.runtime.observability.event_reasons import Reason
 from inplace.runtime.observability.metrics import Metrics
 from inplace.runtime.settings import Settings, parse_settings
