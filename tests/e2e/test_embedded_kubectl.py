@@ -17,7 +17,7 @@ from tests.cluster.paths import binaries
 from tests.cluster.processes import environment
 from tests.cluster.wait import eventually
 from tests.e2e.command import PROGRAM
-from tests.e2e.test_crd import ACCEPTED, CRD, REFUSED, listed, rollout
+from tests.e2e.crd_cases import ACCEPTED, CRD, REFUSED, listed, rollout
 
 Json = dict[str, Any]
 GATE = "inplace.dev/ready"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Inplace
-from tests.scenarios.gates.test_gate_run import changes, gate_of, label, let_pass, make_pod, start, until_gate
+from tests.scenarios.gates.steps import changes, gate_of, label, let_pass, make_pod, start, until_gate
 from tests.scenarios.scene import Scene
 
 PERSON = "gatekeeper"

@@ -157,6 +157,10 @@ class Scene(Objects):
     def rules(self, max_unavailable: int | None = 1, workload: str | None = "Deployment/web", **more: Any) -> Rules:
         return Rules(max_unavailable=max_unavailable, workload=workload, **more)
 
+    def crash_rules(self, max_unavailable: int = 1, upgraded: int | None = None) -> Rules:
+        """As `rules`, but restarts are not counted: images that crash restart again and again."""
+        return self.rules(max_unavailable, upgraded=upgraded, one_restart=False)
+
     def check(
         self, *, upgraded: int | None, max_unavailable: int = 1, writes: int | None = 3, undrainable: Iterable[str] = ()
     ) -> None:

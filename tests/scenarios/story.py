@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.recorder import Object
-from tests.recorder.log import RECORD, annotation
+from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import back, images_in, is_observed
 from tests.scenarios.manifests import daemonset, deployment, service, statefulset
 from tests.scenarios.scene import Scene
@@ -87,6 +87,12 @@ class Story:
         assert "inplace.dev/request" not in lease["metadata"]["annotations"]
         scene.check_quiet()
         scene.check_same_pods()
+
+    def is_rolled_out(self, ref: str) -> bool:
+        """Whether a classic rollout to the image has ended: all pods run it and are ready, and no other pods are left."""
+        pods = self.scene.pods()
+        ready = sum(condition(p, "Ready") == "True" for p in pods)
+        return len(pods) == len(self.scene.all("pod")) == ready == len(self.scene.on_image(ref)) == self.kind.pods
 
     @property
     def outcome(self) -> str:

@@ -15,7 +15,6 @@ from tests.scenarios.facts import back, images_in
 from tests.scenarios.manifests import GATE, deployment, partition, pod, service, statefulset
 from tests.scenarios.objects import Refused
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
-from tests.scenarios.runs.test_abort_and_undo import is_rolled_out
 from tests.scenarios.scene import LEASE, WEB, Scene
 from tests.scenarios.story import KINDS, STATEFUL_SET, Kind, Story
 
@@ -140,7 +139,7 @@ def test_edited_and_rolled_out_since(scene: Scene, kind: Kind, verb: str) -> Non
     strategy = {} if kind.short == "deploy" else {"updateStrategy": story.kept}
     scene.patch(kind.web, {"spec": {**spec, **strategy}})
     scene.until(
-        lambda: is_rolled_out(story, "app:2") and not set(scene.uids().values()) & set(scene.before.values()), "rolled out"
+        lambda: story.is_rolled_out("app:2") and not set(scene.uids().values()) & set(scene.before.values()), "rolled out"
     )
     scene.remember()
     found = scene.get(kind.web)["spec"]

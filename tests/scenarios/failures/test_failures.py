@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.recorder import Object, Rules
+from tests.recorder import Object
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_patched
 from tests.scenarios.manifests import GATE, container, deployment, service
@@ -12,11 +12,6 @@ from tests.scenarios.scene import Scene
 from tests.scenarios.stage import Result
 
 BAD = {"no such tag": "app:missing", "crash": "app:crash", "crash without a probe": "app:crash"}
-
-
-def rules(max_unavailable: int = 1, upgraded: int | None = None) -> Rules:
-    """Restarts cannot be counted where images crash."""
-    return Rules(max_unavailable=max_unavailable, workload="Deployment/web", upgraded=upgraded, one_restart=False)
 
 
 def hurt_by(scene: Scene, result: Result, bad: str, at_most: int) -> set[str]:
@@ -55,11 +50,11 @@ def test_a_bad_image_hurts_at_most_max_unavailable(scene: Scene, why: str) -> No
     assert f"inplace abort deploy/web -n {scene.ns}" in failed.stderr, failed
     assert scene.history() == {1: "app:1"}, "the template is not touched before every pod is well"
     assert scene.stored_run()["outcome"] == "Failed"
-    scene.witness.check(rules(2))
+    scene.witness.check(scene.crash_rules(2))
 
     heal(scene, "app:3", "--max-unavailable", "2", history={1: "app:1", 2: "app:3"}, replicas=4)
     scene.check_same_pods()
-    scene.witness.check(rules(2, upgraded=4))
+    scene.witness.check(scene.crash_rules(2, upgraded=4))
 
 
 def test_back_from_a_bad_image(scene: Scene) -> None:
@@ -73,7 +68,7 @@ def test_back_from_a_bad_image(scene: Scene) -> None:
     assert went_back.code == 0, went_back
     scene.check_same_pods()
     scene.check_consistent("app:1", {1: "app:1"}, outcome="Aborted")
-    scene.witness.check(rules(1, upgraded=1))
+    scene.witness.check(scene.crash_rules(1, upgraded=1))
 
 
 @pytest.mark.parametrize("bad", ["app:missing", "app:crash"])
@@ -88,9 +83,9 @@ def test_rollback_on_failure(scene: Scene, bad: str) -> None:
     assert {condition(p, "Ready") for p in scene.pods()} == {"True"}
     assert scene.history() == {1: "app:1"}
     scene.check_no_orphans()
-    scene.witness.check(rules(1, upgraded=1))
+    scene.witness.check(scene.crash_rules(1, upgraded=1))
     heal(scene, "app:2", "--max-unavailable", "1", history={1: "app:1", 2: "app:2"})
-    scene.witness.check(rules(1, upgraded=3))
+    scene.witness.check(scene.crash_rules(1, upgraded=3))
 
 
 def clinging(name: str, pod: Object) -> Object:
@@ -124,7 +119,7 @@ def test_a_slice_that_never_lets_go(scene: Scene, how: str) -> None:
     assert scene.on_image("app:2") == (others if goes_on else set())
     assert scene.history() == {1: "app:1"}
     scene.check_no_orphans()
-    scene.witness.check(rules(1, upgraded=2 if goes_on else 0))
+    scene.witness.check(scene.crash_rules(1, upgraded=2 if goes_on else 0))
 
     scene.delete("slice/mesh")
     heal(scene, "app:2", "--max-unavailable", "1", history={1: "app:1", 2: "app:2"})
@@ -152,7 +147,7 @@ def test_a_timeout_over_a_bad_image_names_what_stays_closed(scene: Scene) -> Non
     hurt = hurt_by(scene, failed, "app:mute", 1)
     assert f"pod/{hurt.pop()} RestartTimeout: waiting to be Ready" in failed.stdout, failed
     scene.check_no_orphans()
-    scene.witness.check(rules(1))
+    scene.witness.check(scene.crash_rules(1))
     heal(scene, "app:2", history={1: "app:1", 2: "app:2"})
 
 
@@ -178,4 +173,4 @@ def test_interrupted_over_a_bad_image_the_record_names_its_owner(scene: Scene) -
     assert closed["metadata"]["name"] == hurt
     assert scene.stored_run()["id"] in closed["metadata"]["annotations"]["inplace.dev/upgrade"]
     heal(scene, "app:2", history={1: "app:1", 2: "app:2"})
-    scene.witness.check(rules(1, upgraded=3))
+    scene.witness.check(scene.crash_rules(1, upgraded=3))

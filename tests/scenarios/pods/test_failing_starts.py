@@ -10,7 +10,6 @@ import pytest
 from tests.recorder import Object
 from tests.recorder.log import condition
 from tests.scenarios.facts import any_closed, any_patched, images_in
-from tests.scenarios.failures.test_failures import rules
 from tests.scenarios.manifests import container, deployment, service, statefulset
 from tests.scenarios.scene import WEB, Scene
 from tests.scenarios.stage import Result
@@ -43,7 +42,7 @@ def test_each_has_a_class_and_the_way_back_is_free(scene: Scene, bad: str) -> No
     scene.check_same_pods()
     scene.check_runs(3, app="app:1")
     scene.check_no_orphans()
-    scene.witness.check(rules(1, upgraded=1))
+    scene.witness.check(scene.crash_rules(1, upgraded=1))
 
 
 def test_a_config_map_that_is_gone(scene: Scene) -> None:

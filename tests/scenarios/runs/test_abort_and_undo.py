@@ -100,18 +100,12 @@ def test_undo_after_a_classic_rollout(scene: Scene, kind: Kind) -> None:
     story = Story(scene, kind)
     scene.run_gates()
     scene.set_images(kind.web, app=scene.image("app:2"))
-    scene.until(lambda: is_rolled_out(story, "app:2"), "rolled out")
+    scene.until(lambda: story.is_rolled_out("app:2"), "rolled out")
     scene.until(lambda: sum(bool(e["conditions"].get("ready")) for e in scene.endpoints()) == kind.pods, "they are endpoints")
     scene.remember()
     story.run("undo", "--settle", "0s")
     story.check("app:1")
     assert story.revisions() == {2: "app:2", 3: "app:1"}
-
-
-def is_rolled_out(story: Story, ref: str) -> bool:
-    found = story.scene.pods()
-    serving = sum(condition(p, "Ready") == "True" for p in found)
-    return len(found) == len(story.scene.all("pod")) == serving == len(story.scene.on_image(ref)) == story.kind.pods
 
 
 @KINDS

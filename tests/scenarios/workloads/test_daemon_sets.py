@@ -12,7 +12,7 @@ from tests.scenarios.facts import any_closed, images_in, is_observed
 from tests.scenarios.manifests import GATE, daemonset, service
 from tests.scenarios.scene import Scene
 from tests.scenarios.stage import MERGE
-from tests.scenarios.workloads.test_partitions import back, serving, set_image
+from tests.scenarios.workloads.templates import count_ready, is_recreated, set_image
 
 pytestmark = pytest.mark.at_rest
 
@@ -85,7 +85,7 @@ def test_in_the_middle_the_dead_come_back_new(scene: Scene) -> None:
     assert scene.get(DS)["spec"]["updateStrategy"] == ON_DELETE
     (old,) = scene.on_image("app:1")
     scene.delete(f"pod/{old}", grace=1)
-    scene.until(lambda: serving(scene) == 2 and old not in scene.uids(), "its replacement serves")
+    scene.until(lambda: count_ready(scene) == 2 and old not in scene.uids(), "its replacement serves")
     assert all(images_in(p["spec"])["app"] == scene.image("app:2") for p in scene.pods())
     assert scene.inplace("resume", DS).code == 0
     check(scene, "app:2", rolling())
@@ -94,7 +94,7 @@ def test_in_the_middle_the_dead_come_back_new(scene: Scene) -> None:
 
 def test_a_template_set_under_on_delete_is_taken_over(scene: Scene) -> None:
     deploy(scene, ON_DELETE)
-    set_image(scene, "app:2", DS)
+    set_image(scene, DS, "app:2")
     scene.until(lambda: is_observed(scene.get(DS)), "the template is seen")
     assert scene.inplace("upgrade", DS, "--settle", "0s").code == 0
     check(scene, "app:2", ON_DELETE)
@@ -122,7 +122,7 @@ def test_somebody_gives_the_strategy_back_in_the_middle(scene: Scene) -> None:
     scene.patch(DS, {"spec": {"updateStrategy": rolling()}}, MERGE)
     ended = scene.end(upgrade, 1)
     assert f"the updateStrategy of {DS} was changed in the middle" in ended.report["message"]
-    scene.until(lambda: serving(scene) == 2 and len(scene.on_image("app:2")) == 2, "rolled out the classic way")
+    scene.until(lambda: count_ready(scene) == 2 and len(scene.on_image("app:2")) == 2, "rolled out the classic way")
     assert not any(annotation(p, RECORD) for p in scene.pods())
 
 
@@ -134,5 +134,5 @@ def test_a_dead_pod_of_a_running_upgrade_comes_back_new(scene: Scene) -> None:
     open_ones = [p["metadata"]["name"] for p in scene.pods() if not annotation(p, RECORD)]
     scene.delete(f"pod/{open_ones[0]}", grace=1)
     scene.end(upgrade)
-    assert not back(scene, open_ones[0], scene.before[open_ones[0]])
+    assert not is_recreated(scene, open_ones[0], scene.before[open_ones[0]])
     check(scene, "app:2", rolling())

@@ -12,7 +12,8 @@ from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import any_closed, images_in, is_observed, strategy_of
 from tests.scenarios.manifests import GATE, service, statefulset
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import MERGE, STRATEGIC
+from tests.scenarios.stage import MERGE
+from tests.scenarios.workloads.templates import count_ready, is_recreated, set_image
 
 pytestmark = pytest.mark.at_rest
 
@@ -34,12 +35,6 @@ def deploy(scene: Scene, stateful_set: Object, gate: str | None = GATE) -> None:
     """Behind a headless Service that publishes not-ready addresses, as peers want it."""
     peers = service("web", headless=True, publishNotReadyAddresses=True)
     scene.deploy(stateful_set, peers, count=stateful_set["spec"]["replicas"], gate=gate)
-
-
-def set_image(scene: Scene, ref: str, target: str = STS) -> None:
-    """As `kubectl set image`."""
-    container = {"name": "app", "image": scene.image(ref)}
-    scene.patch(target, {"spec": {"template": {"spec": {"containers": [container]}}}}, STRATEGIC)
 
 
 def check(scene: Scene, strategy: Object, **images: int) -> None:
@@ -89,10 +84,10 @@ def test_in_the_middle_dead_pods_come_back_as_their_ordinal_says(scene: Scene) -
     for name, ref in (("web-4", "app:2"), ("web-0", "app:1")):
         uid = scene.before[name]
         scene.delete(f"pod/{name}", grace=1)
-        scene.until(lambda uid=uid, name=name: back(scene, name, uid), f"{name} is back")  # type: ignore[misc]
+        scene.until(lambda uid=uid, name=name: is_recreated(scene, name, uid), f"{name} is back")  # type: ignore[misc]
         assert images_in(scene.get(f"pod/{name}")["spec"])["app"] == scene.image(ref), name
     scene.scale(STS, 6)
-    scene.until(lambda: serving(scene) == 6, "scaled up")
+    scene.until(lambda: count_ready(scene) == 6, "scaled up")
     assert images_in(scene.get("pod/web-5")["spec"])["app"] == scene.image("app:2")
     scene.scale(STS, 5)
     scene.until(lambda: len(scene.all("pod")) == 5, "scaled down")
@@ -102,15 +97,6 @@ def test_in_the_middle_dead_pods_come_back_as_their_ordinal_says(scene: Scene) -
     survivors = {"web-1", "web-2", "web-3"}
     assert all(scene.uids()[name] == scene.before[name] for name in survivors)
     assert "stopped" not in gates.stderr
-
-
-def back(scene: Scene, name: str, uid: str) -> bool:
-    found = [p for p in scene.pods() if p["metadata"]["name"] == name and p["metadata"]["uid"] != uid]
-    return any(condition(p, "Ready") == "True" for p in found)
-
-
-def serving(scene: Scene) -> int:
-    return sum(condition(p, "Ready") == "True" for p in scene.pods())
 
 
 def test_ordinals_that_start_at_five(scene: Scene) -> None:
@@ -127,13 +113,13 @@ def test_on_delete_with_an_old_current_revision(scene: Scene) -> None:
     """The pods are of the newest revision; what dies comes back new, as OnDelete says. Before Kubernetes 1.37 `currentRevision`
     stays the old one then: its completeRollingUpdate saw only to RollingUpdate, today's completeUpdate to every strategy."""
     deploy(scene, made(scene, 2, updateStrategy={"type": "OnDelete"}))
-    set_image(scene, "app:2")
+    set_image(scene, STS, "app:2")
     scene.until(lambda: is_observed(scene.get(STS)), "the template is seen")
     for name in sorted(scene.before):
         uid = scene.before[name]
         scene.delete(f"pod/{name}", grace=1)
         scene.until(lambda name=name, uid=uid: reborn(scene, name, uid), f"{name} is recreated")  # type: ignore[misc]
-    scene.until(lambda: serving(scene) == 2, "both serve")
+    scene.until(lambda: count_ready(scene) == 2, "both serve")
     scene.remember()
     scene.upgrade(target=STS, app="app:3")
     check(scene, {"type": "OnDelete"}, app_3=2)
@@ -143,7 +129,7 @@ def test_on_delete_with_an_old_current_revision(scene: Scene) -> None:
 
 def reborn(scene: Scene, name: str, uid: str) -> bool:
     scene.open_gates()
-    return back(scene, name, uid)
+    return is_recreated(scene, name, uid)
 
 
 def test_ordered_ready_with_a_dying_pod_while_another_is_closed(scene: Scene) -> None:
@@ -170,7 +156,7 @@ def test_parallel_two_at_a_time(scene: Scene) -> None:
 
 def test_a_template_set_behind_a_partition_is_taken_over(scene: Scene) -> None:
     deploy(scene, made(scene, 3, updateStrategy=partitioned(3)))
-    set_image(scene, "app:2")
+    set_image(scene, STS, "app:2")
     scene.until(lambda: is_observed(scene.get(STS)), "the template is seen")
     assert scene.inplace("upgrade", STS, "--settle", "0s").code == 0
     check(scene, partitioned(3), app_2=3)

@@ -19,7 +19,7 @@ from inplace.runtime.observability.metrics import Metrics
 from tests.builders import observed, run
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
-from tests.unit.runtime.observability.test_metrics import values
+from tests.unit.runtime.observability.samples import values
 
 ROLLOUT = InPlaceRollout(
     metadata=ObjectMeta(name="up", namespace="shop", uid="r1"),

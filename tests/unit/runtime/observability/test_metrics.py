@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from inplace.kube.errors import ConnectionFailed
 from inplace.kube.protocols import Request
 from inplace.kube.workqueue import WorkQueue
 from inplace.runtime.observability.metrics import Metrics
 from tests.unit.kube.fakes import FakeClock, FakeStream, FakeTransport, ok, refusal
-
-
-def values(metrics: Metrics) -> dict[str, float]:
-    """Sample name and its labels' values to its value, without buckets and times of making."""
-    families = text_string_to_metric_families(metrics.render().decode())
-    samples = [sample for family in families for sample in family.samples]
-    return {" ".join([s.name, *s.labels.values()]): s.value for s in samples if not s.name.endswith(("_bucket", "_created"))}
+from tests.unit.runtime.observability.samples import values
 
 
 def test_a_queue_is_measured_from_added_to_done() -> None:
