@@ -283,8 +283,8 @@ def run(options: RunOptions | None = None, **fields: Any) -> Run:
 
 def rules(**fields: Any) -> PodPolicy:
     base: dict[str, Any] = {
-        "run": "run-1",
-        "lease": LEASE,
+        "run_id": "run-1",
+        "lease_name": LEASE,
         "gate": GATE,
         "goal": Goal(fields.pop("images", NEW)),
         "settle_seconds": 5.0,
@@ -297,7 +297,7 @@ def rules(**fields: Any) -> PodPolicy:
 
 def calm(*pods: ObservedPod, since: float = 0.0) -> dict[str, Evidence]:
     """Evidence that every pod and its slices have long said the same."""
-    return {f.pod.uid: Evidence(agrees_since=since) for f in pods}
+    return {f.pod.uid: Evidence(consistent_since=since) for f in pods}
 
 
 def observed(*pods: ObservedPod, target: Target | None = None, **fields: Any) -> Snapshot:
@@ -325,4 +325,4 @@ def of_pods(*missing: str) -> PodsTarget:
 
 def closed_evidence(*pods: ObservedPod, since: float = 0.0) -> dict[str, Evidence]:
     """Evidence that every slice was seen turning from these pods."""
-    return {f.pod.uid: Evidence(quiet_since=since, saw_ready=True, turned=True) for f in pods}
+    return {f.pod.uid: Evidence(quiet_since=since, saw_ready=True, saw_transition=True) for f in pods}

@@ -43,7 +43,7 @@ class CloseGate(PodAction, frozen=True):
 
     gate: str
     record: UpgradeRecord
-    judged_version: bool = False
+    require_resource_version: bool = False
     budgets: tuple[str, ...] = ()
     """Shared PodDisruptionBudgets: only sent while our claims of them hold."""
 
@@ -186,7 +186,7 @@ class ClaimBudget(Action, frozen=True):
     says how many. Refused where another run has it, or where it allows none."""
 
     budget: PodDisruptionBudget
-    held: tuple[str, ...] = ()
+    prior_claims: tuple[str, ...] = ()
     """Those before it in the order of names, which the same pod needs, too."""
 
     @property
@@ -213,7 +213,7 @@ def budgets_of(action: Action) -> tuple[str, ...]:
     match action:
         case CloseGate(budgets=budgets) | PatchImages(budgets=budgets):
             return budgets
-        case ClaimBudget(held=held):
+        case ClaimBudget(prior_claims=held):
             return held
         case _:
             return ()

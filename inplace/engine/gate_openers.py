@@ -52,7 +52,7 @@ class GateOpener(msgspec.Struct, frozen=True):
     """Somebody who holds such a Lease. `says` None: which gates it opens is not known, as of an older version."""
 
     name: str
-    says: Announcement | None
+    announcement: Announcement | None
     renewed_seconds_ago: float | None
     is_alive: bool
 
@@ -63,8 +63,8 @@ class GateOpener(msgspec.Struct, frozen=True):
 class GateOpeners(msgspec.Struct, frozen=True):
     """`unread`: where it could not be looked for more of them, and why; empty: they are all."""
 
-    found: tuple[GateOpener, ...] = ()
-    unread: str = ""
+    openers: tuple[GateOpener, ...] = ()
+    incomplete_reason: str = ""
 
 
 class Opens(msgspec.Struct, frozen=True, tag=True):
@@ -95,7 +95,7 @@ Opening = Opens | Holds | Nobody | Unknown
 
 def who_opens(openers: GateOpeners, gate: str, namespace: str, labels: Mapping[str, str]) -> Opening:
     """`labels`: those of new pods."""
-    covering = [(one, rule) for one in openers.found if (rule := _rule_for(one, gate, namespace, labels)) is not None]
+    covering = [(one, rule) for one in openers.openers if (rule := _rule_for(one, gate, namespace, labels)) is not None]
     living = [(one, rule) for one, rule in covering if one.is_alive]
     for one, rule in living:
         if not _why_closed(rule, labels):
@@ -103,16 +103,16 @@ def who_opens(openers: GateOpeners, gate: str, namespace: str, labels: Mapping[s
     if living:
         one, rule = living[0]
         return Holds(one.name, _why_closed(rule, labels))
-    silent = [one.name for one in openers.found if one.is_alive and one.says is None]
+    silent = [one.name for one in openers.openers if one.is_alive and one.announcement is None]
     if silent:
         return Unknown(f"{silent[0]} lives, and does not say which gates it opens")
-    if openers.unread:
-        return Unknown(openers.unread)
+    if openers.incomplete_reason:
+        return Unknown(openers.incomplete_reason)
     return Nobody(", ".join(_dead(one) for one, _ in covering))
 
 
 def _rule_for(one: GateOpener, gate: str, namespace: str, labels: Mapping[str, str]) -> GateRule | None:
-    says = one.says
+    says = one.announcement
     if says is None or (says.namespaces and namespace not in says.namespaces):
         return None
     if says.selector and not parse_selector(says.selector).matches(labels):
@@ -139,9 +139,9 @@ def _dead(one: GateOpener) -> str:
 
 def waits_for_gate(pod: Pod, gate: str) -> bool:
     """It could serve, but nobody has ever opened its gate."""
-    if pod.is_terminating or pod.is_finished or not pod.spec.has_gate(gate):
+    if pod.is_terminating or pod.is_terminal or not pod.spec.has_gate(gate):
         return False
-    return pod.condition(gate) is None and pod.is_true("ContainersReady")
+    return pod.condition(gate) is None and pod.condition_is_true("ContainersReady")
 
 
 def waiting(pods: Iterable[Pod], gate: str) -> tuple[str, ...]:

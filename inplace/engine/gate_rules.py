@@ -58,7 +58,7 @@ class GateUpdate(msgspec.Struct, frozen=True):
 
 def desired_update(pod: Pod, rule: GateRule) -> GateUpdate | None:
     """None: nothing to do, or not ours (no such gate in its spec, terminating, finished)."""
-    if not pod.spec.has_gate(rule.condition) or pod.is_terminating or pod.is_finished:
+    if not pod.spec.has_gate(rule.condition) or pod.is_terminating or pod.is_terminal:
         return None
     opens, reason, why = _wanted(pod, rule)
     before = read_holds(pod)
@@ -98,7 +98,7 @@ def _right_status(pod: Pod, gate: str, *, is_held: bool, is_recorded: bool) -> b
     if is_recorded and not is_held and have == "True":
         return None
     right = not is_held and not is_recorded
-    return None if have == str(right) and not pod.is_doubled(gate) else right
+    return None if have == str(right) and not pod.has_duplicate_condition(gate) else right
 
 
 def _with_ours(before: dict[str, str], rule: GateRule, reason: str | None) -> dict[str, str]:

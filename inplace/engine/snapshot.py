@@ -29,7 +29,7 @@ class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
     """resourceVersion of the slice."""
     by_ip: bool = False
     """Matched by address, because the endpoint has no targetRef."""
-    slice: str = ""
+    slice_name: str = ""
     manager: str = ""
     """Who says that it manages the slice; empty: nobody."""
 
@@ -38,17 +38,17 @@ class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
         return self.manager not in KUBERNETES_MANAGERS
 
     def __str__(self) -> str:
-        return f"EndpointSlice {self.slice} ({self.manager or 'managed by nobody'}) of Service {self.service or '?'}"
+        return f"EndpointSlice {self.slice_name} ({self.manager or 'managed by nobody'}) of Service {self.service or '?'}"
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
     """What this process has witnessed of one pod."""
 
-    was_ours: bool = False
+    had_record: bool = False
     """It has carried a record since we look."""
-    mute: frozenset[str] = frozenset()
+    ignored_slices: frozenset[str] = frozenset()
     """Foreign slices that did not say ready before us, though the pod was Ready: they need not afterwards."""
-    agrees_since: float | None = None
+    consistent_since: float | None = None
     """Since when its Ready condition and its slices say the same (the settled view)."""
     ready_false_since: float | None = None
     ready_false_version: int = 0
@@ -57,24 +57,24 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     """Since when Ready is False and no slice sends to it, in our caches."""
     saw_ready: bool = False
     """While recorded as ours, a slice entry was seen ready."""
-    turned: bool = False
+    saw_transition: bool = False
     """It is quiet, was seen ready, and every slice version that says so is newer than the pod's Ready False: we saw it turn."""
     quiet_confirmed_at: float | None = None
     """When a quorum read, sent after Ready False was seen, showed no slice sending to it."""
     containers_ready_since: float | None = None
     running_since: Mapping[str, float] = {}
     """Container id to when it was first seen running."""
-    unstarted: frozenset[str] = frozenset()
+    seen_not_started: frozenset[str] = frozenset()
     """Container ids for which `started: false` was seen."""
     started_at: Mapping[str, float] = {}
     """Container id to when `started: true` was seen after `started: false`."""
-    answered: Mapping[str, str] = {}
+    admitted_images: Mapping[str, str] = {}
     """The images that the API server answered our image patch with, as long as the spec asks for them."""
-    said: Mapping[str, str] = {}
+    waiting_reasons: Mapping[str, str] = {}
     """Container to why it does not start, as the kubelet told it last."""
     steady_since: float | None = None
     """Since when its restarted containers have been ready, as the process before us wrote down; None once that has changed."""
-    outlived: frozenset[str] = frozenset()
+    surviving_containers: frozenset[str] = frozenset()
     """Recorded container ids that were still shown once the kubelet had seen the image patch: whatever comes next is new."""
 
 
@@ -92,7 +92,7 @@ class ObservedPod(msgspec.Struct, frozen=True, gc=False):
     images: Mapping[str, str]
     """Container name to the image that the spec asks for."""
 
-    def runs(self, images: Mapping[str, str]) -> bool:
+    def spec_has_images(self, images: Mapping[str, str]) -> bool:
         """The spec asks for these images. Says nothing about what runs."""
         have = self.images
         for name, image in images.items():
@@ -188,7 +188,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By pod uid."""
     timers: Mapping[str, float] = {}
     """Timer name to when it began: the runtime keeps every timer that the last plan named, and forgets the others."""
-    busy: frozenset[str] = frozenset()
+    keys_in_progress: frozenset[str] = frozenset()
     """Keys of actions under way."""
     closing: frozenset[str] = frozenset()
     """Uids of pods whose CloseGate is under way or not yet visible here."""
@@ -196,7 +196,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """When the newest quorum read of the target's pods that is part of this snapshot was sent."""
     slices_listed_at: float | None = None
     """When the newest quorum read of slices was sent, whatever it showed."""
-    blind: str = ""
+    stale_reason: str = ""
     """Why these views may be old (a watch that has failed for a while): nothing new is started on them."""
     unreadable: tuple[str, ...] = ()
     """What is there and cannot be read, in words: pods, slices or anything else that a plan is judged on."""
@@ -207,5 +207,5 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Uids of objects whose image fields this process has given back."""
     denials: Mapping[str, Denial] = {}
     """By the intent of the action: what the API server said last to those that it refuses."""
-    openers: GateOpeners | None = None
+    gate_openers: GateOpeners | None = None
     """Who opens gates of new pods; None: it was not looked."""

@@ -20,12 +20,12 @@ class PastRun(ApiStruct, frozen=True, kw_only=True):
     """A run as it ended, or was left. `made`: the revisions that it has brought about."""
 
     id: str
-    doing: Operation = "Upgrade"
+    operation: Operation = msgspec.field(default="Upgrade", name="doing")
     images: dict[str, str] = {}
     from_images: dict[str, str] = {}
-    by: str = ""
+    created_by: str = msgspec.field(default="", name="by")
     client: str = ""
-    expiring: str = ""
+    expiring_rollout: str = msgspec.field(default="", name="expiring")
     started_at: str = ""
     ended_at: str = ""
     outcome: Outcome | None = None
@@ -36,12 +36,12 @@ class PastRun(ApiStruct, frozen=True, kw_only=True):
 def to_past_run(run: Run, made: tuple[int, ...]) -> PastRun:
     return PastRun(
         id=run.id,
-        doing=run.operation,
+        operation=run.operation,
         images=run.requested_images,
         from_images=run.from_images,
-        by=shortened(run.created_by, LONGEST),
+        created_by=shortened(run.created_by, LONGEST),
         client=shortened(run.client, LONGEST),
-        expiring=run.expiring,
+        expiring_rollout=run.expiring_rollout,
         started_at=run.started_at,
         ended_at=run.ended_at,
         outcome=run.outcome,

@@ -37,7 +37,7 @@ class TargetRef(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
         return f"{SHORT_NAMES[self.kind]}/{self.name}"
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def cli_args(self) -> tuple[str, ...]:
         """The arguments that name this target on a command line."""
         if self.kind == "Pods":
             return ("pods", "-l", self.selector) if self.selector else tuple(f"pod/{name}" for name in self.pod_names)

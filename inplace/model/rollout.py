@@ -190,7 +190,7 @@ class InPlaceRollout(ApiStruct, frozen=True, kw_only=True):
     """Not on the wire: why all but its metadata is what it was before, or nothing."""
 
     @property
-    def wish(self) -> tuple[Any, ...]:
+    def user_input(self) -> tuple[Any, ...]:
         """All that its person writes."""
         meta = self.metadata
         return meta.uid, meta.generation, meta.annotations, meta.deletion_timestamp, self.unreadable

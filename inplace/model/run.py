@@ -121,7 +121,7 @@ class CommitState(ApiStruct, frozen=True, kw_only=True):
     """That ReplicaSet's revision before the commit."""
     template: dict[str, str] = {}
     """What the Deployment's own template said of the run's containers, which may have been ahead of its pods."""
-    given_up: str = ""
+    undo_reason: str = msgspec.field(default="", name="givenUp")
     """Why it is undone instead of finished: the templates go back, and `paused` is given back."""
 
 
@@ -152,7 +152,7 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     """Container name to the image it is to run; during a rollback, the image it goes back to."""
     from_images: dict[str, str] = {}
     """The template's (for bare pods: the first pod's) images before the run."""
-    named: dict[str, str] = {}
+    images_before_admission: dict[str, str] = msgspec.field(default={}, name="named")
     """What a person asked for, where admission makes another name of it: `images` are then what it makes."""
     pod_images: dict[str, str] = {}
     """What admission makes of images on pods, where that is not what the template says."""
@@ -165,7 +165,7 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     """Who began it, as the API server calls the caller; where it does not say, the same as `client`."""
     client: str = ""
     """USER@HOST of the machine that it was begun from, by that machine's own account."""
-    expiring: str = ""
+    expiring_rollout: str = msgspec.field(default="", name="expiring")
     """The InPlaceRollout that it was begun for, where that expires by a ttl, and may be applied again by whoever keeps it."""
     started_at: str = ""
     ended_at: str = ""
@@ -236,13 +236,22 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     def is_for(self, images: Mapping[str, str]) -> bool:
         """Whether these are what it was begun for, in a person's words or in those of admission."""
         asked = self.requested_images
-        return asked.keys() == images.keys() and all(image in (asked[c], self.named.get(c)) for c, image in images.items())
+        return asked.keys() == images.keys() and all(
+            image in (asked[c], self.images_before_admission.get(c)) for c, image in images.items()
+        )
 
     @property
     def known_images(self) -> tuple[dict[str, str], ...]:
         """All that this run, or one that it took over from, has found or has meant the pods to run."""
         of_pods = (self.pod_from_images, self.pod_images)
-        return (self.from_images, self.images, self.requested_images, self.named, *of_pods, *self.superseded_images)
+        return (
+            self.from_images,
+            self.images,
+            self.requested_images,
+            self.images_before_admission,
+            *of_pods,
+            *self.superseded_images,
+        )
 
     @property
     def is_unfinished(self) -> bool:

@@ -82,7 +82,7 @@ def _workload(api: ApiClient, target: TargetRef, resource: Resource[Any]) -> Res
     if controller is not None:
         raise RefusedError(owned_by(str(target), controller))
     owner = {"apiVersion": resource.api_version, "kind": resource.kind, "name": meta.name, "uid": meta.uid}
-    return ResolvedTarget(meta.uid, workload.spec.selector.text(), owner, (("", tuple(managed)),))
+    return ResolvedTarget(meta.uid, workload.spec.selector.to_selector_string(), owner, (("", tuple(managed)),))
 
 
 def _bare_pods(api: ApiClient, target: TargetRef) -> ResolvedTarget:

@@ -44,8 +44,8 @@ def test_images_follow_the_target() -> None:
 
 @pytest.mark.parametrize("words", ["deploy/web", "rs/web", "pod/a pod/b"])
 def test_a_target_can_be_written_down_again(words: str) -> None:
-    assert parse_target(words.split()).words == tuple(words.split())
+    assert parse_target(words.split()).cli_args == tuple(words.split())
 
 
 def test_a_selection_can_be_written_down_again() -> None:
-    assert parse_target(["pods"], "app=x").words == ("pods", "-l", "app=x")
+    assert parse_target(["pods"], "app=x").cli_args == ("pods", "-l", "app=x")

@@ -110,8 +110,8 @@ def _step(step: StepView) -> str:
 def _about(state: RunState, run: Run) -> Iterator[str]:
     went = "" if not run.rolling_back else " (rolling back)" if run.outcome not in TERMINAL_OUTCOMES else " (rolled back)"
     yield f"  images     {images_text(run.images)}{went}"
-    if run.named:
-        yield f"  asked      {images_text(run.named)}, of which admission makes that"
+    if run.images_before_admission:
+        yield f"  asked      {images_text(run.images_before_admission)}, of which admission makes that"
     if run.pod_images:
         yield f"  on pods    {images_text(run.pod_images)}, which is what admission makes there"
     if run.from_images:

@@ -102,7 +102,7 @@ class ClusterContext:
 
     def command(self, verb: str, target: TargetRef, *words: str) -> str:
         """Returns a command line for the same cluster, to be typed next."""
-        return self.context.command(verb, *target.words, "-n", target.namespace, *self.flags, *words)
+        return self.context.command(verb, *target.cli_args, "-n", target.namespace, *self.flags, *words)
 
 
 def _redacted_args(args: Sequence[str]) -> list[str]:

@@ -86,7 +86,7 @@ def plan_report(
         changes=isinstance(verdict, Accepted),
         first=_if_locked(preview, by_controller=by_controller) if preview.holder else _first(preview),
         images=tuple(ImageChange(name, run.from_images.get(name, ""), image) for name, image in sorted(run.images.items())),
-        named=run.named,
+        named=run.images_before_admission,
         pod_images=run.pod_images,
         gate=run.options.gate,
         steps=tuple(_step(step, desired) for step in run.options.steps),
@@ -149,7 +149,7 @@ def _pods(observed: Snapshot, run: Run, desired: int, now: float) -> tuple[PodPl
     rest = [j for j in assessed if j.stage in ("Updated", "Gone", "Kept")]
     begun = [j for j in assessed if j.stage not in ("Updated", "Gone", "Kept", "Pending")]
     pending = upgrade_order((j for j in assessed if j.stage == "Pending"), observed)
-    room = DisruptionBudgets(observed, desired, rules.ignored)
+    room = DisruptionBudgets(observed, desired, rules.ignored_services)
     shown = []
     for position, j in enumerate((*begun, *pending), start=1 + sum(j.stage == "Updated" for j in rest)):
         action = "upgrade" if j.stage == "Pending" else "go on"

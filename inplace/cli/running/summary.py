@@ -153,4 +153,4 @@ def verb_onward(message: str) -> Literal["promote", "resume"]:
 
 
 def upgrade_command(cluster: ClusterContext, target: TargetRef, images: list[str]) -> str:
-    return cluster.context.command("upgrade", *target.words, *images, "-n", target.namespace, *cluster.flags)
+    return cluster.context.command("upgrade", *target.cli_args, *images, "-n", target.namespace, *cluster.flags)

@@ -17,7 +17,7 @@ _MOST = 3
 def no_room(judged: Iterable[PodAssessment], rules: PodPolicy, limit: int, desired: int) -> str:
     """With nothing of ours in flight."""
     everyone = list(judged)
-    unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), rules.ignored)]
+    unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), rules.ignored_services)]
     named = [f"pod/{facts.pod.name} {_why(facts, rules)}" for facts in unavailable[:_MOST]]
     more = len(unavailable) - len(named)
     missing = max(0, desired - len(everyone))
@@ -38,10 +38,10 @@ def _why(facts: ObservedPod, rules: PodPolicy) -> str:
         holds = holds_for_gate(read_holds(pod), rules.gate)
         return f"is kept closed ({told_holds(holds)})" if holds else f"was closed by hand (gate {rules.gate})"
     closed = other_gates_closed(pod, rules.gate)
-    if closed and pod.is_true("ContainersReady"):
+    if closed and pod.condition_is_true("ContainersReady"):
         return f"is kept out of service by gate {', '.join(closed)}"
-    if facts.is_ready and not is_in_service(facts, rules.ignored):
-        return f"is Ready, but {dissenting(facts, rules.ignored)} says otherwise"
+    if facts.is_ready and not is_in_service(facts, rules.ignored_services):
+        return f"is Ready, but {dissenting(facts, rules.ignored_services)} says otherwise"
     return f"on node {pod.spec.node_name} is not Ready" if pod.spec.node_name else "has no node"
 
 
@@ -49,4 +49,8 @@ def is_cut_off(pod: Pod) -> bool:
     """Not Ready, though its containers and all its gates are: no kubelet says that. The node's controller has, because the
     node does not report (kubernetes, MarkPodsNotReady); a kubelet that does not report restarts nothing."""
     conditions = ("ContainersReady", *(gate.condition_type for gate in pod.spec.readiness_gates or ()))
-    return pod.condition("Ready") is not None and not pod.is_ready and all(pod.is_true(condition) for condition in conditions)
+    return (
+        pod.condition("Ready") is not None
+        and not pod.is_ready
+        and all(pod.condition_is_true(condition) for condition in conditions)
+    )

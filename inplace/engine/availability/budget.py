@@ -73,13 +73,13 @@ class DisruptionBudgets:
     def blocker(self, facts: ObservedPod) -> str | None:
         """The budget that does not allow closing this pod now."""
         for budget in self._budgets:
-            if self._room[budget.metadata.name] <= 0 and budget.covers(facts.pod.metadata.labels):
+            if self._room[budget.metadata.name] <= 0 and budget.selects(facts.pod.metadata.labels):
                 return budget.metadata.name
         return None
 
     def shared(self, facts: ObservedPod) -> tuple[PodDisruptionBudget, ...]:
         """Those that are to be claimed before the pod is closed, in the order in which everybody claims them."""
-        return tuple(b for b in self._budgets if b.metadata.name in self._shared and b.covers(facts.pod.metadata.labels))
+        return tuple(b for b in self._budgets if b.metadata.name in self._shared and b.selects(facts.pod.metadata.labels))
 
     def claim_for(self, facts: ObservedPod) -> ClaimBudget | None:
         """The first claim that is missing."""
@@ -91,17 +91,17 @@ class DisruptionBudgets:
 
     def take(self, facts: ObservedPod) -> None:
         for budget in self._budgets:
-            if budget.covers(facts.pod.metadata.labels):
+            if budget.selects(facts.pod.metadata.labels):
                 self._room[budget.metadata.name] -= 1
 
 
 def _disruptions_left(
     budget: PodDisruptionBudget, known: tuple[ObservedPod, ...], closing: frozenset[str], ignored: frozenset[str]
 ) -> int:
-    covered = [facts for facts in known if budget.covers(facts.pod.metadata.labels)]
+    covered = [facts for facts in known if budget.selects(facts.pod.metadata.labels)]
     available = sum(is_available(facts, closing, ignored) for facts in covered)
     status = budget.status
-    if status.observed_generation < budget.metadata.generation and not budget.problem:
+    if status.observed_generation < budget.metadata.generation and not budget.sync_failure:
         return 0  # not computed yet: the Eviction API allows none then, either
     if status.expected_pods <= len(covered):
         return available - status.desired_healthy
@@ -112,7 +112,7 @@ def _disruptions_left(
 
 def is_shared(budget: PodDisruptionBudget, pods: Iterable[ObservedPod], desired: int) -> bool:
     """Whether it also covers pods that are not the target's. The surplus of a scale-down on its way may stand for them."""
-    living = sum(not f.pod.is_terminating and budget.covers(f.pod.metadata.labels) for f in pods)
+    living = sum(not f.pod.is_terminating and budget.selects(f.pod.metadata.labels) for f in pods)
     return budget.status.expected_pods > min(living, desired)
 
 

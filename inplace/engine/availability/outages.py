@@ -61,11 +61,11 @@ def outages(observed: Snapshot, run: Run) -> Iterator[tuple[str, str]]:
     selects = {service.metadata.name: service.selects for service in services}
     expected = workload.expected_labels(observed)
     for facts in observed.pods:
-        is_touched = facts.uid not in behind and not facts.pod.is_terminating and not facts.runs(run.images)
+        is_touched = facts.uid not in behind and not facts.pod.is_terminating and not facts.spec_has_images(run.images)
         if not is_touched or not facts.is_ready or not is_drained(facts, run):
             continue
         for service in served(facts, services):
-            others = (f.pod for f in observed.pods if f.uid != facts.uid and not f.pod.is_terminating and not f.pod.is_finished)
+            others = (f.pod for f in observed.pods if f.uid != facts.uid and not f.pod.is_terminating and not f.pod.is_terminal)
             coming = [*(pod.metadata.labels for pod in others), *expected]
             if endpoints_of(service, observed.slices) <= _keys(facts) and not any(map(selects[service], coming)):
                 yield service, facts.pod.name

@@ -30,16 +30,20 @@ def believed(stored: Run, observed: Snapshot, asked: Images) -> Run:
     wanted = checked(stored.original_images) if stored.original_images is not None else None
     images, before = checked(stored.images), checked(stored.from_images)
     is_paused = strategy_for(observed).is_paused()
-    is_begun = is_paused or all(facts.runs(stored.images) for facts in observed.pods)
+    is_begun = is_paused or all(facts.spec_has_images(stored.images) for facts in observed.pods)
     commit = stored.commit if is_begun else None
     if commit is not None and is_paused:
         before = stored.from_images
     # What admission is said to make of an image is learned afresh where only the Lease says so.
-    named = {name: image for name, image in checked(stored.named).items() if name in stored.images and name not in images}
+    named = {
+        name: image
+        for name, image in checked(stored.images_before_admission).items()
+        if name in stored.images and name not in images
+    }
     return msgspec.structs.replace(
         stored,
         images={**images, **named} if wanted is None else images,
-        named={name: image for name, image in stored.named.items() if name in images},
+        images_before_admission={name: image for name, image in stored.images_before_admission.items() if name in images},
         pod_images=checked(stored.pod_images),
         pod_from_images=checked(stored.pod_from_images),
         from_images=before,
@@ -56,9 +60,9 @@ def believed_commit(observed: Snapshot, run: Run) -> Run:
 def unfinished(observed: Snapshot, run: Run) -> str:
     """Why a stored commit is left, and what to do."""
     told = ", ".join(f"{name}={image}" for name, image in run.images.items())
-    others = [facts.pod.name for facts in observed.pods if not facts.runs(run.images)]
+    others = [facts.pod.name for facts in observed.pods if not facts.spec_has_images(run.images)]
     why = f"pod/{others[0]} does not run that" if others else "not every pod is back in service"
-    words = " ".join((*run.target.words, *(f"{name}={image}" for name, image in run.images.items())))
+    words = " ".join((*run.target.cli_args, *(f"{name}={image}" for name, image in run.images.items())))
     return f"its commit of {told} is not finished, since {why}: `inplace upgrade {words}` brings the pods there"
 
 

@@ -38,7 +38,7 @@ def uid_of(observed: Snapshot) -> str:
 def expected_labels(observed: Snapshot) -> tuple[dict[str, str], ...]:
     """Returns the labels of the pods that the workload's controller is still to make, once: empty if it has made them all."""
     owner = observed.target.workload
-    alive = sum(not facts.pod.is_terminating and not facts.pod.is_finished for facts in observed.pods)
+    alive = sum(not facts.pod.is_terminating and not facts.pod.is_terminal for facts in observed.pods)
     if owner is None or strategy_for(observed).desired_replicas() <= alive:
         return ()
     labels = (owner.spec.template.get("metadata") or {}).get("labels") or {}

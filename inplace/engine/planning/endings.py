@@ -22,7 +22,7 @@ def finish_if_quiet(view: View, finished: RunResult) -> Plan | Run:
     """Reopens what can be reopened first, and takes a commit back that is not to be finished. Of what cannot be done, nothing
     is waited for once `PATIENCE_SECONDS` have brought no progress: it is left, and named. A Run: look again with that."""
     last = view.plan(())
-    rest = sum(not isinstance(action, ListSlices) for action in last.actions) + len(view.observed.busy)
+    rest = sum(not isinstance(action, ListSlices) for action in last.actions) + len(view.observed.keys_in_progress)
     if (rest or view.observed.closing) and not view.clocks.expired(f"{FINISHING}{rest}", DEFAULT_WAIT_SECONDS):
         return view.plan(())
     is_early = finished.outcome not in TERMINAL_OUTCOMES and not finished.by_others
@@ -41,7 +41,7 @@ def finish_if_quiet(view: View, finished: RunResult) -> Plan | Run:
 
 def give_commit_up(run: Run, why: str) -> Run:
     assert run.commit is not None
-    return msgspec.structs.replace(run, commit=msgspec.structs.replace(run.commit, given_up=why))
+    return msgspec.structs.replace(run, commit=msgspec.structs.replace(run.commit, undo_reason=why))
 
 
 def end(view: View, finished: RunResult) -> Plan:

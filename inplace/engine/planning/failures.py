@@ -35,8 +35,8 @@ def new_failures(judged: Iterable[PodAssessment], run: Run, clocks: Timers) -> t
 
 def _failure_of(j: PodAssessment, run: Run, clocks: Timers) -> PodFailure | None:
     pod = j.facts.pod
-    if j.stage == "Failed" and j.trouble is not None:
-        return _failure(pod, j.trouble.reason, j.trouble.message)
+    if j.stage == "Failed" and j.problem is not None:
+        return _failure(pod, j.problem.reason, j.problem.message)
     if (
         j.stage == "Pending"
         and pod.is_scheduled
@@ -44,20 +44,20 @@ def _failure_of(j: PodAssessment, run: Run, clocks: Timers) -> PodFailure | None
         and not run.options.without_gate
     ):
         return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
-    if j.stage == "Pending" and pod.says_no_generation:
+    if j.stage == "Pending" and pod.lacks_observed_generation:
         return _failure(pod, "KubeletTooOld", blind_kubelet(pod))
     if not j.timer:
         return None
-    if j.trouble is not None and j.trouble.reason == CHANGED:
-        return _failure(pod, CHANGED, j.trouble.message) if isinstance(j.action, (OpenGate, RemoveRecord)) else None
+    if j.problem is not None and j.problem.reason == CHANGED:
+        return _failure(pod, CHANGED, j.problem.message) if isinstance(j.action, (OpenGate, RemoveRecord)) else None
     # From the patch on, whether the old container has ended or not.
     watched_since = clocks.since(f"{pod.uid}/patched") if j.timer.endswith(("/stop", "/restart")) else clocks.now
-    if j.trouble is not None:
+    if j.problem is not None:
         # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
         # the new image. Then the deadline decides.
-        seen_since = clocks.since(f"{pod.uid}/trouble/{j.trouble.identity}")
+        seen_since = clocks.since(f"{pod.uid}/trouble/{j.problem.identity}")
         if seen_since > watched_since and pod.is_observed:
-            return _failure(pod, j.trouble.reason, j.trouble.message)
+            return _failure(pod, j.problem.reason, j.problem.message)
     if clocks.expired(j.timer, j.deadline_seconds):
         reason = _TIMEOUT_REASONS[j.timer.removeprefix(f"{j.uid}/")]
         return _failure(pod, reason, f"{j.reason or 'nothing'} (for {format_duration(j.deadline_seconds)})")

@@ -61,7 +61,7 @@ class View(msgspec.Struct):
         todo: dict[str, Action] = {}
         actions = tuple(actions)
         for action in (*self._pod_actions(), *actions, *self._following(), *self._releases(actions)):
-            if action.key not in self.observed.busy:
+            if action.key not in self.observed.keys_in_progress:
                 todo.setdefault(action.key, action)
         closing = started | self.observed.closing
         shown = show(self.observed, self.run, self.rules, self.judged, closing)
@@ -88,9 +88,9 @@ class View(msgspec.Struct):
                 continue
             if j.action is not None:
                 actions.append(j.action)
-            if j.look_again_at is not None:
-                self.clocks.at(j.look_again_at)
-            needs_slices = needs_slices or j.needs_slices
+            if j.requeue_at is not None:
+                self.clocks.at(j.requeue_at)
+            needs_slices = needs_slices or j.needs_slice_list
         if needs_slices:
             actions.extend(self._list_slices())
         return actions
@@ -113,7 +113,7 @@ class View(msgspec.Struct):
         observed = self.observed
         needed = {name for action in actions for name in budgets_of(action)}
         for budget in observed.budgets if observed.closing and observed.claims else ():
-            if any(f.uid in observed.closing and budget.covers(f.pod.metadata.labels) for f in observed.pods):
+            if any(f.uid in observed.closing and budget.selects(f.pod.metadata.labels) for f in observed.pods):
                 needed.add(budget.metadata.name)
         return [ReleaseBudget(name) for name in observed.claims if name not in needed]
 

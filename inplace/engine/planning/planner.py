@@ -57,24 +57,24 @@ def _plan(observed: Snapshot, spec: PlanContext, run: Run, now: float) -> Plan:
 def pod_policy(observed: Snapshot, spec: PlanContext, run: Run, stop: StopRequest | None) -> PodPolicy:
     options, strategy = run.options, strategy_for(observed)
     return PodPolicy(
-        run=run.id,
-        lease=spec.lease,
+        run_id=run.id,
+        lease_name=spec.lease,
         gate=options.gate,
         goal=goal_of(run),
         settle_seconds=options.settle_seconds,
         drain_timeout_seconds=options.drain_timeout_seconds,
         restart_timeout_seconds=options.restart_timeout_seconds,
         min_ready_seconds=workload.min_ready_seconds(observed, options),
-        ignored=services_not_awaited(observed.services, options.accept_undrainable),
+        ignored_services=services_not_awaited(observed.services, options.accept_undrainable),
         stopping=stop is not None,
-        bare=not strategy.has_controller,
+        is_bare_pods=not strategy.has_controller,
         dead_leases=spec.dead_leases,
-        since=spec.since,
+        timestamp=spec.since,
         revision=strategy.pod_revision(run),
-        kept=strategy.pods_kept_back(run),
+        excluded=strategy.pods_kept_back(run),
         without_gate=options.without_gate,
-        unreadable=observed.unreadable[0] if observed.unreadable else "",
-        brings_images=not _only_frees(observed, spec, run),
+        unreadable_reason=observed.unreadable[0] if observed.unreadable else "",
+        patches_images=not _only_frees(observed, spec, run),
     )
 
 
@@ -88,7 +88,7 @@ def _plan_next(view: View) -> Plan | Run:
     """A Run: look again with that."""
     run, observed = view.run, view.observed
     is_overtaken = view.stop is not None and view.stop.external_change
-    if run.commit is not None and run.commit.given_up and not is_overtaken:
+    if run.commit is not None and run.commit.undo_reason and not is_overtaken:
         return sequences.take_back(view, run.commit)
     is_flying = any(j.stage != "Released" for j in view.in_flight) or bool(observed.closing)
     if not is_flying:
@@ -122,7 +122,12 @@ def _plan_next(view: View) -> Plan | Run:
         return sequences.commit(view)
     starts = _starts(view, where.target)
     claiming = [starts.claim] if starts.claim is not None else []
-    if not view.in_flight and not starts.actions and not observed.closing and observed.busy <= {c.key for c in claiming}:
+    if (
+        not view.in_flight
+        and not starts.actions
+        and not observed.closing
+        and observed.keys_in_progress <= {c.key for c in claiming}
+    ):
         ended = _stuck(view, starts.waiting)
         if ended is not None:
             return ended
@@ -138,7 +143,7 @@ def _told(stop: StopRequest, view: View) -> str:
 
 def _finish_commit_alone(view: View) -> Plan | Run:
     """Of a run that is only stored: its word is enough for no pod."""
-    if view.in_flight or view.observed.busy or view.observed.closing:
+    if view.in_flight or view.observed.keys_in_progress or view.observed.closing:
         return view.plan((), "finishing the pods in flight")
     run = believed_commit(view.observed, view.run)
     if run.commit is None or not view.all_updated:
@@ -183,4 +188,4 @@ def _is_permanently_down(j: PodAssessment, view: View) -> bool:
     """A failed pod that will not come back by itself: it stays closed, or the kubelet says that it cannot run."""
     if j.uid not in view.failed or j.facts.is_ready:
         return False
-    return j.trouble is not None or (isinstance(j.facts.record, UpgradeRecord) and release_failed(j, view.rules) is None)
+    return j.problem is not None or (isinstance(j.facts.record, UpgradeRecord) and release_failed(j, view.rules) is None)

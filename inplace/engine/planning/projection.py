@@ -65,7 +65,7 @@ def _progress(
 ) -> Progress:
     failed = {failure.uid for failure in run.failures}
     desired = strategy_for(observed).desired_replicas()
-    available = sum(is_available(f, closing, rules.ignored) for f in observed.pods)
+    available = sum(is_available(f, closing, rules.ignored_services) for f in observed.pods)
     flying = (j for j in judged if j.uid not in failed and (is_ours(j) or (j.uid in closing and j.stage == "Pending")))
     updated, restored = (sum(pod.stage == stage for pod in pods) for stage in ("Updated", "Restored"))
     return Progress(
@@ -107,7 +107,7 @@ def _settled(view: PodProgress, judged: PodAssessment, run: Run) -> PodProgress:
             return _replace(view, "Restored", judged.reason)
         case "Pending" if run.outcome in TERMINAL_OUTCOMES:
             return _replace(view, "", "runs other images than those that the run has ended with")
-        case "Pending" if run.rolling_back and judged.facts.runs({**run.requested_images, **run.pod_images}):
+        case "Pending" if run.rolling_back and judged.facts.spec_has_images({**run.requested_images, **run.pod_images}):
             return _replace(view, "Updated" if judged.facts.is_ready else "Pending", TO_GO_BACK)
         case _:
             return view
@@ -115,7 +115,7 @@ def _settled(view: PodProgress, judged: PodAssessment, run: Run) -> PodProgress:
 
 def _until(judged: PodAssessment) -> float | None:
     """When what it waits for is over by itself. To be looked at again is not that where an earlier restart is waited for."""
-    return None if judged.timer.endswith("/earlier") else judged.look_again_at
+    return None if judged.timer.endswith("/earlier") else judged.requeue_at
 
 
 def _replace(view: PodProgress, stage: Shows, reason: str, at_most_seconds: float | None = None) -> PodProgress:

@@ -47,9 +47,9 @@ class _Rooms:
         self.limit = workload.max_unavailable(observed, run)
         strategy = strategy_for(observed)
         desired = strategy.desired_replicas()
-        self.disruptions = DisruptionBudgets(observed, desired, rules.ignored)
+        self.disruptions = DisruptionBudgets(observed, desired, rules.ignored_services)
         creatable = desired - strategy.blocked_replicas()
-        self._pods = headroom(judged, creatable, self.limit, observed.closing, rules.ignored)
+        self._pods = headroom(judged, creatable, self.limit, observed.closing, rules.ignored_services)
         self._services = ServiceRoom(observed, run)
 
     @property
@@ -85,8 +85,8 @@ def select_pods(
 ) -> StartDecision:
     """A pod without a node takes no slot: its image is changed at once, as far as the step leaves one over, since a step is
     there to be looked at, and nothing of that pod runs."""
-    if observed.blind:
-        return StartDecision((), frozenset(), f"waiting for the API server: {observed.blind}")
+    if observed.stale_reason:
+        return StartDecision((), frozenset(), f"waiting for the API server: {observed.stale_reason}")
     not_begun = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
     pending = [j for j in not_begun if j.facts.pod.is_scheduled]
     unscheduled = [j for j in not_begun if not j.facts.pod.is_scheduled]
@@ -125,9 +125,9 @@ def _pick(
     for j in upgrade_order(pending, observed):
         if len(started) >= allowed:
             break
-        if j.uid in observed.busy or j.uid in observed.closing:
+        if j.uid in observed.keys_in_progress or j.uid in observed.closing:
             continue
-        if why_not := rooms.blocker(j.facts) or _unsettled(j, observed, clocks, rules.ignored):
+        if why_not := rooms.blocker(j.facts) or _unsettled(j, observed, clocks, rules.ignored_services):
             # A pod that waits for its node is named among those that take the room.
             silent = silent or is_cut_off(j.facts.pod)
             waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
@@ -145,7 +145,7 @@ def _pick(
 
 def _unsettled(j: PodAssessment, observed: Snapshot, clocks: Timers, ignored: frozenset[str]) -> str:
     """Why the pod cannot be judged yet; empty: its state has been seen, and everybody says the same."""
-    agrees_since = observed.evidence.get(j.uid, NO_EVIDENCE).agrees_since
+    agrees_since = observed.evidence.get(j.uid, NO_EVIDENCE).consistent_since
     if agrees_since is None:
         slices = dissenting(j.facts, ignored)
         return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to agree" + (f": {slices}" if slices else "")
@@ -162,11 +162,11 @@ def _first_action(facts: ObservedPod, run: Run, rules: PodPolicy, spec: PlanCont
     budgets = tuple(b.metadata.name for b in disruptions.shared(facts)) if facts.is_ready else ()
     record = UpgradeRecord(
         run=run.id,
-        lease=rules.lease,
+        lease=rules.lease_name,
         gate=rules.gate,
         gate_before=gate_before(facts, rules.gate),
         from_images={name: facts.images[name] for name in changed_images(facts, rules) if name in facts.images},
-        to_images=rules.goal.of(facts),
+        to_images=rules.goal.images_for(facts),
         since=spec.since,
     )
     changed = changed_images(facts, rules)
@@ -175,11 +175,11 @@ def _first_action(facts: ObservedPod, run: Run, rules: PodPolicy, spec: PlanCont
     if record.gate_before == "Absent":
         return patch_images(facts, record, rules, budgets)
     # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
-    return CloseGate(facts.ref, rules.gate, record, rules.bare or not facts.is_ready, budgets)
+    return CloseGate(facts.ref, rules.gate, record, rules.is_bare_pods or not facts.is_ready, budgets)
 
 
 def patch_idle(facts: ObservedPod, rules: PodPolicy) -> Action:
-    return PatchIdleImages(facts.ref, changed_images(facts, rules), facts.pod.spec.init_names(), rules.revision or "")
+    return PatchIdleImages(facts.ref, changed_images(facts, rules), facts.pod.spec.init_container_names(), rules.revision or "")
 
 
 def gate_before(facts: ObservedPod, gate: str) -> PreviousGateState:

@@ -75,12 +75,12 @@ def take_back(view: View, begun: CommitState) -> Plan | Run:
                 return taken
             if step.forgoing is not None:
                 return _forgo(run, step.forgoing, taken)
-            return end(view, RunResult("Failed", f"{begun.given_up}; its templates cannot be put back: {taken}"))
+            return end(view, RunResult("Failed", f"{begun.undo_reason}; its templates cannot be put back: {taken}"))
         case Blocked(reason=reason):
-            return end(view, RunResult("Failed", f"{begun.given_up}; {reason}"))
+            return end(view, RunResult("Failed", f"{begun.undo_reason}; {reason}"))
         case _:
             back = msgspec.structs.replace(run, commit=None)
-            return back if run.failures else reverse_run(back, "Failure", f"rolled back, because {begun.given_up}")
+            return back if run.failures else reverse_run(back, "Failure", f"rolled back, because {begun.undo_reason}")
 
 
 _MOMENTS = ("replicaset", "end")

@@ -121,6 +121,6 @@ def drained_at(evidence: Evidence) -> float | None:
     """
     if evidence.quiet_since is None:
         return None
-    if evidence.turned:
+    if evidence.saw_transition:
         return evidence.quiet_since
     return evidence.quiet_confirmed_at

@@ -31,25 +31,25 @@ def update_evidence(before: Evidence | None, facts: ObservedPod, ignored: frozen
     )
     turned = quiet and saw_ready and _turned_after(ready_false_version, facts, ignored)
     # A turn that we did not believe does not start the settle time: the one that we do believe does.
-    quiet_since = now if turned and not old.turned else _since(old.quiet_since, quiet, now)
+    quiet_since = now if turned and not old.saw_transition else _since(old.quiet_since, quiet, now)
     running, unstarted, started = _starts(old, facts, now)
     return Evidence(
-        was_ours=ours or old.was_ours,
-        mute=mute,
-        agrees_since=_since(old.agrees_since, _agrees(facts, ready, ignored), now),
+        had_record=ours or old.had_record,
+        ignored_slices=mute,
+        consistent_since=_since(old.consistent_since, _agrees(facts, ready, ignored), now),
         ready_false_since=_since(old.ready_false_since, not ready, now),
         ready_false_version=ready_false_version,
         quiet_since=quiet_since,
         saw_ready=saw_ready,
-        turned=turned,
+        saw_transition=turned,
         quiet_confirmed_at=old.quiet_confirmed_at if quiet and ours else None,
-        containers_ready_since=_since(old.containers_ready_since, facts.pod.is_true("ContainersReady"), now),
+        containers_ready_since=_since(old.containers_ready_since, facts.pod.condition_is_true("ContainersReady"), now),
         running_since=running,
-        unstarted=unstarted,
+        seen_not_started=unstarted,
         started_at=started,
-        answered=old.answered if facts.runs(old.answered) else {},
-        said=_said(old, facts),
-        outlived=_outlived(old, facts),
+        admitted_images=old.admitted_images if facts.spec_has_images(old.admitted_images) else {},
+        waiting_reasons=_said(old, facts),
+        surviving_containers=_outlived(old, facts),
         steady_since=old.steady_since if old.steady_since is not None and steady_before(facts, facts.record) else None,
     )
 
@@ -66,15 +66,15 @@ def heard(facts: ObservedPod, mute: frozenset[str]) -> ObservedPod:
     """Without what the mute slices do not say: a pod is none the less in service, and back, for them."""
     if not mute:
         return facts
-    return msgspec.structs.replace(facts, entries=tuple(e for e in facts.entries if e.ready or e.slice not in mute))
+    return msgspec.structs.replace(facts, entries=tuple(e for e in facts.entries if e.ready or e.slice_name not in mute))
 
 
 def _mute(old: Evidence, facts: ObservedPod) -> frozenset[str]:
     """Learned before we close the pod, and only then: what Kubernetes itself manages comes round in the end, and so does a
     slice of others that said ready before."""
-    if old.was_ours or isinstance(facts.record, UpgradeRecord) or not facts.is_ready:
-        return old.mute
-    return frozenset(e.slice for e in facts.entries if e.is_foreign and not e.ready)
+    if old.had_record or isinstance(facts.record, UpgradeRecord) or not facts.is_ready:
+        return old.ignored_slices
+    return frozenset(e.slice_name for e in facts.entries if e.is_foreign and not e.ready)
 
 
 def _since(since: float | None, holds: bool, now: float) -> float | None:
@@ -106,7 +106,7 @@ def _said(old: Evidence, facts: ObservedPod) -> dict[str, str]:
         status = pod.container_status(name)
         words = in_words(status)
         if status is not None and words:
-            said[name] = old.said.get(name, words) if hides_the_cause(status, before) else words
+            said[name] = old.waiting_reasons.get(name, words) if hides_the_cause(status, before) else words
     return said
 
 
@@ -119,7 +119,7 @@ def _outlived(old: Evidence, facts: ObservedPod) -> frozenset[str]:
     ):
         return frozenset()
     shown = pod.container_ids(record.before)
-    return old.outlived | {
+    return old.surviving_containers | {
         b.container_id for name, b in record.before.items() if b.container_id and shown[name] == b.container_id
     }
 
@@ -133,8 +133,8 @@ def _starts(old: Evidence, facts: ObservedPod, now: float) -> tuple[dict[str, fl
         if not key or status.state.running is None:
             continue
         running[key] = old.running_since.get(key, now)
-        if status.started is not True or key in old.unstarted:
+        if status.started is not True or key in old.seen_not_started:
             unstarted.add(key)
-        if status.started is True and key in old.unstarted:
+        if status.started is True and key in old.seen_not_started:
             started[key] = old.started_at.get(key, now)
     return running, frozenset(unstarted), started

@@ -20,16 +20,16 @@ class Goal(msgspec.Struct, frozen=True):
     """`images`: what a pod is given that has to change. All others by container name, too."""
 
     images: dict[str, str]
-    same: Mapping[str, frozenset[str]] = {}
+    aliases: Mapping[str, frozenset[str]] = {}
     """Other names of those: the template's, and what a person said."""
-    others: Mapping[str, frozenset[str]] = {}
+    other_images: Mapping[str, frozenset[str]] = {}
     """What else the run knows: what is gone from, or has been meant before."""
-    left: Mapping[str, frozenset[str]] | None = None
+    rolled_back_images: Mapping[str, frozenset[str]] | None = None
     """On the way back: what is gone back from. Who has none of it, and no record, was never touched."""
 
-    def of(self, facts: ObservedPod) -> dict[str, str]:
+    def images_for(self, facts: ObservedPod) -> dict[str, str]:
         """What this pod is to have."""
-        if facts.runs(self.images):
+        if facts.spec_has_images(self.images):
             return self.images
         record = facts.record if isinstance(facts.record, UpgradeRecord) else None
         if record is None and self._is_untouched(facts):
@@ -39,21 +39,21 @@ class Goal(msgspec.Struct, frozen=True):
 
     def is_met_by(self, facts: ObservedPod) -> bool:
         """The spec asks for it. Says nothing about what runs."""
-        return facts.runs(self.of(facts))
+        return facts.spec_has_images(self.images_for(facts))
 
     def accepts(self, name: str, image: str) -> bool:
         """Whether this image of that container stands for the one that is wanted."""
-        wanted, others = self.images[name], self.others.get(name, frozenset())
-        return image in self.same.get(name, ()) or stands_for(image, wanted, others)
+        wanted, others = self.images[name], self.other_images.get(name, frozenset())
+        return image in self.aliases.get(name, ()) or stands_for(image, wanted, others)
 
     def _one(self, name: str, have: str | None, came_from: str | None) -> str:
         return next((image for image in (have, came_from) if image and self.accepts(name, image)), self.images[name])
 
     def _is_untouched(self, facts: ObservedPod) -> bool:
-        if self.left is None:
+        if self.rolled_back_images is None:
             return False
-        for name, left in self.left.items():
-            have, back = facts.images.get(name, ""), {self.images[name], *self.same.get(name, ())}
+        for name, left in self.rolled_back_images.items():
+            have, back = facts.images.get(name, ""), {self.images[name], *self.aliases.get(name, ())}
             if any(stands_for(have, image, back) for image in left):
                 return False
         return True
@@ -61,12 +61,12 @@ class Goal(msgspec.Struct, frozen=True):
 
 def goal_of(run: Run) -> Goal:
     images = run.images_on_pods
-    same = _by_container(images, (run.images, run.named if not run.rolling_back else {}))
+    same = _by_container(images, (run.images, run.images_before_admission if not run.rolling_back else {}))
     known = _by_container(images, run.known_images)
     others = {name: known[name] - same[name] - {image} for name, image in images.items()}
     if not run.rolling_back:
         return Goal(images, same, others)
-    gone_from = (run.requested_images, run.pod_images, run.named, run.rewritten, *run.superseded_images)
+    gone_from = (run.requested_images, run.pod_images, run.images_before_admission, run.rewritten, *run.superseded_images)
     left = {name: of - same[name] - {images[name]} for name, of in _by_container(images, gone_from).items()}
     return Goal(images, same, others, left)
 

@@ -48,9 +48,9 @@ def restart_proof(facts: ObservedPod, record: UpgradeRecord, evidence: Evidence,
         if _is_unchanged(facts, name, before) and status is not None and status.state.running is not None:
             continue
         if status is None or not status.container_id or status.container_id == before.container_id:
-            return NotYet(f"waiting for {name} to be restarted{evidence.said.get(name) or in_words(status)}")
+            return NotYet(f"waiting for {name} to be restarted{evidence.waiting_reasons.get(name) or in_words(status)}")
         if status.state.running is None:
-            return NotYet(f"waiting for {name} to run{evidence.said.get(name) or in_words(status)}")
+            return NotYet(f"waiting for {name} to run{evidence.waiting_reasons.get(name) or in_words(status)}")
         unclear_until = _unclear_until(pod, status, before, record.to_images.get(name, ""), evidence, now)
         if unclear_until > now:
             return NotYet(f"making sure that {name} runs the new image", unclear_until)
@@ -70,7 +70,7 @@ def _unclear_until(
     for a while. Only where neither the image name nor the digest tells, nor the old container was seen to outlive the patch,
     time must."""
     is_other = status.image_id != before.image_id and not (before.image and same_image(status.image, before.image))
-    if same_image(status.image, image) or is_other or before.container_id in evidence.outlived:
+    if same_image(status.image, image) or is_other or before.container_id in evidence.surviving_containers:
         return now
     grace = pod.spec.termination_grace_period_seconds
     seconds = AMBIGUOUS_SECONDS + (DEFAULT_GRACE_SECONDS if grace is None else grace)

@@ -61,13 +61,13 @@ class PodAssessment(msgspec.Struct, frozen=True, gc=False):
     stage: Stage
     reason: str = ""
     action: Action | None = None
-    look_again_at: float | None = None
+    requeue_at: float | None = None
     timer: str = ""
     deadline_seconds: float = 0.0
-    trouble: ContainerProblem | None = None
+    problem: ContainerProblem | None = None
     at_most_seconds: float = 0.0
     """How long what `reason` says may lawfully take; 0: nothing is known of that."""
-    needs_slices: bool = False
+    needs_slice_list: bool = False
     """Only a quorum read of the slices, sent after now, can decide."""
 
     @property
@@ -78,38 +78,38 @@ class PodAssessment(msgspec.Struct, frozen=True, gc=False):
 class PodPolicy(msgspec.Struct, frozen=True):
     """What the run asks of every pod."""
 
-    run: str
-    lease: str
+    run_id: str
+    lease_name: str
     gate: str
     goal: Goal
     settle_seconds: float
     drain_timeout_seconds: float
     restart_timeout_seconds: float
     min_ready_seconds: float
-    ignored: frozenset[str] = frozenset()
+    ignored_services: frozenset[str] = frozenset()
     stopping: bool = False
     """Pods whose image was not patched are reopened."""
-    bare: bool = False
+    is_bare_pods: bool = False
     """Bare pods: another run's selection may hold them, too."""
     dead_leases: frozenset[str] = frozenset()
     """Other runs that hold nothing any more."""
     revision: str | None = None
     """What `controller-revision-hash` of an updated pod says; empty: not known yet, so that no image may be patched. None:
     the pods have no such label."""
-    kept: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
     """Uids of pods that stay as they are."""
-    since: str = ""
+    timestamp: str = ""
     """This instant, as text, for records; empty: nothing is written by it."""
     without_gate: bool = False
     """Pods that have no gate are restarted without a drain."""
-    brings_images: bool = True
+    patches_images: bool = True
     """False: a pod in flight is finished on the image that it has, or reopened."""
 
     @property
     def images(self) -> dict[str, str]:
         return self.goal.images
 
-    unreadable: str = ""
+    unreadable_reason: str = ""
     """What cannot be read: it may be a slice that sends to any pod."""
 
     def is_current(self, facts: ObservedPod) -> bool:
@@ -151,7 +151,7 @@ def _for_gate_of(facts: ObservedPod, rules: PodPolicy) -> PodPolicy:
 def other_gates_closed(pod: Pod, gate: str) -> tuple[str, ...]:
     """The readiness gates of others, such as of a load balancer, that keep the pod out of service."""
     others = (g.condition_type for g in pod.spec.readiness_gates or ())
-    return tuple(other for other in others if other != gate and not pod.is_true(other))
+    return tuple(other for other in others if other != gate and not pod.condition_is_true(other))
 
 
 def assess_pod(facts: ObservedPod, rules: PodPolicy, evidence: Evidence | None, now: float) -> PodAssessment:
@@ -162,11 +162,11 @@ def assess_pod(facts: ObservedPod, rules: PodPolicy, evidence: Evidence | None, 
     current = rules.is_current(facts)
     match record:
         case UnreadableRecord(problem=problem):
-            return PodAssessment(facts, "Failed", problem, trouble=ContainerProblem("BadRecord", problem))
-        case UpgradeRecord(lease=other) if rules.bare and other not in (rules.lease, *rules.dead_leases):
+            return PodAssessment(facts, "Failed", problem, problem=ContainerProblem("BadRecord", problem))
+        case UpgradeRecord(lease=other) if rules.is_bare_pods and other not in (rules.lease_name, *rules.dead_leases):
             problem = f"is being upgraded by another run (Lease {other})"
-            return PodAssessment(facts, "Failed", problem, trouble=ContainerProblem("OtherRun", problem))
-        case None if facts.uid in rules.kept:
+            return PodAssessment(facts, "Failed", problem, problem=ContainerProblem("OtherRun", problem))
+        case None if facts.uid in rules.excluded:
             return PodAssessment(facts, "Kept", "the workload's own update strategy keeps it")
         case None if current:
             return _without_record(facts, rules)
@@ -177,7 +177,7 @@ def assess_pod(facts: ObservedPod, rules: PodPolicy, evidence: Evidence | None, 
         case UpgradeRecord() if not current and (why := _rewritten(facts, record, rules, seen)):
             # What it restarts into is proven like any other, and then the pod has failed, with its gate open.
             risen = _returning(facts, record, rules, seen, now)
-            return msgspec.structs.replace(risen, trouble=risen.trouble or ContainerProblem(CHANGED, why))
+            return msgspec.structs.replace(risen, problem=risen.problem or ContainerProblem(CHANGED, why))
         case UpgradeRecord() if not current:
             return _draining(facts, record, rules, seen, now)
         case UpgradeRecord(before=None):
@@ -188,9 +188,14 @@ def assess_pod(facts: ObservedPod, rules: PodPolicy, evidence: Evidence | None, 
 
 def _rewritten(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence) -> str:
     """What admission made of the images of our patch, and they are still wanted; empty: nothing else than was asked for."""
-    if not seen.answered or record.before is None or record.run != rules.run or record.to_images != rules.goal.of(facts):
+    if (
+        not seen.admitted_images
+        or record.before is None
+        or record.run != rules.run_id
+        or record.to_images != rules.goal.images_for(facts)
+    ):
         return ""
-    made = ((name, record.to_images.get(name, ""), image) for name, image in sorted(seen.answered.items()))
+    made = ((name, record.to_images.get(name, ""), image) for name, image in sorted(seen.admitted_images.items()))
     return ", ".join(f"admission makes {got} of {image} (container {name})" for name, image, got in made if got != image)
 
 
@@ -208,14 +213,14 @@ def _without_record(facts: ObservedPod, rules: PodPolicy) -> PodAssessment:
     if not pod.is_observed:
         return PodAssessment(facts, "Returning", "waiting for the kubelet to see the image", None, None, timer, patience)
     if pod.is_ready:
-        if is_in_service(facts, rules.ignored):
+        if is_in_service(facts, rules.ignored_services):
             return PodAssessment(facts, "Updated")
-        told = f"waiting for its EndpointSlices to list it as ready: {dissenting(facts, rules.ignored)}"
+        told = f"waiting for its EndpointSlices to list it as ready: {dissenting(facts, rules.ignored_services)}"
         return PodAssessment(facts, "Returning", told, None, None, timer, patience)
-    if gate in ("Closed", "Missing") and pod.is_true("ContainersReady"):
+    if gate in ("Closed", "Missing") and pod.condition_is_true("ContainersReady"):
         return PodAssessment(facts, "Updated", _why_held(pod, rules))
     others = other_gates_closed(pod, rules.gate)
-    if others and pod.is_true("ContainersReady"):
+    if others and pod.condition_is_true("ContainersReady"):
         # Its clock begins when nothing else is missing: whoever opens that gate has as long as the restart had.
         told = f"its containers are ready, and gate {', '.join(others)} is not open"
         return PodAssessment(facts, "Returning", told, None, None, f"{pod.uid}/gate", patience)
@@ -226,9 +231,9 @@ def _without_record(facts: ObservedPod, rules: PodPolicy) -> PodAssessment:
 def _draining(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
     """Closed by us, image still to be patched."""
     pod = facts.pod
-    if record.before is None and (rules.stopping or not rules.brings_images):
+    if record.before is None and (rules.stopping or not rules.patches_images):
         return _release(facts, rules, "stopped before its image was patched")
-    if not rules.brings_images:
+    if not rules.patches_images:
         return _returning(facts, record, rules, seen, now)
     timer = f"{pod.uid}/drain"
     gate = gate_of(pod, rules.gate)
@@ -237,22 +242,22 @@ def _draining(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen:
     if gate != "Closed":
         # Somebody opened it under us: closing again is the same act, and idempotent.
         record = msgspec.structs.replace(record, gate=rules.gate)
-        again = CloseGate(facts.ref, rules.gate, record, judged_version=rules.bare)
+        again = CloseGate(facts.ref, rules.gate, record, require_resource_version=rules.is_bare_pods)
         return PodAssessment(
             facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds
         )
-    if rules.unreadable:
-        return PodAssessment(facts, "Closing", rules.unreadable, None, None, timer, rules.drain_timeout_seconds)
+    if rules.unreadable_reason:
+        return PodAssessment(facts, "Closing", rules.unreadable_reason, None, None, timer, rules.drain_timeout_seconds)
     since = drained_at(seen)
     if since is None:
         reason, needs_slices = _why_not_drained(facts, rules, seen)
         return PodAssessment(
-            facts, "Closing", reason, None, None, timer, rules.drain_timeout_seconds, needs_slices=needs_slices
+            facts, "Closing", reason, None, None, timer, rules.drain_timeout_seconds, needs_slice_list=needs_slices
         )
     # A pod that was not Ready before our close may still become so until the kubelet has seen the gate: give it time to show.
-    until = since + (rules.settle_seconds if seen.turned else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
+    until = since + (rules.settle_seconds if seen.saw_transition else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
     if now < until:
-        return PodAssessment(facts, "Settling", SETTLING, look_again_at=until)
+        return PodAssessment(facts, "Settling", SETTLING, requeue_at=until)
     return _patching(facts, record, rules, seen, now)
 
 
@@ -279,7 +284,7 @@ def _patching(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen:
 def _why_not_drained(facts: ObservedPod, rules: PodPolicy, seen: Evidence) -> tuple[str, bool]:
     if facts.pod.is_ready:
         return "waiting for the kubelet to report it not ready", False
-    services = services_still_sending(facts, rules.ignored)
+    services = services_still_sending(facts, rules.ignored_services)
     if services:
         return f"waiting for the EndpointSlices of {', '.join(services)}", False
     return "checking its EndpointSlices with the API server", seen.quiet_since is not None
@@ -303,13 +308,13 @@ def blind_kubelet(pod: Pod) -> str:
 
 
 def changed_images(facts: ObservedPod, rules: PodPolicy) -> dict[str, str]:
-    return {name: image for name, image in rules.goal.of(facts).items() if facts.images.get(name) != image}
+    return {name: image for name, image in rules.goal.images_for(facts).items() if facts.images.get(name) != image}
 
 
 def restarted_containers(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
     """Those that a new image restarts: all but ordinary init containers, whose image takes effect when the pod is next
     recreated (measured)."""
-    return tuple(name for name in sorted(names) if not pod.spec.is_ordinary_init(name))
+    return tuple(name for name in sorted(names) if not pod.spec.is_regular_init_container(name))
 
 
 def patch_images(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, budgets: tuple[str, ...] = ()) -> Action:
@@ -322,15 +327,15 @@ def patch_images(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, bu
         before[name] = as_it_was(status, have.get(name, ""))
     written = msgspec.structs.replace(
         record,
-        run=rules.run,
-        lease=rules.lease,
-        to_images=rules.goal.of(facts),
+        run=rules.run_id,
+        lease=rules.lease_name,
+        to_images=rules.goal.images_for(facts),
         from_images={**{name: have[name] for name in changed}, **record.from_images},
         before=before,
-        patched_at=rules.since,
+        patched_at=rules.timestamp,
         steady=None,
     )
-    return PatchImages(facts.ref, changed, written, pod.spec.init_names(), rules.revision or "", budgets)
+    return PatchImages(facts.ref, changed, written, pod.spec.init_container_names(), rules.revision or "", budgets)
 
 
 def _stopping(facts: ObservedPod, rules: PodPolicy, old: tuple[str, ...], proof: NotYet) -> PodAssessment:
@@ -366,16 +371,16 @@ def _returning(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen
         return PodAssessment(
             facts, "Returning", "opening the gate", _open(facts, rules, OPENED_BY_US), None, timer, patience, trouble
         )
-    if pod.is_true("ContainersReady"):
+    if pod.condition_is_true("ContainersReady"):
         return PodAssessment(facts, "Returning", _why_held(pod, rules), RemoveRecord(facts.ref), None, timer, patience, trouble)
     return PodAssessment(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, trouble)
 
 
 def _keep_steady(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, opening: NotYet) -> Action | None:
     """A fourth write to the pod, where what would be lost with us is worth it."""
-    is_long = opening.reason == MIN_READY and rules.min_ready_seconds >= LONG_READY_SECONDS and rules.since
+    is_long = opening.reason == MIN_READY and rules.min_ready_seconds >= LONG_READY_SECONDS and rules.timestamp
     is_new = is_long and not steady_before(facts, record)
-    return KeepSteady(facts.ref, steady_now(facts, record, rules.since)) if is_new else None
+    return KeepSteady(facts.ref, steady_now(facts, record, rules.timestamp)) if is_new else None
 
 
 def _release(facts: ObservedPod, rules: PodPolicy, why: str) -> PodAssessment:

@@ -83,7 +83,7 @@ def _images(observed: Snapshot, run: Run) -> Iterator[Caution]:
     spec = workload.template_spec(observed)
     for name in sorted(run.images):
         container = spec.container(name) if spec is not None else None
-        if spec is not None and spec.is_ordinary_init(name):
+        if spec is not None and spec.is_regular_init_container(name):
             told = f"{name} is an ordinary init container: its new image takes effect when the pod is next recreated"
             yield Caution("OrdinaryInitContainer", told)
         elif container is not None and container.readiness_probe is None and container.startup_probe is None:
@@ -161,9 +161,11 @@ def _uncomputed(observed: Snapshot) -> Iterator[Caution]:
     """Budgets that their controller cannot compute, as of a DaemonSet's pods anything but a number to keep. They allow no
     eviction for ever, so that to obey them would be to upgrade never; maxUnavailable holds all the same."""
     for budget in observed.budgets:
-        if budget.problem and any(budget.covers(f.pod.metadata.labels) for f in observed.pods):
+        if budget.sync_failure and any(budget.selects(f.pod.metadata.labels) for f in observed.pods):
             counted = "as it was computed last" if budget.status.desired_healthy else "as no limit besides maxUnavailable"
-            told = f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.problem}): it is taken {counted}"
+            told = (
+                f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.sync_failure}): it is taken {counted}"
+            )
             yield Caution("BudgetNotComputed", told)
 
 

@@ -142,7 +142,7 @@ def _pods_problem(observed: Snapshot, run: Run, lease: str) -> str | None:
 def _old_kubelet(observed: Snapshot, run: Run) -> Rejected | None:
     """Nodes may be up to three releases behind the API server."""
     for facts in observed.pods:
-        if facts.record is None and facts.pod.says_no_generation and not facts.runs(run.images):
+        if facts.record is None and facts.pod.lacks_observed_generation and not facts.spec_has_images(run.images):
             why = f"pod/{facts.pod.name}: {blind_kubelet(facts.pod)}"
             return Rejected(f"{why}: upgrade that node first, or move the pod", facts.pod.spec.node_name)
     return None
@@ -191,7 +191,7 @@ def _budget_problem(observed: Snapshot, run: Run) -> str | None:
             f"{run.target} has maxUnavailable 0, but an in-place restart takes a pod out: say how many with --max-unavailable"
         )
     for budget in observed.budgets:
-        if never_allows(budget) and any(budget.covers(f.pod.metadata.labels) for f in observed.pods):
+        if never_allows(budget) and any(budget.selects(f.pod.metadata.labels) for f in observed.pods):
             name = budget.metadata.name
             return f"PodDisruptionBudget {name} never allows a pod of {run.target} to be unavailable: relax it first"
     return None

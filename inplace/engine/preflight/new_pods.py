@@ -39,10 +39,10 @@ class GateStand(msgspec.Struct, frozen=True, rename="camel"):
 
 def opening(observed: Snapshot, gate: str, namespace: str) -> Opening | None:
     """None: it was not looked, or no new pod has that gate."""
-    if observed.openers is None:
+    if observed.gate_openers is None:
         return None
     labels = _labels(observed, gate)
-    return None if labels is None else who_opens(observed.openers, gate, namespace, labels)
+    return None if labels is None else who_opens(observed.gate_openers, gate, namespace, labels)
 
 
 def has_gate(observed: Snapshot, gate: str) -> bool:

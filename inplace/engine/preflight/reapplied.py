@@ -29,7 +29,7 @@ def taken_back(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], ob
     One that had failed before is tried again.
     """
     found = observed.target.workload
-    known = [i for i, past in enumerate(history) if past.expiring == rollout.metadata.name and _did(past, run)]
+    known = [i for i, past in enumerate(history) if past.expiring_rollout == rollout.metadata.name and _did(past, run)]
     if not known or found is None or run.adopts_template:
         return ""
     mine, later = history[known[-1]], history[known[-1] + 1 :]
@@ -40,7 +40,7 @@ def taken_back(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], ob
 
 def _did(past: PastRun, run: Run) -> bool:
     """To the end, or until a person said that it is to go back."""
-    if past.doing != run.operation or past.outcome not in ("Succeeded", "Aborted"):
+    if past.operation != run.operation or past.outcome not in ("Succeeded", "Aborted"):
         return False
     return run.operation == "Undo" or run.images.items() <= past.images.items()
 
@@ -49,13 +49,13 @@ def _how_it_went(mine: PastRun, later: Sequence[PastRun]) -> str:
     ran = f"it ran already, as an object of this name that has expired (run {mine.id})"
     if mine.outcome == "Aborted":
         return f"{ran}, and was aborted at {mine.ended_at}"
-    if mine.doing == "Undo":
+    if mine.operation == "Undo":
         return f"{ran}, until {mine.ended_at}: a second undo would go forward again"
     other = next((past for past in later if past.images.items() != mine.images.items()), None)
     if other is None:
         return f"{ran}, until {mine.ended_at}, and somebody has rolled out other images since"
-    what = "undone" if other.doing == "Undo" else "replaced by other images"
-    return f"{ran}, and was {what} at {other.ended_at} by {signed(other.by, other.client) or 'somebody'}"
+    what = "undone" if other.operation == "Undo" else "replaced by other images"
+    return f"{ran}, and was {what} at {other.ended_at} by {signed(other.created_by, other.client) or 'somebody'}"
 
 
 def tracked_by(rollout: InPlaceRollout) -> str:

@@ -58,7 +58,7 @@ class Rehearsal(msgspec.Struct, frozen=True):
     def cautions(self) -> tuple[Caution, ...]:
         """What admission makes of the images, and what the run does without."""
         run = self.run
-        made = {f"{run.images[name]} of {image} (container {name})" for name, image in run.named.items()}
+        made = {f"{run.images[name]} of {image} (container {name})" for name, image in run.images_before_admission.items()}
         on_pods = {f"{image} of {run.images[name]} on pods (container {name})" for name, image in run.pod_images.items()}
         told = (f"admission makes {text}: that is what the run brings them to" for text in sorted(made | on_pods))
         lost = (
@@ -117,7 +117,9 @@ def _pod_writes(facts: ObservedPod, observed: Snapshot, run: Run) -> Iterator[Wr
     has_gate = record.gate_before != "Absent"
     if has_gate:
         yield Write(f"close the gate of {pod}", CloseGate(facts.ref, gate, record), facts.pod)
-    yield Write(f"change the images of {pod}", PatchImages(facts.ref, changed, record, facts.pod.spec.init_names()), facts.pod)
+    yield Write(
+        f"change the images of {pod}", PatchImages(facts.ref, changed, record, facts.pod.spec.init_container_names()), facts.pod
+    )
     if has_gate:
         yield Write(f"open the gate of {pod}", OpenGate(facts.ref, gate, "Upgraded"), facts.pod)
 
@@ -154,11 +156,11 @@ def surprise(asked: Mapping[str, str], before: Mapping[str, str], answered: Mapp
 def adopt(run: Run, made: Mapping[str, str]) -> Run | None:
     """The run with what admission has begun to make of its images in the middle. None: those are others, or it does so for the
     second time."""
-    is_new = all(name not in run.named and accepts(run.images[name], image) for name, image in made.items())
+    is_new = all(name not in run.images_before_admission and accepts(run.images[name], image) for name, image in made.items())
     if not is_new:
         return None
-    named = {**run.named, **{name: run.images[name] for name in made}}
-    return msgspec.structs.replace(run, images={**run.images, **made}, named=named)
+    named = {**run.images_before_admission, **{name: run.images[name] for name in made}}
+    return msgspec.structs.replace(run, images={**run.images, **made}, images_before_admission=named)
 
 
 def _of_pod(
@@ -184,8 +186,8 @@ def _of_template(run: Run, write: Write, template: Mapping[str, Any], *, is_targ
         return RefusedWrite(write, why)
     if not made:
         return run
-    named = {**{name: run.images[name] for name in made}, **run.named}
-    return msgspec.structs.replace(run, images={**run.images, **made}, named=named)
+    named = {**{name: run.images[name] for name in made}, **run.images_before_admission}
+    return msgspec.structs.replace(run, images={**run.images, **made}, images_before_admission=named)
 
 
 def _of_another_field(run: Run, write: Write, template: Mapping[str, Any]) -> Run | RefusedWrite:

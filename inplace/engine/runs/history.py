@@ -75,11 +75,11 @@ def _of_run(past: PastRun) -> HistoryEntry:
         revision=0,
         how="in place",
         images=past.images,
-        by=past.by,
+        by=past.created_by,
         at=past.ended_at,
         outcome=past.outcome or "",
         run=past.id,
-        doing=past.doing,
+        doing=past.operation,
         message=past.message,
         client=past.client,
     )

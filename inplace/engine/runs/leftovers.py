@@ -37,7 +37,9 @@ def leftovers(observed: Snapshot, spec: PlanContext, run: Run, now: float) -> Le
     todo = [line for j in judged if (line := _of_pod(j))]
     held = []
     if run.commit is not None:
-        if believed_commit(observed, run).commit is not None and all(facts.runs(run.images) for facts in observed.pods):
+        if believed_commit(observed, run).commit is not None and all(
+            facts.spec_has_images(run.images) for facts in observed.pods
+        ):
             told = ", ".join(f"{name}={image}" for name, image in run.images.items())
             todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and unpause the Deployment"))
         else:

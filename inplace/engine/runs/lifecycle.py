@@ -78,7 +78,9 @@ def _adopting(stored: Run, asked: Run) -> Run:
     return msgspec.structs.replace(
         asked,
         images={**stored.requested_images, **asked.images},
-        named={name: image for name, image in stored.named.items() if name not in asked.images},
+        images_before_admission={
+            name: image for name, image in stored.images_before_admission.items() if name not in asked.images
+        },
         pod_images={**{n: i for n, i in stored.pod_images.items() if n not in asked.images}, **goes_back},
         pod_from_images=stored.pod_from_images,
         rewritten=stored.rewritten,
@@ -157,7 +159,7 @@ def abort_orphaned(stored: Run, observed: Snapshot, by: str) -> BeginRun | Finis
 def afresh(run: Run) -> Run:
     """A run at its next start: what has failed, or was given up, is tried once more. One whose holder died goes on with the
     deadlines that it had."""
-    commit = msgspec.structs.replace(run.commit, given_up="") if run.commit is not None else None
+    commit = msgspec.structs.replace(run.commit, undo_reason="") if run.commit is not None else None
     waits = run.waits if run.outcome is None else given_up_again(run.waits)
     return msgspec.structs.replace(
         run, outcome=None, failures=(), more_failed=0, gave_up="", forgone={}, commit=commit, waits=waits

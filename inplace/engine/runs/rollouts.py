@@ -97,7 +97,7 @@ def run_from_rollout(rollout: InPlaceRollout) -> Run:
         options=options_of(spec),
         created_by=shortened(meta.annotation(CREATED_BY_ANNOTATION) or f"inplacerollout/{meta.name}"),
         client=shortened(meta.annotation(CLIENT_ANNOTATION) or ""),
-        expiring=meta.name if spec.ttl_seconds_after_finished is not None else "",
+        expiring_rollout=meta.name if spec.ttl_seconds_after_finished is not None else "",
     )
     problem = problem_of(run)
     if problem:

@@ -73,32 +73,32 @@ def _as_written(facts: ObservedPod, rules: PodPolicy, at: Instant, held_at: floa
     """The evidence of somebody who has looked on from the beginning, or since the holder took over."""
     pod = facts.pod
     quiet_since = None
-    if not pod.is_ready and not services_still_sending(facts, rules.ignored):
+    if not pod.is_ready and not services_still_sending(facts, rules.ignored_services):
         quiet_since = _latest(_turned(pod, "Ready", at), held_at)
     record = facts.record
     ours, ready_since = isinstance(record, UpgradeRecord), None
-    if pod.is_true("ContainersReady"):
+    if pod.condition_is_true("ContainersReady"):
         ready_since = _latest(_turned(pod, "ContainersReady", at), held_at)
     steady = record.steady if isinstance(record, UpgradeRecord) and steady_before(facts, record) else None
     return Evidence(
-        was_ours=ours,
-        agrees_since=at.now - SETTLED_VIEW_SECONDS,
+        had_record=ours,
+        consistent_since=at.now - SETTLED_VIEW_SECONDS,
         quiet_since=quiet_since,
         saw_ready=ours,
-        turned=quiet_since is not None,
+        saw_transition=quiet_since is not None,
         containers_ready_since=ready_since,
         steady_since=at.of(steady.since) if steady is not None else None,
         running_since=_running_since(pod, at, held_at),
-        outlived=_replaced(facts),
+        surviving_containers=_replaced(facts),
     )
 
 
 def _never_over(judged: PodAssessment, now: float) -> PodAssessment:
     """The driver has seen the slices a little later than the condition says, so that a settle time that is over by that is not
     over yet: the image would have been patched."""
-    if judged.stage != "Settling" or judged.look_again_at is not None or not judged.timer.endswith("/patch"):
+    if judged.stage != "Settling" or judged.requeue_at is not None or not judged.timer.endswith("/patch"):
         return judged
-    return msgspec.structs.replace(judged, reason=SETTLING, look_again_at=now)
+    return msgspec.structs.replace(judged, reason=SETTLING, requeue_at=now)
 
 
 def _since(judged: PodAssessment, seen: Evidence, at: Instant) -> float | None:

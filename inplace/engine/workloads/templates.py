@@ -33,7 +33,7 @@ def images_of(template: Mapping[str, Any]) -> dict[str, str]:
 
 
 def init_names_of(template: Mapping[str, Any]) -> frozenset[str]:
-    return spec_of(template).init_names()
+    return spec_of(template).init_container_names()
 
 
 def has_images(template: Mapping[str, Any], images: Mapping[str, str]) -> bool:

@@ -93,7 +93,7 @@ class LabelSelector(ApiStruct, frozen=True):
             _holds(requirement, have) for requirement in self.match_expressions or ()
         )
 
-    def text(self) -> str:
+    def to_selector_string(self) -> str:
         """The selector in the form of the `labelSelector` query parameter."""
         parts = [f"{k}={v}" for k, v in sorted((self.match_labels or {}).items())]
         for r in self.match_expressions or ():

@@ -69,10 +69,10 @@ class PodSpec(ApiStruct, frozen=True):
     def images(self) -> dict[str, str]:
         return {c.name: c.image for c in self.all_containers()}
 
-    def init_names(self) -> frozenset[str]:
+    def init_container_names(self) -> frozenset[str]:
         return frozenset(c.name for c in self.init_containers or ())
 
-    def is_ordinary_init(self, name: str) -> bool:
+    def is_regular_init_container(self, name: str) -> bool:
         """An init container that runs to its end before the others start; sidecars are not ordinary."""
         return any(c.name == name and c.restart_policy != "Always" for c in self.init_containers or ())
 
@@ -165,24 +165,24 @@ class Pod(ApiStruct, frozen=True):
     def condition(self, condition_type: str) -> PodCondition | None:
         return next((c for c in self.status.conditions or () if c.type == condition_type), None)
 
-    def is_doubled(self, condition_type: str) -> bool:
+    def has_duplicate_condition(self, condition_type: str) -> bool:
         """Several conditions of one type: the kubelet believes the first."""
         return sum(c.type == condition_type for c in self.status.conditions or ()) > 1
 
-    def is_true(self, condition_type: str) -> bool:
+    def condition_is_true(self, condition_type: str) -> bool:
         condition = self.condition(condition_type)
         return condition is not None and condition.status == "True"
 
     @property
     def is_ready(self) -> bool:
-        return self.is_true("Ready")
+        return self.condition_is_true("Ready")
 
     @property
     def is_terminating(self) -> bool:
         return self.metadata.deletion_timestamp is not None
 
     @property
-    def is_finished(self) -> bool:
+    def is_terminal(self) -> bool:
         """Succeeded or Failed (an evicted pod, say): it never runs again."""
         return self.status.phase in ("Succeeded", "Failed")
 
@@ -200,10 +200,10 @@ class Pod(ApiStruct, frozen=True):
     @property
     def is_observed(self) -> bool:
         """Its kubelet has seen the spec as it is; one older than 1.34 never says so."""
-        return self.status.observed_generation >= self.metadata.generation or self.says_no_generation
+        return self.status.observed_generation >= self.metadata.generation or self.lacks_observed_generation
 
     @property
-    def says_no_generation(self) -> bool:
+    def lacks_observed_generation(self) -> bool:
         """A kubelet has shown its containers, and no generation: it is older than 1.34."""
         return self.status.observed_generation == 0 and bool(self.status.container_statuses)
 

@@ -31,7 +31,7 @@ class PodDisruptionBudget(ApiStruct, frozen=True):
     spec: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
     status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
 
-    def covers(self, labels: dict[str, str] | None) -> bool:
+    def selects(self, labels: dict[str, str] | None) -> bool:
         """A nil selector matches nothing (policy/v1)."""
         return self.spec.selector is not None and self.spec.selector.matches(labels)
 
@@ -42,7 +42,7 @@ class PodDisruptionBudget(ApiStruct, frozen=True):
         return name if len(name) <= 253 else f"{name[:236]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
     @property
-    def problem(self) -> str:
+    def sync_failure(self) -> str:
         """Why its controller cannot compute it; empty: it can. It allows no eviction then, however the pods are."""
         found = (c for c in self.status.conditions or () if c.reason == "SyncFailed")
         return next((c.message or c.reason for c in found), "")

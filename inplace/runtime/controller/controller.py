@@ -313,7 +313,7 @@ class Controller:
     def _rollout_changed(self, old: InPlaceRollout | None, new: InPlaceRollout | None) -> None:
         """Our own status writes change nothing that is decided on."""
         there = new or old
-        if there is None or (old is not None and new is not None and old.wish == new.wish):
+        if there is None or (old is not None and new is not None and old.user_input == new.user_input):
             return
         key = (there.metadata.namespace, there.metadata.name)
         known = self._carriers.get(key)

@@ -69,7 +69,7 @@ class LeaseRun:
     def __init__(self, api: ApiClient, target: TargetRef, said: Callable[[str], None]) -> None:
         self._api = quick_client(api)
         self._target = target
-        self.cli_args = target.words
+        self.cli_args = target.cli_args
         self._said = said
         self._run: Run | None = None
         self._version = ""

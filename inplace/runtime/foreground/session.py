@@ -262,7 +262,7 @@ class Session:
         if not resuming.has_left(over, self._look(over.run)):
             lock.acquire(lease, over.run)
             self._let_go(lock, over.run, RunResult("Failed", over.why, by_others=True))
-            again = shlex.join(("inplace", "upgrade", *self.target.words))
+            again = shlex.join(("inplace", "upgrade", *self.target.cli_args))
             raise RefusedError(f"{over.why}: `{again}` with the images that you want starts over, on what is there now")
         return self._drive(lock, lease, over.run, on_frame, only_frees=True)
 

@@ -270,7 +270,7 @@ def _observed(api: ApiClient, target: TargetRef, found: ResolvedTarget) -> Snaps
     workload, pods = _target(api, target, found)
     index = index_of(api.list(ENDPOINT_SLICES, target.namespace).items)
     services = api.list(SERVICES, target.namespace).items
-    facts = [facts_of(pod, index.entries_of(pod)) for pod in sorted(pods, key=lambda pod: pod.name) if not pod.is_finished]
+    facts = [facts_of(pod, index.entries_of(pod)) for pod in sorted(pods, key=lambda pod: pod.name) if not pod.is_terminal]
     return Snapshot(workload, tuple(facts), services=services)
 
 

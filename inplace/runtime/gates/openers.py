@@ -47,10 +47,10 @@ def with_openers(api: ApiClient, observed: Snapshot, target: TargetRef, gate: st
         known = {one.name for one in found}
         found += tuple(one for lease in leases if (one := _opener(api, lease)) is not None and one.name not in known)
         unread = [] if look.is_everywhere else unread
-        now = msgspec.structs.replace(observed, openers=GateOpeners(found, _told(unread)))
+        now = msgspec.structs.replace(observed, gate_openers=GateOpeners(found, _told(unread)))
         if isinstance(opening(now, gate, target.namespace), Opens):
             return now
-    return msgspec.structs.replace(observed, openers=GateOpeners(found, _told(unread)))
+    return msgspec.structs.replace(observed, gate_openers=GateOpeners(found, _told(unread)))
 
 
 class _Look(msgspec.Struct, frozen=True):

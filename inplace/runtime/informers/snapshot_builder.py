@@ -107,7 +107,7 @@ class SnapshotBuilder:
 
     def on_images_patched(self, uid: str, images: Mapping[str, str]) -> None:
         """What the API server has made of our image patch of a pod."""
-        self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NO_EVIDENCE), answered=images)
+        self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NO_EVIDENCE), admitted_images=images)
 
     def restore_timers(self, run: Run, now: float, utcnow: datetime) -> dict[str, float]:
         """The timers that began before this process came; what was written down of pods becomes evidence."""
@@ -168,11 +168,11 @@ class SnapshotBuilder:
             budgets=tuple(self._watches.budgets.snapshot().values()),
             evidence=self._evidence,
             timers=timers,
-            busy=frozenset(busy),
+            keys_in_progress=frozenset(busy),
             closing=frozenset(closing),
             pods_listed_at=self._pods_listed_at,
             slices_listed_at=self._slices_listed_at,
-            blind=blind,
+            stale_reason=blind,
             fields_returned=fields_returned,
             unreadable=unreadable,
         )
@@ -188,7 +188,7 @@ class SnapshotBuilder:
         entries = entries_by_pod(pod, self._by_uid, self._by_ip)
         facts = facts_of(pod, entries)
         seen = self._evidence[pod.uid] = update_evidence(self._evidence.get(pod.uid), facts, self._ignored, at)
-        self._facts[pod.uid] = heard(facts, seen.mute)
+        self._facts[pod.uid] = heard(facts, seen.ignored_slices)
 
     def _look_at_services(self, at: float) -> None:
         """A Service that is no longer waited for, or is again, changes what every pod's slices mean."""
@@ -220,7 +220,7 @@ class SnapshotBuilder:
             case PodsTarget():
                 names = self._target.pod_names
                 mine = [f for f in self._facts.values() if not names or f.pod.name in names]
-        return [f.pod.uid for f in sorted(mine, key=lambda f: f.pod.name) if not f.pod.is_finished]
+        return [f.pod.uid for f in sorted(mine, key=lambda f: f.pod.name) if not f.pod.is_terminal]
 
 
 def target_of(

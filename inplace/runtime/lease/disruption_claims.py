@@ -135,4 +135,4 @@ class DisruptionClaims:
 
 
 def _selector(budget: PodDisruptionBudget) -> str:
-    return budget.spec.selector.text() if budget.spec.selector is not None else ""
+    return budget.spec.selector.to_selector_string() if budget.spec.selector is not None else ""

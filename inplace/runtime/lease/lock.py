@@ -264,7 +264,7 @@ def parse_leader(holder: str | None) -> LeaderRef | None:
 
 def _what_to_do(target: TargetRef, lease: Lease) -> str:
     """About a living holder. A controller holds on to what it has paused, so that no pause lets anybody in."""
-    where = shlex.join([*target.words, "-n", target.namespace])
+    where = shlex.join([*target.cli_args, "-n", target.namespace])
     if parse_leader(lease.spec.holder_identity) is not None:
         return f"wait for its end, or go back first: `inplace abort {where}`"
     return f"wait for it, or `inplace pause {where}`"

@@ -154,4 +154,4 @@ def _left(run: Run, pods: Iterable[ObservedPod]) -> tuple[str, ...]:
 
 def _is_leaving(facts: ObservedPod) -> bool:
     """As by a scale-down: it leaves nothing behind."""
-    return facts.pod.is_terminating or facts.pod.is_finished
+    return facts.pod.is_terminating or facts.pod.is_terminal

@@ -86,5 +86,5 @@ def may_be_done(action: CloseGate | PatchImages, error: ApiError) -> bool:
     """No answer, or a refusal behind which a first try may have been done whose answer was lost: a close that has no version
     is tried again by itself, and conflicts with nothing."""
     if isinstance(error, Conflict):
-        return isinstance(action, CloseGate) and not action.judged_version
+        return isinstance(action, CloseGate) and not action.require_resource_version
     return isinstance(error, (ConnectionFailed, ServerError, TooManyRequests))

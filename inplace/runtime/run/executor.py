@@ -93,7 +93,7 @@ class Executor:
 
     def perform(self, action: Action) -> Any:
         match action:
-            case CloseGate(pod=pod, gate=gate, record=record, judged_version=judged_version):
+            case CloseGate(pod=pod, gate=gate, record=record, require_resource_version=judged_version):
                 body = gate_body(gate, False, "Upgrading", {RECORD_ANNOTATION: encode_record(record)}, self._utcnow())
                 return self._patch_pod(pod, body, "status", version=judged_version)
             case PatchImages(pod=pod, images=images, record=record, init=init, revision=revision):

@@ -141,8 +141,8 @@ class RunResolver:
     def with_gate_openers(self, observed: Snapshot, run: Run) -> Snapshot:
         """With who opens the gates of new pods, where a person is to be told."""
         if self._asks_for_openers and self._openers is None:
-            self._openers = with_openers(self._api, observed, self._target, run.options.gate).openers
-        return msgspec.structs.replace(observed, openers=self._openers)
+            self._openers = with_openers(self._api, observed, self._target, run.options.gate).gate_openers
+        return msgspec.structs.replace(observed, gate_openers=self._openers)
 
     def preflight(self, observed: Snapshot, run: Run, is_resumed: bool) -> checking.Verdict:
         """With the version of a kubelet that is too old, where its Node may be read: that is no right we ask for."""

@@ -10,7 +10,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take what may not be read for absent",
         OPENERS,
-        "    if openers.unread:\n",
+        "    if openers.incomplete_reason:\n",
         "    if False:\n",
         ("tests/unit/engine/test_gate_openers.py", "tests/cli/test_openers.py"),
     ),

@@ -10,7 +10,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "a slice that came back late is not waited for",
         "inplace/engine/pods/evidence.py",
-        "    if old.was_ours or isinstance(facts.record, UpgradeRecord) or not facts.is_ready:",
+        "    if old.had_record or isinstance(facts.record, UpgradeRecord) or not facts.is_ready:",
         "    if not facts.is_ready:",
         ("tests/unit/engine/pods/test_mute_slices.py",),
     ),
@@ -38,7 +38,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "a doubled condition stays",
         "inplace/engine/gate_rules.py",
-        "return None if have == str(right) and not pod.is_doubled(gate) else right",
+        "return None if have == str(right) and not pod.has_duplicate_condition(gate) else right",
         "return None if have == str(right) else right",
         ("tests/unit/engine/test_gate_rules.py", "tests/scenarios/gates/test_doubled_conditions.py"),
     ),

@@ -19,7 +19,7 @@ def test_history_has_an_entry_for_each_run_newest_last() -> None:
         *(f"run-{n}" for n in range(9, 13)),
         "run-7",
     ]
-    assert (found[-1].outcome, found[-1].revisions_created, found[-1].by) == ("Succeeded", (4,), "me")
+    assert (found[-1].outcome, found[-1].revisions_created, found[-1].created_by) == ("Succeeded", (4,), "me")
 
 
 def test_a_run_that_went_back_is_told_by_what_was_asked_for() -> None:
@@ -35,7 +35,7 @@ def test_history_always_leaves_room_for_the_run_beside_it() -> None:
     assert len(text) <= LARGEST_BYTES
     found = decode_history(text)
     assert found[-1].id == "run-9"
-    assert len(found[-1].by) == LONGEST
+    assert len(found[-1].created_by) == LONGEST
     assert len(found) > 1
 
 

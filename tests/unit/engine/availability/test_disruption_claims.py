@@ -36,7 +36,7 @@ def said(made: Plan) -> list[str]:
         match action:
             case CloseGate(pod=closed, budgets=budgets):
                 names.append(f"close {closed.name} under {','.join(budgets)}")
-            case ClaimBudget(budget=claimed, held=held):
+            case ClaimBudget(budget=claimed, prior_claims=held):
                 names.append(f"claim {','.join((*held, claimed.metadata.name))}")
             case ReleaseBudget(name=name):
                 names.append(f"release {name}")
@@ -100,7 +100,7 @@ def test_no_claim_is_asked_for_where_the_budget_shows_no_room() -> None:
 
 def test_a_run_that_never_gets_its_claim_gives_up() -> None:
     """Also while the next try rests."""
-    waits: dict[str, Any] = {"timers": {"run/blocked": NOW}, "busy": frozenset({KEY})}
+    waits: dict[str, Any] = {"timers": {"run/blocked": NOW}, "keys_in_progress": frozenset({KEY})}
     early = planned(now=NOW + DEFAULT_WAIT_SECONDS - 1, **waits)
     assert (early.finished, "run/blocked" in early.timers) == (None, True)
     late = planned(now=NOW + DEFAULT_WAIT_SECONDS, timers={"run/blocked": NOW})

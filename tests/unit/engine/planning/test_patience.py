@@ -60,7 +60,7 @@ def late(view: Snapshot, made: Plan) -> Snapshot:
 def why_back(made: Plan) -> str:
     """Why the commit is taken back; where nothing had been changed yet, only the pods have to go."""
     if made.run.commit is not None:
-        return made.run.commit.given_up
+        return made.run.commit.undo_reason
     assert (made.run.rollback_reason, made.run.images) == ("Failure", OLD)
     return made.run.message.removeprefix("rolled back, because ")
 

@@ -82,7 +82,7 @@ class TestActions:
     def test_what_is_under_way_is_not_planned_again(self) -> None:
         view = observed(proven(), *old())
         assert kinds(planned(view)) == ["OpenGate"]
-        assert kinds(planned(msgspec.structs.replace(view, busy=frozenset({"uid-web-9"})))) == []
+        assert kinds(planned(msgspec.structs.replace(view, keys_in_progress=frozenset({"uid-web-9"})))) == []
 
     def test_pods_in_flight_come_before_new_ones(self) -> None:
         made = planned(observed(proven(), *old()), run(RunOptions(max_unavailable=2)))
@@ -186,7 +186,7 @@ class TestStop:
         assert [(type(a), a.key) for a in made.actions] == [(OpenGate, "uid-web-8"), (OpenGate, "uid-web-9")]
         assert made.finished is None
 
-    @pytest.mark.parametrize("fields", [{"busy": frozenset({"uid-web-0"})}, {"closing": frozenset({"uid-web-0"})}])
+    @pytest.mark.parametrize("fields", [{"keys_in_progress": frozenset({"uid-web-0"})}, {"closing": frozenset({"uid-web-0"})}])
     def test_a_close_under_way_or_not_yet_visible_is_waited_for(self, fields: dict[str, Any]) -> None:
         """Else its pod would stay closed, and nobody would come for it."""
         made = planned(observed(*old(), **fields), stop=True)
@@ -333,7 +333,7 @@ class TestCommit:
 
     def test_one_act_at_a_time(self) -> None:
         target = of_deployment(deployment(), replica_set())
-        made = planned(observed(*new(), target=target, busy=frozenset({"uid-deploy-web"})), self.BEGUN)
+        made = planned(observed(*new(), target=target, keys_in_progress=frozenset({"uid-deploy-web"})), self.BEGUN)
         assert made.actions == ()
 
     def test_a_pod_that_comes_up_old_is_caught_up_before_it_goes_on(self) -> None:

@@ -68,7 +68,7 @@ class TestDeadlines:
         first = planned(view)
         assert (first.run.failures, first.requeue_after) == ((), 300.0)
         later = msgspec.structs.replace(view, timers=dict.fromkeys(first.timers, NOW))
-        trying = planned(msgspec.structs.replace(later, busy=frozenset({"uid-web-0"})), now=NOW + 299)
+        trying = planned(msgspec.structs.replace(later, keys_in_progress=frozenset({"uid-web-0"})), now=NOW + 299)
         assert (trying.run.failures, trying.timers) == ((), first.timers)
         late = planned(later, now=NOW + 300)
         (failure,) = late.run.failures

@@ -44,7 +44,7 @@ def closed(made: Plan) -> list[str]:
 
 class TestSettledView:
     def test_nobody_is_touched_before_two_seconds_of_agreement(self) -> None:
-        view = observed(*pods(2), evidence={f"uid-web-{i}": Evidence(agrees_since=99.0) for i in range(2)})
+        view = observed(*pods(2), evidence={f"uid-web-{i}": Evidence(consistent_since=99.0) for i in range(2)})
         made = planned(view)
         assert closed(made) == []
         assert made.requeue_after == 1.0
@@ -52,7 +52,7 @@ class TestSettledView:
         assert closed(planned(view, now=101.0)) == ["web-0"]
 
     def test_a_pod_whose_slices_say_otherwise_is_passed_over(self) -> None:
-        view = observed(*pods(2), evidence={"uid-web-0": Evidence(), "uid-web-1": Evidence(agrees_since=0.0)})
+        view = observed(*pods(2), evidence={"uid-web-0": Evidence(), "uid-web-1": Evidence(consistent_since=0.0)})
         assert closed(planned(view)) == ["web-1"]
 
     def test_a_pod_never_witnessed_is_not_touched(self) -> None:
@@ -62,7 +62,7 @@ class TestSettledView:
         assert made.requeue_after == 300.0
 
     def test_blind_watches_start_nothing(self) -> None:
-        made = planned(observed(*pods(1), blind="no answer for 20s"))
+        made = planned(observed(*pods(1), stale_reason="no answer for 20s"))
         assert made.actions == ()
         assert made.progress.waiting == "waiting for the API server: no answer for 20s"
 
@@ -81,7 +81,7 @@ class TestBudget:
         assert len(closed(planned(observed(*pods(5, ready=False)), RunOptions(max_unavailable=2)))) == 2
 
     def test_closing_and_busy_pods_are_not_started_again(self) -> None:
-        view = observed(*pods(3), busy=frozenset({"uid-web-0"}), closing=frozenset({"uid-web-0"}))
+        view = observed(*pods(3), keys_in_progress=frozenset({"uid-web-0"}), closing=frozenset({"uid-web-0"}))
         assert closed(planned(view, RunOptions(max_unavailable=2))) == ["web-1"]
 
     def test_no_room_is_said_unless_our_own_pods_in_flight_take_it(self) -> None:
@@ -180,7 +180,7 @@ class TestClose:
     def test_carries_the_whole_record(self) -> None:
         action = self.close(in_service(pod()))
         assert action.record == record(gate=GATE, since=SPEC.since)
-        assert (action.gate, action.judged_version) == (GATE, False)
+        assert (action.gate, action.require_resource_version) == (GATE, False)
 
     def test_from_images_are_only_those_that_change(self) -> None:
         both = {"app": NEW["app"], "mesh": "mesh:1"}
@@ -192,13 +192,13 @@ class TestClose:
 
     def test_a_pod_is_closed_as_not_ready_only_while_it_is(self) -> None:
         """It costs no budget: where our view was old and it serves by now, the close must fail."""
-        assert self.close(in_service(pod(ready=False))).judged_version
+        assert self.close(in_service(pod(ready=False))).require_resource_version
 
     def test_bare_pods_are_closed_at_the_version_that_was_judged(self) -> None:
         bare = run(target=TargetRef(kind="Pods", namespace=NS, pod_names=("web-a",)))
         (action,) = plan(observed(in_service(pod()), target=of_pods()), SPEC, bare, NOW).actions
         assert isinstance(action, CloseGate)
-        assert action.judged_version
+        assert action.require_resource_version
 
     @pytest.mark.parametrize(
         ("gate", "holds", "before"),

@@ -78,7 +78,7 @@ def test_unreadable_objects_end_a_run_and_take_its_commit_back() -> None:
     begun = run(RunOptions(max_unavailable=1), commit=CommitState(live_uid=LIVE_UID, revision=1))
     back = planned(observed(in_service(pod("web-0", images=NEW)), target=target, timers=timers), begun)
     assert back.run.commit is not None
-    assert back.run.commit.given_up == why
+    assert back.run.commit.undo_reason == why
     assert [type(action).__name__ for action in back.actions] == ["SetPaused"]
 
 

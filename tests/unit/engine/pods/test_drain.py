@@ -74,7 +74,7 @@ def test_a_node_address_stands_for_no_pod() -> None:
     on_host = pod(ready=False, ip="10.0.0.1", host_network=True)
     assert facts(on_host, slice_of(endpoint("", True, ip="10.0.0.1"))).entries == ()
     assert facts(on_host, slice_of(endpoint(on_host.uid, True, ip="10.0.0.1"))).entries == (
-        EndpointEntry("web", True, 1, slice="web-x", manager="endpointslice-controller.k8s.io"),
+        EndpointEntry("web", True, 1, slice_name="web-x", manager="endpointslice-controller.k8s.io"),
     )
 
 
@@ -147,10 +147,10 @@ class TestUndrainable:
     [
         (Evidence(), None),
         (Evidence(quiet_since=5.0), None),
-        (Evidence(quiet_since=5.0, saw_ready=True, turned=True), 5.0),
+        (Evidence(quiet_since=5.0, saw_ready=True, saw_transition=True), 5.0),
         (Evidence(quiet_since=5.0, quiet_confirmed_at=7.0), 7.0),
         (Evidence(quiet_since=None, quiet_confirmed_at=7.0), None),
-        (Evidence(quiet_since=None, turned=True), None),
+        (Evidence(quiet_since=None, saw_transition=True), None),
     ],
 )
 def test_drained_is_proven_by_a_turn_or_by_a_quorum_read(seen: Evidence, since: float | None) -> None:

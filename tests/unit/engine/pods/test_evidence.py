@@ -32,28 +32,28 @@ def shown(ready: bool, version: int, *slices: tuple[bool, int], ours: bool = Tru
 
 class TestSettledView:
     def test_both_ready(self) -> None:
-        assert see((1.0, in_service(pod()))).agrees_since == 1.0
+        assert see((1.0, in_service(pod()))).consistent_since == 1.0
 
     def test_both_not_ready(self) -> None:
-        assert see((1.0, in_service(pod(ready=False)))).agrees_since == 1.0
+        assert see((1.0, in_service(pod(ready=False)))).consistent_since == 1.0
 
     def test_without_a_service_there_is_nothing_to_contradict(self) -> None:
-        assert see((1.0, facts(pod()))).agrees_since == 1.0
+        assert see((1.0, facts(pod()))).consistent_since == 1.0
 
     @pytest.mark.parametrize("ready", [True, False])
     def test_a_contradiction_starts_it_anew(self, ready: bool) -> None:
         good, bad = in_service(pod(ready=ready)), in_service(pod(ready=ready), ready=not ready)
-        assert see((1.0, good), (2.0, bad)).agrees_since is None
-        assert see((1.0, good), (2.0, bad), (3.0, good), (4.0, good)).agrees_since == 3.0
+        assert see((1.0, good), (2.0, bad)).consistent_since is None
+        assert see((1.0, good), (2.0, bad), (3.0, good), (4.0, good)).consistent_since == 3.0
 
     def test_an_ignored_service_cannot_contradict(self) -> None:
-        assert see((1.0, in_service(pod(), ready=False)), ignored=frozenset({"web"})).agrees_since == 1.0
+        assert see((1.0, in_service(pod(), ready=False)), ignored=frozenset({"web"})).consistent_since == 1.0
 
 
 class TestTurn:
     def test_seen_turning_after_our_close(self) -> None:
         seen = see((1.0, shown(True, 20, (True, 5))), (2.0, shown(False, 21, (True, 5))), (3.0, shown(False, 21, (False, 22))))
-        assert seen.turned
+        assert seen.saw_transition
         assert drained_at(seen) == 3.0
 
     def test_the_slice_may_arrive_before_the_pod(self) -> None:
@@ -63,7 +63,7 @@ class TestTurn:
     def test_an_older_turn_from_a_lagging_watch_is_not_believed(self) -> None:
         seen = see((1.0, shown(True, 20, (True, 5))), (2.0, shown(False, 21, (True, 5))), (3.0, shown(False, 21, (False, 19))))
         assert seen.quiet_since == 3.0
-        assert not seen.turned
+        assert not seen.saw_transition
         assert drained_at(seen) is None
 
     def test_the_settle_time_does_not_start_with_a_disbelieved_turn(self) -> None:
@@ -75,9 +75,9 @@ class TestTurn:
         one = shown(False, 21, (False, 22), (True, 6))
         old = shown(False, 21, (False, 22), (False, 18))
         both = shown(False, 21, (False, 22), (False, 23))
-        assert not see((1.0, before), (2.0, one)).turned
-        assert not see((1.0, before), (2.0, one), (3.0, old)).turned
-        assert see((1.0, before), (2.0, one), (3.0, both)).turned
+        assert not see((1.0, before), (2.0, one)).saw_transition
+        assert not see((1.0, before), (2.0, one), (3.0, old)).saw_transition
+        assert see((1.0, before), (2.0, one), (3.0, both)).saw_transition
 
     def test_a_pod_that_no_slice_sent_to_after_close_has_not_turned(self) -> None:
         seen = see((1.0, shown(False, 19, (False, 18), ours=False)), (2.0, shown(False, 20, (False, 18))))
@@ -85,14 +85,14 @@ class TestTurn:
         assert drained_at(seen) is None
 
     def test_entries_that_vanish_prove_nothing(self) -> None:
-        assert not see((1.0, shown(True, 20, (True, 5))), (2.0, shown(False, 21))).turned
+        assert not see((1.0, shown(True, 20, (True, 5))), (2.0, shown(False, 21))).saw_transition
 
     def test_without_our_record_nothing_is_remembered(self) -> None:
         assert not see((1.0, shown(True, 20, (True, 5), ours=False))).saw_ready
 
     def test_ready_again_takes_the_turn_back(self) -> None:
         steps = [(1.0, shown(True, 20, (True, 5))), (2.0, shown(False, 21, (False, 22))), (3.0, shown(True, 23, (False, 22)))]
-        assert not see(*steps).turned
+        assert not see(*steps).saw_transition
         again = see(*steps, (4.0, shown(False, 25, (False, 22))))
         assert again.ready_false_version == 25
         assert drained_at(again) is None
@@ -129,7 +129,7 @@ class TestContainers:
         carried_over = see((1.0, self.of(started=True)))
         assert carried_over.started_at == {}
         seen = see((1.0, self.of(started=True)), (2.0, self.of(started=False)), (3.0, self.of(started=True)), (9.0, self.of()))
-        assert seen.unstarted == {"c2"}
+        assert seen.seen_not_started == {"c2"}
         assert seen.started_at == {"c2": 3.0}
 
     def test_of_the_same_container_only(self) -> None:
@@ -159,7 +159,7 @@ def test_a_service_that_is_ignored_neither_sends_nor_turns() -> None:
 
     seen = see((1.0, listing(True, True)[1]), (2.0, listing(False, True)[1]), ignored=frozenset({"web"}))
     assert seen.quiet_since == 2.0
-    assert not seen.turned
+    assert not seen.saw_transition
 
 
 def test_why_a_container_does_not_start_outlasts_the_back_off() -> None:
@@ -171,9 +171,17 @@ def test_why_a_container_does_not_start_outlasts_the_back_off() -> None:
         return facts(pod(images=NEW, record=patched(), generation=2, statuses=[found]))
 
     seen = update_evidence(None, waits("ErrImagePull", "connection refused"), frozenset(), 1.0)
-    assert seen.said == {"app": " (ErrImagePull: connection refused)"}
+    assert seen.waiting_reasons == {"app": " (ErrImagePull: connection refused)"}
     backing_off = 'Back-off pulling image "x": ErrImagePull: connection refused'
-    assert update_evidence(seen, waits("ImagePullBackOff", backing_off), frozenset(), 2.0).said == seen.said
-    assert update_evidence(seen, waits("CrashLoopBackOff", "back-off 10s"), frozenset(), 3.0).said == seen.said
-    assert update_evidence(seen, waits("CrashLoopBackOff", "back-off 10s", "c2"), frozenset(), 3.0).said != seen.said
-    assert update_evidence(seen, facts(pod(images=NEW, record=patched())), frozenset(), 4.0).said == {}
+    assert (
+        update_evidence(seen, waits("ImagePullBackOff", backing_off), frozenset(), 2.0).waiting_reasons == seen.waiting_reasons
+    )
+    assert (
+        update_evidence(seen, waits("CrashLoopBackOff", "back-off 10s"), frozenset(), 3.0).waiting_reasons
+        == seen.waiting_reasons
+    )
+    assert (
+        update_evidence(seen, waits("CrashLoopBackOff", "back-off 10s", "c2"), frozenset(), 3.0).waiting_reasons
+        != seen.waiting_reasons
+    )
+    assert update_evidence(seen, facts(pod(images=NEW, record=patched())), frozenset(), 4.0).waiting_reasons == {}

@@ -13,7 +13,7 @@ MIRRORED = {"app": "mirror/repo/app:1"}
 
 
 def given(goal: Goal, image: str, written: UpgradeRecord | None = None) -> str:
-    return goal.of(facts(pod(images={"app": image}, record=written)))["app"]
+    return goal.images_for(facts(pod(images={"app": image}, record=written)))["app"]
 
 
 def back(begun: Run) -> Goal:
@@ -29,7 +29,7 @@ def test_forward_a_pod_keeps_what_stands_for_the_image() -> None:
 
 
 def test_the_requested_and_the_rewritten_image_are_one_goal() -> None:
-    goal = goal_of(run(images={"app": PINNED}, named={"app": "repo/app:2"}))
+    goal = goal_of(run(images={"app": PINNED}, images_before_admission={"app": "repo/app:2"}))
     assert given(goal, "repo/app:2") == "repo/app:2"
     assert given(goal, "repo/app:1") == PINNED
     on_pods = goal_of(run(pod_images={"app": PINNED}))
@@ -71,7 +71,7 @@ def test_an_untouched_pod_is_at_its_goal_with_whatever_it_runs() -> None:
     assert given(back(run()), "repo/app:1-hardened") == "repo/app:1-hardened"
     assert given(back(run()), "repo/app:2") == "repo/app:1"
     assert given(back(run()), PINNED) == "repo/app:1", "it runs what is gone back from"
-    assert given(back(run(named={"app": "repo/app:2"}, images={"app": PINNED})), "repo/app:2") == "repo/app:1"
+    assert given(back(run(images_before_admission={"app": "repo/app:2"}, images={"app": PINNED})), "repo/app:2") == "repo/app:1"
 
 
 def test_what_admission_made_against_the_runs_will_goes_back_too() -> None:
@@ -82,7 +82,7 @@ def test_what_admission_made_against_the_runs_will_goes_back_too() -> None:
 
 
 def test_a_run_is_the_same_in_requested_and_in_rewritten_images() -> None:
-    begun = run(images={"app": PINNED}, named={"app": "repo/app:2"})
+    begun = run(images={"app": PINNED}, images_before_admission={"app": "repo/app:2"})
     assert begun.is_for({"app": "repo/app:2"})
     assert begun.is_for({"app": PINNED})
     assert not begun.is_for({"app": "repo/app:3"})

@@ -27,20 +27,20 @@ def saw(*seen: ObservedPod) -> Evidence:
 def test_a_mute_slice_holds_nobody_up() -> None:
     seen = facts(READY, listing(READY, ready=False))
     evidence = saw(seen)
-    assert evidence.mute == {"mesh-x"}
-    assert evidence.agrees_since == 0.0
-    assert heard(seen, evidence.mute).entries == ()
+    assert evidence.ignored_slices == {"mesh-x"}
+    assert evidence.consistent_since == 0.0
+    assert heard(seen, evidence.ignored_slices).entries == ()
 
 
 def test_once_it_says_ready_it_is_heard_again() -> None:
     evidence = saw(facts(READY, listing(READY, ready=False)), facts(READY, listing(READY, ready=True)))
-    assert evidence.mute == NONE
+    assert evidence.ignored_slices == NONE
 
 
 def test_while_it_sends_the_pod_is_not_drained() -> None:
     before = facts(READY, listing(READY, ready=False))
     evidence = saw(before, facts(CLOSED, listing(CLOSED, ready=True)))
-    assert evidence.mute == {"mesh-x"}
+    assert evidence.ignored_slices == {"mesh-x"}
     assert evidence.quiet_since is None
 
 
@@ -48,17 +48,17 @@ def test_what_it_did_not_say_before_us_it_need_not_say_after_us() -> None:
     before, closed = facts(READY, listing(READY, ready=False)), facts(CLOSED, listing(CLOSED, ready=False))
     after = facts(READY, listing(READY, ready=False))
     evidence = saw(before, closed, after)
-    assert heard(after, evidence.mute).entries == ()
+    assert heard(after, evidence.ignored_slices).entries == ()
 
 
 def test_a_slice_that_said_ready_before_the_close_has_to_again() -> None:
     before, closed = facts(READY, listing(READY, ready=True)), facts(CLOSED, listing(CLOSED, ready=False))
     evidence = saw(before, closed, facts(READY, listing(READY, ready=False)))
-    assert evidence.mute == NONE
-    assert evidence.agrees_since is None
+    assert evidence.ignored_slices == NONE
+    assert evidence.consistent_since is None
 
 
 def test_what_kubernetes_manages_is_waited_for() -> None:
     own = "endpointslice-controller.k8s.io"
     evidence = saw(facts(READY, listing(READY, ready=False, manager=own)))
-    assert (evidence.mute, evidence.agrees_since) == (NONE, None)
+    assert (evidence.ignored_slices, evidence.consistent_since) == (NONE, None)

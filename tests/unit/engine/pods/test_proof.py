@@ -154,8 +154,8 @@ class TestCrashDuringTheDrain:
         before = after("c1", image="repo/app:1", image_id="sha-1", record=patched())
         unseen = after("c1", image="repo/app:1", image_id="sha-1", observed=1, record=patched())
         seen = update_evidence(None, facts(before), frozenset(), NOW)
-        assert seen.outlived == {"c1"}
-        assert update_evidence(seen, facts(unseen), frozenset(), NOW).outlived == frozenset()
+        assert seen.surviving_containers == {"c1"}
+        assert update_evidence(seen, facts(unseen), frozenset(), NOW).surviving_containers == frozenset()
 
     def test_the_right_image_ends_the_doubt(self) -> None:
         assert proof(after("c3"), seen=Evidence(running_since={"c3": NOW})) == Proven()
@@ -184,7 +184,7 @@ class TestGate:
         carried_over = self.opening(just, **ONLY_STARTUP)
         assert carried_over == NotYet("waiting for app to pass its startupProbe", NOW + 3 + 5 + 2)
         assert self.opening(just, started=False, **ONLY_STARTUP) == NotYet("waiting for app to pass its startupProbe")
-        turned = Evidence(running_since={"c2": NOW}, unstarted=frozenset({"c2"}), started_at={"c2": NOW + 1})
+        turned = Evidence(running_since={"c2": NOW}, seen_not_started=frozenset({"c2"}), started_at={"c2": NOW + 1})
         assert self.opening(turned, **ONLY_STARTUP) == Proven()
 
     def test_started_is_believed_after_delay_period_and_two_seconds(self) -> None:
@@ -193,7 +193,7 @@ class TestGate:
         assert self.opening(since, NOW + 10, **ONLY_STARTUP) == Proven()
 
     def test_the_turn_of_another_container_counts_for_nothing(self) -> None:
-        stale = Evidence(running_since={"c2": NOW}, unstarted=frozenset({"c1"}), started_at={"c1": NOW - 50})
+        stale = Evidence(running_since={"c2": NOW}, seen_not_started=frozenset({"c1"}), started_at={"c1": NOW - 50})
         assert isinstance(self.opening(stale, readiness_probe=None, startup_probe=STARTUP), NotYet)
 
     def test_min_ready_seconds_count_from_containers_ready(self) -> None:
@@ -212,7 +212,7 @@ class TestGate:
 
     def test_min_ready_seconds_count_from_a_startup_that_is_believed(self) -> None:
         seen = Evidence(
-            running_since={"c2": 90.0}, containers_ready_since=90.0, started_at={"c2": 97.0}, unstarted=frozenset({"c2"})
+            running_since={"c2": 90.0}, containers_ready_since=90.0, started_at={"c2": 97.0}, seen_not_started=frozenset({"c2"})
         )
         found = self.opening(seen, 100.0, min_ready=5, readiness_probe=None, startup_probe=STARTUP)
         assert found == NotYet("containers are ready, waiting for minReadySeconds", 102.0)

@@ -14,7 +14,7 @@ from tests.builders import GATE, NEW, OLD, container, facts, in_service, patched
 
 NOW = 100.0
 OTHER = "example.com/other"
-DRAINED = Evidence(quiet_since=90.0, saw_ready=True, turned=True)
+DRAINED = Evidence(quiet_since=90.0, saw_ready=True, saw_transition=True)
 HOLD = '{"label":"closed by hand"}'
 
 
@@ -124,28 +124,28 @@ class TestClosing:
     def test_waits_for_the_slices_by_name(self) -> None:
         found = judged(in_service(closed(), ready=True))
         assert (found.stage, found.reason) == ("Closing", "waiting for the EndpointSlices of web")
-        assert not found.needs_slices
+        assert not found.needs_slice_list
 
     def test_asks_where_no_turn_was_seen(self) -> None:
         found = judged(closed(), Evidence(quiet_since=99.0))
-        assert (found.stage, found.needs_slices) == ("Closing", True)
+        assert (found.stage, found.needs_slice_list) == ("Closing", True)
 
     def test_closes_again_what_somebody_opened(self) -> None:
         found = judged(closed(gate="True"), DRAINED)
         assert isinstance(found.action, CloseGate)
         assert (found.stage, found.action.record) == ("Closing", record(gate=GATE))
-        assert not found.action.judged_version
+        assert not found.action.require_resource_version
 
     def test_closes_a_bare_pod_again_only_as_it_was_judged(self) -> None:
-        found = judged(closed(gate="True"), rule=rules(bare=True))
+        found = judged(closed(gate="True"), rule=rules(is_bare_pods=True))
         assert isinstance(found.action, CloseGate)
-        assert found.action.judged_version
+        assert found.action.require_resource_version
 
 
 class TestSettling:
     def test_waits_out_the_settle_time(self) -> None:
         found = judged(closed(), DRAINED, now=94.0)
-        assert (found.stage, found.action, found.look_again_at) == ("Settling", None, 95.0)
+        assert (found.stage, found.action, found.requeue_at) == ("Settling", None, 95.0)
 
     def test_a_settled_pod_is_patched_at_the_version_that_was_judged(self) -> None:
         found = judged(closed(version=33), DRAINED, now=95.0)
@@ -180,7 +180,7 @@ class TestSettling:
         """A new run adopts the pod of an old one: it goes from what the old one found."""
         adopted = closed(images={"app": "app:2"}, record=patched("c0", from_images={"app": "app:1"}))
         p = msgspec.structs.replace(adopted, status=restarted().status)
-        found = judged(p, DRAINED, rules(images={"app": "app:3"}, run="run-2"))
+        found = judged(p, DRAINED, rules(images={"app": "app:3"}, run_id="run-2"))
         assert isinstance(found.action, PatchImages)
         assert found.action.record.from_images == {"app": "app:1"}
         assert found.action.record.run == "run-2"
@@ -256,8 +256,8 @@ class TestRestarting:
 
     def test_trouble_is_told(self) -> None:
         found = judged(restarted(statuses=[status(waiting="ImagePullBackOff")]))
-        assert found.trouble is not None
-        assert found.trouble.reason == "ImagePullBackOff"
+        assert found.problem is not None
+        assert found.problem.reason == "ImagePullBackOff"
 
 
 class TestReturning:
@@ -353,13 +353,13 @@ class TestForeignRecords:
     def test_what_cannot_be_read_is_not_touched(self, text: str) -> None:
         found = judged(closed(record=text), DRAINED)
         assert (found.stage, found.action) == ("Failed", None)
-        assert found.trouble is not None
+        assert found.problem is not None
         assert release_failed(found, rules()) is None
 
     def test_a_bare_pod_that_another_run_holds_is_not_touched(self) -> None:
-        found = judged(closed(record=record(lease="other")), DRAINED, rules(bare=True))
+        found = judged(closed(record=record(lease="other")), DRAINED, rules(is_bare_pods=True))
         assert (found.stage, found.reason) == ("Failed", "is being upgraded by another run (Lease other)")
-        assert release_failed(found, rules(bare=True)) is None
+        assert release_failed(found, rules(is_bare_pods=True)) is None
 
     def test_a_workloads_pod_is_adopted_from_whatever_run(self) -> None:
         assert judged(closed(record=record(lease="other", run="run-0")), DRAINED).stage == "Settling"
@@ -373,7 +373,7 @@ class TestUpdated:
         assert judged(facts(pod(images=NEW))).stage == "Updated"
 
     def test_services_that_are_ignored_need_not_be_back(self) -> None:
-        found = judged(in_service(pod(images=NEW), ready=False), rule=rules(ignored=frozenset({"web"})))
+        found = judged(in_service(pod(images=NEW), ready=False), rule=rules(ignored_services=frozenset({"web"})))
         assert found.stage == "Updated"
 
 
@@ -399,4 +399,4 @@ class TestFailedPods:
 def test_a_startup_probe_alone_is_looked_at_again_in_time() -> None:
     p = restarted(containers=[container(image=NEW["app"], readiness_probe=None, startup_probe=container().readiness_probe)])
     found = judged(p, Evidence(running_since={"c2": 99.0}))
-    assert (found.stage, found.action, found.look_again_at) == ("Returning", None, 102.0)
+    assert (found.stage, found.action, found.requeue_at) == ("Returning", None, 102.0)

@@ -30,13 +30,13 @@ from tests.builders import (
 TARGET = run().target
 LIVING = GateOpeners((GateOpener("the controller", Announcement((GateRule(GATE, "serve"),)), 2.0, is_alive=True),))
 NOBODY = GateOpeners()
-UNREAD = GateOpeners(unread="you may not list Leases in all namespaces")
+UNREAD = GateOpeners(incomplete_reason="you may not list Leases in all namespaces")
 START = "start `inplace gate run -n default` and keep it running, or install the controller"
 NO_ONE = f"nobody living opens gate {GATE} in namespace default"
 
 
 def healthy(openers: GateOpeners | None) -> Snapshot:
-    return observed(*(in_service(pod(f"web-{i}")) for i in range(3)), openers=openers)
+    return observed(*(in_service(pod(f"web-{i}")) for i in range(3)), gate_openers=openers)
 
 
 def rolling(openers: GateOpeners | None) -> Snapshot:
@@ -44,7 +44,7 @@ def rolling(openers: GateOpeners | None) -> Snapshot:
     old = [in_service(pod(f"web-{i}")) for i in range(2)]
     new = [in_service(never_opened(f"web-n{i}", images=NEW)) for i in range(2)]
     sets = replica_set(replicas=2), next_set(replicas=2)
-    return observed(*old, *new, target=of_deployment(deployment(NEW), *sets), openers=openers)
+    return observed(*old, *new, target=of_deployment(deployment(NEW), *sets), gate_openers=openers)
 
 
 def told(view: Snapshot, gate: str = GATE) -> dict[str, str]:
@@ -80,7 +80,7 @@ def test_what_is_unknown_is_said_to_be() -> None:
 def test_a_gate_of_others_may_have_an_opener_that_we_do_not_know() -> None:
     gate = "www.example.com/feature-1"
     spec = template(OLD, readinessGates=[{"conditionType": gate}])
-    view = observed(target=of_deployment(deployment(template_=spec), replica_set(template_=spec)), openers=NOBODY)
+    view = observed(target=of_deployment(deployment(template_=spec), replica_set(template_=spec)), gate_openers=NOBODY)
     (said,) = told(view, gate).values()
     assert f"no living opener of gate {gate} in namespace default is known" in said
     assert f"`inplace gate run -n default --condition {gate}`" in said
@@ -131,9 +131,9 @@ def test_a_rule_that_keeps_new_pods_closed_is_named() -> None:
 
 
 def test_bare_pods_are_never_new() -> None:
-    serving = observed(in_service(pod(owner=None)), target=of_pods(), openers=NOBODY)
+    serving = observed(in_service(pod(owner=None)), target=of_pods(), gate_openers=NOBODY)
     assert told(serving) == {}
-    waits = observed(in_service(never_opened(owner=None)), target=of_pods(), openers=NOBODY)
+    waits = observed(in_service(never_opened(owner=None)), target=of_pods(), gate_openers=NOBODY)
     assert set(told(waits)) == {"PodsWaitForGate"}
 
 

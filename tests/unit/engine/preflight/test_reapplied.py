@@ -25,11 +25,11 @@ def rollout(name: str = "web-2", ttl: int | None = 5, **meta: Any) -> InPlaceRol
 
 
 def past(**fields: Any) -> PastRun:
-    return PastRun(**{"id": "a", "images": NEW, "ended_at": AT, "outcome": "Succeeded", "expiring": "web-2", **fields})
+    return PastRun(**{"id": "a", "images": NEW, "ended_at": AT, "outcome": "Succeeded", "expiring_rollout": "web-2", **fields})
 
 
-UNDONE = past(id="b", doing="Undo", images=OLD, by="alice", expiring="")
-REPLACED = past(id="b", images=OTHER, by="", expiring="web-3")
+UNDONE = past(id="b", operation="Undo", images=OLD, created_by="alice", expiring_rollout="")
+REPLACED = past(id="b", images=OTHER, created_by="", expiring_rollout="web-3")
 
 
 def why(*history: PastRun, again: InPlaceRollout | None = None, template: dict[str, str] = OLD) -> str:
@@ -40,8 +40,8 @@ def why(*history: PastRun, again: InPlaceRollout | None = None, template: dict[s
 
 
 def test_a_run_remembers_the_expiring_object_it_was_begun_for() -> None:
-    assert to_past_run(run_from_rollout(rollout()), ()).expiring == "web-2"
-    assert to_past_run(run_from_rollout(rollout(ttl=None)), ()).expiring == ""
+    assert to_past_run(run_from_rollout(rollout()), ()).expiring_rollout == "web-2"
+    assert to_past_run(run_from_rollout(rollout(ttl=None)), ()).expiring_rollout == ""
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_is_not_begun_again(history: tuple[PastRun, ...], told: str) -> None:
     [
         (),
         (UNDONE,),
-        (past(expiring=""), UNDONE),
+        (past(expiring_rollout=""), UNDONE),
         (past(images=OTHER), UNDONE),
         (past(outcome="Failed"),),
         (past(outcome="RolledBack"),),
@@ -83,9 +83,9 @@ def test_a_run_begins_unless_undone_or_for_the_same_object() -> None:
 def test_an_undo_is_not_undone_by_itself() -> None:
     asked = rollout("back")
     back = msgspec.structs.replace(asked, spec=msgspec.structs.replace(asked.spec, images=(), undo=Undo()))
-    before = past(doing="Undo", images=OLD, expiring="back")
+    before = past(operation="Undo", images=OLD, expiring_rollout="back")
     assert "a second undo would go forward again" in why(before, again=back)
-    assert why(past(expiring="back"), again=back) == ""
+    assert why(past(expiring_rollout="back"), again=back) == ""
 
 
 def test_an_expiring_rollout_kept_in_git_is_warned_of() -> None:

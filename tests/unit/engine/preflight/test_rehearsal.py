@@ -79,7 +79,7 @@ class TestLearn:
     def test_another_name_of_the_image_is_what_the_run_is_for(self) -> None:
         write = one(PatchTemplate)
         learned = learn(BEGUN, write, answered(write, app=PINNED))
-        assert learned == run(images={"app": PINNED}, named=NEW)
+        assert learned == run(images={"app": PINNED}, images_before_admission=NEW)
         again = one(PatchTemplate, learned)
         assert learn(learned, again, answered(again, app=PINNED)) == learned
 
@@ -136,6 +136,6 @@ def test_surprises_name_both_images() -> None:
 
 def test_what_admission_begins_to_do_in_the_middle_is_taken_once() -> None:
     taken = adopt(BEGUN, {"app": PINNED})
-    assert taken == run(images={"app": PINNED}, named=NEW)
+    assert taken == run(images={"app": PINNED}, images_before_admission=NEW)
     assert adopt(BEGUN, {"app": "repo/app:3"}) is None
     assert adopt(taken, {"app": "mirror/" + PINNED}) is None

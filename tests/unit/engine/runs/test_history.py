@@ -13,7 +13,9 @@ def revision(number: int, images: dict[str, str], at: str) -> Revision:
 
 
 def past(id_: str, at: str, *made: int, **fields: Any) -> PastRun:
-    return PastRun(id=id_, images=NEW, ended_at=at, by="me", revisions_created=made, **{"outcome": "Succeeded", **fields})
+    return PastRun(
+        id=id_, images=NEW, ended_at=at, created_by="me", revisions_created=made, **{"outcome": "Succeeded", **fields}
+    )
 
 
 def test_a_revision_is_told_by_the_run_that_made_it() -> None:

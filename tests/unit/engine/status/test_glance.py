@@ -107,7 +107,7 @@ class TestCounts:
 
 def test_what_stands_shows_nothing_that_would_only_be_begun() -> None:
     """A run that was paused in flight counted the pod that it would have closed next as closing, for ever."""
-    long_ago = {f"uid-{name}": Evidence(agrees_since=0.0) for name in ("web-a", "web-b", "web-c")}
+    long_ago = {f"uid-{name}": Evidence(consistent_since=0.0) for name in ("web-a", "web-b", "web-c")}
     view = msgspec.structs.replace(observed(*TestCounts.THREE), evidence=long_ago)
     would = plan(view, PlanContext(LEASE), run(), NOW)
     assert any(pod.stage == "Closing" for pod in would.pods), "it would begin one"

@@ -13,7 +13,7 @@ from inplace.model.objects.workloads import ReplicaSet
 from inplace.model.run import CommitState
 from tests.builders import LIVE_UID, NEW, OLD, deployment, observed, of_deployment, of_replica_set, replica_set, run
 
-GIVEN_UP = CommitState(live_uid=LIVE_UID, revision=1, template=OLD, given_up="why")
+GIVEN_UP = CommitState(live_uid=LIVE_UID, revision=1, template=OLD, undo_reason="why")
 PAUSED: dict[str, Any] = {"images": OLD, "paused": True}
 OLD_SET, NEW_SET = replica_set(OLD), replica_set(NEW)
 

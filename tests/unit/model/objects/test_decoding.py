@@ -25,7 +25,7 @@ POD = b"""{"metadata": {"name": "web-a", "uid": "u", "resourceVersion": "7", "ge
 def test_a_pod_as_the_server_writes_it() -> None:
     decoded = msgspec.json.decode(POD, type=Pod)
     assert decoded.is_ready
-    assert not decoded.is_true("inplace.dev/ready")
+    assert not decoded.condition_is_true("inplace.dev/ready")
     assert decoded.spec.has_gate("inplace.dev/ready")
     assert decoded.spec.all_containers() == decoded.spec.containers
     assert decoded.ips() == {"10.0.0.1", "fd00::1"}
@@ -45,7 +45,7 @@ def test_a_bare_minimum_of_each_kind() -> None:
 
 
 def test_finished_and_terminating_pods() -> None:
-    assert [pod(phase=p).is_finished for p in ("Running", "Pending", "Succeeded", "Failed")] == [False, False, True, True]
+    assert [pod(phase=p).is_terminal for p in ("Running", "Pending", "Succeeded", "Failed")] == [False, False, True, True]
     assert pod(deleting=True).is_terminating
     assert not pod().is_terminating
 
@@ -80,10 +80,10 @@ def test_a_budget_without_selector_covers_none_an_empty_one_all() -> None:
     def with_selector(text: str) -> PodDisruptionBudget:
         return msgspec.json.decode(f'{{"metadata":{{}},"spec":{{{text}}}}}', type=PodDisruptionBudget)
 
-    assert not with_selector("").covers({"a": "1"})
-    assert with_selector('"selector":{}').covers({"a": "1"})
-    assert budget().covers({"app": "web"})
-    assert not budget().covers({"app": "db"})
+    assert not with_selector("").selects({"a": "1"})
+    assert with_selector('"selector":{}').selects({"a": "1"})
+    assert budget().selects({"app": "web"})
+    assert not budget().selects({"app": "db"})
 
 
 @pytest.mark.parametrize(("text", "revision"), [("3", 3), ("", 0), ("x", 0)])

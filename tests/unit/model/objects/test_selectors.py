@@ -24,7 +24,7 @@ def test_reads_what_kubectl_takes(text: str, yes: dict[str, str], no: dict[str, 
     selector = parse_selector(text)
     assert selector.matches(yes)
     assert not selector.matches(no)
-    assert parse_selector(selector.text()) == selector
+    assert parse_selector(selector.to_selector_string()) == selector
 
 
 @pytest.mark.parametrize("text", ["", "=web", "app=web,", "a b", "app in", "app in web", "a=b=c"])

@@ -76,7 +76,7 @@ def test_closing_is_one_status_write_of_gate_and_record() -> None:
 def test_closing_a_bare_pod_carries_the_version_too() -> None:
     world = World()
     ref = world.pod()
-    _, _, body = world.perform(CloseGate(ref, GATE, RECORD_ONE, judged_version=True))
+    _, _, body = world.perform(CloseGate(ref, GATE, RECORD_ONE, require_resource_version=True))
     assert body["metadata"]["resourceVersion"] == ref.resource_version
 
 
