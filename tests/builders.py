@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inplace.engine.planning.plan import PlanContext
-from inplace.engine.pods.drain import index_of
+from inplace.engine.pods.drain import index_slices
 from inplace.engine.pods.goals import Goal
 from inplace.engine.pods.stages import PodPolicy
 from inplace.engine.snapshot import (
@@ -17,7 +17,7 @@ from inplace.engine.snapshot import (
     ReplicaSetTarget,
     Snapshot,
     Target,
-    facts_of,
+    observe_pod,
 )
 from inplace.model.constants import HOLDS_ANNOTATION, RECORD_ANNOTATION
 from inplace.model.objects.meta import LabelSelector, ObjectMeta, OwnerReference
@@ -213,7 +213,7 @@ def slice_of(
 
 
 def facts(pod_: Pod, *slices: EndpointSlice) -> ObservedPod:
-    return facts_of(pod_, index_of(slices).entries_of(pod_))
+    return observe_pod(pod_, index_slices(slices).entries_of(pod_))
 
 
 def in_service(pod_: Pod, ready: bool | None = None, version: int = 5) -> ObservedPod:

@@ -62,7 +62,7 @@ class PatchImages(PodAction, frozen=True):
 
     @property
     def intent(self) -> str:
-        return f"{super().intent}/{self.revision}/{_told(self.images)}"
+        return f"{super().intent}/{self.revision}/{_to_json(self.images)}"
 
 
 class PatchIdleImages(PodAction, frozen=True):
@@ -74,7 +74,7 @@ class PatchIdleImages(PodAction, frozen=True):
     revision: str = ""
 
 
-TAKES_OUT = CloseGate | PatchImages
+DISRUPTIVE_ACTIONS = CloseGate | PatchImages
 """What may take a pod out of service that is not marked so yet."""
 
 
@@ -126,7 +126,7 @@ class PatchTemplate(WorkloadAction, frozen=True):
 
     @property
     def intent(self) -> str:
-        return f"{super().intent}/{_told(self.images)}"
+        return f"{super().intent}/{_to_json(self.images)}"
 
 
 class SetUpdateStrategy(WorkloadAction, frozen=True):
@@ -137,7 +137,7 @@ class SetUpdateStrategy(WorkloadAction, frozen=True):
 
     @property
     def intent(self) -> str:
-        return f"{super().intent}/{_told(self.strategy)}"
+        return f"{super().intent}/{_to_json(self.strategy)}"
 
 
 class DeleteDuplicateReplicaSet(WorkloadAction, frozen=True):
@@ -155,13 +155,13 @@ class CreateHistoryReplicaSet(Action, frozen=True):
         return f"tombstone/{self.name}"
 
 
-FieldsOf = Literal[WorkloadKind, "Pod"]
+FieldsKind = Literal[WorkloadKind, "Pod"]
 
 
 class RestoreFieldOwners(WorkloadAction, frozen=True):
     """Gives image fields back to the server-side-apply managers that owned them before us."""
 
-    kind: FieldsOf
+    kind: FieldsKind
     owners: tuple[FieldOwner, ...]
 
 
@@ -208,7 +208,7 @@ def claim_key(budget: str) -> str:
     return f"budget/{budget}"
 
 
-def budgets_of(action: Action) -> tuple[str, ...]:
+def required_budgets(action: Action) -> tuple[str, ...]:
     """The claims that an action rests on."""
     match action:
         case CloseGate(budgets=budgets) | PatchImages(budgets=budgets):
@@ -219,5 +219,5 @@ def budgets_of(action: Action) -> tuple[str, ...]:
             return ()
 
 
-def _told(value: dict[str, Any]) -> str:
+def _to_json(value: dict[str, Any]) -> str:
     return msgspec.json.encode(value, order="deterministic").decode()

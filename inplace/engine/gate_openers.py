@@ -16,7 +16,7 @@ from inplace.engine.gate_rules import GateRule
 from inplace.model.objects.meta import CANNOT_BE_READ, check_selector, parse_selector
 from inplace.model.objects.pods import Pod
 
-LONGEST_TEXT = 64 * 1024
+MAX_ANNOUNCEMENT_LENGTH = 64 * 1024
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ def encode_announcement(announcement: Announcement) -> str:
 
 def decode_announcement(text: str | None) -> Announcement | None:
     """None: nothing is announced, or nothing that can be read."""
-    if not text or len(text) > LONGEST_TEXT:
+    if not text or len(text) > MAX_ANNOUNCEMENT_LENGTH:
         return None
     with suppress(*CANNOT_BE_READ):
         found = _DECODER.decode(text)
@@ -67,48 +67,48 @@ class GateOpeners(msgspec.Struct, frozen=True):
     incomplete_reason: str = ""
 
 
-class Opens(msgspec.Struct, frozen=True, tag=True):
+class OpenedBy(msgspec.Struct, frozen=True, tag=True):
     """`by` does, and lives."""
 
     by: str
 
 
-class Holds(msgspec.Struct, frozen=True, tag=True):
+class HeldClosedBy(msgspec.Struct, frozen=True, tag=True):
     """`by` lives and keeps the gate of every new pod closed, as its rule says."""
 
     by: str
     why: str
 
 
-class Nobody(msgspec.Struct, frozen=True, tag=True):
+class NoOpener(msgspec.Struct, frozen=True, tag=True):
     """`dead`: who did, in words; empty: nobody is known to have."""
 
     dead: str = ""
 
 
-class Unknown(msgspec.Struct, frozen=True, tag=True):
+class UnknownOpener(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-Opening = Opens | Holds | Nobody | Unknown
+GateOpening = OpenedBy | HeldClosedBy | NoOpener | UnknownOpener
 
 
-def who_opens(openers: GateOpeners, gate: str, namespace: str, labels: Mapping[str, str]) -> Opening:
+def find_gate_opener(openers: GateOpeners, gate: str, namespace: str, labels: Mapping[str, str]) -> GateOpening:
     """`labels`: those of new pods."""
     covering = [(one, rule) for one in openers.openers if (rule := _rule_for(one, gate, namespace, labels)) is not None]
     living = [(one, rule) for one, rule in covering if one.is_alive]
     for one, rule in living:
         if not _why_closed(rule, labels):
-            return Opens(one.name)
+            return OpenedBy(one.name)
     if living:
         one, rule = living[0]
-        return Holds(one.name, _why_closed(rule, labels))
+        return HeldClosedBy(one.name, _why_closed(rule, labels))
     silent = [one.name for one in openers.openers if one.is_alive and one.announcement is None]
     if silent:
-        return Unknown(f"{silent[0]} lives, and does not say which gates it opens")
+        return UnknownOpener(f"{silent[0]} lives, and does not say which gates it opens")
     if openers.incomplete_reason:
-        return Unknown(openers.incomplete_reason)
-    return Nobody(", ".join(_dead(one) for one, _ in covering))
+        return UnknownOpener(openers.incomplete_reason)
+    return NoOpener(", ".join(_dead(one) for one, _ in covering))
 
 
 def _rule_for(one: GateOpener, gate: str, namespace: str, labels: Mapping[str, str]) -> GateRule | None:
@@ -144,6 +144,6 @@ def waits_for_gate(pod: Pod, gate: str) -> bool:
     return pod.condition(gate) is None and pod.condition_is_true("ContainersReady")
 
 
-def waiting(pods: Iterable[Pod], gate: str) -> tuple[str, ...]:
+def pods_waiting_for_gate(pods: Iterable[Pod], gate: str) -> tuple[str, ...]:
     """The names of those pods."""
     return tuple(sorted(pod.name for pod in pods if waits_for_gate(pod, gate)))

@@ -106,7 +106,7 @@ class ObservedPod(msgspec.Struct, frozen=True, gc=False):
         return PodRef(meta.namespace, meta.name, meta.uid, meta.resource_version)
 
 
-def facts_of(pod: Pod, entries: tuple[EndpointEntry, ...]) -> ObservedPod:
+def observe_pod(pod: Pod, entries: tuple[EndpointEntry, ...]) -> ObservedPod:
     return ObservedPod(pod, read_record(pod), entries, pod.metadata.uid, pod.is_ready, pod.spec.images())
 
 

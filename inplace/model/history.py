@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct
-from inplace.model.run import Operation, Outcome, Run, shortened
+from inplace.model.run import Operation, Outcome, Run, truncate
 
 MAX_RUNS = 10
 LONGEST = 200
@@ -39,13 +39,13 @@ def to_past_run(run: Run, made: tuple[int, ...]) -> PastRun:
         operation=run.operation,
         images=run.requested_images,
         from_images=run.from_images,
-        created_by=shortened(run.created_by, LONGEST),
-        client=shortened(run.client, LONGEST),
+        created_by=truncate(run.created_by, LONGEST),
+        client=truncate(run.client, LONGEST),
         expiring_rollout=run.expiring_rollout,
         started_at=run.started_at,
         ended_at=run.ended_at,
         outcome=run.outcome,
-        message=shortened(run.message, LONGEST),
+        message=truncate(run.message, LONGEST),
         revisions_created=made,
     )
 

@@ -43,7 +43,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=4096)
-def reference(text: str) -> Reference:
+def parse_reference(text: str) -> Reference:
     """Of any text: what is no reference is a name that no other is the same as."""
     rest, _, digest = text.partition("@")
     path, colon, tag = rest.rpartition(":")
@@ -57,7 +57,7 @@ def reference(text: str) -> Reference:
     return Reference(registry, repository, tag or ("" if digest else "latest"), digest)
 
 
-def valid_image(text: str) -> bool:
+def is_valid_image(text: str) -> bool:
     """What may stand as an image in an object, pulled or not; only the shape, and a hard length limit. Whether a runtime could
     pull it says `image_problem`: a workload may well run, and be gone back to, what none could."""
     return len(text) <= LONGEST and _IMAGE.match(text) is not None
@@ -65,7 +65,7 @@ def valid_image(text: str) -> bool:
 
 def is_mutable_tag(image: str) -> bool:
     """Whether the same string is commonly moved to other bytes."""
-    found = reference(image)
+    found = parse_reference(image)
     return not found.digest and found.tag in _MOVED_TAGS
 
 
@@ -120,14 +120,14 @@ def _digest_problem(digest: str) -> str:
 
 def same_image(one: str, other: str) -> bool:
     """Two ways to write the same reference."""
-    return one == other or reference(one) == reference(other)
+    return one == other or parse_reference(one) == parse_reference(other)
 
 
 @lru_cache(maxsize=4096)
 def accepts(asked: str, answered: str) -> bool:
     """Whether what was made of it is still what was asked for: the digest added, or another registry and path in front of the
     same name. A digest in place of the tag says nothing of the tag: that is believed of the same repository alone."""
-    a, b = reference(asked), reference(answered)
+    a, b = parse_reference(asked), parse_reference(answered)
     if a.name != b.name:
         return False
     if a.digest:

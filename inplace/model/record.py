@@ -102,12 +102,12 @@ def holds_for_gate(holds: Mapping[str, str], gate: str) -> dict[str, str]:
     return {name: why for name, why in holds.items() if name.partition("@")[2] in ("", gate)}
 
 
-def told_holds(holds: Mapping[str, str]) -> str:
+def format_holds(holds: Mapping[str, str]) -> str:
     """Why, in words: a label's hold says that itself, another one by its name and its reason."""
-    return ", ".join(_told_hold(name, why) for name, why in sorted(holds.items()))
+    return ", ".join(_format_hold(name, why) for name, why in sorted(holds.items()))
 
 
-def _told_hold(name: str, why: str) -> str:
+def _format_hold(name: str, why: str) -> str:
     if not why:
         return f"hold {name}"
     return why if name.startswith("label@") else f"hold {name} ({why})"

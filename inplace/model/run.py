@@ -209,7 +209,7 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     @property
     def signature(self) -> str:
         """Who began it, for people."""
-        return signed(self.created_by, self.client)
+        return format_signature(self.created_by, self.client)
 
     @property
     def failed_count(self) -> int:
@@ -277,27 +277,27 @@ def decode_run(text: str) -> Run:
 
 def encode_run(run: Run) -> str:
     """As it is stored: small whatever the fleet, since a Lease bears no more than 256 KiB of annotations."""
-    kept = tuple(msgspec.structs.replace(f, message=shortened(f.message)) for f in run.failures[:MOST_FAILURES])
+    kept = tuple(msgspec.structs.replace(f, message=truncate(f.message)) for f in run.failures[:MOST_FAILURES])
     return msgspec.json.encode(
         msgspec.structs.replace(
             run,
-            created_by=shortened(run.created_by),
-            client=shortened(run.client),
+            created_by=truncate(run.created_by),
+            client=truncate(run.client),
             failures=kept,
             more_failed=run.failed_count - len(kept),
-            message=shortened(run.message),
+            message=truncate(run.message),
         )
     ).decode()
 
 
-def signed(by: str, client: str) -> str:
+def format_signature(by: str, client: str) -> str:
     """`jane (root@laptop)`; of whom only the machine says who it is, just that."""
     if not client or not by:
         return by or client
     return f"{by} (by its own account)" if by == client else f"{by} ({client})"
 
 
-def shortened(text: str, longest: int = LONGEST_MESSAGE) -> str:
+def truncate(text: str, longest: int = LONGEST_MESSAGE) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

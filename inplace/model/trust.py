@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from inplace.model.images import valid_image
+from inplace.model.images import is_valid_image
 from inplace.model.int_or_percent import parse_int_or_percent
 from inplace.model.objects.meta import ObjectMeta, check_selector
 from inplace.model.refs import TargetRef
@@ -18,12 +18,12 @@ LONGEST_SECONDS = 31 * 24 * 3600.0
 MOST_CONTAINERS = 256
 
 
-def problem_of(run: Run) -> str:
+def run_problem(run: Run) -> str:
     """What no run may ask for, in one line; empty: nothing."""
     return next(_problems(run), "")
 
 
-def misplaced(run: Run, lease: ObjectMeta) -> str:
+def lease_mismatch(run: Run, lease: ObjectMeta) -> str:
     """Why the run cannot be the one of this Lease, in one line; empty: it can."""
     target, owners = run.target, [owner.uid for owner in lease.owner_references or ()]
     if target.namespace != lease.namespace:
@@ -41,7 +41,7 @@ def _problems(run: Run) -> Iterator[str]:
         yield f"a {run.target.kind} has no commit of its own"
     for images in (run.images, run.original_images or {}):
         for container, image in images.items():
-            if not is_container_name(container) or not valid_image(image):
+            if not is_container_name(container) or not is_valid_image(image):
                 yield f"{container!r}={image!r} is no container and image"
     if any(len(images) > MOST_CONTAINERS for images in run.known_images):
         yield "it has more images than a pod has containers"

@@ -15,7 +15,7 @@ import msgspec
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, ConnectionFailed, TooManyRequests, Unauthorized
 from inplace.kube.protocols import Request
-from inplace.model.run import signed
+from inplace.model.run import format_signature
 
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 """Stable since Kubernetes 1.28; everybody who is authenticated may create one."""
@@ -29,7 +29,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        return signed(self.by, self.client)
+        return format_signature(self.by, self.client)
 
 
 class _User(msgspec.Struct):

@@ -12,7 +12,7 @@ from statistics import median
 from inplace.engine.planning.plan import PlanContext
 from inplace.engine.planning.planner import plan
 from inplace.engine.pods.evidence import update_evidence
-from inplace.engine.snapshot import DeploymentTarget, EndpointEntry, Snapshot, facts_of
+from inplace.engine.snapshot import DeploymentTarget, EndpointEntry, Snapshot, observe_pod
 from inplace.model.objects.meta import ObjectMeta, OwnerReference
 from inplace.model.objects.pods import Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, ReadinessGate
 from inplace.model.objects.workloads import Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec
@@ -32,7 +32,7 @@ def observed(count: int) -> Snapshot:
         meta = ObjectMeta(name=f"web-{i:05}", namespace="shop", uid=f"uid-{i}", resource_version="7", owner_references=(owner,))
         spec = PodSpec((Container("app", "app:1"),), None, (ReadinessGate(GATE),), f"node-{i % 50}")
         status = PodStatus("Running", 1, f"10.0.{i // 250}.{i % 250}", None, ready, (ContainerStatus("app", container_id="c"),))
-        facts.append(facts_of(Pod(meta, spec, status), (EndpointEntry("web", True, 5),)))
+        facts.append(observe_pod(Pod(meta, spec, status), (EndpointEntry("web", True, 5),)))
     live = ReplicaSet(ObjectMeta(name="web-1", uid="rs"), ReplicaSetSpec(template=TEMPLATE, replicas=count))
     deployment = Deployment(ObjectMeta(name="web", uid="d"), DeploymentSpec(template=TEMPLATE, replicas=count))
     evidence = {f.pod.uid: update_evidence(None, f, frozenset(), 0.0) for f in facts}

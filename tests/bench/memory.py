@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from inplace.engine.pods.evidence import update_evidence
-from inplace.engine.snapshot import Evidence, ObservedPod, facts_of
+from inplace.engine.snapshot import Evidence, ObservedPod, observe_pod
 from inplace.kube.clock import SystemClock
 from inplace.kube.informers.cache import Cache
 from inplace.kube.informers.reflector import List, Reflector
@@ -75,7 +75,7 @@ def main() -> None:
 
     def judged(_old: Pod | None, new: Pod | None) -> None:
         assert new is not None
-        facts[new.uid] = facts_of(new, ())
+        facts[new.uid] = observe_pod(new, ())
         evidence[new.uid] = update_evidence(None, facts[new.uid], frozenset(), 0.0)
 
     cache.subscribe(judged)

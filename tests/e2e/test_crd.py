@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from inplace.engine.planning.plan import Plan, PodProgress, Progress
-from inplace.engine.runs.rollout_status import status_of
+from inplace.engine.runs.rollout_status import build_status
 from inplace.engine.runs.rollouts import FinishedState, PendingState, RunningState, run_from_rollout
 from inplace.model.rollout import InPlaceRollout, RolloutSpec, RolloutStatus
 from inplace.model.run import PodFailure
@@ -123,14 +123,14 @@ class Written:
         return msgspec.json.decode(self.kubectl("get", "ipr", "web", "-o=json"), type=InPlaceRollout)
 
     def say(self, state: Any) -> None:
-        self.status = status_of(self.read(), state, self.status, NOW)
+        self.status = build_status(self.read(), state, self.status, NOW)
         body = msgspec.json.encode([{"op": "add", "path": "/status", "value": self.status}]).decode()
         assert "patched" in self.kubectl("patch", "ipr", "web", "--subresource=status", "--type=json", "-p", body)
         assert self.read().status == self.status
 
 
 def test_the_largest_status_fits(cluster: Cluster, ns: str) -> None:
-    """Ten thousand pods, everything at its longest, as `status_of` says it."""
+    """Ten thousand pods, everything at its longest, as `build_status` says it."""
     steps = [{"pods": i + 1} for i in range(19)]
     written = Written(cluster, ns, **stepped(*steps, WHOLE))
     name = "p" * 240

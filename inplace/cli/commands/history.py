@@ -12,10 +12,10 @@ from inplace.cli.common.sections import command, option
 from inplace.cli.output import streams, tables
 from inplace.cli.output.text import images_text
 from inplace.engine.runs.history import HistoryEntry
-from inplace.engine.status.account import with_message
+from inplace.engine.status.run_state import with_message
 from inplace.kube.clock import whole_seconds
 from inplace.model.refs import TargetRef
-from inplace.model.run import signed
+from inplace.model.run import format_signature
 from inplace.runtime.foreground import target_status
 from inplace.runtime.foreground.audit import AuditRecord, audit_records
 
@@ -66,7 +66,7 @@ def _row(entry: HistoryEntry) -> tuple[str, ...]:
         operation,
         outcome,
         whole_seconds(entry.at),
-        signed(entry.by, entry.client),
+        format_signature(entry.by, entry.client),
         entry.cause,
     )
     return tuple(cell or "-" for cell in cells)
@@ -100,6 +100,6 @@ def _about(record: AuditRecord) -> Iterator[str]:
     if record.images:
         yield f"  images   {images_text(record.images)}"
     if record.by:
-        yield f"  by       {signed(record.by, record.client)}"
+        yield f"  by       {format_signature(record.by, record.client)}"
     if record.started_at:
         yield f"  when     {whole_seconds(record.started_at)} to {whole_seconds(record.finished_at) or 'now'}"

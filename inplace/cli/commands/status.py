@@ -18,7 +18,7 @@ from inplace.cli.output.text import counts_text, images_text, labelled, plural
 from inplace.cli.running.foreground import ForegroundOptions
 from inplace.cli.running.summary import Hint, after_failed_pods, start_over_hint, verb_onward, way_back
 from inplace.engine.planning.plan import within
-from inplace.engine.status.account import StepView
+from inplace.engine.status.run_state import StepView
 from inplace.model.durations import format_duration
 from inplace.model.refs import TargetRef
 from inplace.model.run import TERMINAL_OUTCOMES, Run

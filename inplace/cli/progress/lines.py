@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from inplace.cli.output import streams
 from inplace.cli.output.text import images_text
 from inplace.engine.planning.plan import ARRIVED, Plan, PodProgress
-from inplace.engine.status.account import with_message
+from inplace.engine.status.run_state import with_message
 from inplace.runtime.observability.frames import Frame
 
 REASON_SECONDS = 2.0

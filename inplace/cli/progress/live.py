@@ -25,7 +25,7 @@ from inplace.cli.progress.forecast import Ahead, Forecast
 from inplace.engine.planning.plan import Progress, within
 from inplace.engine.planning.steps import step_label, steps_behind
 from inplace.engine.preflight.advisories import count_ungated
-from inplace.engine.status.account import with_message
+from inplace.engine.status.run_state import with_message
 from inplace.kube.protocols import Clock
 from inplace.model.durations import format_duration
 from inplace.model.refs import TargetRef

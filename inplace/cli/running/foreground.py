@@ -19,7 +19,7 @@ from inplace.cli.output import streams, tables
 from inplace.cli.output.text import labelled, plural
 from inplace.cli.progress.views import ProgressView, choose_view
 from inplace.cli.running.summary import next_steps, summary_lines, verb_onward
-from inplace.engine.status.account import with_message
+from inplace.engine.status.run_state import with_message
 from inplace.kube.errors import ApiError
 from inplace.model.durations import format_duration
 from inplace.model.refs import TargetRef

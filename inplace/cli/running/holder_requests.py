@@ -14,7 +14,7 @@ import msgspec
 from inplace.cli.common.context import ClusterContext
 from inplace.cli.common.exit_codes import CommandExit, ExitCode
 from inplace.cli.output import streams
-from inplace.engine.runs.spec_paused import passes
+from inplace.engine.runs.spec_paused import is_allowed_while_paused
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.protocols import MERGE
 from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES
@@ -85,7 +85,7 @@ def open_run(cluster: ClusterContext, target: TargetRef, verb: RunCommand) -> tu
 def send_command(cluster: ClusterContext, target: TargetRef, verb: RunCommand, *, until_it_ends: bool) -> HolderResponse:
     """Sends `verb` to the run's holder and waits, until the run ends or only until the holder obeys. Raises `RefusedError`."""
     lease, run = open_run(cluster, target, verb)
-    if not passes(verb):
+    if not is_allowed_while_paused(verb):
         require_not_paused(cluster.api, target, run)
     if not lease.spec.holder_identity:
         rollout = find_rollout(cluster.api, target, run) if verb != "pause" else None

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inplace.engine.availability.budget import is_available
-from inplace.engine.pods.drain import dissenting, is_in_service
-from inplace.engine.pods.stages import PodAssessment, PodPolicy, gate_of, other_gates_closed
+from inplace.engine.pods.drain import disagreeing_slices, is_in_service
+from inplace.engine.pods.stages import PodAssessment, PodPolicy, gate_state, other_gates_closed
 from inplace.engine.snapshot import ObservedPod
 from inplace.model.objects.pods import Pod
-from inplace.model.record import UpgradeRecord, holds_for_gate, read_holds, told_holds
+from inplace.model.record import UpgradeRecord, format_holds, holds_for_gate, read_holds
 
 _MOST = 3
 
 
-def no_room(judged: Iterable[PodAssessment], rules: PodPolicy, limit: int, desired: int) -> str:
+def explain_no_headroom(judged: Iterable[PodAssessment], rules: PodPolicy, limit: int, desired: int) -> str:
     """With nothing of ours in flight."""
     everyone = list(judged)
     unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), rules.ignored_services)]
@@ -34,14 +34,14 @@ def _why(facts: ObservedPod, rules: PodPolicy) -> str:
         return "is out of service for an upgrade"
     if is_cut_off(pod):
         return f"is on node {pod.spec.node_name}, which does not report"
-    if gate_of(pod, rules.gate) == "Closed":
+    if gate_state(pod, rules.gate) == "Closed":
         holds = holds_for_gate(read_holds(pod), rules.gate)
-        return f"is kept closed ({told_holds(holds)})" if holds else f"was closed by hand (gate {rules.gate})"
+        return f"is kept closed ({format_holds(holds)})" if holds else f"was closed by hand (gate {rules.gate})"
     closed = other_gates_closed(pod, rules.gate)
     if closed and pod.condition_is_true("ContainersReady"):
         return f"is kept out of service by gate {', '.join(closed)}"
     if facts.is_ready and not is_in_service(facts, rules.ignored_services):
-        return f"is Ready, but {dissenting(facts, rules.ignored_services)} says otherwise"
+        return f"is Ready, but {disagreeing_slices(facts, rules.ignored_services)} says otherwise"
     return f"on node {pod.spec.node_name} is not Ready" if pod.spec.node_name else "has no node"
 
 

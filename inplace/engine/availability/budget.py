@@ -116,13 +116,13 @@ def is_shared(budget: PodDisruptionBudget, pods: Iterable[ObservedPod], desired:
     return budget.status.expected_pods > min(living, desired)
 
 
-def room_under(budget: PodDisruptionBudget, pods: Iterable[Pod]) -> int:
+def headroom_under_claim(budget: PodDisruptionBudget, pods: Iterable[Pod]) -> int:
     """How many Ready pods may be closed, counted in a quorum read of all that it covers. A close shows as its record."""
     available = sum(pod.is_ready and not pod.is_terminating and read_record(pod) is None for pod in pods)
     return available - budget.status.desired_healthy
 
 
-def never_allows(budget: PodDisruptionBudget) -> bool:
+def allows_no_disruption(budget: PodDisruptionBudget) -> bool:
     """It expects pods, and wants all of them healthy for ever."""
     status = budget.status
     return status.expected_pods > 0 and status.desired_healthy >= status.expected_pods

@@ -15,19 +15,19 @@ from collections.abc import Iterable, Iterator
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.pods.drain import services_not_awaited
-from inplace.engine.pods.stages import gate_of, restarted_containers
+from inplace.engine.pods.stages import gate_state, restarted_containers
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.objects.network import Endpoint, EndpointSlice, Service
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run
 
 
-class ServiceRoom:
+class ServiceHeadroom:
     """What the Services can still lose within one plan; `take` counts a pod against every Service that it serves."""
 
     def __init__(self, observed: Snapshot, run: Run) -> None:
         self._run = run
-        self._services = () if run.options.allow_outage else counted(observed.services, run)
+        self._services = () if run.options.allow_outage else protected_services(observed.services, run)
         self._slices = observed.slices
         self._ready: dict[str, set[str]] = {}
         # What our closes take away is not in the slices yet.
@@ -46,37 +46,37 @@ class ServiceRoom:
             self._ready_of(service).difference_update(_keys(facts))
 
     def _served(self, facts: ObservedPod) -> Iterator[str]:
-        return served(facts, self._services) if is_drained(facts, self._run) else iter(())
+        return services_sending_to(facts, self._services) if will_be_drained(facts, self._run) else iter(())
 
     def _ready_of(self, service: str) -> set[str]:
         if service not in self._ready:
-            self._ready[service] = endpoints_of(service, self._slices, ready=True) - self._leaving
+            self._ready[service] = endpoint_keys(service, self._slices, ready=True) - self._leaving
         return self._ready[service]
 
 
 def outages(observed: Snapshot, run: Run) -> Iterator[tuple[str, str]]:
     """Yields (Service, pod) where the Service has no other endpoint than the pod and none is on its way: neither an endpoint
     that is not ready, nor a pod that it selects and that has no address yet, nor a replica that is still to be made."""
-    services, behind = counted(observed.services, run), strategy_for(observed).pods_kept_back(run)
+    services, behind = protected_services(observed.services, run), strategy_for(observed).pods_kept_back(run)
     selects = {service.metadata.name: service.selects for service in services}
     expected = workload.expected_labels(observed)
     for facts in observed.pods:
         is_touched = facts.uid not in behind and not facts.pod.is_terminating and not facts.spec_has_images(run.images)
-        if not is_touched or not facts.is_ready or not is_drained(facts, run):
+        if not is_touched or not facts.is_ready or not will_be_drained(facts, run):
             continue
-        for service in served(facts, services):
+        for service in services_sending_to(facts, services):
             others = (f.pod for f in observed.pods if f.uid != facts.uid and not f.pod.is_terminating and not f.pod.is_terminal)
             coming = [*(pod.metadata.labels for pod in others), *expected]
-            if endpoints_of(service, observed.slices) <= _keys(facts) and not any(map(selects[service], coming)):
+            if endpoint_keys(service, observed.slices) <= _keys(facts) and not any(map(selects[service], coming)):
                 yield service, facts.pod.name
 
 
-def counted(services: Iterable[Service], run: Run) -> tuple[Service, ...]:
+def protected_services(services: Iterable[Service], run: Run) -> tuple[Service, ...]:
     ignored = services_not_awaited(services, run.options.accept_undrainable)
     return tuple(s for s in services if s.metadata.name not in ignored and not s.spec.publish_not_ready_addresses)
 
 
-def served(facts: ObservedPod, services: Iterable[Service]) -> Iterator[str]:
+def services_sending_to(facts: ObservedPod, services: Iterable[Service]) -> Iterator[str]:
     """The Services of these that send to the pod now."""
     sending = {entry.service for entry in facts.entries if entry.ready}
     if sending:
@@ -84,13 +84,15 @@ def served(facts: ObservedPod, services: Iterable[Service]) -> Iterator[str]:
         yield from (s.metadata.name for s in services if s.metadata.name in sending and s.selects(labels))
 
 
-def is_drained(facts: ObservedPod, run: Run) -> bool:
+def will_be_drained(facts: ObservedPod, run: Run) -> bool:
     """Not without the gate; and a new image of an ordinary init container restarts nothing."""
     changed = [name for name, image in run.images.items() if facts.images.get(name) != image]
-    return gate_of(facts.pod, run.options.gate) != "Absent" and (not changed or bool(restarted_containers(facts.pod, changed)))
+    return gate_state(facts.pod, run.options.gate) != "Absent" and (
+        not changed or bool(restarted_containers(facts.pod, changed))
+    )
 
 
-def endpoints_of(service: str, slices: Iterable[EndpointSlice], *, ready: bool = False) -> set[str]:
+def endpoint_keys(service: str, slices: Iterable[EndpointSlice], *, ready: bool = False) -> set[str]:
     """By the uid of the pod, else by address. `ready`: only those that are sent to."""
     found: set[str] = set()
     for endpoint_slice in slices:

@@ -9,12 +9,12 @@ import msgspec
 from inplace.engine.actions import OpenGate, RemoveRecord
 from inplace.engine.kinds.external_changes import detect_external_change
 from inplace.engine.planning.plan import PlanContext
-from inplace.engine.pods.stages import CHANGED, PodAssessment, blind_kubelet, gate_of
+from inplace.engine.pods.stages import CHANGED, PodAssessment, blind_kubelet, gate_state
 from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
 from inplace.model.durations import format_duration
 from inplace.model.objects.pods import Pod
-from inplace.model.run import PodFailure, RollbackReason, Run, StopRequest, shortened
+from inplace.model.run import PodFailure, RollbackReason, Run, StopRequest, truncate
 
 OTHER_GATE_CLOSED = "OtherGateClosed"
 """The new containers are ready, and somebody else keeps the pod out of service: no proof of a bad image."""
@@ -40,7 +40,7 @@ def _failure_of(j: PodAssessment, run: Run, clocks: Timers) -> PodFailure | None
     if (
         j.stage == "Pending"
         and pod.is_scheduled
-        and gate_of(pod, run.options.gate) == "Absent"
+        and gate_state(pod, run.options.gate) == "Absent"
         and not run.options.without_gate
     ):
         return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
@@ -84,7 +84,7 @@ _TIMEOUT_REASONS = {
 
 
 def _failure(pod: Pod, reason: str, message: str) -> PodFailure:
-    return PodFailure(pod=pod.name, uid=pod.uid, reason=reason, message=shortened(message))
+    return PodFailure(pod=pod.name, uid=pod.uid, reason=reason, message=truncate(message))
 
 
 def stop_reason(observed: Snapshot, spec: PlanContext, run: Run, clocks: Timers) -> StopRequest | None:

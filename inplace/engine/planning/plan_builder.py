@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from inplace.engine.actions import Action, ListSlices, ReleaseBudget, budgets_of
+from inplace.engine.actions import Action, ListSlices, ReleaseBudget, required_budgets
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Plan, PlanContext
 from inplace.engine.planning.projection import show
@@ -111,7 +111,7 @@ class View(msgspec.Struct):
     def _releases(self, actions: tuple[Action, ...]) -> list[Action]:
         """Claims that nothing rests on any more, nor on its way: a close that was answered is seen by whoever claims next."""
         observed = self.observed
-        needed = {name for action in actions for name in budgets_of(action)}
+        needed = {name for action in actions for name in required_budgets(action)}
         for budget in observed.budgets if observed.closing and observed.claims else ():
             if any(f.uid in observed.closing and budget.selects(f.pod.metadata.labels) for f in observed.pods):
                 needed.add(budget.metadata.name)

@@ -17,7 +17,7 @@ from inplace.engine.availability.budget import is_available
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PodProgress, Progress, Shows
-from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment, PodPolicy, gate_of
+from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment, PodPolicy, gate_state
 from inplace.engine.snapshot import Snapshot
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import TERMINAL_OUTCOMES, PodFailure, Run
@@ -92,7 +92,7 @@ def _pod(
     if judged.stage in IN_FLIGHT:
         return msgspec.structs.replace(view, until=_until(judged))
     if judged.stage == "Pending" and judged.uid in closing:
-        if gate_of(pod, run.options.gate) == "Absent":
+        if gate_state(pod, run.options.gate) == "Absent":
             return _replace(view, "Restarting", "patching the image; it has no gate and is not drained")
         return _replace(view, "Closing", judged.reason)
     if superseded and judged.stage in ("Pending", "Updated", "Kept"):

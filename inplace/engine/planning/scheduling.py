@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
-from inplace.engine.actions import TAKES_OUT, Action, ClaimBudget, CloseGate, OpenGate, PatchIdleImages
-from inplace.engine.availability.blockers import is_cut_off, no_room
+from inplace.engine.actions import DISRUPTIVE_ACTIONS, Action, ClaimBudget, CloseGate, OpenGate, PatchIdleImages
+from inplace.engine.availability.blockers import explain_no_headroom, is_cut_off
 from inplace.engine.availability.budget import DisruptionBudgets, Headroom, headroom, upgrade_order
-from inplace.engine.availability.outages import ServiceRoom
+from inplace.engine.availability.outages import ServiceHeadroom
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PlanContext
-from inplace.engine.pods.drain import dissenting
+from inplace.engine.pods.drain import disagreeing_slices
 from inplace.engine.pods.stages import (
     IN_FLIGHT,
     SETTLED_VIEW_SECONDS,
     PodAssessment,
     PodPolicy,
     changed_images,
-    gate_of,
+    gate_state,
     patch_images,
     restarted_containers,
 )
@@ -50,7 +50,7 @@ class _Rooms:
         self.disruptions = DisruptionBudgets(observed, desired, rules.ignored_services)
         creatable = desired - strategy.blocked_replicas()
         self._pods = headroom(judged, creatable, self.limit, observed.closing, rules.ignored_services)
-        self._services = ServiceRoom(observed, run)
+        self._services = ServiceHeadroom(observed, run)
 
     @property
     def are_left(self) -> bool:
@@ -102,7 +102,7 @@ def select_pods(
         # While pods of ours are in flight that is how it should be, and nothing to tell.
         in_flight = any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
         ours = bool(picked.actions) or bool(observed.closing) or in_flight
-        waiting = "" if ours else no_room(judged, rules, rooms.limit, strategy_for(observed).desired_replicas())
+        waiting = "" if ours else explain_no_headroom(judged, rules, rooms.limit, strategy_for(observed).desired_replicas())
     return StartDecision(idle + picked.actions + gates, picked.uids, waiting, picked.claim)
 
 
@@ -133,7 +133,7 @@ def _pick(
             waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
             continue
         action = _first_action(j.facts, run, rules, spec, rooms.disruptions)
-        missing = rooms.disruptions.claim_for(j.facts) if j.facts.is_ready and isinstance(action, TAKES_OUT) else None
+        missing = rooms.disruptions.claim_for(j.facts) if j.facts.is_ready and isinstance(action, DISRUPTIVE_ACTIONS) else None
         if missing is not None:
             claim = claim or missing
             waiting = waiting or f"waiting for its turn at PodDisruptionBudget {missing.budget.metadata.name}"
@@ -147,7 +147,7 @@ def _unsettled(j: PodAssessment, observed: Snapshot, clocks: Timers, ignored: fr
     """Why the pod cannot be judged yet; empty: its state has been seen, and everybody says the same."""
     agrees_since = observed.evidence.get(j.uid, NO_EVIDENCE).consistent_since
     if agrees_since is None:
-        slices = dissenting(j.facts, ignored)
+        slices = disagreeing_slices(j.facts, ignored)
         return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to agree" + (f": {slices}" if slices else "")
     if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
         clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
@@ -184,7 +184,7 @@ def patch_idle(facts: ObservedPod, rules: PodPolicy) -> Action:
 
 def gate_before(facts: ObservedPod, gate: str) -> PreviousGateState:
     """A gate closed by a hold that is written down opens when the last hold goes; one closed by hand stays closed."""
-    match gate_of(facts.pod, gate):
+    match gate_state(facts.pod, gate):
         case "Closed":
             return "True" if holds_for_gate(read_holds(facts.pod), gate) else "False"
         case "Missing" | "Absent" as state:
@@ -200,6 +200,6 @@ def _missing_gates(pending: list[PodAssessment], started: frozenset[str], rules:
         for j in pending
         if not j.facts.is_ready
         and j.uid not in started
-        and gate_of(j.facts.pod, rules.gate) == "Missing"
+        and gate_state(j.facts.pod, rules.gate) == "Missing"
         and not holds_for_gate(read_holds(j.facts.pod), rules.gate)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from inplace.engine.pods.pull_errors import outlook
+from inplace.engine.pods.pull_errors import classify_pull_error
 from inplace.model.images import same_image
 from inplace.model.objects.pods import Container, ContainerStatus, Pod, StateTerminated, StateWaiting
 from inplace.model.record import PreviousContainer
@@ -67,7 +67,7 @@ def _trouble(
 ) -> ContainerProblem | None:
     told = ContainerProblem(waiting.reason, waiting.message or waiting.reason)
     if waiting.reason in IMAGE_REASONS | START_REASONS:
-        may_pass = outlook(waiting.message) == "Transient" or _is_about_another(waiting.message, old)
+        may_pass = classify_pull_error(waiting.message) == "Transient" or _is_about_another(waiting.message, old)
         return None if may_pass else told
     if waiting.reason != "CrashLoopBackOff" or (old is not None and not _has_begun_anew(status, old)):
         return None
@@ -117,7 +117,7 @@ def is_backing_off(pod: Pod, names: frozenset[str]) -> bool:
     return any(s.state.waiting is not None and s.state.waiting.reason in _BACK_OFFS for s in shown if s is not None)
 
 
-def in_words(status: ContainerStatus | None) -> str:
+def waiting_reason(status: ContainerStatus | None) -> str:
     """Why it waits, as the kubelet tells it, for the end of a line."""
     waiting = status.state.waiting if status is not None else None
     if waiting is None or not waiting.reason:
@@ -127,7 +127,7 @@ def in_words(status: ContainerStatus | None) -> str:
     return f" ({waiting.reason}: {waiting.message})" if waiting.message else f" ({waiting.reason})"
 
 
-def hides_the_cause(status: ContainerStatus, old: PreviousContainer) -> bool:
+def hides_cause(status: ContainerStatus, old: PreviousContainer) -> bool:
     """Between two tries the kubelet only says that it waits, and of the container before."""
     waiting = status.state.waiting
     return waiting is not None and waiting.reason == "CrashLoopBackOff" and status.container_id == old.container_id

@@ -43,7 +43,7 @@ def entries_by_pod(
     return found
 
 
-def index_of(slices: Iterable[EndpointSlice]) -> SliceIndex:
+def index_slices(slices: Iterable[EndpointSlice]) -> SliceIndex:
     by_uid: dict[str, tuple[EndpointEntry, ...]] = {}
     by_ip: dict[str, tuple[EndpointEntry, ...]] = {}
     for endpoint_slice in slices:
@@ -77,7 +77,7 @@ def is_in_service(facts: ObservedPod, ignored: frozenset[str]) -> bool:
     return True
 
 
-def dissenting(facts: ObservedPod, ignored: frozenset[str]) -> str:
+def disagreeing_slices(facts: ObservedPod, ignored: frozenset[str]) -> str:
     """The slices that say otherwise than the pod's Ready condition, in words; empty: none."""
     entries = (e for e in facts.entries if e.ready != facts.is_ready and e.service not in ignored)
     return ", ".join(dict.fromkeys(map(str, entries)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from inplace.engine.pods.container_problems import hides_the_cause, in_words
+from inplace.engine.pods.container_problems import hides_cause, waiting_reason
 from inplace.engine.pods.drain import services_still_sending
 from inplace.engine.pods.proof import steady_before
 from inplace.engine.snapshot import NO_EVIDENCE, Evidence, ObservedPod
@@ -20,7 +20,7 @@ def update_evidence(before: Evidence | None, facts: ObservedPod, ignored: frozen
     """The evidence after seeing `facts` at `now`. `ignored`: Services that are not waited for."""
     old = before or NO_EVIDENCE
     mute = _mute(old, facts)
-    facts = heard(facts, mute)
+    facts = without_ignored_slices(facts, mute)
     ready = facts.pod.is_ready
     sends = bool(services_still_sending(facts, ignored))
     quiet = not ready and not sends
@@ -62,7 +62,7 @@ def confirm_drained(before: Evidence | None, sent_at: float, still_sending: bool
     return msgspec.structs.replace(old, quiet_confirmed_at=sent_at)
 
 
-def heard(facts: ObservedPod, mute: frozenset[str]) -> ObservedPod:
+def without_ignored_slices(facts: ObservedPod, mute: frozenset[str]) -> ObservedPod:
     """Without what the mute slices do not say: a pod is none the less in service, and back, for them."""
     if not mute:
         return facts
@@ -104,9 +104,9 @@ def _said(old: Evidence, facts: ObservedPod) -> dict[str, str]:
     said = {}
     for name, before in record.before.items():
         status = pod.container_status(name)
-        words = in_words(status)
+        words = waiting_reason(status)
         if status is not None and words:
-            said[name] = old.waiting_reasons.get(name, words) if hides_the_cause(status, before) else words
+            said[name] = old.waiting_reasons.get(name, words) if hides_cause(status, before) else words
     return said
 
 

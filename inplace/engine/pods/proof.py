@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from inplace.engine.pods.container_problems import in_words
+from inplace.engine.pods.container_problems import waiting_reason
 from inplace.engine.snapshot import Evidence, ObservedPod
 from inplace.model.images import same_image
 from inplace.model.objects.pods import Container, ContainerStatus, Pod
@@ -48,9 +48,9 @@ def restart_proof(facts: ObservedPod, record: UpgradeRecord, evidence: Evidence,
         if _is_unchanged(facts, name, before) and status is not None and status.state.running is not None:
             continue
         if status is None or not status.container_id or status.container_id == before.container_id:
-            return NotYet(f"waiting for {name} to be restarted{evidence.waiting_reasons.get(name) or in_words(status)}")
+            return NotYet(f"waiting for {name} to be restarted{evidence.waiting_reasons.get(name) or waiting_reason(status)}")
         if status.state.running is None:
-            return NotYet(f"waiting for {name} to run{evidence.waiting_reasons.get(name) or in_words(status)}")
+            return NotYet(f"waiting for {name} to run{evidence.waiting_reasons.get(name) or waiting_reason(status)}")
         unclear_until = _unclear_until(pod, status, before, record.to_images.get(name, ""), evidence, now)
         if unclear_until > now:
             return NotYet(f"making sure that {name} runs the new image", unclear_until)
@@ -147,7 +147,7 @@ def has_readiness_probes(pod: Pod, names: frozenset[str]) -> bool:
     return all(container is not None and container.readiness_probe is not None for container in found)
 
 
-def stopping(pod: Pod, record: UpgradeRecord) -> tuple[str, ...]:
+def stopping_containers(pod: Pod, record: UpgradeRecord) -> tuple[str, ...]:
     """The changed containers of which the old one still runs."""
     shown = ((name, old, pod.container_status(name)) for name, old in sorted((record.before or {}).items()))
     return tuple(
@@ -161,7 +161,7 @@ def stop_seconds(pod: Pod, names: Iterable[str]) -> float:
     return float(sum(DEFAULT_GRACE_SECONDS if grace is None else grace for _ in names))
 
 
-def as_it_was(status: ContainerStatus | None, image: str) -> PreviousContainer:
+def previous_container(status: ContainerStatus | None, image: str) -> PreviousContainer:
     if status is None:
         return PreviousContainer(image=image)
     ids = {"container_id": status.container_id, "image_id": status.image_id}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Outlook = Literal["Permanent", "Transient", "Unknown"]
+PullErrorClass = Literal["Permanent", "Transient", "Unknown"]
 
 _PERMANENT = re.compile(
     r"\bnotfound\b|not found|manifest unknown|name unknown|repository does not exist|no match for platform"
@@ -30,7 +30,7 @@ _NAMES = re.compile(r'"[^"]*"|\S*\w[./]\w\S*')
 """Quoted, or with a dot or a slash inside: images, hosts, addresses. Whoever chose them may have called one `timeout`."""
 
 
-def outlook(message: str) -> Outlook:
+def classify_pull_error(message: str) -> PullErrorClass:
     """`Unknown`: words that nobody has classified yet.
 
     What says both is transient: a registry that is down behind a proxy may answer with anything, and to wait for the deadline

@@ -14,25 +14,25 @@ import msgspec
 
 from inplace.engine.actions import Action, CloseGate, KeepSteady, OpenGate, PatchImages, RemoveRecord
 from inplace.engine.pods.container_problems import ContainerProblem, container_problem, is_backing_off
-from inplace.engine.pods.drain import dissenting, drained_at, is_in_service, services_still_sending
+from inplace.engine.pods.drain import disagreeing_slices, drained_at, is_in_service, services_still_sending
 from inplace.engine.pods.goals import Goal
 from inplace.engine.pods.proof import (
     MIN_READY,
     NotYet,
-    as_it_was,
     has_readiness_probes,
+    previous_container,
     readiness_proof,
     restart_proof,
     steady_before,
     steady_now,
     stop_seconds,
-    stopping,
+    stopping_containers,
 )
 from inplace.engine.snapshot import NO_EVIDENCE, Evidence, ObservedPod
 from inplace.engine.timers import DEFAULT_WAIT_SECONDS
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH
-from inplace.model.record import UnreadableRecord, UpgradeRecord, holds_for_gate, read_holds, told_holds
+from inplace.model.record import UnreadableRecord, UpgradeRecord, format_holds, holds_for_gate, read_holds
 
 Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone", "Kept"]
 GateState = Literal["Open", "Closed", "Missing", "Absent"]
@@ -119,7 +119,7 @@ class PodPolicy(msgspec.Struct, frozen=True):
         return not self.revision or facts.pod.metadata.label(CONTROLLER_REVISION_HASH) == self.revision
 
 
-def gate_of(pod: Pod, gate: str) -> GateState:
+def gate_state(pod: Pod, gate: str) -> GateState:
     if not pod.spec.has_gate(gate):
         return "Absent"
     condition = pod.condition(gate)
@@ -203,7 +203,7 @@ def _without_record(facts: ObservedPod, rules: PodPolicy) -> PodAssessment:
     """Runs the images and nothing of ours is on it: opened by us before, or created from the new template."""
     pod = facts.pod
     timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
-    gate = gate_of(pod, rules.gate)
+    gate = gate_state(pod, rules.gate)
     if gate == "Missing" and not _held_by(pod, rules):
         return PodAssessment(
             facts, "Returning", "its gate has no condition yet", _open(facts, rules, "GateAdded"), None, timer, patience
@@ -215,7 +215,7 @@ def _without_record(facts: ObservedPod, rules: PodPolicy) -> PodAssessment:
     if pod.is_ready:
         if is_in_service(facts, rules.ignored_services):
             return PodAssessment(facts, "Updated")
-        told = f"waiting for its EndpointSlices to list it as ready: {dissenting(facts, rules.ignored_services)}"
+        told = f"waiting for its EndpointSlices to list it as ready: {disagreeing_slices(facts, rules.ignored_services)}"
         return PodAssessment(facts, "Returning", told, None, None, timer, patience)
     if gate in ("Closed", "Missing") and pod.condition_is_true("ContainersReady"):
         return PodAssessment(facts, "Updated", _why_held(pod, rules))
@@ -236,7 +236,7 @@ def _draining(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen:
     if not rules.patches_images:
         return _returning(facts, record, rules, seen, now)
     timer = f"{pod.uid}/drain"
-    gate = gate_of(pod, rules.gate)
+    gate = gate_state(pod, rules.gate)
     if gate == "Absent" and rules.without_gate:
         return _patching(facts, record, rules, seen, now)
     if gate != "Closed":
@@ -264,7 +264,7 @@ def _draining(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen:
 def _patching(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
     """Nothing sends to it any more; or it has no gate, and nothing is known of that. It is out of service, so whatever it
     waits for now has a deadline, also what the API server refuses."""
-    stage: Stage = "Restarting" if gate_of(facts.pod, rules.gate) == "Absent" else "Settling"
+    stage: Stage = "Restarting" if gate_state(facts.pod, rules.gate) == "Absent" else "Settling"
     unclear = _restart_under_way(facts, record, seen, now)
     if unclear is not None:
         timer, limit = f"{facts.uid}/earlier", rules.restart_timeout_seconds + stop_seconds(facts.pod, record.before or ())
@@ -324,7 +324,7 @@ def patch_images(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, bu
     before = dict(record.before or {})
     for name in restarted_containers(pod, changed):
         status = pod.container_status(name)
-        before[name] = as_it_was(status, have.get(name, ""))
+        before[name] = previous_container(status, have.get(name, ""))
     written = msgspec.structs.replace(
         record,
         run=rules.run_id,
@@ -355,7 +355,7 @@ def _returning(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen
     trouble = container_problem(pod, frozenset(record.before or {}), record.before or {})
     proof = restart_proof(facts, record, seen, now)
     if isinstance(proof, NotYet):
-        old = stopping(facts.pod, record)
+        old = stopping_containers(facts.pod, record)
         if old:
             return _stopping(facts, rules, old, proof)
         return PodAssessment(facts, "Restarting", proof.reason, None, proof.until, timer, patience, trouble)
@@ -414,4 +414,4 @@ def _held_by(pod: Pod, rules: PodPolicy) -> dict[str, str]:
 
 def _why_held(pod: Pod, rules: PodPolicy) -> str:
     holds = _held_by(pod, rules)
-    return f"kept closed: {told_holds(holds)}" if holds else "was closed before the upgrade, and stays closed"
+    return f"kept closed: {format_holds(holds)}" if holds else "was closed before the upgrade, and stays closed"

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from inplace.engine.availability.outages import counted, is_drained, outages, served
+from inplace.engine.availability.outages import outages, protected_services, services_sending_to, will_be_drained
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.drain import undrainable
 from inplace.engine.pods.proof import UNPROBED_SECONDS
-from inplace.engine.pods.stages import gate_of, restarted_containers
+from inplace.engine.pods.stages import gate_state, restarted_containers
 from inplace.engine.preflight import new_pods
-from inplace.engine.preflight.traffic import unsteered
+from inplace.engine.preflight.traffic import traffic_warnings
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.engine.workloads.partitions import own_partition
 from inplace.engine.workloads.wording import describe_strategy
@@ -29,7 +29,7 @@ def warnings(observed: Snapshot, run: Run) -> tuple[Caution, ...]:
         *_outages(observed, run),
         *_all_at_once(observed, run),
         *_accepted_in_vain(observed, run),
-        *unsteered(observed, run),
+        *traffic_warnings(observed, run),
         *_limits(observed, run),
         *_long_stops(observed, run),
         *_uncomputed(observed),
@@ -51,8 +51,8 @@ def _all_at_once(observed: Snapshot, run: Run) -> Iterator[Caution]:
     """Unless that is the only way: one pod."""
     desired = strategy_for(observed).desired_replicas()
     if desired > 1 and workload.max_unavailable(observed, run) >= desired:
-        drained = [facts for facts in observed.pods if is_drained(facts, run)]
-        kept = {name for facts in drained for name in served(facts, counted(observed.services, run))}
+        drained = [facts for facts in observed.pods if will_be_drained(facts, run)]
+        kept = {name for facts in drained for name in services_sending_to(facts, protected_services(observed.services, run))}
         names = ", ".join(sorted(kept))
         but = f"; each Service ({names}) keeps one endpoint all the same, which then has all its load" if kept else ""
         if kept and run.options.allow_outage:
@@ -197,7 +197,7 @@ def _synced_by(observed: Snapshot, run: Run) -> Iterator[Caution]:
 
 def count_ungated(pods: Iterable[ObservedPod], run: Run) -> int:
     """How many are restarted without a drain, because they have no gate and the run may do so."""
-    return sum(gate_of(f.pod, run.options.gate) == "Absent" for f in pods) if run.options.without_gate else 0
+    return sum(gate_state(f.pod, run.options.gate) == "Absent" for f in pods) if run.options.without_gate else 0
 
 
 def add_gate_hint(gate: str) -> str:

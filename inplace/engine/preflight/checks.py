@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from inplace.engine.availability.budget import never_allows
+from inplace.engine.availability.budget import allows_no_disruption
 from inplace.engine.availability.outages import outages
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
@@ -17,7 +17,7 @@ from inplace.engine.kinds.strategy import WorkloadStrategy
 from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.drain import services_not_awaited, undrainable
 from inplace.engine.pods.goals import goal_of
-from inplace.engine.pods.stages import blind_kubelet, gate_of
+from inplace.engine.pods.stages import blind_kubelet, gate_state
 from inplace.engine.preflight import new_pods
 from inplace.engine.preflight.advisories import add_gate_hint, leftover_strategy_warning, warnings
 from inplace.engine.snapshot import ObservedPod, Snapshot
@@ -69,7 +69,7 @@ def preflight(observed: Snapshot, run: Run, lease: str, resuming: bool) -> Verdi
     if old is not None:
         return old
     ignored = services_not_awaited(observed.services, run.options.accept_undrainable)
-    drained = (f for f in observed.pods if gate_of(f.pod, run.options.gate) != "Absent")
+    drained = (f for f in observed.pods if gate_state(f.pod, run.options.gate) != "Absent")
     services = sorted({e.service for f in drained for e in f.entries if e.service and e.service not in ignored})
     left = () if resuming else leftover_strategy_warning(observed, run)
     return Accepted((*left, *warnings(observed, run)), tuple(services))
@@ -108,7 +108,7 @@ def _target_problem(observed: Snapshot, run: Run, resuming: bool) -> str | None:
 
 
 def _hang(observed: Snapshot, run: Run) -> str:
-    return new_pods.hang(observed, run.target, run.options.gate)
+    return new_pods.hang_reason(observed, run.target, run.options.gate)
 
 
 def _image_problem(run: Run) -> str | None:
@@ -153,7 +153,7 @@ def _pod_problem(facts: ObservedPod, run: Run, lease: str, strategy: WorkloadStr
     problem = strategy.pod_problem(facts)
     if problem is not None:
         return problem
-    if gate_of(pod, run.options.gate) == "Absent" and not run.options.without_gate:
+    if gate_state(pod, run.options.gate) == "Absent" and not run.options.without_gate:
         return (
             f"pod/{pod.name} has no readiness gate {run.options.gate}: it was created before the template had it; recreate it"
         )
@@ -191,7 +191,7 @@ def _budget_problem(observed: Snapshot, run: Run) -> str | None:
             f"{run.target} has maxUnavailable 0, but an in-place restart takes a pod out: say how many with --max-unavailable"
         )
     for budget in observed.budgets:
-        if never_allows(budget) and any(budget.selects(f.pod.metadata.labels) for f in observed.pods):
+        if allows_no_disruption(budget) and any(budget.selects(f.pod.metadata.labels) for f in observed.pods):
             name = budget.metadata.name
             return f"PodDisruptionBudget {name} never allows a pod of {run.target} to be unavailable: relax it first"
     return None
@@ -199,7 +199,7 @@ def _budget_problem(observed: Snapshot, run: Run) -> str | None:
 
 def _service_problem(observed: Snapshot, run: Run) -> str | None:
     ignored = services_not_awaited(observed.services, run.options.accept_undrainable)
-    drained = tuple(f for f in observed.pods if gate_of(f.pod, run.options.gate) != "Absent")
+    drained = tuple(f for f in observed.pods if gate_state(f.pod, run.options.gate) != "Absent")
     found = undrainable(drained, observed.services, ignored)
     if not found:
         return None

@@ -11,23 +11,31 @@ from typing import Literal
 
 import msgspec
 
-from inplace.engine.gate_openers import Holds, Nobody, Opening, Opens, Unknown, waiting, who_opens
+from inplace.engine.gate_openers import (
+    GateOpening,
+    HeldClosedBy,
+    NoOpener,
+    OpenedBy,
+    UnknownOpener,
+    find_gate_opener,
+    pods_waiting_for_gate,
+)
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution
-from inplace.engine.pods.stages import gate_of
+from inplace.engine.pods.stages import gate_state
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.constants import DEFAULT_GATE, GROUP
 from inplace.model.record import holds_for_gate, read_holds
 from inplace.model.refs import TargetRef
-from inplace.model.run import shortened
+from inplace.model.run import truncate
 
 MOST_NAMES = 5
 LONGEST_REASON = 200
 """Whoever may write the annotation may write a long one."""
 
 
-class GateStand(msgspec.Struct, frozen=True, rename="camel"):
+class GateOutlook(msgspec.Struct, frozen=True, rename="camel"):
     """How the gate of a target's new pods stands. `waiting`: pods that could serve, and whose gate nobody has ever opened."""
 
     type: str
@@ -37,12 +45,12 @@ class GateStand(msgspec.Struct, frozen=True, rename="camel"):
     waiting: tuple[str, ...]
 
 
-def opening(observed: Snapshot, gate: str, namespace: str) -> Opening | None:
+def gate_opening(observed: Snapshot, gate: str, namespace: str) -> GateOpening | None:
     """None: it was not looked, or no new pod has that gate."""
     if observed.gate_openers is None:
         return None
     labels = _labels(observed, gate)
-    return None if labels is None else who_opens(observed.gate_openers, gate, namespace, labels)
+    return None if labels is None else find_gate_opener(observed.gate_openers, gate, namespace, labels)
 
 
 def has_gate(observed: Snapshot, gate: str) -> bool:
@@ -63,53 +71,53 @@ def _labels(observed: Snapshot, gate: str) -> Mapping[str, str] | None:
 
 
 def _waiting(observed: Snapshot, gate: str) -> tuple[str, ...]:
-    return waiting((facts.pod for facts in observed.pods), gate)
+    return pods_waiting_for_gate((facts.pod for facts in observed.pods), gate)
 
 
 def cautions(observed: Snapshot, target: TargetRef, gate: str) -> Iterator[Caution]:
     """Before a run, which opens the gates of the pods that there are: so all looks well until the next new pod."""
-    found, wait = opening(observed, gate, target.namespace), _waiting(observed, gate)
+    found, wait = gate_opening(observed, gate, target.namespace), _waiting(observed, gate)
     if found is None:
         return
-    if wait and not isinstance(found, Opens):
+    if wait and not isinstance(found, OpenedBy):
         yield Caution("PodsWaitForGate", f"{_some(wait)} for somebody to open gate {gate}")
     if not strategy_for(observed).has_controller:
         return
     match found:
-        case Opens():
+        case OpenedBy():
             pass
-        case Holds(by=by, why=why):
+        case HeldClosedBy(by=by, why=why):
             told = f"new pods of {target} stay out of service, since {why}: so the rule of {by} keeps gate {gate} closed"
             yield Caution("NewPodsHeld", told)
-        case Nobody():
+        case NoOpener():
             told = f"new pods of {target} will stay out of service: {_nobody(found, gate, target.namespace)}"
             yield Caution("NobodyOpensGate", f"{told}: {how_to_start(gate, target.namespace)}")
-        case Unknown():
+        case UnknownOpener():
             told = f"new pods of {target} may stay out of service: {_unknown(found, gate, target.namespace)}"
             yield Caution("OpenerUnknown", told)
 
 
-def hang(observed: Snapshot, target: TargetRef, gate: str) -> str:
+def hang_reason(observed: Snapshot, target: TargetRef, gate: str) -> str:
     """Why a rollout that is under way does not go on by itself, and what to do; empty: nothing is known to be in its way."""
-    found, wait = opening(observed, gate, target.namespace), _waiting(observed, gate)
+    found, wait = gate_opening(observed, gate, target.namespace), _waiting(observed, gate)
     if not wait:
         return ""
     told = f"{_some(wait)} for somebody to open gate {gate}"
     match found:
-        case Nobody():
+        case NoOpener():
             where = target.namespace
             return f"hangs: {told}, and {_nobody(found, gate, where, is_named=False)}: {how_to_start(gate, where)}"
-        case Unknown():
+        case UnknownOpener():
             return f"{told}; {_unknown(found, gate, target.namespace)}"
-        case Holds(by=by, why=why):
+        case HeldClosedBy(by=by, why=why):
             return f"hangs: {told}, and the rule of {by} keeps it closed, since {why}"
-        case Opens() | None:
+        case OpenedBy() | None:
             return ""
 
 
-def stand(observed: Snapshot, target: TargetRef, gate: str) -> GateStand | None:
+def gate_stand(observed: Snapshot, target: TargetRef, gate: str) -> GateOutlook | None:
     """For those who look. None: no pod has the gate, or it was not looked."""
-    found, wait = opening(observed, gate, target.namespace), _waiting(observed, gate)
+    found, wait = gate_opening(observed, gate, target.namespace), _waiting(observed, gate)
     where = target.namespace
     now = f"{_some(wait)} for somebody to open it" if wait else ""
     also = f"{now}, and " if now else ""
@@ -117,39 +125,39 @@ def stand(observed: Snapshot, target: TargetRef, gate: str) -> GateStand | None:
     match found:
         case None:
             return None
-        case Opens(by=by):
+        case OpenedBy(by=by):
             soon = f"; about to be opened: {_list(wait)}" if wait else ""
-            return GateStand(gate, "Opens", by, f"opened on new pods by {by}{soon}", wait)
-        case Holds(by=by, why=why):
-            return GateStand(gate, "Holds", by, f"{also}{by} keeps it closed on new pods, since {why}{so}", wait)
-        case Nobody():
+            return GateOutlook(gate, "Opens", by, f"opened on new pods by {by}{soon}", wait)
+        case HeldClosedBy(by=by, why=why):
+            return GateOutlook(gate, "Holds", by, f"{also}{by} keeps it closed on new pods, since {why}{so}", wait)
+        case NoOpener():
             nobody = f"{_nobody(found, gate, where, is_named=False)}{so}"
-            return GateStand(gate, "Nobody", "", f"{also}{nobody}: {how_to_start(gate, where)}", wait)
-        case Unknown():
-            return GateStand(gate, "Unknown", "", f"{also}{_unknown(found, gate, where)}", wait)
+            return GateOutlook(gate, "Nobody", "", f"{also}{nobody}: {how_to_start(gate, where)}", wait)
+        case UnknownOpener():
+            return GateOutlook(gate, "Unknown", "", f"{also}{_unknown(found, gate, where)}", wait)
 
 
-def kept_out(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[str, ...]]:
+def pods_kept_closed(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[str, ...]]:
     """Why pods that no upgrade holds are kept out of service by that gate, to their names: they are updated all the same."""
     found: dict[str, tuple[str, ...]] = {}
     for facts in sorted(pods, key=lambda facts: facts.pod.name):
         pod = facts.pod
-        if facts.record is None and not pod.is_terminating and gate_of(pod, gate) == "Closed":
+        if facts.record is None and not pod.is_terminating and gate_state(pod, gate) == "Closed":
             holds = holds_for_gate(read_holds(pod), gate)
-            why = "; ".join(shortened(text or name, LONGEST_REASON) for name, text in sorted(holds.items()))
+            why = "; ".join(truncate(text or name, LONGEST_REASON) for name, text in sorted(holds.items()))
             why = why or "somebody had closed it before, and left no note"
             found[why] = (*found.get(why, ()), pod.name)
     return found
 
 
-def _nobody(found: Nobody, gate: str, namespace: str, *, is_named: bool = True) -> str:
+def _nobody(found: NoOpener, gate: str, namespace: str, *, is_named: bool = True) -> str:
     what = f"gate {gate} in namespace {namespace}" if is_named else "it"
     # A gate of somebody else's may have an opener that says nothing in a Lease.
     who = f"nobody living opens {what}" if gate.startswith(f"{GROUP}/") else f"no living opener of {what} is known"
     return f"{who} ({found.dead})" if found.dead else who
 
 
-def _unknown(found: Unknown, gate: str, namespace: str) -> str:
+def _unknown(found: UnknownOpener, gate: str, namespace: str) -> str:
     start = how_to_start(gate, namespace)
     return (
         f"whether somebody living opens gate {gate} in namespace {namespace} is unknown ({found.why}); if nobody does, {start}"

@@ -12,7 +12,7 @@ from inplace.engine.snapshot import Snapshot
 from inplace.engine.workloads.templates import has_images
 from inplace.model.history import PastRun
 from inplace.model.rollout import InPlaceRollout
-from inplace.model.run import Run, signed
+from inplace.model.run import Run, format_signature
 
 TRACKED: Mapping[str, str] = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
@@ -23,7 +23,7 @@ TRACKED: Mapping[str, str] = {
 """Annotations and labels by which these tools know again what they apply."""
 
 
-def taken_back(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], observed: Snapshot) -> str:
+def reapplied_reason(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], observed: Snapshot) -> str:
     """Why the run of a new object is not to begin; empty: it may. `run`: as a new one would be; `history`: the newest last.
 
     One that had failed before is tried again.
@@ -55,10 +55,10 @@ def _how_it_went(mine: PastRun, later: Sequence[PastRun]) -> str:
     if other is None:
         return f"{ran}, until {mine.ended_at}, and somebody has rolled out other images since"
     what = "undone" if other.operation == "Undo" else "replaced by other images"
-    return f"{ran}, and was {what} at {other.ended_at} by {signed(other.created_by, other.client) or 'somebody'}"
+    return f"{ran}, and was {what} at {other.ended_at} by {format_signature(other.created_by, other.client) or 'somebody'}"
 
 
-def tracked_by(rollout: InPlaceRollout) -> str:
+def gitops_warning(rollout: InPlaceRollout) -> str:
     """A warning, where a tool that applies things again and again keeps an object that expires; else empty."""
     marks = {**(rollout.metadata.labels or {}), **(rollout.metadata.annotations or {})}
     tools = sorted({tool for mark, tool in TRACKED.items() if mark in marks})

@@ -29,7 +29,7 @@ from inplace.engine.planning.planner import pod_policy
 from inplace.engine.planning.scheduling import gate_before, patch_idle
 from inplace.engine.planning.sequences import LOST
 from inplace.engine.pods.goals import goal_of
-from inplace.engine.pods.stages import CHANGED, assess_pod, changed_images, gate_of, restarted_containers
+from inplace.engine.pods.stages import CHANGED, assess_pod, changed_images, gate_state, restarted_containers
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.engine.workloads.sequence import Write
 from inplace.engine.workloads.template_last import preconditions
@@ -93,7 +93,7 @@ def _distinct(observed: Snapshot, run: Run) -> Iterator[ObservedPod]:
     for facts in (j.facts for j in upgrade_order((j for j in found if j.stage == "Pending"), observed)):
         labels = facts.pod.metadata.labels or {}
         hashes = (labels.get(POD_TEMPLATE_HASH), labels.get("controller-revision-hash"))
-        shape = (tuple(facts.images.items()), hashes, gate_of(facts.pod, run.options.gate))
+        shape = (tuple(facts.images.items()), hashes, gate_state(facts.pod, run.options.gate))
         if shape not in seen:
             seen.add(shape)
             yield facts
@@ -141,7 +141,7 @@ def learn(run: Run, write: Write, answer: Any) -> Run | RefusedWrite:
             return run
 
 
-def surprise(asked: Mapping[str, str], before: Mapping[str, str], answered: Mapping[str, str]) -> str:
+def unexpected_images(asked: Mapping[str, str], before: Mapping[str, str], answered: Mapping[str, str]) -> str:
     """Where an answer has other images than were asked for, and none that stands for those: in words that name both."""
     wanted = {**before, **asked}
     for name in sorted({*wanted, *answered}):
@@ -166,7 +166,7 @@ def adopt(run: Run, made: Mapping[str, str]) -> Run | None:
 def _of_pod(
     run: Run, write: Write, asked: Mapping[str, str], before: Mapping[str, str], answered: Mapping[str, str]
 ) -> Run | RefusedWrite:
-    why = surprise(asked, before, answered)
+    why = unexpected_images(asked, before, answered)
     if why:
         return RefusedWrite(write, why)
     goal = goal_of(run)
@@ -177,7 +177,7 @@ def _of_pod(
 def _of_template(run: Run, write: Write, template: Mapping[str, Any], *, is_target: bool) -> Run | RefusedWrite:
     assert isinstance(write.before, Workload)
     before, answered = images_of(write.before.spec.template), images_of(template)
-    why = surprise(run.images, before, answered) or _more_than_images(write.before, template)
+    why = unexpected_images(run.images, before, answered) or _more_than_images(write.before, template)
     made = {name: answered[name] for name, image in run.images.items() if answered.get(name, image) != image}
     if not why and made and not is_target:
         name, image = next(iter(sorted(made.items())))
@@ -194,7 +194,7 @@ def _of_another_field(run: Run, write: Write, template: Mapping[str, Any]) -> Ru
     assert isinstance(write.before, Workload)
     before, answered = images_of(write.before.spec.template), images_of(template)
     is_accepted = before.keys() == answered.keys() and all(accepts(image, answered[name]) for name, image in before.items())
-    why = "" if is_accepted else surprise({}, before, answered)
+    why = "" if is_accepted else unexpected_images({}, before, answered)
     why = why or _more_than_images(write.before, template)
     return RefusedWrite(write, why) if why else run
 

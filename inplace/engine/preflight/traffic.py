@@ -30,8 +30,8 @@ NAMES_CACHED_SECONDS = 30.0
 """How long clients may believe a DNS answer: kubeadm's CoreDNS says 30 s."""
 
 
-def unsteered(observed: Snapshot, run: Run) -> Iterator[Caution]:
-    drained = [facts for facts in observed.pods if outages.is_drained(facts, run)]
+def traffic_warnings(observed: Snapshot, run: Run) -> Iterator[Caution]:
+    drained = [facts for facts in observed.pods if outages.will_be_drained(facts, run)]
     labels = [facts.pod.metadata.labels for facts in drained]
     services = sorted(
         (s for s in observed.services if any(s.selects(each) for each in labels)), key=lambda service: service.metadata.name

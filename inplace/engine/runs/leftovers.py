@@ -91,16 +91,16 @@ def _stuck(facts: ObservedPod) -> str:
         case UnreadableRecord(problem=problem):
             return f"pod/{facts.pod.name}: {problem}"
         case _:
-            return still_ours(facts)
+            return describe_held_pod(facts)
 
 
-def still_ours(facts: ObservedPod) -> str:
+def describe_held_pod(facts: ObservedPod) -> str:
     """Of a pod that carries a record: closed; or, where it has no gate, out of order."""
     has_gate = not isinstance(facts.record, UpgradeRecord) or facts.record.gate_before != "Absent"
     return f"pod/{facts.pod.name} is still closed" if has_gate else f"pod/{facts.pod.name} has not come back"
 
 
-def still_closed(observed: Snapshot) -> tuple[str, ...]:
+def held_pods(observed: Snapshot) -> tuple[str, ...]:
     """Pods that carry a record, in words."""
     return tuple(_stuck(facts) for facts in observed.pods if facts.record is not None and not facts.pod.is_terminating)
 

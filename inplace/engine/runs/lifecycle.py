@@ -19,7 +19,7 @@ from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
 from inplace.model.run import PauseStep, Run, RunOptions
 
-MOST_DISPLACED = 10
+MAX_SUPERSEDED_IMAGES = 10
 
 
 class BeginRun(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ Decision = BeginRun | FinishCommitFirst | StillPaused
 def resolve_command(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtaken: bool = False) -> Decision:
     """For `upgrade`: `asked` is the run as a new one would be; `given` are the options that the person named now.
 
-    `overtaken`: somebody else has changed the workload since, so that the stored run can only be begun anew.
+    `check_overtaken`: somebody else has changed the workload since, so that the stored run can only be begun anew.
     """
     if stored is None or not stored.is_unfinished or stored.target_uid != asked.target_uid:
         return BeginRun(asked, resuming=False)
@@ -87,7 +87,7 @@ def _adopting(stored: Run, asked: Run) -> Run:
         from_images={**asked.from_images, **stored.from_images},
         owners=stored.owners or asked.owners,
         superseded_images=(*stored.superseded_images, stored.requested_images, *([on_pods] if stored.pod_images else []))[
-            -MOST_DISPLACED:
+            -MAX_SUPERSEDED_IMAGES:
         ],
         adopts_template=asked.adopts_template or stored.adopts_template,
     )
@@ -100,17 +100,17 @@ def inherit_strategy(asked: Run, stored: Run | None, target_uid: str) -> Run:
     return msgspec.structs.replace(asked, saved_strategy=stored.saved_strategy)
 
 
-def overtaken(stored: Run | None, observed: Snapshot) -> Overtaken | None:
+def check_overtaken(stored: Run | None, observed: Snapshot) -> Overtaken | None:
     """Where somebody else has changed the workload under a run that is open."""
     if stored is None or not stored.is_unfinished:
         return None
     broken = detect_external_change(observed, refresh_owner_settings(stored, observed), Timers({}, 0.0))
     if broken is None:
         return None
-    return Overtaken(afresh(stored), broken.reason)
+    return Overtaken(for_next_start(stored), broken.reason)
 
 
-def has_left(over: Overtaken, observed: Snapshot) -> bool:
+def has_leftovers(over: Overtaken, observed: Snapshot) -> bool:
     """Whether anything of an overtaken run is still on the pods, or holds the workload back."""
     run = refresh_owner_settings(over.run, observed)
     return any(facts.record is not None for facts in observed.pods) or yield_to_owner(observed, run) is not None
@@ -124,7 +124,7 @@ def refresh_owner_settings(run: Run, observed: Snapshot) -> Run:
 
 def resume(stored: Run, observed: Snapshot) -> BeginRun | Overtaken:
     """For `resume` without a living holder, of an open run: passes the pause that it stands at."""
-    return overtaken(stored, observed) or BeginRun(_reopen_with(pass_pause(stored), {}), resuming=True)
+    return check_overtaken(stored, observed) or BeginRun(_reopen_with(pass_pause(stored), {}), resuming=True)
 
 
 def is_at_pause_step(run: Run) -> bool:
@@ -140,23 +140,23 @@ def pass_pause(run: Run) -> Run:
 def abort(run: Run, by: str) -> Run:
     """The same run, going back because `by` wants it. Once the commit has begun it is finished instead: then there is
     something to `undo`."""
-    return run if run.commit is not None else reverse_run(run, "Abort", f"aborted {of_whom(by)}")
+    return run if run.commit is not None else reverse_run(run, "Abort", f"aborted {format_requester(by)}")
 
 
-def of_whom(by: str) -> str:
+def format_requester(by: str) -> str:
     """Who wanted that, as far as it is known."""
     return f"by {by}" if by else "on request"
 
 
 def abort_orphaned(stored: Run, observed: Snapshot, by: str) -> BeginRun | FinishCommitFirst | Overtaken:
     """For `abort` without a living holder, of an open run."""
-    over, again = overtaken(stored, observed), _reopen_with(stored, {})
+    over, again = check_overtaken(stored, observed), _reopen_with(stored, {})
     if over is not None:
         return over
     return FinishCommitFirst(again) if again.commit is not None else BeginRun(abort(again, by), resuming=True)
 
 
-def afresh(run: Run) -> Run:
+def for_next_start(run: Run) -> Run:
     """A run at its next start: what has failed, or was given up, is tried once more. One whose holder died goes on with the
     deadlines that it had."""
     commit = msgspec.structs.replace(run.commit, undo_reason="") if run.commit is not None else None
@@ -176,7 +176,7 @@ def _reopen_with(run: Run, given: Mapping[str, Any]) -> Run:
     # Other steps than before: those passed are found again from the pods, pauses made by hand are met again.
     steps_passed = run.steps_passed if options.steps == run.options.steps else 0
     return msgspec.structs.replace(
-        afresh(run),
+        for_next_start(run),
         options=options,
         steps_passed=steps_passed,
         revision="",

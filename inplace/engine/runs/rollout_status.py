@@ -15,7 +15,7 @@ from inplace.engine.planning.steps import step_label
 from inplace.engine.pods.stages import IN_FLIGHT
 from inplace.engine.runs.lifecycle import is_at_pause_step
 from inplace.engine.runs.rollouts import FinishedState, PendingState, RejectedState, RolloutState, RunningState, WaitingState
-from inplace.engine.runs.spec_paused import brakes, why_it_stands
+from inplace.engine.runs.spec_paused import is_paused_by_spec, paused_reasons
 from inplace.model.rollout import (
     MAX_LIST_ITEMS,
     MAX_TEXT_LENGTH,
@@ -30,9 +30,9 @@ from inplace.model.rollout import (
     RolloutStatus,
     StepTiming,
 )
-from inplace.model.run import TERMINAL_OUTCOMES, Outcome, PauseStep, Run, lease_name, shortened
+from inplace.model.run import TERMINAL_OUTCOMES, Outcome, PauseStep, Run, lease_name, truncate
 
-PHASE_OF: Mapping[Outcome, Phase] = {
+PHASE_BY_OUTCOME: Mapping[Outcome, Phase] = {
     "Succeeded": "Succeeded",
     "Failed": "Failed",
     "RolledBack": "RolledBack",
@@ -51,7 +51,7 @@ CONDITION_PHASES: Mapping[ConditionType, frozenset[Phase]] = {
 """kstatus: Reconciling while it goes on by itself, Stalled where it will not without a person."""
 
 
-def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutStatus, now: str) -> RolloutStatus:
+def build_status(rollout: InPlaceRollout, state: RolloutState, previous: RolloutStatus, now: str) -> RolloutStatus:
     """`previous`: the status as it was written last. `now`: the instant, as text."""
     match state:
         case PendingState():
@@ -66,7 +66,7 @@ def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutSta
             reason = "Trouble" if trouble else _reason_of(run)
             status = _with_counts(status, plan, driving.since, driving.until)
         case RunningState(plan=plan):
-            return status_of(rollout, FinishedState(plan.run, plan), previous, now)
+            return build_status(rollout, FinishedState(plan.run, plan), previous, now)
         case FinishedState(run=run, plan=plan):
             status, reason = _ended(rollout, run, plan, previous, now)
     phase = status.phase
@@ -85,7 +85,7 @@ def status_of(rollout: InPlaceRollout, state: RolloutState, previous: RolloutSta
     )
 
 
-def answered(status: RolloutStatus, problem: str, generation: int, now: str) -> RolloutStatus:
+def with_request_answer(status: RolloutStatus, problem: str, generation: int, now: str) -> RolloutStatus:
     """After a request. `problem`: why it was none; empty: it is taken in."""
     others = tuple(condition for condition in status.conditions if condition.type != "RequestRefused")
     refused = Condition(
@@ -168,8 +168,8 @@ def _with_counts(
 def _ended(
     rollout: InPlaceRollout, run: Run, plan: Plan | None, previous: RolloutStatus, now: str
 ) -> tuple[RolloutStatus, str]:
-    phase = PHASE_OF[run.outcome or "Interrupted"]
-    message = why_it_stands(rollout, run) if phase == "Paused" else run.message
+    phase = PHASE_BY_OUTCOME[run.outcome or "Interrupted"]
+    message = paused_reasons(rollout, run) if phase == "Paused" else run.message
     status = _of_run(_told(previous, phase, message), run, now)
     if plan is not None:
         status = _with_counts(status, plan)
@@ -182,7 +182,7 @@ def _ended(
 
 
 def _why_paused(rollout: InPlaceRollout, run: Run) -> str:
-    if brakes(rollout, run):
+    if is_paused_by_spec(rollout, run):
         return "PausedBySpec"
     here = run.options.steps[run.steps_passed : run.steps_passed + 1]
     # At a pause with a time it does not stand by itself.
@@ -241,4 +241,4 @@ def _condition(
 
 
 def _short(text: str) -> str:
-    return shortened(text, MAX_TEXT_LENGTH)
+    return truncate(text, MAX_TEXT_LENGTH)

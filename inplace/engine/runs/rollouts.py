@@ -29,8 +29,8 @@ from inplace.model.rollout import (
     Strategy,
     Undo,
 )
-from inplace.model.run import OnFailure, PauseStep, PodsStep, Run, RunOptions, Step, shortened, steps_grow
-from inplace.model.trust import problem_of
+from inplace.model.run import OnFailure, PauseStep, PodsStep, Run, RunOptions, Step, steps_grow, truncate
+from inplace.model.trust import run_problem
 
 ON_FAILURE: Mapping[FailureAction, OnFailure] = {"Pause": "pause", "Rollback": "rollback", "Continue": "continue"}
 
@@ -89,33 +89,33 @@ def run_from_rollout(rollout: InPlaceRollout) -> Run:
     if rollout.unreadable:
         raise ValueError(f"it cannot be read: {rollout.unreadable}")
     run = Run(
-        id=run_id_of(rollout),
+        id=default_run_id(rollout),
         target=spec.target.ref(meta.namespace),
         operation="Upgrade" if spec.undo is None else "Undo",
         images=images,
         adopts_template=not images and spec.undo is None,
-        options=options_of(spec),
-        created_by=shortened(meta.annotation(CREATED_BY_ANNOTATION) or f"inplacerollout/{meta.name}"),
-        client=shortened(meta.annotation(CLIENT_ANNOTATION) or ""),
+        options=run_options_from_spec(spec),
+        created_by=truncate(meta.annotation(CREATED_BY_ANNOTATION) or f"inplacerollout/{meta.name}"),
+        client=truncate(meta.annotation(CLIENT_ANNOTATION) or ""),
         expiring_rollout=meta.name if spec.ttl_seconds_after_finished is not None else "",
     )
-    problem = problem_of(run)
+    problem = run_problem(run)
     if problem:
         raise ValueError(problem)
     return run
 
 
-def run_id_of(rollout: InPlaceRollout) -> str:
+def default_run_id(rollout: InPlaceRollout) -> str:
     """What its run is called, unless it has taken up one that was there."""
     return rollout.metadata.uid.replace("-", "")[:12]
 
 
 def owns_run(run: Run | None, rollout: InPlaceRollout) -> TypeGuard[Run]:
     """Its own, or one that it has taken up."""
-    return run is not None and run.id in (rollout.status.run_id, run_id_of(rollout))
+    return run is not None and run.id in (rollout.status.run_id, default_run_id(rollout))
 
 
-def options_of(spec: RolloutSpec) -> RunOptions:
+def run_options_from_spec(spec: RolloutSpec) -> RunOptions:
     """Raises ValueError with a line for a person."""
     steps = tuple(_step_of(step) for step in spec.strategy.steps) or RunOptions().steps
     if steps[-1] != PodsStep(amount="100%"):
@@ -192,7 +192,7 @@ def _amount(value: int | str, what: str) -> int | str:
 def apply_edits(run: Run, rollout: InPlaceRollout) -> Run:
     """The run as its rollout wants it now. Target, images and gate stay; steps passed stay passed as far as the steps are
     the same as before, and from there on are found again from the pods. Raises ValueError."""
-    asked = options_of(rollout.spec)
+    asked = run_options_from_spec(rollout.spec)
     options = msgspec.structs.replace(asked, gate=run.options.gate, without_gate=run.options.without_gate)
     same = _common(run.options.steps, options.steps)
     return msgspec.structs.replace(run, options=options, steps_passed=min(run.steps_passed, same))

@@ -17,25 +17,25 @@ PAUSED_BY_SPEC = StopRequest("Paused", _BRAKED)
 RELEASE_FIRST = "spec.paused is true: set it to false first, or `inplace abort`"
 
 
-def brakes(rollout: InPlaceRollout, run: Run) -> bool:
+def is_paused_by_spec(rollout: InPlaceRollout, run: Run) -> bool:
     return rollout.spec.paused and run.rollback_reason != "Abort"
 
 
-def passes(verb: RunCommand) -> bool:
+def is_allowed_while_paused(verb: RunCommand) -> bool:
     """`pause` asks for no more than the brake does."""
     return verb in ("abort", "pause")
 
 
-def is_paused_by_a_person(run: Run) -> bool:
+def is_paused_by_user(run: Run) -> bool:
     by_itself = is_paused_by_steps(run.message) or run.message.startswith(_BRAKED)
     return run.outcome == "Paused" and bool(run.message) and not by_itself
 
 
-def why_it_stands(rollout: InPlaceRollout, run: Run) -> str:
+def paused_reasons(rollout: InPlaceRollout, run: Run) -> str:
     """Every reason that holds a run which stands."""
-    reasons = ["spec.paused is true"] if brakes(rollout, run) else []
+    reasons = ["spec.paused is true"] if is_paused_by_spec(rollout, run) else []
     if is_at_pause_step(run) and not run.rolling_back:
         reasons.append(waits_at(run))
-    if is_paused_by_a_person(run) or not reasons:
+    if is_paused_by_user(run) or not reasons:
         reasons.append(run.message)
     return "; ".join(reasons)

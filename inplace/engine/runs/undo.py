@@ -16,7 +16,7 @@ from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.pods.goals import goal_of
 from inplace.engine.preflight.checks import Rejected
 from inplace.engine.runs.history import revisions
-from inplace.engine.runs.lifecycle import overtaken
+from inplace.engine.runs.lifecycle import check_overtaken
 from inplace.engine.snapshot import Snapshot
 from inplace.engine.workloads.revisions import Revision
 from inplace.engine.workloads.templates import differences, images_of
@@ -34,7 +34,7 @@ def resolve_undo_target(observed: Snapshot, name: str, stored: Run | None, to_re
     """`stored`: the last run of the target, which people call `name`, open or over. What others have rolled out since an open
     one was begun is undone as what they have made it: a revision."""
     is_of_this = stored is not None and stored.target_uid == workload.uid_of(observed)
-    is_open = stored is not None and stored.is_unfinished and is_of_this and overtaken(stored, observed) is None
+    is_open = stored is not None and stored.is_unfinished and is_of_this and check_overtaken(stored, observed) is None
     if stored is not None and is_open and to_revision is None:
         return _before_run(stored)
     known = revisions(observed.target)
@@ -63,7 +63,7 @@ def _all_run(observed: Snapshot, stored: Run) -> bool:
     return all(there.is_met_by(facts) for facts in observed.pods)
 
 
-def options(stored: Run | None, given: Mapping[str, Any]) -> RunOptions:
+def undo_options(stored: Run | None, given: Mapping[str, Any]) -> RunOptions:
     """As the run before went about it, but at one go, and stopping at a failure, unless told now."""
     before = stored.options if stored is not None else RunOptions()
     usual: dict[str, Any] = {"steps": parse_steps("100%"), "on_failure": "pause", "max_failed": 0}

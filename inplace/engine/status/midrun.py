@@ -5,7 +5,7 @@ now comes back as. True also when no process of ours is alive.
 from __future__ import annotations
 
 from inplace.engine.kinds.registry import strategy_for
-from inplace.engine.runs.lifecycle import overtaken
+from inplace.engine.runs.lifecycle import check_overtaken
 from inplace.engine.snapshot import Snapshot
 from inplace.model.run import Run
 
@@ -14,7 +14,7 @@ def describe_midrun(observed: Snapshot, run: Run) -> tuple[str, ...]:
     """Of an open run; nothing for one that is over."""
     if not run.is_unfinished:
         return ()
-    over = overtaken(run, observed)
+    over = check_overtaken(run, observed)
     if over is not None:
         return (f"somebody else has changed it since ({over.why}): `inplace upgrade` starts from what is there then",)
     return strategy_for(observed).describe_midrun(run)

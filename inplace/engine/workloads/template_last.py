@@ -13,7 +13,7 @@ from inplace.engine.actions import (
     Action,
     CreateHistoryReplicaSet,
     DeleteDuplicateReplicaSet,
-    FieldsOf,
+    FieldsKind,
     PatchTemplate,
     RestoreFieldOwners,
     SetPaused,
@@ -168,7 +168,7 @@ def restore_pod_field_owners(observed: Snapshot, run: Run) -> Perform | Done:
 
 
 def _restore_owners(
-    observed: Snapshot, run: Run, ref: tuple[str, str, str], kind: FieldsOf, owners: tuple[FieldOwner, ...]
+    observed: Snapshot, run: Run, ref: tuple[str, str, str], kind: FieldsKind, owners: tuple[FieldOwner, ...]
 ) -> Perform | Done:
     if not (owners or run.saved_strategy is not None) or ref[1] in observed.fields_returned or "fields" in run.forgone:
         return Done()

@@ -13,10 +13,10 @@ import msgspec
 
 from inplace.engine.kinds.image_provenance import believed
 from inplace.engine.preflight import checks as checking
-from inplace.engine.preflight.reapplied import taken_back, tracked_by
+from inplace.engine.preflight.reapplied import gitops_warning, reapplied_reason
 from inplace.engine.runs import lifecycle as resuming
 from inplace.engine.runs.rollouts import FinishedState, RejectedState, RolloutState, WaitingState, apply_edits, owns_run
-from inplace.engine.runs.spec_paused import RELEASE_FIRST, brakes, passes
+from inplace.engine.runs.spec_paused import RELEASE_FIRST, is_allowed_while_paused, is_paused_by_spec
 from inplace.kube.clock import format_time
 from inplace.model.objects.coordination import Lease
 from inplace.model.rollout import InPlaceRollout
@@ -89,11 +89,11 @@ class RolloutAdmission:
         if stored is not None and stored.id == run.id and not stored.is_active:
             return self._ended(lease, stored, rollout, outlook, asked, by)
         if owns_run(stored, rollout):
-            overtaken = resuming.overtaken(stored, outlook.look(stored)) if stored.is_active else None
+            overtaken = resuming.check_overtaken(stored, outlook.look(stored)) if stored.is_active else None
             if overtaken is not None:
                 return StartRun(lease, overtaken.run, only_frees=True)
         else:
-            why_not = taken_back(rollout, run, read_history(lease), outlook.look(run))
+            why_not = reapplied_reason(rollout, run, read_history(lease), outlook.look(run))
             if why_not:
                 return NoRun(RejectedState("TakenBack", why_not))
         match self._decide(rollout, run, outlook, stored):
@@ -119,7 +119,7 @@ class RolloutAdmission:
         """The rollout's own run ended. One that failed may be gone on with, on request, and as the rollout wants it now."""
         if asked is None or asked == "pause":
             return NoRun(FinishedState(stored))
-        if not passes(asked) and brakes(rollout, stored):
+        if not is_allowed_while_paused(asked) and is_paused_by_spec(rollout, stored):
             self._ground.warned(rollout, f"asked to {asked}, but {RELEASE_FIRST}")
             return NoRun(FinishedState(stored))
         if stored.outcome in TERMINAL_OUTCOMES:
@@ -156,7 +156,7 @@ class RolloutAdmission:
                 return why_not
             case ClearedRun(run=cleared, warnings=warnings):
                 told = [f"{warning.reason}: {warning}" for warning in warnings]
-                for line in (*told, *filter(None, [tracked_by(rollout)])):
+                for line in (*told, *filter(None, [gitops_warning(rollout)])):
                     self._ground.warned(rollout, line)
                 return msgspec.structs.replace(decision, run=cleared)
 

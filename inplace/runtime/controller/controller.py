@@ -13,7 +13,7 @@ from contextlib import suppress
 import structlog
 
 from inplace.engine.runs.rollout_status import with_observed_generation
-from inplace.engine.runs.rollouts import FinishedState, PendingState, RejectedState, WaitingState, owns_run, run_id_of
+from inplace.engine.runs.rollouts import FinishedState, PendingState, RejectedState, WaitingState, default_run_id, owns_run
 from inplace.kube.api import ApiClient
 from inplace.kube.clock import seconds_since
 from inplace.kube.errors import ApiError, NotFound
@@ -143,7 +143,7 @@ class Controller:
             if known != uid and carrier.run_id == run_id:
                 return name
         for other in self.shared(besides.metadata.namespace).rollouts.snapshot().values():
-            has_it = run_id in (other.status.run_id, run_id_of(other)) and other.status.phase not in TERMINAL_PHASES
+            has_it = run_id in (other.status.run_id, default_run_id(other)) and other.status.phase not in TERMINAL_PHASES
             if has_it and other.metadata.uid != uid:
                 return other.metadata.name
         return ""

@@ -27,8 +27,14 @@ from inplace.engine.runs.rollouts import (
     apply_edits,
     run_from_rollout,
 )
-from inplace.engine.runs.spec_paused import PAUSED_BY_SPEC, RELEASE_FIRST, brakes, is_paused_by_a_person, passes
-from inplace.engine.status.glance import as_it_stands
+from inplace.engine.runs.spec_paused import (
+    PAUSED_BY_SPEC,
+    RELEASE_FIRST,
+    is_allowed_while_paused,
+    is_paused_by_spec,
+    is_paused_by_user,
+)
+from inplace.engine.status.estimate import assess_idle_run
 from inplace.kube.clock import format_time
 from inplace.kube.errors import ApiError
 from inplace.kube.retry import QUICK
@@ -282,7 +288,7 @@ class RolloutReconciler:
 
     def _move(self, moving: Moving, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
         driver, clock = moving.driver, self._ground.api.clock
-        driver.spec_pause = PAUSED_BY_SPEC if brakes(rollout, driver.run) else None
+        driver.spec_pause = PAUSED_BY_SPEC if is_paused_by_spec(rollout, driver.run) else None
         driver.may_act = lambda: self._ground.keep(rollout)
         driver.on_request_rejected = lambda why: self._ground.warned(rollout, why)
         self._take_in_edits(driver, rollout)
@@ -357,16 +363,16 @@ class RolloutReconciler:
         if rollout.metadata.generation != self._generation:
             with suppress(ValueError):
                 run = apply_edits(run, rollout)
-            is_unpaused = self._was_paused and not rollout.spec.paused and not is_paused_by_a_person(run)
+            is_unpaused = self._was_paused and not rollout.spec.paused and not is_paused_by_user(run)
             has_other_steps = run.options.steps != standing.run.options.steps and is_paused_by_steps(run.message)
-            if verb is None and (is_unpaused or has_other_steps) and not brakes(rollout, run):
+            if verb is None and (is_unpaused or has_other_steps) and not is_paused_by_spec(rollout, run):
                 # The pause that it stands at, if any is left, is met again.
                 return self._go_on(standing, resuming.BeginRun(resuming.reopen(run), resuming=True), "an edit")
-        if verb is not None and not passes(verb) and brakes(rollout, run):
+        if verb is not None and not is_allowed_while_paused(verb) and is_paused_by_spec(rollout, run):
             self._ground.warned(rollout, f"asked to {verb}, but {RELEASE_FIRST}")
             verb = None
-        elif verb == "pause" and not is_paused_by_a_person(run) and brakes(rollout, run):
-            run = msgspec.structs.replace(run, message=f"paused {resuming.of_whom(by)}")
+        elif verb == "pause" and not is_paused_by_user(run) and is_paused_by_spec(rollout, run):
+            run = msgspec.structs.replace(run, message=f"paused {resuming.format_requester(by)}")
         match verb:
             case "abort":
                 return self._go_on(standing, resuming.abort_orphaned(run, outlook.now(), by), verb)
@@ -383,7 +389,7 @@ class RolloutReconciler:
                 return ReconcileResult(FinishedState(run, self._as_it_stands(self._at)))
 
     def _as_it_stands(self, standing: Standing) -> Plan:
-        return as_it_stands(standing.outlook.now(), standing.run, standing.lock.name, self._ground.api.clock.monotonic())
+        return assess_idle_run(standing.outlook.now(), standing.run, standing.lock.name, self._ground.api.clock.monotonic())
 
     def _go_on(
         self, standing: Standing, decision: resuming.BeginRun | resuming.FinishCommitFirst | resuming.Overtaken, why: str

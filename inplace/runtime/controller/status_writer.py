@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from inplace.engine.runs.rollout_status import answered, status_of
+from inplace.engine.runs.rollout_status import build_status, with_request_answer
 from inplace.engine.runs.rollouts import RolloutState, WaitingState
 from inplace.kube.api import ApiClient
 from inplace.kube.clock import format_time
@@ -79,7 +79,7 @@ class RolloutWriter:
         if problem:
             self._watched.warned(rollout, problem)
         last = self._statuses.get(key, (0.0, rollout.status))[1]
-        after = answered(last, problem, rollout.metadata.generation, format_time(self._api.clock.utcnow()))
+        after = with_request_answer(last, problem, rollout.metadata.generation, format_time(self._api.clock.utcnow()))
         if after != last and (asked or problem):
             self.write_status(key, rollout, after)
         return asked
@@ -100,7 +100,7 @@ class RolloutWriter:
         now = self._api.clock.monotonic()
         written_at, before = self._statuses.get(key, (float("-inf"), rollout.status))
         text = format_time(self._api.clock.utcnow())
-        after = status_of(rollout, state, before, text)
+        after = build_status(rollout, state, before, text)
         if after == before:
             return None
         if after.phase == before.phase and now < written_at + STATUS_SECONDS:

@@ -22,7 +22,7 @@ from inplace.model.objects.meta import ObjectMeta
 from inplace.model.objects.pods import Pod
 from inplace.model.refs import TargetRef
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout, Phase, RolloutStatus
-from inplace.model.run import Run, signed
+from inplace.model.run import Run, format_signature
 from inplace.runtime.observability.event_reasons import PodReason, Reason, began, counts
 from inplace.runtime.observability.event_recorder import EventRecorder, EventType, ObjectReference
 from inplace.runtime.observability.frames import Frame
@@ -160,7 +160,9 @@ class TelemetryListener:
 def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:
     before = {each.container: each.image for each in status.from_images}
     after = {each.container: each.image for each in rollout.spec.images}
-    by = signed(rollout.metadata.annotation(CREATED_BY_ANNOTATION) or "", rollout.metadata.annotation(CLIENT_ANNOTATION) or "")
+    by = format_signature(
+        rollout.metadata.annotation(CREATED_BY_ANNOTATION) or "", rollout.metadata.annotation(CLIENT_ANNOTATION) or ""
+    )
     is_undo = rollout.spec.undo is not None
     return began(status.desired or 0, before, after, is_undo=is_undo, by=f" (by {by})" if by else "")
 

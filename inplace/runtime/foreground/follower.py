@@ -14,7 +14,7 @@ import msgspec
 from inplace.engine.planning.plan import Plan, PodProgress, RunResult
 from inplace.engine.pods.stages import IN_FLIGHT
 from inplace.engine.snapshot import Snapshot
-from inplace.engine.status.glance import Instant, glance, waited_for
+from inplace.engine.status.estimate import CurrentTime, estimate_pods, estimate_wait
 from inplace.kube.errors import Forbidden, Unauthorized
 from inplace.model.objects.coordination import Lease
 from inplace.model.run import Run, StopRequest, lease_name
@@ -148,10 +148,10 @@ class Follower:
         lease = self._lease()
         held_since = (lease.spec.acquire_time or "") if lease is not None else ""
         at, name = current_instant(self._clock), lease_name(self._session.target)
-        shown = glance(observed, run, name, at, held_since=held_since)
+        shown = estimate_pods(observed, run, name, at, held_since=held_since)
         progress = shown.progress
         if run.outcome is None:
-            waited = waited_for(observed, run, name, at, held_since)
+            waited = estimate_wait(observed, run, name, at, held_since)
             progress = msgspec.structs.replace(progress, step=waited.step, waiting=waited.waiting, until=waited.until)
         return Plan(run=run, pods=shown.pods, progress=progress), {**self._since(shown.pods, now), **shown.since}
 
@@ -166,7 +166,7 @@ class Follower:
         return {uid: at for uid, (_, at) in self._stages.items() if at is not None}
 
 
-def _of_the_whole(seen: Summary, run: Run, at: Instant) -> Summary:
+def _of_the_whole(seen: Summary, run: Run, at: CurrentTime) -> Summary:
     """With how long the run took, which is longer than it was watched by whoever came in the middle."""
     began, ended = at.of(run.started_at), at.of(run.ended_at)
     if began is None or ended is None or ended - began < seen.seconds + LATE_SECONDS:

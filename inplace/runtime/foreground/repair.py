@@ -14,7 +14,7 @@ import msgspec
 
 from inplace.engine.planning.plan import PlanContext
 from inplace.engine.pods.stages import gate_closed_by_us
-from inplace.engine.runs.leftovers import Leftovers, infer_owner_strategy, leftovers, still_closed
+from inplace.engine.runs.leftovers import Leftovers, held_pods, infer_owner_strategy, leftovers
 from inplace.engine.workloads.managed_fields import owns_strategy
 from inplace.engine.workloads.wording import describe_strategy
 from inplace.kube.api import ApiClient
@@ -187,7 +187,7 @@ class Repair:
                     ended = session.settle_run(lease, run, frozenset(), lambda _frame: None)
                     self._tell_end(where, run, ended)
             found = self._foretold(session, run)
-            for text in found.stuck if self._dry_run else still_closed(session.look(run)):
+            for text in found.stuck if self._dry_run else held_pods(session.look(run)):
                 self._tell("left", where, text)
             for text in found.held:
                 self._tell("found", where, text)
@@ -257,7 +257,7 @@ class Repair:
             if not self._dry_run:
                 self._driven(session)
                 session.settle_run(None, run, leases, lambda _frame: None)
-                for text in still_closed(session.look(run)):
+                for text in held_pods(session.look(run)):
                     self._tell("left", where, text)
 
         self._in_session(target, where, act)

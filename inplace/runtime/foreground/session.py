@@ -244,22 +244,22 @@ class Session:
         stored = load_stored_run(lease)
         if stored is None or not stored.is_unfinished:
             return AlreadyDone(f"{self.target} has no run to pause")
-        over = resuming.overtaken(stored, self._look(stored))
+        over = resuming.check_overtaken(stored, self._look(stored))
         if over is not None:
             return self._make_way(lock, lease, over, on_frame)
         if stored.outcome == "Paused":
             return StillPaused(stored)
-        paused = StopRequest("Paused", f"paused {resuming.of_whom(self._who().text)}")
+        paused = StopRequest("Paused", f"paused {resuming.format_requester(self._who().text)}")
         if stored.outcome is not None:
             # It ended by itself: nothing is in flight.
             lock.acquire(lease, stored)
             return StillPaused(self._let_go(lock, stored, RunResult(paused.outcome, paused.message)))
         self.request_stop(paused)
-        return self._drive(lock, lease, resuming.afresh(stored), on_frame)
+        return self._drive(lock, lease, resuming.for_next_start(stored), on_frame)
 
     def _make_way(self, lock: TargetLock, lease: Lease | None, over: resuming.Overtaken, on_frame: FrameHandler) -> Summary:
         """Frees what a run has left on what others have changed since, and ends it. Raises `Refused` where only its lock is."""
-        if not resuming.has_left(over, self._look(over.run)):
+        if not resuming.has_leftovers(over, self._look(over.run)):
             lock.acquire(lease, over.run)
             self._let_go(lock, over.run, RunResult("Failed", over.why, by_others=True))
             again = shlex.join(("inplace", "upgrade", *self.target.cli_args))
@@ -283,7 +283,7 @@ class Session:
         Lease, whose holder is known to be dead."""
         lock, why = self._lock(), run.message or "made safe by `inplace repair`"
         self.request_stop(StopRequest(run.outcome or "Interrupted", why))
-        return self._drive(lock, seen, resuming.afresh(run), on_frame, dead_leases, only_frees=True)
+        return self._drive(lock, seen, resuming.for_next_start(run), on_frame, dead_leases, only_frees=True)
 
     def _lock(self) -> TargetLock:
         """Its own flow: not limited, and quick to say that the API server does not answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inplace.engine.runs.spec_paused import RELEASE_FIRST, brakes
+from inplace.engine.runs.spec_paused import RELEASE_FIRST, is_paused_by_spec
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
@@ -25,5 +25,5 @@ def find_rollout(api: ApiClient, target: TargetRef, run: Run) -> InPlaceRollout 
 def require_not_paused(api: ApiClient, target: TargetRef, run: Run | None) -> None:
     """Before a run that is open is gone on with, or taken over. Raises `Refused`."""
     rollout = find_rollout(api, target, run) if run is not None and run.is_unfinished else None
-    if run is not None and rollout is not None and brakes(rollout, run):
+    if run is not None and rollout is not None and is_paused_by_spec(rollout, run):
         raise RefusedError(f"{target} is held by InPlaceRollout {rollout.metadata.name}: {RELEASE_FIRST}")

@@ -12,16 +12,16 @@ import msgspec
 
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PodProgress, Progress, within
-from inplace.engine.pods.drain import index_of
-from inplace.engine.pods.stages import GateState, gate_of
-from inplace.engine.preflight.new_pods import GateStand, stand
+from inplace.engine.pods.drain import index_slices
+from inplace.engine.pods.stages import GateState, gate_state
+from inplace.engine.preflight.new_pods import GateOutlook, gate_stand
 from inplace.engine.runs.history import HistoryEntry, merge_history, revisions
 from inplace.engine.runs.leftovers import infer_owner_strategy, leftovers_without_run
-from inplace.engine.runs.lifecycle import overtaken
-from inplace.engine.snapshot import ObservedPod, PodsTarget, Snapshot, Target, facts_of
-from inplace.engine.status.account import superseded
-from inplace.engine.status.glance import glance, waited_for
+from inplace.engine.runs.lifecycle import check_overtaken
+from inplace.engine.snapshot import ObservedPod, PodsTarget, Snapshot, Target, observe_pod
+from inplace.engine.status.estimate import estimate_pods, estimate_wait
 from inplace.engine.status.midrun import describe_midrun
+from inplace.engine.status.run_state import superseded_reason
 from inplace.engine.workloads.managed_fields import owns_strategy
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import Forbidden, NotFound
@@ -41,7 +41,7 @@ from inplace.model.history import PastRun
 from inplace.model.objects.meta import HasMetadata
 from inplace.model.objects.pods import Pod
 from inplace.model.objects.workloads import DaemonSet, StatefulSet
-from inplace.model.record import UnreadableRecord, UpgradeRecord, read_holds, told_holds
+from inplace.model.record import UnreadableRecord, UpgradeRecord, format_holds, read_holds
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run, lease_name
 from inplace.runtime.gates.openers import with_openers
@@ -111,7 +111,7 @@ class TargetStatus(msgspec.Struct, frozen=True, rename="camel"):
     """What the whole run waits for, where it is not for its pods."""
     waiting_left_seconds: float | None = None
     """How long that still lasts, where it is over by itself."""
-    new_pods: GateStand | None = None
+    new_pods: GateOutlook | None = None
     """Who opens the gate of new pods, and which pods wait for that now; None: there is no gate."""
 
 
@@ -121,7 +121,7 @@ def read_status(api: ApiClient, target: TargetRef) -> TargetStatus:
     state = read_run_state(api, target)
     observed = _observed(api, target, found)
     gate = state.run.options.gate if state is not None and state.run is not None else DEFAULT_GATE
-    new_pods = stand(with_openers(api, observed, target, gate), target, gate)
+    new_pods = gate_stand(with_openers(api, observed, target, gate), target, gate)
     shown = _of_target(api, target, found, observed, state)
     if new_pods is None:
         return shown
@@ -146,14 +146,14 @@ def _of_target(
 def _of_run(api: ApiClient, target: TargetRef, observed: Snapshot, state: RunState, run: Run) -> TargetStatus:
     workload, at = observed.target.workload, current_instant(api.clock)
     state = with_standing(state, workload.spec.template if workload is not None else None, at)
-    is_overtaken = overtaken(run, observed) is not None
-    shown = glance(observed, run, state.lease, at, held_since=state.held_since, superseded=bool(state.superseded))
+    is_overtaken = check_overtaken(run, observed) is not None
+    shown = estimate_pods(observed, run, state.lease, at, held_since=state.held_since, superseded=bool(state.superseded))
     views = {pod.uid: pod for pod in shown.pods}
     waiting = Progress(0, 0, 0, 0, 0)
     if state.standing == "Running" and not is_overtaken:
         budgets = _if_allowed(lambda: api.list(POD_DISRUPTION_BUDGETS, target.namespace).items)
         seen = msgspec.structs.replace(observed, budgets=budgets)
-        waiting = waited_for(seen, run, state.lease, at, state.held_since)
+        waiting = estimate_wait(seen, run, state.lease, at, state.held_since)
     progress = shown.progress
     return TargetStatus(
         v=1,
@@ -219,7 +219,7 @@ def history(api: ApiClient, target: TargetRef) -> History:
         lease = api.get(LEASES, target.namespace, lease_name(target))
         runs, run, workload = read_history(lease), run_from_lease(lease), there.workload
         if run is not None and workload is not None:
-            last, over = run.id, superseded(run, workload.spec.template)
+            last, over = run.id, superseded_reason(run, workload.spec.template)
     except NotFound:
         pass
     except (Forbidden, ValueError) as error:
@@ -233,7 +233,7 @@ def _pod(
     facts: ObservedPod, target: Target, gate: str, view: PodProgress | None = None, since: float | None = None, now: float = 0.0
 ) -> PodState:
     pod, lineage = facts.pod, strategy_for(Snapshot(target, ())).lineage(facts.pod)
-    state = gate_of(pod, gate)
+    state = gate_state(pod, gate)
     return PodState(
         name=pod.name,
         uid=pod.uid,
@@ -254,7 +254,7 @@ def _pod(
 
 def _closed_by(facts: ObservedPod) -> str:
     """Who keeps the gate closed, as far as it is written down."""
-    told = told_holds(read_holds(facts.pod))
+    told = format_holds(read_holds(facts.pod))
     holds = [told] if told else []
     match facts.record:
         case UpgradeRecord(run=run):
@@ -268,9 +268,9 @@ def _closed_by(facts: ObservedPod) -> str:
 
 def _observed(api: ApiClient, target: TargetRef, found: ResolvedTarget) -> Snapshot:
     workload, pods = _target(api, target, found)
-    index = index_of(api.list(ENDPOINT_SLICES, target.namespace).items)
+    index = index_slices(api.list(ENDPOINT_SLICES, target.namespace).items)
     services = api.list(SERVICES, target.namespace).items
-    facts = [facts_of(pod, index.entries_of(pod)) for pod in sorted(pods, key=lambda pod: pod.name) if not pod.is_terminal]
+    facts = [observe_pod(pod, index.entries_of(pod)) for pod in sorted(pods, key=lambda pod: pod.name) if not pod.is_terminal]
     return Snapshot(workload, tuple(facts), services=services)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from inplace.engine.gate_openers import GateOpener, GateOpeners, Opens, decode_announcement
-from inplace.engine.preflight.new_pods import has_gate, opening
+from inplace.engine.gate_openers import GateOpener, GateOpeners, OpenedBy, decode_announcement
+from inplace.engine.preflight.new_pods import gate_opening, has_gate
 from inplace.engine.snapshot import Snapshot
 from inplace.kube.api import ApiClient
 from inplace.kube.clock import seconds_since
@@ -48,7 +48,7 @@ def with_openers(api: ApiClient, observed: Snapshot, target: TargetRef, gate: st
         found += tuple(one for lease in leases if (one := _opener(api, lease)) is not None and one.name not in known)
         unread = [] if look.is_everywhere else unread
         now = msgspec.structs.replace(observed, gate_openers=GateOpeners(found, _told(unread)))
-        if isinstance(opening(now, gate, target.namespace), Opens):
+        if isinstance(gate_opening(now, gate, target.namespace), OpenedBy):
             return now
     return msgspec.structs.replace(observed, gate_openers=GateOpeners(found, _told(unread)))
 

@@ -14,8 +14,8 @@ import msgspec
 
 from inplace.engine.kinds.workload import min_ready_seconds
 from inplace.engine.planning.waits import carried
-from inplace.engine.pods.drain import entries_by_pod, index_of, services_not_awaited
-from inplace.engine.pods.evidence import confirm_drained, heard, update_evidence
+from inplace.engine.pods.drain import entries_by_pod, index_slices, services_not_awaited
+from inplace.engine.pods.evidence import confirm_drained, update_evidence, without_ignored_slices
 from inplace.engine.snapshot import (
     NO_EVIDENCE,
     DaemonSetTarget,
@@ -28,7 +28,7 @@ from inplace.engine.snapshot import (
     Snapshot,
     StatefulSetTarget,
     Target,
-    facts_of,
+    observe_pod,
 )
 from inplace.kube.clock import seconds_since
 from inplace.kube.informers.cache_view import CacheView
@@ -92,7 +92,7 @@ class SnapshotBuilder:
 
     def _saw_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, at: float) -> None:
         key = (new or old).metadata.uid  # type: ignore[union-attr]
-        before, after = index_of([old] if old else []), index_of([new] if new else [])
+        before, after = index_slices([old] if old else []), index_slices([new] if new else [])
         touched: set[str] = set()
         for uid in {**before.by_uid, **after.by_uid}:
             _replace(self._by_uid, uid, key, after.by_uid.get(uid))
@@ -128,7 +128,7 @@ class SnapshotBuilder:
         self._slices_listed_at = sent_at
         if listing.unreadable:
             return  # any pod may be in there
-        index, ignored = index_of(listing.items), self._ignored
+        index, ignored = index_slices(listing.items), self._ignored
         for uid, facts in self._facts.items():
             if facts.record is not None:
                 sends = any(e.ready and e.service not in ignored for e in index.entries_of(facts.pod))
@@ -186,9 +186,9 @@ class SnapshotBuilder:
 
     def _judge(self, pod: Pod, at: float) -> None:
         entries = entries_by_pod(pod, self._by_uid, self._by_ip)
-        facts = facts_of(pod, entries)
+        facts = observe_pod(pod, entries)
         seen = self._evidence[pod.uid] = update_evidence(self._evidence.get(pod.uid), facts, self._ignored, at)
-        self._facts[pod.uid] = heard(facts, seen.ignored_slices)
+        self._facts[pod.uid] = without_ignored_slices(facts, seen.ignored_slices)
 
     def _look_at_services(self, at: float) -> None:
         """A Service that is no longer waited for, or is again, changes what every pod's slices mean."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from inplace.engine.availability.budget import room_under
+from inplace.engine.availability.budget import headroom_under_claim
 from inplace.kube.api import ApiClient
 from inplace.kube.clock import format_micro_time
 from inplace.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -77,7 +77,7 @@ class DisruptionClaims:
             self._held[name] = _Held(taken, sent_at + RENEW_DEADLINE_SECONDS)
         try:
             pods = reading.list(PODS, self._namespace, label_selector=_selector(budget)).items
-            room = room_under(budget, pods)
+            room = headroom_under_claim(budget, pods)
             if room <= 0:
                 raise Conflict(f"PodDisruptionBudget {name} allows none", status=409)
         except BaseException:

@@ -27,7 +27,7 @@ from inplace.model.history import PastRun, append_history, decode_history, to_pa
 from inplace.model.objects.coordination import Lease
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run, decode_run, encode_run, lease_name
-from inplace.model.trust import misplaced, problem_of
+from inplace.model.trust import lease_mismatch, run_problem
 from inplace.runtime.requests import NO_REQUEST
 
 LEASE_DURATION_SECONDS = 15
@@ -332,7 +332,7 @@ def run_from_lease(lease: Lease | None) -> Run | None:
     if lease is None or not text:
         return None
     run = decode_run(text)
-    problem = misplaced(run, lease.metadata) or problem_of(run)
+    problem = lease_mismatch(run, lease.metadata) or run_problem(run)
     if problem:
         raise ValueError(f"the stored run is none of ours: {problem}")
     return run

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from inplace.engine.planning.steps import describe
-from inplace.engine.status.account import StepView, line_of, standing_of, steps_of, superseded
-from inplace.engine.status.glance import Instant
+from inplace.engine.status.estimate import CurrentTime
+from inplace.engine.status.run_state import StepView, describe_run_state, run_state, step_views, superseded_reason
 from inplace.kube.api import ApiClient
 from inplace.kube.clock import seconds_since
 from inplace.kube.errors import Forbidden, NotFound
@@ -57,19 +57,19 @@ class RunState(msgspec.Struct, frozen=True, rename="camel"):
         return self.renewed_seconds_ago is not None and self.renewed_seconds_ago < LEASE_DURATION_SECONDS
 
 
-def current_instant(clock: Clock) -> Instant:
-    return Instant(clock.monotonic(), partial(seconds_since, now=clock.utcnow()))
+def current_instant(clock: Clock) -> CurrentTime:
+    return CurrentTime(clock.monotonic(), partial(seconds_since, now=clock.utcnow()))
 
 
-def with_standing(state: RunState, template: Template | None, at: Instant) -> RunState:
+def with_standing(state: RunState, template: Template | None, at: CurrentTime) -> RunState:
     """With how it stands. `template`: the workload's, as it is now; None: nobody knows."""
     run = state.run
     if run is None:
         return msgspec.structs.replace(state, standing="Unreadable" if state.problem else "Empty", told=state.problem)
-    over = superseded(run, template)
-    stands = standing_of(run, is_held=bool(state.holder), is_alive=state.seems_alive, superseded=over)
-    told = line_of(run, stands, over, at)
-    return msgspec.structs.replace(state, standing=stands, told=told, superseded=over, steps=steps_of(run, at))
+    over = superseded_reason(run, template)
+    stands = run_state(run, is_held=bool(state.holder), is_alive=state.seems_alive, superseded=over)
+    told = describe_run_state(run, stands, over, at)
+    return msgspec.structs.replace(state, standing=stands, told=told, superseded=over, steps=step_views(run, at))
 
 
 def read_run_state(api: ApiClient, target: TargetRef) -> RunState | None:

@@ -10,8 +10,8 @@ import msgspec
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution, RunResult, Shows
 from inplace.engine.preflight.advisories import count_ungated
-from inplace.engine.preflight.new_pods import kept_out
-from inplace.engine.runs.leftovers import still_ours
+from inplace.engine.preflight.new_pods import pods_kept_closed
+from inplace.engine.runs.leftovers import describe_held_pod
 from inplace.engine.snapshot import ObservedPod
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import Operation, Outcome, PodFailure, Run
@@ -116,7 +116,7 @@ class RunStatistics:
             phases=self._phases(),
             failures=run.failures,
             left=_left(run, facts.values()),
-            held=kept_out(facts.values(), run.options.gate),
+            held=pods_kept_closed(facts.values(), run.options.gate),
             undrained=count_ungated((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
             is_left_paused=strategy_for(last.snapshot).is_left_paused(run),
@@ -149,7 +149,9 @@ def _restarts(facts: ObservedPod) -> int:
 
 def _left(run: Run, pods: Iterable[ObservedPod]) -> tuple[str, ...]:
     why = {failure.uid: f" ({failure.reason})" for failure in run.failures}
-    return tuple(still_ours(f) + why.get(f.uid, "") for f in pods if isinstance(f.record, UpgradeRecord) and not _is_leaving(f))
+    return tuple(
+        describe_held_pod(f) + why.get(f.uid, "") for f in pods if isinstance(f.record, UpgradeRecord) and not _is_leaving(f)
+    )
 
 
 def _is_leaving(facts: ObservedPod) -> bool:

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from inplace.engine.actions import (
-    TAKES_OUT,
+    DISRUPTIVE_ACTIONS,
     Action,
     ClaimBudget,
     CreateHistoryReplicaSet,
@@ -23,13 +23,13 @@ from inplace.engine.actions import (
     ReleaseBudget,
     RestoreFieldOwners,
     WorkloadAction,
-    budgets_of,
+    required_budgets,
 )
 from inplace.engine.planning.plan import Plan, PlanContext, RunResult
 from inplace.engine.planning.planner import plan
 from inplace.engine.planning.waits import still_carried, to_remember
 from inplace.engine.preflight.rehearsal import adopt
-from inplace.engine.runs.lifecycle import abort, is_at_pause_step, of_whom, pass_pause
+from inplace.engine.runs.lifecycle import abort, format_requester, is_at_pause_step, pass_pause
 from inplace.engine.runs.spec_paused import RELEASE_FIRST
 from inplace.engine.snapshot import Snapshot
 from inplace.kube.clock import format_time
@@ -180,7 +180,7 @@ class Driver:
             return None, TICK_SECONDS
         self._obey_request()
         now = self._clock.monotonic()
-        closing = [*(key for key, action in self._busy.items() if isinstance(action, TAKES_OUT)), *self._doubtful(now)]
+        closing = [*(key for key, action in self._busy.items() if isinstance(action, DISRUPTIVE_ACTIONS)), *self._doubtful(now)]
         busy = self._rests.waiting_keys(now).union(self._busy)
         observed = self._observer.build(now, self._timers_at(now), busy, closing, self._fields_returned, self._blind(now))
         claims = {name: claimed.room if claimed.until > now else 0 for name, claimed in self._claims.items()}
@@ -201,8 +201,8 @@ class Driver:
         self._tell(observed, planned, now)
         for action in planned.actions if is_stored else ():
             self._busy[action.key] = action
-            if isinstance(action, TAKES_OUT):
-                self._claims |= {name: self._claims[name].used() for name in budgets_of(action)}
+            if isinstance(action, DISRUPTIVE_ACTIONS):
+                self._claims |= {name: self._claims[name].used() for name in required_budgets(action)}
             self._workers.submit(action, self._inbox.put)
         return None, self._wait_seconds(planned, now)
 
@@ -308,7 +308,7 @@ class Driver:
         it is of a pod, the run stops: those that are closed are freed first, and what is refused then too, it leaves."""
         now = self._clock.monotonic()
         times = self._rests.on_error(action, error, now, self._clock.jitter())
-        if isinstance(action, TAKES_OUT) and may_be_done(action, error):
+        if isinstance(action, DISRUPTIVE_ACTIONS) and may_be_done(action, error):
             self._unanswered[action.key] = now + UNCONFIRMED_SECONDS
         if isinstance(error, NotFound) or is_stale(error):
             return
@@ -352,7 +352,7 @@ class Driver:
         """`by`: who asks; empty: nobody knows. False: it could not be stored now. Raises `LostLock`."""
         match verb:
             case "pause":
-                self.stop(StopRequest("Paused", f"paused {of_whom(by)}"))
+                self.stop(StopRequest("Paused", f"paused {format_requester(by)}"))
                 return self._stored(self.run, clear_request=clear_request)
             case "resume" | "promote" if self.spec_pause is not None:
                 self.on_request_rejected(f"asked to {verb}, but {RELEASE_FIRST}")

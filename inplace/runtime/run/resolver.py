@@ -84,7 +84,7 @@ class RunResolver:
         """What asking for this run comes to. `given`: the options that a person named now."""
         stored = self.trusted_run(stored, asked)
         asked = self.fill_from_cluster(asked, stored)
-        over = resuming.overtaken(stored, self._look(asked))
+        over = resuming.check_overtaken(stored, self._look(asked))
         return resuming.resolve_command(stored, asked, given, overtaken=over is not None)
 
     def trusted_run(self, stored: Run | None, asked: Run) -> Run | None:
@@ -119,7 +119,7 @@ class RunResolver:
             case checking.Rejected(message=message):
                 raise RefusedError(message)
             case undoing.UndoTarget(images=images, what=what):
-                options = undoing.options(stored, given)
+                options = undoing.undo_options(stored, given)
                 run = msgspec.structs.replace(asked, operation="Undo", adopts_template=False, images=images, options=options)
                 return run if images else AlreadyDone(f"{self._target} runs the images of {what} already")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inplace.engine.actions import Action, budgets_of
+from inplace.engine.actions import Action, required_budgets
 from inplace.kube.errors import ApiError
 from inplace.kube.protocols import Clock
 from inplace.runtime.informers.inbox import ActionCompleted, RunEvent, ThreadCrashed
@@ -17,7 +17,7 @@ def perform(executor: Executor, lock: TargetLock, clock: Clock, action: Action) 
     """Performs one action; the lock is looked at right before each write. Never raises: a bug comes back as `Crashed`."""
     sent_at = clock.monotonic()
     try:
-        result = executor.fenced_by(lock, budgets_of(action)).perform(action)
+        result = executor.fenced_by(lock, required_budgets(action)).perform(action)
     except ApiError as error:
         return ActionCompleted(action, error, sent_at)
     except BaseException as bug:

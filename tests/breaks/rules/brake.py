@@ -18,14 +18,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "let a request pass the brake",
         "inplace/runtime/controller/reconciler.py",
-        "if verb is not None and not passes(verb) and brakes(rollout, run):",
+        "if verb is not None and not is_allowed_while_paused(verb) and is_paused_by_spec(rollout, run):",
         "if False:",
         SCENARIOS,
     ),
     Break(
         "drive a braked run from a command",
         "inplace/runtime/foreground/spec_paused.py",
-        "if run is not None and rollout is not None and brakes(rollout, run):",
+        "if run is not None and rollout is not None and is_paused_by_spec(rollout, run):",
         "if False:",
         SCENARIOS,
     ),

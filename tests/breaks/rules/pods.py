@@ -24,14 +24,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "the restart clock starts at the patch",
         "inplace/engine/pods/stages.py",
-        "        old = stopping(facts.pod, record)",
+        "        old = stopping_containers(facts.pod, record)",
         "        old: tuple[str, ...] = ()",
         ("tests/unit/engine/pods/test_stages.py", "tests/scenarios/pods/test_failing_starts.py"),
     ),
     Break(
         "a 5xx fails a pod at once",
         "inplace/engine/pods/container_problems.py",
-        'outlook(waiting.message) == "Transient" or ',
+        'classify_pull_error(waiting.message) == "Transient" or ',
         "",
         ("tests/unit/engine/pods/test_container_problems.py", "tests/scenarios/pods/test_failing_starts.py"),
     ),

@@ -10,15 +10,15 @@ from inplace.engine.gate_openers import (
     Announcement,
     GateOpener,
     GateOpeners,
-    Holds,
-    Nobody,
-    Opening,
-    Opens,
-    Unknown,
+    GateOpening,
+    HeldClosedBy,
+    NoOpener,
+    OpenedBy,
+    UnknownOpener,
     decode_announcement,
     encode_announcement,
+    find_gate_opener,
     waits_for_gate,
-    who_opens,
 )
 from inplace.engine.gate_rules import GateRule
 from tests.builders import GATE, never_opened, pod
@@ -34,8 +34,8 @@ def opener(
     return GateOpener("somebody", says, age, is_alive=alive)
 
 
-def who(*found: GateOpener, unread: str = "", **labels: str) -> Opening:
-    return who_opens(GateOpeners(found, unread), GATE, "shop", {**LABELS, **labels})
+def who(*found: GateOpener, unread: str = "", **labels: str) -> GateOpening:
+    return find_gate_opener(GateOpeners(found, unread), GATE, "shop", {**LABELS, **labels})
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def who(*found: GateOpener, unread: str = "", **labels: str) -> Opening:
     ],
 )
 def test_a_living_one_with_a_rule_for_these_pods_opens(one: GateOpener) -> None:
-    assert who(one) == Opens("somebody")
+    assert who(one) == OpenedBy("somebody")
 
 
 @pytest.mark.parametrize(
@@ -61,32 +61,32 @@ def test_a_living_one_with_a_rule_for_these_pods_opens(one: GateOpener) -> None:
     ],
 )
 def test_an_opener_of_other_pods_or_gates_does_not_count(one: GateOpener) -> None:
-    assert who(one) == Nobody()
+    assert who(one) == NoOpener()
 
 
 def test_a_dead_one_is_named() -> None:
-    assert who(opener(alive=False, age=42.0)) == Nobody("somebody seems dead: it renewed its Lease 42s ago")
-    assert who(opener(alive=False, age=None)) == Nobody("somebody has stopped")
-    assert who(opener(alive=False), opener()) == Opens("somebody")
+    assert who(opener(alive=False, age=42.0)) == NoOpener("somebody seems dead: it renewed its Lease 42s ago")
+    assert who(opener(alive=False, age=None)) == NoOpener("somebody has stopped")
+    assert who(opener(alive=False), opener()) == OpenedBy("somebody")
 
 
 def test_what_could_not_be_read_is_unknown_and_never_absent() -> None:
-    assert who(unread="you may not list Leases") == Unknown("you may not list Leases")
-    assert who(opener(alive=False), unread="no") == Unknown("no")
-    assert who(opener(), unread="no") == Opens("somebody")
+    assert who(unread="you may not list Leases") == UnknownOpener("you may not list Leases")
+    assert who(opener(alive=False), unread="no") == UnknownOpener("no")
+    assert who(opener(), unread="no") == OpenedBy("somebody")
 
 
 def test_an_older_one_that_lives_may_open_it() -> None:
     silent = GateOpener("an old one", None, 2.0, is_alive=True)
-    assert who(silent) == Unknown("an old one lives, and does not say which gates it opens")
-    assert who(GateOpener("an old one", None, 90.0, is_alive=False)) == Nobody()
+    assert who(silent) == UnknownOpener("an old one lives, and does not say which gates it opens")
+    assert who(GateOpener("an old one", None, 90.0, is_alive=False)) == NoOpener()
 
 
 def test_a_rule_may_keep_new_pods_closed() -> None:
-    assert who(opener(), serve="false") == Holds("somebody", "their template has label serve=false")
+    assert who(opener(), serve="false") == HeldClosedBy("somebody", "their template has label serve=false")
     closed = opener(GateRule(GATE, "serve", "closed"))
-    assert who(closed) == Holds("somebody", "they have no label serve=true")
-    assert who(closed, serve="true") == Opens("somebody")
+    assert who(closed) == HeldClosedBy("somebody", "they have no label serve=true")
+    assert who(closed, serve="true") == OpenedBy("somebody")
 
 
 def test_what_is_announced_is_understood() -> None:

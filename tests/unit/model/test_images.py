@@ -7,10 +7,10 @@ from inplace.model.images import (
     accepts,
     image_problem,
     is_mutable_tag,
-    reference,
+    is_valid_image,
+    parse_reference,
     same_image,
     stands_for,
-    valid_image,
 )
 from tests.unit.references import BAD, DIGEST, GOOD
 
@@ -33,7 +33,7 @@ OTHER = "sha256:" + "b" * 64
     ],
 )
 def test_a_reference_is_read(text: str, parts: tuple[str, str, str, str]) -> None:
-    assert reference(text) == Reference(*parts)
+    assert parse_reference(text) == Reference(*parts)
 
 
 def test_the_same_image_is_told_by_its_whole_name_not_by_its_end() -> None:
@@ -94,12 +94,12 @@ def test_images_that_no_runtime_could_pull_say_why(text: str, says: str) -> None
     "image", ["app", "app:1", "repo/app:1.2-x", "registry.io:5000/team/app:1", f"repo/app@sha256:{'a' * 64}", "a" * 1024]
 )
 def test_images_that_a_kubelet_could_try(image: str) -> None:
-    assert valid_image(image)
+    assert is_valid_image(image)
 
 
 @pytest.mark.parametrize("image", ["", " app", "app:1 ", "app\n", "-app", "app;rm", "$(x)", "app:ü", "a" * 1025])
 def test_images_that_no_kubelet_could_pull(image: str) -> None:
-    assert not valid_image(image)
+    assert not is_valid_image(image)
 
 
 @pytest.mark.parametrize(

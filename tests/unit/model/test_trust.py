@@ -10,7 +10,7 @@ import pytest
 from inplace.model.objects.meta import ObjectMeta, OwnerReference
 from inplace.model.refs import TargetRef
 from inplace.model.run import CommitState, PauseStep, PodsStep, RunOptions, lease_name
-from inplace.model.trust import misplaced, problem_of
+from inplace.model.trust import lease_mismatch, run_problem
 from tests.builders import NS, run
 
 TARGET = TargetRef("Deployment", NS, "web")
@@ -20,10 +20,10 @@ LEASE = ObjectMeta(name=lease_name(TARGET), namespace=NS, owner_references=(OWNE
 
 def test_a_run_of_ours_is_one() -> None:
     mine = run(target=TARGET, target_uid="uid-web")
-    assert (problem_of(mine), misplaced(mine, LEASE)) == ("", "")
-    assert misplaced(run(target=TARGET, target_uid=""), LEASE) == "", "of before the uid was stored"
+    assert (run_problem(mine), lease_mismatch(mine, LEASE)) == ("", "")
+    assert lease_mismatch(run(target=TARGET, target_uid=""), LEASE) == "", "of before the uid was stored"
     pods = TargetRef("Pods", NS, pod_names=("a", "b"))
-    assert misplaced(run(target=pods), ObjectMeta(name=lease_name(pods), namespace=NS)) == ""
+    assert lease_mismatch(run(target=pods), ObjectMeta(name=lease_name(pods), namespace=NS)) == ""
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_run_of_ours_is_one() -> None:
 )
 def test_a_run_that_is_not_of_its_lease(fields: dict[str, Any], lease: dict[str, Any]) -> None:
     forged = run(target=msgspec.structs.replace(TARGET, **fields), target_uid="uid-web")
-    assert misplaced(forged, msgspec.structs.replace(LEASE, **lease)) != ""
+    assert lease_mismatch(forged, msgspec.structs.replace(LEASE, **lease)) != ""
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -65,4 +65,4 @@ WRONG: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fields", WRONG.values(), ids=WRONG)
 def test_what_no_run_asks_for(fields: dict[str, Any]) -> None:
-    assert problem_of(run(**fields)) != ""
+    assert run_problem(run(**fields)) != ""

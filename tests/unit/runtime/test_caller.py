@@ -13,7 +13,7 @@ from inplace.kube.connection.config import ConnectOptions, connect
 from inplace.kube.errors import ApiError
 from inplace.kube.protocols import Request
 from inplace.kube.retry import NO_RETRY
-from inplace.model.run import signed
+from inplace.model.run import format_signature
 from inplace.runtime.caller import REVIEWS, Caller, client_name, identify_caller
 from inplace.sim.serving import RunningCluster, serve
 from tests.cli.fakes import FakeClock, FakeServer
@@ -73,4 +73,4 @@ def test_without_a_connection_it_fails_as_any_request_would() -> None:
 
 
 def test_of_a_run_from_before_only_what_it_says_is_told() -> None:
-    assert (signed("root@vm", ""), signed("", "")) == ("root@vm", "")
+    assert (format_signature("root@vm", ""), format_signature("", "")) == ("root@vm", "")

@@ -5,7 +5,14 @@ import random
 import msgspec
 import pytest
 
-from inplace.engine.availability.budget import DisruptionBudgets, Headroom, headroom, is_available, never_allows, upgrade_order
+from inplace.engine.availability.budget import (
+    DisruptionBudgets,
+    Headroom,
+    allows_no_disruption,
+    headroom,
+    is_available,
+    upgrade_order,
+)
 from inplace.engine.kinds.workload import max_unavailable
 from inplace.engine.pods.stages import PodAssessment, assess_pod
 from inplace.engine.snapshot import ObservedPod
@@ -156,7 +163,7 @@ class TestDisruptionBudgets:
 
     @pytest.mark.parametrize(("healthy", "expected", "never"), [(3, 3, True), (4, 3, True), (2, 3, False), (0, 0, False)])
     def test_a_budget_that_never_allows_one(self, healthy: int, expected: int, never: bool) -> None:
-        assert never_allows(budget(desired_healthy=healthy, expected=expected)) is never
+        assert allows_no_disruption(budget(desired_healthy=healthy, expected=expected)) is never
 
 
 class TestOrder:

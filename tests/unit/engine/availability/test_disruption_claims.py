@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inplace.engine.actions import ClaimBudget, CloseGate, ReleaseBudget
-from inplace.engine.availability.budget import room_under
+from inplace.engine.availability.budget import headroom_under_claim
 from inplace.engine.planning.plan import Plan
 from inplace.engine.planning.planner import plan
 from inplace.engine.snapshot import ObservedPod
@@ -110,4 +110,4 @@ def test_a_run_that_never_gets_its_claim_gives_up() -> None:
 
 def test_headroom_is_what_serves_unclaimed_less_the_minimum() -> None:
     listed = [pod("a"), pod("b"), pod("c", ready=False), pod("d", deleting=True), pod("e", record=record())]
-    assert room_under(budget(desired_healthy=1), listed) == 1
+    assert headroom_under_claim(budget(desired_healthy=1), listed) == 1

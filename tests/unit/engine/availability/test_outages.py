@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import CloseGate
-from inplace.engine.availability.outages import ServiceRoom
+from inplace.engine.availability.outages import ServiceHeadroom
 from inplace.engine.planning.plan import Plan
 from inplace.engine.planning.planner import plan
 from inplace.engine.preflight.checks import Accepted, Rejected, preflight
@@ -234,7 +234,7 @@ class TestWhileItRuns:
         other = slice_of(endpoint(a.uid), service="other")
         two = facts(a.pod, listing(a), other)
         services = (service("web", selector=PRIMARY), service("other", selector=PRIMARY))
-        room = ServiceRoom(seen(two, b, services=services, slices=(listing(a, b), other)), run())
+        room = ServiceHeadroom(seen(two, b, services=services, slices=(listing(a, b), other)), run())
         assert room.blocker(two) == "other"
         assert room.blocker(b) is None
         room.take(b)
@@ -244,5 +244,5 @@ class TestWhileItRuns:
 def test_without_services_there_is_nothing_to_keep() -> None:
     view = seen(*served("web-a", "web-b"))
     asked: Run = run(ALL_AT_ONCE)
-    room = ServiceRoom(view, asked)
+    room = ServiceHeadroom(view, asked)
     assert [room.blocker(each) for each in view.pods] == [None, None]

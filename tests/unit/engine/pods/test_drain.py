@@ -5,7 +5,7 @@ import pytest
 from inplace.engine.pods.drain import (
     drained_at,
     entries_by_pod,
-    index_of,
+    index_slices,
     is_in_service,
     services_not_awaited,
     services_still_sending,
@@ -88,11 +88,11 @@ def test_the_index_kept_slice_by_slice_says_the_same(on_host: bool) -> None:
     by_uid: dict[str, dict[str, tuple[EndpointEntry, ...]]] = {}
     by_ip: dict[str, dict[str, tuple[EndpointEntry, ...]]] = {}
     for one in slices:
-        index = index_of([one])
+        index = index_slices([one])
         for wanted, found in ((by_uid, index.by_uid), (by_ip, index.by_ip)):
             for key, entries in found.items():
                 wanted.setdefault(key, {})[one.metadata.name] = entries
-    assert entries_by_pod(p, by_uid, by_ip) == index_of(slices).entries_of(p)
+    assert entries_by_pod(p, by_uid, by_ip) == index_slices(slices).entries_of(p)
 
 
 def test_a_pod_is_back_when_every_slice_that_lists_it_sends() -> None:

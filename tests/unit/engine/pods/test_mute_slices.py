@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inplace.engine.pods.evidence import heard, update_evidence
+from inplace.engine.pods.evidence import update_evidence, without_ignored_slices
 from inplace.engine.snapshot import Evidence, ObservedPod
 from inplace.model.objects.network import EndpointSlice
 from inplace.model.objects.pods import Pod
@@ -29,7 +29,7 @@ def test_a_mute_slice_holds_nobody_up() -> None:
     evidence = saw(seen)
     assert evidence.ignored_slices == {"mesh-x"}
     assert evidence.consistent_since == 0.0
-    assert heard(seen, evidence.ignored_slices).entries == ()
+    assert without_ignored_slices(seen, evidence.ignored_slices).entries == ()
 
 
 def test_once_it_says_ready_it_is_heard_again() -> None:
@@ -48,7 +48,7 @@ def test_what_it_did_not_say_before_us_it_need_not_say_after_us() -> None:
     before, closed = facts(READY, listing(READY, ready=False)), facts(CLOSED, listing(CLOSED, ready=False))
     after = facts(READY, listing(READY, ready=False))
     evidence = saw(before, closed, after)
-    assert heard(after, evidence.ignored_slices).entries == ()
+    assert without_ignored_slices(after, evidence.ignored_slices).entries == ()
 
 
 def test_a_slice_that_said_ready_before_the_close_has_to_again() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inplace.engine.pods.pull_errors import outlook
+from inplace.engine.pods.pull_errors import classify_pull_error
 
 REF = '"127.0.0.1:39555/team/app:1"'
 RESOLVE = f"failed to pull and unpack image {REF}: failed to resolve reference {REF}: "
@@ -43,25 +43,25 @@ TRANSIENT = {
 @pytest.mark.parametrize("message", PERMANENT.values(), ids=PERMANENT)
 @pytest.mark.parametrize("prefix", ["", BACK_OFF])
 def test_what_will_not_come_right(prefix: str, message: str) -> None:
-    assert outlook(prefix + message) == "Permanent"
+    assert classify_pull_error(prefix + message) == "Permanent"
 
 
 @pytest.mark.parametrize("message", TRANSIENT.values(), ids=TRANSIENT)
 @pytest.mark.parametrize("prefix", ["", BACK_OFF])
 def test_what_may_come_right(prefix: str, message: str) -> None:
-    assert outlook(prefix + message) == "Transient"
+    assert classify_pull_error(prefix + message) == "Transient"
 
 
 def test_names_are_no_words() -> None:
     """Whoever owns an image may call it what they like."""
     ref = "timeout.example:500/eof/denied:429"
-    assert outlook(f'rpc error: code = NotFound desc = failed to pull "{ref}": {ref}: not found') == "Permanent"
-    assert outlook(f'Back-off pulling image "{ref}"') == "Unknown"
+    assert classify_pull_error(f'rpc error: code = NotFound desc = failed to pull "{ref}": {ref}: not found') == "Permanent"
+    assert classify_pull_error(f'Back-off pulling image "{ref}"') == "Unknown"
 
 
 def test_a_proxy_in_between_may_say_both() -> None:
-    assert outlook("unexpected status: 503 Service Unavailable: upstream not found") == "Transient"
+    assert classify_pull_error("unexpected status: 503 Service Unavailable: upstream not found") == "Transient"
 
 
 def test_what_nobody_has_classified_is_said_to_be_unknown() -> None:
-    assert outlook("") == outlook("failed to extract layer") == "Unknown"
+    assert classify_pull_error("") == classify_pull_error("failed to extract layer") == "Unknown"

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import CloseGate, OpenGate, PatchImages, RemoveRecord
-from inplace.engine.pods.stages import PodAssessment, PodPolicy, assess_pod, gate_closed_by_us, gate_of, release_failed
+from inplace.engine.pods.stages import PodAssessment, PodPolicy, assess_pod, gate_closed_by_us, gate_state, release_failed
 from inplace.engine.snapshot import Evidence, ObservedPod
 from inplace.model.objects.pods import Pod, PodCondition
 from inplace.model.record import PreviousContainer
@@ -39,10 +39,10 @@ class TestGate:
         ("is_", "state"), [("True", "Open"), ("False", "Closed"), ("Unknown", "Closed"), (None, "Missing")]
     )
     def test_states(self, is_: str | None, state: str) -> None:
-        assert gate_of(pod(gate=is_), GATE) == state
+        assert gate_state(pod(gate=is_), GATE) == state
 
     def test_a_condition_without_a_readiness_gate_gates_nothing(self) -> None:
-        assert gate_of(pod(gates=()), GATE) == "Absent"
+        assert gate_state(pod(gates=()), GATE) == "Absent"
 
 
 def of_two_gates(closed_by_us: str, **fields: Any) -> Pod:

@@ -7,7 +7,7 @@ import pytest
 from inplace.engine.gate_openers import Announcement, GateOpener, GateOpeners
 from inplace.engine.gate_rules import GateRule
 from inplace.engine.preflight.checks import Accepted, Rejected, preflight
-from inplace.engine.preflight.new_pods import GateStand, cautions, hang, kept_out, stand
+from inplace.engine.preflight.new_pods import GateOutlook, cautions, gate_stand, hang_reason, pods_kept_closed
 from inplace.engine.snapshot import Snapshot
 from tests.builders import (
     GATE,
@@ -51,15 +51,15 @@ def told(view: Snapshot, gate: str = GATE) -> dict[str, str]:
     return {caution.reason: caution.message for caution in cautions(view, TARGET, gate)}
 
 
-def stands(view: Snapshot) -> GateStand:
-    found = stand(view, TARGET, GATE)
+def stands(view: Snapshot) -> GateOutlook:
+    found = gate_stand(view, TARGET, GATE)
     assert found is not None
     return found
 
 
 def test_no_warning_if_an_opener_lives_or_nobody_looked() -> None:
     assert told(healthy(None)) == {}
-    assert stand(healthy(None), TARGET, GATE) is None
+    assert gate_stand(healthy(None), TARGET, GATE) is None
     assert told(healthy(LIVING)) == {}
     assert told(healthy(NOBODY), "example.com/not-in-the-template") == {}
 
@@ -94,7 +94,7 @@ def test_a_rollout_that_hangs_is_told_from_one_that_goes_on() -> None:
     goes = preflight(rolling(LIVING), run(), LEASE, resuming=False)
     assert isinstance(goes, Rejected)
     assert goes.message.endswith(": a rollout is under way; let it end, or undo it")
-    assert "is unknown" in hang(rolling(UNREAD), TARGET, GATE)
+    assert "is unknown" in hang_reason(rolling(UNREAD), TARGET, GATE)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_pods_kept_out_of_service_by_others_are_named_with_why() -> None:
     other = pod("web-2", gate="False", ready=False, holds='{"label@other":"not about this gate"}')
     ours = pod("web-3", gate="False", ready=False, record="{}")
     long = pod("web-4", gate="False", ready=False, holds=f'{{"label":"{"x" * 5000}"}}')
-    found = kept_out([in_service(one) for one in (long, ours, other, held, pod("web-5"))], GATE)
+    found = pods_kept_closed([in_service(one) for one in (long, ours, other, held, pod("web-5"))], GATE)
     assert found == {
         "label x is false": ("web-1",),
         "somebody had closed it before, and left no note": ("web-2",),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.preflight.reapplied import taken_back, tracked_by
+from inplace.engine.preflight.reapplied import gitops_warning, reapplied_reason
 from inplace.engine.runs.rollouts import run_from_rollout
 from inplace.model.history import PastRun, to_past_run
 from inplace.model.objects.meta import ObjectMeta
@@ -34,7 +34,7 @@ REPLACED = past(id="b", images=OTHER, created_by="", expiring_rollout="web-3")
 
 def why(*history: PastRun, again: InPlaceRollout | None = None, template: dict[str, str] = OLD) -> str:
     found = again or rollout()
-    return taken_back(
+    return reapplied_reason(
         found, run_from_rollout(found), history, observed(target=of_deployment(deployment(template), replica_set()))
     )
 
@@ -91,7 +91,7 @@ def test_an_undo_is_not_undone_by_itself() -> None:
 def test_an_expiring_rollout_kept_in_git_is_warned_of() -> None:
     by_flux: dict[str, Any] = {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}
     by_argo: dict[str, Any] = {"annotations": {"argocd.argoproj.io/tracking-id": "x"}}
-    assert tracked_by(rollout(**by_flux)).startswith("Flux applies it again after each ttlSecondsAfterFinished")
-    assert tracked_by(rollout(**by_argo)).startswith("Argo CD applies it again")
-    assert tracked_by(rollout(ttl=None, **by_flux)) == ""
-    assert tracked_by(rollout(labels={"app.kubernetes.io/instance": "web"})) == ""
+    assert gitops_warning(rollout(**by_flux)).startswith("Flux applies it again after each ttlSecondsAfterFinished")
+    assert gitops_warning(rollout(**by_argo)).startswith("Argo CD applies it again")
+    assert gitops_warning(rollout(ttl=None, **by_flux)) == ""
+    assert gitops_warning(rollout(labels={"app.kubernetes.io/instance": "web"})) == ""

@@ -16,7 +16,7 @@ from inplace.engine.actions import (
     SetPaused,
     SetUpdateStrategy,
 )
-from inplace.engine.preflight.rehearsal import RefusedWrite, Rehearsal, adopt, learn, surprise, writes
+from inplace.engine.preflight.rehearsal import RefusedWrite, Rehearsal, adopt, learn, unexpected_images, writes
 from inplace.engine.workloads.sequence import Write
 from inplace.engine.workloads.templates import with_images
 from inplace.model.run import Run
@@ -127,11 +127,13 @@ class TestLearn:
 
 
 def test_surprises_name_both_images() -> None:
-    assert surprise(NEW, OLD, {"app": PINNED}) == ""
-    assert surprise(NEW, {**OLD, "side": "s:1"}, {**NEW, "side": "s:1@sha256:x"}).endswith(
+    assert unexpected_images(NEW, OLD, {"app": PINNED}) == ""
+    assert unexpected_images(NEW, {**OLD, "side": "s:1"}, {**NEW, "side": "s:1@sha256:x"}).endswith(
         "s:1@sha256:x of s:1 (container side)"
     )
-    assert surprise(NEW, OLD, {**NEW, "proxy": "p:1"}) == "ImageChangedByAdmission: admission adds container proxy (p:1)"
+    assert (
+        unexpected_images(NEW, OLD, {**NEW, "proxy": "p:1"}) == "ImageChangedByAdmission: admission adds container proxy (p:1)"
+    )
 
 
 def test_what_admission_begins_to_do_in_the_middle_is_taken_once() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.preflight.traffic import unsteered
+from inplace.engine.preflight.traffic import traffic_warnings
 from inplace.engine.snapshot import Snapshot
 from inplace.model.objects.network import Service
 from inplace.model.run import RunOptions
@@ -39,7 +39,7 @@ def view(*services: Service, gates: tuple[str, ...] = (GATE,), **pod_spec: Any) 
 
 
 def told(seen: Snapshot, options: RunOptions = RunOptions()) -> dict[str, str]:  # noqa: B008
-    return {caution.reason: str(caution) for caution in unsteered(seen, run(options))}
+    return {caution.reason: str(caution) for caution in traffic_warnings(seen, run(options))}
 
 
 def test_an_ordinary_service_is_steered() -> None:

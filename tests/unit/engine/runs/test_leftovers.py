@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from inplace.engine.planning.plan import PlanContext
-from inplace.engine.runs.leftovers import Leftovers, infer_owner_strategy, leftovers, still_closed
+from inplace.engine.runs.leftovers import Leftovers, held_pods, infer_owner_strategy, leftovers
 from inplace.engine.workloads.template_first import PARTITION_ABOVE_ALL
 from inplace.model.refs import TargetKind
 from inplace.model.run import CommitState
@@ -60,7 +60,7 @@ def test_a_commit_that_no_pod_knows_is_left_and_its_images_named(live_uid: str) 
 def test_a_record_that_cannot_be_read_is_stuck() -> None:
     (text,) = of(closed("web-a", record="{")).stuck
     assert text.startswith("pod/web-a: annotation inplace.dev/upgrade cannot be read")
-    assert still_closed(observed(facts(pod("web-b", record=record())), facts(pod("web-c")))) == ("pod/web-b is still closed",)
+    assert held_pods(observed(facts(pod("web-b", record=record())), facts(pod("web-c")))) == ("pod/web-b is still closed",)
 
 
 def test_bare_pods_of_a_dead_but_no_living_lease_are_adopted() -> None:

@@ -9,9 +9,9 @@ from inplace.engine.runs.lifecycle import (
     StillPaused,
     abort,
     abort_orphaned,
-    has_left,
+    check_overtaken,
+    has_leftovers,
     inherit_strategy,
-    overtaken,
     pass_pause,
     resolve_command,
     resume,
@@ -182,13 +182,13 @@ class TestOvertaken:
 
     def test_is_told_by_what_is_seen(self) -> None:
         foreign = of_deployment(deployment({"app": "repo/app:9"}), replica_set({"app": "repo/app:9"}))
-        assert overtaken(open_run(), observed(target=foreign))
-        assert not overtaken(open_run(), AS_BEFORE)
-        assert not overtaken(open_run(outcome="Succeeded"), observed(target=foreign))
-        assert not overtaken(None, observed(target=foreign))
+        assert check_overtaken(open_run(), observed(target=foreign))
+        assert not check_overtaken(open_run(), AS_BEFORE)
+        assert not check_overtaken(open_run(outcome="Succeeded"), observed(target=foreign))
+        assert not check_overtaken(None, observed(target=foreign))
 
     def test_a_pause_is_the_users_own_by_now(self) -> None:
-        assert not overtaken(open_run(), observed(target=of_deployment(deployment(paused=True), replica_set())))
+        assert not check_overtaken(open_run(), observed(target=of_deployment(deployment(paused=True), replica_set())))
 
     def test_goes_neither_on_nor_back(self) -> None:
         rolled_out = observed(target=of_deployment(deployment(NEW), next_set(revision=2)))
@@ -201,9 +201,9 @@ class TestOvertaken:
     def test_has_left_what_is_recorded_or_held_back(self) -> None:
         foreign = of_deployment(deployment({"app": "repo/app:9"}, paused=True), replica_set({"app": "repo/app:9"}))
         plain, paused = Overtaken(open_run(), ""), Overtaken(open_run(commit=CommitState(live_uid="u")), "")
-        assert has_left(plain, observed(facts(pod(record=record())), target=foreign))
-        assert not has_left(plain, observed(in_service(pod()), target=foreign))
-        assert has_left(paused, observed(in_service(pod()), target=foreign))
+        assert has_leftovers(plain, observed(facts(pod(record=record())), target=foreign))
+        assert not has_leftovers(plain, observed(in_service(pod()), target=foreign))
+        assert has_leftovers(paused, observed(in_service(pod()), target=foreign))
 
 
 def test_a_run_that_takes_over_knows_what_the_template_may_hold() -> None:

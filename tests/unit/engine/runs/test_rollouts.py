@@ -9,7 +9,7 @@ import pytest
 
 from inplace.engine.planning.plan import Plan, PodProgress, Progress, RunResult
 from inplace.engine.pods.stages import Stage
-from inplace.engine.runs.rollout_status import status_of, with_observed_generation
+from inplace.engine.runs.rollout_status import build_status, with_observed_generation
 from inplace.engine.runs.rollouts import (
     FinishedState,
     PendingState,
@@ -17,8 +17,8 @@ from inplace.engine.runs.rollouts import (
     RunningState,
     WaitingState,
     apply_edits,
-    options_of,
     run_from_rollout,
+    run_options_from_spec,
 )
 from inplace.model.objects.meta import ObjectMeta
 from inplace.model.refs import TargetRef
@@ -67,7 +67,7 @@ def plan(r: Run, *views: PodProgress, **fields: Any) -> Plan:
 
 
 def status(state: Any, previous: RolloutStatus = NOTHING, now: str = "t1", **spec: Any) -> RolloutStatus:
-    return status_of(rollout(**spec), state, previous, now)
+    return build_status(rollout(**spec), state, previous, now)
 
 
 def true_in(s: RolloutStatus) -> set[str]:
@@ -88,7 +88,7 @@ class TestRunOf:
         spec = rollout(
             strategy=Strategy(max_unavailable="25%", steps=STEPS), failure=FailurePolicy(max_failed=3, action="Rollback")
         ).spec
-        options = options_of(spec)
+        options = run_options_from_spec(spec)
         assert options.steps == parse_steps("10%,pause,50%,pause:10m,100%")
         assert (options.max_unavailable, options.max_failed, options.on_failure) == ("25%", 3, "rollback")
 
@@ -276,7 +276,7 @@ class TestStatus:
         r = run(STEPS, failures=failures, from_images={f"c{i}": "i" * 1024 for i in range(50)})
         s = status(RunningState(r, plan(r, *pods("Closing", 10_000, "r" * 999), waiting="w" * 999)))
         assert (len(s.in_flight), len(s.failures), s.failed, s.draining) == (20, 20, 500, 10_000)
-        ended = status_of(
+        ended = build_status(
             rollout(), FinishedState(run(STEPS, outcome="Failed", failures=failures[:20], more_failed=480)), s, "now"
         )
         assert (len(ended.failures), ended.failed) == (20, 500)
@@ -296,4 +296,9 @@ def test_the_wire_is_read() -> None:
             "steps": [{"pods": 1}, {"pause": {}}, {"pause": {"seconds": 3}}, {"pods": "100%"}]}}}"""
     spec = msgspec.json.decode(text, type=InPlaceRollout).spec
     assert spec.target.ref("ns") == TargetRef("Pods", "ns", pod_names=("a", "b"))
-    assert options_of(spec).steps == (PodsStep(amount=1), PauseStep(), PauseStep(seconds=3.0), PodsStep(amount="100%"))
+    assert run_options_from_spec(spec).steps == (
+        PodsStep(amount=1),
+        PauseStep(),
+        PauseStep(seconds=3.0),
+        PodsStep(amount="100%"),
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from inplace.engine.preflight.checks import Rejected
 from inplace.engine.runs.history import latest_revision, revisions
-from inplace.engine.runs.undo import UndoTarget, options, resolve_undo_target
+from inplace.engine.runs.undo import UndoTarget, resolve_undo_target, undo_options
 from inplace.engine.snapshot import Snapshot
 from inplace.engine.workloads.revisions import Revision
 from inplace.model.run import Run, RunOptions, parse_steps
@@ -127,6 +127,6 @@ def test_options_are_those_of_the_run_before_but_in_one_step() -> None:
     before = run(
         RunOptions(settle_seconds=1.0, gate="a/b", steps=parse_steps("1,pause,100%"), on_failure="rollback", max_failed=2)
     )
-    assert options(before, {}) == RunOptions(settle_seconds=1.0, gate="a/b")
-    assert options(before, {"settle_seconds": 2.0}).settle_seconds == 2.0
-    assert options(None, {"on_failure": "continue"}) == RunOptions(on_failure="continue")
+    assert undo_options(before, {}) == RunOptions(settle_seconds=1.0, gate="a/b")
+    assert undo_options(before, {"settle_seconds": 2.0}).settle_seconds == 2.0
+    assert undo_options(None, {"on_failure": "continue"}) == RunOptions(on_failure="continue")

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from inplace.engine.status.account import Standing, line_of, standing_of, steps_of, superseded, with_message
-from inplace.engine.status.glance import Instant
+from inplace.engine.status.estimate import CurrentTime
+from inplace.engine.status.run_state import RunState, describe_run_state, run_state, step_views, superseded_reason, with_message
 from inplace.engine.workloads.templates import fingerprint
 from inplace.kube.clock import seconds_since
 from inplace.model.run import CommitState, Outcome, RunOptions, parse_steps
@@ -19,12 +19,12 @@ NOW = datetime(2026, 11, 28, 3, tzinfo=UTC)
 OTHER = {"app": "repo/app:9"}
 
 
-def at(now: datetime) -> Instant:
-    return Instant(50.0, partial(seconds_since, now=now))
+def at(now: datetime) -> CurrentTime:
+    return CurrentTime(50.0, partial(seconds_since, now=now))
 
 
-def line(standing: Standing, over: str = "", now: datetime = NOW, **fields: Any) -> str:
-    return line_of(run(**fields), standing, over, at(now))
+def line(standing: RunState, over: str = "", now: datetime = NOW, **fields: Any) -> str:
+    return describe_run_state(run(**fields), standing, over, at(now))
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def line(standing: Standing, over: str = "", now: datetime = NOW, **fields: Any)
         ("Succeeded", False, False, "its template says app=b now", "Superseded"),
     ],
 )
-def test_the_word(outcome: Outcome | None, held: bool, alive: bool, over: str, standing: Standing) -> None:
-    assert standing_of(run(outcome=outcome), is_held=held, is_alive=alive, superseded=over) == standing
+def test_the_word(outcome: Outcome | None, held: bool, alive: bool, over: str, standing: RunState) -> None:
+    assert run_state(run(outcome=outcome), is_held=held, is_alive=alive, superseded=over) == standing
 
 
 @pytest.mark.parametrize(
@@ -90,32 +90,36 @@ def test_the_line_of_one_that_has_not_ended() -> None:
 
 def test_the_steps_and_where_it_stands() -> None:
     then, steps = at(NOW), RunOptions(steps=parse_steps("1,pause:10m,100%"))
-    assert steps_of(run(), then) == (), "one step is no list"
-    shown = [(s.name, s.state, s.left_seconds) for s in steps_of(run(steps, steps_passed=1), then)]
+    assert step_views(run(), then) == (), "one step is no list"
+    shown = [(s.name, s.state, s.left_seconds) for s in step_views(run(steps, steps_passed=1), then)]
     assert shown == [("up to 1", "done", None), ("pause 10m", "here", 600.0), ("up to 100%", "ahead", None)]
-    assert [s.state for s in steps_of(run(steps, steps_passed=2, outcome="Succeeded"), then)] == ["done"] * 3
+    assert [s.state for s in step_views(run(steps, steps_passed=2, outcome="Succeeded"), then)] == ["done"] * 3
     committing = run(steps, steps_passed=2, commit=CommitState(live_uid="uid-live", revision=1))
-    assert [s.state for s in steps_of(committing, then)] == ["done"] * 3
-    assert [s.state for s in steps_of(run(steps, steps_passed=1, rollback_reason="Abort"), then)] == ["done", "ahead", "ahead"]
+    assert [s.state for s in step_views(committing, then)] == ["done"] * 3
+    assert [s.state for s in step_views(run(steps, steps_passed=1, rollback_reason="Abort"), then)] == [
+        "done",
+        "ahead",
+        "ahead",
+    ]
 
 
 class TestSuperseded:
     def test_only_what_is_over_is(self) -> None:
-        assert superseded(run(), template(OTHER)) == ""
-        assert superseded(run(outcome="Paused"), template(OTHER)) == ""
-        assert superseded(run(outcome="Succeeded"), None) == ""
+        assert superseded_reason(run(), template(OTHER)) == ""
+        assert superseded_reason(run(outcome="Paused"), template(OTHER)) == ""
+        assert superseded_reason(run(outcome="Succeeded"), None) == ""
 
     def test_by_other_images(self) -> None:
         done = run(outcome="Succeeded")
-        assert superseded(done, template(NEW)) == ""
-        assert superseded(done, template(OTHER)) == "its template says app=repo/app:9 now"
-        assert superseded(done, template({"app": f"repo/app:2@sha256:{'a' * 64}"})) == "", "admission has pinned it"
+        assert superseded_reason(done, template(NEW)) == ""
+        assert superseded_reason(done, template(OTHER)) == "its template says app=repo/app:9 now"
+        assert superseded_reason(done, template({"app": f"repo/app:2@sha256:{'a' * 64}"})) == "", "admission has pinned it"
 
     def test_by_an_edit_that_recreates_the_pods(self) -> None:
         done = run(outcome="Succeeded", template=fingerprint(template(NEW)))
-        assert superseded(done, template(NEW)) == ""
+        assert superseded_reason(done, template(NEW)) == ""
         restarted = {**template(NEW), "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
-        assert superseded(done, restarted) == "its template was edited, and its pods recreated"
+        assert superseded_reason(done, restarted) == "its template was edited, and its pods recreated"
 
     def test_on_the_way_back_the_owners_own_template_stays(self) -> None:
         back = msgspec.structs.replace(
@@ -123,5 +127,5 @@ class TestSuperseded:
             images={"app": "repo/app:1"},
             original_images=NEW,
         )
-        assert superseded(back, template(NEW)) == ""
-        assert superseded(back, template(OTHER)) == "its template says app=repo/app:9 now"
+        assert superseded_reason(back, template(NEW)) == ""
+        assert superseded_reason(back, template(OTHER)) == "its template says app=repo/app:9 now"

@@ -23,7 +23,7 @@ from inplace.model.record import UpgradeRecord
 from inplace.model.run import Run
 
 
-class Instant(msgspec.Struct, frozen=True):
+class CurrentTime(msgspec.Struct, frozen=True):
     """Now, by the clock that judges. `seconds_since`: how long ago an instant of the cluster's was by the wall, 0 for one that
     is to come; None for what is no instant."""
 
@@ -36,7 +36,9 @@ class Instant(msgspec.Struct, frozen=True):
         return None if passed is None else self.now - passed
 
 
-def glance(observed: Snapshot, run: Run, lease: str, at: Instant, *, held_since: str = "", superseded: bool = False) -> Shown:
+def estimate_pods(
+    observed: Snapshot, run: Run, lease: str, at: CurrentTime, *, held_since: str = "", superseded: bool = False
+) -> Shown:
     """The pods of a stored run, whoever drives it. `held_since`: when its holder took it."""
     rules = pod_policy(observed, PlanContext(lease), run, None)
     held_at = at.of(held_since)
@@ -52,7 +54,7 @@ def glance(observed: Snapshot, run: Run, lease: str, at: Instant, *, held_since:
     return msgspec.structs.replace(shown, since=since)
 
 
-def as_it_stands(observed: Snapshot, run: Run, lease: str, now: float) -> Plan:
+def assess_idle_run(observed: Snapshot, run: Run, lease: str, now: float) -> Plan:
     """Of a run that nobody drives, by a process that has watched its pods: how they are, and nothing that would be done."""
     rules = pod_policy(observed, PlanContext(lease), run, None)
     judged = [assess_pod(facts, rules, observed.evidence.get(facts.uid), now) for facts in observed.pods]
@@ -60,7 +62,7 @@ def as_it_stands(observed: Snapshot, run: Run, lease: str, now: float) -> Plan:
     return Plan(run=run, pods=shown.pods, progress=shown.progress)
 
 
-def waited_for(observed: Snapshot, run: Run, lease: str, at: Instant, held_since: str = "") -> Progress:
+def estimate_wait(observed: Snapshot, run: Run, lease: str, at: CurrentTime, held_since: str = "") -> Progress:
     """What the driver of a run that goes on waits for, and until when; of no use are its counts."""
     rules, held_at = pod_policy(observed, PlanContext(lease), run, None), at.of(held_since)
     evidence = {facts.uid: _as_written(facts, rules, at, held_at) for facts in observed.pods}
@@ -69,7 +71,7 @@ def waited_for(observed: Snapshot, run: Run, lease: str, at: Instant, held_since
     return plan(seen, PlanContext(lease), run, at.now).progress
 
 
-def _as_written(facts: ObservedPod, rules: PodPolicy, at: Instant, held_at: float | None) -> Evidence:
+def _as_written(facts: ObservedPod, rules: PodPolicy, at: CurrentTime, held_at: float | None) -> Evidence:
     """The evidence of somebody who has looked on from the beginning, or since the holder took over."""
     pod = facts.pod
     quiet_since = None
@@ -101,7 +103,7 @@ def _never_over(judged: PodAssessment, now: float) -> PodAssessment:
     return msgspec.structs.replace(judged, reason=SETTLING, requeue_at=now)
 
 
-def _since(judged: PodAssessment, seen: Evidence, at: Instant) -> float | None:
+def _since(judged: PodAssessment, seen: Evidence, at: CurrentTime) -> float | None:
     """When the stage began, where anything tells."""
     record = judged.facts.record
     match judged.stage:
@@ -117,12 +119,12 @@ def _since(judged: PodAssessment, seen: Evidence, at: Instant) -> float | None:
             return None
 
 
-def _turned(pod: Pod, condition: str, at: Instant) -> float | None:
+def _turned(pod: Pod, condition: str, at: CurrentTime) -> float | None:
     found = pod.condition(condition)
     return at.of(found.last_transition_time) if found is not None else None
 
 
-def _running_since(pod: Pod, at: Instant, held_at: float | None) -> Mapping[str, float]:
+def _running_since(pod: Pod, at: CurrentTime, held_at: float | None) -> Mapping[str, float]:
     found = {}
     for status in (pod.status.container_statuses or ()) + (pod.status.init_container_statuses or ()):
         if status.container_id and status.state.running is not None:

@@ -12,15 +12,15 @@ from typing import Any, Literal
 import msgspec
 
 from inplace.engine.planning.steps import step_label, steps_behind
-from inplace.engine.status.glance import Instant
+from inplace.engine.status.estimate import CurrentTime
 from inplace.engine.workloads.identity import edited_since
 from inplace.engine.workloads.templates import images_of
 from inplace.model.images import accepts
 from inplace.model.run import TERMINAL_OUTCOMES, Outcome, PauseStep, Run
 
-Standing = Literal[Outcome, "Running", "BrokenOff", "Superseded"]
+RunState = Literal[Outcome, "Running", "BrokenOff", "Superseded"]
 """`BrokenOff`: it has not ended, and nobody drives it. `Superseded`: it has ended, and a later rollout changed what it left."""
-SAID: Mapping[str, str] = {"RolledBack": "rolled back", "TimedOut": "timed out"}
+OUTCOME_WORDS: Mapping[str, str] = {"RolledBack": "rolled back", "TimedOut": "timed out"}
 """How a message begins that only says the outcome again."""
 DAY_SECONDS = 86400
 
@@ -33,13 +33,13 @@ class StepView(msgspec.Struct, frozen=True, rename="camel"):
     left_seconds: float | None = None
 
 
-def standing_of(run: Run, *, is_held: bool, is_alive: bool, superseded: str) -> Standing:
+def run_state(run: Run, *, is_held: bool, is_alive: bool, superseded: str) -> RunState:
     if run.outcome is None or (is_held and not is_alive):
         return "Running" if is_held and is_alive else "BrokenOff"
     return "Superseded" if superseded else run.outcome
 
 
-def line_of(run: Run, standing: Standing, superseded: str, at: Instant) -> str:
+def describe_run_state(run: Run, standing: RunState, superseded: str, at: CurrentTime) -> str:
     """Such as `Aborted by jane at 02:11 UTC`."""
     match standing:
         case "Running":
@@ -61,13 +61,13 @@ def with_message(outcome: str, message: str) -> str:
 
 
 def _rest(outcome: str, message: str) -> str:
-    said = SAID.get(outcome, outcome.lower())
+    said = OUTCOME_WORDS.get(outcome, outcome.lower())
     if said and message.startswith(said):
         return message.removeprefix(said)
     return f": {message}" if message else ""
 
 
-def _ended(run: Run, outcome: Outcome, at: Instant) -> str:
+def _ended(run: Run, outcome: Outcome, at: CurrentTime) -> str:
     rest, when = _rest(outcome, run.message), _when(run.ended_at, at)
     if outcome == "Paused":
         since = f" (since {when.removeprefix('at ')})" if when else ""
@@ -76,7 +76,7 @@ def _ended(run: Run, outcome: Outcome, at: Instant) -> str:
     return f"{outcome}{rest}{then}" if rest.startswith((" by ", " on ")) else f"{outcome}{then}{rest}"
 
 
-def _when(ended_at: str, at: Instant) -> str:
+def _when(ended_at: str, at: CurrentTime) -> str:
     """With the date where that was not a moment ago. We write instants in UTC, such as `2026-02-28T02:11:05Z`."""
     passed = at.seconds_since(ended_at)
     if passed is None or not ended_at.endswith("Z"):
@@ -85,7 +85,7 @@ def _when(ended_at: str, at: Instant) -> str:
     return clock if passed < DAY_SECONDS else f"on {ended_at[:10]} {clock}"
 
 
-def steps_of(run: Run, at: Instant) -> tuple[StepView, ...]:
+def step_views(run: Run, at: CurrentTime) -> tuple[StepView, ...]:
     """All of them, and where it stands; none of a run of one step."""
     steps = run.options.steps
     if len(steps) == 1:
@@ -102,7 +102,7 @@ def steps_of(run: Run, at: Instant) -> tuple[StepView, ...]:
     return tuple(found)
 
 
-def superseded(run: Run, template: Mapping[str, Any] | None) -> str:
+def superseded_reason(run: Run, template: Mapping[str, Any] | None) -> str:
     """What a later rollout has made of the workload that a run has left; empty: nothing, or nobody knows."""
     if run.outcome not in TERMINAL_OUTCOMES or template is None:
         return ""
