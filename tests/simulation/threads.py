@@ -160,7 +160,7 @@ class TaskBackend:
     def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
         return self._host.workers(executor, lock, clock)
 
-    def recording(self, events: EventRecorder) -> Runnable:
+    def event_recorder(self, events: EventRecorder) -> Runnable:
         return VirtualRecording(events)
 
     def shutdown(self) -> None:

@@ -64,7 +64,7 @@ class _DemoBackend(ThreadControllerBackend):
     def __init__(self, speed: float) -> None:
         super().__init__(ScaledThreads(speed))
 
-    def recording(self, events: EventRecorder) -> Runnable:  # noqa: ARG002
+    def event_recorder(self, events: EventRecorder) -> Runnable:  # noqa: ARG002
         return _Nothing()
 
 

@@ -27,7 +27,7 @@ class ControllerBackend(Protocol):
         """One run's share of what performs actions."""
         ...
 
-    def recording(self, events: EventRecorder) -> Runnable: ...
+    def event_recorder(self, events: EventRecorder) -> Runnable: ...
 
     def shutdown(self) -> None:
         """Drop the actions that have not begun, and wait for those on their way."""
@@ -44,7 +44,7 @@ class ThreadControllerBackend:
     def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
         return PoolWorkers(self._pool, executor, lock, clock)
 
-    def recording(self, events: EventRecorder) -> Runnable:
+    def event_recorder(self, events: EventRecorder) -> Runnable:
         return events
 
     def shutdown(self) -> None:

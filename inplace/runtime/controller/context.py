@@ -1,7 +1,7 @@
-"""What a controller gives each of the rollouts that it carries out: the API server, its leadership, and a view of the target.
+"""What the reconcilers of a controller share, and the view that each has of its target.
 
-An `Outlook` is to a rollout what the watches of a session are to a command, but costs no thread and no request: it is fed from
-the shared caches, and whatever comes only says that there is something to look at.
+A `RolloutView` is to a rollout what the informers of a session are to a command, but costs no thread and no request: it is fed
+from the shared caches, and an event in it only says that there is something to reconcile.
 """
 
 from __future__ import annotations
@@ -9,71 +9,85 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from inplace.engine.snapshot import Snapshot
 from inplace.kube.api import ApiClient
+from inplace.kube.codec import Unreadable
 from inplace.kube.protocols import Clock
-from inplace.model.rollout import InPlaceRollout
+from inplace.model.rollout import InPlaceRollout, RolloutStatus
 from inplace.model.run import Run, lease_name
+from inplace.runtime.controller.backend import ControllerBackend
 from inplace.runtime.informers.inbox import RunEvent
+from inplace.runtime.informers.informer_set import InformerSet
 from inplace.runtime.informers.shared_informers import RunCaches, SharedInformers
 from inplace.runtime.informers.snapshot_builder import SnapshotBuilder
 from inplace.runtime.lease.lock import Fence, LeaderRef, TargetLock
 from inplace.runtime.lookup import ResolvedTarget
 from inplace.runtime.observability.frames import Frame
-from inplace.runtime.run.backend import WorkerPool
-from inplace.runtime.run.executor import Executor
 from inplace.runtime.run.resolver import RunResolver
 
 
-class ReconcilerContext(Protocol):
-    """What all rollouts of a controller stand on."""
+class ControllerListener(Protocol):
+    """Hears of a controller's work, for events and metrics (`TelemetryListener`); the controller knows neither.
 
-    @property
-    def api(self) -> ApiClient: ...
+    It is called in the middle of a reconcile: it must be quick and must not raise.
+    """
 
-    @property
-    def leader(self) -> LeaderRef: ...
-
-    @property
-    def fence(self) -> Fence: ...
-
-    def workers(self, executor: Executor, lock: TargetLock) -> WorkerPool: ...
-
-    def shared(self, namespace: str) -> SharedInformers: ...
-
-    def claimed_by(self, run_id: str, besides: InPlaceRollout) -> str:
-        """The name of another rollout, which is not over and has that run; empty: there is none."""
-        ...
-
-    def keep(self, rollout: InPlaceRollout) -> bool:
-        """Our finalizer is on the rollout, so that it does not go before what is done now is freed. False: not yet."""
+    def changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None:
+        """A status was written."""
         ...
 
     def warned(self, rollout: InPlaceRollout, message: str) -> None: ...
 
-    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
-        """After each pass of its run."""
+    def reconciled(self, seconds: float, error: BaseException | None) -> None: ...
+
+    def unreadable(self, lost: Unreadable) -> None:
+        """A watched object cannot be read; called once for each reason."""
+        ...
+
+    def on_frame(self, rollout: InPlaceRollout, frame: Frame) -> None:
+        """The rollout's run has made one iteration."""
+        ...
+
+    def released(self, uid: str) -> None:
+        """That rollout is not reconciled here any more."""
         ...
 
 
-class EnqueueingInbox:
-    """Events of one run. Whatever comes makes `poke` known how many seconds may pass until the next pass. Thread-safe."""
+@dataclass(frozen=True)
+class ReconcilerContext:
+    """What a rollout's reconciler may use of its controller."""
 
-    def __init__(self, clock: Clock, poke: Callable[[float], None]) -> None:
+    api: ApiClient
+    leader: LeaderRef
+    fence: Fence
+    informers: InformerSet
+    backend: ControllerBackend
+    listener: ControllerListener
+    claimant: Callable[[str, InPlaceRollout], str]
+    """`ActiveRollouts.claimant`: which rollout other than this one has that run."""
+    add_finalizer: Callable[[InPlaceRollout], bool]
+    """`RolloutWriter.add_finalizer`: no rollout may go before what is done now has been freed."""
+
+
+class EnqueueingInbox:
+    """Events of one run. `enqueue_after` is called with the seconds that may pass until the next reconcile. Thread-safe."""
+
+    def __init__(self, clock: Clock, enqueue_after: Callable[[float], None]) -> None:
         self._clock = clock
-        self._poke = poke
+        self._enqueue_after = enqueue_after
         self._lock = threading.Lock()
         self._events: deque[tuple[float, RunEvent]] = deque()
-        self.rest_until = 0.0
-        """What comes before is taken in together then."""
+        self.debounce_until = 0.0
+        """Events that come before this instant are handled together."""
 
     def put(self, event: RunEvent) -> None:
         at = self._clock.monotonic()
         with self._lock:
             self._events.append((at, event))
-        self._poke(max(0.0, self.rest_until - at))
+        self._enqueue_after(max(0.0, self.debounce_until - at))
 
     def take(self) -> list[tuple[float, RunEvent]]:
         with self._lock:
@@ -88,31 +102,36 @@ class RolloutView:
     """One target and what is around it, until `close`."""
 
     def __init__(
-        self, api: ApiClient, shared: SharedInformers, run: Run, found: ResolvedTarget, poke: Callable[[float], None]
+        self,
+        api: ApiClient,
+        informers: SharedInformers,
+        run: Run,
+        target: ResolvedTarget,
+        enqueue_after: Callable[[float], None],
     ) -> None:
         self._clock = api.clock
-        self.found = found
-        self.inbox = EnqueueingInbox(api.clock, poke)
-        self.part = RunCaches(shared, run.target, found.selector, lease_name(run.target), self.inbox.put)
-        self.observer = SnapshotBuilder(self.part, run.target, found.uid)
-        self.assessor = RunResolver(api, run.target, found, self.look, self.part)
-        self.close = self.part.close
+        self.target = target
+        self.inbox = EnqueueingInbox(api.clock, enqueue_after)
+        self.caches = RunCaches(informers, run.target, target.selector, lease_name(run.target), self.inbox.put)
+        self.builder = SnapshotBuilder(self.caches, run.target, target.uid)
+        self.resolver = RunResolver(api, run.target, target, self.snapshot_for, self.caches)
+        self.close = self.caches.close
 
-    def look(self, run: Run) -> Snapshot:
-        """The snapshot that the run would be judged on."""
-        self.observer.accept_undrainable(run.options.accept_undrainable)
-        self.absorb()
-        return self.now()
+    def snapshot_for(self, run: Run) -> Snapshot:
+        """Return the snapshot that the run would be judged on."""
+        self.builder.accept_undrainable(run.options.accept_undrainable)
+        self.drain_inbox()
+        return self.snapshot()
 
-    def absorb(self) -> None:
-        """For when no driver takes in what comes."""
+    def drain_inbox(self) -> None:
+        """Take in the events that have come; for when no driver does."""
         for at, event in self.inbox.take():
-            self.observer.handle(event, at)
+            self.builder.handle(event, at)
 
-    def show(self, lock: TargetLock) -> None:
-        """Our own write of the Lease is seen at once, so that no request is obeyed twice."""
+    def store_lease(self, lock: TargetLock) -> None:
+        """Put the Lease as we have just written it into the cache, so that no request is obeyed twice."""
         if lock.lease is not None:
-            self.part.leases.upsert(lock.lease)
+            self.caches.leases.upsert(lock.lease)
 
-    def now(self) -> Snapshot:
-        return self.observer.build(self._clock.monotonic(), {})
+    def snapshot(self) -> Snapshot:
+        return self.builder.build(self._clock.monotonic(), {})

@@ -23,7 +23,6 @@ from inplace.model.refs import TargetRef
 from inplace.model.rollout import Phase
 from inplace.runtime.controller.backend import ControllerBackend, ThreadControllerBackend
 from inplace.runtime.controller.controller import Controller
-from inplace.runtime.controller.telemetry import CONTROLLER, TelemetryListener
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.gates.reconciler import GateReconciler
 from inplace.runtime.lease.leader_election import LeaderElector
@@ -32,6 +31,7 @@ from inplace.runtime.lookup import crd_installed
 from inplace.runtime.observability.event_recorder import EventRecorder, ObjectReference
 from inplace.runtime.observability.health import LIVENESS_SECONDS, Health, HealthServer
 from inplace.runtime.observability.metrics import CONTENT_TYPE, Metrics
+from inplace.runtime.observability.telemetry import CONTROLLER, TelemetryListener
 from inplace.runtime.permissions import (
     Permission,
     controller_permissions,
@@ -154,24 +154,24 @@ def build_manager(
     gates = GateReconciler(
         flow,
         settings.rules(),
-        controller.pod_caches,
+        controller.informers.pod_caches,
         fence=leader,
         heard=teller,
         resync_seconds=settings.resync_seconds,
         threads=backend.threads,
     )
-    leader.election.on_gap = partial(relist_all, controller.reflectors)
-    teller.find_target = lambda target: _target(controller, target)
+    leader.election.on_gap = partial(relist_all, controller.informers.reflectors)
+    teller.find_target = lambda target: _find_target(controller, target)
     metrics.instrument_queue(CONTROLLER, controller.queue, api.clock)
     metrics.instrument_queue("gates", gates.queue, api.clock)
     for phase in get_args(Phase):
-        metrics.rollouts.labels(phase).set_function(partial(controller.count, phase))
+        metrics.rollouts.labels(phase).set_function(partial(controller.informers.count, phase))
 
     def on_leadership_change(is_leading: bool) -> None:
         metrics.set_leader(settings.leader_election.name, is_leading)
 
     on_leadership_change(False)
-    runnables = [backend.recording(events)]
+    runnables = [backend.event_recorder(events)]
     if settings.listen:
         runnables.insert(0, HealthServer(_health(metrics, controller, leader), settings.listen))
     return Manager(controller, leader, gates, runnables, on_leadership_change, backend.threads)
@@ -183,17 +183,20 @@ def _health(metrics: Metrics, controller: Controller, leader: LeaderElector) -> 
         return f"has done nothing for {silent:.0f} s" if silent > LIVENESS_SECONDS else None
 
     def caches() -> str | None:
-        if controller.is_synced:
+        if controller.informers.is_synced:
             return None
-        return str(controller.error) if controller.error is not None else "not everything was listed yet"
+        return str(controller.informers.error) if controller.informers.error is not None else "not everything was listed yet"
 
     return Health({"leader-election": election}, {"caches": caches}, lambda: (metrics.render(), CONTENT_TYPE))
 
 
-def _target(controller: Controller, target: TargetRef) -> ObjectReference | None:
+def _find_target(controller: Controller, target: TargetRef) -> ObjectReference | None:
+    """Return what an event on the target refers to. None: pods by selector or name, or the workload does not exist."""
     if target.kind == "Pods":
         return None
-    found = controller.shared(target.namespace).workloads[target.kind].get_by_name(target.namespace, target.name)
-    if found is None:
+    cache = controller.informers.in_namespace(target.namespace).workloads[target.kind]
+    workload = cache.get_by_name(target.namespace, target.name)
+    if workload is None:
         return None
-    return ObjectReference(WORKLOADS[target.kind].api_version, target.kind, target.namespace, target.name, found.metadata.uid)
+    uid = workload.metadata.uid
+    return ObjectReference(WORKLOADS[target.kind].api_version, target.kind, target.namespace, target.name, uid)

@@ -1,8 +1,8 @@
-"""Carries out one `InPlaceRollout`, a pass at a time, on whichever thread has its turn.
+"""Reconciles one `InPlaceRollout` on whichever worker has its key: admits it, drives its run, holds it while it is paused.
 
-It is the controller's counterpart of `Session`: the same assessment, lock, observer and driver, but nothing here waits: what
-cannot be done now is said, with when to come again. The target's Lease is held, in the name of the leader, from the beginning
-of the run to its end, through pauses too, so that every verb finds somebody to ask.
+It is the controller's counterpart of `Session`, with the same resolver, lock, snapshot builder and driver. Nothing here waits:
+each reconcile returns what it result to, and when to come again. The target's Lease is held in the leader's name from the start
+of the run to its end, through pauses too, so that every command finds a holder to obey it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import structlog
 from inplace.engine.kinds import workload
 from inplace.engine.planning.plan import Plan, RunResult
 from inplace.engine.planning.steps import is_paused_by_steps
-from inplace.engine.runs import lifecycle as resuming
+from inplace.engine.runs import lifecycle
 from inplace.engine.runs.rollouts import (
     FinishedState,
     RejectedState,
@@ -41,10 +41,10 @@ from inplace.kube.retry import QUICK
 from inplace.model.objects.coordination import Lease
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
 from inplace.model.run import TERMINAL_OUTCOMES, Run, RunCommand, StopRequest, lease_name
-from inplace.runtime import lookup as finding
+from inplace.runtime import lookup
 from inplace.runtime.controller.admission import HoldPaused, NoRun, RolloutAdmission, StartRun, target_busy
 from inplace.runtime.controller.context import ReconcilerContext, RolloutView
-from inplace.runtime.controller.states import Moving, Opening, Over, Place, ReconcileResult, Standing
+from inplace.runtime.controller.states import Finished, Paused, ReconcileResult, ReconcilerState, Running, Unstarted
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.lease.disruption_claims import DisruptionClaims
 from inplace.runtime.lease.lock import LockHeldError, LockLostError, TargetLock
@@ -54,351 +54,368 @@ from inplace.runtime.run.driver import Driver, RunAbandoned
 from inplace.runtime.run.executor import Executor
 
 REQUEUE_SECONDS = 5.0
-"""Until a target that somebody else holds, or that does not exist yet, is looked at again."""
+"""How soon to check again a target that another run holds, or that does not exist yet."""
 PAUSED_DEBOUNCE_SECONDS = 0.5
-"""What comes while it stands is taken in together: only counts depend on it."""
+"""Events that come during a pause are handled together: only counts depend on them."""
 DELETION = "the deletion of its InPlaceRollout"
 
 
 class RolloutReconciler:
-    """One rollout, from first sight to its end. Not thread-safe: one pass at a time; `poke` is called from anywhere.
+    """One rollout, from its first reconcile to its end. Not thread-safe: one reconcile at a time.
 
-    `poke`: something has happened, with the seconds that may pass until the next pass.
+    `enqueue_after` is called on any thread, with the seconds that may pass until the next reconcile. The class is long because
+    it is one state machine: its methods are the transitions between the states of `states.py`.
     """
 
-    def __init__(self, ground: ReconcilerContext, rollout: InPlaceRollout, poke: Callable[[float], None]) -> None:
-        self._ground = ground
-        self._poke = poke
-        self._drove: Callable[[Frame], None] = lambda frame: ground.drove(rollout, frame)
+    def __init__(self, context: ReconcilerContext, rollout: InPlaceRollout, enqueue_after: Callable[[float], None]) -> None:
+        self._context = context
+        self._enqueue_after = enqueue_after
+        self._on_frame: Callable[[Frame], None] = lambda frame: context.listener.on_frame(rollout, frame)
         self._log = structlog.get_logger().bind(rollout=f"{rollout.metadata.namespace}/{rollout.metadata.name}")
-        self._opener = RolloutAdmission(ground)
-        self._at: Place = Opening()
+        self._admission = RolloutAdmission(context)
+        self._state: ReconcilerState = Unstarted()
         self.rollout = rollout
-        """As it was seen last."""
+        """As it was read last."""
         self._generation = rollout.metadata.generation
         self._was_paused = False
-        """What the spec said when it was last looked at."""
-        self._asked: RunCommand | None = None
-        """By a person, and not taken in yet."""
-        self._asked_by = ""
-        clock = ground.api.clock
+        """`spec.paused` at `_generation`, the last one that was taken into account."""
+        self._command: RunCommand | None = None
+        """A person's command that could not be applied yet."""
+        self._command_by = ""
+        clock = context.api.clock
         self._epoch = clock.utcnow() - timedelta(seconds=clock.monotonic())
-        """Turns monotonic instants into text for people, the same one each time."""
+        """Turns a monotonic instant into the same text each time."""
 
     @property
     def run_id(self) -> str:
-        """Of the run that it holds; empty: none."""
-        match self._at:
-            case Moving(driver=driver):
+        """The run that it holds; empty if it holds none."""
+        match self._state:
+            case Running(driver=driver):
                 return driver.run.id
-            case Standing(run=run):
+            case Paused(run=run):
                 return run.id
             case _:
                 return ""
 
     @property
     def has_to_free(self) -> bool:
-        """Whether something is to be done before its rollout may go."""
-        match self._at:
-            case Moving(driver=driver):
+        """True if pods must be freed, or taken back, before the rollout may be deleted."""
+        match self._state:
+            case Running(driver=driver):
                 return self.rollout.spec.on_delete == "Abort" or not driver.is_idle_at_pause
-            case Standing():
+            case Paused():
                 return self.rollout.spec.on_delete == "Abort"
             case _:
                 return False
 
     @property
-    def is_over(self) -> bool:
-        return isinstance(self._at, Over)
+    def has_finished(self) -> bool:
+        return isinstance(self._state, Finished)
 
-    def step(self, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
-        """`asked`: by the rollout's own annotation, once. Raises `ApiError`: try again."""
-        if asked is not None:
-            self._asked_by = requested_by(rollout)
+    def reconcile(self, rollout: InPlaceRollout, command: RunCommand | None) -> ReconcileResult:
+        """Do what is next. `command` comes from the rollout's annotation, once. Raises `ApiError`: try again."""
+        if command is not None:
+            self._command_by = requested_by(rollout)
         self.rollout = rollout
-        asked, self._asked = asked or self._asked, None
+        command, self._command = command or self._command, None
         try:
-            match self._at:
-                case Opening():
-                    return self._open(rollout, asked)
-                case Over() if asked is not None:
-                    return self._open(rollout, asked)
-                case Over(state=state):
+            match self._state:
+                case Unstarted():
+                    return self._admit(rollout, command)
+                case Finished() if command is not None:
+                    return self._admit(rollout, command)
+                case Finished(state=state):
                     return ReconcileResult(state)
-                case Moving() as moving:
-                    return self._move(moving, rollout, asked)
-                case Standing() as standing:
-                    return self._stand(standing, rollout, asked)
+                case Running() as running:
+                    return self._reconcile_running(running, rollout, command)
+                case Paused() as paused:
+                    return self._reconcile_paused(paused, rollout, command)
         except LockLostError as lost:
             self._log.warning("lost the lock, checking again", why=str(lost))
-            self.forget()
+            self.close()
             return ReconcileResult(WaitingState("LostLock", str(lost)), REQUEUE_SECONDS)
         except ApiError:
-            if not isinstance(self._at, Moving):
-                self._asked = asked
+            if not isinstance(self._state, Running):
+                self._command = command
             raise
 
-    def give_up(self, rollout: InPlaceRollout) -> ReconcileResult | None:
-        """The rollout is being deleted: ends as its `onDelete` says. None: nothing of it goes on. Raises `ApiError`."""
+    def reconcile_delete(self, rollout: InPlaceRollout) -> ReconcileResult | None:
+        """End the run of a rollout that is being deleted, as `onDelete` says. None: it has ended. Raises `ApiError`."""
         try:
-            return self._give_up(rollout)
+            return self._reconcile_delete(rollout)
         except LockLostError as lost:
-            # Its pods may still be closed: the next pass takes the Lease again, unless somebody else works there now.
+            # Its pods may still be closed: the next reconcile acquires the Lease again, unless another run holds it by then.
             self._log.warning("lost the lock, checking again", why=str(lost))
-            self.forget()
+            self.close()
             return ReconcileResult(None, REQUEUE_SECONDS)
 
-    def _give_up(self, rollout: InPlaceRollout) -> ReconcileResult | None:
+    def _reconcile_delete(self, rollout: InPlaceRollout) -> ReconcileResult | None:
         is_abort = rollout.spec.on_delete == "Abort"
-        match self._at:
-            case Moving(driver=driver) as moving:
+        match self._state:
+            case Running(driver=driver) as running:
                 if not is_abort:
                     driver.stop(StopRequest("Interrupted", "its InPlaceRollout was deleted"))
                 elif not driver.run.rolling_back:
                     driver.apply_command("abort", DELETION)
-                came = self._move(moving, rollout, None)
-                return came if isinstance(self._at, Moving) else None
-            case Standing() as standing if is_abort:
-                self._asked_by = DELETION
-                return self._stand(standing, rollout, "abort")
-            case Standing(lock=lock, run=run):
+                result = self._reconcile_running(running, rollout, None)
+                return result if isinstance(self._state, Running) else None
+            case Paused() as paused if is_abort:
+                self._command_by = DELETION
+                return self._reconcile_paused(paused, rollout, "abort")
+            case Paused(lock=lock, run=run):
                 lock.release(run)
-                self.forget()
+                self.close()
                 return None
             case _:
                 return None
 
-    def forget(self) -> None:
-        """Lets everything go without a word to the cluster."""
-        match self._at:
-            case Moving(outlook=outlook, workers=workers):
+    def close(self) -> None:
+        """Drop everything that is held in this process. The cluster is left as it is."""
+        match self._state:
+            case Running(view=view, workers=workers):
                 workers.stop()
-                outlook.close()
-            case Standing(outlook=outlook):
-                outlook.close()
+                view.close()
+            case Paused(view=view):
+                view.close()
             case _:
                 pass
-        self._at = Opening()
+        self._state = Unstarted()
 
-    def _open(self, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
+    def _admit(self, rollout: InPlaceRollout, command: RunCommand | None) -> ReconcileResult:
         try:
             run = run_from_rollout(rollout)
         except ValueError as error:
-            return self._over(RejectedState("Invalid", str(error)))
-        shared, target = self._ground.shared(run.target.namespace), run.target
-        if target.kind != "Pods" and shared.workloads[target.kind].get_by_name(target.namespace, target.name) is None:
+            return self._finished(RejectedState("Invalid", str(error)))
+        informers, target = self._context.informers.in_namespace(run.target.namespace), run.target
+        if target.kind != "Pods" and informers.workloads[target.kind].get_by_name(target.namespace, target.name) is None:
             if rollout.status.run_id:
-                return self._deleted(
+                return self._target_deleted(
                     msgspec.structs.replace(run, id=rollout.status.run_id, started_at=rollout.status.started_at)
                 )
             return ReconcileResult(
                 WaitingState("TargetNotFound", f"{target} does not exist in namespace {target.namespace}"), REQUEUE_SECONDS
             )
-        lease = shared.leases.get_by_name(target.namespace, lease_name(target))
+        lease = informers.leases.get_by_name(target.namespace, lease_name(target))
         try:
-            why_not = self._opener.why_not_yet(rollout, run, lease)
-            if why_not is not None and rollout.status.phase in TERMINAL_PHASES and rollout.status.phase != "Refused":
-                # Such as a person who goes on with it in a terminal: until that is over, it stands as it ended before.
-                if asked is not None:
-                    self._ground.warned(rollout, f"asked to {asked}, but {why_not.message}")
+            blocked = self._admission.blocked_by(rollout, run, lease)
+            if blocked is not None and rollout.status.phase in TERMINAL_PHASES and rollout.status.phase != "Refused":
+                # A person continues it in a terminal, say: until that has ended, its status stays as it was.
+                if command is not None:
+                    self._context.listener.warned(rollout, f"asked to {command}, but {blocked.message}")
                 return ReconcileResult(None, REQUEUE_SECONDS)
-            return self._begin(rollout, run, lease, asked) if why_not is None else self._stay(why_not)
+            if blocked is not None:
+                return self._finish_or_requeue(blocked)
+            return self._acquire_and_start(rollout, run, lease, command)
         except RefusedError as refused:
-            return self._over(RejectedState("Refused", str(refused)))
+            return self._finished(RejectedState("Refused", str(refused)))
         except LockHeldError as held:
-            return self._stay(target_busy(rollout, str(held)))
+            return self._finish_or_requeue(target_busy(rollout, str(held)))
 
-    def _begin(self, rollout: InPlaceRollout, run: Run, lease: Lease | None, asked: RunCommand | None) -> ReconcileResult:
+    def _acquire_and_start(
+        self, rollout: InPlaceRollout, run: Run, lease: Lease | None, command: RunCommand | None
+    ) -> ReconcileResult:
         self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
-        api, shared = self._ground.api, self._ground.shared(run.target.namespace)
-        outlook = RolloutView(api, shared, run, finding.resolve_target(api, run.target), self._poke)
+        api, informers = self._context.api, self._context.informers.in_namespace(run.target.namespace)
+        view = RolloutView(api, informers, run, lookup.resolve_target(api, run.target), self._enqueue_after)
         try:
-            if outlook.part.leases.get_by_name(run.target.namespace, lease_name(run.target)) != lease:
-                self._asked = asked
-                return ReconcileResult(None, 0.0)  # it has changed while we looked: whether it may begin is judged again
-            match self._opener.judge(rollout, run, outlook, lease, asked, self._asked_by):
+            if view.caches.leases.get_by_name(run.target.namespace, lease_name(run.target)) != lease:
+                self._command = command
+                return ReconcileResult(None, 0.0)  # the Lease has changed since admission began
+            match self._admission.decide(rollout, run, view, lease, command, self._command_by):
                 case NoRun(state=state):
-                    return self._stay(state)
-                case HoldPaused(run=paused):
-                    # What a person asked of the leader before us is asked of us: taking the Lease removes the request.
+                    return self._finish_or_requeue(state)
+                case HoldPaused(run=run):
+                    # A request to the leader before us is for us now: acquiring the Lease removes it.
                     if (request := read_request(lease)) is not None:
-                        asked, self._asked_by = request, requested_by(lease)
-                    self._at = standing = Standing(outlook, self._take(outlook, lease, paused), paused)
-                    return (
-                        ReconcileResult(FinishedState(paused), 0.0) if asked is None else self._stand(standing, rollout, asked)
-                    )
+                        command, self._command_by = request, requested_by(lease)
+                    self._state = paused = Paused(view, self._acquire_lock(view, lease, run), run)
+                    if command is None:
+                        return ReconcileResult(FinishedState(run), 0.0)
+                    return self._reconcile_paused(paused, rollout, command)
                 case StartRun(run=begun, is_first=is_first, only_frees=only_frees, stop=stop):
                     request = read_request(lease) if begun.id == rollout.status.run_id else None
-                    self._asked_by = requested_by(lease)
-                    begun = resuming.refresh_owner_settings(begun, outlook.look(begun))
-                    lock = self._take(outlook, lease, begun)
+                    self._command_by = requested_by(lease)
+                    begun = lifecycle.refresh_owner_settings(begun, view.snapshot_for(begun))
+                    lock = self._acquire_lock(view, lease, begun)
                     self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
-                    return self._go(outlook, lock, begun, stop, is_first=is_first, only_frees=only_frees, asked=request)
+                    return self._start_driver(
+                        view, lock, begun, stop, is_first=is_first, only_frees=only_frees, command=request
+                    )
         finally:
-            if not isinstance(self._at, (Moving, Standing)):
-                outlook.close()
+            if not isinstance(self._state, (Running, Paused)):
+                view.close()
 
-    def _deleted(self, run: Run) -> ReconcileResult:
-        """The target is gone, and its Lease with it or soon."""
-        ended_at = format_time(self._ground.api.clock.utcnow())
+    def _target_deleted(self, run: Run) -> ReconcileResult:
+        """Finish as failed. The target's Lease has gone with it, or will soon."""
+        ended_at = format_time(self._context.api.clock.utcnow())
         message = f"{run.target} was deleted"
-        return self._over(FinishedState(msgspec.structs.replace(run, outcome="Failed", message=message, ended_at=ended_at)))
+        return self._finished(FinishedState(msgspec.structs.replace(run, outcome="Failed", message=message, ended_at=ended_at)))
 
-    def _stay(self, state: RolloutState) -> ReconcileResult:
-        return ReconcileResult(state, REQUEUE_SECONDS) if isinstance(state, WaitingState) else self._over(state)
+    def _finish_or_requeue(self, state: RolloutState) -> ReconcileResult:
+        return ReconcileResult(state, REQUEUE_SECONDS) if isinstance(state, WaitingState) else self._finished(state)
 
-    def _over(self, state: RolloutState) -> ReconcileResult:
-        self._at = Over(state)
+    def _finished(self, state: RolloutState) -> ReconcileResult:
+        self._state = Finished(state)
         return ReconcileResult(state)
 
-    def _take(self, outlook: RolloutView, lease: Lease | None, run: Run) -> TargetLock:
-        """Raises `Held`."""
-        ground = self._ground
-        flow = ground.api.replace(limiter=None, policy=QUICK, timeout_seconds=4.0)
-        lock = TargetLock(flow, run.target, outlook.found.owner, ground.leader.holder, ground.fence)
+    def _acquire_lock(self, view: RolloutView, lease: Lease | None, run: Run) -> TargetLock:
+        """Raises `LockHeldError`."""
+        context = self._context
+        api = context.api.replace(limiter=None, policy=QUICK, timeout_seconds=4.0)
+        lock = TargetLock(api, run.target, view.target.owner, context.leader.holder, context.fence)
         if not lock.is_safe:
             raise LockHeldError("the leader's own Lease was not renewed in time")
         lock.acquire(lease, run)
-        outlook.show(lock)
+        view.store_lease(lock)
         if problem := request_problem(lease):
-            ground.warned(self.rollout, problem)
+            context.listener.warned(self.rollout, problem)
         return lock
 
-    def _go(
+    def _start_driver(
         self,
-        outlook: RolloutView,
+        view: RolloutView,
         lock: TargetLock,
         run: Run,
         stop: StopRequest | None = None,
         *,
         is_first: bool = False,
         only_frees: bool = False,
-        asked: RunCommand | None = None,
+        command: RunCommand | None = None,
     ) -> ReconcileResult:
-        ground, drove = self._ground, self._drove
-        writes = ground.api.replace(policy=QUICK, timeout_seconds=5.0)
-        executor = Executor(writes, run.target.namespace, outlook.part, DisruptionClaims(ground.api, lock))
-        workers = ground.workers(executor, lock)
-        clock = ground.api.clock
-        seen, sight, inbox = outlook.observer, outlook.part, outlook.inbox
-        driver = Driver(seen, sight, workers, lock, inbox, clock, run, drove, stop, is_patient=True, only_frees=only_frees)
-        self._at = Moving(outlook, lock, workers, driver, is_first)
-        self._asked = asked
+        context, clock = self._context, self._context.api.clock
+        api = context.api.replace(policy=QUICK, timeout_seconds=5.0)
+        executor = Executor(api, run.target.namespace, view.caches, DisruptionClaims(context.api, lock))
+        workers = context.backend.workers(executor, lock, clock)
+        driver = Driver(
+            view.builder,
+            view.caches,
+            workers,
+            lock,
+            view.inbox,
+            clock,
+            run,
+            self._on_frame,
+            stop,
+            is_patient=True,
+            only_frees=only_frees,
+        )
+        self._state = Running(view, lock, workers, driver, is_first)
+        self._command = command
         return ReconcileResult(None, 0.0)
 
-    def _move(self, moving: Moving, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
-        driver, clock = moving.driver, self._ground.api.clock
+    def _reconcile_running(self, running: Running, rollout: InPlaceRollout, command: RunCommand | None) -> ReconcileResult:
+        driver, clock = running.driver, self._context.api.clock
         driver.spec_pause = PAUSED_BY_SPEC if is_paused_by_spec(rollout, driver.run) else None
-        driver.may_act = lambda: self._ground.keep(rollout)
-        driver.on_request_rejected = lambda why: self._ground.warned(rollout, why)
-        self._take_in_edits(driver, rollout)
-        if asked is not None and not driver.apply_command(asked, self._asked_by):
-            self._asked = asked
+        driver.may_act = lambda: self._context.add_finalizer(rollout)
+        driver.on_request_rejected = lambda why: self._context.listener.warned(rollout, why)
+        self._apply_edits(driver, rollout)
+        if command is not None and not driver.apply_command(command, self._command_by):
+            self._command = command
         began_at = clock.monotonic()
-        moving.outlook.inbox.rest_until = began_at + driver.min_interval_seconds
+        running.view.inbox.debounce_until = began_at + driver.min_interval_seconds
         try:
             finished, wait_seconds = driver.step()
         except RunAbandoned as why:
             finished, wait_seconds = RunResult("Failed", str(why)), None
         if finished is not None:
-            return self._finish(moving, finished, rollout)
+            return self._end_run(running, finished, rollout)
         frame = driver.frame
         if frame is None:
             return ReconcileResult(None, wait_seconds)
-        since = {uid: self._text(at) for uid, at in frame.since.items()}
-        until = {uid: self._text(at) for uid, at in frame.until.items()}
+        since = {uid: self._to_text(at) for uid, at in frame.since.items()}
+        until = {uid: self._to_text(at) for uid, at in frame.until.items()}
         return ReconcileResult(RunningState(driver.run, frame.plan, since, frame.trouble, until), wait_seconds)
 
-    def _take_in_edits(self, driver: Driver, rollout: InPlaceRollout) -> None:
+    def _apply_edits(self, driver: Driver, rollout: InPlaceRollout) -> None:
         if rollout.metadata.generation == self._generation:
             return
         try:
             if not driver.update_run(apply_edits(driver.run, rollout)):
                 return
         except ValueError as error:
-            self._ground.warned(rollout, f"the edit is left out of account: {error}")
+            self._context.listener.warned(rollout, f"the edit is left out of account: {error}")
         self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
 
-    def _finish(self, moving: Moving, finished: RunResult, rollout: InPlaceRollout) -> ReconcileResult:
-        outlook, lock, run = moving.outlook, moving.lock, moving.driver.run
-        plan = moving.driver.frame.plan if moving.driver.frame is not None else None
-        finished = outlook.assessor.with_last_writer(finished)
-        ended, made = outlook.assessor.finalize_run(run, finished, outlook.now())
+    def _end_run(self, running: Running, finished: RunResult, rollout: InPlaceRollout) -> ReconcileResult:
+        view, lock, run = running.view, running.lock, running.driver.run
+        plan = running.driver.frame.plan if running.driver.frame is not None else None
+        finished = view.resolver.with_last_writer(finished)
+        ended, made = view.resolver.finalize_run(run, finished, view.snapshot())
         if finished.outcome == "Paused" and rollout.metadata.deletion_timestamp is None:
             lock.save(ended)
-            outlook.show(lock)
-            moving.workers.stop()
-            self._at = Standing(outlook, lock, ended)
-            # What came meanwhile is looked at in the next pass.
+            view.store_lease(lock)
+            running.workers.stop()
+            self._state = Paused(view, lock, ended)
+            # The next reconcile handles what has come meanwhile.
             return ReconcileResult(FinishedState(ended, plan), 0.0)
-        # Until the API server has taken it the run is not over, and the next pass comes to the same end: nobody else could free
-        # a Lease that a living leader holds.
+        # If the API server refuses this write, the run has not ended, and the next reconcile comes to the same end: nobody else
+        # could free a Lease that a living leader holds.
         with suppress(LockLostError):
-            lock.release(ended, made, delete=outlook.assessor.can_delete_lease(run, finished))
-            outlook.show(lock)  # a request that comes at once is judged on the run as it has ended
+            lock.release(ended, made, delete=view.resolver.can_delete_lease(run, finished))
+            view.store_lease(lock)  # so that a request that comes at once finds the run ended
         self._log.info("run ends", run=run.id, outcome=finished.outcome, why=finished.message)
-        self.forget()
-        if moving.is_first and finished.outcome in TERMINAL_OUTCOMES:
+        self.close()
+        if running.is_first and finished.outcome in TERMINAL_OUTCOMES:
             return ReconcileResult(None, 0.0)
-        return self._over(FinishedState(ended, plan))
+        return self._finished(FinishedState(ended, plan))
 
-    def _stand(self, standing: Standing, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
-        """Waits for a word: a verb, or an edit of the rollout."""
-        outlook = standing.outlook
-        outlook.inbox.rest_until = self._ground.api.clock.monotonic() + PAUSED_DEBOUNCE_SECONDS
-        outlook.absorb()
-        if workload.is_gone(outlook.now()):
-            self.forget()
-            return self._deleted(standing.run)
-        came = self._answer(standing, rollout, asked)
-        # Only now: what could not be stored is taken in again by the next pass.
+    def _reconcile_paused(self, paused: Paused, rollout: InPlaceRollout, command: RunCommand | None) -> ReconcileResult:
+        """Hold the pause until a command or an edit of the rollout ends it."""
+        view = paused.view
+        view.inbox.debounce_until = self._context.api.clock.monotonic() + PAUSED_DEBOUNCE_SECONDS
+        view.drain_inbox()
+        if workload.is_gone(view.snapshot()):
+            self.close()
+            return self._target_deleted(paused.run)
+        result = self._handle_command(paused, rollout, command)
+        # Only now: the next reconcile repeats what could not be stored.
         self._was_paused, self._generation = rollout.spec.paused, rollout.metadata.generation
-        return came
+        return result
 
-    def _answer(self, standing: Standing, rollout: InPlaceRollout, asked: RunCommand | None) -> ReconcileResult:
-        outlook, lock, run = standing.outlook, standing.lock, standing.run
-        lease = outlook.part.leases.get_by_name(run.target.namespace, lock.name)
+    def _handle_command(self, paused: Paused, rollout: InPlaceRollout, command: RunCommand | None) -> ReconcileResult:
+        view, lock, run = paused.view, paused.lock, paused.run
+        lease = view.caches.leases.get_by_name(run.target.namespace, lock.name)
         request, problem = read_request(lease), request_problem(lease)
-        verb, by = request or asked, requested_by(lease) if request else self._asked_by
+        wanted, by = request or command, requested_by(lease) if request else self._command_by
         if rollout.metadata.generation != self._generation:
             with suppress(ValueError):
                 run = apply_edits(run, rollout)
             is_unpaused = self._was_paused and not rollout.spec.paused and not is_paused_by_user(run)
-            has_other_steps = run.options.steps != standing.run.options.steps and is_paused_by_steps(run.message)
-            if verb is None and (is_unpaused or has_other_steps) and not is_paused_by_spec(rollout, run):
-                # The pause that it stands at, if any is left, is met again.
-                return self._go_on(standing, resuming.BeginRun(resuming.reopen(run), resuming=True), "an edit")
-        if verb is not None and not is_allowed_while_paused(verb) and is_paused_by_spec(rollout, run):
-            self._ground.warned(rollout, f"asked to {verb}, but {RELEASE_FIRST}")
-            verb = None
-        elif verb == "pause" and not is_paused_by_user(run) and is_paused_by_spec(rollout, run):
-            run = msgspec.structs.replace(run, message=f"paused {resuming.format_requester(by)}")
-        match verb:
+            has_other_steps = run.options.steps != paused.run.options.steps and is_paused_by_steps(run.message)
+            if wanted is None and (is_unpaused or has_other_steps) and not is_paused_by_spec(rollout, run):
+                # If the edited steps still have this pause, the run pauses there again.
+                return self._continue_run(paused, lifecycle.BeginRun(lifecycle.reopen(run), resuming=True), "an edit")
+        if wanted is not None and not is_allowed_while_paused(wanted) and is_paused_by_spec(rollout, run):
+            self._context.listener.warned(rollout, f"asked to {wanted}, but {RELEASE_FIRST}")
+            wanted = None
+        elif wanted == "pause" and not is_paused_by_user(run) and is_paused_by_spec(rollout, run):
+            run = msgspec.structs.replace(run, message=f"paused {lifecycle.format_requester(by)}")
+        match wanted:
             case "abort":
-                return self._go_on(standing, resuming.abort_orphaned(run, outlook.now(), by), verb)
+                return self._continue_run(paused, lifecycle.abort_orphaned(run, view.snapshot(), by), wanted)
             case "resume" | "promote":
-                return self._go_on(standing, resuming.resume(run, outlook.now()), verb)
+                return self._continue_run(paused, lifecycle.resume(run, view.snapshot()), wanted)
             case "pause" | None:
-                has_asked = request is not None or bool(problem)
-                if run != standing.run or has_asked:
-                    lock.save(run, clear_request=has_asked)
-                    outlook.show(lock)
+                has_request = request is not None or bool(problem)
+                if run != paused.run or has_request:
+                    lock.save(run, clear_request=has_request)
+                    view.store_lease(lock)
                 if problem:
-                    self._ground.warned(rollout, problem)
-                self._at = Standing(outlook, lock, run)
-                return ReconcileResult(FinishedState(run, self._as_it_stands(self._at)))
+                    self._context.listener.warned(rollout, problem)
+                self._state = Paused(view, lock, run)
+                return ReconcileResult(FinishedState(run, self._plan_while_paused(self._state)))
 
-    def _as_it_stands(self, standing: Standing) -> Plan:
-        return assess_idle_run(standing.outlook.now(), standing.run, standing.lock.name, self._ground.api.clock.monotonic())
+    def _plan_while_paused(self, paused: Paused) -> Plan:
+        return assess_idle_run(paused.view.snapshot(), paused.run, paused.lock.name, self._context.api.clock.monotonic())
 
-    def _go_on(
-        self, standing: Standing, decision: resuming.BeginRun | resuming.FinishCommitFirst | resuming.Overtaken, why: str
+    def _continue_run(
+        self, paused: Paused, decision: lifecycle.BeginRun | lifecycle.FinishCommitFirst | lifecycle.Overtaken, why: str
     ) -> ReconcileResult:
-        run = resuming.refresh_owner_settings(decision.run, standing.outlook.now())
-        standing.lock.save(run, clear_request=True)
-        standing.outlook.show(standing.lock)
+        run = lifecycle.refresh_owner_settings(decision.run, paused.view.snapshot())
+        paused.lock.save(run, clear_request=True)
+        paused.view.store_lease(paused.lock)
         self._log.info("run goes on", run=run.id, by=why)
-        return self._go(standing.outlook, standing.lock, run)
+        return self._start_driver(paused.view, paused.lock, run)
 
-    def _text(self, at: float) -> str:
+    def _to_text(self, at: float) -> str:
         return format_time(self._epoch + timedelta(seconds=at))

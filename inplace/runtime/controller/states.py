@@ -1,4 +1,4 @@
-"""Where one rollout stands with the one who carries it out: nothing held, driven, held paused, or over."""
+"""The states of a rollout's reconciler: not started, running, paused, or finished; and the result of one reconcile."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from inplace.runtime.run.driver import Driver
 
 
 class ReconcileResult(msgspec.Struct, frozen=True):
-    """Where a pass came to. `state` None: nothing that is worth telling; `requeue_after` None: only an event changes it."""
+    """`state` None: nothing new for the status. `requeue_after`, in seconds, None: only an event gives more to do."""
 
     state: RolloutState | None
     requeue_after: float | None = None
 
 
-class Opening(msgspec.Struct, frozen=True):
-    """Nothing is held."""
+class Unstarted(msgspec.Struct, frozen=True):
+    """It holds nothing."""
 
 
-class Moving(msgspec.Struct):
-    """Driven. `is_first`: only to end another run's commit."""
+class Running(msgspec.Struct):
+    """It holds the target's Lease and drives a run. `is_first`: another run's commit, which must end before its own begins."""
 
-    outlook: RolloutView
+    view: RolloutView
     lock: TargetLock
     workers: WorkerPool
     driver: Driver
     is_first: bool
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """Held where it stands paused."""
+class Paused(msgspec.Struct, frozen=True):
+    """It holds the target's Lease, and the run is paused."""
 
-    outlook: RolloutView
+    view: RolloutView
     lock: TargetLock
     run: Run
 
 
-class Over(msgspec.Struct, frozen=True):
+class Finished(msgspec.Struct, frozen=True):
+    """It holds nothing any more, and `state` is what the status shows."""
+
     state: RolloutState
 
 
-Place = Opening | Moving | Standing | Over
+ReconcilerState = Unstarted | Running | Paused | Finished

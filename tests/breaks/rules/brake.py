@@ -18,7 +18,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "let a request pass the brake",
         "inplace/runtime/controller/reconciler.py",
-        "if verb is not None and not is_allowed_while_paused(verb) and is_paused_by_spec(rollout, run):",
+        "if wanted is not None and not is_allowed_while_paused(wanted) and is_paused_by_spec(rollout, run):",
         "if False:",
         SCENARIOS,
     ),
@@ -39,17 +39,17 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "keep a rollout that stands from being deleted",
         "inplace/runtime/controller/reconciler.py",
-        """            case Standing():
+        """            case Paused():
                 return self.rollout.spec.on_delete == "Abort\"""",
-        """            case Standing():
+        """            case Paused():
                 return True""",
         FINALIZERS,
     ),
     Break(
         "hold the lock of a rollout that is gone",
-        "inplace/runtime/controller/controller.py",
-        "came = known[1].give_up(as_deleted(known[1].rollout))",
-        "came = None",
+        "inplace/runtime/controller/syncer.py",
+        "result = reconciler.reconcile_delete(as_deleted(reconciler.rollout))",
+        "result = None",
         FINALIZERS,
     ),
 )

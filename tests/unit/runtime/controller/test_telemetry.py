@@ -12,10 +12,10 @@ from inplace.engine.pods.stages import Stage
 from inplace.model.objects.meta import ObjectMeta
 from inplace.model.rollout import ContainerImage, InPlaceRollout, Phase, RolloutSpec, RolloutStatus, RolloutTarget
 from inplace.model.run import PodFailure, Run
-from inplace.runtime.controller.telemetry import TelemetryListener
 from inplace.runtime.observability.event_recorder import EventRecorder, ObjectReference
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.metrics import Metrics
+from inplace.runtime.observability.telemetry import TelemetryListener
 from tests.builders import observed, run
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
@@ -52,7 +52,7 @@ class Bench:
     def frame(self, now: float, stages: dict[str, Stage], failures: Sequence[PodFailure] = ()) -> None:
         of: Run = msgspec.structs.replace(run(), failures=tuple(failures))
         pods = tuple(PodProgress(name=n, uid=f"u-{n}", node="", stage=s, reason="", image="app:2") for n, s in stages.items())
-        self.teller.drove(ROLLOUT, Frame(observed(), Plan(of, pods=pods), {}, now, ""))
+        self.teller.on_frame(ROLLOUT, Frame(observed(), Plan(of, pods=pods), {}, now, ""))
 
 
 def test_a_run_is_told_to_it_and_to_its_target() -> None:
@@ -132,7 +132,7 @@ def test_what_is_driven_here_no_more_is_not_counted() -> None:
     bench = Bench()
     bench.frame(0.0, {"a": "Closing", "b": "Restarting"})
     assert values(bench.metrics)["inplace_pods_out_of_service"] == 2
-    bench.teller.gone("r1")
+    bench.teller.released("r1")
     assert values(bench.metrics)["inplace_pods_out_of_service"] == 0
     bench.frame(1.0, {"a": "Closing"})
     bench.goes("Progressing", "Failed")

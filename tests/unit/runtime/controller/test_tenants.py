@@ -7,10 +7,12 @@ import msgspec
 from inplace.kube.paging import ListResult
 from inplace.model.refs import TargetRef
 from inplace.runtime.controller.controller import Controller
-from inplace.runtime.controller.listeners import NullListener
 from inplace.runtime.informers.inbox import PodChanged, RunEvent
 from inplace.runtime.informers.shared_informers import RunCaches, SharedInformers
 from inplace.runtime.lease.lock import LeaderRef
+from inplace.runtime.observability.event_recorder import EventRecorder
+from inplace.runtime.observability.metrics import Metrics
+from inplace.runtime.observability.telemetry import TelemetryListener
 from tests.builders import NS, pod
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
@@ -22,7 +24,8 @@ class Safe:
 
 def test_namespaces_take_turns() -> None:
     leader = LeaderRef("sys", "inplace", "me")
-    controller = Controller(api(Server(), FakeClock()), (), leader, Safe(), NullListener())
+    listener = TelemetryListener(Metrics(), EventRecorder(api(Server(), FakeClock()), "me"))
+    controller = Controller(api(Server(), FakeClock()), (), leader, Safe(), listener)
     for key in (("evil", "a"), ("evil", "b"), ("evil", "c"), ("shop", "up")):
         controller.queue.add(key)
     assert [controller.queue.take() for _ in range(3)] == [("evil", "a"), ("shop", "up"), ("evil", "b")]

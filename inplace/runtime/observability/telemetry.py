@@ -83,7 +83,7 @@ class TelemetryListener:
     def reconciled(self, seconds: float, error: BaseException | None) -> None:
         self._metrics.reconciled(CONTROLLER, seconds, error)
 
-    def drove(self, rollout: InPlaceRollout, frame: Frame) -> None:
+    def on_frame(self, rollout: InPlaceRollout, frame: Frame) -> None:
         """After each pass of a run."""
         meta, run = rollout.metadata, frame.plan.run
         with self._lock:
@@ -114,7 +114,7 @@ class TelemetryListener:
     def gate_refused(self, wanted: GateUpdate, error: ApiError) -> None:  # noqa: ARG002
         self._metrics.gate_writes.labels(wanted.gate, "refused").inc()
 
-    def gone(self, uid: str) -> None:
+    def released(self, uid: str) -> None:
         """A rollout that nobody drives here any more."""
         self._end(uid)
 
