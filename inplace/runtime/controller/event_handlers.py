@@ -48,7 +48,7 @@ class EventHandlers:
 
     def _rollout_changed(self, old: InPlaceRollout | None, new: InPlaceRollout | None) -> None:
         changed = new or old
-        if changed is None or (old is not None and new is not None and old.wish == new.wish):
+        if changed is None or (old is not None and new is not None and old.user_input == new.user_input):
             return
         reconciler = self._active.get(changed)
         if new is None and reconciler is not None:
