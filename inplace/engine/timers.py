@@ -21,24 +21,24 @@ class Timers:
         self._named: set[str] = set()
         self._next: float | None = None
 
-    def since(self, timer: str) -> float:
+    def started_at(self, timer: str) -> float:
         """When the timer began; now, if this plan is the first to name it."""
         self._named.add(timer)
         return self._timers.get(timer, self.now)
 
     def expired(self, timer: str, after_seconds: float) -> bool:
         """Whether the timer has run for so long; if not, the plan is looked at again when it will have."""
-        due = self.since(timer) + after_seconds
+        due = self.started_at(timer) + after_seconds
         if self.now >= due:
             return True
-        self.at(due)
+        self.requeue_at(due)
         return False
 
     def keep(self, beginning: str) -> None:
         """Timers of these names go on, though this plan may not come to read them."""
         self._named.update(timer for timer in self._timers if timer.startswith(beginning))
 
-    def at(self, instant: float) -> None:
+    def requeue_at(self, instant: float) -> None:
         """Look again at this instant."""
         if self._next is None or instant < self._next:
             self._next = instant
@@ -47,5 +47,5 @@ class Timers:
         return None if self._next is None else max(0.0, self._next - self.now)
 
     @property
-    def named(self) -> frozenset[str]:
+    def used(self) -> frozenset[str]:
         return frozenset(self._named)

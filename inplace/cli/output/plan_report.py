@@ -178,7 +178,7 @@ def _why(j: PodAssessment, room: DisruptionBudgets) -> str:
         return "has no node: only its image changes"
     if not j.facts.pod.is_ready:
         return "not Ready: goes first, and uses none of the budget"
-    blocker = room.blocker(j.facts)
+    blocker = room.blocked_by(j.facts)
     if blocker is not None:
         return f"waits for PodDisruptionBudget {blocker}, which allows no disruption now"
     return ""

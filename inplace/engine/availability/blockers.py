@@ -14,11 +14,11 @@ from inplace.model.record import UpgradeRecord, format_holds, holds_for_gate, re
 _MOST = 3
 
 
-def explain_no_headroom(judged: Iterable[PodAssessment], rules: PodPolicy, limit: int, desired: int) -> str:
+def explain_no_headroom(assessments: Iterable[PodAssessment], policy: PodPolicy, limit: int, desired: int) -> str:
     """With nothing of ours in flight."""
-    everyone = list(judged)
-    unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), rules.ignored_services)]
-    named = [f"pod/{facts.pod.name} {_why(facts, rules)}" for facts in unavailable[:_MOST]]
+    everyone = list(assessments)
+    unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), policy.ignored_services)]
+    named = [f"pod/{facts.pod.name} {_why(facts, policy)}" for facts in unavailable[:_MOST]]
     more = len(unavailable) - len(named)
     missing = max(0, desired - len(everyone))
     rest = [f"{more} more are unavailable"] * bool(more) + [f"{missing} pods do not exist"] * bool(missing)
@@ -26,7 +26,7 @@ def explain_no_headroom(judged: Iterable[PodAssessment], rules: PodPolicy, limit
     return f"waiting, since at most {limit} may be unavailable at once: {', '.join([*named, *rest])} ({way_out})"
 
 
-def _why(facts: ObservedPod, rules: PodPolicy) -> str:
+def _why(facts: ObservedPod, policy: PodPolicy) -> str:
     pod = facts.pod
     if pod.is_terminating:
         return "is being deleted"
@@ -34,14 +34,14 @@ def _why(facts: ObservedPod, rules: PodPolicy) -> str:
         return "is out of service for an upgrade"
     if is_cut_off(pod):
         return f"is on node {pod.spec.node_name}, which does not report"
-    if gate_state(pod, rules.gate) == "Closed":
-        holds = holds_for_gate(read_holds(pod), rules.gate)
-        return f"is kept closed ({format_holds(holds)})" if holds else f"was closed by hand (gate {rules.gate})"
-    closed = other_gates_closed(pod, rules.gate)
+    if gate_state(pod, policy.gate) == "Closed":
+        holds = holds_for_gate(read_holds(pod), policy.gate)
+        return f"is kept closed ({format_holds(holds)})" if holds else f"was closed by hand (gate {policy.gate})"
+    closed = other_gates_closed(pod, policy.gate)
     if closed and pod.condition_is_true("ContainersReady"):
         return f"is kept out of service by gate {', '.join(closed)}"
-    if facts.is_ready and not is_in_service(facts, rules.ignored_services):
-        return f"is Ready, but {disagreeing_slices(facts, rules.ignored_services)} says otherwise"
+    if facts.is_ready and not is_in_service(facts, policy.ignored_services):
+        return f"is Ready, but {disagreeing_slices(facts, policy.ignored_services)} says otherwise"
     return f"on node {pod.spec.node_name} is not Ready" if pod.spec.node_name else "has no node"
 
 

@@ -37,14 +37,14 @@ def is_available(facts: ObservedPod, closing: frozenset[str], ignored: frozenset
 
 
 def headroom(
-    judged: Iterable[PodAssessment], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
+    assessments: Iterable[PodAssessment], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
 ) -> Headroom:
     """Unavailable := desired less the available: not Ready, terminating, missing or ours. While a scale-down is on its way more
     pods live than are desired, and any of them may be taken: then all of them count as desired. Pods for which
     there is no node are no doing of ours, and none that we could end: meanwhile those that serve may be upgraded. One that was
     just created will be placed in a moment, and counts."""
     available = in_flight = living = unschedulable = 0
-    for j in judged:
+    for j in assessments:
         living += not j.facts.pod.is_terminating
         unschedulable += not j.facts.pod.is_terminating and j.facts.pod.is_unschedulable
         available += is_available(j.facts, closing, ignored)
@@ -60,17 +60,17 @@ class DisruptionBudgets:
     no more than our claim of it says. In-place restarts bypass the Eviction API, so we hold the budget ourselves.
     """
 
-    def __init__(self, observed: Snapshot, desired: int, ignored: frozenset[str]) -> None:
-        self._budgets = tuple(sorted(observed.budgets, key=lambda budget: budget.metadata.name))
-        self._claims = observed.claims
-        known = observed.pods if self._budgets else ()
+    def __init__(self, snapshot: Snapshot, desired: int, ignored: frozenset[str]) -> None:
+        self._budgets = tuple(sorted(snapshot.budgets, key=lambda budget: budget.metadata.name))
+        self._claims = snapshot.claims
+        known = snapshot.pods if self._budgets else ()
         self._shared = frozenset(b.metadata.name for b in self._budgets if is_shared(b, known, desired))
         self._room = {}
         for budget in self._budgets:
-            left = _disruptions_left(budget, known, observed.closing, ignored)
+            left = _disruptions_left(budget, known, snapshot.closing, ignored)
             self._room[budget.metadata.name] = min(left, self._claims.get(budget.metadata.name, left))
 
-    def blocker(self, facts: ObservedPod) -> str | None:
+    def blocked_by(self, facts: ObservedPod) -> str | None:
         """The budget that does not allow closing this pod now."""
         for budget in self._budgets:
             if self._room[budget.metadata.name] <= 0 and budget.selects(facts.pod.metadata.labels):
@@ -89,7 +89,7 @@ class DisruptionBudgets:
                 return ClaimBudget(budget, tuple(b.metadata.name for b in needed[:number]))
         return None
 
-    def take(self, facts: ObservedPod) -> None:
+    def reserve(self, facts: ObservedPod) -> None:
         for budget in self._budgets:
             if budget.selects(facts.pod.metadata.labels):
                 self._room[budget.metadata.name] -= 1
@@ -128,10 +128,10 @@ def allows_no_disruption(budget: PodDisruptionBudget) -> bool:
     return status.expected_pods > 0 and status.desired_healthy >= status.expected_pods
 
 
-def upgrade_order(judged: Iterable[PodAssessment], observed: Snapshot) -> list[PodAssessment]:
+def upgrade_order(assessments: Iterable[PodAssessment], snapshot: Snapshot) -> list[PodAssessment]:
     """Pods that serve nobody first, those without a node last: nothing of them runs. Then a StatefulSet's from the highest
     ordinal; others in a stable order that takes the nodes in turn."""
-    everyone, strategy = list(judged), strategy_for(observed)
+    everyone, strategy = list(assessments), strategy_for(snapshot)
     ordinals = {j.uid: ordinal for j in everyone if (ordinal := strategy.ordinal(j.facts)) is not None}
     if ordinals:
         return sorted(everyone, key=lambda x: (*_turn(x), -ordinals[x.uid]))
@@ -139,14 +139,14 @@ def upgrade_order(judged: Iterable[PodAssessment], observed: Snapshot) -> list[P
     return sorted(everyone, key=lambda x: (*_turn(x), rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
 
 
-def _turn(judged: PodAssessment) -> tuple[bool, bool]:
-    return not judged.facts.pod.is_scheduled, judged.facts.is_ready
+def _turn(assessments: PodAssessment) -> tuple[bool, bool]:
+    return not assessments.facts.pod.is_scheduled, assessments.facts.is_ready
 
 
-def _rank_within_node(judged: list[PodAssessment]) -> dict[str, int]:
+def _rank_within_node(assessments: list[PodAssessment]) -> dict[str, int]:
     seen: dict[str, int] = defaultdict(int)
     ranks = {}
-    for j in sorted(judged, key=lambda x: x.facts.pod.name):
+    for j in sorted(assessments, key=lambda x: x.facts.pod.name):
         node = j.facts.pod.spec.node_name
         ranks[j.uid] = seen[node]
         seen[node] += 1

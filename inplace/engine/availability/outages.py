@@ -25,23 +25,23 @@ from inplace.model.run import Run
 class ServiceHeadroom:
     """What the Services can still lose within one plan; `take` counts a pod against every Service that it serves."""
 
-    def __init__(self, observed: Snapshot, run: Run) -> None:
+    def __init__(self, snapshot: Snapshot, run: Run) -> None:
         self._run = run
-        self._services = () if run.options.allow_outage else protected_services(observed.services, run)
-        self._slices = observed.slices
+        self._services = () if run.options.allow_outage else protected_services(snapshot.services, run)
+        self._slices = snapshot.slices
         self._ready: dict[str, set[str]] = {}
         # What our closes take away is not in the slices yet.
-        leaving = (f for f in observed.pods if f.uid in observed.closing or isinstance(f.record, UpgradeRecord))
+        leaving = (f for f in snapshot.pods if f.uid in snapshot.closing or isinstance(f.record, UpgradeRecord))
         self._leaving = {key for facts in leaving for key in _keys(facts)}
 
-    def blocker(self, facts: ObservedPod) -> str | None:
+    def blocked_by(self, facts: ObservedPod) -> str | None:
         """The Service whose last ready endpoint this pod is."""
         for service in self._served(facts):
             if not self._ready_of(service) - _keys(facts):
                 return service
         return None
 
-    def take(self, facts: ObservedPod) -> None:
+    def reserve(self, facts: ObservedPod) -> None:
         for service in self._served(facts):
             self._ready_of(service).difference_update(_keys(facts))
 
@@ -54,20 +54,20 @@ class ServiceHeadroom:
         return self._ready[service]
 
 
-def outages(observed: Snapshot, run: Run) -> Iterator[tuple[str, str]]:
+def outages(snapshot: Snapshot, run: Run) -> Iterator[tuple[str, str]]:
     """Yields (Service, pod) where the Service has no other endpoint than the pod and none is on its way: neither an endpoint
     that is not ready, nor a pod that it selects and that has no address yet, nor a replica that is still to be made."""
-    services, behind = protected_services(observed.services, run), strategy_for(observed).pods_kept_back(run)
+    services, behind = protected_services(snapshot.services, run), strategy_for(snapshot).pods_kept_back(run)
     selects = {service.metadata.name: service.selects for service in services}
-    expected = workload.expected_labels(observed)
-    for facts in observed.pods:
+    expected = workload.expected_labels(snapshot)
+    for facts in snapshot.pods:
         is_touched = facts.uid not in behind and not facts.pod.is_terminating and not facts.spec_has_images(run.images)
         if not is_touched or not facts.is_ready or not will_be_drained(facts, run):
             continue
         for service in services_sending_to(facts, services):
-            others = (f.pod for f in observed.pods if f.uid != facts.uid and not f.pod.is_terminating and not f.pod.is_terminal)
+            others = (f.pod for f in snapshot.pods if f.uid != facts.uid and not f.pod.is_terminating and not f.pod.is_terminal)
             coming = [*(pod.metadata.labels for pod in others), *expected]
-            if endpoint_keys(service, observed.slices) <= _keys(facts) and not any(map(selects[service], coming)):
+            if endpoint_keys(service, snapshot.slices) <= _keys(facts) and not any(map(selects[service], coming)):
                 yield service, facts.pod.name
 
 

@@ -51,11 +51,11 @@ def _failure_of(j: PodAssessment, run: Run, clocks: Timers) -> PodFailure | None
     if j.problem is not None and j.problem.reason == CHANGED:
         return _failure(pod, CHANGED, j.problem.message) if isinstance(j.action, (OpenGate, RemoveRecord)) else None
     # From the patch on, whether the old container has ended or not.
-    watched_since = clocks.since(f"{pod.uid}/patched") if j.timer.endswith(("/stop", "/restart")) else clocks.now
+    watched_since = clocks.started_at(f"{pod.uid}/patched") if j.timer.endswith(("/stop", "/restart")) else clocks.now
     if j.problem is not None:
         # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
         # the new image. Then the deadline decides.
-        seen_since = clocks.since(f"{pod.uid}/trouble/{j.problem.identity}")
+        seen_since = clocks.started_at(f"{pod.uid}/trouble/{j.problem.identity}")
         if seen_since > watched_since and pod.is_observed:
             return _failure(pod, j.problem.reason, j.problem.message)
     if clocks.expired(j.timer, j.deadline_seconds):

@@ -67,14 +67,14 @@ class View(msgspec.Struct):
         shown = show(self.observed, self.run, self.rules, self.judged, closing)
         for pod in shown.pods:
             if pod.stage in IN_FLIGHT:
-                self.clocks.since(pod.timer)
+                self.clocks.started_at(pod.timer)
         return Plan(
             run=self.run,
             actions=tuple(todo.values()),
             pods=shown.pods,
             progress=msgspec.structs.replace(shown.progress, waiting=waiting, step=step, until=until),
             requeue_after=self.clocks.requeue_after(),
-            timers=self.clocks.named,
+            timers=self.clocks.used,
         )
 
     def _pod_actions(self) -> list[Action]:
@@ -89,7 +89,7 @@ class View(msgspec.Struct):
             if j.action is not None:
                 actions.append(j.action)
             if j.requeue_at is not None:
-                self.clocks.at(j.requeue_at)
+                self.clocks.requeue_at(j.requeue_at)
             needs_slices = needs_slices or j.needs_slice_list
         if needs_slices:
             actions.extend(self._list_slices())
@@ -122,5 +122,5 @@ class View(msgspec.Struct):
         last = self.observed.slices_listed_at
         if last is None or self.clocks.now >= last + 1.0:
             return [ListSlices()]
-        self.clocks.at(last + 1.0)
+        self.clocks.requeue_at(last + 1.0)
         return []

@@ -60,16 +60,16 @@ class _Rooms:
         """Empty: there is room for this pod."""
         if self._pods.unready <= 0 or (facts.is_ready and self._pods.ready <= 0):
             return _NO_ROOM
-        if facts.is_ready and (budget := self.disruptions.blocker(facts)) is not None:
+        if facts.is_ready and (budget := self.disruptions.blocked_by(facts)) is not None:
             return f"waiting for PodDisruptionBudget {budget}"
-        if facts.is_ready and (service := self._services.blocker(facts)) is not None:
+        if facts.is_ready and (service := self._services.blocked_by(facts)) is not None:
             return f"waiting for another endpoint of Service {service} than pod/{facts.pod.name} (or --allow-outage)"
         return ""
 
     def take(self, facts: ObservedPod) -> None:
         if facts.is_ready:
-            self.disruptions.take(facts)
-            self._services.take(facts)
+            self.disruptions.reserve(facts)
+            self._services.reserve(facts)
         self._pods = Headroom(self._pods.ready - facts.is_ready, self._pods.unready - 1)
 
 
@@ -150,7 +150,7 @@ def _unsettled(j: PodAssessment, observed: Snapshot, clocks: Timers, ignored: fr
         slices = disagreeing_slices(j.facts, ignored)
         return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to agree" + (f": {slices}" if slices else "")
     if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
-        clocks.at(agrees_since + SETTLED_VIEW_SECONDS)
+        clocks.requeue_at(agrees_since + SETTLED_VIEW_SECONDS)
         return "watching the pods for 2s before starting"
     if not j.facts.is_ready and is_cut_off(j.facts.pod):
         return f"waiting for the node of pod/{j.facts.pod.name} ({j.facts.pod.spec.node_name}), which does not report"

@@ -89,7 +89,7 @@ _MOMENTS = ("replicaset", "end")
 def _commit_step(view: View, step: NextStep) -> Plan | Run:
     match step:
         case RelistPods(moment=moment):
-            view.clocks.since(f"commit/{moment}")
+            view.clocks.started_at(f"commit/{moment}")
             return _commit_step(view, Perform(ListPods(), "listing the pods again"))
         case Perform() | WaitFor():
             taken = carry_on(view, "commit", step)
@@ -104,7 +104,7 @@ def _commit_step(view: View, step: NextStep) -> Plan | Run:
 
 def _listed_since(view: View, moment: str) -> bool:
     listed_at = view.observed.pods_listed_at
-    return listed_at is not None and listed_at >= view.clocks.since(f"commit/{moment}")
+    return listed_at is not None and listed_at >= view.clocks.started_at(f"commit/{moment}")
 
 
 def _fail_after_timeout(view: View, why: str) -> Plan | Run:

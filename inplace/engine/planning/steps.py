@@ -51,7 +51,7 @@ def current_step(
             timer = f"pause/{here}"
             if clocks.expired(timer, seconds):
                 return Barrier(here + 1)
-            return Barrier(here, f"pausing for {format_duration(seconds)}", until=clocks.since(timer) + seconds)
+            return Barrier(here, f"pausing for {format_duration(seconds)}", until=clocks.started_at(timer) + seconds)
         case _:
             return UpTo(desired)
 

@@ -139,13 +139,13 @@ def gate_closed_by_us(pod: Pod, record: UpgradeRecord) -> str:
     return ""
 
 
-def _for_gate_of(facts: ObservedPod, rules: PodPolicy) -> PodPolicy:
+def _for_gate_of(facts: ObservedPod, policy: PodPolicy) -> PodPolicy:
     """A pod that was closed by another gate than the run's, because that was begun with another, is opened by its own."""
     record = facts.record
-    if not isinstance(record, UpgradeRecord) or record.gate == rules.gate:
-        return rules
+    if not isinstance(record, UpgradeRecord) or record.gate == policy.gate:
+        return policy
     gate = gate_closed_by_us(facts.pod, record)
-    return msgspec.structs.replace(rules, gate=gate) if gate not in ("", rules.gate) else rules
+    return msgspec.structs.replace(policy, gate=gate) if gate not in ("", policy.gate) else policy
 
 
 def other_gates_closed(pod: Pod, gate: str) -> tuple[str, ...]:
@@ -154,148 +154,148 @@ def other_gates_closed(pod: Pod, gate: str) -> tuple[str, ...]:
     return tuple(other for other in others if other != gate and not pod.condition_is_true(other))
 
 
-def assess_pod(facts: ObservedPod, rules: PodPolicy, evidence: Evidence | None, now: float) -> PodAssessment:
-    pod, record, rules = facts.pod, facts.record, _for_gate_of(facts, rules)
-    seen = evidence or NO_EVIDENCE
+def assess_pod(facts: ObservedPod, policy: PodPolicy, evidence: Evidence | None, now: float) -> PodAssessment:
+    pod, record, policy = facts.pod, facts.record, _for_gate_of(facts, policy)
+    evidence = evidence or NO_EVIDENCE
     if pod.is_terminating:
         return PodAssessment(facts, "Gone", "is being deleted")
-    current = rules.is_current(facts)
+    current = policy.is_current(facts)
     match record:
         case UnreadableRecord(problem=problem):
             return PodAssessment(facts, "Failed", problem, problem=ContainerProblem("BadRecord", problem))
-        case UpgradeRecord(lease=other) if rules.is_bare_pods and other not in (rules.lease_name, *rules.dead_leases):
+        case UpgradeRecord(lease=other) if policy.is_bare_pods and other not in (policy.lease_name, *policy.dead_leases):
             problem = f"is being upgraded by another run (Lease {other})"
             return PodAssessment(facts, "Failed", problem, problem=ContainerProblem("OtherRun", problem))
-        case None if facts.uid in rules.excluded:
+        case None if facts.uid in policy.excluded:
             return PodAssessment(facts, "Kept", "the workload's own update strategy keeps it")
         case None if current:
-            return _without_record(facts, rules)
+            return _without_record(facts, policy)
         case None:
             return PodAssessment(facts, "Pending")
         case UpgradeRecord() if not pod.is_scheduled:
-            return _release(facts, rules, "has no node, so that nothing of it runs")
-        case UpgradeRecord() if not current and (why := _rewritten(facts, record, rules, seen)):
+            return _release(facts, policy, "has no node, so that nothing of it runs")
+        case UpgradeRecord() if not current and (why := _rewritten(facts, record, policy, evidence)):
             # What it restarts into is proven like any other, and then the pod has failed, with its gate open.
-            risen = _returning(facts, record, rules, seen, now)
+            risen = _returning(facts, record, policy, evidence, now)
             return msgspec.structs.replace(risen, problem=risen.problem or ContainerProblem(CHANGED, why))
         case UpgradeRecord() if not current:
-            return _draining(facts, record, rules, seen, now)
+            return _draining(facts, record, policy, evidence, now)
         case UpgradeRecord(before=None):
-            return _release(facts, rules, "needs no change")
+            return _release(facts, policy, "needs no change")
         case _:
-            return _returning(facts, record, rules, seen, now)
+            return _returning(facts, record, policy, evidence, now)
 
 
-def _rewritten(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence) -> str:
+def _rewritten(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence) -> str:
     """What admission made of the images of our patch, and they are still wanted; empty: nothing else than was asked for."""
     if (
-        not seen.admitted_images
+        not evidence.admitted_images
         or record.before is None
-        or record.run != rules.run_id
-        or record.to_images != rules.goal.images_for(facts)
+        or record.run != policy.run_id
+        or record.to_images != policy.goal.images_for(facts)
     ):
         return ""
-    made = ((name, record.to_images.get(name, ""), image) for name, image in sorted(seen.admitted_images.items()))
+    made = ((name, record.to_images.get(name, ""), image) for name, image in sorted(evidence.admitted_images.items()))
     return ", ".join(f"admission makes {got} of {image} (container {name})" for name, image, got in made if got != image)
 
 
-def _without_record(facts: ObservedPod, rules: PodPolicy) -> PodAssessment:
+def _without_record(facts: ObservedPod, policy: PodPolicy) -> PodAssessment:
     """Runs the images and nothing of ours is on it: opened by us before, or created from the new template."""
     pod = facts.pod
-    timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
-    gate = gate_state(pod, rules.gate)
-    if gate == "Missing" and not _held_by(pod, rules):
+    timer, patience = f"{pod.uid}/restart", policy.restart_timeout_seconds + policy.min_ready_seconds
+    gate = gate_state(pod, policy.gate)
+    if gate == "Missing" and not _held_by(pod, policy):
         return PodAssessment(
-            facts, "Returning", "its gate has no condition yet", _open(facts, rules, "GateAdded"), None, timer, patience
+            facts, "Returning", "its gate has no condition yet", _open(facts, policy, "GateAdded"), None, timer, patience
         )
     if not pod.is_scheduled:
         return PodAssessment(facts, "Updated", WITHOUT_NODE)
     if not pod.is_observed:
         return PodAssessment(facts, "Returning", "waiting for the kubelet to see the image", None, None, timer, patience)
     if pod.is_ready:
-        if is_in_service(facts, rules.ignored_services):
+        if is_in_service(facts, policy.ignored_services):
             return PodAssessment(facts, "Updated")
-        told = f"waiting for its EndpointSlices to list it as ready: {disagreeing_slices(facts, rules.ignored_services)}"
+        told = f"waiting for its EndpointSlices to list it as ready: {disagreeing_slices(facts, policy.ignored_services)}"
         return PodAssessment(facts, "Returning", told, None, None, timer, patience)
     if gate in ("Closed", "Missing") and pod.condition_is_true("ContainersReady"):
-        return PodAssessment(facts, "Updated", _why_held(pod, rules))
-    others = other_gates_closed(pod, rules.gate)
+        return PodAssessment(facts, "Updated", _why_held(pod, policy))
+    others = other_gates_closed(pod, policy.gate)
     if others and pod.condition_is_true("ContainersReady"):
         # Its clock begins when nothing else is missing: whoever opens that gate has as long as the restart had.
         told = f"its containers are ready, and gate {', '.join(others)} is not open"
         return PodAssessment(facts, "Returning", told, None, None, f"{pod.uid}/gate", patience)
-    trouble = container_problem(pod, frozenset(rules.images), {})
+    trouble = container_problem(pod, frozenset(policy.images), {})
     return PodAssessment(facts, "Returning", "waiting to be Ready", None, None, timer, patience, trouble)
 
 
-def _draining(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
+def _draining(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence, now: float) -> PodAssessment:
     """Closed by us, image still to be patched."""
     pod = facts.pod
-    if record.before is None and (rules.stopping or not rules.patches_images):
-        return _release(facts, rules, "stopped before its image was patched")
-    if not rules.patches_images:
-        return _returning(facts, record, rules, seen, now)
+    if record.before is None and (policy.stopping or not policy.patches_images):
+        return _release(facts, policy, "stopped before its image was patched")
+    if not policy.patches_images:
+        return _returning(facts, record, policy, evidence, now)
     timer = f"{pod.uid}/drain"
-    gate = gate_state(pod, rules.gate)
-    if gate == "Absent" and rules.without_gate:
-        return _patching(facts, record, rules, seen, now)
+    gate = gate_state(pod, policy.gate)
+    if gate == "Absent" and policy.without_gate:
+        return _patching(facts, record, policy, evidence, now)
     if gate != "Closed":
         # Somebody opened it under us: closing again is the same act, and idempotent.
-        record = msgspec.structs.replace(record, gate=rules.gate)
-        again = CloseGate(facts.ref, rules.gate, record, require_resource_version=rules.is_bare_pods)
+        record = msgspec.structs.replace(record, gate=policy.gate)
+        again = CloseGate(facts.ref, policy.gate, record, require_resource_version=policy.is_bare_pods)
         return PodAssessment(
-            facts, "Closing", "its gate was opened by somebody else", again, None, timer, rules.drain_timeout_seconds
+            facts, "Closing", "its gate was opened by somebody else", again, None, timer, policy.drain_timeout_seconds
         )
-    if rules.unreadable_reason:
-        return PodAssessment(facts, "Closing", rules.unreadable_reason, None, None, timer, rules.drain_timeout_seconds)
-    since = drained_at(seen)
+    if policy.unreadable_reason:
+        return PodAssessment(facts, "Closing", policy.unreadable_reason, None, None, timer, policy.drain_timeout_seconds)
+    since = drained_at(evidence)
     if since is None:
-        reason, needs_slices = _why_not_drained(facts, rules, seen)
+        reason, needs_slices = _why_not_drained(facts, policy, evidence)
         return PodAssessment(
-            facts, "Closing", reason, None, None, timer, rules.drain_timeout_seconds, needs_slice_list=needs_slices
+            facts, "Closing", reason, None, None, timer, policy.drain_timeout_seconds, needs_slice_list=needs_slices
         )
     # A pod that was not Ready before our close may still become so until the kubelet has seen the gate: give it time to show.
-    until = since + (rules.settle_seconds if seen.saw_transition else max(rules.settle_seconds, SETTLED_VIEW_SECONDS))
+    until = since + (policy.settle_seconds if evidence.saw_transition else max(policy.settle_seconds, SETTLED_VIEW_SECONDS))
     if now < until:
         return PodAssessment(facts, "Settling", SETTLING, requeue_at=until)
-    return _patching(facts, record, rules, seen, now)
+    return _patching(facts, record, policy, evidence, now)
 
 
-def _patching(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
+def _patching(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence, now: float) -> PodAssessment:
     """Nothing sends to it any more; or it has no gate, and nothing is known of that. It is out of service, so whatever it
     waits for now has a deadline, also what the API server refuses."""
-    stage: Stage = "Restarting" if gate_state(facts.pod, rules.gate) == "Absent" else "Settling"
-    unclear = _restart_under_way(facts, record, seen, now)
+    stage: Stage = "Restarting" if gate_state(facts.pod, policy.gate) == "Absent" else "Settling"
+    unclear = _restart_under_way(facts, record, evidence, now)
     if unclear is not None:
-        timer, limit = f"{facts.uid}/earlier", rules.restart_timeout_seconds + stop_seconds(facts.pod, record.before or ())
+        timer, limit = f"{facts.uid}/earlier", policy.restart_timeout_seconds + stop_seconds(facts.pod, record.before or ())
         return PodAssessment(facts, stage, unclear, None, now + 1.0, timer, limit)
-    if rules.revision != "":
+    if policy.revision != "":
         timer, what = f"{facts.uid}/patch", "waiting for the API server to accept the image"
-        return PodAssessment(facts, stage, what, patch_images(facts, record, rules), None, timer, DEFAULT_WAIT_SECONDS)
-    if rules.stopping:
+        return PodAssessment(facts, stage, what, patch_images(facts, record, policy), None, timer, DEFAULT_WAIT_SECONDS)
+    if policy.stopping:
         # Its image is not changed again, and what an earlier patch of ours gave it is to be proven like any other.
-        return _returning(facts, record, rules, seen, now)
+        return _returning(facts, record, policy, evidence, now)
     # The run gives up by itself where the controller does not see the strategy, or then the template.
     return PodAssessment(
         facts, stage, "waiting for the template", None, None, f"{facts.uid}/template", 2 * DEFAULT_WAIT_SECONDS
     )
 
 
-def _why_not_drained(facts: ObservedPod, rules: PodPolicy, seen: Evidence) -> tuple[str, bool]:
+def _why_not_drained(facts: ObservedPod, policy: PodPolicy, evidence: Evidence) -> tuple[str, bool]:
     if facts.pod.is_ready:
         return "waiting for the kubelet to report it not ready", False
-    services = services_still_sending(facts, rules.ignored_services)
+    services = services_still_sending(facts, policy.ignored_services)
     if services:
         return f"waiting for the EndpointSlices of {', '.join(services)}", False
-    return "checking its EndpointSlices with the API server", seen.quiet_since is not None
+    return "checking its EndpointSlices with the API server", evidence.quiet_since is not None
 
 
-def _restart_under_way(facts: ObservedPod, record: UpgradeRecord, seen: Evidence, now: float) -> str | None:
+def _restart_under_way(facts: ObservedPod, record: UpgradeRecord, evidence: Evidence, now: float) -> str | None:
     """Another image is wanted while an earlier patch of ours may still be restarting the container: its new container
     would pass for ours. Wait until it runs, or until the kubelet has given up on it for a while."""
     if record.before is None or is_backing_off(facts.pod, frozenset(record.before)):
         return None
-    under_way = isinstance(restart_proof(facts, record, seen, now), NotYet)
+    under_way = isinstance(restart_proof(facts, record, evidence, now), NotYet)
     return "waiting for an earlier restart to end" if under_way else None
 
 
@@ -307,8 +307,8 @@ def blind_kubelet(pod: Pod) -> str:
     )
 
 
-def changed_images(facts: ObservedPod, rules: PodPolicy) -> dict[str, str]:
-    return {name: image for name, image in rules.goal.images_for(facts).items() if facts.images.get(name) != image}
+def changed_images(facts: ObservedPod, policy: PodPolicy) -> dict[str, str]:
+    return {name: image for name, image in policy.goal.images_for(facts).items() if facts.images.get(name) != image}
 
 
 def restarted_containers(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
@@ -317,101 +317,103 @@ def restarted_containers(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in sorted(names) if not pod.spec.is_regular_init_container(name))
 
 
-def patch_images(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, budgets: tuple[str, ...] = ()) -> Action:
+def patch_images(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, budgets: tuple[str, ...] = ()) -> Action:
     """All containers that differ in one patch. Those of an earlier patch stay recorded: their restart is still to be proven."""
     pod, have = facts.pod, facts.images
-    changed = changed_images(facts, rules)
+    changed = changed_images(facts, policy)
     before = dict(record.before or {})
     for name in restarted_containers(pod, changed):
         status = pod.container_status(name)
         before[name] = previous_container(status, have.get(name, ""))
     written = msgspec.structs.replace(
         record,
-        run=rules.run_id,
-        lease=rules.lease_name,
-        to_images=rules.goal.images_for(facts),
+        run=policy.run_id,
+        lease=policy.lease_name,
+        to_images=policy.goal.images_for(facts),
         from_images={**{name: have[name] for name in changed}, **record.from_images},
         before=before,
-        patched_at=rules.timestamp,
+        patched_at=policy.timestamp,
         steady=None,
     )
-    return PatchImages(facts.ref, changed, written, pod.spec.init_container_names(), rules.revision or "", budgets)
+    return PatchImages(facts.ref, changed, written, pod.spec.init_container_names(), policy.revision or "", budgets)
 
 
-def _stopping(facts: ObservedPod, rules: PodPolicy, old: tuple[str, ...], proof: NotYet) -> PodAssessment:
+def _stopping(facts: ObservedPod, policy: PodPolicy, old: tuple[str, ...], proof: NotYet) -> PodAssessment:
     """Not the restart's time yet: an old container has its preStop and its grace period, and the kubelet stops one after the
     other (measured, 1.36.3). What never ends, as on a node that does not report, is given the restart's time besides."""
     grace, timer = stop_seconds(facts.pod, old), f"{facts.uid}/stop"
-    limit = grace + rules.restart_timeout_seconds
+    limit = grace + policy.restart_timeout_seconds
     if not facts.pod.is_observed:
         return PodAssessment(facts, "Restarting", proof.reason, None, None, timer, limit)
     return PodAssessment(facts, "Restarting", f"stopping {', '.join(old)}", None, None, timer, limit, at_most_seconds=grace)
 
 
-def _returning(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, seen: Evidence, now: float) -> PodAssessment:
+def _returning(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence, now: float) -> PodAssessment:
     """Image patched by us, gate still closed by us."""
     pod = facts.pod
-    timer, patience = f"{pod.uid}/restart", rules.restart_timeout_seconds + rules.min_ready_seconds
+    timer, patience = f"{pod.uid}/restart", policy.restart_timeout_seconds + policy.min_ready_seconds
     trouble = container_problem(pod, frozenset(record.before or {}), record.before or {})
-    proof = restart_proof(facts, record, seen, now)
+    proof = restart_proof(facts, record, evidence, now)
     if isinstance(proof, NotYet):
         old = stopping_containers(facts.pod, record)
         if old:
-            return _stopping(facts, rules, old, proof)
+            return _stopping(facts, policy, old, proof)
         return PodAssessment(facts, "Restarting", proof.reason, None, proof.until, timer, patience, trouble)
-    opening = readiness_proof(facts, record, seen, rules.min_ready_seconds, now)
+    opening = readiness_proof(facts, record, evidence, policy.min_ready_seconds, now)
     if isinstance(opening, NotYet):
-        keep = _keep_steady(facts, record, rules, opening)
+        keep = _keep_steady(facts, record, policy, opening)
         return PodAssessment(facts, "Returning", opening.reason, keep, opening.until, timer, patience, trouble)
     if record.gate_before == "Absent":
         return PodAssessment(
             facts, "Returning", "its restart is proven", RemoveRecord(facts.ref), None, timer, patience, trouble
         )
-    if record.gate_before != "False" and not _held_by(pod, rules):
+    if record.gate_before != "False" and not _held_by(pod, policy):
         return PodAssessment(
-            facts, "Returning", "opening the gate", _open(facts, rules, OPENED_BY_US), None, timer, patience, trouble
+            facts, "Returning", "opening the gate", _open(facts, policy, OPENED_BY_US), None, timer, patience, trouble
         )
     if pod.condition_is_true("ContainersReady"):
-        return PodAssessment(facts, "Returning", _why_held(pod, rules), RemoveRecord(facts.ref), None, timer, patience, trouble)
+        return PodAssessment(
+            facts, "Returning", _why_held(pod, policy), RemoveRecord(facts.ref), None, timer, patience, trouble
+        )
     return PodAssessment(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, trouble)
 
 
-def _keep_steady(facts: ObservedPod, record: UpgradeRecord, rules: PodPolicy, opening: NotYet) -> Action | None:
+def _keep_steady(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, opening: NotYet) -> Action | None:
     """A fourth write to the pod, where what would be lost with us is worth it."""
-    is_long = opening.reason == MIN_READY and rules.min_ready_seconds >= LONG_READY_SECONDS and rules.timestamp
+    is_long = opening.reason == MIN_READY and policy.min_ready_seconds >= LONG_READY_SECONDS and policy.timestamp
     is_new = is_long and not steady_before(facts, record)
-    return KeepSteady(facts.ref, steady_now(facts, record, rules.timestamp)) if is_new else None
+    return KeepSteady(facts.ref, steady_now(facts, record, policy.timestamp)) if is_new else None
 
 
-def _release(facts: ObservedPod, rules: PodPolicy, why: str) -> PodAssessment:
+def _release(facts: ObservedPod, policy: PodPolicy, why: str) -> PodAssessment:
     record = facts.record
-    if isinstance(record, UpgradeRecord) and (record.gate_before in ("False", "Absent") or _held_by(facts.pod, rules)):
+    if isinstance(record, UpgradeRecord) and (record.gate_before in ("False", "Absent") or _held_by(facts.pod, policy)):
         return PodAssessment(facts, "Released", why, RemoveRecord(facts.ref))
-    return PodAssessment(facts, "Released", why, _open(facts, rules, "Released"))
+    return PodAssessment(facts, "Released", why, _open(facts, policy, "Released"))
 
 
-def release_failed(judged: PodAssessment, rules: PodPolicy) -> Action | None:
+def release_failed(assessment: PodAssessment, policy: PodPolicy) -> Action | None:
     """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven and probes
     guard the new containers. Otherwise it stays closed, owned by its record, and is named: without a probe, a container that
     crashes at once counts as ready for a moment, again and again."""
-    record, rules = judged.facts.record, _for_gate_of(judged.facts, rules)
-    if not isinstance(record, UpgradeRecord) or judged.stage == "Failed":
+    record, policy = assessment.facts.record, _for_gate_of(assessment.facts, policy)
+    if not isinstance(record, UpgradeRecord) or assessment.stage == "Failed":
         return None
     if record.before is None or (
-        judged.stage == "Returning" and has_readiness_probes(judged.facts.pod, frozenset(record.before))
+        assessment.stage == "Returning" and has_readiness_probes(assessment.facts.pod, frozenset(record.before))
     ):
-        return _release(judged.facts, rules, "failed").action
-    return judged.action if isinstance(judged.action, (OpenGate, RemoveRecord)) else None
+        return _release(assessment.facts, policy, "failed").action
+    return assessment.action if isinstance(assessment.action, (OpenGate, RemoveRecord)) else None
 
 
-def _open(facts: ObservedPod, rules: PodPolicy, reason: str) -> Action:
-    return OpenGate(facts.ref, rules.gate, reason)
+def _open(facts: ObservedPod, policy: PodPolicy, reason: str) -> Action:
+    return OpenGate(facts.ref, policy.gate, reason)
 
 
-def _held_by(pod: Pod, rules: PodPolicy) -> dict[str, str]:
-    return holds_for_gate(read_holds(pod), rules.gate)
+def _held_by(pod: Pod, policy: PodPolicy) -> dict[str, str]:
+    return holds_for_gate(read_holds(pod), policy.gate)
 
 
-def _why_held(pod: Pod, rules: PodPolicy) -> str:
-    holds = _held_by(pod, rules)
+def _why_held(pod: Pod, policy: PodPolicy) -> str:
+    holds = _held_by(pod, policy)
     return f"kept closed: {format_holds(holds)}" if holds else "was closed before the upgrade, and stays closed"

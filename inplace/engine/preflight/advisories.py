@@ -24,35 +24,35 @@ from inplace.model.images import is_mutable_tag
 from inplace.model.run import Run
 
 
-def warnings(observed: Snapshot, run: Run) -> tuple[Caution, ...]:
+def warnings(snapshot: Snapshot, run: Run) -> tuple[Caution, ...]:
     return (
-        *_outages(observed, run),
-        *_all_at_once(observed, run),
-        *_accepted_in_vain(observed, run),
-        *traffic_warnings(observed, run),
-        *_limits(observed, run),
-        *_long_stops(observed, run),
-        *_uncomputed(observed),
-        *_synced_by(observed, run),
-        *_images(observed, run),
-        *_discovery(observed, run),
-        *new_pods.cautions(observed, run.target, run.options.gate),
+        *_outages(snapshot, run),
+        *_all_at_once(snapshot, run),
+        *_accepted_in_vain(snapshot, run),
+        *traffic_warnings(snapshot, run),
+        *_limits(snapshot, run),
+        *_long_stops(snapshot, run),
+        *_uncomputed(snapshot),
+        *_synced_by(snapshot, run),
+        *_images(snapshot, run),
+        *_discovery(snapshot, run),
+        *new_pods.cautions(snapshot, run.target, run.options.gate),
     )
 
 
-def _outages(observed: Snapshot, run: Run) -> Iterator[Caution]:
+def _outages(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     """Those that are allowed: preflight refuses the others."""
-    for service, pod in outages(observed, run):
+    for service, pod in outages(snapshot, run):
         told = f"Service {service} has no other endpoint than pod/{pod}: its requests fail while that restarts"
         yield Caution("LastEndpoint", told)
 
 
-def _all_at_once(observed: Snapshot, run: Run) -> Iterator[Caution]:
+def _all_at_once(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     """Unless that is the only way: one pod."""
-    desired = strategy_for(observed).desired_replicas()
-    if desired > 1 and workload.max_unavailable(observed, run) >= desired:
-        drained = [facts for facts in observed.pods if will_be_drained(facts, run)]
-        kept = {name for facts in drained for name in services_sending_to(facts, protected_services(observed.services, run))}
+    desired = strategy_for(snapshot).desired_replicas()
+    if desired > 1 and workload.max_unavailable(snapshot, run) >= desired:
+        drained = [facts for facts in snapshot.pods if will_be_drained(facts, run)]
+        kept = {name for facts in drained for name in services_sending_to(facts, protected_services(snapshot.services, run))}
         names = ", ".join(sorted(kept))
         but = f"; each Service ({names}) keeps one endpoint all the same, which then has all its load" if kept else ""
         if kept and run.options.allow_outage:
@@ -60,14 +60,14 @@ def _all_at_once(observed: Snapshot, run: Run) -> Iterator[Caution]:
         yield Caution("AllAtOnce", f"all {desired} pods may be out of service at once (maxUnavailable){but}: allow fewer")
 
 
-def _accepted_in_vain(observed: Snapshot, run: Run) -> Iterator[Caution]:
+def _accepted_in_vain(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     """A name that is mistaken, or a Service that could be drained: then to accept it is to give up waiting for it."""
-    named = {service.metadata.name: service for service in observed.services}
-    needed = {each.service for each in undrainable(observed.pods, observed.services, frozenset())}
-    listed = {entry.service for facts in observed.pods for entry in facts.entries}
+    named = {service.metadata.name: service for service in snapshot.services}
+    needed = {each.service for each in undrainable(snapshot.pods, snapshot.services, frozenset())}
+    listed = {entry.service for facts in snapshot.pods for entry in facts.entries}
     for name in run.options.accept_undrainable:
         service = named.get(name)
-        serves = service is not None and any(service.selects(facts.pod.metadata.labels) for facts in observed.pods)
+        serves = service is not None and any(service.selects(facts.pod.metadata.labels) for facts in snapshot.pods)
         if name in needed or (service is not None and service.spec.publish_not_ready_addresses and serves):
             continue
         if service is None and name not in listed:
@@ -79,8 +79,8 @@ def _accepted_in_vain(observed: Snapshot, run: Run) -> Iterator[Caution]:
         yield Caution("AcceptedInVain", why)
 
 
-def _images(observed: Snapshot, run: Run) -> Iterator[Caution]:
-    spec = workload.template_spec(observed)
+def _images(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
+    spec = workload.template_spec(snapshot)
     for name in sorted(run.images):
         container = spec.container(name) if spec is not None else None
         if spec is not None and spec.is_regular_init_container(name):
@@ -103,18 +103,18 @@ def _images(observed: Snapshot, run: Run) -> Iterator[Caution]:
             yield Caution("MutableTag", told)
 
 
-def _discovery(observed: Snapshot, run: Run) -> Iterator[Caution]:
+def _discovery(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     accepted = set(run.options.accept_undrainable)
-    for service in observed.services:
-        if service.spec.publish_not_ready_addresses and any(service.selects(f.pod.metadata.labels) for f in observed.pods):
+    for service in snapshot.services:
+        if service.spec.publish_not_ready_addresses and any(service.selects(f.pod.metadata.labels) for f in snapshot.pods):
             how = "accepted" if service.metadata.name in accepted else "headless, for peer discovery"
             told = f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for"
             yield Caution("PublishNotReadyAddresses", told)
 
 
-def _limits(observed: Snapshot, run: Run) -> Iterator[Caution]:
+def _limits(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     """What the run leaves out."""
-    behind = len(strategy_for(observed).pods_kept_back(run))
+    behind = len(strategy_for(snapshot).pods_kept_back(run))
     if behind:
         partition = own_partition(run)
         whole = f"`inplace upgrade {run.target}` without images brings them along later"
@@ -122,11 +122,11 @@ def _limits(observed: Snapshot, run: Run) -> Iterator[Caution]:
         yield Caution("KeptByPartition", told)
     if not run.options.without_gate:
         return
-    count = count_ungated(observed.pods, run)
+    count = count_ungated(snapshot.pods, run)
     if count:
         yield Caution(
             "NotDrained",
-            f"{count} of {len(observed.pods)} pods have no gate {run.options.gate} and are restarted without a drain: only"
+            f"{count} of {len(snapshot.pods)} pods have no gate {run.options.gate} and are restarted without a drain: only"
             f" preStop and the grace period protect their requests. To drain them in the future,"
             f" {add_gate_hint(run.options.gate)}",
         )
@@ -137,11 +137,11 @@ def _limits(observed: Snapshot, run: Run) -> Iterator[Caution]:
 LONG_GRACE_SECONDS = 60
 
 
-def _long_stops(observed: Snapshot, run: Run) -> Iterator[Caution]:
+def _long_stops(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     """The restart timeout begins when the old containers have ended, so a run may take far longer than that says."""
-    spec = workload.template_spec(observed)
+    spec = workload.template_spec(snapshot)
     grace = spec.termination_grace_period_seconds if spec is not None else None
-    if grace is not None and grace > LONG_GRACE_SECONDS and any(restarted_containers(f.pod, run.images) for f in observed.pods):
+    if grace is not None and grace > LONG_GRACE_SECONDS and any(restarted_containers(f.pod, run.images) for f in snapshot.pods):
         yield Caution(
             "LongGracePeriod",
             f"a container may take up to {format_duration(grace)} to stop (terminationGracePeriodSeconds), and its pod is"
@@ -149,19 +149,19 @@ def _long_stops(observed: Snapshot, run: Run) -> Iterator[Caution]:
         )
 
 
-def leftover_strategy_warning(observed: Snapshot, run: Run) -> Iterator[Caution]:
-    if strategy_for(observed).describe_hold(run) and run.saved_strategy is not None:
+def leftover_strategy_warning(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
+    if strategy_for(snapshot).describe_hold(run) and run.saved_strategy is not None:
         told = (
             f"the updateStrategy of {run.target} was left so by a run; at the end it is {describe_strategy(run.saved_strategy)}"
         )
         yield Caution("StrategyLeftByRun", told)
 
 
-def _uncomputed(observed: Snapshot) -> Iterator[Caution]:
+def _uncomputed(snapshot: Snapshot) -> Iterator[Caution]:
     """Budgets that their controller cannot compute, as of a DaemonSet's pods anything but a number to keep. They allow no
     eviction for ever, so that to obey them would be to upgrade never; maxUnavailable holds all the same."""
-    for budget in observed.budgets:
-        if budget.sync_failure and any(budget.selects(f.pod.metadata.labels) for f in observed.pods):
+    for budget in snapshot.budgets:
+        if budget.sync_failure and any(budget.selects(f.pod.metadata.labels) for f in snapshot.pods):
             counted = "as it was computed last" if budget.status.desired_healthy else "as no limit besides maxUnavailable"
             told = (
                 f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.sync_failure}): it is taken {counted}"
@@ -178,9 +178,9 @@ _SYNCERS = (
 )
 
 
-def _synced_by(observed: Snapshot, run: Run) -> Iterator[Caution]:
+def _synced_by(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     """Who would put its own images back, and how: by recreating the pods."""
-    found = observed.target.workload
+    found = snapshot.target.workload
     if found is None or run.adopts_template:  # then the images come from there
         return
     for tool, kind, key in _SYNCERS:

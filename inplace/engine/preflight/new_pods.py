@@ -45,24 +45,24 @@ class GateOutlook(msgspec.Struct, frozen=True, rename="camel"):
     waiting: tuple[str, ...]
 
 
-def gate_opening(observed: Snapshot, gate: str, namespace: str) -> GateOpening | None:
+def gate_opening(snapshot: Snapshot, gate: str, namespace: str) -> GateOpening | None:
     """None: it was not looked, or no new pod has that gate."""
-    if observed.gate_openers is None:
+    if snapshot.gate_openers is None:
         return None
-    labels = _labels(observed, gate)
-    return None if labels is None else find_gate_opener(observed.gate_openers, gate, namespace, labels)
+    labels = _labels(snapshot, gate)
+    return None if labels is None else find_gate_opener(snapshot.gate_openers, gate, namespace, labels)
 
 
-def has_gate(observed: Snapshot, gate: str) -> bool:
+def has_gate(snapshot: Snapshot, gate: str) -> bool:
     """Whether it is worth looking who opens it."""
-    return _labels(observed, gate) is not None
+    return _labels(snapshot, gate) is not None
 
 
-def _labels(observed: Snapshot, gate: str) -> Mapping[str, str] | None:
+def _labels(snapshot: Snapshot, gate: str) -> Mapping[str, str] | None:
     """Those of the pods that wait to be opened, or will: of the template, or else of bare pods. None: none has the gate."""
-    found, spec = observed.target.workload, workload.template_spec(observed)
-    if not strategy_for(observed).has_controller:
-        first = next((f.pod for f in observed.pods if f.pod.name in _waiting(observed, gate)), None)
+    found, spec = snapshot.target.workload, workload.template_spec(snapshot)
+    if not strategy_for(snapshot).has_controller:
+        first = next((f.pod for f in snapshot.pods if f.pod.name in _waiting(snapshot, gate)), None)
         return None if first is None else first.metadata.labels or {}
     if found is None or spec is None or not spec.has_gate(gate):
         return None
@@ -70,18 +70,18 @@ def _labels(observed: Snapshot, gate: str) -> Mapping[str, str] | None:
     return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
 
 
-def _waiting(observed: Snapshot, gate: str) -> tuple[str, ...]:
-    return pods_waiting_for_gate((facts.pod for facts in observed.pods), gate)
+def _waiting(snapshot: Snapshot, gate: str) -> tuple[str, ...]:
+    return pods_waiting_for_gate((facts.pod for facts in snapshot.pods), gate)
 
 
-def cautions(observed: Snapshot, target: TargetRef, gate: str) -> Iterator[Caution]:
+def cautions(snapshot: Snapshot, target: TargetRef, gate: str) -> Iterator[Caution]:
     """Before a run, which opens the gates of the pods that there are: so all looks well until the next new pod."""
-    found, wait = gate_opening(observed, gate, target.namespace), _waiting(observed, gate)
+    found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     if found is None:
         return
     if wait and not isinstance(found, OpenedBy):
         yield Caution("PodsWaitForGate", f"{_some(wait)} for somebody to open gate {gate}")
-    if not strategy_for(observed).has_controller:
+    if not strategy_for(snapshot).has_controller:
         return
     match found:
         case OpenedBy():
@@ -97,9 +97,9 @@ def cautions(observed: Snapshot, target: TargetRef, gate: str) -> Iterator[Cauti
             yield Caution("OpenerUnknown", told)
 
 
-def hang_reason(observed: Snapshot, target: TargetRef, gate: str) -> str:
+def hang_reason(snapshot: Snapshot, target: TargetRef, gate: str) -> str:
     """Why a rollout that is under way does not go on by itself, and what to do; empty: nothing is known to be in its way."""
-    found, wait = gate_opening(observed, gate, target.namespace), _waiting(observed, gate)
+    found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     if not wait:
         return ""
     told = f"{_some(wait)} for somebody to open gate {gate}"
@@ -115,13 +115,13 @@ def hang_reason(observed: Snapshot, target: TargetRef, gate: str) -> str:
             return ""
 
 
-def gate_stand(observed: Snapshot, target: TargetRef, gate: str) -> GateOutlook | None:
+def gate_stand(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook | None:
     """For those who look. None: no pod has the gate, or it was not looked."""
-    found, wait = gate_opening(observed, gate, target.namespace), _waiting(observed, gate)
+    found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     where = target.namespace
     now = f"{_some(wait)} for somebody to open it" if wait else ""
     also = f"{now}, and " if now else ""
-    so = ", so that its rollout hangs" if wait and strategy_for(observed).is_rolling_out() else ""
+    so = ", so that its rollout hangs" if wait and strategy_for(snapshot).is_rolling_out() else ""
     match found:
         case None:
             return None

@@ -23,12 +23,12 @@ TRACKED: Mapping[str, str] = {
 """Annotations and labels by which these tools know again what they apply."""
 
 
-def reapplied_reason(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], observed: Snapshot) -> str:
+def reapplied_reason(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], snapshot: Snapshot) -> str:
     """Why the run of a new object is not to begin; empty: it may. `run`: as a new one would be; `history`: the newest last.
 
     One that had failed before is tried again.
     """
-    found = observed.target.workload
+    found = snapshot.target.workload
     known = [i for i, past in enumerate(history) if past.expiring_rollout == rollout.metadata.name and _did(past, run)]
     if not known or found is None or run.adopts_template:
         return ""

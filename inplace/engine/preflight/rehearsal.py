@@ -74,23 +74,23 @@ class Rehearsal(msgspec.Struct, frozen=True):
         return f"the API server refuses (server dry run) to {told}" if told else ""
 
 
-def writes(observed: Snapshot, run: Run) -> Iterator[Write]:
+def writes(snapshot: Snapshot, run: Run) -> Iterator[Write]:
     """The template of the target first: what becomes of it is what the others are asked with."""
-    found, kind = observed.target.workload, run.target.kind
+    found, kind = snapshot.target.workload, run.target.kind
     if found is not None and kind != "Pods":
         init = init_names_of(found.spec.template)
         yield Write(f"change the template of {run.target}", PatchTemplate(*preconditions(found), kind, run.images, init), found)
-    for facts in _distinct(observed, run):
-        yield from _pod_writes(facts, observed, run)
-    yield from strategy_for(observed).writes(run)
+    for facts in _distinct(snapshot, run):
+        yield from _pod_writes(facts, snapshot, run)
+    yield from strategy_for(snapshot).writes(run)
 
 
-def _distinct(observed: Snapshot, run: Run) -> Iterator[ObservedPod]:
+def _distinct(snapshot: Snapshot, run: Run) -> Iterator[ObservedPod]:
     """One pod of each shape that is to be worked on: the same images, made from the same template, with the same gate."""
-    rules = pod_policy(observed, PlanContext(lease_name(run.target)), run, None)
-    found = [assess_pod(facts, rules, None, 0.0) for facts in observed.pods]
+    policy = pod_policy(snapshot, PlanContext(lease_name(run.target)), run, None)
+    found = [assess_pod(facts, policy, None, 0.0) for facts in snapshot.pods]
     seen = set()
-    for facts in (j.facts for j in upgrade_order((j for j in found if j.stage == "Pending"), observed)):
+    for facts in (j.facts for j in upgrade_order((j for j in found if j.stage == "Pending"), snapshot)):
         labels = facts.pod.metadata.labels or {}
         hashes = (labels.get(POD_TEMPLATE_HASH), labels.get("controller-revision-hash"))
         shape = (tuple(facts.images.items()), hashes, gate_state(facts.pod, run.options.gate))
@@ -99,19 +99,19 @@ def _distinct(observed: Snapshot, run: Run) -> Iterator[ObservedPod]:
             yield facts
 
 
-def _pod_writes(facts: ObservedPod, observed: Snapshot, run: Run) -> Iterator[Write]:
+def _pod_writes(facts: ObservedPod, snapshot: Snapshot, run: Run) -> Iterator[Write]:
     pod, gate, have = f"pod/{facts.pod.name}", run.options.gate, facts.images
-    rules = pod_policy(observed, PlanContext(lease_name(run.target)), run, None)
-    changed = changed_images(facts, rules)
+    policy = pod_policy(snapshot, PlanContext(lease_name(run.target)), run, None)
+    changed = changed_images(facts, policy)
     if changed and not restarted_containers(facts.pod, changed):
-        yield Write(f"change the images of {pod}", patch_idle(facts, rules), facts.pod)
+        yield Write(f"change the images of {pod}", patch_idle(facts, policy), facts.pod)
         return
     record = UpgradeRecord(
         run=run.id,
         lease=lease_name(run.target),
         gate_before=gate_before(facts, gate),
         from_images={name: have[name] for name in changed if name in have},
-        to_images=rules.images,
+        to_images=policy.images,
         before={name: PreviousContainer() for name in changed},
     )
     has_gate = record.gate_before != "Absent"

@@ -30,24 +30,24 @@ NAMES_CACHED_SECONDS = 30.0
 """How long clients may believe a DNS answer: kubeadm's CoreDNS says 30 s."""
 
 
-def traffic_warnings(observed: Snapshot, run: Run) -> Iterator[Caution]:
-    drained = [facts for facts in observed.pods if outages.will_be_drained(facts, run)]
+def traffic_warnings(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
+    drained = [facts for facts in snapshot.pods if outages.will_be_drained(facts, run)]
     labels = [facts.pod.metadata.labels for facts in drained]
     services = sorted(
-        (s for s in observed.services if any(s.selects(each) for each in labels)), key=lambda service: service.metadata.name
+        (s for s in snapshot.services if any(s.selects(each) for each in labels)), key=lambda service: service.metadata.name
     )
     if drained:
-        yield from _by_address(observed, services)
+        yield from _by_address(snapshot, services)
         for service in services:
             yield from _of_service(service, run)
-        yield from _of_nodes(observed, run)
-        yield from _mute_slices(observed)
+        yield from _of_nodes(snapshot, run)
+        yield from _mute_slices(snapshot)
 
 
-def _by_address(observed: Snapshot, services: list[Service]) -> Iterator[Caution]:
+def _by_address(snapshot: Snapshot, services: list[Service]) -> Iterator[Caution]:
     """Such a balancer may keep a pod that is not ready while its containers are (aws-load-balancer-controller,
     pkg/backend/endpoint_resolver.go), with or without its own gate."""
-    spec = workload.template_spec(observed)
+    spec = workload.template_spec(snapshot)
     gates = [g.condition_type for g in (spec.readiness_gates if spec is not None else None) or ()]
     marks = [f"gate {gate}" for gate in gates if gate.startswith(BALANCER_GATES)]
     marks += [f"Service {s.metadata.name}" for s in services if _targets_addresses(s)]
@@ -92,8 +92,8 @@ def _of_service(service: Service, run: Run) -> Iterator[Caution]:
         )
 
 
-def _of_nodes(observed: Snapshot, run: Run) -> Iterator[Caution]:
-    spec = workload.template_spec(observed)
+def _of_nodes(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
+    spec = workload.template_spec(snapshot)
     if spec is None:
         return
     if spec.host_network:
@@ -110,9 +110,9 @@ def _of_nodes(observed: Snapshot, run: Run) -> Iterator[Caution]:
         )
 
 
-def _mute_slices(observed: Snapshot) -> Iterator[Caution]:
-    ready = {facts.uid: facts.pod.name for facts in observed.pods if facts.is_ready}
-    for endpoint_slice in observed.slices:
+def _mute_slices(snapshot: Snapshot) -> Iterator[Caution]:
+    ready = {facts.uid: facts.pod.name for facts in snapshot.pods if facts.is_ready}
+    for endpoint_slice in snapshot.slices:
         manager = endpoint_slice.manager
         for endpoint in endpoint_slice.endpoints or () if manager not in KUBERNETES_MANAGERS else ():
             ref = endpoint.target_ref

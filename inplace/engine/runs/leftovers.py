@@ -26,42 +26,42 @@ class Leftovers(msgspec.Struct, frozen=True):
     now."""
 
     todo: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     stuck: tuple[str, ...] = ()
 
 
-def leftovers(observed: Snapshot, spec: PlanContext, run: Run, now: float) -> Leftovers:
+def leftovers(snapshot: Snapshot, spec: PlanContext, run: Run, now: float) -> Leftovers:
     """Of a run without a living holder."""
-    rules = pod_policy(observed, spec, run, StopRequest("Interrupted", ""))
-    judged = [assess_pod(facts, rules, observed.evidence.get(facts.uid), now) for facts in observed.pods]
+    policy = pod_policy(snapshot, spec, run, StopRequest("Interrupted", ""))
+    judged = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
     todo = [line for j in judged if (line := _of_pod(j))]
     held = []
     if run.commit is not None:
-        if believed_commit(observed, run).commit is not None and all(
-            facts.spec_has_images(run.images) for facts in observed.pods
+        if believed_commit(snapshot, run).commit is not None and all(
+            facts.spec_has_images(run.images) for facts in snapshot.pods
         ):
             told = ", ".join(f"{name}={image}" for name, image in run.images.items())
             todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and unpause the Deployment"))
         else:
-            held.append(unfinished(observed, run))
-    strategy = strategy_for(observed).describe_hold(run)
-    if strategy and strategy_for(observed).withdraw(run) is not None:
+            held.append(unfinished(snapshot, run))
+    strategy = strategy_for(snapshot).describe_hold(run)
+    if strategy and strategy_for(snapshot).withdraw(run) is not None:
         todo.append("restore its updateStrategy")
     elif strategy and run.images:
         held.append(f"{strategy}, since pods of two revisions live: `inplace upgrade`, `undo` or `abort` ends that")
     elif strategy:
         held.append(f"{strategy}, since pods of two revisions live: {_ENDS.format(run.target)}")
     return Leftovers(
-        tuple(todo), tuple(held), tuple(_stuck(f) for f in observed.pods if isinstance(f.record, UnreadableRecord))
+        tuple(todo), tuple(held), tuple(_stuck(f) for f in snapshot.pods if isinstance(f.record, UnreadableRecord))
     )
 
 
 _ENDS = "`inplace upgrade {}` brings them to the template and ends that"
 
 
-def leftovers_without_run(observed: Snapshot, strategy: dict[str, Any], target: TargetRef) -> str:
+def leftovers_without_run(snapshot: Snapshot, strategy: dict[str, Any], target: TargetRef) -> str:
     """The same for `status`, of a workload whose own strategy was `strategy`."""
-    found = strategy_for(observed).describe_hold(Run(id="", target=target, images={}, saved_strategy=strategy))
+    found = strategy_for(snapshot).describe_hold(Run(id="", target=target, images={}, saved_strategy=strategy))
     return f"{found} by a run whose Lease is gone: {_ENDS.format(target)}"
 
 
@@ -100,9 +100,9 @@ def describe_held_pod(facts: ObservedPod) -> str:
     return f"pod/{facts.pod.name} is still closed" if has_gate else f"pod/{facts.pod.name} has not come back"
 
 
-def held_pods(observed: Snapshot) -> tuple[str, ...]:
+def held_pods(snapshot: Snapshot) -> tuple[str, ...]:
     """Pods that carry a record, in words."""
-    return tuple(_stuck(facts) for facts in observed.pods if facts.record is not None and not facts.pod.is_terminating)
+    return tuple(_stuck(facts) for facts in snapshot.pods if facts.record is not None and not facts.pod.is_terminating)
 
 
 def infer_owner_strategy(strategy: Mapping[str, Any], kind: TargetKind, is_of_our_writing: bool) -> dict[str, Any] | None:

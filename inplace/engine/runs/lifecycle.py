@@ -100,31 +100,31 @@ def inherit_strategy(asked: Run, stored: Run | None, target_uid: str) -> Run:
     return msgspec.structs.replace(asked, saved_strategy=stored.saved_strategy)
 
 
-def check_overtaken(stored: Run | None, observed: Snapshot) -> Overtaken | None:
+def check_overtaken(stored: Run | None, snapshot: Snapshot) -> Overtaken | None:
     """Where somebody else has changed the workload under a run that is open."""
     if stored is None or not stored.is_unfinished:
         return None
-    broken = detect_external_change(observed, refresh_owner_settings(stored, observed), Timers({}, 0.0))
+    broken = detect_external_change(snapshot, refresh_owner_settings(stored, snapshot), Timers({}, 0.0))
     if broken is None:
         return None
     return Overtaken(for_next_start(stored), broken.reason)
 
 
-def has_leftovers(over: Overtaken, observed: Snapshot) -> bool:
+def has_leftovers(over: Overtaken, snapshot: Snapshot) -> bool:
     """Whether anything of an overtaken run is still on the pods, or holds the workload back."""
-    run = refresh_owner_settings(over.run, observed)
-    return any(facts.record is not None for facts in observed.pods) or yield_to_owner(observed, run) is not None
+    run = refresh_owner_settings(over.run, snapshot)
+    return any(facts.record is not None for facts in snapshot.pods) or yield_to_owner(snapshot, run) is not None
 
 
-def refresh_owner_settings(run: Run, observed: Snapshot) -> Run:
+def refresh_owner_settings(run: Run, snapshot: Snapshot) -> Run:
     """The run with what its user has chosen for the workload, as it is now: `paused`, or the update strategy, unless it is
     one that this run has set itself."""
-    return strategy_for(observed).owner_settings(run)
+    return strategy_for(snapshot).owner_settings(run)
 
 
-def resume(stored: Run, observed: Snapshot) -> BeginRun | Overtaken:
+def resume(stored: Run, snapshot: Snapshot) -> BeginRun | Overtaken:
     """For `resume` without a living holder, of an open run: passes the pause that it stands at."""
-    return check_overtaken(stored, observed) or BeginRun(_reopen_with(pass_pause(stored), {}), resuming=True)
+    return check_overtaken(stored, snapshot) or BeginRun(_reopen_with(pass_pause(stored), {}), resuming=True)
 
 
 def is_at_pause_step(run: Run) -> bool:
@@ -148,9 +148,9 @@ def format_requester(by: str) -> str:
     return f"by {by}" if by else "on request"
 
 
-def abort_orphaned(stored: Run, observed: Snapshot, by: str) -> BeginRun | FinishCommitFirst | Overtaken:
+def abort_orphaned(stored: Run, snapshot: Snapshot, by: str) -> BeginRun | FinishCommitFirst | Overtaken:
     """For `abort` without a living holder, of an open run."""
-    over, again = check_overtaken(stored, observed), _reopen_with(stored, {})
+    over, again = check_overtaken(stored, snapshot), _reopen_with(stored, {})
     if over is not None:
         return over
     return FinishCommitFirst(again) if again.commit is not None else BeginRun(abort(again, by), resuming=True)

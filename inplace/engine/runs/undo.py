@@ -30,37 +30,37 @@ class UndoTarget(msgspec.Struct, frozen=True):
     what: str
 
 
-def resolve_undo_target(observed: Snapshot, name: str, stored: Run | None, to_revision: int | None) -> UndoTarget | Rejected:
+def resolve_undo_target(snapshot: Snapshot, name: str, stored: Run | None, to_revision: int | None) -> UndoTarget | Rejected:
     """`stored`: the last run of the target, which people call `name`, open or over. What others have rolled out since an open
     one was begun is undone as what they have made it: a revision."""
-    is_of_this = stored is not None and stored.target_uid == workload.uid_of(observed)
-    is_open = stored is not None and stored.is_unfinished and is_of_this and check_overtaken(stored, observed) is None
+    is_of_this = stored is not None and stored.target_uid == workload.uid_of(snapshot)
+    is_open = stored is not None and stored.is_unfinished and is_of_this and check_overtaken(stored, snapshot) is None
     if stored is not None and is_open and to_revision is None:
         return _before_run(stored)
-    known = revisions(observed.target)
+    known = revisions(snapshot.target)
     if to_revision is not None:
-        if not strategy_for(observed).has_history:
+        if not strategy_for(snapshot).has_history:
             return Rejected(f"{name} has no revision history: say the images, with `inplace upgrade`")
         found = next((r for r in known if r.number == to_revision), None)
         if found is None:
             have = ", ".join(str(r.number) for r in known) or "none"
             return Rejected(f"{name} has no revision {to_revision}; it has: {have}")
-        return _to(observed, found, stored if is_open else None, name)
-    is_last = stored is not None and _all_run(observed, stored)
+        return _to(snapshot, found, stored if is_open else None, name)
+    is_last = stored is not None and _all_run(snapshot, stored)
     if stored is not None and stored.from_images and is_last and (len(known) < 2 or "history" in stored.forgone):
         return UndoTarget(stored.from_images, f"what they ran before run {stored.id}")
     if len(known) > 1:
-        return _to(observed, known[-2], None, name)
-    if stored is None and not strategy_for(observed).has_controller:
+        return _to(snapshot, known[-2], None, name)
+    if stored is None and not strategy_for(snapshot).has_controller:
         why = "nothing is kept of a bare pod's run once it has ended"
         return Rejected(f"{name} cannot be undone: {why}: say the images, with `upgrade`")
     why = "its history has one revision only" if known else "it has no revision history"
     return Rejected(f"{name} cannot be undone: {why}, and its pods are not as a run left them: say the images, with `upgrade`")
 
 
-def _all_run(observed: Snapshot, stored: Run) -> bool:
+def _all_run(snapshot: Snapshot, stored: Run) -> bool:
     there = goal_of(msgspec.structs.replace(stored, images=stored.requested_images, rollback_reason=None, original_images=None))
-    return all(there.is_met_by(facts) for facts in observed.pods)
+    return all(there.is_met_by(facts) for facts in snapshot.pods)
 
 
 def undo_options(stored: Run | None, given: Mapping[str, Any]) -> RunOptions:
@@ -79,8 +79,8 @@ def _before_run(stored: Run) -> UndoTarget | Rejected:
     return UndoTarget(images, f"what they ran before run {stored.id}")
 
 
-def _to(observed: Snapshot, revision: Revision, open_run: Run | None, name: str) -> UndoTarget | Rejected:
-    found = observed.target.workload
+def _to(snapshot: Snapshot, revision: Revision, open_run: Run | None, name: str) -> UndoTarget | Rejected:
+    found = snapshot.target.workload
     assert found is not None
     template = found.spec.template
     changed = differences(revision.template, template)

@@ -30,52 +30,52 @@ class CurrentTime(msgspec.Struct, frozen=True):
     now: float
     seconds_since: Callable[[str], float | None]
 
-    def of(self, stamp: str | None) -> float | None:
+    def monotonic(self, stamp: str | None) -> float | None:
         """An instant of the cluster's by the clock that judges."""
         passed = self.seconds_since(stamp or "")
         return None if passed is None else self.now - passed
 
 
 def estimate_pods(
-    observed: Snapshot, run: Run, lease: str, at: CurrentTime, *, held_since: str = "", superseded: bool = False
+    snapshot: Snapshot, run: Run, lease: str, at: CurrentTime, *, held_since: str = "", superseded: bool = False
 ) -> Shown:
     """The pods of a stored run, whoever drives it. `held_since`: when its holder took it."""
-    rules = pod_policy(observed, PlanContext(lease), run, None)
-    held_at = at.of(held_since)
+    policy = pod_policy(snapshot, PlanContext(lease), run, None)
+    held_at = at.monotonic(held_since)
     judged, since = [], {}
-    for facts in observed.pods:
-        seen = _as_written(facts, rules, at, held_at)
-        found = assess_pod(facts, rules, seen, at.now)
+    for facts in snapshot.pods:
+        seen = _as_written(facts, policy, at, held_at)
+        found = assess_pod(facts, policy, seen, at.now)
         judged.append(_never_over(found, at.now))
         began_at = _since(found, seen, at)
         if began_at is not None:
             since[facts.uid] = began_at
-    shown = show(observed, run, rules, judged, superseded=superseded)
+    shown = show(snapshot, run, policy, judged, superseded=superseded)
     return msgspec.structs.replace(shown, since=since)
 
 
-def assess_idle_run(observed: Snapshot, run: Run, lease: str, now: float) -> Plan:
+def assess_idle_run(snapshot: Snapshot, run: Run, lease: str, now: float) -> Plan:
     """Of a run that nobody drives, by a process that has watched its pods: how they are, and nothing that would be done."""
-    rules = pod_policy(observed, PlanContext(lease), run, None)
-    judged = [assess_pod(facts, rules, observed.evidence.get(facts.uid), now) for facts in observed.pods]
-    shown = show(observed, run, rules, judged)
+    policy = pod_policy(snapshot, PlanContext(lease), run, None)
+    judged = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
+    shown = show(snapshot, run, policy, judged)
     return Plan(run=run, pods=shown.pods, progress=shown.progress)
 
 
-def estimate_wait(observed: Snapshot, run: Run, lease: str, at: CurrentTime, held_since: str = "") -> Progress:
+def estimate_wait(snapshot: Snapshot, run: Run, lease: str, at: CurrentTime, held_since: str = "") -> Progress:
     """What the driver of a run that goes on waits for, and until when; of no use are its counts."""
-    rules, held_at = pod_policy(observed, PlanContext(lease), run, None), at.of(held_since)
-    evidence = {facts.uid: _as_written(facts, rules, at, held_at) for facts in observed.pods}
-    timers = {name: began for name, stamp in run.waits.items() if (began := at.of(stamp)) is not None}
-    seen = msgspec.structs.replace(observed, evidence=evidence, timers=timers)
+    policy, held_at = pod_policy(snapshot, PlanContext(lease), run, None), at.monotonic(held_since)
+    evidence = {facts.uid: _as_written(facts, policy, at, held_at) for facts in snapshot.pods}
+    timers = {name: began for name, stamp in run.waits.items() if (began := at.monotonic(stamp)) is not None}
+    seen = msgspec.structs.replace(snapshot, evidence=evidence, timers=timers)
     return plan(seen, PlanContext(lease), run, at.now).progress
 
 
-def _as_written(facts: ObservedPod, rules: PodPolicy, at: CurrentTime, held_at: float | None) -> Evidence:
+def _as_written(facts: ObservedPod, policy: PodPolicy, at: CurrentTime, held_at: float | None) -> Evidence:
     """The evidence of somebody who has looked on from the beginning, or since the holder took over."""
     pod = facts.pod
     quiet_since = None
-    if not pod.is_ready and not services_still_sending(facts, rules.ignored_services):
+    if not pod.is_ready and not services_still_sending(facts, policy.ignored_services):
         quiet_since = _latest(_turned(pod, "Ready", at), held_at)
     record = facts.record
     ours, ready_since = isinstance(record, UpgradeRecord), None
@@ -89,7 +89,7 @@ def _as_written(facts: ObservedPod, rules: PodPolicy, at: CurrentTime, held_at: 
         saw_ready=ours,
         saw_transition=quiet_since is not None,
         containers_ready_since=ready_since,
-        steady_since=at.of(steady.since) if steady is not None else None,
+        steady_since=at.monotonic(steady.since) if steady is not None else None,
         running_since=_running_since(pod, at, held_at),
         surviving_containers=_replaced(facts),
     )
@@ -108,11 +108,11 @@ def _since(judged: PodAssessment, seen: Evidence, at: CurrentTime) -> float | No
     record = judged.facts.record
     match judged.stage:
         case "Closing" if isinstance(record, UpgradeRecord):
-            return at.of(record.since)
+            return at.monotonic(record.since)
         case "Settling":
             return seen.quiet_since
         case "Restarting" if isinstance(record, UpgradeRecord):
-            return at.of(record.patched_at)
+            return at.monotonic(record.patched_at)
         case "Returning":
             return _latest(*(seen.running_since.values()))
         case _:
@@ -121,14 +121,14 @@ def _since(judged: PodAssessment, seen: Evidence, at: CurrentTime) -> float | No
 
 def _turned(pod: Pod, condition: str, at: CurrentTime) -> float | None:
     found = pod.condition(condition)
-    return at.of(found.last_transition_time) if found is not None else None
+    return at.monotonic(found.last_transition_time) if found is not None else None
 
 
 def _running_since(pod: Pod, at: CurrentTime, held_at: float | None) -> Mapping[str, float]:
     found = {}
     for status in (pod.status.container_statuses or ()) + (pod.status.init_container_statuses or ()):
         if status.container_id and status.state.running is not None:
-            since = _latest(at.of(status.state.running.started_at), held_at)
+            since = _latest(at.monotonic(status.state.running.started_at), held_at)
             found[status.container_id] = at.now if since is None else since
     return found
 

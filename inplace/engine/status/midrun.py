@@ -10,11 +10,11 @@ from inplace.engine.snapshot import Snapshot
 from inplace.model.run import Run
 
 
-def describe_midrun(observed: Snapshot, run: Run) -> tuple[str, ...]:
+def describe_midrun(snapshot: Snapshot, run: Run) -> tuple[str, ...]:
     """Of an open run; nothing for one that is over."""
     if not run.is_unfinished:
         return ()
-    over = check_overtaken(run, observed)
+    over = check_overtaken(run, snapshot)
     if over is not None:
         return (f"somebody else has changed it since ({over.why}): `inplace upgrade` starts from what is there then",)
-    return strategy_for(observed).describe_midrun(run)
+    return strategy_for(snapshot).describe_midrun(run)

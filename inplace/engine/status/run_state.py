@@ -96,7 +96,7 @@ def step_views(run: Run, at: CurrentTime) -> tuple[StepView, ...]:
         state: Literal["done", "here", "ahead"] = "done" if number < behind else "here" if number == behind else "ahead"
         left = None
         if state == "here" and isinstance(step, PauseStep) and step.seconds is not None and run.outcome is None:
-            since = at.of(run.waits.get(f"pause/{number}"))
+            since = at.monotonic(run.waits.get(f"pause/{number}"))
             left = step.seconds if since is None else max(0.0, since + step.seconds - at.now)
         found.append(StepView(step_label(step), "ahead" if run.rolling_back and state == "here" else state, left))
     return tuple(found)

@@ -168,7 +168,7 @@ class Follower:
 
 def _of_the_whole(seen: Summary, run: Run, at: CurrentTime) -> Summary:
     """With how long the run took, which is longer than it was watched by whoever came in the middle."""
-    began, ended = at.of(run.started_at), at.of(run.ended_at)
+    began, ended = at.monotonic(run.started_at), at.monotonic(run.ended_at)
     if began is None or ended is None or ended - began < seen.seconds + LATE_SECONDS:
         return seen
     return msgspec.structs.replace(seen, seconds=ended - began, watched_seconds=seen.seconds)

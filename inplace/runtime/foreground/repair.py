@@ -189,7 +189,7 @@ class Repair:
             found = self._foretold(session, run)
             for text in found.stuck if self._dry_run else held_pods(session.look(run)):
                 self._tell("left", where, text)
-            for text in found.held:
+            for text in found.undecided:
                 self._tell("found", where, text)
 
         self._in_session(run.target, where, act)
@@ -317,7 +317,7 @@ class Repair:
             if found.todo and not self._dry_run:
                 self._driven(session)
                 session.settle_run(None, run, frozenset(), lambda _frame: None)
-            for text in found.held:
+            for text in found.undecided:
                 self._tell("found", where, text)
 
         self._in_session(target, where, act)

@@ -38,7 +38,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "drain a pod though a slice cannot be read",
         "inplace/engine/pods/stages.py",
-        "    if rules.unreadable_reason:",
+        "    if policy.unreadable_reason:",
         "    if False:",
         ("tests/unit/engine/planning/test_unreadable_objects.py",),
     ),

@@ -31,8 +31,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "open the run's gate, not the one that the pod was closed by",
         "inplace/engine/pods/stages.py",
-        'return msgspec.structs.replace(rules, gate=gate) if gate not in ("", rules.gate) else rules',
-        "return rules",
+        'return msgspec.structs.replace(policy, gate=gate) if gate not in ("", policy.gate) else policy',
+        "return policy",
         ("tests/unit/engine/pods/test_stages.py",),
     ),
 )

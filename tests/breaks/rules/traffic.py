@@ -31,7 +31,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "begin with the only endpoint",
         "inplace/engine/availability/outages.py",
-        "            if endpoint_keys(service, observed.slices) <= _keys(facts) and not any(map(selects[service], coming)):",
+        "            if endpoint_keys(service, snapshot.slices) <= _keys(facts) and not any(map(selects[service], coming)):",
         "            if False:",
         ("tests/unit/engine/availability/test_outages.py",),
     ),

@@ -123,8 +123,8 @@ class TestDisruptionBudgets:
     def left(self, *pods: ObservedPod, closing: frozenset[str] = NOBODY, **fields: int) -> int:
         view = observed(*pods, budgets=(budget(**fields),), closing=closing)  # type: ignore[arg-type]
         disruptions, n = DisruptionBudgets(view, len(pods), NOBODY), 0
-        while disruptions.blocker(pods[0]) is None and n < 50:
-            disruptions.take(pods[0])
+        while disruptions.blocked_by(pods[0]) is None and n < 50:
+            disruptions.reserve(pods[0])
             n += 1
         return n
 
@@ -143,20 +143,20 @@ class TestDisruptionBudgets:
 
     def test_a_pod_that_is_not_covered_is_not_blocked(self) -> None:
         none = DisruptionBudgets(observed(up("a"), budgets=(budget(desired_healthy=9),)), 1, NOBODY)
-        assert none.blocker(up("a")) == "pdb"
-        assert none.blocker(up("x", labels={"app": "db"})) is None
+        assert none.blocked_by(up("a")) == "pdb"
+        assert none.blocked_by(up("x", labels={"app": "db"})) is None
 
     def test_one_pod_counts_against_every_budget_that_covers_it(self) -> None:
         pods = [up("a"), up("b"), up("c")]
         both = DisruptionBudgets(observed(*pods, budgets=(budget("wide", 0), budget("tight", 2))), 3, NOBODY)
-        both.take(pods[0])
-        assert both.blocker(pods[1]) == "tight"
+        both.reserve(pods[0])
+        assert both.blocked_by(pods[1]) == "tight"
 
     def test_one_whose_status_is_not_computed_yet_allows_none(self) -> None:
         def blocker(problem: str) -> str | None:
             fresh = budget(desired_healthy=0, expected=0, problem=problem)
             fresh = msgspec.structs.replace(fresh, metadata=msgspec.structs.replace(fresh.metadata, generation=1))
-            return DisruptionBudgets(observed(up("a"), budgets=(fresh,)), 1, NOBODY).blocker(up("a"))
+            return DisruptionBudgets(observed(up("a"), budgets=(fresh,)), 1, NOBODY).blocked_by(up("a"))
 
         assert blocker("") == "pdb"
         assert blocker("found no controller") is None, "one that never will be is told, and no limit"

@@ -235,14 +235,14 @@ class TestWhileItRuns:
         two = facts(a.pod, listing(a), other)
         services = (service("web", selector=PRIMARY), service("other", selector=PRIMARY))
         room = ServiceHeadroom(seen(two, b, services=services, slices=(listing(a, b), other)), run())
-        assert room.blocker(two) == "other"
-        assert room.blocker(b) is None
-        room.take(b)
-        assert room.blocker(a) == "web"
+        assert room.blocked_by(two) == "other"
+        assert room.blocked_by(b) is None
+        room.reserve(b)
+        assert room.blocked_by(a) == "web"
 
 
 def test_without_services_there_is_nothing_to_keep() -> None:
     view = seen(*served("web-a", "web-b"))
     asked: Run = run(ALL_AT_ONCE)
     room = ServiceHeadroom(view, asked)
-    assert [room.blocker(each) for each in view.pods] == [None, None]
+    assert [room.blocked_by(each) for each in view.pods] == [None, None]

@@ -64,7 +64,7 @@ def test_a_timed_pause_passes_by_itself_and_says_its_length() -> None:
 def test_a_timed_pause_begins_when_it_is_first_met() -> None:
     clocks = Timers({}, 50.0)
     current_step(stepping("20%,pause:1m,100%", 1), pods(2, 10), NOBODY, 10, clocks)
-    assert clocks.named == {"pause/1"}
+    assert clocks.used == {"pause/1"}
     assert clocks.requeue_after() == 60.0
 
 
@@ -113,8 +113,8 @@ def test_what_is_committed_belongs_to_no_step() -> None:
 class TestClocks:
     def test_a_timer_begins_now_unless_it_runs(self) -> None:
         clocks = Timers({"a": 3.0}, 10.0)
-        assert (clocks.since("a"), clocks.since("b")) == (3.0, 10.0)
-        assert clocks.named == {"a", "b"}
+        assert (clocks.started_at("a"), clocks.started_at("b")) == (3.0, 10.0)
+        assert clocks.used == {"a", "b"}
 
     def test_a_deadline_is_looked_at_again_when_it_is_due(self) -> None:
         clocks = Timers({"a": 3.0}, 10.0)
@@ -125,9 +125,9 @@ class TestClocks:
     def test_the_nearest_instant_wins_and_the_past_is_now(self) -> None:
         clocks = Timers({}, 10.0)
         assert clocks.requeue_after() is None
-        clocks.at(15.0)
-        clocks.at(12.0)
-        clocks.at(20.0)
+        clocks.requeue_at(15.0)
+        clocks.requeue_at(12.0)
+        clocks.requeue_at(20.0)
         assert clocks.requeue_after() == 2.0
-        clocks.at(9.0)
+        clocks.requeue_at(9.0)
         assert clocks.requeue_after() == 0.0

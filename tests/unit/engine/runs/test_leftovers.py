@@ -53,7 +53,7 @@ def test_a_commit_that_no_pod_knows_is_left_and_its_images_named(live_uid: str) 
     images = OLD if live_uid == LIVE_UID else NEW
     found = leftovers(observed(facts(pod("web-a", images=images))), SPEC, run(commit=CommitState(live_uid=live_uid)), 0.0)
     assert found.todo == ()
-    (text,) = found.held
+    (text,) = found.undecided
     assert text.startswith("its commit of app=repo/app:2 is not finished, since ")
 
 
