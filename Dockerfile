@@ -1,13 +1,13 @@
-# The image that deploy/ names `inplace`. Needs a writable root neither at the start nor later.
+# The image that deploy/ calls `inplace`. It never needs a writable root file system.
 #   docker build -t inplace:0.1.0 .
-# For a build that can be repeated name the base by its digest: --build-arg PYTHON=python:3.13-slim@sha256:...
+# For a reproducible build name the base by its digest: --build-arg PYTHON=python:3.13-slim@sha256:...
 ARG PYTHON=python:3.13-slim
 
 FROM ${PYTHON} AS build
 WORKDIR /src
 COPY . .
-# What is locked and tested is fetched once, each file against its hash; from there on nothing comes from the network, neither the
-# build backend nor a dependency.
+# The locked files are fetched once, each checked against its hash. From there on nothing comes from the network, neither the build
+# backend nor a dependency.
 RUN python -m pip download --quiet --no-cache-dir --only-binary :all: --require-hashes -r requirements.lock --dest /tmp/locked \
  && export PIP_NO_INDEX=1 PIP_FIND_LINKS=/tmp/locked \
  && python -m pip wheel --quiet --no-deps --wheel-dir /tmp/wheel . \
