@@ -20,11 +20,12 @@ Json = dict[str, Any]
 HEAD = """\
 # JSON
 
-What each command prints with `-o json` (and with `-o yaml`, if it has that): one document on stdout. Progress, warnings and hints go
-to stderr. Errors are not JSON: they are one line on stderr, and an [exit code](concepts.md#forward-back-and-out-of-the-way).
+What each command prints with `-o json` (and with `-o yaml`, if it has that): one document on stdout. Progress, warnings and
+hints go to stderr. Errors are not JSON: they are one line on stderr, and an
+[exit code](concepts.md#forward-back-and-out-of-the-way).
 
-Existing keys stay, with their meaning, as long as `v` is 1. New keys may be added at any time: read what you know, ignore the rest. A
-key with a default may be left out if it has that value. Instants are RFC 3339 in UTC, durations are seconds.
+Existing keys stay, with their meaning, as long as `v` is 1. New keys may be added at any time: read what you know, ignore the
+rest. A key with a default may be left out if it has that value. Instants are RFC 3339 in UTC, durations are seconds.
 
 Generated from the program by `make reference`; a test checks the output of every command against it. The same as JSON Schema
 (2020-12) is in [schemas](schemas)."""
