@@ -1,4 +1,4 @@
-"""Which document each command gives with `-o json`, as the struct that it is made of: its JSON Schema follows from that."""
+"""Lists the document that each command prints with `-o json`, as a struct, and generates its JSON Schema."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ DOCUMENTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "version": (Version, ("version",)),
     "demo": (DemoReport, ("demo",)),
 }
-"""By the name of the schema: the struct, and the commands that give it."""
+"""By schema name: the struct, and the commands that print it."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """JSON Schema. Keys that exist stay; new ones may come at any time, so it forbids none."""
+    """Returns a JSON Schema. It forbids no keys: existing keys stay, and new ones may be added at any time."""
     kind, commands = DOCUMENTS[name]
-    made = msgspec.json.schema(kind)
-    said = ", ".join(f"inplace {command}" for command in commands)
-    return {"$schema": DIALECT, "title": f"{name}: {said}", **made}
+    schema = msgspec.json.schema(kind)
+    title = ", ".join(f"inplace {command}" for command in commands)
+    return {"$schema": DIALECT, "title": f"{name}: {title}", **schema}

@@ -108,14 +108,22 @@ def _step(step: StepView) -> str:
 
 
 def _about(state: RunState, run: Run) -> Iterator[str]:
+<<<<<<< Updated upstream
     went = "" if not run.rolling_back else " (rolling back)" if run.outcome not in TERMINAL_OUTCOMES else " (rolled back)"
     yield f"  images     {images_text(run.images)}{went}"
     if run.images_before_admission:
         yield f"  asked      {images_text(run.images_before_admission)}, of which admission makes that"
+=======
+    """Yields the run's images, steps, holder and failures."""
+    direction = "" if not run.rolling_back else " (rolling back)" if run.outcome not in TERMINAL_OUTCOMES else " (rolled back)"
+    yield f"  images     {images_text(run.images)}{direction}"
+    if run.named:
+        yield f"  requested  {images_text(run.named)}, which admission changes to the above"
+>>>>>>> Stashed changes
     if run.pod_images:
-        yield f"  on pods    {images_text(run.pod_images)}, which is what admission makes there"
+        yield f"  on pods    {images_text(run.pod_images)}, to which admission changes them there"
     if run.from_images:
-        yield f"  before     {images_text(run.from_images)}"
+        yield f"  previous   {images_text(run.from_images)}"
     by, since = f", by {run.signature}" if run.created_by else "", f", since {run.started_at}" if run.started_at else ""
     yield f"  run        {run.id}{by}{since}"
     if state.steps and run.outcome not in TERMINAL_OUTCOMES and not run.rolling_back:
@@ -123,7 +131,7 @@ def _about(state: RunState, run: Run) -> Iterator[str]:
     if state.holder:
         yield f"  holder     {state.holder}, {_renewed(state)}"
     if state.request:
-        yield f"  request    {state.request} (not obeyed yet)"
+        yield f"  request    {state.request} (pending)"
     for failure in run.failures:
         yield f"  failed     pod/{failure.pod} {failure.reason}: {failure.message}"
     if run.more_failed:

@@ -1,1 +1,1 @@
-"""What commands share: their context, options, targets, exit codes, signals, completions."""
+"""Holds what commands share: context, connection, options, help sections, targets, exit codes, signals, completions."""

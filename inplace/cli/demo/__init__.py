@@ -1,1 +1,1 @@
-"""The command `inplace demo` and its stage: an embedded cluster under traffic."""
+"""The command `inplace demo`, and the embedded cluster under traffic that it runs on."""

@@ -1,6 +1,6 @@
-"""The embedded cluster as the demo needs it: two apps under traffic, gates that open, and a way in for the product.
+"""Runs the embedded cluster of the demo: two apps under traffic, gates that open, and API access for the product.
 
-Everything that the product and its user do goes over HTTP, as on any other cluster; only looking on is done from within.
+The product and its user send everything over HTTP, as on any other cluster. Only the measurements are taken from within.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from inplace.sim.traffic import Traffic
 BOOT_SECONDS = 3
 OLD, NEW = "demo/app:1", "demo/app:2"
 RATE, ANSWER_SECONDS = 100.0, 0.02
-"""New connections per second, a request on each; how long a request takes."""
+"""New connections per second, each with one request; seconds that a request takes."""
 KEPT_ALIVE, KEPT_ALIVE_SECONDS = 20, 0.1
-"""Clients with a connection of their own, and how often each asks."""
+"""Clients that keep a connection, and the seconds between two requests of each."""
 AFTERMATH_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 300.0
 LOOK_SECONDS = 0.1
 
 
 class DemoError(Exception):
-    """Something that must happen did not; `str()` is one line for a person."""
+    """The demo failed; `str()` is one line for a person."""
 
 
 class DemoCluster:
-    """The cluster, and the two ways to its API: `api` as a person has it, `transport` counts what the product writes."""
+    """The cluster, with two clients: `api` acts for a person, `product` for inplace; `transport` counts what that writes."""
 
     def __init__(self, served: RunningCluster, speed: float, kubeconfig: Path) -> None:
         self.served = served
@@ -68,7 +68,7 @@ class DemoCluster:
         self._post("/apis/apps/v1", "deployments", _deployment(name, replicas, gated=gated))
 
     def set_image(self, name: str, image: str) -> None:
-        """As `kubectl set image`."""
+        """Does what `kubectl set image` does."""
         template = {"spec": {"containers": [{"name": "app", "image": image}]}}
         self.api.raw(
             Request(
@@ -79,21 +79,21 @@ class DemoCluster:
             )
         )
 
-    def wait(self, is_so: Callable[[], bool], what: str, look: Callable[[], None] = lambda: None) -> None:
-        """Until it is so; `look` is called each time it was not. Raises `Stuck`."""
+    def wait(self, is_so: Callable[[], bool], what: str, refresh: Callable[[], None] = lambda: None) -> None:
+        """Waits until `is_so`, and calls `refresh` each time it is not. Raises `DemoError` if it takes too long."""
         ends_at = self.clock.monotonic() + LONGEST_WAIT_SECONDS
         while True:
             self._changed.clear()
             with self.served.pacer.turn():
                 if is_so():
                     return
-            look()
+            refresh()
             if self.clock.monotonic() > ends_at:
                 raise DemoError(f"{what} took more than {LONGEST_WAIT_SECONDS:.0f} simulated seconds")
             self._changed.wait(LOOK_SECONDS)
 
     def is_rolled_out(self, name: str, replicas: int) -> bool:
-        """As `kubectl rollout status` sees it. In the cluster's turn."""
+        """True if `kubectl rollout status` would be done. To be called in the cluster's turn."""
         item = self.served.cluster.store.get(kinds.DEPLOYMENTS, NAMESPACE, name)
         if item is None:
             return False
@@ -102,12 +102,12 @@ class DemoCluster:
         return status.get("observedGeneration", 0) >= item.meta["generation"] and counts == [replicas] * 3
 
     def pods(self, name: str) -> list[dict[str, Any]]:
-        """By name, as they are now. In the cluster's turn."""
+        """Returns the app's pods as they are now, by name. To be called in the cluster's turn."""
         return [pod.obj for pod in self.served.cluster.store.ordered(kinds.PODS, NAMESPACE) if is_of(pod, name)]
 
     @contextmanager
     def traffic(self, app: str) -> Iterator[Traffic]:
-        """From now to the end of the block and `AFTERMATH_SECONDS` more: who is hurt is hurt late."""
+        """Sends traffic during the block and for `AFTERMATH_SECONDS` more, since requests also fail late."""
         with self.served.pacer.turn():
             traffic = Traffic(
                 self.served.cluster, NAMESPACE, app, RATE, KEPT_ALIVE, KEPT_ALIVE_SECONDS, answer_seconds=ANSWER_SECONDS
@@ -119,16 +119,15 @@ class DemoCluster:
             with self.served.pacer.turn():
                 traffic.stop()
 
-    def gauge(self, name: str, replicas: int) -> DowntimeMeter:
-        """It has begun."""
+    def start_meter(self, name: str, replicas: int) -> DowntimeMeter:
         with self.served.pacer.turn():
-            gauge = DowntimeMeter(self.served, name, replicas)
-            gauge.begin()
-            return gauge
+            meter = DowntimeMeter(self.served, name, replicas)
+            meter.begin()
+            return meter
 
-    def measured(self, gauge: DowntimeMeter) -> Measurement:
+    def stop_meter(self, meter: DowntimeMeter) -> Measurement:
         with self.served.pacer.turn():
-            return gauge.end()
+            return meter.end()
 
     def _post(self, root: str, plural: str, body: dict[str, Any]) -> None:
         path = f"{root}/namespaces/{NAMESPACE}/{plural}"
@@ -137,7 +136,7 @@ class DemoCluster:
 
 @contextmanager
 def embedded(speed: float, seed: int) -> Iterator[DemoCluster]:
-    """Up, with a namespace whose gates are opened as `inplace gate run` opens them; down at the end, with nothing left."""
+    """Starts the cluster, with a namespace whose gates are opened as by `inplace gate run`. Stops and removes it in the end."""
     with tempfile.TemporaryDirectory(prefix="inplace-demo-") as folder, serve(speed=speed, seed=seed) as served:
         path = Path(folder) / "kubeconfig"
         write_kubeconfig(path, served.url, NAMESPACE)
@@ -170,7 +169,7 @@ def _service(name: str) -> dict[str, Any]:
 
 
 def _deployment(name: str, replicas: int, *, gated: bool) -> dict[str, Any]:
-    """An app that boots a while beside a sidecar, with a cache on a pod-local volume; 30% may be missing or surplus."""
+    """An app that takes time to boot, beside a sidecar, with a cache on a pod-local volume; rolled out with 30% surge."""
     app = {
         "name": "app",
         "image": OLD,

@@ -1,7 +1,7 @@
-"""`inplace demo`: the same change of image twice, in place and as a classic rollout, on a simulated cluster; then side by side.
+"""`inplace demo`: changes an image in place and by a classic rollout, on a simulated cluster, and compares the two.
 
-The first is the product as it is, over HTTP; the second is a patch of the template, carried out by the controllers. Everything
-that is shown here is simulated, and says so.
+The upgrade in place is the unchanged product over HTTP; the rollout is a patch of the template, which the cluster's controllers
+carry out. All output says that it is simulated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from rich.text import Text
 
 from inplace.cli.common.context import CliContext
 from inplace.cli.common.exit_codes import CommandExit, ExitCode
-from inplace.cli.common.options import STEPS, output_option
+from inplace.cli.common.options import STEPS, output_option, quiet_option
+from inplace.cli.common.sections import command, option
 from inplace.cli.demo.cluster import BOOT_SECONDS, NEW, OLD, DemoCluster, DemoError, embedded
 from inplace.cli.demo.comparison import DemoReport, MethodResult, as_lines
 from inplace.cli.demo.controller import controlled, follow
@@ -54,7 +55,7 @@ class DemoOptions(msgspec.Struct, frozen=True):
 
 
 class DemoOutput:
-    """Where the demo speaks: `view` for the run in place, `watching` for the rollout, `say` for a line between them."""
+    """Prints the demo: `view` shows the run in place, `watching` the rollout, `print` a line between them."""
 
     def __init__(self, *, is_quiet: bool, is_json: bool) -> None:
         self._is_quiet = is_quiet
@@ -62,7 +63,7 @@ class DemoOutput:
         self._stream: IO[str] = sys.stderr if is_json else sys.stdout
         self.is_live = not is_quiet and is_terminal(self._stream)
 
-    def say(self, line: str = "") -> None:
+    def print(self, line: str = "") -> None:
         if not self._is_quiet:
             streams.lines([line], err=self._err)
 
@@ -75,31 +76,33 @@ class DemoOutput:
 
     @contextmanager
     def watching(self, cluster: DemoCluster, pods: int, traffic: Traffic) -> Iterator[Callable[[], None]]:
-        """Yields what is to be called whenever something may have changed."""
+        """Yields a function to call whenever something may have changed."""
         if self._is_quiet:
             yield lambda: None
         elif self.is_live:
             with RolloutLive(cluster, TWIN, pods, self._stream, lambda: traffic_text(traffic)) as view:
-                yield view.look
+                yield view.refresh
         else:
-            yield RolloutLines(cluster, TWIN, pods, err=self._err).look
+            yield RolloutLines(cluster, TWIN, pods, err=self._err).refresh
 
 
-@click.command()
-@click.option("--pods", type=click.IntRange(2, 50), default=10, show_default=True, help="Pods of each of the two apps.")
-@click.option("--steps", type=STEPS, default="20%,50%,100%", show_default=True, metavar="LIST", help="Steps, as for `upgrade`.")
-@click.option(
+@command()
+@option("--pods", type=click.IntRange(2, 50), default=10, metavar="N", help="Pods of each of the two apps (default: 10).")
+@option(
+    "--steps", type=STEPS, default="20%,50%,100%", metavar="LIST", help="Steps, as for `upgrade` (default: 20%,50%,100%)."
+)
+@option(
     "--speed",
     type=click.FloatRange(0.5, 10),
     default=3,
-    show_default=True,
-    help="Simulated seconds per second; 1 takes a minute.",
+    metavar="N",
+    help="Simulated seconds per second (default: 3). At 1, the demo takes a minute.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated delays.")
-@click.option("--controller", "with_controller", is_flag=True, help="Run it with a controller, as an InPlaceRollout.")
-@click.option("--keep", is_flag=True, help="Keep the cluster running until Ctrl-C, for kubectl and inplace.")
+@option("--seed", type=int, default=1, metavar="N", help="Random seed of the simulated delays (default: 1).")
+@option("--controller", "with_controller", is_flag=True, help="Let a controller carry out the upgrade, as an InPlaceRollout.")
+@option("--keep", is_flag=True, help="Keep the cluster running until Ctrl-C, for kubectl and inplace.")
 @output_option("json")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+@quiet_option
 @click.pass_obj
 def demo(
     context: CliContext,
@@ -114,8 +117,8 @@ def demo(
 ) -> int:
     """Show an upgrade beside a classic rollout, on a simulated cluster.
 
-    Needs no cluster and no root: a small model of Kubernetes runs inside this process, with its API on a loopback port, and two
-    apps under traffic. One gets its new image by `inplace upgrade`, the other by a rollout that recreates its pods.
+    Needs no cluster and no root: a small model of Kubernetes runs inside this process, with its API on a loopback port. It runs
+    two apps under traffic. `inplace upgrade` upgrades one of them, and a rollout that recreates the pods upgrades the other.
 
     \b
       inplace demo
@@ -123,13 +126,13 @@ def demo(
     """
     if any(isinstance(step, PauseStep) and step.seconds is None for step in steps):
         raise click.UsageError("a demo cannot be resumed: give each pause a time, as in pause:5s", click.get_current_context())
-    asked, is_json = DemoOptions(pods, speed, seed, steps, with_controller), output == "json"
-    stage, is_over = DemoOutput(is_quiet=quiet, is_json=is_json), False
+    options, is_json = DemoOptions(pods, speed, seed, steps, with_controller), output == "json"
+    shown, is_over = DemoOutput(is_quiet=quiet, is_json=is_json), False
     with _ends_cleanly():
         try:
-            _introduce(stage, asked)
+            _introduce(shown, options)
             with embedded(speed, seed) as cluster:
-                compared = _show(stage, cluster, asked)
+                compared = _show(shown, cluster, options)
                 _print(compared, is_json=is_json)
                 is_over = True
                 if keep:
@@ -143,66 +146,66 @@ def demo(
     return ExitCode.DONE
 
 
-def _introduce(stage: DemoOutput, asked: DemoOptions) -> None:
-    pace = "" if asked.speed == 1 else f"; its clock runs {asked.speed:g} times as fast"
-    stage.say(f"Simulated: a cluster inside this process{pace}.")
-    stage.say()
-    stage.say(f"1. {asked.pods} pods each of deploy/{WEB} and deploy/{TWIN} start: {OLD} boots {BOOT_SECONDS}s")
+def _introduce(output: DemoOutput, options: DemoOptions) -> None:
+    pace = "" if options.speed == 1 else f"; its clock runs {options.speed:g} times as fast"
+    output.print(f"Simulated: a cluster inside this process{pace}.")
+    output.print()
+    output.print(f"1. {options.pods} pods each of deploy/{WEB} and deploy/{TWIN} start: {OLD} boots {BOOT_SECONDS}s")
 
 
-def _show(stage: DemoOutput, cluster: DemoCluster, asked: DemoOptions) -> DemoReport:
-    cluster.create_app(WEB, asked.pods, gated=True)
-    cluster.create_app(TWIN, asked.pods, gated=False)
-    cluster.wait(lambda: all(cluster.is_rolled_out(name, asked.pods) for name in (WEB, TWIN)), "starting both apps")
-    in_place = _in_place(stage, cluster, asked)
-    classic = _classic(stage, cluster, asked)
-    stage.say()
-    return DemoReport(asked.pods, asked.speed, asked.seed, in_place, classic)
+def _show(output: DemoOutput, cluster: DemoCluster, options: DemoOptions) -> DemoReport:
+    cluster.create_app(WEB, options.pods, gated=True)
+    cluster.create_app(TWIN, options.pods, gated=False)
+    cluster.wait(lambda: all(cluster.is_rolled_out(name, options.pods) for name in (WEB, TWIN)), "starting both apps")
+    in_place = _in_place(output, cluster, options)
+    classic = _classic(output, cluster, options)
+    output.print()
+    return DemoReport(options.pods, options.speed, options.seed, in_place, classic)
 
 
-def _in_place(stage: DemoOutput, cluster: DemoCluster, asked: DemoOptions) -> MethodResult:
+def _in_place(output: DemoOutput, cluster: DemoCluster, options: DemoOptions) -> MethodResult:
     steps = ",".join(
-        str(step.amount) if not isinstance(step, PauseStep) else f"pause:{step.seconds:g}s" for step in asked.steps
+        str(step.amount) if not isinstance(step, PauseStep) else f"pause:{step.seconds:g}s" for step in options.steps
     )
-    left = " --controller" if asked.with_controller else ""
-    stage.say(f"2. inplace upgrade deploy/{WEB} app={NEW} --settle {SETTLE_SECONDS:g}s --steps {steps}{left}")
+    left = " --controller" if options.with_controller else ""
+    output.print(f"2. inplace upgrade deploy/{WEB} app={NEW} --settle {SETTLE_SECONDS:g}s --steps {steps}{left}")
     target = TargetRef(kind="Deployment", namespace="demo", name=WEB)
-    given: dict[str, Any] = {"steps": asked.steps, "settle_seconds": SETTLE_SECONDS}
+    overrides: dict[str, Any] = {"steps": options.steps, "settle_seconds": SETTLE_SECONDS}
     started_at = format_time(cluster.clock.utcnow())
     run = Run(
-        id="demo", target=target, images={"app": NEW}, options=RunOptions(**given), created_by="demo", started_at=started_at
+        id="demo", target=target, images={"app": NEW}, options=RunOptions(**overrides), created_by="demo", started_at=started_at
     )
     with cluster.traffic(WEB) as traffic:
-        view = stage.view(target, cluster.clock, traffic)
-        gauge = cluster.gauge(WEB, asked.pods)
+        view = output.view(target, cluster.clock, traffic)
+        meter = cluster.start_meter(WEB, options.pods)
         try:
             with ExitStack() as stack:
-                if asked.with_controller:
+                if options.with_controller:
                     stack.enter_context(controlled(cluster, target.namespace))
                 session = stack.enter_context(Session(cluster.product, target, identity(), "upgrade", view.note, cluster.host))
-                if asked.with_controller:
+                if options.with_controller:
                     result: Result | FinishedUnseen = follow(cluster, session, run, view.update)
                 else:
-                    result = session.upgrade(run, given, view.update)
+                    result = session.upgrade(run, overrides, view.update)
         finally:
             with suppress(Exception):
                 view.close()
-        measured = cluster.measured(gauge)
+        measured = cluster.stop_meter(meter)
     if not isinstance(result, Summary) or result.outcome != "Succeeded":
         text = summary_lines(result)[0] if isinstance(result, Summary) else "it had nothing to do"
         raise DemoError(text)
-    stage.say(f"   done in {measured.seconds:.1f}s: {traffic_text(traffic)}")
+    output.print(f"   done in {measured.seconds:.1f}s: {traffic_text(traffic)}")
     return MethodResult(measured, counted(traffic.short), counted(traffic.kept), traffic.kept.dropped, cluster.transport.writes)
 
 
-def _classic(stage: DemoOutput, cluster: DemoCluster, asked: DemoOptions) -> MethodResult:
-    stage.say(f"3. kubectl set image deploy/{TWIN} app={NEW}")
-    with cluster.traffic(TWIN) as traffic, stage.watching(cluster, asked.pods, traffic) as look:
-        gauge = cluster.gauge(TWIN, asked.pods)
+def _classic(output: DemoOutput, cluster: DemoCluster, options: DemoOptions) -> MethodResult:
+    output.print(f"3. kubectl set image deploy/{TWIN} app={NEW}")
+    with cluster.traffic(TWIN) as traffic, output.watching(cluster, options.pods, traffic) as refresh:
+        meter = cluster.start_meter(TWIN, options.pods)
         cluster.set_image(TWIN, NEW)
-        cluster.wait(lambda: cluster.is_rolled_out(TWIN, asked.pods), "the classic rollout", look)
-        measured = cluster.measured(gauge)
-    stage.say(f"   done in {measured.seconds:.1f}s: {traffic_text(traffic)}")
+        cluster.wait(lambda: cluster.is_rolled_out(TWIN, options.pods), "the classic rollout", refresh)
+        measured = cluster.stop_meter(meter)
+    output.print(f"   done in {measured.seconds:.1f}s: {traffic_text(traffic)}")
     return MethodResult(measured, counted(traffic.short), counted(traffic.kept), traffic.kept.dropped, 1)
 
 
@@ -220,7 +223,7 @@ def _print(compared: DemoReport, *, is_json: bool) -> None:
 
 
 def _keep(cluster: DemoCluster, context: CliContext, *, is_json: bool) -> None:
-    """Until interrupted."""
+    """Keeps the cluster running until interrupted."""
     pace = "" if cluster.speed == 1 else f", {cluster.speed:g} times as fast as your clock"
     streams.lines(
         [
@@ -237,7 +240,7 @@ def _keep(cluster: DemoCluster, context: CliContext, *, is_json: bool) -> None:
 
 @contextmanager
 def _ends_cleanly() -> Iterator[None]:
-    """SIGTERM and SIGHUP end it as Ctrl-C does."""
+    """Ends the demo on SIGTERM and SIGHUP as on Ctrl-C."""
     before = {}
 
     def end(_number: int, _frame: Any) -> None:

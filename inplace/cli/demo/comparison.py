@@ -1,4 +1,4 @@
-"""The end of the demo: both ways side by side. Pure."""
+"""Compares the two upgrades of the demo, side by side. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inplace.cli.output.text import plural
 
 
 class MethodResult(msgspec.Struct, frozen=True, rename="camel"):
-    """One way. `writes`: API writes of whoever asked for the change, the cluster's own apart."""
+    """What one method did. `writes`: API writes of the client that made the change, without those of the cluster itself."""
 
     measured: Measurement
     short: Requests
@@ -49,17 +49,17 @@ def _rows(c: DemoReport) -> list[tuple[str, str, str]]:
         ("time", f"{x.seconds:.1f}s", f"{y.seconds:.1f}s"),
         ("out of service, sum of pods", f"{x.out_of_service_seconds:.1f}s", f"{y.out_of_service_seconds:.1f}s"),
         ("pods at the peak", str(x.pods_at_peak), str(y.pods_at_peak)),
-        ("API writes of ours", str(a.writes), str(b.writes)),
+        ("API writes of the client", str(a.writes), str(b.writes)),
     ]
 
 
 def _remarks(c: DemoReport) -> list[str]:
     x, y = c.in_place.measured, c.classic.measured
-    lines = ["Either way apps start cold and open connections end; in place, the pod stays."]
+    lines = ["Either way, apps start cold and open connections end; in place, the pod stays."]
     extra = y.pods_at_peak - c.pods
     if y.seconds < x.seconds and extra > 0:
-        lines.append(f"The rollout was faster: it had room for {plural(extra, 'more pod')}. In place needs none.")
-    lines.append("No preStop hook here: with 5s of one, a rollout fails no new connection either.")
+        lines.append(f"The rollout was faster: it could start {plural(extra, 'more pod')}. In place needs no room for more.")
+    lines.append("The apps have no preStop hook: with one of 5s, the rollout fails no new connection either.")
     return lines
 
 

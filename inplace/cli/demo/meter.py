@@ -1,4 +1,4 @@
-"""What the demo measures: an app, from within the embedded cluster and on its clock, so that it costs the measured nothing."""
+"""Measures an app of the demo from within the embedded cluster and on its clock, so that measuring costs the app no time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOMENT_SECONDS = 0.2
 
 
 class CountingTransport:
-    """Implements `seam.Transport`; counts what is sent to be stored."""
+    """Implements `protocols.Transport`; counts the requests that store something."""
 
     def __init__(self, inner: Transport) -> None:
         self.writes = 0
@@ -36,8 +36,8 @@ class CountingTransport:
 
 
 class Measurement(msgspec.Struct, frozen=True, rename="camel"):
-    """What a change of image did to an app. `out_of_service_seconds`: missing from the Service, summed over the wanted pods.
-    `app_starts`: each began with empty memory. `pods_at_peak`: those on their way out apart.
+    """What a change of image did to an app. `out_of_service_seconds`: absence from the Service, summed over the desired pods.
+    `app_starts`: starts of the app, each with empty memory. `pods_at_peak`: without terminating pods.
     """
 
     seconds: float
@@ -52,7 +52,7 @@ class Measurement(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DowntimeMeter:
-    """Watches one app from `begin` to `end`. All of it in the cluster's turn."""
+    """Watches one app from `begin` to `end`. All methods are to be called in the cluster's turn."""
 
     def __init__(self, served: RunningCluster, app: str, replicas: int) -> None:
         self._cluster = served.cluster
@@ -60,14 +60,14 @@ class DowntimeMeter:
         self._replicas = replicas
         self._ready = replicas
         self._missed = 0.0
-        self._peak = self._there = 0
-        self._there_since = 0.0
+        self._peak = self._current = 0
+        self._current_since = 0.0
         self._at = self._began_at = self._cluster.scheduler.now
         self._before: dict[str, str] = {}
         self._containers: set[str] = set()
         self._seen: dict[str, str] = {}
-        """Container id to container name, of every start there ever was."""
-        self._stop = self._cluster.store.listen((kinds.PODS, kinds.ENDPOINT_SLICES), self._saw)
+        """Names by container id, of every container that ever started."""
+        self._stop = self._cluster.store.listen((kinds.PODS, kinds.ENDPOINT_SLICES), self._on_event)
 
     def begin(self) -> None:
         pods = self._pods()
@@ -75,8 +75,8 @@ class DowntimeMeter:
         for pod in pods:
             self._note_containers(pod)
         self._containers = set(self._seen)
-        self._peak = self._there = len(pods)
-        self._there_since = self._cluster.scheduler.now
+        self._peak = self._current = len(pods)
+        self._current_since = self._cluster.scheduler.now
         self._at = self._began_at = self._cluster.scheduler.now
 
     def end(self) -> Measurement:
@@ -97,7 +97,7 @@ class DowntimeMeter:
             pods_at_peak=self._peak,
         )
 
-    def _saw(self, event: StoreEvent) -> None:
+    def _on_event(self, event: StoreEvent) -> None:
         item = event.item
         if item.namespace != NAMESPACE:
             return
@@ -110,13 +110,13 @@ class DowntimeMeter:
             self._count()
 
     def _count(self) -> None:
-        """A number of pods counts once it has stood for a moment: controllers overlap for milliseconds."""
+        """Counts the pods. A count must last a moment to become the peak: controllers overlap for milliseconds."""
         now = self._cluster.scheduler.now
-        if now - self._there_since >= MOMENT_SECONDS:
-            self._peak = max(self._peak, self._there)
-        there = sum(not pod.meta.get("deletionTimestamp") for pod in self._pods())
-        if there != self._there:
-            self._there, self._there_since = there, now
+        if now - self._current_since >= MOMENT_SECONDS:
+            self._peak = max(self._peak, self._current)
+        count = sum(not pod.meta.get("deletionTimestamp") for pod in self._pods())
+        if count != self._current:
+            self._current, self._current_since = count, now
 
     def _advance(self) -> None:
         now = self._cluster.scheduler.now
@@ -133,7 +133,7 @@ class DowntimeMeter:
 
 
 class Requests(msgspec.Struct, frozen=True, rename="camel"):
-    """Of one kind of client."""
+    """Requests of one kind of client."""
 
     sent: int
     failed: int

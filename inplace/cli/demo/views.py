@@ -1,4 +1,4 @@
-"""What is seen of the classic rollout while the demo goes on: its pods, with the traffic below them."""
+"""Shows the classic rollout of the demo: its pods, with the traffic below them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STYLES = {"Ready": "green", "Terminating": "dim"}
 
 
 class RolloutLive:
-    """The pods that go and those that come. Drawn four times a second, and gone at the end."""
+    """Draws old and new pods four times a second, and erases itself in the end."""
 
     def __init__(self, cluster: DemoCluster, app: str, pods: int, stream: IO[str], traffic: Callable[[], str]) -> None:
         self._cluster = cluster
@@ -37,8 +37,8 @@ class RolloutLive:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._screen.stop()
 
-    def look(self) -> None:
-        """It looks by itself."""
+    def refresh(self) -> None:
+        """Does nothing: the screen redraws itself."""
 
     def _draw(self, _width: int, height: int) -> RenderableType:
         with self._cluster.served.pacer.turn():
@@ -65,29 +65,29 @@ class RolloutLive:
 
 
 class RolloutLines:
-    """One line for each new count."""
+    """Prints one line whenever the counts change."""
 
     def __init__(self, cluster: DemoCluster, app: str, pods: int, *, err: bool) -> None:
         self._cluster = cluster
         self._app = app
         self._pods = pods
         self._err = err
-        self._said = ""
+        self._printed = ""
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         with self._cluster.served.pacer.turn():
             text = progress(self._cluster.pods(self._app), self._pods)
-        if text != self._said:
-            self._said = text
+        if text != self._printed:
+            self._printed = text
             streams.lines([f"{self._cluster.clock.utcnow():%H:%M:%SZ}  {text}"], err=self._err)
 
 
-def progress(pods: list[dict[str, Any]], wanted: int) -> str:
-    """Terminating pods count as gone."""
+def progress(pods: list[dict[str, Any]], desired: int) -> str:
+    """Counts terminating pods as gone."""
     alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     new = sum(image_of(pod) == NEW for pod in alive)
     ready = sum(state_of(pod) == "Ready" for pod in alive)
-    return f"{new} of {wanted} pods are new, {ready} ready, {len(alive)} there"
+    return f"{new} of {desired} pods are new, {ready} ready, {len(alive)} in total"
 
 
 def state_of(pod: dict[str, Any]) -> str:

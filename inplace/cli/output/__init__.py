@@ -1,1 +1,1 @@
-"""Writes to people and to machines: streams, tables, trees, plans. Everything goes through the one sanitiser."""
+"""Prints for people and for machines: streams, tables, trees, plans. Everything goes through the one sanitiser."""

@@ -1,6 +1,6 @@
-"""The pods of a run as rows: of many those in flight, the failed, and the most recent.
+"""Draws the pods of a run as rows. If there are too many, the pods in flight, the failed ones, and the most recent.
 
-What grows with the number of pods is done once for each new frame that is drawn; between frames only the rows cost anything.
+Work that grows with the number of pods is done once per frame that is drawn; between frames only the shown rows cost time.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from inplace.engine.pods.stages import IN_FLIGHT
 from inplace.runtime.observability.frames import Frame
 
 WIDE = 110
-"""From this width on, nodes and longer names are shown."""
+"""The width from which nodes and longer names are shown."""
 NARROW = 70
-"""Under this width images are not: the title has them."""
+"""The width below which images are not shown: the title has them."""
 HEAD = ("POD", "NODE", "STAGE", "SECONDS", "IMAGE", "REASON")
 LEAST = (0, 0, len("Restarting"), 0, 0, 0)
 
 
 class PodTable:
-    """Remembers when each pod's stage changed, so that the most recent stay in view."""
+    """Remembers when each pod's stage changed, so that the most recent pods stay in view."""
 
     def __init__(self) -> None:
         self._stages: dict[str, str] = {}
@@ -37,22 +37,22 @@ class PodTable:
         self._rest = ""
 
     def draw(self, frame: Frame, now: float, width: int, height: int) -> Iterator[Text]:
-        """At most so many rows; never none."""
+        """Yields at most `height` rows, but never fewer than three."""
         limit = max(3, height)
         if frame is not self._frame or limit != self._limit:
             self._frame, self._limit = frame, limit
-            self._take_in(frame, limit)
+            self._update(frame, limit)
         yield from _rows(self._shown, frame, now, width)
         if self._rest:
             yield line_of(self._rest, "dim")
 
-    def _take_in(self, frame: Frame, limit: int) -> None:
+    def _update(self, frame: Frame, limit: int) -> None:
         pods = frame.plan.pods
         for pod in pods:
             if self._stages.get(pod.uid) != pod.stage:
                 self._stages[pod.uid] = pod.stage
                 self._changed_at[pod.uid] = frame.now
-        # One row is the head's, and one is for the pods that do not fit.
+        # One row is for the head, and one for the count of the pods that do not fit.
         fits = len(pods) < limit
         self._shown = list(pods) if fits else nsmallest(max(1, limit - 2), pods, key=self._rank)
         hidden = Counter(pod.stage for pod in pods) - Counter(pod.stage for pod in self._shown)
@@ -72,7 +72,7 @@ class PodTable:
 
 
 def _rows(pods: Sequence[PodProgress], frame: Frame, now: float, width: int) -> Iterator[Text]:
-    """Columns as wide as they need, at least as wide as a stage may get, so that nothing jumps; the reason gets the rest."""
+    """Fits the columns to their cells, the stage to its longest word so that nothing jumps, and gives the reason the rest."""
     shown = [i for i, name in enumerate(HEAD) if (name != "NODE" or width >= WIDE) and (name != "IMAGE" or width >= NARROW)]
     cells = [HEAD, *(_cells(pod, frame, now, 40 if width >= WIDE else 24) for pod in pods)]
     widths = [max(least, *(len(row[i]) for row in cells)) for i, least in enumerate(LEAST)]
@@ -98,5 +98,5 @@ def _cells(pod: PodProgress, frame: Frame, now: float, name_width: int) -> tuple
 
 
 def line_of(text: str, style: str = "") -> Text:
-    """One row, cut where the terminal ends."""
+    """Returns one row, cut at the end of the terminal."""
     return Text(safe(text), style=style, no_wrap=True, overflow="ellipsis")

@@ -1,7 +1,7 @@
-"""A few lines at the end of a terminal that are drawn again and again, by a thread of their own, and that leave nothing behind.
+"""Redraws a few lines at the end of a terminal, on a thread of its own, and erases them in the end.
 
-A terminal that is made narrower breaks the lines that stand on it, so that the last drawing takes more rows than it had lines:
-how many is counted, and all of them are erased.
+A terminal that is made narrower wraps the lines on it, so that the last drawing takes more rows than it had lines. The rows are
+counted, and all of them erased.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ STYLING = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def console_on(stream: IO[str]) -> Console:
-    """Nothing that is printed there is markup."""
+    """Returns a console that interprets no markup."""
     return Console(file=stream, markup=False, highlight=False, emoji=False)
 
 
 class Screen:
-    """`draw` gets the width and the height that there are, and is called on the drawing thread."""
+    """Calls `draw` with the available width and height, on the drawing thread."""
 
     def __init__(self, stream: IO[str], draw: Callable[[int, int], RenderableType]) -> None:
         self._stream = stream
@@ -48,7 +48,7 @@ class Screen:
             self._thread.start()
 
     def stop(self) -> None:
-        """Erases what is drawn."""
+        """Erases the drawing."""
         self._is_over.set()
         if self._thread is not None:
             self._thread.join(5.0)
@@ -58,7 +58,7 @@ class Screen:
                 self._shown = []
 
     def note(self, line: str) -> None:
-        """A line that stays, above what is drawn."""
+        """Prints a line that stays, above the drawing."""
         with self._mutex:
             text = self._rendered(Text(safe(line)))
             self._write(f"{self._erased()}{text}")
@@ -67,7 +67,7 @@ class Screen:
                 self._redraw()
 
     def _run(self) -> None:
-        # A terminal that is gone is not drawn on any more; the run goes on.
+        # If the terminal is gone, drawing ends and the run goes on.
         with suppress(OSError, ValueError):
             self._write(HIDE)
             while not self._is_over.is_set():
@@ -85,7 +85,7 @@ class Screen:
         self._shown, self._width = lines, width
 
     def _erased(self) -> str:
-        """What erases the last drawing, as it stands on the terminal now."""
+        """Returns the control sequence that erases the last drawing, as it is on the terminal now."""
         rows = sum(rows_of(line, self._console.width) for line in self._shown)
         return f"\x1b[{rows}A\r{CLEAR_BELOW}" if rows else ""
 
@@ -100,5 +100,5 @@ class Screen:
 
 
 def rows_of(line: str, width: int) -> int:
-    """How many rows a line takes that was drawn once, on a terminal that has this width now."""
+    """Returns how many rows a drawn line takes on a terminal that now has this width."""
     return max(1, -(-cell_len(STYLING.sub("", line)) // max(1, width)))

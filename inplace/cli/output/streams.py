@@ -1,7 +1,7 @@
-"""Where output goes: data on stdout, notes on stderr, every line through the sanitiser.
+"""Prints data to stdout and notes to stderr, every line through the sanitiser.
 
-A reader that went away (`| head`, a closed terminal) is no error. A note that cannot be written is dropped; an answer that
-cannot (a full disk) raises `OSError`.
+A reader that has gone away (`| head`, a closed terminal) is no error. A note that cannot be written is dropped; data that
+cannot be written (a full disk) raises `OSError`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from inplace.cli.output.text import safe
 
 
 def data(line: str = "") -> None:
-    """The answer to the command."""
+    """Prints a line of the command's result."""
     _write(line, err=False)
 
 
 def note(line: str) -> None:
-    """Anything about the answer: warnings, progress beside JSON, what to do next."""
+    """Prints a line about the result: a warning, progress beside JSON, what to do next."""
     with suppress(OSError):
         _write(line, err=True)
 
@@ -35,7 +35,7 @@ def lines(texts: Iterable[str], *, err: bool = False) -> None:
 
 
 def structured(value: Any, output: str) -> None:
-    """The same document as JSON or as YAML."""
+    """Prints a document as JSON or as YAML."""
     if output == "json":
         as_json(value)
         return
@@ -47,7 +47,7 @@ def structured(value: Any, output: str) -> None:
 
 
 def as_json(value: Any) -> None:
-    """ASCII only, so that no terminal is told anything by what a pod says."""
+    """Prints ASCII only, so that no text of a pod can control the terminal."""
     import msgspec
 
     text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
@@ -56,7 +56,7 @@ def as_json(value: Any) -> None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """kubectl's kind of table: columns as wide as their widest cell, three spaces between."""
+    """Formats a table as kubectl does: columns as wide as their widest cell, three spaces between."""
     cells = [tuple(head), *(tuple(safe(cell) for cell in row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -69,7 +69,7 @@ def _write(line: str, *, err: bool) -> None:
 
 @contextmanager
 def reader_may_go() -> Iterator[None]:
-    """A reader that has gone away ends what is written to it, and is no error."""
+    """Ignores the error of a reader that has gone away."""
     try:
         yield
     except OSError as error:
@@ -78,7 +78,7 @@ def reader_may_go() -> Iterator[None]:
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether a table may be redrawn there. TERM=dumb cannot; a CI log should not."""
+    """True if a table may be redrawn on the stream. TERM=dumb cannot do that; a CI log should not."""
     if os.environ.get("CI", "") not in ("", "false", "0") or os.environ.get("TERM", "") in ("", "dumb"):
         return False
     with suppress(AttributeError, ValueError, OSError):

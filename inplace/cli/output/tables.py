@@ -1,7 +1,7 @@
-"""Tables for people: on a terminal as wide as it is, and coloured; elsewhere whole and plain, kubectl's kind of table.
+"""Prints tables: fitted to the width of a terminal and coloured there; elsewhere complete and plain, as kubectl does.
 
-Words carry the meaning, colour only repeats it (NO_COLOR is honoured). What is cut on a terminal is whole with `-o wide`, in a
-pipe and in JSON. Nothing here is markup: names and reasons are text.
+Words carry the meaning, colour only repeats it (NO_COLOR is honoured). What is cut on a terminal is complete with `-o wide`, in
+a pipe and in JSON. Names and reasons are printed as plain text, never as markup.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ STYLES = {
     "Kept": "dim",
     "nothing": "dim",
 }
-"""A word that says how something stands, to its colour: the same in every view."""
-STANDING = ("STAGE", "OUTCOME", "STATUS", "PHASE", "READY", "GATE", "ACTION", "EVENT")
-"""Columns of such words."""
-WHOLE = (*STANDING, "WHEN", "AGE", "AT", "FROM", "TO", "REVISION", "STEP")
-"""Columns that are worth nothing when they are cut."""
-NAMES = ("POD", "NAME", "TARGET", "IMAGES", "NODE", "NAMESPACE")
-"""Columns of which the end tells rows apart, so that the beginning is cut."""
-SPARED = ("CHANGE-CAUSE", "NODE", "HOLDER", "HOW", "BY", "WHEN", "GATE", "NAMESPACE", "STEP")
-"""Columns that a narrow terminal does without, the first of them first."""
+"""The colour of each state, the same in every view."""
+STATE_COLUMNS = ("STAGE", "OUTCOME", "STATUS", "PHASE", "READY", "GATE", "ACTION", "EVENT")
+"""Columns that hold such states."""
+UNCUT_COLUMNS = (*STATE_COLUMNS, "WHEN", "AGE", "AT", "FROM", "TO", "REVISION", "STEP")
+"""Columns that are useless when they are cut."""
+NAME_COLUMNS = ("POD", "NAME", "TARGET", "IMAGES", "NODE", "NAMESPACE")
+"""Columns that are cut at the beginning, since their end tells the rows apart."""
+OPTIONAL_COLUMNS = ("CHANGE-CAUSE", "NODE", "HOLDER", "HOW", "BY", "WHEN", "GATE", "NAMESPACE", "STEP")
+"""Columns that are left out on a narrow terminal, in this order."""
 BRANCHES = " │├└─"
 GAP = 3
-LEAST, LEAST_NAME = 12, 28
-"""No column is cut to less, as long as another can be left out; what tells rows apart is worth more."""
+MIN_WIDTH, MIN_NAME_WIDTH = 12, 28
+"""No column is cut below this while another can be left out; a name is worth more than other columns."""
 
 
 def show(head: Sequence[str], rows: Iterable[Sequence[str]], *, is_wide: bool = False, indent: int = 0) -> None:
-    """Prints it. `is_wide`: nothing is cut, nor left out."""
+    """Prints a table. `is_wide`: cuts and leaves out nothing."""
     cells = [tuple(head), *(tuple(safe(cell) for cell in row) for row in rows)]
     console = _terminal()
     if console is None:
@@ -75,7 +75,7 @@ def show(head: Sequence[str], rows: Iterable[Sequence[str]], *, is_wide: bool = 
 
 
 def show_line(line: str, *words: str) -> None:
-    """One line of text, in which these words have their colours on a terminal."""
+    """Prints one line, in which these words are coloured on a terminal."""
     console = _terminal()
     if console is None:
         streams.data(line)
@@ -91,8 +91,7 @@ def show_line(line: str, *words: str) -> None:
 
 
 def show_lines(lines: Iterable[str], hang: int = 13, first: str = "") -> None:
-    """Lines of text, on a terminal broken between words where it ends; what follows hangs below. `first`: how something
-    stands, for the colour of the first line."""
+    """Prints lines, on a terminal wrapped with a hanging indent of `hang`. `first`: the state that colours the first line."""
     console = _terminal()
     if console is None:
         streams.lines(lines)
@@ -105,7 +104,7 @@ def show_lines(lines: Iterable[str], hang: int = 13, first: str = "") -> None:
 
 
 def drawn(cells: Sequence[Sequence[str]], width: int | None, indent: int = 0) -> Iterator[Text]:
-    """The rows, the head being the first of them, in a terminal's width; None: as wide as they are."""
+    """Yields the rows, beginning with the head, fitted to `width`; None for as wide as they are."""
     from rich.text import Text
 
     head = cells[0]
@@ -114,7 +113,7 @@ def drawn(cells: Sequence[Sequence[str]], width: int | None, indent: int = 0) ->
         line = Text(" " * indent, no_wrap=True)
         for position, (column, size) in enumerate(zip(kept, widths, strict=True)):
             is_last = position == len(kept) - 1
-            cell = _name(row[column], size) if head[column] in NAMES else shortened(row[column], size)
+            cell = _name(row[column], size) if head[column] in NAME_COLUMNS else shortened(row[column], size)
             line.append(cell if is_last else cell.ljust(size), _style(head[column], cell, is_head=number == 0))
             line.append("" if is_last else " " * GAP)
         line.rstrip()
@@ -124,38 +123,38 @@ def drawn(cells: Sequence[Sequence[str]], width: int | None, indent: int = 0) ->
 
 
 def _name(cell: str, width: int) -> str:
-    """Cut at its beginning, but for the branches of a tree that it hangs on."""
+    """Cuts a name at its beginning, after the branches of the tree."""
     name = cell.lstrip(BRANCHES)
     return cell[: len(cell) - len(name)] + cut(name, max(1, width - len(cell) + len(name)))
 
 
 def fitted(cells: Sequence[Sequence[str]], width: int | None) -> tuple[list[int], list[int]]:
-    """The columns that are shown, and how wide each of them is."""
+    """Returns the columns to show, and the width of each."""
     head = cells[0]
     kept = list(range(len(head)))
     natural = [max(len(row[i]) for row in cells) for i in kept]
     if width is None:
         return kept, natural
-    spared = [name for name in SPARED if name in head]
+    optional = [name for name in OPTIONAL_COLUMNS if name in head]
     while True:
         widths = _shrunk([natural[i] for i in kept], [_least(head[i], natural[i]) for i in kept], width)
         if widths is not None:
             return kept, widths
-        if not spared:
+        if not optional:
             break
-        kept.remove(head.index(spared.pop(0)))
+        kept.remove(head.index(optional.pop(0)))
     least = [min(natural[i], len(head[i])) for i in kept]
     return kept, _shrunk([natural[i] for i in kept], least, width) or least
 
 
 def _least(name: str, natural: int) -> int:
-    if name in WHOLE:
+    if name in UNCUT_COLUMNS:
         return natural
-    return max(len(name), min(natural, LEAST_NAME if name in NAMES[:3] else LEAST))
+    return max(len(name), min(natural, MIN_NAME_WIDTH if name in NAME_COLUMNS[:3] else MIN_WIDTH))
 
 
 def _shrunk(natural: Sequence[int], least: Sequence[int], width: int) -> list[int] | None:
-    """The widest columns give first; None: even at their least they do not fit."""
+    """Narrows the widest columns first. Returns None if the columns do not fit even at their least width."""
     room = width - GAP * (len(natural) - 1)
     if sum(least) > room:
         return None
@@ -169,11 +168,11 @@ def _shrunk(natural: Sequence[int], least: Sequence[int], width: int) -> list[in
 def _style(column: str, cell: str, *, is_head: bool) -> str:
     if is_head:
         return "bold"
-    return STYLES.get(cell) or STYLES.get(cell.partition(" ")[0].rstrip(":;"), "") if column in STANDING else ""
+    return STYLES.get(cell) or STYLES.get(cell.partition(" ")[0].rstrip(":;"), "") if column in STATE_COLUMNS else ""
 
 
 def _terminal() -> Console | None:
-    """Where colours and a width mean something."""
+    """Returns None if stdout is no terminal, where colours and a width mean nothing."""
     from inplace.cli.output.streams import is_terminal
 
     if not is_terminal(sys.stdout):

@@ -1,6 +1,6 @@
-"""Text from the cluster, made safe to show: the one sanitiser.
+"""Makes text from the cluster safe to show: the only sanitiser.
 
-A pod's reason or an image name is written by whoever may write the object, and a terminal obeys what it is sent: titles,
+Anyone who may write an object writes its reasons and image names, and a terminal obeys what it is sent: titles,
 hyperlinks and the clipboard (OSC 0, 8, 52), the cursor (CSI, CR), the order of letters (bidi). Whatever does not print, C0, C1
 and every format character included, is shown escaped instead; what prints is left alone.
 """
@@ -11,34 +11,34 @@ from collections.abc import Iterable
 
 
 def safe(text: str) -> str:
-    """One line, with nothing in it that a terminal would obey: `\\x1b` is shown as those four letters."""
+    """Returns one line with nothing in it that a terminal would obey: `\\x1b` becomes those four letters."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def cut(text: str, width: int) -> str:
-    """At most `width` characters; the end, which tells pods of one workload apart, is kept."""
+    """Cuts to `width` characters, and keeps the end, which tells the pods of one workload apart."""
     if len(text) <= width:
         return text
     return "…" + text[len(text) - width + 1 :] if width > 1 else text[:width]
 
 
 def shortened(text: str, width: int) -> str:
-    """At most `width` characters; the beginning, which says what a sentence is about, is kept."""
+    """Cuts to `width` characters, and keeps the beginning, which says what a sentence is about."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 pod`, `3 pods`."""
+    """Returns `1 pod`, `3 pods`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def labelled(hints: Iterable[tuple[str, str]]) -> list[str]:
-    """`promote with:  COMMAND`, one line each, the commands below each other."""
-    found = list(hints)
-    width = max((len(label) for label, _ in found), default=0) + len(":  ")
-    return [f"{label}:".ljust(width) + command for label, command in found]
+    """Returns one line per hint, `promote with:  COMMAND`, with aligned commands."""
+    rows = list(hints)
+    width = max((len(label) for label, _ in rows), default=0) + len(":  ")
+    return [f"{label}:".ljust(width) + command for label, command in rows]
 
 
 def counts_text(arrived: str, in_flight: int, failed: int, unavailable: int) -> str:

@@ -1,6 +1,6 @@
-"""How long a run will still take, by what was measured of it: from a pod's first stage to its last, so many at a time.
+"""Forecasts how long a run will still take, from the time that its pods have taken and how many were in flight at once.
 
-Nothing is said before the first pod is done. It is for people, and decides nothing.
+Forecasts nothing before the first pod is done. For people: nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from inplace.runtime.observability.frames import Frame
 
 
 class Ahead(msgspec.Struct, frozen=True):
-    """`to_pause`: until the run stands and waits for a person, and not to its end."""
+    """`to_pause`: `seconds` are to a pause that waits for a person, and not to the end of the run."""
 
     seconds: float
     to_pause: bool
 
 
 class Forecast:
-    """Fed with every frame."""
+    """Learns from every frame."""
 
     def __init__(self) -> None:
         self._began: dict[str, float | None] = {}
-        """Pods in flight, and when each began; None: before we looked."""
+        """When each pod in flight began; None if that was before the first frame."""
         self._done = 0
         self._spent = 0.0
         self._at_once = 1
@@ -47,25 +47,25 @@ class Forecast:
         self._at_once = max(self._at_once, len(self._began))
 
     def ahead(self, frame: Frame, now: float) -> Ahead | None:
-        """None: nothing can be said, or nothing is left but the end."""
+        """Returns None if nothing can be said yet, or nothing is left to do."""
         progress, run = frame.plan.progress, frame.plan.run
         steps = () if run.rolling_back else run.options.steps[steps_behind(run) :]
         until, pauses, to_pause = _barrier(steps, progress.desired)
         left = until - progress.arrived
         if not self._done or run.outcome is not None or (left <= 0 and not pauses):
             return None
-        each = self._spent / self._done
-        flying = [max(0.0, each - (now - began)) if began is not None else each / 2 for began in self._began.values()]
-        waiting = max(0, left - len(flying))
-        working = max((waiting * each + sum(flying)) / self._at_once, max(flying, default=0.0))
+        per_pod = self._spent / self._done
+        in_flight = [max(0.0, per_pod - (now - began)) if began is not None else per_pod / 2 for began in self._began.values()]
+        waiting = max(0, left - len(in_flight))
+        working = max((waiting * per_pod + sum(in_flight)) / self._at_once, max(in_flight, default=0.0))
         if steps and isinstance(steps[0], PauseStep) and progress.until is not None:
             pauses += progress.until - now - (steps[0].seconds or 0.0)
         return Ahead(working + max(0.0, pauses), to_pause)
 
 
 def _barrier(steps: tuple[Step, ...], desired: int) -> tuple[int, float, bool]:
-    """Up to where it goes by itself: so many pods, with so many seconds of pauses on the way, and whether a person is asked
-    there."""
+    """Returns how far the run goes by itself: to how many pods, with how many seconds of pauses, and whether it waits for a
+    person then."""
     until, pauses = 0, 0.0
     for step in steps:
         match step:

@@ -1,8 +1,8 @@
-"""Progress as lines, for pipes and CI logs: one timestamped line per change, greppable by pod.
+"""Prints progress as lines, for pipes and CI logs: one timestamped line per change, greppable by pod.
 
-A pod's new stage is always told. Within a stage a new reason is told only if it stays: most last milliseconds. What the whole
-run waits for, and what troubles it, is told once while that lasts: numbers that only tick are no change, nor are two troubles
-that take turns.
+Prints each new stage of a pod. Within a stage it prints a new reason only if the reason stays, since most last milliseconds. It
+prints once what the whole run waits for, and what troubles it, as long as that lasts: numbers that tick are no change, and
+neither are two troubles that alternate.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from inplace.engine.status.run_state import with_message
 from inplace.runtime.observability.frames import Frame
 
 REASON_SECONDS = 2.0
-"""How long a reason must have stood before it is worth a line."""
+"""How long a reason must stay before it is printed."""
 OVER_SECONDS = 10.0
-"""How long something must be over before the same thing is worth a line again."""
+"""How long something must be over before it is printed again."""
 TICKING = re.compile(r"(?<![\w./:-])\d+(?:\.\d+)?(?:ms|[smhd]|(?= s\b))(?:\d+[smhd])*(?![\w./:-])")
-"""`9m57s`, `0.3s`, `23 s`: how long something has taken, or has left."""
+"""Durations that change from frame to frame: `9m57s`, `0.3s`, `23 s`."""
 
 
 def _now() -> datetime:
@@ -30,28 +30,28 @@ def _now() -> datetime:
 
 
 class LineProgress:
-    """`err`: to stderr, since stdout is for the data."""
+    """`err`: prints to stderr, since stdout is for the data."""
 
     def __init__(self, *, err: bool = False, utcnow: Callable[[], datetime] = _now) -> None:
         self._err = err
         self._utcnow = utcnow
         self._stages: dict[str, str] = {}
         self._reasons: dict[str, tuple[str, float, bool]] = {}
-        """A pod's uid to its reason, since when, and whether it was told."""
+        """By pod uid: the reason, since when, and whether it was printed."""
         self._updated = 0
-        """Of the pods that were told already."""
+        """How many pods had arrived when the last line was printed."""
         self._step = ""
         self._goes_back = False
-        self._told: dict[tuple[str, str], float | None] = {}
-        """What of the whole run was told, to since when it has not been the case any more; None: it is."""
+        self._printed: dict[tuple[str, str], float | None] = {}
+        """What was printed of the whole run, with the time since which it no longer holds; None while it holds."""
 
     def note(self, line: str) -> None:
         streams.note(line)
 
     def update(self, frame: Frame) -> None:
         progress = frame.plan.progress
-        fresh = sum(pod.stage in ARRIVED and self._is_news(pod) for pod in frame.plan.pods)
-        self._updated = progress.arrived - fresh
+        newly_arrived = sum(pod.stage in ARRIVED and self._is_news(pod) for pod in frame.plan.pods)
+        self._updated = progress.arrived - newly_arrived
         for pod in frame.plan.pods:
             self._update_pod(pod, frame)
         if frame.plan.finished is not None:
@@ -72,7 +72,7 @@ class LineProgress:
             "outcome": with_message(run.outcome, run.message) if run.outcome is not None else "",
             "trouble": f"trouble: {frame.trouble}" if frame.trouble else "",
         }
-        self._once({key: text for key, text in about.items() if text}, frame.now)
+        self._print_once({key: text for key, text in about.items() if text}, frame.now)
 
     def close(self) -> None:
         pass
@@ -92,7 +92,7 @@ class LineProgress:
         self._print(f"pod/{pod.name} {pod.stage}{more}{f': {reason}' if reason else ''}")
 
     def _is_news(self, pod: PodProgress) -> bool:
-        """A pod that was never touched is restored as soon as a run goes back: it has not moved."""
+        """True if the stage has changed. When a run goes back, an untouched pod counts as Restored, which is no change."""
         match self._stages.get(pod.uid):
             case None:
                 return pod.stage not in ("Pending", *ARRIVED, "")
@@ -102,27 +102,27 @@ class LineProgress:
                 return pod.stage != before
 
     def _reason(self, uid: str, reason: str, now: float, prefix: str) -> None:
-        known, since, told = self._reasons.get(uid, ("", now, True))
-        if steady(reason) != steady(known):
-            known, since, told = reason, now, not reason
-        if not told and now - since >= REASON_SECONDS:
+        previous, since, is_printed = self._reasons.get(uid, ("", now, True))
+        if steady(reason) != steady(previous):
+            previous, since, is_printed = reason, now, not reason
+        if not is_printed and now - since >= REASON_SECONDS:
             self._print(f"{prefix}{reason}")
-            told = True
-        self._reasons[uid] = (known, since, told)
+            is_printed = True
+        self._reasons[uid] = (previous, since, is_printed)
 
-    def _once(self, texts: dict[str, str], now: float) -> None:
-        """Tells each, by what it is about, unless it was the case a moment ago."""
+    def _print_once(self, texts: dict[str, str], now: float) -> None:
+        """Prints each text, by what it is about, unless the same text held a moment ago."""
         current = {(about, steady(text)): text for about, text in texts.items()}
         for key, text in current.items():
-            if key not in self._told:
+            if key not in self._printed:
                 self._print(text)
-        over = {key: now if since is None else since for key, since in self._told.items() if key not in current}
-        self._told = {key: since for key, since in over.items() if now - since < OVER_SECONDS} | dict.fromkeys(current)
+        over = {key: now if since is None else since for key, since in self._printed.items() if key not in current}
+        self._printed = {key: since for key, since in over.items() if now - since < OVER_SECONDS} | dict.fromkeys(current)
 
     def _print(self, text: str) -> None:
         streams.lines([f"{self._utcnow():%H:%M:%SZ}  {text}"], err=self._err)
 
 
 def steady(text: str) -> str:
-    """The text without what ticks in it."""
+    """Returns the text without the durations that tick in it."""
     return TICKING.sub("…", text)

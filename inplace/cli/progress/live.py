@@ -1,8 +1,8 @@
-"""The live view on a terminal: how far the run is, where it stands among its steps, how long it takes, and its pods.
+"""Draws the live view on a terminal: the run's progress, its steps, the time it takes, and its pods.
 
-Redrawn four times a second, so that seconds tick. The driver only hands over its last frame; everything else happens on the
-drawing thread, so that a slow terminal holds up nothing. Words carry the meaning, colour only repeats it. Nothing here is
-markup: pod names and reasons are text.
+Redraws four times a second, so that seconds tick. The driver only hands over its last frame, and everything else happens on the
+drawing thread, so that a slow terminal delays nothing. Words carry the meaning, colour only repeats it. Pod names and reasons
+are drawn as plain text, never as markup.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BAR_WIDTH = 40
 
 
 class LiveView:
-    """Draws from the first frame on, and leaves nothing behind: the summary tells the end. `clock`: that of the frames."""
+    """Draws from the first frame on, and erases itself in the end. `clock` is the clock of the frames."""
 
     def __init__(self, target: TargetRef, stream: IO[str], clock: Clock, footer: Callable[[], str] = lambda: "") -> None:
         self._target = target
@@ -79,7 +79,7 @@ class LiveView:
 def header(
     target: TargetRef, frame: Frame, seconds: float, ahead: Ahead | None, width: int, now: float
 ) -> Iterator[RenderableType]:
-    """One row each: what, how far, how long, the steps, and what the whole run waits for."""
+    """Yields one row each: the target, the counts, the bar, the steps, and what the whole run waits for."""
     progress, run = frame.plan.progress, frame.plan.run
     yield line_of(_title(target, frame), "bold")
     yield _counts(progress, run)
@@ -100,7 +100,7 @@ def _title(target: TargetRef, frame: Frame) -> str:
     direction = "back to " if run.rolling_back else "to "
     title = f"{target} in {target.namespace} {direction}{images_text(run.images)}"
     if count := count_ungated(frame.snapshot.pods, run):
-        title += f", {plural(count, 'pod')} without a gate and so without a drain"
+        title += f", {plural(count, 'pod')} without a gate, not drained"
     return title
 
 
@@ -118,7 +118,7 @@ def totals(progress: Progress, run: Run) -> str:
 
 
 def _bar(progress: Progress, run: Run, times: str, width: int) -> Text:
-    """Readable without colours, too: what is done is drawn heavy."""
+    """Draws what is done in heavy lines, so that the bar is readable without colours."""
     style = "yellow" if run.outcome is not None or run.rolling_back else "green"
     total = max(1, progress.desired)
     share = f"{100 * progress.arrived // total}%"
@@ -141,12 +141,12 @@ def _times(seconds: float, ahead: Ahead | None) -> str:
 
 
 def steps_line(run: Run, width: int) -> Text:
-    """All steps, with where it stands; where they are too many for the row, those around that."""
-    here = min(run.steps_passed, len(run.options.steps) - 1)
+    """Draws all steps and marks the current one; if they do not fit into the row, the steps around it."""
+    current = min(run.steps_passed, len(run.options.steps) - 1)
     parts = [_step(run, number) for number in range(len(run.options.steps))]
-    line = Text(f"step {here + 1} of {len(parts)}:", no_wrap=True, overflow="ellipsis")
-    first = here
-    while first and sum(part.cell_len + 2 for part in parts[first - 1 : here + 2]) + line.cell_len + 2 < width:
+    line = Text(f"step {current + 1} of {len(parts)}:", no_wrap=True, overflow="ellipsis")
+    first = current
+    while first and sum(part.cell_len + 2 for part in parts[first - 1 : current + 2]) + line.cell_len + 2 < width:
         first -= 1
     if first:
         line.append("  …", "dim")
@@ -165,7 +165,7 @@ def _step(run: Run, number: int) -> Text:
 
 
 def elapsed_seconds(run: Run, now: datetime, otherwise: float) -> float:
-    """Since the run began; `otherwise`, since we look, where that cannot be told."""
+    """Returns the seconds since the run began, or `otherwise` if its start time cannot be parsed."""
     with suppress(ValueError):
         return max(0.0, (now - datetime.fromisoformat(run.started_at)).total_seconds())
     return otherwise

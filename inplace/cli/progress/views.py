@@ -1,6 +1,6 @@
-"""What a person sees while a run goes on: a live table on a terminal, lines elsewhere, nothing with `--quiet`.
+"""Shows a run's progress: a live table on a terminal, lines elsewhere, nothing with `--quiet`.
 
-Always holds: a view never stops a run. Whatever goes wrong in showing is swallowed, and the run goes on unseen.
+Always holds: a view never stops a run. Its errors are swallowed, and the run goes on unseen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inplace.runtime.observability.frames import Frame
 
 class ProgressView(Protocol):
     def note(self, line: str) -> None:
-        """Something to be told apart from the progress, such as a warning."""
+        """Prints a line beside the progress, such as a warning."""
         ...
 
     def update(self, frame: Frame) -> None: ...
@@ -26,7 +26,7 @@ class ProgressView(Protocol):
 
 
 class Quiet:
-    """Warnings only."""
+    """Prints warnings only."""
 
     def note(self, line: str) -> None:
         if line.startswith("warning"):
@@ -40,7 +40,7 @@ class Quiet:
 
 
 def choose_view(target: TargetRef, clock: Clock, *, quiet: bool, beside_json: bool, footer: str = "") -> ProgressView:
-    """`beside_json`: stdout is for the JSON, so that progress goes to stderr. `footer`: what stands below a live view."""
+    """`beside_json`: progress goes to stderr, since stdout is for the JSON. `footer`: the line below a live view."""
     stream = sys.stderr if beside_json else sys.stdout
     if quiet:
         return Quiet()

@@ -1,1 +1,1 @@
-"""Runs something in the foreground: drives a run, follows one, or asks its holder, and ends with a summary and an exit code."""
+"""Drives a run in the foreground, follows one, or sends a command to its holder. Prints the end and returns an exit code."""

@@ -1,4 +1,4 @@
-"""The end of a run for a person: what became of the pods, what it took, and what to do next. Pure."""
+"""Describes for a person how a run ended: its pods, its timing, its failures, and the commands to run next. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PHASES = {
     "return": "Returning",
     "out": "out of service",
 }
-"""What the JSON calls them, to the words of the live view."""
-MOST_FAILURES = 10
+"""Phases by their name in the JSON, with their name in the live view."""
+MAX_FAILURES = 10
 
 
 def summary_lines(s: Summary) -> list[str]:
@@ -36,9 +36,9 @@ def _headline(s: Summary) -> str:
         case "Succeeded":
             return f"{where} runs {images_text(s.images)}: {_done(s) if s.watched_seconds is None else count} in {took}"
         case "Failed":
-            # The pods' own reasons follow below; a run that was stopped by another change has one more.
-            told = s.failures and not s.is_left_paused
-            why = "" if told else f": {s.message}"
+            # The reasons of the pods follow below; a run that an external change stopped has a reason of its own.
+            is_explained_below = s.failures and not s.is_left_paused
+            why = "" if is_explained_below else f": {s.message}"
             return f"{where} failed after {took}, {count}{why}"
         case "RolledBack" | "Aborted":
             return f"{where} is back at its previous images after {took}: {s.message}"
@@ -51,7 +51,7 @@ def _headline(s: Summary) -> str:
 
 
 def _done(s: Summary) -> str:
-    """Of a run that went on from a pause, say, some pods had been updated before."""
+    """Says how many pods this session upgraded, if others were already updated, as in a run that was resumed."""
     what = "rolled back" if s.doing == "Undo" else "upgraded"
     if s.touched < s.updated:
         return f"{s.updated} of {plural(s.desired, 'pod')} {what}, {s.touched} of them this time,"
@@ -59,26 +59,26 @@ def _done(s: Summary) -> str:
 
 
 def _warning(s: Summary) -> Iterator[str]:
-    """It has all been done, but for something that it could be done without, or that nobody could verify."""
+    """Yields a warning of a run that succeeded, but for something optional, or something that could not be verified."""
     if s.outcome == "Succeeded" and s.message:
         yield f"  warning: {s.message}"
 
 
 def _held(s: Summary) -> Iterator[str]:
-    """Updated, and verified as far as their gate: they serve nobody all the same."""
+    """Yields the pods that are updated and verified, but out of service, since something keeps their gate closed."""
     for why, names in s.held.items():
-        shown = ", ".join(names[:MOST_FAILURES]) + (", ..." if len(names) > MOST_FAILURES else "")
+        shown = ", ".join(names[:MAX_FAILURES]) + (", ..." if len(names) > MAX_FAILURES else "")
         yield f"  out of service: {plural(len(names), 'pod')}, whose gate {s.gate} is kept closed ({why}): {shown}"
 
 
 def _proof(s: Summary) -> Iterator[str]:
     if s.touched:
         if s.watched_seconds is not None:
-            yield f"  of {plural(s.touched, 'pod')} seen on the way, while watching for {format_duration(s.watched_seconds)}:"
+            yield f"  of {plural(s.touched, 'pod')} seen while watching for {format_duration(s.watched_seconds)}:"
         same = f"same pods {s.same_uids} of {s.touched}, same IPs {s.same_ips} of {s.touched}"
         yield f"  {same}, {plural(s.restarts, 'container restart')}"
     if s.undrained:
-        yield f"  {s.undrained} of {plural(s.touched, 'pod')} not drained, for want of gate {s.gate}; to drain in the future,"
+        yield f"  {s.undrained} of {plural(s.touched, 'pod')} not drained, without gate {s.gate}; to drain in the future,"
         yield f"  {add_gate_hint(s.gate)}"
 
 
@@ -94,18 +94,18 @@ def _timeline(s: Summary) -> Iterator[str]:
 
 
 def _failures(s: Summary) -> Iterator[str]:
-    for failure in s.failures[:MOST_FAILURES]:
+    for failure in s.failures[:MAX_FAILURES]:
         yield f"  pod/{failure.pod} {failure.reason}: {failure.message}"
-    if len(s.failures) > MOST_FAILURES:
-        yield f"  and {plural(len(s.failures) - MOST_FAILURES, 'more failed pod')}"
+    if len(s.failures) > MAX_FAILURES:
+        yield f"  and {plural(len(s.failures) - MAX_FAILURES, 'more failed pod')}"
 
 
 Hint = tuple[str, str]
-"""What for, and the command."""
+"""What the command is for, and the command."""
 
 
 def next_steps(s: Summary, run: Run | None, cluster: ClusterContext, target: TargetRef, again: str) -> list[Hint]:
-    """What to do next."""
+    """Returns the commands that the user may want next."""
     match s.outcome:
         case "Succeeded" | "RolledBack" | "Aborted":
             return []
@@ -127,16 +127,16 @@ def _after_failure(s: Summary, run: Run | None, cluster: ClusterContext, target:
 
 
 def after_failed_pods(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
-    """To go on with the same images would mostly meet the same failure."""
+    """Proposes other images: the same ones would mostly fail again."""
     placeholders = [f"{name}=IMAGE" for name in sorted(run.requested_images)]
     return [("retry with another image", upgrade_command(cluster, target, placeholders)), *way_back(run, cluster, target)]
 
 
 def start_over_hint(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
-    """After somebody else has changed the workload, to go on with the run, or to abort it, would meet the same change."""
+    """Proposes a new run after an external change to the workload, which would also stop a resumed or aborted run."""
     images = [] if run.adopts_template else [f"{name}={image}" for name, image in sorted(run.requested_images.items())]
-    found = [("start over", upgrade_command(cluster, target, images))]
-    return [*found, ("go back", cluster.command("undo", target))] if run.from_images else found
+    hints = [("start over", upgrade_command(cluster, target, images))]
+    return [*hints, ("go back", cluster.command("undo", target))] if run.from_images else hints
 
 
 def way_back(run: Run, cluster: ClusterContext, target: TargetRef) -> list[Hint]:
@@ -148,7 +148,7 @@ def _way_back(run: Run | None, cluster: ClusterContext, target: TargetRef) -> li
 
 
 def verb_onward(message: str) -> Literal["promote", "resume"]:
-    """The command that goes on with a run that stands, and says why."""
+    """Returns the command that resumes a paused run with this message."""
     return "promote" if is_paused_by_steps(message) else "resume"
 
 
