@@ -47,7 +47,7 @@ def test_the_table_fits_a_terminal_and_says_that_it_is_simulated() -> None:
     lines = as_lines(DemoReport(50, 3, 1, _side(22.0, 50), _side(8.0, 65)))
     assert lines[0].startswith("SIMULATED")
     assert max(map(len, lines)) <= 80
-    assert "The rollout was faster: it had room for 15 more pods. In place needs none." in lines
+    assert "The rollout was faster: it ran 15 more pods at its peak. In place runs none." in lines
     assert not any("faster" in line for line in as_lines(DemoReport(50, 3, 1, _side(8.0, 50), _side(22.0, 65))))
 
 

@@ -98,7 +98,7 @@ def test_a_run_that_was_watched_from_its_middle_is_told_whole_and_its_timings_ar
     lines = summary_lines(summary(touched=1, same_uids=1, same_ips=1, restarts=1, seconds=120.0, watched_seconds=8.0))
     assert lines[0] == "deploy/web in default runs app=repo/app:2: 3 of 3 pods updated in 2m"
     assert lines[1:3] == [
-        "  of 1 pod seen on the way, while watching for 8s:",
+        "  of 1 pod seen while watching for 8s:",
         "  same pods 1 of 1, same IPs 1 of 1, 1 container restart",
     ]
 
@@ -117,7 +117,7 @@ def test_many_failures_are_cut_short() -> None:
 
 def test_pods_that_were_not_drained_are_told_and_how_to_add_the_gate() -> None:
     shown = summary_lines(summary(undrained=2, gate="inplace.dev/ready"))
-    at = shown.index("  2 of 3 pods not drained, for want of gate inplace.dev/ready; to drain in the future,")
+    at = shown.index("  2 of 3 pods not drained, without gate inplace.dev/ready; to drain in the future,")
     assert shown[at + 1].startswith("  see that somebody opens it on new pods")
     assert not any("drained" in line for line in summary_lines(summary()))
 

@@ -108,18 +108,11 @@ def _step(step: StepView) -> str:
 
 
 def _about(state: RunState, run: Run) -> Iterator[str]:
-<<<<<<< Updated upstream
-    went = "" if not run.rolling_back else " (rolling back)" if run.outcome not in TERMINAL_OUTCOMES else " (rolled back)"
-    yield f"  images     {images_text(run.images)}{went}"
-    if run.images_before_admission:
-        yield f"  asked      {images_text(run.images_before_admission)}, of which admission makes that"
-=======
     """Yields the run's images, steps, holder and failures."""
     direction = "" if not run.rolling_back else " (rolling back)" if run.outcome not in TERMINAL_OUTCOMES else " (rolled back)"
     yield f"  images     {images_text(run.images)}{direction}"
-    if run.named:
-        yield f"  requested  {images_text(run.named)}, which admission changes to the above"
->>>>>>> Stashed changes
+    if run.images_before_admission:
+        yield f"  requested  {images_text(run.images_before_admission)}, which admission changes to the above"
     if run.pod_images:
         yield f"  on pods    {images_text(run.pod_images)}, to which admission changes them there"
     if run.from_images:

@@ -88,9 +88,7 @@ class DemoOutput:
 
 @command()
 @option("--pods", type=click.IntRange(2, 50), default=10, metavar="N", help="Pods of each of the two apps (default: 10).")
-@option(
-    "--steps", type=STEPS, default="20%,50%,100%", metavar="LIST", help="Steps, as for `upgrade` (default: 20%,50%,100%)."
-)
+@option("--steps", type=STEPS, default="20%,50%,100%", metavar="LIST", help="Steps, as for `upgrade` (default: 20%,50%,100%).")
 @option(
     "--speed",
     type=click.FloatRange(0.5, 10),

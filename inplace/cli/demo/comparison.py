@@ -58,8 +58,8 @@ def _remarks(c: DemoReport) -> list[str]:
     lines = ["Either way, apps start cold and open connections end; in place, the pod stays."]
     extra = y.pods_at_peak - c.pods
     if y.seconds < x.seconds and extra > 0:
-        lines.append(f"The rollout was faster: it could start {plural(extra, 'more pod')}. In place needs no room for more.")
-    lines.append("The apps have no preStop hook: with one of 5s, the rollout fails no new connection either.")
+        lines.append(f"The rollout was faster: it ran {plural(extra, 'more pod')} at its peak. In place runs none.")
+    lines.append("These apps lack a preStop hook: with 5s, a rollout fails no new connections.")
     return lines
 
 

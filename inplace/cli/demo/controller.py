@@ -78,7 +78,7 @@ class _Nothing:
 
 @contextmanager
 def controlled(cluster: DemoCluster, namespace: str) -> Iterator[None]:
-    """Install the InPlaceRollout definition and run a controller inside the block. Raises what the controller died of."""
+    """Installs the InPlaceRollout CRD, and runs a controller during the block. Raises what the controller died of."""
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for definition in definitions():
         cluster.api.raw(Request(method="POST", path=path, body=msgspec.json.encode(definition.body)), retries=False)
@@ -105,7 +105,7 @@ def _is_served(cluster: DemoCluster, namespace: str) -> bool:
     return True
 
 
-def follow(cluster: DemoCluster, session: Session, run: Run, told: Callable[[Frame], None]) -> Summary | FinishedUnseen:
-    """Create the rollout that requests the run, and follow it to its end."""
+def follow(cluster: DemoCluster, session: Session, run: Run, on_frame: Callable[[Frame], None]) -> Summary | FinishedUnseen:
+    """Creates the rollout that requests the run, and follows it to its end."""
     rollout = cluster.api.create(INPLACE_ROLLOUTS, run.target.namespace, rollout_from_run(run, run.target.name))
-    return Follower(session, RolloutRun(cluster.product, rollout, lambda _line: None), told).follow()
+    return Follower(session, RolloutRun(cluster.product, rollout, lambda _line: None), on_frame).follow()

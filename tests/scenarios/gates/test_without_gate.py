@@ -55,7 +55,7 @@ def test_pods_without_gate_are_upgraded_and_nothing_is_claimed(scene: Scene, tar
 
     done = scene.inplace(*command)
     assert done.code == 0, done
-    check_said(done.stdout + done.stderr, nobody, "2 of 2 pods not drained, for want of gate inplace.dev/ready")
+    check_said(done.stdout + done.stderr, nobody, "2 of 2 pods not drained, without gate inplace.dev/ready")
     scene.check_same_pods()
     scene.check_restarts(*[{"app": 1}] * 2)
     assert scene.on_image("app:2") == set(scene.before)
@@ -101,7 +101,7 @@ def test_a_pod_with_the_gate_among_them_is_drained(scene: Scene) -> None:
     assert done.code == 0, done
     assert "pod/a Settling: drained" in done.stdout
     assert "pod/b Restarting: patching the image; it has no gate and is not drained" in done.stdout
-    assert "1 of 2 pods not drained, for want of gate inplace.dev/ready" in done.stdout
+    assert "1 of 2 pods not drained, without gate inplace.dev/ready" in done.stdout
     scene.check_same_pods()
     assert condition(scene.get("pod/a"), "inplace.dev/ready") == "True"
     # Image fields go back to who created the pods; whether a trace of us is left by that write is the server's.
