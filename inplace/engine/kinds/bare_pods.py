@@ -29,12 +29,12 @@ class BarePodsKind:
     has_controller = False
     has_history = False
 
-    def __init__(self, observed: Snapshot) -> None:
-        assert isinstance(observed.target, PodsTarget)
-        self._observed, self._target = observed, observed.target
+    def __init__(self, snapshot: Snapshot) -> None:
+        assert isinstance(snapshot.target, PodsTarget)
+        self._snapshot, self._target = snapshot, snapshot.target
 
     def desired_replicas(self) -> int:
-        return len(self._observed.pods)
+        return len(self._snapshot.pods)
 
     def blocked_replicas(self) -> int:
         return 0
@@ -61,7 +61,7 @@ class BarePodsKind:
         return None
 
     def commit(self, run: Run, listed_fresh: Mapping[str, bool]) -> NextStep:
-        return restore_pod_field_owners(self._observed, run) if run.commit is None else GONE
+        return restore_pod_field_owners(self._snapshot, run) if run.commit is None else GONE
 
     def may_uncommit(self, run: Run) -> bool:
         return False
@@ -80,7 +80,7 @@ class BarePodsKind:
 
     def external_change(self, run: Run, timers: Timers) -> Blocked | None:
         """A pod that was created anew, or has joined the selection, never ran what the run would go back to."""
-        untouched = (facts for facts in self._observed.pods if facts.record is None and not facts.pod.is_terminating)
+        untouched = (facts for facts in self._snapshot.pods if facts.record is None and not facts.pod.is_terminating)
         found = (foreign_images(facts.images, run, f"pod/{facts.pod.name}") for facts in untouched)
         return next((blocked for blocked in found if blocked is not None), None)
 
@@ -105,7 +105,7 @@ class BarePodsKind:
     def problem(self, run: Run, hang: str, resuming: bool) -> str | None:
         if self._target.missing:
             return f"pod/{self._target.missing[0]} does not exist in namespace {run.target.namespace}"
-        if not self._observed.pods:
+        if not self._snapshot.pods:
             return f"no pods match {run.target.selector!r} in namespace {run.target.namespace}"
         return None if resuming else self._mixed_images(run)
 
@@ -124,7 +124,7 @@ class BarePodsKind:
 
     def _behind(self, run: Run) -> list[ObservedPod]:
         goal = goal_of(run)
-        return [facts for facts in self._observed.pods if not goal.is_met_by(facts)]
+        return [facts for facts in self._snapshot.pods if not goal.is_met_by(facts)]
 
     def revision_problem(self, run: Run, hang: str) -> None:
         return None
@@ -137,7 +137,7 @@ class BarePodsKind:
 
     def current_images(self, run: Run) -> dict[str, str]:
         """Of the first pod that is to be changed."""
-        first = next(iter((*self._behind(run), *self._observed.pods)), None)
+        first = next(iter((*self._behind(run), *self._snapshot.pods)), None)
         return first.pod.spec.images() if first is not None else {}
 
     def newest_revision_label(self) -> str:

@@ -34,13 +34,13 @@ class DaemonSetKind:
     has_history = True
     is_ordered = False
 
-    def __init__(self, observed: Snapshot) -> None:
-        assert isinstance(observed.target, DaemonSetTarget)
-        self.observed, self.revisions_kept = observed, observed.target.revisions
-        self.workload: DaemonSet | None = observed.target.daemon_set
+    def __init__(self, snapshot: Snapshot) -> None:
+        assert isinstance(snapshot.target, DaemonSetTarget)
+        self.snapshot, self.revisions_kept = snapshot, snapshot.target.revisions
+        self.workload: DaemonSet | None = snapshot.target.daemon_set
 
     def desired_replicas(self) -> int:
-        return self.workload.status.desired_number_scheduled if self.workload is not None else len(self.observed.pods)
+        return self.workload.status.desired_number_scheduled if self.workload is not None else len(self.snapshot.pods)
 
     def blocked_replicas(self) -> int:
         return 0
@@ -49,7 +49,7 @@ class DaemonSetKind:
         """When going back to an older revision than the template's, all: only the owner's OnDelete holds pods at theirs."""
         if self.workload is None or not run.keeps_template or (run.saved_strategy or {}).get("type") == "OnDelete":
             return frozenset()
-        return frozenset(facts.uid for facts in self.observed.pods)
+        return frozenset(facts.uid for facts in self.snapshot.pods)
 
     def own_max_unavailable(self, run: Run) -> int | str:
         if self.workload is None:

@@ -35,13 +35,13 @@ class DeploymentKind:
     has_controller = True
     has_history = True
 
-    def __init__(self, observed: Snapshot) -> None:
-        assert isinstance(observed.target, DeploymentTarget)
-        self._observed, self._target = observed, observed.target
-        self._deployment = observed.target.deployment
+    def __init__(self, snapshot: Snapshot) -> None:
+        assert isinstance(snapshot.target, DeploymentTarget)
+        self._snapshot, self._target = snapshot, snapshot.target
+        self._deployment = snapshot.target.deployment
 
     def desired_replicas(self) -> int:
-        return self._deployment.spec.replicas if self._deployment is not None else len(self._observed.pods)
+        return self._deployment.spec.replicas if self._deployment is not None else len(self._snapshot.pods)
 
     def blocked_replicas(self) -> int:
         return 0
@@ -81,13 +81,13 @@ class DeploymentKind:
             return Done()
         if self._deployment is None:
             return GONE
-        return next_for_deployment(self._observed, self._deployment, self._target.replica_sets, run, run.commit, listed_fresh)
+        return next_for_deployment(self._snapshot, self._deployment, self._target.replica_sets, run, run.commit, listed_fresh)
 
     def may_uncommit(self, run: Run) -> bool:
         return uncommit.deployment_may_uncommit(self._target, run)
 
     def uncommit(self, run: Run, commit: CommitState) -> NextStep:
-        return uncommit.uncommit_deployment(self._observed, self._target, run, commit)
+        return uncommit.uncommit_deployment(self._snapshot, self._target, run, commit)
 
     def withdraw(self, run: Run) -> Perform | None:
         """`paused`, where the controller follows the templates already, so that nothing needs to be held back."""

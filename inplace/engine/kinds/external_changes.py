@@ -14,21 +14,21 @@ from inplace.engine.workloads.sequence import Blocked, Perform
 from inplace.model.run import Run
 
 
-def marked(run: Run, observed: Snapshot) -> Run:
+def marked(run: Run, snapshot: Snapshot) -> Run:
     """A new run with the marks by which its target is recognised."""
-    return strategy_for(observed).identify(run)
+    return strategy_for(snapshot).identify(run)
 
 
-def detect_external_change(observed: Snapshot, run: Run, timers: Timers) -> Blocked | None:
+def detect_external_change(snapshot: Snapshot, run: Run, timers: Timers) -> Blocked | None:
     """What was changed, in words; None: nothing."""
-    if is_another(observed, run):
+    if is_another(snapshot, run):
         return Blocked(f"{run.target} was deleted and created again since the run was begun")
-    return strategy_for(observed).external_change(run, timers)
+    return strategy_for(snapshot).external_change(run, timers)
 
 
-def yield_to_owner(observed: Snapshot, run: Run) -> Perform | None:
+def yield_to_owner(snapshot: Snapshot, run: Run) -> Perform | None:
     """Releases what the run held back, so that a change by somebody else is rolled out as it would be without the run.
 
     Leaves an update strategy that they set, and everything of another object of the same name.
     """
-    return None if is_another(observed, run) else strategy_for(observed).yield_to_owner(run)
+    return None if is_another(snapshot, run) else strategy_for(snapshot).yield_to_owner(run)

@@ -19,18 +19,18 @@ from inplace.model.run import Run
 Images = Mapping[str, str]
 
 
-def believed(stored: Run, observed: Snapshot, asked: Images) -> Run:
+def believed(stored: Run, snapshot: Snapshot, asked: Images) -> Run:
     """The stored run without the images that nobody vouches for, not even the person who asks now; and without a commit that
     nothing shows. Behind the pause of one that has begun, the old template may be nowhere else any more."""
-    known = {*_known(observed), *asked.items()}
+    known = {*_known(snapshot), *asked.items()}
 
     def checked(images: Images) -> dict[str, str]:
         return {name: image for name, image in images.items() if (name, image) in known}
 
     wanted = checked(stored.original_images) if stored.original_images is not None else None
     images, before = checked(stored.images), checked(stored.from_images)
-    is_paused = strategy_for(observed).is_paused()
-    is_begun = is_paused or all(facts.spec_has_images(stored.images) for facts in observed.pods)
+    is_paused = strategy_for(snapshot).is_paused()
+    is_begun = is_paused or all(facts.spec_has_images(stored.images) for facts in snapshot.pods)
     commit = stored.commit if is_begun else None
     if commit is not None and is_paused:
         before = stored.from_images
@@ -52,31 +52,31 @@ def believed(stored: Run, observed: Snapshot, asked: Images) -> Run:
     )
 
 
-def believed_commit(observed: Snapshot, run: Run) -> Run:
+def believed_commit(snapshot: Snapshot, run: Run) -> Run:
     """The run as far as its stored commit may be finished for its own sake."""
-    return strategy_for(observed).believed_commit(run, is_vouched=not unvouched(run.from_images, observed))
+    return strategy_for(snapshot).believed_commit(run, is_vouched=not unvouched(run.from_images, snapshot))
 
 
-def unfinished(observed: Snapshot, run: Run) -> str:
+def unfinished(snapshot: Snapshot, run: Run) -> str:
     """Why a stored commit is left, and what to do."""
     told = ", ".join(f"{name}={image}" for name, image in run.images.items())
-    others = [facts.pod.name for facts in observed.pods if not facts.spec_has_images(run.images)]
+    others = [facts.pod.name for facts in snapshot.pods if not facts.spec_has_images(run.images)]
     why = f"pod/{others[0]} does not run that" if others else "not every pod is back in service"
     words = " ".join((*run.target.cli_args, *(f"{name}={image}" for name, image in run.images.items())))
     return f"its commit of {told} is not finished, since {why}: `inplace upgrade {words}` brings the pods there"
 
 
-def unvouched(images: Images, observed: Snapshot) -> str:
+def unvouched(images: Images, snapshot: Snapshot) -> str:
     """Those that nobody vouches for, in words; empty: none."""
-    known = set(_known(observed))
+    known = set(_known(snapshot))
     return ", ".join(f"{name}={image}" for name, image in images.items() if (name, image) not in known)
 
 
-def _known(observed: Snapshot) -> Iterator[tuple[str, str]]:
-    for facts in observed.pods:
+def _known(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    for facts in snapshot.pods:
         yield from facts.images.items()
         if isinstance(facts.record, UpgradeRecord):
             yield from facts.record.from_images.items()
             yield from facts.record.to_images.items()
-    for template in strategy_for(observed).templates():
+    for template in strategy_for(snapshot).templates():
         yield from images_of(template).items()

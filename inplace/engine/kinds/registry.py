@@ -35,6 +35,6 @@ STRATEGIES: Mapping[TargetKind, type[WorkloadStrategy]] = {
 }
 
 
-def strategy_for(observed: Snapshot) -> WorkloadStrategy:
+def strategy_for(snapshot: Snapshot) -> WorkloadStrategy:
     """What the target of this snapshot means."""
-    return STRATEGIES[observed.target.kind](observed)
+    return STRATEGIES[snapshot.target.kind](snapshot)

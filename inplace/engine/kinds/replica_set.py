@@ -30,12 +30,12 @@ class ReplicaSetKind:
     has_controller = True
     has_history = False
 
-    def __init__(self, observed: Snapshot) -> None:
-        assert isinstance(observed.target, ReplicaSetTarget)
-        self._observed, self._replica_set = observed, observed.target.replica_set
+    def __init__(self, snapshot: Snapshot) -> None:
+        assert isinstance(snapshot.target, ReplicaSetTarget)
+        self._snapshot, self._replica_set = snapshot, snapshot.target.replica_set
 
     def desired_replicas(self) -> int:
-        return self._replica_set.spec.replicas if self._replica_set is not None else len(self._observed.pods)
+        return self._replica_set.spec.replicas if self._replica_set is not None else len(self._snapshot.pods)
 
     def blocked_replicas(self) -> int:
         return 0
@@ -70,13 +70,13 @@ class ReplicaSetKind:
             return Done()
         if self._replica_set is None:
             return GONE
-        return next_for_replica_set(self._observed, self._replica_set, run, listed_fresh)
+        return next_for_replica_set(self._snapshot, self._replica_set, run, listed_fresh)
 
     def may_uncommit(self, run: Run) -> bool:
         return run.commit is not None
 
     def uncommit(self, run: Run, commit: CommitState) -> NextStep:
-        return GONE if self._replica_set is None else uncommit_replica_set(self._observed, self._replica_set, run)
+        return GONE if self._replica_set is None else uncommit_replica_set(self._snapshot, self._replica_set, run)
 
     def withdraw(self, run: Run) -> None:
         return None

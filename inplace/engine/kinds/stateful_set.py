@@ -42,19 +42,19 @@ class StatefulSetKind:
     has_history = True
     is_ordered = True
 
-    def __init__(self, observed: Snapshot) -> None:
-        assert isinstance(observed.target, StatefulSetTarget)
-        self.observed, self.revisions_kept = observed, observed.target.revisions
-        self.workload: StatefulSet | None = observed.target.stateful_set
+    def __init__(self, snapshot: Snapshot) -> None:
+        assert isinstance(snapshot.target, StatefulSetTarget)
+        self.snapshot, self.revisions_kept = snapshot, snapshot.target.revisions
+        self.workload: StatefulSet | None = snapshot.target.stateful_set
 
     def desired_replicas(self) -> int:
-        return self.workload.spec.replicas if self.workload is not None else len(self.observed.pods)
+        return self.workload.spec.replicas if self.workload is not None else len(self.snapshot.pods)
 
     def blocked_replicas(self) -> int:
         """Under OrderedReady, those above a pod that has no node."""
         if self.workload is None or self.workload.spec.pod_management_policy != "OrderedReady":
             return 0
-        living = [facts.pod for facts in self.observed.pods if not facts.pod.is_terminating]
+        living = [facts.pod for facts in self.snapshot.pods if not facts.pod.is_terminating]
         return 0 if all(pod.is_scheduled for pod in living) else max(0, self.workload.spec.replicas - len(living))
 
     def pods_kept_back(self, run: Run) -> frozenset[str]:
@@ -65,9 +65,9 @@ class StatefulSetKind:
             return frozenset()
         if run.keeps_template:
             own = run.saved_strategy or {}
-            pods = () if own.get("type") == "OnDelete" else self.observed.pods
+            pods = () if own.get("type") == "OnDelete" else self.snapshot.pods
             return frozenset(facts.uid for facts in pods if partition_index(workload, facts) >= partition_of(own))
-        pods = self.observed.pods if partition else ()
+        pods = self.snapshot.pods if partition else ()
         return frozenset(facts.uid for facts in pods if partition_index(workload, facts) < partition)
 
     def own_max_unavailable(self, run: Run) -> int | str:
@@ -112,7 +112,7 @@ class StatefulSetKind:
         front = self._front(workload, run)
         if front >= partition_of(workload.spec.update_strategy):
             return None
-        pods = (facts for facts in self.observed.pods if not facts.pod.is_terminating)
+        pods = (facts for facts in self.snapshot.pods if not facts.pod.is_terminating)
         labelled = sum(revision_label(facts) == run.revision for facts in pods)
         if not workload.is_observed or workload.status.updated_replicas < labelled:
             return WaitFor("waiting for the StatefulSet controller to count the updated pods")
@@ -122,7 +122,7 @@ class StatefulSetKind:
     def _front(self, workload: StatefulSet, run: Run) -> int:
         """The lowest index from which on every replica lives and carries the new revision, but no lower than the owner's
         partition."""
-        updated = (f for f in self.observed.pods if not f.pod.is_terminating and revision_label(f) == run.revision)
+        updated = (f for f in self.snapshot.pods if not f.pod.is_terminating and revision_label(f) == run.revision)
         done = {partition_index(workload, facts) for facts in updated}
         front = workload.spec.replicas
         if front - 1 not in done:
@@ -207,7 +207,7 @@ class StatefulSetKind:
         """A pod that dies while a partition holds the others back is recreated from `currentRevision`."""
         if self.workload is None or self.current_revision_matches(run):
             return None
-        status, pods = self.workload.status, self.observed.pods
+        status, pods = self.workload.status, self.snapshot.pods
         newest = [facts for facts in pods if revision_label(facts) == status.update_revision]
         if len(newest) == len(pods) == self.workload.spec.replicas:
             return None  # its controller is about to make the newest the current one

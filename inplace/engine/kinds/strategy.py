@@ -25,8 +25,8 @@ class WorkloadStrategy(Protocol):
     has_history: bool
     """A controller numbers the revisions of the template, so that `undo --to-revision` can name one."""
 
-    def __init__(self, observed: Snapshot) -> None:
-        """`observed.target` is of this kind."""
+    def __init__(self, snapshot: Snapshot) -> None:
+        """`snapshot.target` is of this kind."""
 
     # How many pods, which of them, in what order.
 

@@ -20,54 +20,54 @@ OTHER_GATE_CLOSED = "OtherGateClosed"
 """The new containers are ready, and somebody else keeps the pod out of service: no proof of a bad image."""
 
 
-def new_failures(judged: Iterable[PodAssessment], run: Run, clocks: Timers) -> tuple[PodFailure, ...]:
-    """Failures that the run does not know yet. Also starts the pods' deadline clocks."""
+def new_failures(assessments: Iterable[PodAssessment], run: Run, timers: Timers) -> tuple[PodFailure, ...]:
+    """Failures that the run does not know yet. Also starts the pods' deadlines."""
     known = {failure.uid for failure in run.failures}
     found = []
-    for j in judged:
-        if j.uid in known:
+    for a in assessments:
+        if a.uid in known:
             continue
-        failure = _failure_of(j, run, clocks)
+        failure = _failure_of(a, run, timers)
         if failure is not None:
             found.append(failure)
     return tuple(found)
 
 
-def _failure_of(j: PodAssessment, run: Run, clocks: Timers) -> PodFailure | None:
-    pod = j.facts.pod
-    if j.stage == "Failed" and j.problem is not None:
-        return _failure(pod, j.problem.reason, j.problem.message)
+def _failure_of(a: PodAssessment, run: Run, timers: Timers) -> PodFailure | None:
+    pod = a.facts.pod
+    if a.stage == "Failed" and a.problem is not None:
+        return _failure(pod, a.problem.reason, a.problem.message)
     if (
-        j.stage == "Pending"
+        a.stage == "Pending"
         and pod.is_scheduled
         and gate_state(pod, run.options.gate) == "Absent"
         and not run.options.without_gate
     ):
         return _failure(pod, "NoGate", f"has no readinessGate {run.options.gate}, so it cannot be drained")
-    if j.stage == "Pending" and pod.lacks_observed_generation:
+    if a.stage == "Pending" and pod.lacks_observed_generation:
         return _failure(pod, "KubeletTooOld", blind_kubelet(pod))
-    if not j.timer:
+    if not a.timer:
         return None
-    if j.problem is not None and j.problem.reason == CHANGED:
-        return _failure(pod, CHANGED, j.problem.message) if isinstance(j.action, (OpenGate, RemoveRecord)) else None
+    if a.problem is not None and a.problem.reason == CHANGED:
+        return _failure(pod, CHANGED, a.problem.message) if isinstance(a.action, (OpenGate, RemoveRecord)) else None
     # From the patch on, whether the old container has ended or not.
-    watched_since = clocks.started_at(f"{pod.uid}/patched") if j.timer.endswith(("/stop", "/restart")) else clocks.now
-    if j.problem is not None:
+    watched_since = timers.started_at(f"{pod.uid}/patched") if a.timer.endswith(("/stop", "/restart")) else timers.now
+    if a.problem is not None:
         # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
         # the new image. Then the deadline decides.
-        seen_since = clocks.started_at(f"{pod.uid}/trouble/{j.problem.identity}")
+        seen_since = timers.started_at(f"{pod.uid}/trouble/{a.problem.identity}")
         if seen_since > watched_since and pod.is_observed:
-            return _failure(pod, j.problem.reason, j.problem.message)
-    if clocks.expired(j.timer, j.deadline_seconds):
-        reason = _TIMEOUT_REASONS[j.timer.removeprefix(f"{j.uid}/")]
-        return _failure(pod, reason, f"{j.reason or 'nothing'} (for {format_duration(j.deadline_seconds)})")
+            return _failure(pod, a.problem.reason, a.problem.message)
+    if timers.expired(a.timer, a.deadline_seconds):
+        reason = _TIMEOUT_REASONS[a.timer.removeprefix(f"{a.uid}/")]
+        return _failure(pod, reason, f"{a.reason or 'nothing'} (for {format_duration(a.deadline_seconds)})")
     return None
 
 
-def rewritten(run: Run, judged: Iterable[PodAssessment], failures: Iterable[PodFailure]) -> dict[str, str]:
+def rewritten(run: Run, assessments: Iterable[PodAssessment], failures: Iterable[PodFailure]) -> dict[str, str]:
     """With what admission made of the images of those that failed for it."""
     uids = {failure.uid for failure in failures if failure.reason == CHANGED}
-    made = (j.facts.images for j in judged if j.uid in uids)
+    made = (a.facts.images for a in assessments if a.uid in uids)
     return {**run.rewritten, **{name: images[name] for images in made for name in run.images if name in images}}
 
 
@@ -87,21 +87,21 @@ def _failure(pod: Pod, reason: str, message: str) -> PodFailure:
     return PodFailure(pod=pod.name, uid=pod.uid, reason=reason, message=truncate(message))
 
 
-def stop_reason(observed: Snapshot, spec: PlanContext, run: Run, clocks: Timers) -> StopRequest | None:
+def stop_reason(snapshot: Snapshot, context: PlanContext, run: Run, timers: Timers) -> StopRequest | None:
     """Why no more pods are to be started; None: go on. A commit that has begun is finished before anybody's stop."""
-    broken = detect_external_change(observed, run, clocks)
+    broken = detect_external_change(snapshot, run, timers)
     if broken is not None:
         return StopRequest("Failed", broken.reason, external_change=True)
     if run.gave_up:
         return StopRequest("Failed", run.gave_up)
     if _too_many(run) and (run.options.on_failure != "continue" or run.rolling_back):
         return StopRequest("Failed", _format_failures(run))
-    return spec.stop if run.commit is None else None
+    return context.stop if run.commit is None else None
 
 
-def should_roll_back(run: Run, spec: PlanContext) -> bool:
+def should_roll_back(run: Run, context: PlanContext) -> bool:
     """Once a commit has begun it is finished; before, `--on-failure rollback` goes back to the images before."""
-    may = not run.rolling_back and run.commit is None and spec.stop is None
+    may = not run.rolling_back and run.commit is None and context.stop is None
     blameless = sum(failure.reason == OTHER_GATE_CLOSED for failure in run.failures)
     return may and run.options.on_failure == "rollback" and run.failed_count - blameless > run.options.max_failed
 

@@ -103,6 +103,15 @@ class RunResult(msgspec.Struct, frozen=True):
     by_others: bool = False
 
 
+class RunUpdate(msgspec.Struct, frozen=True):
+    """The other outcome of a planning pass: the run itself changes, and this one is planned instead.
+
+    It is stored with the plan that it leads to, in one write before the first action of that plan.
+    """
+
+    run: Run
+
+
 class Caution(msgspec.Struct, frozen=True, rename="camel"):
     """What a person is told before a run that may begin. `reason`: one stable word, for machines."""
 
@@ -114,13 +123,15 @@ class Caution(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """`requeue_after`: seconds after which time alone may change the plan; None: only an event can.
+    """What is to be done now.
 
-    `timers`: the clocks that this plan reads. The runtime starts those that are new, keeps the others going, and forgets
-    those no longer named. `finished` comes with no actions, and with `run` carrying the outcome.
+    `requeue_after`: seconds after which time alone may change the plan; None: only an event can. `timers`: those that this plan
+    reads; the runtime starts new ones, keeps the others going, and forgets those not named. `finished` comes without actions,
+    and then `run` carries the outcome.
     """
 
     run: Run
+    """Stored, where it differs, before the first action is done."""
     actions: tuple[Action, ...] = ()
     pods: tuple[PodProgress, ...] = ()
     progress: Progress = Progress(0, 0, 0, 0, 0)

@@ -26,7 +26,7 @@ TO_GO_BACK = "to be rolled back"
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """`since`: pod uid to the instant at which its stage began, as far as it is known, by the clock that judged."""
+    """`since`: pod uid to the instant at which its stage began, as far as it is known, by the clock that assessment."""
 
     pods: tuple[PodProgress, ...]
     progress: Progress
@@ -34,90 +34,92 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 def show(
-    observed: Snapshot,
+    snapshot: Snapshot,
     run: Run,
-    rules: PodPolicy,
-    judged: Sequence[PodAssessment],
+    policy: PodPolicy,
+    assessments: Sequence[PodAssessment],
     closing: frozenset[str] = frozenset(),
     *,
     superseded: bool = False,
 ) -> Shown:
     """`closing`: uids of pods that are being closed at this moment. `superseded`: a later rollout has the pods by now."""
     failures = {failure.uid: failure for failure in run.failures}
-    pods = tuple(_pod(j, failures.get(j.uid), closing, run, superseded=superseded) for j in judged)
-    return Shown(pods, _progress(observed, run, rules, judged, pods, closing))
+    pods = tuple(_pod(a, failures.get(a.uid), closing, run, superseded=superseded) for a in assessments)
+    return Shown(pods, _progress(snapshot, run, policy, assessments, pods, closing))
 
 
-def is_ours(judged: PodAssessment) -> bool:
+def is_ours(assessment: PodAssessment) -> bool:
     """In flight: carries our record, or has the new image and is not back yet."""
-    if isinstance(judged.facts.record, UpgradeRecord):
-        return judged.stage not in ("Gone", "Failed")
-    return judged.stage == "Returning"
+    if isinstance(assessment.facts.record, UpgradeRecord):
+        return assessment.stage not in ("Gone", "Failed")
+    return assessment.stage == "Returning"
 
 
 def _progress(
-    observed: Snapshot,
+    snapshot: Snapshot,
     run: Run,
-    rules: PodPolicy,
-    judged: Sequence[PodAssessment],
+    policy: PodPolicy,
+    assessments: Sequence[PodAssessment],
     pods: Sequence[PodProgress],
     closing: frozenset[str],
 ) -> Progress:
     failed = {failure.uid for failure in run.failures}
-    desired = strategy_for(observed).desired_replicas()
-    available = sum(is_available(f, closing, rules.ignored_services) for f in observed.pods)
-    flying = (j for j in judged if j.uid not in failed and (is_ours(j) or (j.uid in closing and j.stage == "Pending")))
+    desired = strategy_for(snapshot).desired_replicas()
+    available = sum(is_available(f, closing, policy.ignored_services) for f in snapshot.pods)
+    flying = (a for a in assessments if a.uid not in failed and (is_ours(a) or (a.uid in closing and a.stage == "Pending")))
     updated, restored = (sum(pod.stage == stage for pod in pods) for stage in ("Updated", "Restored"))
     return Progress(
-        desired=workload.pods_to_update(observed, run),
+        desired=workload.pods_to_update(snapshot, run),
         updated=updated,
         in_flight=sum(1 for _ in flying),
         unavailable=max(0, desired - available),
         failed=run.failed_count,
         ready=available,
-        unscheduled=sum(j.stage == "Updated" and not j.facts.pod.is_scheduled for j in judged),
+        unscheduled=sum(a.stage == "Updated" and not a.facts.pod.is_scheduled for a in assessments),
         restored=restored,
         arrived=restored if run.rolling_back else updated,
     )
 
 
 def _pod(
-    judged: PodAssessment, failure: PodFailure | None, closing: frozenset[str], run: Run, *, superseded: bool
+    assessment: PodAssessment, failure: PodFailure | None, closing: frozenset[str], run: Run, *, superseded: bool
 ) -> PodProgress:
-    pod = judged.facts.pod
-    image = ", ".join([judged.facts.images.get(name, "") for name in run.images])
-    view = PodProgress(pod.name, pod.uid, pod.spec.node_name, judged.stage, judged.reason, image, judged.at_most_seconds)
+    pod = assessment.facts.pod
+    image = ", ".join([assessment.facts.images.get(name, "") for name in run.images])
+    shown = PodProgress(
+        pod.name, pod.uid, pod.spec.node_name, assessment.stage, assessment.reason, image, assessment.at_most_seconds
+    )
     if failure is not None:
-        return _replace(view, "Failed", f"{failure.reason}: {failure.message}", at_most_seconds=0.0)
-    if judged.stage in IN_FLIGHT:
-        return msgspec.structs.replace(view, until=_until(judged))
-    if judged.stage == "Pending" and judged.uid in closing:
+        return _replace(shown, "Failed", f"{failure.reason}: {failure.message}", at_most_seconds=0.0)
+    if assessment.stage in IN_FLIGHT:
+        return msgspec.structs.replace(shown, until=_until(assessment))
+    if assessment.stage == "Pending" and assessment.uid in closing:
         if gate_state(pod, run.options.gate) == "Absent":
-            return _replace(view, "Restarting", "patching the image; it has no gate and is not drained")
-        return _replace(view, "Closing", judged.reason)
-    if superseded and judged.stage in ("Pending", "Updated", "Kept"):
-        return _replace(view, "", "")
-    return _settled(view, judged, run)
+            return _replace(shown, "Restarting", "patching the image; it has no gate and is not drained")
+        return _replace(shown, "Closing", assessment.reason)
+    if superseded and assessment.stage in ("Pending", "Updated", "Kept"):
+        return _replace(shown, "", "")
+    return _settled(shown, assessment, run)
 
 
-def _settled(view: PodProgress, judged: PodAssessment, run: Run) -> PodProgress:
+def _settled(shown: PodProgress, assessment: PodAssessment, run: Run) -> PodProgress:
     """One that nobody works on: where it is in a run that goes forward, that goes back, or that is over."""
-    match judged.stage:
+    match assessment.stage:
         case "Updated" if run.rolling_back:
-            return _replace(view, "Restored", judged.reason)
+            return _replace(shown, "Restored", assessment.reason)
         case "Pending" if run.outcome in TERMINAL_OUTCOMES:
-            return _replace(view, "", "runs other images than those that the run has ended with")
-        case "Pending" if run.rolling_back and judged.facts.spec_has_images({**run.requested_images, **run.pod_images}):
-            return _replace(view, "Updated" if judged.facts.is_ready else "Pending", TO_GO_BACK)
+            return _replace(shown, "", "runs other images than those that the run has ended with")
+        case "Pending" if run.rolling_back and assessment.facts.spec_has_images({**run.requested_images, **run.pod_images}):
+            return _replace(shown, "Updated" if assessment.facts.is_ready else "Pending", TO_GO_BACK)
         case _:
-            return view
+            return shown
 
 
-def _until(judged: PodAssessment) -> float | None:
+def _until(assessment: PodAssessment) -> float | None:
     """When what it waits for is over by itself. To be looked at again is not that where an earlier restart is waited for."""
-    return None if judged.timer.endswith("/earlier") else judged.requeue_at
+    return None if assessment.timer.endswith("/earlier") else assessment.requeue_at
 
 
-def _replace(view: PodProgress, stage: Shows, reason: str, at_most_seconds: float | None = None) -> PodProgress:
-    limit = view.at_most_seconds if at_most_seconds is None else at_most_seconds
-    return msgspec.structs.replace(view, stage=stage, reason=reason, at_most_seconds=limit)
+def _replace(shown: PodProgress, stage: Shows, reason: str, at_most_seconds: float | None = None) -> PodProgress:
+    limit = shown.at_most_seconds if at_most_seconds is None else at_most_seconds
+    return msgspec.structs.replace(shown, stage=stage, reason=reason, at_most_seconds=limit)

@@ -43,14 +43,14 @@ class StartDecision(msgspec.Struct, frozen=True):
 class _Rooms:
     """What may still go out of service by maxUnavailable, PodDisruptionBudgets and Services: less with each pod taken."""
 
-    def __init__(self, observed: Snapshot, run: Run, judged: list[PodAssessment], rules: PodPolicy) -> None:
-        self.limit = workload.max_unavailable(observed, run)
-        strategy = strategy_for(observed)
+    def __init__(self, snapshot: Snapshot, run: Run, assessments: list[PodAssessment], policy: PodPolicy) -> None:
+        self.limit = workload.max_unavailable(snapshot, run)
+        strategy = strategy_for(snapshot)
         desired = strategy.desired_replicas()
-        self.disruptions = DisruptionBudgets(observed, desired, rules.ignored_services)
+        self.disruptions = DisruptionBudgets(snapshot, desired, policy.ignored_services)
         creatable = desired - strategy.blocked_replicas()
-        self._pods = headroom(judged, creatable, self.limit, observed.closing, rules.ignored_services)
-        self._services = ServiceHeadroom(observed, run)
+        self._pods = headroom(assessments, creatable, self.limit, snapshot.closing, policy.ignored_services)
+        self._services = ServiceHeadroom(snapshot, run)
 
     @property
     def are_left(self) -> bool:
@@ -74,35 +74,36 @@ class _Rooms:
 
 
 def select_pods(
-    observed: Snapshot,
+    snapshot: Snapshot,
     run: Run,
-    judged: list[PodAssessment],
-    rules: PodPolicy,
+    assessments: list[PodAssessment],
+    policy: PodPolicy,
     failed: frozenset[str],
     target: int,
-    clocks: Timers,
-    spec: PlanContext,
+    timers: Timers,
+    context: PlanContext,
 ) -> StartDecision:
     """A pod without a node takes no slot: its image is changed at once, as far as the step leaves one over, since a step is
     there to be looked at, and nothing of that pod runs."""
-    if observed.stale_reason:
-        return StartDecision((), frozenset(), f"waiting for the API server: {observed.stale_reason}")
-    not_begun = [j for j in judged if j.stage == "Pending" and j.uid not in failed]
-    pending = [j for j in not_begun if j.facts.pod.is_scheduled]
-    unscheduled = [j for j in not_begun if not j.facts.pod.is_scheduled]
-    under_way = sum(j.stage not in ("Pending", "Gone", "Kept") and j.uid not in failed for j in judged)
+    if snapshot.stale_reason:
+        return StartDecision((), frozenset(), f"waiting for the API server: {snapshot.stale_reason}")
+    not_begun = [a for a in assessments if a.stage == "Pending" and a.uid not in failed]
+    pending = [a for a in not_begun if a.facts.pod.is_scheduled]
+    unscheduled = [a for a in not_begun if not a.facts.pod.is_scheduled]
+    under_way = sum(a.stage not in ("Pending", "Gone", "Kept") and a.uid not in failed for a in assessments)
     to_do = target - under_way
-    allowed = max(0, to_do - sum(j.uid in observed.closing for j in pending))
-    rooms = _Rooms(observed, run, judged, rules)
-    picked = _pick(pending, allowed, rooms, observed, run, rules, clocks, spec)
-    idle = tuple(patch_idle(j.facts, rules) for j in unscheduled[: max(0, to_do - len(pending))])
-    gates = _missing_gates(pending, picked.uids, rules)
+    allowed = max(0, to_do - sum(a.uid in snapshot.closing for a in pending))
+    rooms = _Rooms(snapshot, run, assessments, policy)
+    picked = _pick(pending, allowed, rooms, snapshot, run, policy, timers, context)
+    idle = tuple(patch_idle(a.facts, policy) for a in unscheduled[: max(0, to_do - len(pending))])
+    gates = _missing_gates(pending, picked.uids, policy)
     waiting = picked.waiting
     if waiting == _NO_ROOM:
         # While pods of ours are in flight that is how it should be, and nothing to tell.
-        in_flight = any(j.stage in IN_FLIGHT and j.uid not in failed for j in judged)
-        ours = bool(picked.actions) or bool(observed.closing) or in_flight
-        waiting = "" if ours else explain_no_headroom(judged, rules, rooms.limit, strategy_for(observed).desired_replicas())
+        in_flight = any(a.stage in IN_FLIGHT and a.uid not in failed for a in assessments)
+        ours = bool(picked.actions) or bool(snapshot.closing) or in_flight
+        desired = strategy_for(snapshot).desired_replicas()
+        waiting = "" if ours else explain_no_headroom(assessments, policy, rooms.limit, desired)
     return StartDecision(idle + picked.actions + gates, picked.uids, waiting, picked.claim)
 
 
@@ -110,11 +111,11 @@ def _pick(
     pending: list[PodAssessment],
     allowed: int,
     rooms: _Rooms,
-    observed: Snapshot,
+    snapshot: Snapshot,
     run: Run,
-    rules: PodPolicy,
-    clocks: Timers,
-    spec: PlanContext,
+    policy: PodPolicy,
+    timers: Timers,
+    context: PlanContext,
 ) -> StartDecision:
     """Go through the pods in their order and begin those for which there is room, at most `allowed`."""
     if allowed <= 0 or not rooms.are_left:
@@ -122,64 +123,68 @@ def _pick(
     started: dict[str, Action] = {}
     claim: ClaimBudget | None = None
     waiting, silent = "", False
-    for j in upgrade_order(pending, observed):
+    for a in upgrade_order(pending, snapshot):
         if len(started) >= allowed:
             break
-        if j.uid in observed.keys_in_progress or j.uid in observed.closing:
+        if a.uid in snapshot.keys_in_progress or a.uid in snapshot.closing:
             continue
-        if why_not := rooms.blocker(j.facts) or _unsettled(j, observed, clocks, rules.ignored_services):
+        if why_not := rooms.blocker(a.facts) or _unsettled(a, snapshot, timers, policy.ignored_services):
             # A pod that waits for its node is named among those that take the room.
-            silent = silent or is_cut_off(j.facts.pod)
+            silent = silent or is_cut_off(a.facts.pod)
             waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
             continue
-        action = _first_action(j.facts, run, rules, spec, rooms.disruptions)
-        missing = rooms.disruptions.claim_for(j.facts) if j.facts.is_ready and isinstance(action, DISRUPTIVE_ACTIONS) else None
+        action = _first_action(a.facts, run, policy, context, rooms.disruptions)
+        missing = rooms.disruptions.claim_for(a.facts) if a.facts.is_ready and isinstance(action, DISRUPTIVE_ACTIONS) else None
         if missing is not None:
             claim = claim or missing
             waiting = waiting or f"waiting for its turn at PodDisruptionBudget {missing.budget.metadata.name}"
             continue
-        started[j.uid] = action
-        rooms.take(j.facts)
+        started[a.uid] = action
+        rooms.take(a.facts)
     return StartDecision(tuple(started.values()), frozenset(started), waiting, claim)
 
 
-def _unsettled(j: PodAssessment, observed: Snapshot, clocks: Timers, ignored: frozenset[str]) -> str:
+def _unsettled(a: PodAssessment, snapshot: Snapshot, timers: Timers, ignored: frozenset[str]) -> str:
     """Why the pod cannot be judged yet; empty: its state has been seen, and everybody says the same."""
-    agrees_since = observed.evidence.get(j.uid, NO_EVIDENCE).consistent_since
+    agrees_since = snapshot.evidence.get(a.uid, NO_EVIDENCE).consistent_since
     if agrees_since is None:
-        slices = disagreeing_slices(j.facts, ignored)
-        return f"waiting for pod/{j.facts.pod.name} and its EndpointSlices to agree" + (f": {slices}" if slices else "")
-    if clocks.now < agrees_since + SETTLED_VIEW_SECONDS:
-        clocks.requeue_at(agrees_since + SETTLED_VIEW_SECONDS)
+        slices = disagreeing_slices(a.facts, ignored)
+        return f"waiting for pod/{a.facts.pod.name} and its EndpointSlices to agree" + (f": {slices}" if slices else "")
+    if timers.now < agrees_since + SETTLED_VIEW_SECONDS:
+        timers.requeue_at(agrees_since + SETTLED_VIEW_SECONDS)
         return "watching the pods for 2s before starting"
-    if not j.facts.is_ready and is_cut_off(j.facts.pod):
-        return f"waiting for the node of pod/{j.facts.pod.name} ({j.facts.pod.spec.node_name}), which does not report"
+    if not a.facts.is_ready and is_cut_off(a.facts.pod):
+        return f"waiting for the node of pod/{a.facts.pod.name} ({a.facts.pod.spec.node_name}), which does not report"
     return ""
 
 
-def _first_action(facts: ObservedPod, run: Run, rules: PodPolicy, spec: PlanContext, disruptions: DisruptionBudgets) -> Action:
+def _first_action(
+    facts: ObservedPod, run: Run, policy: PodPolicy, context: PlanContext, disruptions: DisruptionBudgets
+) -> Action:
     """The first act on a pod: closing its gate, where it has one and something is to restart."""
     budgets = tuple(b.metadata.name for b in disruptions.shared(facts)) if facts.is_ready else ()
     record = UpgradeRecord(
         run=run.id,
-        lease=rules.lease_name,
-        gate=rules.gate,
-        gate_before=gate_before(facts, rules.gate),
-        from_images={name: facts.images[name] for name in changed_images(facts, rules) if name in facts.images},
-        to_images=rules.goal.images_for(facts),
-        since=spec.since,
+        lease=policy.lease_name,
+        gate=policy.gate,
+        gate_before=gate_before(facts, policy.gate),
+        from_images={name: facts.images[name] for name in changed_images(facts, policy) if name in facts.images},
+        to_images=policy.goal.images_for(facts),
+        since=context.since,
     )
-    changed = changed_images(facts, rules)
+    changed = changed_images(facts, policy)
     if changed and not restarted_containers(facts.pod, changed):
-        return patch_idle(facts, rules)
+        return patch_idle(facts, policy)
     if record.gate_before == "Absent":
-        return patch_images(facts, record, rules, budgets)
+        return patch_images(facts, record, policy, budgets)
     # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
-    return CloseGate(facts.ref, rules.gate, record, rules.is_bare_pods or not facts.is_ready, budgets)
+    return CloseGate(facts.ref, policy.gate, record, policy.is_bare_pods or not facts.is_ready, budgets)
 
 
-def patch_idle(facts: ObservedPod, rules: PodPolicy) -> Action:
-    return PatchIdleImages(facts.ref, changed_images(facts, rules), facts.pod.spec.init_container_names(), rules.revision or "")
+def patch_idle(facts: ObservedPod, policy: PodPolicy) -> Action:
+    return PatchIdleImages(
+        facts.ref, changed_images(facts, policy), facts.pod.spec.init_container_names(), policy.revision or ""
+    )
 
 
 def gate_before(facts: ObservedPod, gate: str) -> PreviousGateState:
@@ -193,13 +198,13 @@ def gate_before(facts: ObservedPod, gate: str) -> PreviousGateState:
             return "True"
 
 
-def _missing_gates(pending: list[PodAssessment], started: frozenset[str], rules: PodPolicy) -> tuple[Action, ...]:
+def _missing_gates(pending: list[PodAssessment], started: frozenset[str], policy: PodPolicy) -> tuple[Action, ...]:
     """A gate without a condition keeps a new pod out of service: opened while the pod waits for its turn."""
     return tuple(
-        OpenGate(j.facts.ref, rules.gate, "GateAdded")
-        for j in pending
-        if not j.facts.is_ready
-        and j.uid not in started
-        and gate_state(j.facts.pod, rules.gate) == "Missing"
-        and not holds_for_gate(read_holds(j.facts.pod), rules.gate)
+        OpenGate(a.facts.ref, policy.gate, "GateAdded")
+        for a in pending
+        if not a.facts.is_ready
+        and a.uid not in started
+        and gate_state(a.facts.pod, policy.gate) == "Missing"
+        and not holds_for_gate(read_holds(a.facts.pod), policy.gate)
     )

@@ -34,7 +34,7 @@ class Barrier(msgspec.Struct, frozen=True):
 
 
 def current_step(
-    run: Run, judged: Iterable[PodAssessment], failed: frozenset[str], desired: int, clocks: Timers
+    run: Run, assessments: Iterable[PodAssessment], failed: frozenset[str], desired: int, timers: Timers
 ) -> UpTo | Barrier:
     if run.rolling_back or steps_behind(run) >= len(run.options.steps):
         return UpTo(desired)
@@ -42,16 +42,16 @@ def current_step(
     match step:
         case PodsStep(amount=amount):
             target = pods_for_step(amount, desired)
-            updated = sum(j.stage == "Updated" and j.uid not in failed for j in judged)
+            updated = sum(a.stage == "Updated" and a.uid not in failed for a in assessments)
             last = here == len(run.options.steps) - 1
             return Barrier(here + 1) if updated >= target and not last else UpTo(target)
         case PauseStep(seconds=None):
             return Barrier(here, _waiting_for_promote(run), manual=True)
         case PauseStep(seconds=float() as seconds):
             timer = f"pause/{here}"
-            if clocks.expired(timer, seconds):
+            if timers.expired(timer, seconds):
                 return Barrier(here + 1)
-            return Barrier(here, f"pausing for {format_duration(seconds)}", until=clocks.started_at(timer) + seconds)
+            return Barrier(here, f"pausing for {format_duration(seconds)}", until=timers.started_at(timer) + seconds)
         case _:
             return UpTo(desired)
 

@@ -52,63 +52,63 @@ class Accepted(msgspec.Struct, frozen=True):
 Verdict = Rejected | UpToDate | Accepted
 
 
-def preflight(observed: Snapshot, run: Run, lease: str, resuming: bool) -> Verdict:
+def preflight(snapshot: Snapshot, run: Run, lease: str, resuming: bool) -> Verdict:
     """`resuming`: the run has begun before; then a half-done commit is no reason to refuse."""
-    problem = next(iter(observed.unreadable), None)
-    problem = problem or _target_problem(observed, run, resuming) or _pods_problem(observed, run, lease)
-    if problem is None and not resuming and not _changes(observed, run):
+    problem = next(iter(snapshot.unreadable), None)
+    problem = problem or _target_problem(snapshot, run, resuming) or _pods_problem(snapshot, run, lease)
+    if problem is None and not resuming and not _changes(snapshot, run):
         return UpToDate()
     if problem is None and not resuming:
-        problem = _image_problem(run) or strategy_for(observed).revision_problem(run, _hang(observed, run))
-    problem = problem or _budget_problem(observed, run) or _service_problem(observed, run) or _size_problem(run)
+        problem = _image_problem(run) or strategy_for(snapshot).revision_problem(run, _hang(snapshot, run))
+    problem = problem or _budget_problem(snapshot, run) or _service_problem(snapshot, run) or _size_problem(run)
     if problem is None and not resuming:
-        problem = _outage_problem(observed, run)
+        problem = _outage_problem(snapshot, run)
     if problem is not None:
         return Rejected(problem)
-    old = _old_kubelet(observed, run)
+    old = _old_kubelet(snapshot, run)
     if old is not None:
         return old
-    ignored = services_not_awaited(observed.services, run.options.accept_undrainable)
-    drained = (f for f in observed.pods if gate_state(f.pod, run.options.gate) != "Absent")
+    ignored = services_not_awaited(snapshot.services, run.options.accept_undrainable)
+    drained = (f for f in snapshot.pods if gate_state(f.pod, run.options.gate) != "Absent")
     services = sorted({e.service for f in drained for e in f.entries if e.service and e.service not in ignored})
-    left = () if resuming else leftover_strategy_warning(observed, run)
-    return Accepted((*left, *warnings(observed, run)), tuple(services))
+    left = () if resuming else leftover_strategy_warning(snapshot, run)
+    return Accepted((*left, *warnings(snapshot, run)), tuple(services))
 
 
-def current_images(observed: Snapshot, run: Run) -> dict[str, str]:
+def current_images(snapshot: Snapshot, run: Run) -> dict[str, str]:
     """What the pods that the run is for ran before. The workload's own template may be ahead of them already: if it was
     paused, partitioned or OnDelete."""
-    return strategy_for(observed).current_images(run)
+    return strategy_for(snapshot).current_images(run)
 
 
-def images_on_pods(observed: Snapshot, images: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+def images_on_pods(snapshot: Snapshot, images: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
     """What the pods that do not run `images` run, where admission has given that one other name than the template's."""
     found: dict[str, str] = {}
     for name in sorted(images):
-        have = {facts.images[name] for facts in observed.pods if name in facts.images} - {images[name]}
+        have = {facts.images[name] for facts in snapshot.pods if name in facts.images} - {images[name]}
         if len(have) == 1 and name in before:
             (image,) = have
             found |= {name: image} if image != before[name] and accepts(before[name], image) else {}
     return found
 
 
-def pending_template_images(observed: Snapshot, run: Run) -> dict[str, str]:
+def pending_template_images(snapshot: Snapshot, run: Run) -> dict[str, str]:
     """The images of the template that the pods do not run yet: what `upgrade` without images brings them to."""
-    spec, before = workload.template_spec(observed), current_images(observed, run)
+    spec, before = workload.template_spec(snapshot), current_images(snapshot, run)
     return {name: image for name, image in (spec.images() if spec else {}).items() if before.get(name) != image}
 
 
-def _target_problem(observed: Snapshot, run: Run, resuming: bool) -> str | None:
-    strategy = strategy_for(observed)
-    if strategy.has_controller and observed.target.workload is None:
+def _target_problem(snapshot: Snapshot, run: Run, resuming: bool) -> str | None:
+    strategy = strategy_for(snapshot)
+    if strategy.has_controller and snapshot.target.workload is None:
         return f"{run.target} does not exist in namespace {run.target.namespace}"
-    if strategy.has_controller and workload.is_gone(observed):
+    if strategy.has_controller and workload.is_gone(snapshot):
         return f"{run.target} is being deleted"
-    return strategy.problem(run, _hang(observed, run), resuming)
+    return strategy.problem(run, _hang(snapshot, run), resuming)
 
 
-def _hang(observed: Snapshot, run: Run) -> str:
-    return new_pods.hang_reason(observed, run.target, run.options.gate)
+def _hang(snapshot: Snapshot, run: Run) -> str:
+    return new_pods.hang_reason(snapshot, run.target, run.options.gate)
 
 
 def _image_problem(run: Run) -> str | None:
@@ -119,8 +119,8 @@ def _image_problem(run: Run) -> str | None:
     return None
 
 
-def _pods_problem(observed: Snapshot, run: Run, lease: str) -> str | None:
-    spec, gate = workload.template_spec(observed), run.options.gate
+def _pods_problem(snapshot: Snapshot, run: Run, lease: str) -> str | None:
+    spec, gate = workload.template_spec(snapshot), run.options.gate
     if spec is None:
         return None
     unknown = sorted(name for name in run.images if spec.container(name) is None)
@@ -131,17 +131,17 @@ def _pods_problem(observed: Snapshot, run: Run, lease: str) -> str | None:
         others = ", ".join(g.condition_type for g in spec.readiness_gates or ())
         hint = f"name the one it has with --gate ({others})" if others else f"{add_gate_hint(gate)}; or say --without-gate"
         return f"{run.target} has no readiness gate {gate}, so its pods cannot be drained: {hint}"
-    strategy = strategy_for(observed)
-    for facts in observed.pods:
+    strategy = strategy_for(snapshot)
+    for facts in snapshot.pods:
         problem = _pod_problem(facts, run, lease, strategy)
         if problem is not None:
             return problem
     return None
 
 
-def _old_kubelet(observed: Snapshot, run: Run) -> Rejected | None:
+def _old_kubelet(snapshot: Snapshot, run: Run) -> Rejected | None:
     """Nodes may be up to three releases behind the API server."""
-    for facts in observed.pods:
+    for facts in snapshot.pods:
         if facts.record is None and facts.pod.lacks_observed_generation and not facts.spec_has_images(run.images):
             why = f"pod/{facts.pod.name}: {blind_kubelet(facts.pod)}"
             return Rejected(f"{why}: upgrade that node first, or move the pod", facts.pod.spec.node_name)
@@ -169,38 +169,38 @@ def _pod_problem(facts: ObservedPod, run: Run, lease: str, strategy: WorkloadStr
             return None
 
 
-def _changes(observed: Snapshot, run: Run) -> bool:
-    spec = workload.template_spec(observed)
+def _changes(snapshot: Snapshot, run: Run) -> bool:
+    spec = workload.template_spec(snapshot)
     have = spec.images() if spec is not None else {}
     if any(have.get(name) != image for name, image in run.images.items()):
         return True
-    if any(isinstance(facts.record, UpgradeRecord) for facts in observed.pods):
+    if any(isinstance(facts.record, UpgradeRecord) for facts in snapshot.pods):
         return True
-    strategy, goal = strategy_for(observed), goal_of(run)
+    strategy, goal = strategy_for(snapshot), goal_of(run)
     behind, label = strategy.pods_kept_back(run), strategy.newest_revision_label()
     return any(
         not goal.is_met_by(facts) or (label and revision_label(facts) != label)
-        for facts in observed.pods
+        for facts in snapshot.pods
         if facts.uid not in behind
     )
 
 
-def _budget_problem(observed: Snapshot, run: Run) -> str | None:
-    if run.options.max_unavailable is None and strategy_for(observed).own_max_unavailable(run) in (0, "0%"):
+def _budget_problem(snapshot: Snapshot, run: Run) -> str | None:
+    if run.options.max_unavailable is None and strategy_for(snapshot).own_max_unavailable(run) in (0, "0%"):
         return (
             f"{run.target} has maxUnavailable 0, but an in-place restart takes a pod out: say how many with --max-unavailable"
         )
-    for budget in observed.budgets:
-        if allows_no_disruption(budget) and any(budget.selects(f.pod.metadata.labels) for f in observed.pods):
+    for budget in snapshot.budgets:
+        if allows_no_disruption(budget) and any(budget.selects(f.pod.metadata.labels) for f in snapshot.pods):
             name = budget.metadata.name
             return f"PodDisruptionBudget {name} never allows a pod of {run.target} to be unavailable: relax it first"
     return None
 
 
-def _service_problem(observed: Snapshot, run: Run) -> str | None:
-    ignored = services_not_awaited(observed.services, run.options.accept_undrainable)
-    drained = tuple(f for f in observed.pods if gate_state(f.pod, run.options.gate) != "Absent")
-    found = undrainable(drained, observed.services, ignored)
+def _service_problem(snapshot: Snapshot, run: Run) -> str | None:
+    ignored = services_not_awaited(snapshot.services, run.options.accept_undrainable)
+    drained = tuple(f for f in snapshot.pods if gate_state(f.pod, run.options.gate) != "Absent")
+    found = undrainable(drained, snapshot.services, ignored)
     if not found:
         return None
     bad = found[0]
@@ -220,11 +220,11 @@ def _size_problem(run: Run) -> str | None:
     )
 
 
-def _outage_problem(observed: Snapshot, run: Run) -> str | None:
+def _outage_problem(snapshot: Snapshot, run: Run) -> str | None:
     """A Service with another endpoint is no reason: that one is waited for."""
     if run.options.allow_outage:
         return None
-    for service, pod in outages(observed, run):
+    for service, pod in outages(snapshot, run):
         return (
             f"Service {service} has no other endpoint than pod/{pod}, so its requests would fail while that restarts: let"
             " another pod serve it first, or say --allow-outage"

@@ -29,9 +29,9 @@ def identified(run: Run, workload: Workload | None, live: ReplicaSet | None = No
     )
 
 
-def is_another(observed: Snapshot, run: Run) -> bool:
+def is_another(snapshot: Snapshot, run: Run) -> bool:
     """Whether the target is not the object that the run started on, but another of the same name."""
-    found = observed.target.workload
+    found = snapshot.target.workload
     return found is not None and bool(run.target_uid) and found.metadata.uid != run.target_uid
 
 

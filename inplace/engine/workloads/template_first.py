@@ -46,7 +46,7 @@ saw the partition go down, and deletes it at once. A DaemonSet's controller neve
 class RevisionedKind(Protocol):
     """What the pages of StatefulSet and DaemonSet tell the functions here."""
 
-    observed: Snapshot
+    snapshot: Snapshot
     name: WorkloadKind
     is_ordered: bool
     """Its controller may still create a pod of the older revision, and deletes it at once."""
@@ -132,7 +132,7 @@ def restore_strategy_early(kind: RevisionedKind, run: Run) -> Perform | None:
     if not workload.is_observed or workload.spec.update_strategy == run.saved_strategy:
         return None
     label, behind = kind.label_of(newest), kind.pods_kept_back(run)
-    if any(revision_label(facts) != label for facts in kind.observed.pods if facts.uid not in behind):
+    if any(revision_label(facts) != label for facts in kind.snapshot.pods if facts.uid not in behind):
         return None
     return _restore_strategy(kind, workload, run.saved_strategy)
 
@@ -155,7 +155,7 @@ def finish(kind: RevisionedKind, run: Run) -> NextStep:
         return WaitFor("waiting for currentRevision to become the new one")
     if workload.spec.update_strategy != run.saved_strategy:
         return _restore_strategy(kind, workload, run.saved_strategy)
-    return restore_field_owners(kind.observed, run, workload, kind.name)
+    return restore_field_owners(kind.snapshot, run, workload, kind.name)
 
 
 def _restore_strategy(kind: RevisionedKind, workload: StatefulSet | DaemonSet, strategy: dict[str, Any]) -> Perform:
@@ -193,7 +193,7 @@ def unprotected_pod(kind: RevisionedKind, run: Run, label: str) -> str:
     workload, behind = kind.workload, kind.pods_kept_back(run)
     if workload is None or workload.spec.update_strategy.get("type") == "OnDelete":
         return ""
-    pods = (facts for facts in kind.observed.pods if facts.uid not in behind and revision_label(facts) != label)
+    pods = (facts for facts in kind.snapshot.pods if facts.uid not in behind and revision_label(facts) != label)
     return next((facts.pod.name for facts in pods if kind.may_be_replaced(facts)), "")
 
 
@@ -241,7 +241,7 @@ def yield_to_owner(kind: RevisionedKind, run: Run) -> Perform | None:
 
 def differences_from_pods(kind: RevisionedKind, template: Mapping[str, Any]) -> list[str]:
     """In what, apart from images, the template differs from the revisions that the pods carry."""
-    carried = {revision_label(facts) for facts in kind.observed.pods}
+    carried = {revision_label(facts) for facts in kind.snapshot.pods}
     revisions = [revision for revision in kind.revisions_kept if kind.label_of(revision) in carried]
     return sorted({path for revision in revisions for path in differences(template, revision.template)})
 
@@ -282,7 +282,7 @@ def current_images(kind: RevisionedKind, run: Run) -> dict[str, str]:
     """Of the revision that the pods had before: of the first pod that is not of the newest one, else the newest."""
     behind, newest = kind.pods_kept_back(run), kind.newest_revision()
     by_label = {kind.label_of(revision): revision for revision in kind.revisions_kept}
-    carried = (by_label.get(revision_label(facts)) for facts in kind.observed.pods if facts.uid not in behind)
+    carried = (by_label.get(revision_label(facts)) for facts in kind.snapshot.pods if facts.uid not in behind)
     found = next((revision for revision in carried if revision is not None and revision is not newest), newest)
     if found is not None:
         return images_of(found.template)

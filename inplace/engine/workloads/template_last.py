@@ -35,7 +35,7 @@ from inplace.model.run import CommitState, FieldOwner, Run
 GONE = Blocked("the target is gone")
 
 
-def next_for_replica_set(observed: Snapshot, rs: ReplicaSet, run: Run, listed_fresh: Mapping[str, bool]) -> NextStep:
+def next_for_replica_set(snapshot: Snapshot, rs: ReplicaSet, run: Run, listed_fresh: Mapping[str, bool]) -> NextStep:
     """The next step of a ReplicaSet's commit."""
     if not has_images(rs.spec.template, run.images):
         return Perform(_patch_replica_set(rs, run), "patching the template")
@@ -43,11 +43,11 @@ def next_for_replica_set(observed: Snapshot, rs: ReplicaSet, run: Run, listed_fr
         return WaitFor("waiting for the ReplicaSet controller to see the new template")
     if not listed_fresh.get("replicaset"):
         return RelistPods("replicaset")
-    return restore_field_owners(observed, run, rs, "ReplicaSet")
+    return restore_field_owners(snapshot, run, rs, "ReplicaSet")
 
 
 def next_for_deployment(
-    observed: Snapshot,
+    snapshot: Snapshot,
     deployment: Deployment,
     replica_sets: tuple[ReplicaSet, ...],
     run: Run,
@@ -70,7 +70,7 @@ def next_for_deployment(
         return Perform(SetPaused(*preconditions(deployment), paused=commit.paused), "unpausing the Deployment")
     if not deployment.is_observed:
         return WaitFor("waiting for the Deployment controller to see that it is unpaused")
-    return restore_field_owners(observed, run, deployment, "Deployment")
+    return restore_field_owners(snapshot, run, deployment, "Deployment")
 
 
 def _steps_while_paused(
@@ -152,25 +152,25 @@ def restore_paused(deployment: Deployment | None, run: Run) -> Perform | None:
     return Perform(SetPaused(*preconditions(deployment), paused=run.commit.paused), "unpausing the Deployment")
 
 
-def restore_field_owners(observed: Snapshot, run: Run, workload: Workload, kind: WorkloadKind) -> Perform | Done:
+def restore_field_owners(snapshot: Snapshot, run: Run, workload: Workload, kind: WorkloadKind) -> Perform | Done:
     """The last step of every sequence: image fields go back to who had applied them."""
-    return _restore_owners(observed, run, preconditions(workload), kind, run.owners)
+    return _restore_owners(snapshot, run, preconditions(workload), kind, run.owners)
 
 
-def restore_pod_field_owners(observed: Snapshot, run: Run) -> Perform | Done:
+def restore_pod_field_owners(snapshot: Snapshot, run: Run) -> Perform | Done:
     """The same for bare pods, one by one."""
-    for facts in observed.pods:
+    for facts in snapshot.pods:
         owners = tuple(owner for owner in run.owners if owner.pod in ("", facts.pod.name))
-        step = _restore_owners(observed, run, (facts.ref.name, facts.ref.uid, facts.ref.resource_version), "Pod", owners)
+        step = _restore_owners(snapshot, run, (facts.ref.name, facts.ref.uid, facts.ref.resource_version), "Pod", owners)
         if isinstance(step, Perform):
             return step
     return Done()
 
 
 def _restore_owners(
-    observed: Snapshot, run: Run, ref: tuple[str, str, str], kind: FieldsKind, owners: tuple[FieldOwner, ...]
+    snapshot: Snapshot, run: Run, ref: tuple[str, str, str], kind: FieldsKind, owners: tuple[FieldOwner, ...]
 ) -> Perform | Done:
-    if not (owners or run.saved_strategy is not None) or ref[1] in observed.fields_returned or "fields" in run.forgone:
+    if not (owners or run.saved_strategy is not None) or ref[1] in snapshot.fields_returned or "fields" in run.forgone:
         return Done()
     return Perform(RestoreFieldOwners(*ref, kind=kind, owners=owners), "returning image fields to their owner", "fields")
 

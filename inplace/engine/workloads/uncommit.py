@@ -29,13 +29,13 @@ def deployment_may_uncommit(target: DeploymentTarget, run: Run) -> bool:
     return all(rs.metadata.name != kept for rs in target.replica_sets)
 
 
-def uncommit_replica_set(observed: Snapshot, rs: ReplicaSet, run: Run) -> NextStep:
+def uncommit_replica_set(snapshot: Snapshot, rs: ReplicaSet, run: Run) -> NextStep:
     if not has_images(rs.spec.template, run.from_images):
         return Perform(_patch(rs, "ReplicaSet", run.from_images), "putting the template back")
-    return restore_field_owners(observed, run, rs, "ReplicaSet")
+    return restore_field_owners(snapshot, run, rs, "ReplicaSet")
 
 
-def uncommit_deployment(observed: Snapshot, target: DeploymentTarget, run: Run, commit: CommitState) -> NextStep:
+def uncommit_deployment(snapshot: Snapshot, target: DeploymentTarget, run: Run, commit: CommitState) -> NextStep:
     """The next step of the way back."""
     deployment, live = target.deployment, _live_of(target.replica_sets, commit)
     if deployment is None:
@@ -45,7 +45,7 @@ def uncommit_deployment(observed: Snapshot, target: DeploymentTarget, run: Run, 
     before = commit.template or run.from_images
     is_old, live_is_old = has_images(deployment.spec.template, before), has_images(live.spec.template, run.from_images)
     if deployment.spec.paused == commit.paused and is_old and live_is_old:
-        return restore_field_owners(observed, run, deployment, "Deployment")
+        return restore_field_owners(snapshot, run, deployment, "Deployment")
     if not deployment.spec.paused:
         return Perform(SetPaused(*preconditions(deployment), paused=True), "pausing the Deployment while its templates go back")
     if not deployment.is_observed:

@@ -89,7 +89,7 @@ BREAKS = (
         "no settled view",
         "inplace/engine/planning/scheduling.py",
         "    if agrees_since is None:",
-        "    if agrees_since is None or clocks.now < agrees_since + SETTLED_VIEW_SECONDS:\n"
+        "    if agrees_since is None or timers.now < agrees_since + SETTLED_VIEW_SECONDS:\n"
         '        return ""\n    if agrees_since is None:',
         ("tests/unit/engine/planning/test_scheduling.py",),
     ),

@@ -10,8 +10,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "begin with an image that no runtime could pull",
         "inplace/engine/preflight/checks.py",
-        "problem = _image_problem(run) or strategy_for(observed).revision_problem(run, _hang(observed, run))",
-        "problem = strategy_for(observed).revision_problem(run, _hang(observed, run))",
+        "problem = _image_problem(run) or strategy_for(snapshot).revision_problem(run, _hang(snapshot, run))",
+        "problem = strategy_for(snapshot).revision_problem(run, _hang(snapshot, run))",
         ("tests/unit/engine/preflight/test_checks.py",),
     ),
     Break(

@@ -17,14 +17,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "an act has no deadline",
         "inplace/engine/planning/patience.py",
-        'if view.clocks.expired(f"{begun}{step.reason}", DEFAULT_WAIT_SECONDS):',
-        'if view.clocks.expired(f"{begun}{step.reason}", DEFAULT_WAIT_SECONDS) and isinstance(step, WaitFor):',
+        'if builder.timers.expired(f"{prefix}{step.reason}", DEFAULT_WAIT_SECONDS):',
+        'if builder.timers.expired(f"{prefix}{step.reason}", DEFAULT_WAIT_SECONDS) and isinstance(step, WaitFor):',
         ("tests/unit/engine/planning/test_patience.py",),
     ),
     Break(
         "begin an act's deadline anew each time",
         "inplace/engine/planning/patience.py",
-        "    view.clocks.keep(begun)\n",
+        "    builder.timers.keep(prefix)\n",
         "",
         ("tests/unit/engine/planning/test_patience.py",),
     ),
@@ -45,7 +45,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "leave a commit that is refused as it is",
         "inplace/engine/planning/sequences.py",
-        "    if strategy_for(view.observed).may_uncommit(view.run):",
+        "    if strategy_for(builder.snapshot).may_uncommit(builder.run):",
         "    if False:",
         ("tests/unit/engine/planning/test_patience.py", "tests/scenarios/failures/test_refused_writes.py"),
     ),
@@ -80,7 +80,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "wait for ever to free a pod at the end",
         "inplace/engine/planning/endings.py",
-        ' and not view.clocks.expired(f"{FINISHING}{rest}", DEFAULT_WAIT_SECONDS):',
+        ' and not builder.timers.expired(f"{FINISHING}{rest}", DEFAULT_WAIT_SECONDS):',
         ":",
         ("tests/unit/engine/planning/test_patience.py",),
     ),
