@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 from tests.simulation.world import World
+
+CRD: Any = yaml.safe_load((Path(__file__).parents[3] / "deploy/crds/inplace.dev_inplacerollouts.yaml").read_text())
 
 
 @pytest.fixture
 def world() -> World:
     """A namespace `shop`, on virtual time."""
     return World()
+
+
+@pytest.fixture
+def with_rollouts(world: World) -> World:
+    """The same, where InPlaceRollouts are served."""
+    world.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)
+    world.scheduler.run_for(1)
+    return world
