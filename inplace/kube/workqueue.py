@@ -1,12 +1,10 @@
-"""What is to be looked at again, and when: client-go's work queue.
+"""Client-go's work queue: what must be reconciled again, and when.
 
 Always holds: an item waits at most once, however often it is added; it is never handed to two workers at a time; one that is
-added while it is worked on is handed out again afterwards, so no change is missed; where items belong to flows (namespaces),
-these take turns, so that one with many items holds up no other. Items that fail wait 5 ms, doubling up to 30 s, until they
-are forgotten. Unlike client-go's, a queue that is shut down drops what waits: our items are level-based, and the next start
-looks at everything.
-
-`take` and `due_in` never wait, so that a simulation can drive a queue on one thread and virtual time; `get` is for threads.
+added while it is worked on is handed out again afterwards, so no change is missed; items belong to flows (namespaces), which
+take turns, so that one with many items holds up no other. Failed items wait 5 ms, doubling up to 30 s, until they are
+forgotten. Unlike client-go's, a queue that is shut down drops what waits: items are level-based, and the next process enqueues
+everything.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ LONGEST_BACKOFF_SECONDS = 30.0
 
 
 class Condition(Protocol):
-    """What `get` waits with: a `threading.Condition`, or that of a simulation."""
+    """What `get` waits with: reentrant, as `threading.Condition` is."""
 
     def __enter__(self) -> object: ...
 
@@ -40,7 +38,7 @@ class Condition(Protocol):
 
 
 class QueueMetrics(Protocol):
-    """What measures a queue. Called under the queue's lock."""
+    """Measures a queue. Called under the queue's lock."""
 
     def added(self, item: Hashable) -> None: ...
 
@@ -52,7 +50,10 @@ class QueueMetrics(Protocol):
 
 
 class WorkQueue(Generic[K]):
-    """Every item that `take` or `get` gave must be given back with `done`. Thread-safe."""
+    """Hand every item that `get` or `try_get` returns back with `done`. Thread-safe.
+
+    `flow` returns the flow of an item; `condition` is what `get` waits with, by default a thread's.
+    """
 
     def __init__(
         self, clock: Clock, flow: Callable[[K], Hashable] = lambda _item: None, condition: Condition | None = None
@@ -61,7 +62,7 @@ class WorkQueue(Generic[K]):
         self._flow = flow
         self._changed: Condition = threading.Condition() if condition is None else condition
         self._ready: dict[Hashable, deque[K]] = {}
-        """By flow, the next one first."""
+        """By flow; the next flow is the first."""
         self._dirty: set[K] = set()
         self._processing: set[K] = set()
         self._later: list[tuple[float, int, K]] = []
@@ -69,10 +70,10 @@ class WorkQueue(Generic[K]):
         self._added = 0
         self._failures: dict[K, int] = {}
         self._is_shut_down = False
-        self.watched: QueueMetrics | None = None
+        self.metrics: QueueMetrics | None = None
 
     def __len__(self) -> int:
-        """Items that could be taken now."""
+        """Count the items that could be taken now."""
         with self._changed:
             return sum(map(len, self._ready.values()))
 
@@ -81,7 +82,7 @@ class WorkQueue(Generic[K]):
             self._add(item)
 
     def add_after(self, item: K, seconds: float) -> None:
-        """Of several times the earliest counts."""
+        """Add the item when `seconds` have passed; of several times the earliest counts."""
         with self._changed:
             due = self._clock.monotonic() + seconds
             if seconds <= 0:
@@ -93,47 +94,47 @@ class WorkQueue(Generic[K]):
                 self._changed.notify()
 
     def add_rate_limited(self, item: K, at_least_seconds: float = 0.0) -> None:
-        """After a failure."""
+        """Add the item again after a failure, when its backoff has passed."""
         with self._changed:
             failures = self._failures.get(item, 0)
             self._failures[item] = failures + 1
-            if self.watched is not None:
-                self.watched.retried()
+            if self.metrics is not None:
+                self.metrics.retried()
         backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 30))
         self.add_after(item, max(backoff, at_least_seconds))
 
     def forget(self, item: K) -> None:
-        """It went well: its next failure is the first."""
+        """Reset the item's backoff: it went well, and its next failure is the first."""
         with self._changed:
             self._failures.pop(item, None)
 
-    def take(self) -> K | None:
-        """The next item, or None if nothing is due."""
+    def try_get(self) -> K | None:
+        """Return the next item, or None if nothing is due."""
         with self._changed:
-            self._ripen()
+            self._promote_due()
             if self._is_shut_down or not self._ready:
                 return None
             item = self._pop()
             self._dirty.discard(item)
             self._processing.add(item)
-            if self.watched is not None:
-                self.watched.taken(item)
+            if self.metrics is not None:
+                self.metrics.taken(item)
             if self._ready or self._later:
-                self._changed.notify()  # somebody else must look after the rest
+                self._changed.notify()  # another worker must take the rest
             return item
 
     def due_in(self) -> float | None:
-        """Seconds until something is due; None: never, as things are."""
+        """Return the seconds until an item is due; None if no item waits."""
         with self._changed:
-            self._ripen()
+            self._promote_due()
             if self._ready:
                 return 0.0
             return max(0.0, self._later[0][0] - self._clock.monotonic()) if self._later else None
 
     def get(self) -> K | None:
-        """Waits for the next item. None: shut down."""
+        """Wait for the next item and return it; None when the queue is shut down."""
         with self._changed:
-            while (item := self.take()) is None:
+            while (item := self.try_get()) is None:
                 if self._is_shut_down:
                     return None
                 self._changed.wait(self.due_in())
@@ -142,8 +143,8 @@ class WorkQueue(Generic[K]):
     def done(self, item: K) -> None:
         with self._changed:
             self._processing.discard(item)
-            if self.watched is not None:
-                self.watched.done(item)
+            if self.metrics is not None:
+                self.metrics.done(item)
             if item in self._dirty:
                 self._push(item)
                 self._changed.notify()
@@ -157,8 +158,8 @@ class WorkQueue(Generic[K]):
         if self._is_shut_down or item in self._dirty:
             return
         self._dirty.add(item)
-        if self.watched is not None:
-            self.watched.added(item)
+        if self.metrics is not None:
+            self.metrics.added(item)
         if item not in self._processing:
             self._push(item)
             self._changed.notify()
@@ -167,7 +168,7 @@ class WorkQueue(Generic[K]):
         self._ready.setdefault(self._flow(item), deque()).append(item)
 
     def _pop(self) -> K:
-        """Its flow is the last now."""
+        """Take the first item of the next flow, which becomes the last in turn."""
         flow = next(iter(self._ready))
         items = self._ready.pop(flow)
         item = items.popleft()
@@ -175,8 +176,8 @@ class WorkQueue(Generic[K]):
             self._ready[flow] = items
         return item
 
-    def _ripen(self) -> None:
-        """What is due is added. An entry that an earlier time has replaced is not in `_due` any more."""
+    def _promote_due(self) -> None:
+        """Add the items that are due. Entries that an earlier time has replaced are not in `_due` any more."""
         now = self._clock.monotonic()
         while self._later and self._later[0][0] <= now:
             due, _, item = heapq.heappop(self._later)
@@ -186,6 +187,5 @@ class WorkQueue(Generic[K]):
 
 
 def soonest(*waits: float | None) -> float | None:
-    """The shortest wait; None: nothing is waited for."""
-    known = [wait for wait in waits if wait is not None]
-    return min(known) if known else None
+    """Return the shortest wait; None if there is none."""
+    return min((wait for wait in waits if wait is not None), default=None)

@@ -121,7 +121,8 @@ def run(
     from inplace.kube.paging import ListOptions
     from inplace.runtime.errors import RefusedError
     from inplace.runtime.foreground.session import identity
-    from inplace.runtime.gates.reconciler import GateController, check_access, leader_for
+    from inplace.runtime.gates.access import check_access, leader_for
+    from inplace.runtime.gates.controller import GateController
     from inplace.runtime.threads import SYSTEM_THREADS
 
     scope = ListOptions(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
@@ -146,9 +147,9 @@ def run(
 
 def _with_lease(cluster: ClusterContext, leader: LeaderElector) -> LeaderElector | None:
     """Returns None if the user may not write the Lease: opening gates matters more than being seen to run."""
-    from inplace.runtime.gates.reconciler import missing_for_lease
+    from inplace.runtime.gates.access import missing_lease_permissions
 
-    missing, (namespace, _) = missing_for_lease(cluster.api, leader), leader.lease_ref
+    missing, (namespace, _) = missing_lease_permissions(cluster.api, leader), leader.lease_ref
     if not missing:
         return leader
     what = f"you may not {missing} in namespace {namespace}"

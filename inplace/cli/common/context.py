@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inplace.runtime.caller import Caller
     from inplace.runtime.controller.backend import ControllerBackend
     from inplace.runtime.controller.manager import Manager
-    from inplace.runtime.gates.reconciler import GateController
+    from inplace.runtime.gates.controller import GateController
     from inplace.runtime.run.backend import RunBackend
 
 

@@ -25,7 +25,8 @@ from inplace.kube.paging import ListOptions
 from inplace.kube.protocols import STRATEGIC_MERGE, Request
 from inplace.model.constants import DEFAULT_GATE, DEFAULT_LABEL
 from inplace.runtime.foreground.session import identity
-from inplace.runtime.gates.reconciler import GateController, leader_for
+from inplace.runtime.gates.access import leader_for
+from inplace.runtime.gates.controller import GateController
 from inplace.sim.kubeconfig import write_kubeconfig
 from inplace.sim.objects import kinds
 from inplace.sim.serving import RunningCluster, serve

@@ -156,7 +156,7 @@ def build_manager(
         settings.rules(),
         controller.informers.pod_caches,
         fence=leader,
-        heard=teller,
+        listener=teller,
         resync_seconds=settings.resync_seconds,
         threads=backend.threads,
     )

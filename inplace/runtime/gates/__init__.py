@@ -1,1 +1,1 @@
-"""Opens and closes gates by labels, and finds out who opens them."""
+"""Opens and closes gates by labels, and finds who opens the gates of a target."""

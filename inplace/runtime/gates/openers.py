@@ -1,6 +1,6 @@
-"""Finds who opens gates, by the Leases that they renew: at most three reads, and none more once somebody living is found.
+"""Finds who opens gates, by the Leases that they renew, with at most three reads and none after a living opener is found.
 
-Whether a holder lives is told by the age of its last renewal on this machine's clock, which is a hint and decides nothing.
+Whether a holder is alive is judged by the age of its last renewal on this machine's clock: a hint that decides nothing.
 """
 
 from __future__ import annotations
@@ -24,72 +24,81 @@ from inplace.runtime.manifests import SYSTEM_NAMESPACE
 from inplace.runtime.settings import LEASE_NAME
 
 PART_OF = "app.kubernetes.io/part-of=inplace"
-"""The label of the Leases by which somebody works for others, as a selector."""
+"""Selects the Leases of gate openers and controllers."""
 COMPONENT = "app.kubernetes.io/component"
 GATE_RUN, CONTROLLER = "gate", "controller"
-"""What that label says of `inplace gate run`, and of a controller, which before had nothing else to say there."""
+"""Values of that label. A controller's Lease may lack an announcement, as older versions wrote none."""
 
 
 def with_openers(api: ApiClient, observed: Snapshot, target: TargetRef, gate: str) -> Snapshot:
-    """The same, with who opens that gate on the target's new pods, as far as that may be read. Never raises `ApiError`."""
+    """Return the snapshot with those who open that gate on the target's new pods, as far as their Leases may be read.
+
+    Never raises `ApiError`.
+    """
     if not has_gate(observed, gate):
         return observed
-    found: tuple[GateOpener, ...] = ()
-    unread = []
-    for look in _looks(api, target.namespace):
+    openers: tuple[GateOpener, ...] = ()
+    unread: list[tuple[_LeaseQuery, ApiError]] = []
+    for query in _lease_queries(api, target.namespace):
         try:
-            leases = look.read()
+            leases = query.read()
         except NotFound:
             continue
         except ApiError as error:
-            unread.append((look, error))
+            unread.append((query, error))
             continue
-        known = {one.name for one in found}
-        found += tuple(one for lease in leases if (one := _opener(api, lease)) is not None and one.name not in known)
-        unread = [] if look.is_everywhere else unread
-        now = msgspec.structs.replace(observed, gate_openers=GateOpeners(found, _told(unread)))
-        if isinstance(gate_opening(now, gate, target.namespace), OpenedBy):
-            return now
-    return msgspec.structs.replace(observed, gate_openers=GateOpeners(found, _told(unread)))
+        names = {opener.name for opener in openers}
+        openers += tuple(o for lease in leases if (o := _read_opener(api, lease)) is not None and o.name not in names)
+        unread = [] if query.is_everywhere else unread
+        extended = msgspec.structs.replace(observed, gate_openers=GateOpeners(openers, _format_unread(unread)))
+        if isinstance(gate_opening(extended, gate, target.namespace), OpenedBy):
+            return extended
+    return msgspec.structs.replace(observed, gate_openers=GateOpeners(openers, _format_unread(unread)))
 
 
-class _Look(msgspec.Struct, frozen=True):
+class _LeaseQuery(msgspec.Struct, frozen=True):
+    """A read of Leases. `what` completes "you may not ..."."""
+
     read: Callable[[], Iterable[Lease]]
     what: str
     is_everywhere: bool = False
 
 
-def _looks(api: ApiClient, namespace: str) -> tuple[_Look, ...]:
-    """In the namespace; where a controller for the whole cluster is, which everybody may read; and wherever else."""
+def _lease_queries(api: ApiClient, namespace: str) -> tuple[_LeaseQuery, ...]:
+    """The namespace first; then the Lease of a controller for the whole cluster, which everybody may read; then everywhere."""
     return (
-        _Look(lambda: api.list(LEASES, namespace, label_selector=PART_OF).items, f"list Leases in namespace {namespace}"),
-        _Look(
+        _LeaseQuery(lambda: api.list(LEASES, namespace, label_selector=PART_OF).items, f"list Leases in namespace {namespace}"),
+        _LeaseQuery(
             lambda: (api.get(LEASES, SYSTEM_NAMESPACE, LEASE_NAME),),
             f"get Lease {LEASE_NAME} in namespace {SYSTEM_NAMESPACE}",
         ),
-        _Look(
+        _LeaseQuery(
             lambda: api.list(LEASES, None, label_selector=PART_OF).items, "list Leases in all namespaces", is_everywhere=True
         ),
     )
 
 
-def _told(unread: list[tuple[_Look, ApiError]]) -> str:
+def _format_unread(unread: list[tuple[_LeaseQuery, ApiError]]) -> str:
     if not unread:
         return ""
-    look, error = unread[0]
-    return f"you may not {look.what}" if isinstance(error, Forbidden) else f"{look.what}: {error}"
+    query, error = unread[0]
+    return f"you may not {query.what}" if isinstance(error, Forbidden) else f"{query.what}: {error}"
 
 
-def _opener(api: ApiClient, lease: Lease) -> GateOpener | None:
-    """None: of no opener, such as a claim of a budget. One that was stopped is no dead one: it let go."""
+def _read_opener(api: ApiClient, lease: Lease) -> GateOpener | None:
+    """Return None if the Lease is not a gate opener's, but a claim of a disruption budget, say.
+
+    A Lease without a holder is that of an opener that was stopped: it is not alive, and has not died.
+    """
     meta, spec = lease.metadata, lease.spec
-    says = decode_announcement(meta.annotation(GATES_ANNOTATION))
+    announcement = decode_announcement(meta.annotation(GATES_ANNOTATION))
     component = meta.label(COMPONENT)
-    if says is None and component != CONTROLLER:
+    if announcement is None and component != CONTROLLER:
         return None
     what = "inplace gate run" if component == GATE_RUN else "controller"
     holder, where = spec.holder_identity, f"Lease {meta.namespace}/{meta.name}"
     if not holder:
-        return GateOpener(f"{what} ({where})", says, None, is_alive=False)
+        return GateOpener(f"{what} ({where})", announcement, None, is_alive=False)
     age = seconds_since(spec.renew_time or "", api.clock.utcnow())
-    return GateOpener(f"{what} {holder} ({where})", says, age, is_alive=age is not None and age < LEASE_DURATION_SECONDS)
+    is_alive = age is not None and age < LEASE_DURATION_SECONDS
+    return GateOpener(f"{what} {holder} ({where})", announcement, age, is_alive=is_alive)

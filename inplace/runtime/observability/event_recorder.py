@@ -143,7 +143,7 @@ class EventRecorder:
 
     def step(self) -> bool:
         """Writes one that is due, if any is."""
-        key = self.queue.take()
+        key = self.queue.try_get()
         if key is not None:
             self._handle(key)
         return key is not None

@@ -101,7 +101,7 @@ class Metrics:
     def instrument_queue(self, name: str, queue: WorkQueue[K], clock: Clock) -> None:
         """From now on that queue is measured."""
         self._queues.depth.labels(name).set_function(lambda: len(queue))
-        queue.watched = _QueueMeter(self._queues, name, clock)
+        queue.metrics = _QueueMeter(self._queues, name, clock)
 
     def instrument_transport(self, transport: Transport, host: str, clock: Clock) -> Transport:
         """The same transport, with its requests counted: watches too, when they are opened."""

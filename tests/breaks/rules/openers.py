@@ -30,7 +30,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "open gates while another gate run does",
-        "inplace/runtime/gates/reconciler.py",
+        "inplace/runtime/gates/controller.py",
         "fence=leader, resync_seconds",
         "resync_seconds",
         ("tests/unit/runtime/gates/test_reconciler.py",),

@@ -11,7 +11,7 @@ import yaml
 from inplace.kube.paging import ListOptions
 from inplace.model.constants import DEFAULT_GATE
 from inplace.model.refs import TargetKind
-from inplace.runtime.gates.reconciler import RIGHTS, lease_name, lease_rights
+from inplace.runtime.gates.access import PERMISSIONS, lease_name, lease_permissions
 from inplace.runtime.permissions import Permission, required_permissions
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -46,7 +46,9 @@ def test_the_role_for_people_is_what_a_run_asks_for() -> None:
 
 
 def test_the_role_of_the_gate_controller_is_what_it_asks_for() -> None:
-    assert granted("gate.yaml") == asked((*RIGHTS, *lease_rights(lease_name(DEFAULT_GATE, ListOptions(namespace="shop")))))
+    assert granted("gate.yaml") == asked(
+        (*PERMISSIONS, *lease_permissions(lease_name(DEFAULT_GATE, ListOptions(namespace="shop"))))
+    )
 
 
 def test_with_a_controller_people_may_also_ask_it() -> None:
@@ -66,4 +68,4 @@ def test_the_controller_may_upgrade_and_tell_how_rollouts_stand() -> None:
         ("create", "events.k8s.io", "events"),
         ("patch", "events.k8s.io", "events"),
     }
-    assert granted("base/controller-role.yaml") == asked((*UPGRADE, *RIGHTS)) | own
+    assert granted("base/controller-role.yaml") == asked((*UPGRADE, *PERMISSIONS)) | own

@@ -23,20 +23,20 @@ def test_an_item_waits_once() -> None:
     for item in ("a", "b", "a"):
         work.add(item)
     assert len(work) == 2
-    assert [work.take(), work.take(), work.take()] == ["a", "b", None]
+    assert [work.try_get(), work.try_get(), work.try_get()] == ["a", "b", None]
 
 
 def test_an_item_added_while_it_is_worked_on_comes_again_later() -> None:
     work, _ = queue()
     work.add("a")
-    assert work.take() == "a"
+    assert work.try_get() == "a"
     work.add("a")
     work.add("a")
-    assert work.take() is None
+    assert work.try_get() is None
     work.done("a")
-    assert work.take() == "a"
+    assert work.try_get() == "a"
     work.done("a")
-    assert work.take() is None
+    assert work.try_get() is None
 
 
 def test_later_means_later_and_the_earliest_counts() -> None:
@@ -44,14 +44,14 @@ def test_later_means_later_and_the_earliest_counts() -> None:
     work.add_after("a", 5)
     work.add_after("a", 2)
     work.add_after("a", 9)
-    assert work.take() is None
+    assert work.try_get() is None
     assert work.due_in() == 2
     clock.now += 2
     assert work.due_in() == 0
-    assert work.take() == "a"
+    assert work.try_get() == "a"
     work.done("a")
     clock.now += 100
-    assert work.take() is None
+    assert work.try_get() is None
     assert work.due_in() is None
 
 
@@ -62,7 +62,7 @@ def test_failures_wait_twice_as_long_each_time_until_forgotten() -> None:
         work.add_rate_limited("a")
         waits.append(round(work.due_in() or 0, 6))
         clock.now += 31
-        assert work.take() == "a"
+        assert work.try_get() == "a"
         work.done("a")
     assert waits[:4] == [0.005, 0.01, 0.02, 0.04]
     assert waits[-2:] == [30, 30]
@@ -83,7 +83,7 @@ def test_shut_down_drops_what_waits() -> None:
     work.add_after("b", 1)
     work.shut_down()
     work.add("c")
-    assert work.take() is None
+    assert work.try_get() is None
     assert work.get() is None
 
 
@@ -103,7 +103,7 @@ def test_no_change_is_missed_and_nobody_works_on_the_same_item(script: list[tupl
             case "wait":
                 clock.now += 1
             case "take":
-                taken = work.take()
+                taken = work.try_get()
                 if taken is not None:
                     assert taken not in busy
                     busy.append(taken)
@@ -114,7 +114,7 @@ def test_no_change_is_missed_and_nobody_works_on_the_same_item(script: list[tupl
     clock.now += 2
     for item in busy:
         work.done(item)
-    while (taken := work.take()) is not None:
+    while (taken := work.try_get()) is not None:
         owed.discard(taken)
         work.done(taken)
     assert not owed
@@ -156,5 +156,5 @@ def test_flows_take_turns_however_many_items_one_has() -> None:
     for number in range(2):
         queue.add(("shop", number))
     assert len(queue) == 1002
-    taken = [queue.take() for _ in range(5)]
+    taken = [queue.try_get() for _ in range(5)]
     assert taken == [("evil", 0), ("shop", 0), ("evil", 1), ("shop", 1), ("evil", 2)]

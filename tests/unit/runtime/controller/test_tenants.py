@@ -28,7 +28,7 @@ def test_namespaces_take_turns() -> None:
     controller = Controller(api(Server(), FakeClock()), (), leader, Safe(), listener)
     for key in (("evil", "a"), ("evil", "b"), ("evil", "c"), ("shop", "up")):
         controller.queue.add(key)
-    assert [controller.queue.take() for _ in range(3)] == [("evil", "a"), ("shop", "up"), ("evil", "b")]
+    assert [controller.queue.try_get() for _ in range(3)] == [("evil", "a"), ("shop", "up"), ("evil", "b")]
 
 
 def test_a_run_of_pods_by_name_sees_these_alone() -> None:

@@ -22,7 +22,9 @@ from inplace.model.constants import HOLDS_ANNOTATION
 from inplace.model.refs import PodRef
 from inplace.model.validation import is_object_name
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.gates.reconciler import UNSAFE_SECONDS, GateController, check_access, leader_for, lease_name, patch_body
+from inplace.runtime.gates.access import check_access, leader_for, lease_name
+from inplace.runtime.gates.controller import GateController
+from inplace.runtime.gates.reconciler import UNSAFE_SECONDS, patch_body
 from tests.unit.kube.fakes import FakeClock, ok, page, query, refusal
 from tests.unit.runtime.fakes import Server as LeaseServer
 from tests.unit.runtime.fakes import api as lease_api
@@ -71,7 +73,7 @@ def test_a_resync_writes_nothing_where_everything_is_right() -> None:
     server, clock = Server(make_pod(status="True"), make_pod("other", status="True", example="true")), FakeClock()
     controller = listed(server, clock)
     for _ in range(3):
-        controller.gates.resync()
+        controller.gates.enqueue_all()
         work(controller)
     assert server.patches == []
 
@@ -79,11 +81,11 @@ def test_a_resync_writes_nothing_where_everything_is_right() -> None:
 def test_a_resync_repairs_what_no_event_told() -> None:
     server, clock = Server(make_pod(example="false")), FakeClock()
     controller = listed(server, clock)
-    while (lost := controller.gates.queue.take()) is not None:
+    while (lost := controller.gates.queue.try_get()) is not None:
         controller.gates.queue.done(lost)
     work(controller)
     assert server.patches == []
-    controller.gates.resync()
+    controller.gates.enqueue_all()
     work(controller)
     assert status_of(server) == "False"
 

@@ -51,7 +51,7 @@ class Bench:
         self.caches: list[Cache[Pod]] = [Cache(), Cache()]
         api = ApiClient(transport=self.server, clock=self.clock)
         rules = (RULE, GateRule(OTHER, "second", "closed"))
-        self.gates = GateReconciler(api, rules, self.caches, fence=self.fence, heard=self.heard, resync_seconds=30)
+        self.gates = GateReconciler(api, rules, self.caches, fence=self.fence, listener=self.heard, resync_seconds=30)
 
     def listed(self) -> None:
         for cache in self.caches[:1]:

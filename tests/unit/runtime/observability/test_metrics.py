@@ -21,7 +21,7 @@ def test_a_queue_is_measured_from_added_to_done() -> None:
     queue.add("b")
     assert values(metrics)["workqueue_depth gates"] == 2
     clock.now += 2
-    assert queue.take() == "a"
+    assert queue.try_get() == "a"
     clock.now += 3
     queue.add_rate_limited("a")
     queue.done("a")
