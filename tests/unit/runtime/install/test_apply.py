@@ -18,7 +18,7 @@ def changes(world: World, *manifests: Manifest, dry_run: bool = False) -> list[s
     return [applied.change for applied in apply(world.api, manifests, dry_run=dry_run)]
 
 
-def test_what_is_there_already_is_unchanged_and_settings_are_kept(world: World) -> None:
+def test_applying_again_changes_nothing_and_keeps_settings(world: World) -> None:
     assert changes(world, *ALL) == ["created"] * 3
     assert changes(world, *ALL) == ["unchanged", "unchanged", "kept"]
     edited = manifest("ServiceAccount", "inplace-controller", automountServiceAccountToken=False)
