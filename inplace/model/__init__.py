@@ -1,1 +1,1 @@
-"""Frozen structs: the Kubernetes objects that inplace reads (`objects`), and what it stores and is asked for itself. No I/O."""
+"""Defines frozen structs: the Kubernetes objects that inplace reads (`objects`), and its own stored state and input. No I/O."""

@@ -1,4 +1,4 @@
-"""Durations as people write and read them."""
+"""Parses and formats durations in the form that users write: `90s`, `5m`, `1h30m`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_duration(text: str) -> float:
-    """`90s`, `1h30m`, `500ms` or plain seconds to seconds. Raises ValueError with a line for a person."""
+    """Parses `90s`, `1h30m`, `500ms` or plain seconds into seconds. Raises ValueError with one line for a user."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = _DURATION.findall(text)
@@ -19,7 +19,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds to the shortest form a person reads at a glance: `0.4s`, `12s`, `3m20s`, `2h05m`."""
+    """Formats seconds in the shortest readable form: `0.4s`, `12s`, `3m20s`, `2h05m`."""
     if seconds < 10:
         return f"{seconds:.1f}s".replace(".0s", "s")
     whole = round(seconds)

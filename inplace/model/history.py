@@ -1,6 +1,7 @@
-"""The last few runs of a target, kept beside the run in annotation `inplace.dev/history` of its Lease, for people.
+"""Keeps the last few runs of a target, for users, in annotation `inplace.dev/history` of the target's Lease.
 
-The stock controllers' own history says which images a revision had; this says who brought them, when, and how it ended.
+The history of the stock controllers says which images a revision had; this one says who rolled them out, when, and how it
+ended.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from inplace.model.objects.meta import CANNOT_BE_READ, ApiStruct
 from inplace.model.run import Operation, Outcome, Run, truncate
 
 MAX_RUNS = 10
-LONGEST = 200
-LARGEST_BYTES = 64 * 1024
-"""Of the annotation, beside which the run must have room; the oldest go first."""
+MAX_TEXT_LENGTH = 200
+MAX_ANNOTATION_BYTES = 64 * 1024
+"""Leaves room for the run in the same Lease; the oldest runs are dropped first."""
 
 
 class PastRun(ApiStruct, frozen=True, kw_only=True):
-    """A run as it ended, or was left. `made`: the revisions that it has brought about."""
+    """A run as it ended or was abandoned."""
 
     id: str
     operation: Operation = msgspec.field(default="Upgrade", name="doing")
@@ -39,19 +40,19 @@ def to_past_run(run: Run, made: tuple[int, ...]) -> PastRun:
         operation=run.operation,
         images=run.requested_images,
         from_images=run.from_images,
-        created_by=truncate(run.created_by, LONGEST),
-        client=truncate(run.client, LONGEST),
+        created_by=truncate(run.created_by, MAX_TEXT_LENGTH),
+        client=truncate(run.client, MAX_TEXT_LENGTH),
         expiring_rollout=run.expiring_rollout,
         started_at=run.started_at,
         ended_at=run.ended_at,
         outcome=run.outcome,
-        message=truncate(run.message, LONGEST),
+        message=truncate(run.message, MAX_TEXT_LENGTH),
         revisions_created=made,
     )
 
 
 def decode_history(text: str | None) -> tuple[PastRun, ...]:
-    """The newest last. What cannot be read is no history."""
+    """Returns the stored runs, the newest last; none if the annotation cannot be read."""
     try:
         return msgspec.json.decode(text or "[]", type=tuple[PastRun, ...])
     except CANNOT_BE_READ:
@@ -59,9 +60,9 @@ def decode_history(text: str | None) -> tuple[PastRun, ...]:
 
 
 def append_history(text: str | None, past: PastRun) -> str:
-    """The annotation with one entry for each run, the newest last."""
-    others = [known for known in decode_history(text) if known.id != past.id]
+    """Returns the annotation with this run as its newest entry, in place of an earlier entry of the same run."""
+    others = [other for other in decode_history(text) if other.id != past.id]
     kept = [*others, past][-MAX_RUNS:]
-    while len(kept) > 1 and len(msgspec.json.encode(kept)) > LARGEST_BYTES:
+    while len(kept) > 1 and len(msgspec.json.encode(kept)) > MAX_ANNOTATION_BYTES:
         kept = kept[1:]
     return msgspec.json.encode(kept).decode()

@@ -1,9 +1,10 @@
-"""References of images, and when the answer of an API server still means the image that was asked for.
+"""Parses image references, and decides whether an image that admission rewrote still means the requested one.
 
-What no runtime could pull is told before a pod is touched, by the grammar that kubelets use (distribution/reference).
+References that no runtime could pull are refused before a pod is touched, by the grammar of kubelets (distribution/reference).
 
-Docker Hub is written in many ways (`app:1`, `docker.io/library/app:1`); what a policy does to a name is one of two: it appends
-the digest (Kyverno, sigstore's policy-controller), or puts a mirror in front of it.
+An image on Docker Hub can be written in many ways (`app:1`, `docker.io/library/app:1`). An admission policy rewrites a
+reference in one of two ways: it appends the digest (Kyverno, sigstore's policy-controller), or it substitutes a mirror's
+registry.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import msgspec
 HUB = "docker.io"
 _HUBS = (HUB, "index.docker.io", "registry-1.docker.io")
 
-LONGEST = 1024
+MAX_IMAGE_LENGTH = 1024
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*\Z")
-_MOVED_TAGS = ("latest", "main", "master", "stable", "edge", "nightly", "dev")
-LONGEST_NAME = 255
+_MUTABLE_TAGS = ("latest", "main", "master", "stable", "edge", "nightly", "dev")
+MAX_NAME_LENGTH = 255
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
@@ -29,7 +30,7 @@ _HEX_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """`tag` is empty only where a digest alone says which image it is."""
+    """A parsed image reference. `tag` is empty only if a digest alone identifies the image."""
 
     registry: str
     repository: str
@@ -38,13 +39,13 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The last part of the path: what a mirror leaves as it is."""
+        """The last part of the path, which a mirror leaves unchanged."""
         return self.repository.rpartition("/")[2]
 
 
 @lru_cache(maxsize=4096)
 def parse_reference(text: str) -> Reference:
-    """Of any text: what is no reference is a name that no other is the same as."""
+    """Parses any text without failing; an invalid reference becomes a name that equals no other."""
     rest, _, digest = text.partition("@")
     path, colon, tag = rest.rpartition(":")
     if not colon or "/" in tag:
@@ -58,23 +59,25 @@ def parse_reference(text: str) -> Reference:
 
 
 def is_valid_image(text: str) -> bool:
-    """What may stand as an image in an object, pulled or not; only the shape, and a hard length limit. Whether a runtime could
-    pull it says `image_problem`: a workload may well run, and be gone back to, what none could."""
-    return len(text) <= LONGEST and _IMAGE.match(text) is not None
+    """Whether an object may hold it as an image: checks only the characters and a length limit.
+
+    `image_problem` says whether a runtime could pull it. A workload may hold, and be rolled back to, an image that none
+    could."""
+    return len(text) <= MAX_IMAGE_LENGTH and _IMAGE.match(text) is not None
 
 
 def is_mutable_tag(image: str) -> bool:
-    """Whether the same string is commonly moved to other bytes."""
-    found = parse_reference(image)
-    return not found.digest and found.tag in _MOVED_TAGS
+    """Whether the tag is one that is commonly moved to other contents, such as `latest`."""
+    reference = parse_reference(image)
+    return not reference.digest and reference.tag in _MUTABLE_TAGS
 
 
 def image_problem(text: str) -> str:
-    """Why no runtime could pull it, in words that follow the image; empty: as far as its syntax goes, one could."""
+    """Says why no runtime could pull it, as a phrase that follows the image; empty if its syntax is valid."""
     if not text:
         return "is empty: write it like registry.example/app:1.5"
-    if len(text) > LONGEST:
-        return f"is longer than {LONGEST} characters"
+    if len(text) > MAX_IMAGE_LENGTH:
+        return f"is longer than {MAX_IMAGE_LENGTH} characters"
     if not text.isascii() or not text.isprintable() or " " in text:
         return "holds characters that no image has"
     rest, at, digest = text.partition("@")
@@ -101,8 +104,8 @@ def _name_problem(path: str, text: str) -> str:
         return (
             f"has no valid repository ({repository!r}): lower case letters and digits, with `.`, `_`, `-` and `/` between them"
         )
-    if len(path) > LONGEST_NAME:
-        return f"has a name of more than {LONGEST_NAME} characters"
+    if len(path) > MAX_NAME_LENGTH:
+        return f"has a name of more than {MAX_NAME_LENGTH} characters"
     if len(text) == 64 and re.fullmatch("[a-f0-9]+", text):
         return "is the id of an image, which cannot be pulled: write REPOSITORY@sha256:ID"
     return ""
@@ -119,15 +122,16 @@ def _digest_problem(digest: str) -> str:
 
 
 def same_image(one: str, other: str) -> bool:
-    """Two ways to write the same reference."""
+    """Whether both are spellings of the same reference."""
     return one == other or parse_reference(one) == parse_reference(other)
 
 
 @lru_cache(maxsize=4096)
-def accepts(asked: str, answered: str) -> bool:
-    """Whether what was made of it is still what was asked for: the digest added, or another registry and path in front of the
-    same name. A digest in place of the tag says nothing of the tag: that is believed of the same repository alone."""
-    a, b = parse_reference(asked), parse_reference(answered)
+def accepts(requested: str, actual: str) -> bool:
+    """Whether the image that admission produced still means the requested one: the digest was added, or the registry and the
+    path before the same name were replaced. A digest instead of the tag is trusted only for the same repository, since the
+    tag is then unknown."""
+    a, b = parse_reference(requested), parse_reference(actual)
     if a.name != b.name:
         return False
     if a.digest:
@@ -137,9 +141,9 @@ def accepts(asked: str, answered: str) -> bool:
     return (a.registry, a.repository) == (b.registry, b.repository)
 
 
-def stands_for(image: str, asked: str, others: Collection[str]) -> bool:
-    """Whether an image that was found is the one that is asked for, under the name that admission has given it. What could be
-    one of the others, under such a name, is not: from `reg/app:1` to `mirror/app:1` is a change."""
-    if image == asked:
+def stands_for(image: str, requested: str, others: Collection[str]) -> bool:
+    """Whether an observed image is the requested one under a name that admission gave it. An image that could equally be one of
+    the others is not: an upgrade from `reg/app:1` to `mirror/app:1` is a change."""
+    if image == requested:
         return True
-    return accepts(asked, image) and not any(other != asked and accepts(other, image) for other in others)
+    return accepts(requested, image) and not any(other != requested and accepts(other, image) for other in others)

@@ -1,14 +1,15 @@
-"""Counts or percentages of pods, as people write them (`IntOrString`).
+"""Parses and scales counts or percentages of pods (`IntOrString`).
 
-Percentages are exact integer arithmetic: `scaled_floor` for budgets (a budget is never exceeded), `scaled_ceil` for steps (a
-step of a non-empty workload is never empty). kruise v1.2 once rounded a partition of 90 % of 8 up and updated nothing.
+Scaling is exact integer arithmetic: `scaled_floor` for budgets, so that a budget is never exceeded, and `scaled_ceil` for
+steps, so that a step of a non-empty workload is never empty. kruise v1.2 once rounded a partition of 90 % of 8 up and updated
+nothing.
 """
 
 from __future__ import annotations
 
 
 def parse_int_or_percent(text: str) -> int | str:
-    """`3` to 3, `25%` to "25%". Raises ValueError with a line for a person."""
+    """Parses `3` into 3 and `25%` into "25%". Raises ValueError with one line for a user."""
     if text.isascii() and text.isdigit():
         return int(text)
     if text.endswith("%") and text[:-1].isascii() and text[:-1].isdigit() and int(text[:-1]) <= 100:
@@ -17,7 +18,7 @@ def parse_int_or_percent(text: str) -> int | str:
 
 
 def scaled_floor(value: int | str, total: int) -> int:
-    """How many of `total` pods may be unavailable: percentages round down, but anything above 0 allows at least 1."""
+    """Returns how many of `total` pods may be unavailable: percentages round down, but any above 0 allow at least 1."""
     if isinstance(value, int):
         return value
     percent = int(value[:-1])
@@ -25,5 +26,5 @@ def scaled_floor(value: int | str, total: int) -> int:
 
 
 def scaled_ceil(percent: int, total: int) -> int:
-    """How many of `total` pods a step of `percent` means: rounded up."""
+    """Returns how many of `total` pods a step of `percent` covers, rounded up."""
     return -(-total * percent // 100)

@@ -1,7 +1,7 @@
-"""What a pod carries while it is worked on: the record (the upgrade's hold) and the other holds on its gate.
+"""Defines what a pod carries during its upgrade: the record, which is the upgrade's hold on the gate, and the other holds.
 
-The record is written no later than the act it describes and holds only what cannot be observed. The first from-images and
-the first gate-before of a run win; container ids are written afresh by each image patch, at the resourceVersion it judged.
+The record is written no later than the action it describes, and stores only what cannot be observed. The first from-images and
+the first gate-before of a run win. Each image patch writes the container ids anew, of the resourceVersion it was decided on.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ PreviousGateState = Literal["True", "False", "Missing", "Absent"]
 
 
 class PreviousContainer(ApiStruct, frozen=True, kw_only=True):
-    """A container as it was in the pod version that the image patch judged."""
+    """A container as it was in the pod version that the image patch was decided on."""
 
     container_id: str = msgspec.field(name="containerID", default="")
     image_id: str = msgspec.field(name="imageID", default="")
     image: str = ""
-    """What the spec asked for."""
+    """The image in the pod's spec."""
     restart_count: int | None = None
-    """None in records of versions that did not write it."""
+    """None in records of older versions of inplace."""
 
 
 class Steady(ApiStruct, frozen=True, kw_only=True):
-    """Since when the restarted containers have been ready, written where that has to last for long (minReadySeconds). It says
-    something only of these containers, and only while the pod's ContainersReady is as it was then."""
+    """Since when the restarted containers have been ready, stored so that a long minReadySeconds survives a takeover. Valid
+    only for these containers, and only while the pod's ContainersReady condition has not changed since."""
 
     since: str
     turned_at: str = ""
-    """ContainersReady's lastTransitionTime, as the kubelet tells it: compared, never reckoned with."""
+    """ContainersReady's lastTransitionTime as the kubelet wrote it: only compared, never used for arithmetic."""
     container_ids: dict[str, str] = msgspec.field(name="containerIDs", default={})
 
 
@@ -49,19 +49,19 @@ class UpgradeRecord(ApiStruct, frozen=True, kw_only=True):
     gate: str = ""
     """The gate that was closed; empty in records of older versions."""
     gate_before: PreviousGateState = "True"
-    """`False` only where somebody closed the gate without a hold of ours; it then stays closed after us."""
+    """`False` only if the gate had been closed without a hold of inplace; then it stays closed after the upgrade."""
     from_images: dict[str, str]
     to_images: dict[str, str]
     since: str = ""
     before: dict[str, PreviousContainer] | None = None
-    """Set by the image patch: the containers it changed."""
+    """The containers that the image patch changed; None before it."""
     patched_at: str = ""
-    """When that was, by the clock of whoever sent it."""
+    """When the image was patched, by the clock of the process that sent the patch."""
     steady: Steady | None = None
 
 
 class UnreadableRecord(ApiStruct, frozen=True):
-    """An annotation that is not ours to read: refuse the pod, touch nothing."""
+    """An annotation that cannot be read: such a pod is refused and not touched."""
 
     problem: str
 
@@ -87,7 +87,8 @@ def encode_record(record: UpgradeRecord) -> str:
 
 
 def read_holds(pod: Pod) -> dict[str, str]:
-    """Hold name to its reason, from annotation `inplace.dev/holds`. What cannot be read holds: safe is closed."""
+    """Returns hold names and their reasons from annotation `inplace.dev/holds`. An unreadable one counts as a hold, since a
+    closed gate is the safe state."""
     text = pod.metadata.annotation(HOLDS_ANNOTATION)
     if not text:
         return {}
@@ -98,12 +99,13 @@ def read_holds(pod: Pod) -> dict[str, str]:
 
 
 def holds_for_gate(holds: Mapping[str, str], gate: str) -> dict[str, str]:
-    """Those that hold this gate: a hold named `label@<condition>` is for that condition, one without `@` for every gate."""
+    """Filters the holds on this gate: a hold named `label@<condition>` is for that condition, one without `@` for every
+    gate."""
     return {name: why for name, why in holds.items() if name.partition("@")[2] in ("", gate)}
 
 
 def format_holds(holds: Mapping[str, str]) -> str:
-    """Why, in words: a label's hold says that itself, another one by its name and its reason."""
+    """Formats why the gate is held: a label's hold by its reason alone, any other by its name and reason."""
     return ", ".join(_format_hold(name, why) for name, why in sorted(holds.items()))
 
 
@@ -114,5 +116,5 @@ def _format_hold(name: str, why: str) -> str:
 
 
 def encode_holds(holds: dict[str, str]) -> str | None:
-    """The annotation's value; None, which removes it, where nothing holds."""
+    """Returns the annotation's value; None, which removes the annotation, if there are no holds."""
     return msgspec.json.encode(holds, order="sorted").decode() if holds else None

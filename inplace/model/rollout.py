@@ -1,7 +1,7 @@
-"""`InPlaceRollout`: one object, one run, asked for declaratively. The schema of its CRD says the same (a test compares them).
+"""Defines `InPlaceRollout`, which requests one run declaratively. A test compares these structs with the CRD's schema.
 
-The run itself lives in the Lease of its target, as with the command; `status` is a projection of it, and small whatever the
-fleet: its lists have `MOST` entries at most, and its texts `LONGEST` characters. A count of None is not known yet.
+The run itself is stored in the Lease of its target, as for a command. `status` is a projection of the run, and small for any
+fleet: lists hold at most `MAX_LIST_ITEMS` entries, texts `MAX_TEXT_LENGTH` characters. A count of None is not known yet.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MAX_TEXT_LENGTH = 256
 
 Phase = Literal["Pending", "Waiting", "Progressing", "Paused", "Succeeded", "Failed", "RolledBack", "Aborted", "Refused"]
 TERMINAL_PHASES: frozenset[Phase] = frozenset({"Succeeded", "Failed", "RolledBack", "Aborted", "Refused"})
-"""Nothing goes on, unless a person says `resume` to one that failed."""
+"""Nothing happens any more, unless a user resumes a failed rollout."""
 ConditionType = Literal["Ready", "Progressing", "Paused", "Reconciling", "Stalled", "RequestRefused"]
-"""The last: that the last request, by annotation, is none. It goes with the next one that is."""
+"""`RequestRefused`: the last request, by annotation, was invalid. The next valid request removes the condition."""
 ConditionStatus = Literal["True", "False"]
 FailureAction = Literal["Pause", "Rollback", "Continue"]
 OnBusy = Literal["Wait", "Refuse"]
@@ -34,7 +34,7 @@ class ContainerImage(ApiStruct, frozen=True):
 
 
 class RolloutTarget(ApiStruct, frozen=True, kw_only=True):
-    """A workload by name; kind Pods by names or by a label selector. In the namespace of the rollout."""
+    """A workload by name, or pods by names or by a label selector, in the namespace of the rollout."""
 
     kind: TargetKind
     name: str = ""
@@ -46,26 +46,26 @@ class RolloutTarget(ApiStruct, frozen=True, kw_only=True):
 
 
 class Undo(ApiStruct, frozen=True, kw_only=True):
-    """Back to a revision of the workload's history; 0: to what was before."""
+    """Requests the images of a revision of the workload's history; 0 means the previous images."""
 
     to_revision: int = 0
 
 
 class PauseSpec(ApiStruct, frozen=True):
-    """None: until a person says `resume`."""
+    """A pause of this many seconds; None lasts until a user resumes."""
 
     seconds: int | None = None
 
 
 class RolloutStep(ApiStruct, frozen=True, kw_only=True):
-    """Exactly one of the two, as is usual on the wire."""
+    """A step: exactly one of the two fields is set, as is usual in Kubernetes."""
 
     pods: int | str | None = None
     pause: PauseSpec | None = None
 
 
 class Strategy(ApiStruct, frozen=True, kw_only=True):
-    """`max_unavailable` None: the workload's own."""
+    """Pace of the rollout. `max_unavailable` None means the workload's own."""
 
     max_unavailable: int | str | None = None
     steps: tuple[RolloutStep, ...] = ()
@@ -81,14 +81,15 @@ class Restart(ApiStruct, frozen=True, kw_only=True):
 
 
 class FailurePolicy(ApiStruct, frozen=True, kw_only=True):
-    """`action` is taken once more than `max_failed` pods have failed."""
+    """What to do on failures: `action` is taken once more than `max_failed` pods have failed."""
 
     max_failed: int = 0
     action: FailureAction = "Pause"
 
 
 class RolloutSpec(ApiStruct, frozen=True, kw_only=True):
-    """Neither images nor undo: the pods are brought to their workload's template, as `inplace upgrade` without images does."""
+    """The requested run. With neither images nor undo, the pods are brought to their workload's template, as by
+    `inplace upgrade` without images."""
 
     target: RolloutTarget
     images: tuple[ContainerImage, ...] = ()
@@ -109,14 +110,14 @@ class RolloutSpec(ApiStruct, frozen=True, kw_only=True):
 
 
 class PodInFlight(ApiStruct, frozen=True, kw_only=True):
-    """A pod that is worked on now."""
+    """A pod that is being upgraded."""
 
     name: str
     stage: str
     since: str = ""
     reason: str = ""
     until: str = ""
-    """When what `reason` says is over by itself, where that is known."""
+    """When the wait that `reason` describes ends by itself, if known."""
 
 
 class FailedPod(ApiStruct, frozen=True, kw_only=True):
@@ -126,7 +127,7 @@ class FailedPod(ApiStruct, frozen=True, kw_only=True):
 
 
 class StepTiming(ApiStruct, frozen=True, kw_only=True):
-    """When a step began, and when it was passed."""
+    """When a step began and when it was passed."""
 
     step: str
     started_at: str = ""
@@ -134,7 +135,7 @@ class StepTiming(ApiStruct, frozen=True, kw_only=True):
 
 
 class Condition(ApiStruct, frozen=True, kw_only=True):
-    """As `metav1.Condition`."""
+    """A condition, shaped like `metav1.Condition`."""
 
     type: ConditionType
     status: ConditionStatus
@@ -145,17 +146,17 @@ class Condition(ApiStruct, frozen=True, kw_only=True):
 
 
 class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
-    """`updated`: pods in service on what is asked for; none after a way back. `draining`: pods closed to new traffic and not
-    restarted yet. `failed` counts all, `failures` names the first."""
+    """The state of the run. `updated` counts pods in service on the requested images, and is 0 after a rollback. `draining`
+    counts pods closed to new traffic and not restarted yet. `failed` counts all failures, `failures` lists the first."""
 
     observed_generation: int = 0
     phase: Phase | None = None
     message: str = ""
     target: str = ""
     image: str = ""
-    """What is asked for, by the ends of the images' names: for people."""
+    """The requested images without registry and path, for users."""
     until: str = ""
-    """When what it waits for is over by itself, such as a timed pause of its steps."""
+    """When the current wait ends by itself, such as a timed pause step."""
     step: str = ""
     step_index: int | None = None
     desired: int | None = None
@@ -177,7 +178,7 @@ class RolloutStatus(ApiStruct, frozen=True, kw_only=True):
         return next((c for c in self.conditions if c.type == condition_type), None)
 
     def merge_patch(self) -> dict[str, Any]:
-        """What it does not say is removed."""
+        """Returns a JSON merge patch that sets this status and removes all fields that it does not set."""
         names = (field.encode_name for field in msgspec.structs.fields(self))
         return {**dict.fromkeys(names), **msgspec.to_builtins(self)}
 
@@ -187,17 +188,17 @@ class InPlaceRollout(ApiStruct, frozen=True, kw_only=True):
     spec: RolloutSpec
     status: RolloutStatus = RolloutStatus()
     unreadable: str = msgspec.field(name="inplace.dev/unreadable", default="")
-    """Not on the wire: why all but its metadata is what it was before, or nothing."""
+    """Not on the wire: why the object cannot be read. Everything but its metadata is then as it was before, or empty."""
 
     @property
     def user_input(self) -> tuple[Any, ...]:
-        """All that its person writes."""
+        """All that users write: reconciling is due only if this changes."""
         meta = self.metadata
         return meta.uid, meta.generation, meta.annotations, meta.deletion_timestamp, self.unreadable
 
 
 def unreadable_rollout(metadata: ObjectMeta, why: str, before: InPlaceRollout | None) -> InPlaceRollout:
-    """What stands for one that cannot be read (written by another version of us, say): nothing new is done for it."""
+    """Returns a placeholder for a rollout that cannot be read, such as one of another version: nothing new is done for it."""
     if before is not None:
         return msgspec.structs.replace(before, metadata=metadata, unreadable=why)
     return InPlaceRollout(metadata=metadata, spec=RolloutSpec(target=RolloutTarget(kind="Pods")), unreadable=why)

@@ -1,7 +1,7 @@
-"""One upgrade of one target to one set of images: what was asked for, and what must survive the process.
+"""Defines the run: one upgrade of one target to one set of images, with its request and all that must survive the process.
 
-The run is JSON in annotation `inplace.dev/run` of the target's Lease. Only the holder of the Lease writes it, and always before
-the first action of the plan that changed it.
+The run is stored as JSON in annotation `inplace.dev/run` of the target's Lease. Only the holder of the Lease writes it, and
+always before the first action of the plan that changed it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,23 @@ from inplace.model.refs import TargetRef
 OnFailure = Literal["pause", "rollback", "continue"]
 Outcome = Literal["Succeeded", "Failed", "RolledBack", "Aborted", "TimedOut", "Paused", "Interrupted"]
 TERMINAL_OUTCOMES: frozenset[Outcome] = frozenset({"Succeeded", "RolledBack", "Aborted"})
-"""With these nothing is left to do: the workload is consistent, and nothing of ours is on it."""
+"""Outcomes that leave nothing to do: the workload is consistent and carries nothing of inplace."""
 RollbackReason = Literal["Failure", "Abort"]
-"""Why a run goes back."""
 Operation = Literal["Upgrade", "Undo"]
 Forgoable = Literal["history", "fields"]
-"""What a run can end well without: the old template in the history, and image fields given back to their owners."""
+"""What a run can succeed without: the old template in the history, and returning image fields to their owners."""
 RunCommand = Literal["pause", "resume", "promote", "abort"]
-"""What may be asked of a run's holder."""
+"""Commands that the holder of a run accepts."""
 
 
 class PodsStep(ApiStruct, frozen=True, tag_field="step", tag="share"):
-    """Go on until this many pods (or this share of them, rounded up) are updated."""
+    """Continues until this many pods, or this percentage rounded up, are updated."""
 
     amount: int | str
 
 
 class PauseStep(ApiStruct, frozen=True, tag_field="step", tag="pause"):
-    """Wait so many seconds; None: until a person says `resume`."""
+    """Waits this many seconds; None waits until a user resumes."""
 
     seconds: float | None = None
 
@@ -47,7 +46,7 @@ Step = PodsStep | PauseStep
 
 
 def parse_steps(text: str) -> tuple[Step, ...]:
-    """`10%,pause,50%,pause:10m,100%`. Raises ValueError with a line for a person; the last step must be 100%."""
+    """Parses steps like `10%,pause,50%,pause:10m,100%`. Raises ValueError with one line for a user; the last must be 100%."""
     steps = tuple(_parse_step(part.strip()) for part in text.split(","))
     if steps[-1] != PodsStep(amount="100%"):
         raise ValueError(f"the last step must be 100%, not {text.rsplit(',', 1)[-1].strip()!r}: to stop halfway use a pause")
@@ -57,7 +56,7 @@ def parse_steps(text: str) -> tuple[Step, ...]:
 
 
 def steps_grow(steps: Iterable[Step]) -> bool:
-    """Percentages among themselves, and counts among themselves: which is more depends on the number of pods."""
+    """Whether percentages grow, and counts grow. The two are not compared, since that depends on the number of pods."""
     amounts = [step.amount for step in steps if isinstance(step, PodsStep)]
     percents = [int(amount[:-1]) for amount in amounts if isinstance(amount, str)]
     counts = [amount for amount in amounts if isinstance(amount, int)]
@@ -76,7 +75,7 @@ def _parse_step(part: str) -> Step:
 
 
 class RunOptions(ApiStruct, frozen=True, kw_only=True, omit_defaults=False):
-    """How to go about it. None means the workload's own value."""
+    """Options of a run. None means the workload's own value."""
 
     gate: str = DEFAULT_GATE
     max_unavailable: int | str | None = None
@@ -87,31 +86,31 @@ class RunOptions(ApiStruct, frozen=True, kw_only=True, omit_defaults=False):
     min_ready_seconds: float | None = None
     on_failure: OnFailure = "pause"
     max_failed: int = 0
-    """So many pods may fail before `on_failure` is done."""
+    """How many failed pods to tolerate before `on_failure` applies."""
     accept_undrainable: tuple[str, ...] = ()
     without_gate: bool = False
-    """Nothing is drained, and nothing is claimed: for pods that have no gate."""
+    """Restarts pods that have no gate without draining them."""
     allow_outage: bool = False
-    """Also the last ready endpoint of a Service may be drained."""
+    """Allows draining the last ready endpoint of a Service."""
 
 
 class FieldOwner(ApiStruct, frozen=True, kw_only=True):
-    """A field manager that owned fields before us: they are given back to it after the commit."""
+    """A field manager that owned fields before the run: they are returned to it after the commit."""
 
     manager: str
     operation: str
     api_version: str
     subresource: str = ""
     containers: tuple[str, ...] = ()
-    """Those whose image it owned."""
+    """The containers whose image it owned."""
     strategy: dict[str, Any] = {}
-    """What it owned of `spec.updateStrategy`, in the form of fieldsV1."""
+    """The part of `spec.updateStrategy` that it owned, as fieldsV1."""
     pod: str = ""
-    """For bare pods: which; empty: each of them."""
+    """The name of a bare pod; empty means each of the run's pods."""
 
 
 class CommitState(ApiStruct, frozen=True, kw_only=True):
-    """Saved before the first write of a commit; its presence means that the commit has begun and must be finished."""
+    """State saved before the first write of a commit: its presence means that the commit has begun and must be finished."""
 
     paused: bool = False
     """The user's `spec.paused`."""
@@ -120,19 +119,19 @@ class CommitState(ApiStruct, frozen=True, kw_only=True):
     revision: int = 0
     """That ReplicaSet's revision before the commit."""
     template: dict[str, str] = {}
-    """What the Deployment's own template said of the run's containers, which may have been ahead of its pods."""
+    """The images of the run's containers in the Deployment's template, which may have been ahead of its pods."""
     undo_reason: str = msgspec.field(default="", name="givenUp")
-    """Why it is undone instead of finished: the templates go back, and `paused` is given back."""
+    """Why the commit is undone instead of finished: the templates and `paused` are restored."""
 
 
-MOST_FAILURES = 20
-"""So many are stored; of the others, how many there are."""
-LONGEST_MESSAGE = 500
-"""Of what a kubelet, an API server or a person says, as it is stored."""
+MAX_FAILURES = 20
+"""How many failures are stored; the others are only counted."""
+MAX_MESSAGE_LENGTH = 500
+"""Limit for stored messages of kubelets, API servers and users."""
 
 
 class PodFailure(ApiStruct, frozen=True, kw_only=True):
-    """A pod that could not be upgraded, and why; kept until the next start of the run."""
+    """A pod that could not be upgraded, and why. It is kept until the run is started again."""
 
     pod: str
     uid: str
@@ -149,66 +148,66 @@ class Run(ApiStruct, frozen=True, kw_only=True):
     target_uid: str = ""
     operation: Operation = msgspec.field(default="Upgrade", name="doing")
     images: dict[str, str]
-    """Container name to the image it is to run; during a rollback, the image it goes back to."""
+    """The image that each container is to run, by container name; during a rollback, the image to return to."""
     from_images: dict[str, str] = {}
-    """The template's (for bare pods: the first pod's) images before the run."""
+    """The images before the run: of the template, or of the first bare pod."""
     images_before_admission: dict[str, str] = msgspec.field(default={}, name="named")
-    """What a person asked for, where admission makes another name of it: `images` are then what it makes."""
+    """The images as the user named them, where admission renames them: `images` then holds admission's names."""
     pod_images: dict[str, str] = {}
-    """What admission makes of images on pods, where that is not what the template says."""
+    """What admission makes of the images on pods, where that differs from the template."""
     pod_from_images: dict[str, str] = {}
-    """What the pods ran before the run, where all had another name for it than the template."""
+    """The images that the pods had before the run, where all of them used another name than the template."""
     rewritten: dict[str, str] = {}
-    """What admission made of an image on a pod, and was not meant: whoever goes back, goes back from that, too."""
+    """Unwanted images that admission put on a pod: a rollback also returns from these."""
     options: RunOptions = RunOptions()
     created_by: str = msgspec.field(default="", name="by")
-    """Who began it, as the API server calls the caller; where it does not say, the same as `client`."""
+    """The user who began the run, as the API server calls that user; the same as `client` if it does not say."""
     client: str = ""
-    """USER@HOST of the machine that it was begun from, by that machine's own account."""
+    """USER@HOST of the machine that began the run, by its own account."""
     expiring_rollout: str = msgspec.field(default="", name="expiring")
-    """The InPlaceRollout that it was begun for, where that expires by a ttl, and may be applied again by whoever keeps it."""
+    """The InPlaceRollout that requested the run, if a ttl deletes it: a tool may then apply it again."""
     started_at: str = ""
     ended_at: str = ""
     steps_passed: int = 0
     waits: dict[str, str] = {}
-    """What it waits for, by the planner's names, to when that began: whoever takes it over goes on from there."""
+    """When each current wait began, by the planner's timer names: the next holder continues these deadlines."""
     owners: tuple[FieldOwner, ...] = ()
     paused: bool = False
-    """The user's `spec.paused` of a Deployment, as it was when the run was last begun or resumed."""
+    """The user's `spec.paused` of a Deployment when the run was last begun or resumed."""
     superseded_images: tuple[dict[str, str], ...] = msgspec.field(default=(), name="displaced")
-    """What runs that this one took over from were taking the pods to, or a person had: the template may hold that."""
+    """Target images of the runs that this one superseded, or of a user's change: the template may hold them."""
     adopts_template: bool = msgspec.field(default=False, name="takesOver")
-    """Begun without images: to bring the pods to the template, those behind a partition too."""
+    """Begun without images, to bring all pods to the template, including those behind a partition."""
     saved_strategy: dict[str, Any] | None = msgspec.field(default=None, name="strategy")
-    """The user's updateStrategy, saved before our first write to a StatefulSet or DaemonSet; given back at the end."""
+    """The user's updateStrategy, saved before the first write to a StatefulSet or DaemonSet and restored at the end."""
     revision_before: int = 0
-    """The number of the workload's newest revision when the run was begun."""
+    """Number of the workload's newest revision when the run was begun."""
     revision: str = ""
-    """The value of `controller-revision-hash` that stands for the images, known once the template is patched."""
+    """The `controller-revision-hash` of the run's images, known once the template is patched."""
     live_uid: str = ""
-    """The ReplicaSet that had a Deployment's pods when the run was begun; in place they stay with it to the end."""
+    """The ReplicaSet that owned a Deployment's pods when the run was begun; an in-place upgrade leaves them with it."""
     live_revision: int = 0
-    """That ReplicaSet's revision then. Only a rollout, or our own commit, raises it."""
+    """That ReplicaSet's revision at that time. Only a rollout, or the run's own commit, raises it."""
     template: str = ""
-    """Stands for the template as it was then, but for its images: no run changes anything else in it."""
+    """Identifies the template at that time apart from its images, which are all that a run changes in it."""
     commit: CommitState | None = None
     failures: tuple[PodFailure, ...] = ()
-    """All, in the process that has met them; once stored, the first few."""
+    """All failures in the process that met them; only the first few once stored."""
     more_failed: int = 0
-    """Failures beyond those, of a run that was read from its Lease."""
+    """How many further failures there were, in a run that was read from its Lease."""
     gave_up: str = ""
-    """Why the run stops where it stands, until its next start."""
+    """Why the run stops in its present state until it is started again."""
     forgone: dict[Forgoable, str] = {}
-    """What it has gone on without, and why, in words."""
+    """What the run went on without, and why."""
     rollback_reason: RollbackReason | None = msgspec.field(default=None, name="back")
     original_images: dict[str, str] | None = msgspec.field(default=None, name="wanted")
-    """While rolling back: the images that were asked for."""
+    """The requested images, during a rollback."""
     outcome: Outcome | None = None
     message: str = ""
 
     @property
     def signature(self) -> str:
-        """Who began it, for people."""
+        """The user who began the run, for users."""
         return format_signature(self.created_by, self.client)
 
     @property
@@ -221,7 +220,7 @@ class Run(ApiStruct, frozen=True, kw_only=True):
 
     @property
     def keeps_template(self) -> bool:
-        """Going back from a template that its owner had changed: that is no doing of the run, and stays."""
+        """Whether a rollback leaves the template alone, since its owner changed it and not the run."""
         return self.adopts_template and self.rolling_back and not self.superseded_images
 
     @property
@@ -230,19 +229,19 @@ class Run(ApiStruct, frozen=True, kw_only=True):
 
     @property
     def images_on_pods(self) -> dict[str, str]:
-        """What a pod is given."""
+        """The images that a pod is patched to."""
         return {**self.images, **(self.pod_from_images if self.rolling_back else self.pod_images)}
 
     def is_for(self, images: Mapping[str, str]) -> bool:
-        """Whether these are what it was begun for, in a person's words or in those of admission."""
-        asked = self.requested_images
-        return asked.keys() == images.keys() and all(
-            image in (asked[c], self.images_before_admission.get(c)) for c, image in images.items()
+        """Whether these are the requested images, under the user's names or admission's."""
+        requested = self.requested_images
+        return requested.keys() == images.keys() and all(
+            image in (requested[c], self.images_before_admission.get(c)) for c, image in images.items()
         )
 
     @property
     def known_images(self) -> tuple[dict[str, str], ...]:
-        """All that this run, or one that it took over from, has found or has meant the pods to run."""
+        """All images that this run or one that it superseded found on the pods or brought them to."""
         of_pods = (self.pod_from_images, self.pod_images)
         return (
             self.from_images,
@@ -255,17 +254,17 @@ class Run(ApiStruct, frozen=True, kw_only=True):
 
     @property
     def is_unfinished(self) -> bool:
-        """Has work left, whether or not anybody does it now."""
+        """Whether work is left, even if no process does it now."""
         return self.outcome not in TERMINAL_OUTCOMES
 
     @property
     def is_active(self) -> bool:
-        """Somebody drives it, or holds it where it stands paused, or has died over it."""
+        """Whether a holder drives it, holds it paused, or died while driving it."""
         return self.outcome in (None, "Paused")
 
 
 def decode_run(text: str) -> Run:
-    """Raises ValueError with a line for a person."""
+    """Reads a stored run. Raises ValueError with one line for a user."""
     try:
         run = msgspec.json.decode(text, type=Run)
     except CANNOT_BE_READ as error:
@@ -276,8 +275,8 @@ def decode_run(text: str) -> Run:
 
 
 def encode_run(run: Run) -> str:
-    """As it is stored: small whatever the fleet, since a Lease bears no more than 256 KiB of annotations."""
-    kept = tuple(msgspec.structs.replace(f, message=truncate(f.message)) for f in run.failures[:MOST_FAILURES])
+    """Encodes the run for storage: small for any fleet, since an object holds at most 256 KiB of annotations."""
+    kept = tuple(msgspec.structs.replace(f, message=truncate(f.message)) for f in run.failures[:MAX_FAILURES])
     return msgspec.json.encode(
         msgspec.structs.replace(
             run,
@@ -291,18 +290,19 @@ def encode_run(run: Run) -> str:
 
 
 def format_signature(by: str, client: str) -> str:
-    """`jane (root@laptop)`; of whom only the machine says who it is, just that."""
+    """Formats who did something, like `jane (root@laptop)`; only the client's own account if the API server names no user."""
     if not client or not by:
         return by or client
     return f"{by} (by its own account)" if by == client else f"{by} ({client})"
 
 
-def truncate(text: str, longest: int = LONGEST_MESSAGE) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def truncate(text: str, max_length: int = MAX_MESSAGE_LENGTH) -> str:
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def lease_name(target: TargetRef) -> str:
-    """`inplace-<kind>-<name>`, or `inplace-pods-<hash of the selection>`. Too long a name ends in a hash of the whole."""
+    """Names the Lease of a target: `inplace-<kind>-<name>` or `inplace-pods-<hash of the selection>`. A name that is too long
+    ends in a hash of the whole."""
     if target.kind == "Pods":
         selection: Any = target.selector or ",".join(sorted(target.pod_names))
         return f"inplace-pods-{hashlib.sha256(selection.encode()).hexdigest()[:16]}"
@@ -311,9 +311,9 @@ def lease_name(target: TargetRef) -> str:
 
 
 class StopRequest(msgspec.Struct, frozen=True):
-    """The run is to end early: pods in flight are finished or reopened, no more are started.
+    """Asks the run to end early: pods in flight are finished or reopened, and no more are started.
 
-    `by_others`: because somebody else changed the workload.
+    `external_change`: because somebody else changed the workload.
     """
 
     outcome: Outcome

@@ -1,5 +1,6 @@
-"""What is stored of a run is input: whoever may write its Lease has written it. It is checked like a person's words, and
-against the Lease that it was found in, before anything is done by it.
+"""Checks a stored run before anything acts on it: anyone who may write the Lease may have written the run.
+
+So a stored run is input like a command line, and it must also fit the Lease that holds it.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from inplace.model.refs import TargetRef
 from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, lease_name
 from inplace.model.validation import condition_type, is_container_name, is_object_name
 
-LONGEST_SECONDS = 31 * 24 * 3600.0
-MOST_CONTAINERS = 256
+MAX_DURATION_SECONDS = 31 * 24 * 3600.0
+MAX_CONTAINERS = 256
 
 
 def run_problem(run: Run) -> str:
-    """What no run may ask for, in one line; empty: nothing."""
+    """Says in one line what no run may ask for; empty if the run is valid."""
     return next(_problems(run), "")
 
 
 def lease_mismatch(run: Run, lease: ObjectMeta) -> str:
-    """Why the run cannot be the one of this Lease, in one line; empty: it can."""
+    """Says in one line why the run cannot belong to this Lease; empty if it can."""
     target, owners = run.target, [owner.uid for owner in lease.owner_references or ()]
     if target.namespace != lease.namespace:
         return f"it is for namespace {target.namespace!r}, and its Lease is in {lease.namespace!r}"
@@ -43,7 +44,7 @@ def _problems(run: Run) -> Iterator[str]:
         for container, image in images.items():
             if not is_container_name(container) or not is_valid_image(image):
                 yield f"{container!r}={image!r} is no container and image"
-    if any(len(images) > MOST_CONTAINERS for images in run.known_images):
+    if any(len(images) > MAX_CONTAINERS for images in run.known_images):
         yield "it has more images than a pod has containers"
     yield from _option_problems(run.options)
 
@@ -56,19 +57,19 @@ def _target_problems(target: TargetRef) -> Iterator[str]:
         if not is_object_name(name):
             yield f"{name!r} is no name of a Kubernetes object"
     if target.selector:
-        yield from _said(check_selector, target.selector)
+        yield from _error_of(check_selector, target.selector)
 
 
 def _option_problems(options: RunOptions) -> Iterator[str]:
-    yield from _said(condition_type, options.gate)
+    yield from _error_of(condition_type, options.gate)
     pauses = [step.seconds for step in options.steps if isinstance(step, PauseStep)]
     amounts = [step.amount for step in options.steps if isinstance(step, PodsStep)]
     waits = (options.settle_seconds, options.drain_timeout_seconds, options.restart_timeout_seconds, options.min_ready_seconds)
-    if any(s is not None and not (math.isfinite(s) and 0 <= s <= LONGEST_SECONDS) for s in (*waits, *pauses)):
+    if any(s is not None and not (math.isfinite(s) and 0 <= s <= MAX_DURATION_SECONDS) for s in (*waits, *pauses)):
         yield "a duration of its options is out of range"
     for amount in (*amounts, options.max_unavailable):
         if isinstance(amount, str):
-            yield from _said(parse_int_or_percent, amount)
+            yield from _error_of(parse_int_or_percent, amount)
         elif amount is not None and amount < 0:
             yield f"{amount} is no number of pods"
     if not options.steps or options.steps[-1] != PodsStep(amount="100%"):
@@ -77,7 +78,7 @@ def _option_problems(options: RunOptions) -> Iterator[str]:
         yield f"{options.max_failed} is no number of pods that may fail"
 
 
-def _said(check: Callable[[str], object], text: str) -> Iterator[str]:
+def _error_of(check: Callable[[str], object], text: str) -> Iterator[str]:
     try:
         check(text)
     except ValueError as error:

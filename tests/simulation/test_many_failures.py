@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from inplace.model.constants import RUN_ANNOTATION
-from inplace.model.run import MOST_FAILURES
+from inplace.model.run import MAX_FAILURES
 from inplace.runtime.observability.statistics import Summary
 from inplace.sim.objects import kinds
 from tests.simulation.world import World
@@ -26,6 +26,6 @@ def test_nine_hundred_failures_are_counted_and_the_run_ends() -> None:
     text = lease.obj["metadata"]["annotations"][RUN_ANNOTATION]
     assert len(text) < 32 * 1024
     stored = json.loads(text)
-    assert len(stored["failures"]) == MOST_FAILURES
-    assert stored["moreFailed"] == 900 - MOST_FAILURES
+    assert len(stored["failures"]) == MAX_FAILURES
+    assert stored["moreFailed"] == 900 - MAX_FAILURES
     assert stored["outcome"] == "Failed"

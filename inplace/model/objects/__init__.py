@@ -1,1 +1,1 @@
-"""The Kubernetes objects, with just the fields that inplace reads or writes. They know nothing of inplace."""
+"""Defines the Kubernetes objects with only the fields that inplace reads or writes."""

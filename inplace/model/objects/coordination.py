@@ -1,4 +1,4 @@
-"""Leases."""
+"""Defines Leases (coordination.k8s.io/v1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events, as far as they are read back."""
+"""Defines Events, with the fields that inplace reads back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from inplace.model.objects.meta import ApiStruct, ObjectMeta
 
 
 class ObjectReference(ApiStruct, frozen=True):
-    """The object that an event is about."""
+    """The object that an Event is about."""
 
     kind: str = ""
     name: str = ""
@@ -14,7 +14,7 @@ class ObjectReference(ApiStruct, frozen=True):
 
 
 class Event(ApiStruct, frozen=True):
-    """Of events.k8s.io/v1. `event_time` is None for one that was written through the older API."""
+    """An Event of events.k8s.io/v1. `event_time` is None if it was written through the core/v1 API."""
 
     metadata: ObjectMeta
     event_time: str | None = None

@@ -1,7 +1,7 @@
-"""Object metadata and selectors: what every Kubernetes object has in common.
+"""Defines object metadata and label selectors, which all Kubernetes objects share.
 
-Unknown fields are dropped on decode, so a struct costs only what is declared here (design, section 3: 12x less memory than
-the typed models). `None` for a list on the wire means empty, as in Kubernetes.
+Decoding drops unknown fields, so a struct costs only what is declared here: 12x less memory than the typed models (design,
+section 3). `None` for a list on the wire means empty, as in Kubernetes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Protocol
 import msgspec
 
 CANNOT_BE_READ = (ValueError, RecursionError)
-"""All that msgspec raises for what it is given: its own errors are ValueErrors, as is UnicodeDecodeError; what is nested too
-deep is neither."""
+"""Everything msgspec raises for bad input: its own errors and UnicodeDecodeError are ValueErrors, while input that is nested
+too deeply raises RecursionError."""
 
 
 class ApiStruct(msgspec.Struct, gc=False, frozen=True, rename="camel", omit_defaults=True):
-    """Base of everything that travels: frozen, camelCase on the wire, unknown fields ignored."""
+    """Base of all structs that are sent or stored: frozen, camelCase on the wire, unknown fields ignored."""
 
 
 class OwnerReference(ApiStruct, frozen=True):
@@ -33,7 +33,7 @@ class OwnerReference(ApiStruct, frozen=True):
 
 
 class ObjectMeta(ApiStruct, frozen=True):
-    """`metadata` without managedFields: those are read live, only where fields are given back."""
+    """`metadata` without managedFields, which are read live and only when field ownership is returned."""
 
     name: str = ""
     namespace: str = ""
@@ -55,7 +55,7 @@ class ObjectMeta(ApiStruct, frozen=True):
         return (self.annotations or {}).get(key)
 
     def controller(self) -> OwnerReference | None:
-        """The owner that manages this object, if any."""
+        """Returns the owner that manages this object, if any."""
         return next((owner for owner in self.owner_references or () if owner.controller), None)
 
     def owned_by(self, uid: str) -> bool:
@@ -64,12 +64,13 @@ class ObjectMeta(ApiStruct, frozen=True):
 
 
 def resource_version_number(resource_version: str) -> int:
-    """A resourceVersion as a number that grows (comparable since Kubernetes 1.35, KEP-5504; in fact always); 0 for none."""
+    """Returns a resourceVersion as a growing number, 0 if empty. KEP-5504 promises that they compare since Kubernetes 1.35; in
+    practice they always did."""
     return int(resource_version) if resource_version.isdecimal() else 0
 
 
 class HasMetadata(Protocol):
-    """Anything with metadata: what caches and references need to know."""
+    """Any object with metadata, which is all that caches and references need."""
 
     @property
     def metadata(self) -> ObjectMeta: ...
@@ -94,7 +95,7 @@ class LabelSelector(ApiStruct, frozen=True):
         )
 
     def to_selector_string(self) -> str:
-        """The selector in the form of the `labelSelector` query parameter."""
+        """Formats the selector for the `labelSelector` query parameter."""
         parts = [f"{k}={v}" for k, v in sorted((self.match_labels or {}).items())]
         for r in self.match_expressions or ():
             values = ",".join(r.values or ())
@@ -124,13 +125,14 @@ _VALID = re.compile(
 
 
 def check_selector(text: str) -> None:
-    """What a person has written, or may have. Raises ValueError with a line for a person."""
+    """Validates a selector that may come from a user. Raises ValueError with one line for a user."""
     if not all(_VALID.match(part) for part in re.split(r",(?![^(]*\))", text)):
         raise ValueError(f"{text!r} is no label selector: write it like app=web,tier!=test")
 
 
 def parse_selector(text: str) -> LabelSelector:
-    """The opposite of `LabelSelector.text`, in every form that kubectl takes. Raises ValueError with a line for a person."""
+    """Parses a selector in every form that kubectl accepts; the inverse of `LabelSelector.to_selector_string`. Raises
+    ValueError with one line for a user."""
     requirements = []
     for part in re.split(r",(?![^(]*\))", text):
         match = _REQUIREMENT.match(part)

@@ -1,4 +1,4 @@
-"""EndpointSlices and Services: who still sends traffic to a pod, and who cannot be told to stop."""
+"""Defines EndpointSlices and Services, which show what still sends traffic to a pod and what cannot be stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KUBERNETES_MANAGERS = frozenset({"endpointslice-controller.k8s.io", "endpointsli
 
 
 class EndpointConditions(ApiStruct, frozen=True):
-    """nil `ready` means true (discovery/v1)."""
+    """Conditions of an endpoint; a nil `ready` means true (discovery/v1)."""
 
     ready: bool | None = None
     serving: bool | None = None
@@ -68,6 +68,7 @@ class Service(ApiStruct, frozen=True):
         return self.spec.cluster_ip == "None"
 
     def selects(self, labels: Mapping[str, str] | None) -> bool:
-        """One without a selector selects nothing: its endpoints are somebody else's business."""
+        """Whether the Service selects these labels. Without a selector it selects nothing: its endpoints are managed
+        elsewhere."""
         selector = self.spec.selector
         return bool(selector) and selector.items() <= (labels or {}).items()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Pods: the fields that decide whether one may be restarted, and whether it was."""
+"""Defines pods with the fields that decide whether one may be restarted, and whether it was restarted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from inplace.model.objects.meta import ApiStruct, ObjectMeta
 
 _TIME = re.compile(r"T(\d\d):(\d\d):(\d\d)Z$")
-"""As a kubelet writes instants."""
+"""The time of day in the format that kubelets write."""
 
 
 class ReadinessGate(ApiStruct, frozen=True):
@@ -18,7 +18,7 @@ class ReadinessGate(ApiStruct, frozen=True):
 
 
 class Probe(ApiStruct, frozen=True):
-    """Presence and pace of a probe; what it asks is the kubelet's business."""
+    """A probe's presence and timing; its handler concerns only the kubelet."""
 
     initial_delay_seconds: int = 0
     period_seconds: int = 10
@@ -48,7 +48,7 @@ class Container(ApiStruct, frozen=True):
 
     @property
     def may_restart_all(self) -> bool:
-        """One of its exits by itself restarts every container of the pod (1.36, beta)."""
+        """Whether one of its exits may restart every container of the pod (Kubernetes 1.36, beta)."""
         return any(rule.action == "RestartAllContainers" for rule in self.restart_policy_rules or ())
 
 
@@ -73,7 +73,7 @@ class PodSpec(ApiStruct, frozen=True):
         return frozenset(c.name for c in self.init_containers or ())
 
     def is_regular_init_container(self, name: str) -> bool:
-        """An init container that runs to its end before the others start; sidecars are not ordinary."""
+        """Whether it is an init container that runs to completion before the others start, so not a sidecar (KEP-753)."""
         return any(c.name == name and c.restart_policy != "Always" for c in self.init_containers or ())
 
     def has_gate(self, condition_type: str) -> bool:
@@ -107,7 +107,7 @@ class StateTerminated(ApiStruct, frozen=True):
 
     @property
     def ran_seconds(self) -> int:
-        """Less than a day, in whole seconds; 0 where the times are not told."""
+        """How long it ran, in whole seconds modulo a day; 0 if either time is missing."""
         began, ended = _TIME.search(self.started_at or ""), _TIME.search(self.finished_at or "")
         if began is None or ended is None:
             return 0
@@ -148,7 +148,7 @@ class PodStatus(ApiStruct, frozen=True):
 
 
 class Pod(ApiStruct, frozen=True):
-    """A pod as we see it. Live objects only: `metadata.uid` is never empty."""
+    """A live pod: `metadata.uid` is never empty."""
 
     metadata: ObjectMeta
     spec: PodSpec = PodSpec()
@@ -166,7 +166,7 @@ class Pod(ApiStruct, frozen=True):
         return next((c for c in self.status.conditions or () if c.type == condition_type), None)
 
     def has_duplicate_condition(self, condition_type: str) -> bool:
-        """Several conditions of one type: the kubelet believes the first."""
+        """Whether there are several conditions of this type; the kubelet honours the first."""
         return sum(c.type == condition_type for c in self.status.conditions or ()) > 1
 
     def condition_is_true(self, condition_type: str) -> bool:
@@ -183,28 +183,28 @@ class Pod(ApiStruct, frozen=True):
 
     @property
     def is_terminal(self) -> bool:
-        """Succeeded or Failed (an evicted pod, say): it never runs again."""
+        """Whether it is Succeeded or Failed, as an evicted pod is, and never runs again."""
         return self.status.phase in ("Succeeded", "Failed")
 
     @property
     def is_scheduled(self) -> bool:
-        """Has a node. Without one it has no container, and nothing of it can be restarted."""
+        """Whether it has a node. Without one it has no containers, so nothing can be restarted."""
         return self.spec.node_name != ""
 
     @property
     def is_unschedulable(self) -> bool:
-        """The scheduler says that it finds no node, or may not look for one; a pod that was just created has no word of it."""
+        """Whether the scheduler reported that it found no node or may not look for one. A new pod has no such report yet."""
         condition = self.condition("PodScheduled")
         return not self.is_scheduled and condition is not None and condition.status == "False"
 
     @property
     def is_observed(self) -> bool:
-        """Its kubelet has seen the spec as it is; one older than 1.34 never says so."""
+        """Whether its kubelet has seen the current spec. A kubelet older than 1.34 never reports that, so it is assumed."""
         return self.status.observed_generation >= self.metadata.generation or self.lacks_observed_generation
 
     @property
     def lacks_observed_generation(self) -> bool:
-        """A kubelet has shown its containers, and no generation: it is older than 1.34."""
+        """Whether a kubelet has reported containers but no generation, which means that it is older than 1.34."""
         return self.status.observed_generation == 0 and bool(self.status.container_statuses)
 
     def container_status(self, name: str) -> ContainerStatus | None:
@@ -212,7 +212,7 @@ class Pod(ApiStruct, frozen=True):
         return next((s for s in statuses if s.name == name), None)
 
     def container_ids(self, names: Iterable[str]) -> dict[str, str]:
-        """Container name to containerID; empty where the container has none yet."""
+        """Returns the containerID by container name, empty if the container has none yet."""
         return {name: status.container_id if (status := self.container_status(name)) else "" for name in names}
 
     def ips(self) -> frozenset[str]:

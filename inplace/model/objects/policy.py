@@ -1,4 +1,4 @@
-"""PodDisruptionBudgets."""
+"""Defines PodDisruptionBudgets (policy/v1)."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class PodDisruptionBudget(ApiStruct, frozen=True):
     status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
 
     def selects(self, labels: dict[str, str] | None) -> bool:
-        """A nil selector matches nothing (policy/v1)."""
+        """Whether the budget covers a pod with these labels. A nil selector matches nothing (policy/v1)."""
         return self.spec.selector is not None and self.spec.selector.matches(labels)
 
     @property
     def lease_name(self) -> str:
-        """`inplace-pdb-<name>`, of the Lease by which it is claimed. Too long a name ends in a hash of the whole."""
+        """Name of the Lease that claims it: `inplace-pdb-<name>`; a name that is too long ends in a hash of the whole."""
         name = f"inplace-pdb-{self.metadata.name}"
         return name if len(name) <= 253 else f"{name[:236]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
     @property
     def sync_failure(self) -> str:
-        """Why its controller cannot compute it; empty: it can. It allows no eviction then, however the pods are."""
-        found = (c for c in self.status.conditions or () if c.reason == "SyncFailed")
-        return next((c.message or c.reason for c in found), "")
+        """Why its controller cannot compute it, empty if it can. Such a budget allows no eviction, whatever the pods' state."""
+        failed = (c for c in self.status.conditions or () if c.reason == "SyncFailed")
+        return next((c.message or c.reason for c in failed), "")

@@ -1,4 +1,4 @@
-"""Deployments, ReplicaSets, StatefulSets and DaemonSets: what planning and committing read (design, section 5)."""
+"""Defines Deployments, ReplicaSets, StatefulSets and DaemonSets with the fields that planning reads (design, section 5)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Ordinals(ApiStruct, frozen=True):
 
 
 class StatefulSetSpec(ApiStruct, frozen=True):
-    """`update_strategy` is plain JSON: it is saved, and given back to the letter."""
+    """Spec of a StatefulSet. `update_strategy` is plain JSON, so that it can be saved and restored to the letter."""
 
     selector: LabelSelector = LabelSelector()
     template: dict[str, Any] = {}
@@ -136,7 +136,7 @@ class DaemonSet(ApiStruct, frozen=True):
 
 
 class ControllerRevision(ApiStruct, frozen=True):
-    """A template as a StatefulSet or a DaemonSet had it. `data` is `{"spec": {"template": ...}}`, with a `$patch` marker."""
+    """A former template of a StatefulSet or DaemonSet. `data` is `{"spec": {"template": ...}}` with a `$patch` marker."""
 
     metadata: ObjectMeta
     revision: int = 0
@@ -147,7 +147,7 @@ class ControllerRevision(ApiStruct, frozen=True):
         spec = self.data.get("spec")
         template = spec.get("template") if isinstance(spec, dict) else None
         if not isinstance(template, dict):
-            return {}  # a revision that is nobody's: whoever may create one writes into it what they like
+            return {}  # not a controller's: any user who may create revisions can write anything into one
         return {key: value for key, value in template.items() if key != "$patch"}
 
 

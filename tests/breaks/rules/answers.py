@@ -53,8 +53,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take a mirror's name for the image whatever else it may be",
         "inplace/model/images.py",
-        "    return accepts(asked, image) and not any(other != asked and accepts(other, image) for other in others)",
-        "    return accepts(asked, image)",
+        "    return accepts(requested, image) and not any(other != requested and accepts(other, image) for other in others)",
+        "    return accepts(requested, image)",
         ("tests/unit/model/test_images.py", "tests/unit/engine/pods/test_goals.py"),
     ),
 )

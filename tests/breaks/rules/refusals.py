@@ -10,7 +10,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "store every failure",
         "inplace/model/run.py",
-        "for f in run.failures[:MOST_FAILURES])",
+        "for f in run.failures[:MAX_FAILURES])",
         "for f in run.failures)",
         ("tests/unit/model/test_run.py", "tests/simulation/test_many_failures.py"),
     ),

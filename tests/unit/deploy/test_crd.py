@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.model.images import LONGEST_NAME, image_problem
+from inplace.model.images import MAX_NAME_LENGTH, image_problem
 from inplace.model.rollout import MAX_LIST_ITEMS, MAX_TEXT_LENGTH, InPlaceRollout, RolloutSpec, RolloutStatus
 from tests.unit.deploy.schema import fields, shown
 from tests.unit.references import BAD, GOOD
@@ -119,6 +119,6 @@ def test_the_crd_takes_the_images_that_a_runtime_takes() -> None:
         whole, digest, an_id, pattern = (re.compile(text.replace("$", r"\Z")) for text in (*texts, image["pattern"]))
     for text in (*GOOD, *(bad for bad, _ in BAD)):
         is_taken = bool(whole.search(text)) and ("@" not in text or bool(digest.search(text))) and not an_id.search(text)
-        is_short = len(text) <= image["maxLength"] and len(text.partition("@")[0].rpartition(":")[0] or text) <= LONGEST_NAME
+        is_short = len(text) <= image["maxLength"] and len(text.partition("@")[0].rpartition(":")[0] or text) <= MAX_NAME_LENGTH
         fits = bool(text) and is_short and bool(pattern.search(text)) and is_taken
         assert fits == (image_problem(text) == ""), text

@@ -1,6 +1,6 @@
 """The last runs, kept beside the run."""
 
-from inplace.model.history import LARGEST_BYTES, LONGEST, MAX_RUNS, append_history, decode_history, to_past_run
+from inplace.model.history import MAX_ANNOTATION_BYTES, MAX_RUNS, MAX_TEXT_LENGTH, append_history, decode_history, to_past_run
 from tests.builders import NEW, OLD, run
 
 
@@ -24,7 +24,7 @@ def test_history_has_an_entry_for_each_run_newest_last() -> None:
 
 def test_a_run_that_went_back_is_told_by_what_was_asked_for() -> None:
     past = to_past_run(run(images=OLD, original_images=NEW, rollback_reason="Abort", message="x" * 1000), ())
-    assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, LONGEST)
+    assert (past.images, past.from_images, len(past.message)) == (NEW, OLD, MAX_TEXT_LENGTH)
 
 
 def test_history_always_leaves_room_for_the_run_beside_it() -> None:
@@ -32,10 +32,10 @@ def test_history_always_leaves_room_for_the_run_beside_it() -> None:
     for number in range(MAX_RUNS):
         text = append_history(text, to_past_run(run(images=many, id=f"run-{number}", created_by="b" * 10_000), ()))
     assert text is not None
-    assert len(text) <= LARGEST_BYTES
+    assert len(text) <= MAX_ANNOTATION_BYTES
     found = decode_history(text)
     assert found[-1].id == "run-9"
-    assert len(found[-1].created_by) == LONGEST
+    assert len(found[-1].created_by) == MAX_TEXT_LENGTH
     assert len(found) > 1
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from inplace.model.refs import TargetRef
 from inplace.model.run import (
-    LONGEST_MESSAGE,
-    MOST_FAILURES,
+    MAX_FAILURES,
+    MAX_MESSAGE_LENGTH,
     CommitState,
     FieldOwner,
     PauseStep,
@@ -54,10 +54,10 @@ def test_the_first_failures_are_stored_and_how_many_there_are() -> None:
     text = encode_run(run(failures=failures, created_by="b" * 200_000, message="m" * 200_000))
     assert len(text) < 32 * 1024
     stored = decode_run(text)
-    assert [failure.pod for failure in stored.failures] == [f"web-{n}" for n in range(MOST_FAILURES)]
+    assert [failure.pod for failure in stored.failures] == [f"web-{n}" for n in range(MAX_FAILURES)]
     assert stored.failed_count == 10_000
     assert decode_run(encode_run(stored)) == stored
-    assert len(stored.message) == len(stored.created_by) == len(stored.failures[0].message) == LONGEST_MESSAGE
+    assert len(stored.message) == len(stored.created_by) == len(stored.failures[0].message) == MAX_MESSAGE_LENGTH
 
 
 @pytest.mark.parametrize("text", ["", "x", "{}", "[]", '{"id":"a"}', encode_run(run())[:-2]])
