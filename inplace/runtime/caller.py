@@ -7,7 +7,9 @@ people, and decides nothing.
 from __future__ import annotations
 
 import getpass
+import os
 import socket
+import uuid
 from contextlib import suppress
 
 import msgspec
@@ -67,3 +69,8 @@ def client_name() -> str:
     with suppress(OSError, KeyError):
         user = getpass.getuser()
     return f"{user}@{socket.gethostname()}"
+
+
+def new_identity() -> str:
+    """A name for the holder of a lock that no other process and no other call has: `HOST-PID-RANDOM`."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"

@@ -11,9 +11,8 @@ from inplace.cli.common.context import CliContext
 from inplace.cli.common.exit_codes import EXIT_CODES, CommandExit, ExitCode, exit_for
 from inplace.cli.main import COMMANDS, cli, program_name
 from inplace.kube.errors import ApiError, ConfigError, ConnectionFailed, Forbidden
-from inplace.runtime.errors import RefusedError
+from inplace.runtime.errors import ForcedExit, RefusedError, RunAbandoned
 from inplace.runtime.lease.lock import LockHeldError, LockLostError
-from inplace.runtime.run.driver import ForcedExit, RunAbandoned
 from tests.builders import NEW, run
 from tests.cli.fakes import Command, FakeServer, web
 from tests.cli.test_looking import lease, paused

@@ -96,7 +96,7 @@ class Process:
 
     def session(self, target: TargetRef, said: Callable[[str], None]) -> Session:
         api = ApiClient(transport=self._transport, clock=self._clock)
-        return Session(api, target, self._name, "upgrade", said, host=self.host)
+        return Session(api, target, self._name, "upgrade", said, backend=self.host)
 
     def die(self) -> None:
         """Call it from an event: whoever waits there is gone."""

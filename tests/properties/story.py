@@ -16,12 +16,11 @@ from inplace.engine.planning.planner import plan
 from inplace.kube.errors import ApiError
 from inplace.model.constants import DEFAULT_GATE
 from inplace.model.run import PauseStep, PodsStep, Run, RunOptions, StopRequest, lease_name
-from inplace.runtime.errors import RefusedError
+from inplace.runtime.errors import ForcedExit, RefusedError, RunAbandoned
 from inplace.runtime.foreground.session import Result, Session
 from inplace.runtime.lease.lock import LockHeldError, LockLostError
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
-from inplace.runtime.run.driver import ForcedExit, RunAbandoned
 from inplace.runtime.run.resolver import AlreadyDone
 from inplace.sim.objects.store import StoredObject
 from tests.properties.judge import Judge

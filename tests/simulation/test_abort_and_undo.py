@@ -36,7 +36,7 @@ def upgrade(world: World, images: dict[str, str], **options: Any) -> Result:
 
 
 def asked(world: World) -> Run:
-    target = world.session("web").target
+    target = world.session("web").view.target
     return Run(id=uuid.uuid4().hex, target=target, images={}, adopts_template=True, created_by="test")
 
 
@@ -265,7 +265,7 @@ def test_an_undo_goes_about_it_as_the_run_before_did(world: World) -> None:
     stored = json.loads(lease["metadata"]["annotations"]["inplace.dev/run"])
     options = RunOptions(settle_seconds=0.0, max_unavailable=1, drain_timeout_seconds=7.0)
     assert (stored["doing"], stored["options"]["drainTimeoutSeconds"]) == ("Undo", 7.0)
-    assert Run(id="", target=world.session("web").target, images={}, options=options).options == options
+    assert Run(id="", target=world.session("web").view.target, images={}, options=options).options == options
     assert (stored["options"]["settleSeconds"], stored["options"]["maxUnavailable"]) == (0.0, 1)
     assert stored["options"]["onFailure"] == "pause"
     assert len(stored["options"]["steps"]) == 1

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from inplace.kube.protocols import Request, Response
-from inplace.runtime.run.driver import PATIENCE_SECONDS
+from inplace.runtime.run.connectivity import PATIENCE_SECONDS
 from tests.scenarios.facts import any_closed
 from tests.scenarios.scene import Scene
 from tests.scenarios.virtual import Command

@@ -129,7 +129,7 @@ class World:
     def session(self, name: str, kind: str = "Deployment", **target: Any) -> Session:
         ref = TargetRef(kind=kind, namespace=self.namespace, name=name, **target)  # type: ignore[arg-type]
         self._sessions += 1
-        return Session(self.api, ref, f"holder-{self._sessions}", "upgrade", self.said.append, host=self.host)
+        return Session(self.api, ref, f"holder-{self._sessions}", "upgrade", self.said.append, backend=self.host)
 
     def upgrade(
         self,
@@ -142,5 +142,7 @@ class World:
     ) -> Result:
         """`inplace upgrade deploy/NAME`, to its end."""
         with self.session(name) as session:
-            asked = Run(id=run_id, target=session.target, images=dict(images), options=RunOptions(**options), created_by="test")
+            asked = Run(
+                id=run_id, target=session.view.target, images=dict(images), options=RunOptions(**options), created_by="test"
+            )
             return session.upgrade(asked, options, on_frame)

@@ -91,9 +91,9 @@ def controller(
         raise click.UsageError("--also and all namespaces cannot be combined", click.get_current_context())
     cluster = connect()
 
+    from inplace.runtime.caller import new_identity
     from inplace.runtime.controller.manager import build_manager, check_access
     from inplace.runtime.errors import RefusedError
-    from inplace.runtime.foreground.session import identity
 
     own_namespace = cluster.namespace
     namespaces = () if settings.all_namespaces else tuple(dict.fromkeys((*(settings.namespaces or (own_namespace,)), *also)))
@@ -102,7 +102,7 @@ def controller(
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"), settings.log_level)
     try:
         backend = cluster.context.make_controller_backend()
-        manager = build_manager(cluster.api, cluster.host, identity(), settings, namespaces, lease_namespace, backend)
+        manager = build_manager(cluster.api, cluster.host, new_identity(), settings, namespaces, lease_namespace, backend)
     except OSError as error:
         raise RefusedError(f"cannot listen on {settings.listen}: {error.strerror or error}") from None
     if not settings.all_namespaces and not settings.namespaces:

@@ -120,7 +120,7 @@ def run(
 
     from inplace.kube.paging import ListOptions
     from inplace.runtime.errors import RefusedError
-    from inplace.runtime.foreground.session import identity
+    from inplace.runtime.caller import new_identity
     from inplace.runtime.gates.access import check_access, leader_for
     from inplace.runtime.gates.controller import GateController
     from inplace.runtime.threads import SYSTEM_THREADS
@@ -134,7 +134,7 @@ def run(
     home = os.environ.get("POD_NAMESPACE") or cluster.namespace if all_namespaces else cluster.namespace
     backend = cluster.context.make_controller_backend()
     threads = backend.threads if backend is not None else SYSTEM_THREADS
-    leader = _with_lease(cluster, leader_for(cluster.api, rule, scope, home, identity(), threads))
+    leader = _with_lease(cluster, leader_for(cluster.api, rule, scope, home, new_identity(), threads))
     try:
         controller = GateController(
             cluster.api, rule, scope, resync_seconds=resync, leader=leader, listen=listen, threads=threads

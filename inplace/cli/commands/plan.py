@@ -12,6 +12,7 @@ from inplace.cli.common.sections import command, option
 from inplace.cli.common.targets import parse_upgrade
 from inplace.cli.running.dry_run import print_plan
 from inplace.cli.running.new_run import new_run
+from inplace.runtime.foreground.preview import preview_upgrade
 
 
 @command()
@@ -44,5 +45,5 @@ def plan(
     cluster = connect()
     run = new_run(cluster, target, images, overrides)
     return print_plan(
-        cluster, run, lambda session: session.preview(run, overrides), output, rehearses=True, wants_exit_code=exit_code
+        cluster, run, lambda view: preview_upgrade(view, run, overrides), output, rehearses=True, wants_exit_code=exit_code
     )

@@ -13,8 +13,8 @@ from inplace.cli.common.exit_codes import CommandExit, ExitCode
 from inplace.cli.common.options import output_option, selector_option, words_argument
 from inplace.cli.common.sections import command, option
 from inplace.cli.output import streams
+from inplace.runtime.caller import new_identity
 from inplace.runtime.foreground.repair import Repair, RepairEvent
-from inplace.runtime.foreground.session import identity
 from inplace.runtime.lookup import require_namespace
 
 
@@ -58,7 +58,7 @@ def repair(
             streams.data(_text(event, dry_run))
 
     with cluster.context.make_interrupt_handler(None) as interrupts:
-        work = Repair(cluster.api, identity(), on_event, interrupts.attach, cluster.context.make_backend(), dry_run=dry_run)
+        work = Repair(cluster.api, new_identity(), on_event, interrupts.attach, cluster.context.make_backend(), dry_run=dry_run)
         try:
             is_clean = work.repair(None if all_namespaces else cluster.namespace, target)
         except KeyboardInterrupt:

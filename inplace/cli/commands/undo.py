@@ -87,8 +87,9 @@ def undo(
     requested = new_run(cluster, target, {}, overrides)
     if dry_run != "none":
         from inplace.cli.running.dry_run import print_plan
+        from inplace.runtime.foreground.preview import preview_undo
 
-        preview = lambda session: session.preview_undo(requested, to_revision, overrides)  # noqa: E731
+        preview = lambda view: preview_undo(view, requested, to_revision, overrides)  # noqa: E731
         on_server = dry_run == "server"
         return print_plan(cluster, requested, preview, output, is_dry=True, on_server=on_server, by_controller=with_controller)
     options = ForegroundOptions(output == "json", quiet, timeout, context.same_command(), follows=with_controller)

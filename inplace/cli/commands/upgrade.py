@@ -72,8 +72,9 @@ def upgrade(
     run = new_run(cluster, target, images, overrides)
     if dry_run != "none":
         from inplace.cli.running.dry_run import print_plan
+        from inplace.runtime.foreground.preview import preview_upgrade
 
-        preview = lambda session: session.preview(run, overrides)  # noqa: E731
+        preview = lambda view: preview_upgrade(view, run, overrides)  # noqa: E731
         on_server = dry_run == "server"
         return print_plan(cluster, run, preview, output, is_dry=True, on_server=on_server, by_controller=with_controller)
     options = ForegroundOptions(output == "json", quiet, timeout, context.same_command(), follows=with_controller)

@@ -89,7 +89,7 @@ def _watch(
 
     def follow(session: Session, on_frame: Callable[[Frame], None]) -> Result:
         session.has_started = True  # from here on the follower handles Ctrl-C
-        return Follower(session, make_subject(session), on_frame).follow()
+        return Follower(session.view, make_subject(session), on_frame).follow()
 
     return run_foreground(cluster, target, follow, msgspec.structs.replace(options, again=again))
 

@@ -70,10 +70,9 @@ def exit_for(error: BaseException, prog: str, flags: Sequence[str] = ()) -> tupl
 def _exit_for_runtime_error(error: BaseException, flags: Sequence[str]) -> tuple[str, ExitCode] | None:
     """Imports the errors of the runtime only once there is an error."""
     from inplace.kube.errors import ApiError, ConfigError, Forbidden
-    from inplace.runtime.errors import RefusedError
+    from inplace.runtime.errors import ForcedExit, RefusedError, RunAbandoned
     from inplace.runtime.lease.leader_election import LeadershipLost
     from inplace.runtime.lease.lock import LockHeldError, LockLostError
-    from inplace.runtime.run.driver import ForcedExit, RunAbandoned
 
     match error:
         case RefusedError(shown_by=shown_by) | Forbidden(shown_by=shown_by) if shown_by:

@@ -24,7 +24,7 @@ from inplace.kube.limiter import RateLimiter
 from inplace.kube.paging import ListOptions
 from inplace.kube.protocols import STRATEGIC_MERGE, Request
 from inplace.model.constants import DEFAULT_GATE, DEFAULT_LABEL
-from inplace.runtime.foreground.session import identity
+from inplace.runtime.caller import new_identity
 from inplace.runtime.gates.access import leader_for
 from inplace.runtime.gates.controller import GateController
 from inplace.sim.kubeconfig import write_kubeconfig
@@ -154,7 +154,7 @@ def _gates_open(api: ApiClient, speed: float) -> Iterator[None]:
         wrapper_class=structlog.make_filtering_bound_logger("critical"), logger_factory=structlog.ReturnLoggerFactory()
     )
     rule, scope, threads = GateRule(DEFAULT_GATE, DEFAULT_LABEL, "open"), ListOptions(namespace=NAMESPACE), ScaledThreads(speed)
-    leader = leader_for(api, rule, scope, NAMESPACE, identity(), threads)
+    leader = leader_for(api, rule, scope, NAMESPACE, new_identity(), threads)
     controller = GateController(api, rule, scope, leader=leader, threads=threads)
     thread = threading.Thread(target=controller.run, name="gate-run", daemon=True)
     thread.start()

@@ -22,7 +22,8 @@ from inplace.runtime.controller.backend import ThreadControllerBackend
 from inplace.runtime.controller.manager import build_manager
 from inplace.runtime.foreground.followed_run import FinishedUnseen, RolloutRun
 from inplace.runtime.foreground.follower import Follower
-from inplace.runtime.foreground.session import Session, identity
+from inplace.runtime.caller import new_identity
+from inplace.runtime.foreground.session import Session
 from inplace.runtime.manifests import definitions
 from inplace.runtime.observability.event_recorder import EventRecorder
 from inplace.runtime.observability.frames import Frame
@@ -40,7 +41,7 @@ class DemoController:
     def __init__(self, cluster: DemoCluster, namespace: str) -> None:
         settings = Settings(namespaces=(namespace,), listen="", gate_rules=())
         backend = _DemoBackend(cluster.speed)
-        self._manager = build_manager(cluster.product, "demo", identity(), settings, (namespace,), namespace, backend)
+        self._manager = build_manager(cluster.product, "demo", new_identity(), settings, (namespace,), namespace, backend)
         self._thread = threading.Thread(target=self._run, name="demo-controller", daemon=True)
         self.crash: BaseException | None = None
 
@@ -108,4 +109,4 @@ def _is_served(cluster: DemoCluster, namespace: str) -> bool:
 def follow(cluster: DemoCluster, session: Session, run: Run, on_frame: Callable[[Frame], None]) -> Summary | FinishedUnseen:
     """Creates the rollout that requests the run, and follows it to its end."""
     rollout = cluster.api.create(INPLACE_ROLLOUTS, run.target.namespace, rollout_from_run(run, run.target.name))
-    return Follower(session, RolloutRun(cluster.product, rollout, lambda _line: None), on_frame).follow()
+    return Follower(session.view, RolloutRun(cluster.product, rollout, lambda _line: None), on_frame).follow()

@@ -18,7 +18,7 @@ from inplace.engine.preflight.advisories import count_ungated
 from inplace.engine.preflight.checks import Accepted, UpToDate
 from inplace.engine.snapshot import Snapshot
 from inplace.model.run import PodsStep, Run, lease_name
-from inplace.runtime.foreground.session import Preview
+from inplace.runtime.foreground.preview import Preview
 from inplace.runtime.lease.lock import parse_leader
 
 

@@ -16,7 +16,8 @@ from inplace.engine.preflight import new_pods
 from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate
 from inplace.model.run import Run
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.foreground.session import Preview, Session, identity
+from inplace.runtime.foreground.preview import Preview, recheck
+from inplace.runtime.foreground.target_view import TargetView
 from inplace.runtime.permissions import Purpose, format_permissions, missing_permissions, required_permissions
 from inplace.runtime.run.resolver import AlreadyDone
 
@@ -24,7 +25,7 @@ from inplace.runtime.run.resolver import AlreadyDone
 def print_plan(
     cluster: ClusterContext,
     requested: Run,
-    read_preview: Callable[[Session], Preview | AlreadyDone],
+    read_preview: Callable[[TargetView], Preview | AlreadyDone],
     output: str | None,
     *,
     is_dry: bool = False,
@@ -35,11 +36,11 @@ def print_plan(
 ) -> ExitCode:
     """Raises `RefusedError` if the run would be refused, whoever holds the lock; other expected errors as they come."""
     purpose: Purpose = "upgrade" if on_server else "look"
-    with Session(cluster.api, requested.target, identity(), purpose, streams.note, cluster.context.make_backend()) as session:
-        preview = read_preview(session)
+    with TargetView(cluster.api, requested.target, purpose, cluster.context.make_backend()) as view:
+        preview = read_preview(view)
         if isinstance(preview, AlreadyDone):
             print_message(preview.message, "NothingToDo", requested.target, is_json=output == "json")
-            for warning in session.new_pods(requested):
+            for warning in view.new_pod_warnings(requested):
                 streams.note(f"warning: {warning}")
             return ExitCode.DONE
         if isinstance(preview.verdict, Rejected):
@@ -49,7 +50,7 @@ def print_plan(
             warnings += tuple(new_pods.cautions(preview.snapshot, requested.target, requested.options.gate))
         verdict, is_allowed = preview.verdict, on_server or (rehearses and not warnings)
         if is_allowed and isinstance(verdict, Accepted):
-            preview, verdict = _rehearse(session, preview, verdict)
+            preview, verdict = _rehearse(view, preview, verdict)
         now = cluster.api.clock.monotonic()
         report = plan_report(preview, verdict, now, warnings, by_controller=by_controller)
     if output in ("json", "yaml"):
@@ -59,14 +60,14 @@ def print_plan(
     return ExitCode.FAILED if wants_exit_code and report.changes else ExitCode.DONE
 
 
-def _rehearse(session: Session, preview: Preview, verdict: Accepted) -> tuple[Preview, Accepted | UpToDate]:
+def _rehearse(view: TargetView, preview: Preview, verdict: Accepted) -> tuple[Preview, Accepted | UpToDate]:
     """Judges the run again with the images that admission makes of it. Raises `RefusedError` if a write would be refused."""
     if preview.is_resumed and preview.stored_run is not None and preview.stored_run.id == preview.run.id:
         return preview, verdict
-    rehearsal = session.rehearse(preview.run)
+    rehearsal = view.resolver.rehearse(preview.run)
     if rehearsal.problem:
         raise RefusedError(rehearsal.problem)
-    again = session.recheck(rehearsal.run, preview)
+    again = recheck(view, rehearsal.run, preview)
     if isinstance(again.verdict, Rejected):
         raise RefusedError(again.verdict.message)
     if isinstance(again.verdict, Accepted):

@@ -24,14 +24,15 @@ from inplace.kube.errors import ApiError
 from inplace.model.durations import format_duration
 from inplace.model.refs import TargetRef
 from inplace.model.run import Outcome
+from inplace.runtime.caller import new_identity
+from inplace.runtime.errors import ForcedExit
 from inplace.runtime.foreground.followed_run import FinishedUnseen
 from inplace.runtime.foreground.follower import FollowInterrupted
 from inplace.runtime.foreground.session import Result as Driven
-from inplace.runtime.foreground.session import Session, StillPaused, identity
+from inplace.runtime.foreground.session import Session, StillPaused
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
 from inplace.runtime.permissions import Purpose
-from inplace.runtime.run.driver import ForcedExit
 from inplace.runtime.run.resolver import AlreadyDone
 
 Result = Driven | FinishedUnseen
@@ -91,7 +92,7 @@ def run_foreground(cluster: ClusterContext, target: TargetRef, action: SessionAc
         purpose: Purpose = "look" if options.follows else "upgrade"
         try:
             backend = cluster.context.make_backend()
-            with Session(cluster.api, target, identity(), purpose, view.note, backend, lambda: cluster.who) as session:
+            with Session(cluster.api, target, new_identity(), purpose, view.note, backend, lambda: cluster.who) as session:
                 interrupts.attach(session)
                 result = action(session, view.update)
         except TimedOut:
@@ -113,7 +114,7 @@ def _raise_exit(
     if isinstance(error, FollowInterrupted):
         view.close()
         # Not the same command again: if the run has ended by then, that would start another one.
-        watch = cluster.context.command("watch", *error.words, "-n", target.namespace, *cluster.flags)
+        watch = cluster.context.command("watch", *error.cli_args, "-n", target.namespace, *cluster.flags)
         raise CommandExit(f"{error}; watch it with: {watch}", EXIT_CODES[error.stop.outcome]) from None
     if view.last is None:
         return

@@ -30,11 +30,11 @@ def run_via_controller(cluster: ClusterContext, run: Run, options: ForegroundOpt
     """Creates the rollout and follows it. Raises as `run_foreground` does; `RefusedError` if the cluster has no controller."""
 
     def follow(session: Session, on_frame: Callable[[Frame], None]) -> Result:
-        for warning in session.new_pods(run):
+        for warning in session.view.new_pod_warnings(run):
             streams.note(f"warning: {warning}")
         rollout = _existing_rollout(cluster, run, undo) or _create_rollout(cluster, run, undo)
         session.has_started = True
-        return Follower(session, RolloutRun(cluster.api, rollout, session.notify), on_frame).follow()
+        return Follower(session.view, RolloutRun(cluster.api, rollout, session.notify), on_frame).follow()
 
     return run_foreground(cluster, run.target, follow, options)
 

@@ -37,7 +37,6 @@ from inplace.engine.runs.spec_paused import (
 from inplace.engine.status.estimate import assess_idle_run
 from inplace.kube.clock import format_time
 from inplace.kube.errors import ApiError
-from inplace.kube.retry import QUICK
 from inplace.model.objects.coordination import Lease
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
 from inplace.model.run import TERMINAL_OUTCOMES, Run, RunCommand, StopRequest, lease_name
@@ -45,13 +44,12 @@ from inplace.runtime import lookup
 from inplace.runtime.controller.admission import HoldPaused, NoRun, RolloutAdmission, StartRun, target_busy
 from inplace.runtime.controller.context import ReconcilerContext, RolloutView
 from inplace.runtime.controller.states import Finished, Paused, ReconcileResult, ReconcilerState, Running, Unstarted
-from inplace.runtime.errors import RefusedError
-from inplace.runtime.lease.disruption_claims import DisruptionClaims
+from inplace.runtime.errors import RefusedError, RunAbandoned
 from inplace.runtime.lease.lock import LockHeldError, LockLostError, TargetLock
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.requests import read_request, request_problem, requested_by
-from inplace.runtime.run.driver import Driver, RunAbandoned
-from inplace.runtime.run.executor import Executor
+from inplace.runtime.run.assembly import build_driver, new_lock
+from inplace.runtime.run.driver import Driver, DriverOptions, RunInputs
 
 REQUEUE_SECONDS = 5.0
 """How soon to check again a target that another run holds, or that does not exist yet."""
@@ -261,8 +259,7 @@ class RolloutReconciler:
     def _acquire_lock(self, view: RolloutView, lease: Lease | None, run: Run) -> TargetLock:
         """Raises `LockHeldError`."""
         context = self._context
-        api = context.api.replace(limiter=None, policy=QUICK, timeout_seconds=4.0)
-        lock = TargetLock(api, run.target, view.target.owner, context.leader.holder, context.fence)
+        lock = new_lock(context.api, run.target, view.target.owner, context.leader.holder, context.fence)
         if not lock.is_safe:
             raise LockHeldError("the leader's own Lease was not renewed in time")
         lock.acquire(lease, run)
@@ -282,23 +279,9 @@ class RolloutReconciler:
         only_frees: bool = False,
         command: RunCommand | None = None,
     ) -> ReconcileResult:
-        context, clock = self._context, self._context.api.clock
-        api = context.api.replace(policy=QUICK, timeout_seconds=5.0)
-        executor = Executor(api, run.target.namespace, view.caches, DisruptionClaims(context.api, lock))
-        workers = context.backend.workers(executor, lock, clock)
-        driver = Driver(
-            view.builder,
-            view.caches,
-            workers,
-            lock,
-            view.inbox,
-            clock,
-            run,
-            self._on_frame,
-            stop,
-            is_patient=True,
-            only_frees=only_frees,
-        )
+        context, inputs = self._context, RunInputs(view.builder, view.caches, view.inbox)
+        options = DriverOptions(retry_forever=True, only_frees=only_frees)
+        driver, workers = build_driver(context.api, lock, inputs, context.backend.workers, run, self._on_frame, options, stop)
         self._state = Running(view, lock, workers, driver, is_first)
         self._command = command
         return ReconcileResult(None, 0.0)

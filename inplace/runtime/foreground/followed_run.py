@@ -1,6 +1,6 @@
-"""What is followed, and when that is over: a run by its Lease, whoever drives it, or an InPlaceRollout and the run that it has.
+"""Which run is followed, and when it is over: the run in a Lease, or the run of an InPlaceRollout.
 
-Only reads. An API server that does not answer ends nothing: the watches say so, and go on by themselves.
+Only reads. An API server that does not answer ends nothing: the watches report it, and recover by themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from inplace.engine.planning.plan import RunResult
 from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError, Forbidden, NotFound
 from inplace.kube.resources import INPLACE_ROLLOUTS
-from inplace.kube.retry import QUICK
 from inplace.model.objects.coordination import Lease
 from inplace.model.refs import TargetRef
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
@@ -23,9 +22,10 @@ from inplace.model.run import Outcome, Run
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, run_from_lease
 from inplace.runtime.lease.run_states import read_run_state
+from inplace.runtime.run.assembly import quick_client
 
 UNSEEN_SECONDS = 10.0
-"""How long a controller may take to see a rollout before it is asked for."""
+"""How long a controller may take to pick up a rollout before the person is asked whether one is running."""
 NOT_SEEN = "no controller has picked this up yet: is one running for this namespace? Ctrl-C detaches; the rollout stays queued"
 OUTCOMES: dict[str, Outcome] = {
     "Succeeded": "Succeeded",
@@ -37,7 +37,7 @@ OUTCOMES: dict[str, Outcome] = {
 
 
 class FinishedUnseen(msgspec.Struct, frozen=True):
-    """It had ended before it was looked at."""
+    """The run had ended before any frame of it was seen."""
 
     outcome: Outcome
     message: str
@@ -46,31 +46,31 @@ class FinishedUnseen(msgspec.Struct, frozen=True):
 class FollowedRun(Protocol):
     @property
     def cli_args(self) -> tuple[str, ...]:
-        """What a person writes to follow it."""
+        """What names it on the command line."""
         ...
 
     @property
     def error(self) -> str:
-        """Why nothing goes on, as far as that is not its own end."""
+        """Why the run makes no progress, other than by its end."""
         ...
 
     def read_run(self, lease: Lease | None) -> Run | None:
-        """The run that is followed, where the Lease holds it. Raises `Refused` where it cannot be read."""
+        """The run that is followed, if the Lease holds it. Raises `RefusedError` where it cannot be read."""
         ...
 
     def poll(self, lease: Lease | None, *, is_synced: bool) -> RunResult | None:
-        """Once a second: the end, if it has come. Raises `Refused` and `ApiError`."""
+        """Called once a second; returns the end, if it has come. Raises `RefusedError` and `ApiError`."""
         ...
 
 
 class LeaseRun:
-    """Whatever run the target's Lease holds: across pauses, whoever drives it, and on to one that takes over."""
+    """The run that the target's Lease holds: across pauses and changes of its holder, and on to a run that takes over."""
 
-    def __init__(self, api: ApiClient, target: TargetRef, said: Callable[[str], None]) -> None:
+    def __init__(self, api: ApiClient, target: TargetRef, notify: Callable[[str], None]) -> None:
         self._api = quick_client(api)
         self._target = target
         self.cli_args = target.cli_args
-        self._said = said
+        self._notify = notify
         self._run: Run | None = None
         self._version = ""
         self._changed_at = api.clock.monotonic()
@@ -89,25 +89,25 @@ class LeaseRun:
         if run is None or lease is None:
             if before is None:
                 raise RefusedError(f"{self._target} in {self._target.namespace} has no run to watch")
-            return self._gone(before)
+            return self._end_of_deleted(before)
         if before is not None and before.id != run.id:
-            self._said(f"another run has taken over{f', by {run.created_by}' if run.created_by else ''}: watching that")
+            self._notify(f"another run has taken over{f', by {run.created_by}' if run.created_by else ''}: watching that")
         self._run = run
         if run.outcome not in (None, "Paused") and not lease.spec.holder_identity:
             return RunResult(run.outcome, run.message)
-        self._see_whether_anybody_drives(lease, run)
+        self._check_holder(lease, run)
         return None
 
-    def _gone(self, last: Run) -> RunResult:
-        """The Lease is deleted with its target; that of bare pods at the end of its run."""
+    def _end_of_deleted(self, last: Run) -> RunResult:
+        """A Lease is deleted with its target; that of bare pods at the end of its run."""
         if self._target.kind != "Pods":
             return RunResult("Failed", f"{self._target} was deleted")
         if not last.rolling_back:
             return RunResult("Succeeded")
         return RunResult("Aborted" if last.rollback_reason == "Abort" else "RolledBack", last.message)
 
-    def _see_whether_anybody_drives(self, lease: Lease, run: Run) -> None:
-        """A holder that renews is alive. Where that is not seen, it is asked for: a controller renews elsewhere."""
+    def _check_holder(self, lease: Lease, run: Run) -> None:
+        """A holder that renews the Lease is alive. If it does not, ask: a controller renews its own Lease instead."""
         now, version = self._api.clock.monotonic(), lease.metadata.resource_version
         if version != self._version or run.outcome is not None:
             self._version, self._changed_at, self.error = version, now, ""
@@ -123,18 +123,19 @@ class LeaseRun:
 
 
 class RolloutRun:
-    """An InPlaceRollout. `said` gets what it waits for, whenever that changes. `through_pauses`: a pause is not the end."""
+    """The run of an InPlaceRollout. `notify` gets what it waits for, whenever that changes. `through_pauses`: a pause is not
+    the end."""
 
     def __init__(
-        self, api: ApiClient, rollout: InPlaceRollout, said: Callable[[str], None], *, through_pauses: bool = False
+        self, api: ApiClient, rollout: InPlaceRollout, notify: Callable[[str], None], *, through_pauses: bool = False
     ) -> None:
         self._api = quick_client(api)
         self._rollout = rollout
         self.cli_args = (f"ipr/{rollout.metadata.name}",)
-        self._said = said
+        self._notify = notify
         self._through_pauses = through_pauses
         self._message = ""
-        self._asks_at = api.clock.monotonic() + UNSEEN_SECONDS
+        self._remind_at = api.clock.monotonic() + UNSEEN_SECONDS
         self.error = ""
 
     def read_run(self, lease: Lease | None) -> Run | None:
@@ -154,19 +155,14 @@ class RolloutRun:
         except ApiError:
             return None
         status = self._rollout.status
-        if status.phase is None and self._api.clock.monotonic() >= self._asks_at:
-            self._asks_at = float("inf")
-            self._said(NOT_SEEN)
+        if status.phase is None and self._api.clock.monotonic() >= self._remind_at:
+            self._remind_at = float("inf")
+            self._notify(NOT_SEEN)
         if status.phase == "Refused":
             raise RefusedError(status.message)
         if status.phase == "Waiting" and status.message != self._message:
             self._message = status.message
-            self._said(f"waiting: {status.message}")
+            self._notify(f"waiting: {status.message}")
         if status.phase in TERMINAL_PHASES or (status.phase == "Paused" and not self._through_pauses):
             return RunResult(OUTCOMES[status.phase], status.message)
         return None
-
-
-def quick_client(api: ApiClient) -> ApiClient:
-    """Whoever looks every second need not try again for long."""
-    return api.replace(policy=QUICK, timeout_seconds=5.0)

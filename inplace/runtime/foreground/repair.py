@@ -187,7 +187,7 @@ class Repair:
                     ended = session.settle_run(lease, run, frozenset(), lambda _frame: None)
                     self._tell_end(where, run, ended)
             found = self._foretold(session, run)
-            for text in found.stuck if self._dry_run else held_pods(session.look(run)):
+            for text in found.stuck if self._dry_run else held_pods(session.view.look(run)):
                 self._tell("left", where, text)
             for text in found.undecided:
                 self._tell("found", where, text)
@@ -211,7 +211,7 @@ class Repair:
             self._tell("left", where, f"its commit is not finished: {now.message}")
 
     def _foretold(self, session: Session, run: Run) -> Leftovers:
-        observed, now = session.look(run), self._api.clock.monotonic()
+        observed, now = session.view.look(run), self._api.clock.monotonic()
         return leftovers(observed, PlanContext(lease_name(run.target), only_frees=True), run, now)
 
     def _orphans(self, namespace: str | None, selector: str, names: set[str], owners: set[Key]) -> None:
@@ -247,7 +247,7 @@ class Repair:
 
         def act(session: Session) -> None:
             found = leftovers(
-                session.look(run),
+                session.view.look(run),
                 PlanContext(lease_name(target), dead_leases=leases, only_frees=True),
                 run,
                 self._api.clock.monotonic(),
@@ -257,7 +257,7 @@ class Repair:
             if not self._dry_run:
                 self._driven(session)
                 session.settle_run(None, run, leases, lambda _frame: None)
-                for text in held_pods(session.look(run)):
+                for text in held_pods(session.view.look(run)):
                     self._tell("left", where, text)
 
         self._in_session(target, where, act)

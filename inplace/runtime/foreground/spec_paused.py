@@ -1,4 +1,5 @@
-"""The brake of an InPlaceRollout, for commands: whoever would drive its run without a controller is held by it, too."""
+"""`spec.paused` of an InPlaceRollout, for commands: it also holds back a command that would drive the run without a
+controller."""
 
 from __future__ import annotations
 
@@ -13,17 +14,17 @@ from inplace.runtime.errors import RefusedError
 
 
 def find_rollout(api: ApiClient, target: TargetRef, run: Run) -> InPlaceRollout | None:
-    """The one whose run that is, where there is one and we may look."""
+    """The rollout that has this run; None where there is none, or rollouts may not be listed."""
     try:
         listed = api.list(INPLACE_ROLLOUTS, target.namespace).items
     except (NotFound, Forbidden):
         return None
-    alive = (each for each in listed if each.metadata.deletion_timestamp is None)
-    return next((each for each in alive if each.status.run_id == run.id), None)
+    alive = (rollout for rollout in listed if rollout.metadata.deletion_timestamp is None)
+    return next((rollout for rollout in alive if rollout.status.run_id == run.id), None)
 
 
 def require_not_paused(api: ApiClient, target: TargetRef, run: Run | None) -> None:
-    """Before a run that is open is gone on with, or taken over. Raises `Refused`."""
+    """Call it before an unfinished run is resumed or taken over. Raises `RefusedError`."""
     rollout = find_rollout(api, target, run) if run is not None and run.is_unfinished else None
     if run is not None and rollout is not None and is_paused_by_spec(rollout, run):
         raise RefusedError(f"{target} is held by InPlaceRollout {rollout.metadata.name}: {RELEASE_FIRST}")

@@ -1,8 +1,8 @@
-"""What a driver tells after each pass: views, Events, metrics and the summary of a run are made of it, whoever drives."""
+"""What a driver publishes after each pass; views, Events, metrics and the summary of a run are made from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -11,7 +11,8 @@ from inplace.engine.snapshot import Snapshot
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """A pass, and what it was judged on. `since`: pod uid to the monotonic instant at which its stage began."""
+    """One pass: the plan, and the snapshot that it was judged on. `since`: pod uid to the monotonic instant at which its stage
+    began. `trouble`: what keeps the run from going on, in words."""
 
     snapshot: Snapshot
     plan: Plan
@@ -21,6 +22,9 @@ class Frame(msgspec.Struct, frozen=True):
 
     @property
     def until(self) -> dict[str, float]:
-        """Pod uid to the instant at which what it waits for is over by itself; under an empty uid that of the whole run."""
+        """Pod uid to the instant at which its wait ends by itself; the empty uid stands for the whole run."""
         whole = self.plan.progress.until
         return {pod.uid: pod.until for pod in self.plan.pods if pod.until is not None} | ({} if whole is None else {"": whole})
+
+
+FrameHandler = Callable[[Frame], None]

@@ -69,11 +69,11 @@ class RunResolver:
         look: TakeSnapshot,
         watches: TargetCaches,
         *,
-        asks_for_openers: bool = False,
+        looks_up_openers: bool = False,
     ) -> None:
-        """`asks_for_openers`: a person is told who opens the gates of new pods, which costs up to three reads, once."""
+        """`looks_up_openers`: a person is told who opens the gates of new pods, which costs up to three reads, once."""
         self._api = api
-        self._asks_for_openers = asks_for_openers
+        self._looks_up_openers = looks_up_openers
         self._openers: GateOpeners | None = None
         self._dry = Executor(api, target.namespace, watches, dry_run=True)
         self._target = target
@@ -140,7 +140,7 @@ class RunResolver:
 
     def with_gate_openers(self, observed: Snapshot, run: Run) -> Snapshot:
         """With who opens the gates of new pods, where a person is to be told."""
-        if self._asks_for_openers and self._openers is None:
+        if self._looks_up_openers and self._openers is None:
             self._openers = with_openers(self._api, observed, self._target, run.options.gate).gate_openers
         return msgspec.structs.replace(observed, gate_openers=self._openers)
 

@@ -32,7 +32,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "close pods of a rollout that nothing keeps",
         "inplace/runtime/run/driver.py",
-        " and (not planned.actions or self._allowed())",
+        " and (not planned.actions or self._actions_allowed())",
         "",
         FINALIZERS,
     ),

@@ -16,7 +16,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "wait for good credentials for ever",
-        "inplace/runtime/run/driver.py",
+        "inplace/runtime/run/connectivity.py",
         "        if now - self._stuck_since > PATIENCE_SECONDS:",
         "        if False:",
         SIM,

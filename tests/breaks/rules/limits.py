@@ -14,8 +14,8 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "go on with old caches after a gap",
-        "inplace/runtime/foreground/session.py",
-        "        lock.on_gap = self.informers.relist\n",
+        "inplace/runtime/foreground/locked_run.py",
+        "        lock.on_gap = view.informers.relist\n",
         "",
         ("tests/simulation/test_sleeping_machine.py",),
     ),

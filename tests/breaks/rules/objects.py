@@ -38,7 +38,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "drain a pod though a slice cannot be read",
         "inplace/engine/pods/stages.py",
-        "    if policy.unreadable_reason:",
+        "    if rules.unreadable_reason:",
         "    if False:",
         ("tests/unit/engine/planning/test_unreadable_objects.py",),
     ),
@@ -52,8 +52,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "repair drives the stored run",
         "inplace/runtime/foreground/session.py",
-        "        return self._drive(lock, seen, resuming.for_next_start(run), on_frame, dead_leases, only_frees=True)",
-        "        return self._drive(lock, seen, resuming.for_next_start(run), on_frame, dead_leases)",
+        "        options = DriverOptions(only_frees=True, dead_leases=dead_leases)",
+        "        options = DriverOptions(dead_leases=dead_leases)",
         ("tests/scenarios/failures/test_forged_runs.py",),
     ),
     Break(
@@ -66,8 +66,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "do not compare the Lease's name and namespace with the run's target",
         "inplace/runtime/lease/lock.py",
-        "lease_mismatch(run, lease.metadata) or run_problem(run)",
-        "run_problem(run)",
+        "misplaced(run, lease.metadata) or problem_of(run)",
+        "problem_of(run)",
         ("tests/scenarios/failures/test_forged_runs.py",),
     ),
 )

@@ -39,7 +39,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "begin every pause anew",
         "inplace/runtime/run/driver.py",
-        "            self._carried = self._observer.restore_timers(self.run, now, self._clock.utcnow())",
+        "            self._carried = self._snapshot_builder.restore_timers(self.run, now, self._clock.utcnow())",
         "            self._carried = {}",
         SIM,
     ),

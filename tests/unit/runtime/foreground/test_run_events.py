@@ -10,7 +10,7 @@ from inplace.engine.planning.plan import Plan, PodProgress, Progress, RunResult
 from inplace.engine.pods.stages import Stage
 from inplace.model.refs import TargetRef
 from inplace.model.run import PodFailure
-from inplace.runtime.foreground.run_events import RunEventReporter, about
+from inplace.runtime.foreground.run_events import RunEventReporter, target_reference
 from inplace.runtime.observability.event_recorder import CLI, EventRecorder
 from inplace.runtime.observability.frames import Frame
 from tests.builders import observed, run
@@ -27,7 +27,7 @@ class Bench:
         events = EventRecorder(api(self.server, FakeClock()), "me", by=CLI)
         recording = VirtualRecording(events)
         self.teller = RunEventReporter(
-            events, recording, about(target, "d1"), self.said.append, by="ann (root@vm)", is_resumed=is_resumed
+            events, recording, target_reference(target, "d1"), self.said.append, by="ann (root@vm)", is_resumed=is_resumed
         )
 
     def frame(self, stages: dict[str, Stage], *failures: PodFailure, **more: Any) -> None:
@@ -49,7 +49,7 @@ def test_a_run_from_its_beginning_to_a_failure() -> None:
         bench.frame({"a": "Updated", "b": "Pending"}, steps_passed=1)
         bench.frame({"a": "Failed", "b": "Pending"}, failure, steps_passed=1)
         bench.frame({"a": "Failed", "b": "Pending"}, failure, steps_passed=1)
-        teller.ended(run(), RunResult("Failed", "a pod failed"))
+        teller.report_end(run(), RunResult("Failed", "a pod failed"))
     images = "app=repo/app:1 -> app=repo/app:2"
     assert bench.told() == [
         f"Normal web RunStarted: run run-1: upgrading 2 pods: {images} (by ann (root@vm))",
@@ -76,7 +76,7 @@ def test_a_resumed_run_repeats_nothing() -> None:
     with bench.teller as teller:
         bench.frame({"a": "Failed", "b": "Closing"}, failure, steps_passed=1)
         bench.frame({"a": "Failed", "b": "Updated"}, failure, steps_passed=1)
-        teller.ended(run(), RunResult("Succeeded", ""))
+        teller.report_end(run(), RunResult("Succeeded", ""))
     assert bench.told()[0] == "Normal web RunResumed: run run-1: 0 of 2 pods updated (by ann (root@vm))"
     assert [line.split(": ")[0] for line in bench.told()] == [
         "Normal web RunResumed",
@@ -90,7 +90,7 @@ def test_bare_pods_are_told_of_each_by_itself() -> None:
     with bench.teller as teller:
         bench.frame({"a": "Pending"})
         bench.frame({"a": "Closing"})
-        teller.ended(msgspec.structs.replace(run(), outcome="Succeeded"), RunResult("Succeeded", ""))
+        teller.report_end(msgspec.structs.replace(run(), outcome="Succeeded"), RunResult("Succeeded", ""))
     assert bench.told() == ["Normal a PodClosed: taken out of service to be upgraded (run run-1)"]
 
 
@@ -100,7 +100,7 @@ def test_events_that_may_not_be_written_are_reported_once() -> None:
     with bench.teller as teller:
         bench.frame({"a": "Pending"})
         bench.frame({"a": "Closing"})
-        teller.ended(run(), RunResult("Succeeded", ""))
+        teller.report_end(run(), RunResult("Succeeded", ""))
     bench.teller.__exit__()
     assert len(bench.said) == 1
     assert bench.said[0].startswith("note: no Events are written, and the run goes on without: ")
