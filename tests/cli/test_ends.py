@@ -12,6 +12,7 @@ from inplace.cli.common.exit_codes import EXIT_CODES, CommandExit, ExitCode, exi
 from inplace.cli.main import COMMANDS, cli, program_name
 from inplace.kube.errors import ApiError, ConfigError, ConnectionFailed, Forbidden
 from inplace.runtime.errors import ForcedExit, RefusedError, RunAbandoned
+from inplace.runtime.foreground.target_view import TargetView
 from inplace.runtime.lease.lock import LockHeldError, LockLostError
 from tests.builders import NEW, run
 from tests.cli.fakes import Command, FakeServer, web
@@ -153,13 +154,12 @@ def test_only_named_options_are_given(command: Command, server: FakeServer, monk
     """Options of a stored run win over defaults, so that a default must not pass for a wish."""
     web(server)
     seen: list[Any] = []
-    from inplace.runtime.foreground.session import Session
 
-    def preview(self: Session, asked: Any, given: Any) -> Any:
-        seen.append((asked.options, given))
+    def preview(_view: TargetView, requested: Any, overrides: Any) -> Any:
+        seen.append((requested.options, overrides))
         raise RefusedError("seen")
 
-    monkeypatch.setattr(Session, "preview", preview)
+    monkeypatch.setattr("inplace.cli.commands.plan.preview_upgrade", preview)
     command("plan", "deploy/web", "app=repo/app:2", "--settle", "5s", "--accept-undrainable", "a", "--accept-undrainable", "b")
     command("plan", "deploy/web", "app=repo/app:2")
     assert seen[0][1] == {"settle_seconds": 5.0, "accept_undrainable": ("a", "b")}
