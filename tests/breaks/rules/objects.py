@@ -38,7 +38,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "drain a pod though a slice cannot be read",
         "inplace/engine/pods/stages.py",
-        "    if rules.unreadable_reason:",
+        "    if policy.unreadable_reason:",
         "    if False:",
         ("tests/unit/engine/planning/test_unreadable_objects.py",),
     ),
@@ -66,8 +66,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "do not compare the Lease's name and namespace with the run's target",
         "inplace/runtime/lease/lock.py",
-        "misplaced(run, lease.metadata) or problem_of(run)",
-        "problem_of(run)",
+        "lease_mismatch(run, lease.metadata) or run_problem(run)",
+        "run_problem(run)",
         ("tests/scenarios/failures/test_forged_runs.py",),
     ),
 )
