@@ -37,8 +37,8 @@ from inplace.kube.clock import format_time
 from inplace.kube.protocols import Clock
 from inplace.model.refs import TargetRef
 from inplace.model.run import PauseStep, Run, RunOptions
-from inplace.runtime.foreground.followed_run import FinishedUnseen
 from inplace.runtime.caller import new_identity
+from inplace.runtime.foreground.followed_run import FinishedUnseen
 from inplace.runtime.foreground.session import Result, Session
 from inplace.runtime.observability.statistics import Summary
 from inplace.sim.traffic import Traffic
@@ -181,7 +181,9 @@ def _in_place(output: DemoOutput, cluster: DemoCluster, options: DemoOptions) ->
             with ExitStack() as stack:
                 if options.with_controller:
                     stack.enter_context(controlled(cluster, target.namespace))
-                session = stack.enter_context(Session(cluster.product, target, new_identity(), "upgrade", view.note, cluster.host))
+                session = stack.enter_context(
+                    Session(cluster.product, target, new_identity(), "upgrade", view.note, cluster.host)
+                )
                 if options.with_controller:
                     result: Result | FinishedUnseen = follow(cluster, session, run, view.update)
                 else:

@@ -18,11 +18,11 @@ from inplace.kube.errors import ApiError
 from inplace.kube.protocols import Request
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.run import Run
+from inplace.runtime.caller import new_identity
 from inplace.runtime.controller.backend import ThreadControllerBackend
 from inplace.runtime.controller.manager import build_manager
 from inplace.runtime.foreground.followed_run import FinishedUnseen, RolloutRun
 from inplace.runtime.foreground.follower import Follower
-from inplace.runtime.caller import new_identity
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.manifests import definitions
 from inplace.runtime.observability.event_recorder import EventRecorder
