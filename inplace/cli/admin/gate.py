@@ -119,8 +119,8 @@ def run(
     cluster = connect()
 
     from inplace.kube.paging import ListOptions
-    from inplace.runtime.errors import RefusedError
     from inplace.runtime.caller import new_identity
+    from inplace.runtime.errors import RefusedError
     from inplace.runtime.gates.access import check_access, leader_for
     from inplace.runtime.gates.controller import GateController
     from inplace.runtime.threads import SYSTEM_THREADS
