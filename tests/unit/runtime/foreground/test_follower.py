@@ -13,7 +13,8 @@ from tests.simulation.world import World
 
 
 def follower(session: Session, frames: list[Frame]) -> Follower:
-    return Follower(session, LeaseRun(session.api, session.target, session.notify), frames.append)
+    view = session.view
+    return Follower(view, LeaseRun(view.api, view.target, session.notify), frames.append)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions, lease_name
 from inplace.runtime.errors import RefusedError
+from inplace.runtime.foreground.preview import preview_upgrade
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.observability.statistics import Summary
 from inplace.runtime.run.resolver import AlreadyDone
@@ -22,7 +23,7 @@ def app(world: World) -> World:
 
 
 def requested(session: Session, image: str = "reg/app:2") -> Run:
-    return Run(id="run-2", target=session.target, images={"app": image}, options=RunOptions(), created_by="test")
+    return Run(id="run-2", target=session.view.target, images={"app": image}, options=RunOptions(), created_by="test")
 
 
 def images(world: World) -> list[str]:
@@ -56,7 +57,7 @@ def test_undo_goes_back_to_the_images_before(app: World) -> None:
 def test_a_preview_writes_nothing(app: World) -> None:
     before = dict(app.transport.requests)
     with app.session("web") as session:
-        preview = session.preview(requested(session), {})
+        preview = preview_upgrade(session.view, requested(session), {})
     assert (preview.run.images, preview.is_resumed, preview.holder) == ({"app": "reg/app:2"}, False, "")
     written = {key: n for key, n in app.transport.requests.items() if not key.startswith("GET") and n != before.get(key, 0)}
     assert set(written) <= {"POST selfsubjectaccessreviews"}
@@ -66,7 +67,7 @@ def test_a_preview_writes_nothing(app: World) -> None:
 def test_a_target_without_a_run_has_nothing_to(app: World, verb: str) -> None:
     with app.session("web") as session:
         ended = session.abort(requested(session), lambda _: None) if verb == "abort" else getattr(session, verb)(lambda _: None)
-    assert ended == AlreadyDone(f"{session.target} has no run to {verb}")
+    assert ended == AlreadyDone(f"{session.view.target} has no run to {verb}")
 
 
 def test_a_target_that_does_not_exist_is_refused(app: World) -> None:
