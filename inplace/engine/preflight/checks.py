@@ -37,6 +37,8 @@ class Rejected(msgspec.Struct, frozen=True):
     message: str
     node: str = ""
     """Whose kubelet is too old: its version may be worth telling."""
+    may_pass: bool = False
+    """The target's own controller has yet to act on it, after which the verdict may be another one: worth waiting for."""
 
 
 class UpToDate(msgspec.Struct, frozen=True):
@@ -64,7 +66,7 @@ def preflight(snapshot: Snapshot, run: Run, lease: str, resuming: bool) -> Verdi
     if problem is None and not resuming:
         problem = _outage_problem(snapshot, run)
     if problem is not None:
-        return Rejected(problem)
+        return Rejected(problem, may_pass=_is_unsettled(snapshot))
     old = _old_kubelet(snapshot, run)
     if old is not None:
         return old
@@ -107,8 +109,20 @@ def _target_problem(snapshot: Snapshot, run: Run, resuming: bool) -> str | None:
     return strategy.problem(run, _hang(snapshot, run), resuming)
 
 
+<<<<<<< HEAD
 def _hang(snapshot: Snapshot, run: Run) -> str:
     return new_pods.hang_reason(snapshot, run.target, run.options.gate)
+=======
+def _is_unsettled(snapshot: Snapshot) -> bool:
+    """Whether the target is going away, is being rolled out, or has no revision yet, as right after it was applied."""
+    strategy = strategy_for(snapshot)
+    has_no_revision = strategy.has_history and snapshot.target.workload is not None and not strategy.revisions()
+    return workload.is_gone(snapshot) or strategy.is_rolling_out() or has_no_revision
+
+
+def _hang(observed: Snapshot, run: Run) -> str:
+    return new_pods.hang(observed, run.target, run.options.gate)
+>>>>>>> bbb017e (An InPlaceRollout waits for what its target's own controller is still to do, instead of being refused for good)
 
 
 def _image_problem(run: Run) -> str | None:

@@ -104,6 +104,8 @@ class RolloutAdmission:
             case checking.Rejected(message=message) if owns_run(stored, rollout) and stored.is_active:
                 # Begun under the leader before us: its pods may be closed, so it is not refused any more, but fails.
                 return StartRun(lease, resuming.reopen(stored), stop=StopRequest("Failed", message), only_frees=True)
+            case checking.Rejected(message=message, may_pass=True) if rollout.spec.on_busy == "Wait":
+                return NoRun(WaitingState("TargetUnsettled", message))
             case checking.Rejected(message=message):
                 return NoRun(RejectedState("Refused", message))
             case resuming.StillPaused(run=paused):

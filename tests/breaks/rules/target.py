@@ -35,4 +35,18 @@ BREAKS: tuple[Break, ...] = (
         "return policy",
         ("tests/unit/engine/pods/test_stages.py",),
     ),
+    Break(
+        "refuse for good what the target's own controller is about to change",
+        "inplace/engine/preflight/checks.py",
+        "return Rejected(problem, may_pass=_is_unsettled(snapshot))",
+        "return Rejected(problem)",
+        ("tests/unit/engine/preflight/test_checks.py",),
+    ),
+    Break(
+        "take a Service whose other pods are still to come for one with a single endpoint",
+        "inplace/engine/availability/outages.py",
+        " and not any(map(selects[service], coming)):",
+        ":",
+        ("tests/unit/engine/availability/test_outages.py",),
+    ),
 )

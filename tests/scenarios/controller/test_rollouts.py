@@ -172,6 +172,22 @@ def test_a_target_that_comes_later_and_one_that_goes(scene: Scene, rollouts: Rol
     assert "deleted" in status["message"]
 
 
+@pytest.mark.parametrize("on_busy", ["Wait", "Refuse"])
+def test_a_classic_rollout_under_way_is_waited_for(scene: Scene, rollouts: Rollouts, on_busy: str) -> None:
+    """As where a tool applies a new template and an InPlaceRollout together. Without an opener the rollout stays halfway."""
+    scene.web(2, serve=False)
+    scene.set_images("deploy/web", app=scene.image("app:2"))
+    scene.until(lambda: len([rs for rs in scene.all("rs") if rs["status"]["replicas"]]) == 2, "two active ReplicaSets")
+    rollouts.control("--no-gate-rules")
+    rollouts.apply("up", app="app:3", strategy=ONE, onBusy=on_busy)
+    status = rollouts.until("up", "Waiting" if on_busy == "Wait" else "Refused")
+    assert "deploy/web has 2 active ReplicaSets" in status["message"]
+    if on_busy == "Wait":
+        scene.run_gates()
+        scene.until_rolled_out()
+        rollouts.until("up", "Succeeded")
+
+
 @pytest.mark.sampled
 @pytest.mark.parametrize(("on_delete", "ref"), [("Release", None), ("Abort", "app:1")], ids=["release", "abort"])
 def test_the_rollout_is_deleted_in_the_middle(scene: Scene, rollouts: Rollouts, on_delete: str, ref: str | None) -> None:

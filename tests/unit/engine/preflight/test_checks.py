@@ -7,7 +7,7 @@ import pytest
 
 from inplace.engine.preflight.advisories import count_ungated
 from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, preflight
-from inplace.engine.snapshot import ObservedPod, Snapshot
+from inplace.engine.snapshot import DeploymentTarget, ObservedPod, Snapshot
 from inplace.engine.workloads.wording import owned_by
 from inplace.model.constants import RECORD_ANNOTATION
 from inplace.model.objects.meta import OwnerReference
@@ -96,6 +96,22 @@ class TestTarget:
 
     def test_no_replica_set_yet(self) -> None:
         assert "has no ReplicaSet yet" in refusal(observed(target=of_deployment(deployment())))
+
+    @pytest.mark.parametrize(
+        ("target", "gate", "may_pass"),
+        [
+            (of_deployment(deployment(), replica_set(), next_set(replicas=1)), GATE, True),
+            (of_deployment(deployment()), GATE, True),
+            (of_deployment(deployment(), replica_set()), "example", False),
+        ],
+        ids=["a rollout under way", "no ReplicaSet yet", "another gate"],
+    )
+    def test_what_its_own_controller_may_change_is_worth_waiting_for(
+        self, target: DeploymentTarget, gate: str, may_pass: bool
+    ) -> None:
+        found = judged(observed(*pods(), target=target), run(RunOptions(gate=gate)))
+        assert isinstance(found, Rejected)
+        assert found.may_pass is may_pass
 
     def test_a_template_that_differs_in_more_than_images(self) -> None:
         edited = deployment(template_=template(OLD, dnsPolicy="None"))
