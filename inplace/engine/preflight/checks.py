@@ -109,10 +109,6 @@ def _target_problem(snapshot: Snapshot, run: Run, resuming: bool) -> str | None:
     return strategy.problem(run, _hang(snapshot, run), resuming)
 
 
-<<<<<<< HEAD
-def _hang(snapshot: Snapshot, run: Run) -> str:
-    return new_pods.hang_reason(snapshot, run.target, run.options.gate)
-=======
 def _is_unsettled(snapshot: Snapshot) -> bool:
     """Whether the target is going away, is being rolled out, or has no revision yet, as right after it was applied."""
     strategy = strategy_for(snapshot)
@@ -120,9 +116,8 @@ def _is_unsettled(snapshot: Snapshot) -> bool:
     return workload.is_gone(snapshot) or strategy.is_rolling_out() or has_no_revision
 
 
-def _hang(observed: Snapshot, run: Run) -> str:
-    return new_pods.hang(observed, run.target, run.options.gate)
->>>>>>> bbb017e (An InPlaceRollout waits for what its target's own controller is still to do, instead of being refused for good)
+def _hang(snapshot: Snapshot, run: Run) -> str:
+    return new_pods.hang_reason(snapshot, run.target, run.options.gate)
 
 
 def _image_problem(run: Run) -> str | None:
