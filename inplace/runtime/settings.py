@@ -1,7 +1,7 @@
-"""The controller's settings: flags first, then its file, then defaults.
+"""The controller's settings: flags win over its file, the file over defaults.
 
-The file is YAML, decoded strictly: an unknown or misspelt field, a wrong type or a value that makes no sense is an error of one
-line that names the field. Nothing here is read again later: a changed file takes effect with the next start.
+The file is YAML, decoded strictly: an unknown or misspelt field, a wrong type or an invalid value is an error of one line that
+names the field. The file is read once: a change takes effect with the next start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEASE_NAME = "inplace-controller"
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Base of everything in the file."""
+    """Base of the structs in the file."""
 
 
 class GateRuleSettings(_File, frozen=True, kw_only=True):
@@ -31,19 +31,19 @@ class GateRuleSettings(_File, frozen=True, kw_only=True):
     default: Default = "open"
 
     def rule(self) -> GateRule:
-        """Raises ValueError with a line for a person."""
+        """Return the engine's rule. Raises ValueError with one line for a person."""
         return GateRule(condition_type(self.condition), qualified_name(self.label), self.default)
 
 
 class LeaderElection(_File, frozen=True, kw_only=True):
-    """`namespace` empty: where the controller runs."""
+    """`namespace` empty: the controller's own."""
 
     namespace: str = ""
     name: str = LEASE_NAME
 
 
 class Settings(_File, frozen=True, kw_only=True):
-    """`namespaces` and `gate_rules` None: as the flags say, else the one namespace of the connection, and the default rule."""
+    """`namespaces` None: as the flags say, else the namespace of the connection. `gate_rules` None: the default rule."""
 
     namespaces: tuple[str, ...] | None = None
     all_namespaces: bool = False
@@ -55,14 +55,14 @@ class Settings(_File, frozen=True, kw_only=True):
     log_level: LogLevel = "info"
 
     def rules(self) -> tuple[GateRule, ...]:
-        """One decision per gate. Raises ValueError with a line for a person."""
+        """Return the rules, at most one for each gate. Raises ValueError with one line for a person."""
         if self.gate_rules is None:
             return (DEFAULT_RULE,)
-        return one_each(tuple(each.rule() for each in self.gate_rules))
+        return require_one_rule_per_gate(tuple(settings.rule() for settings in self.gate_rules))
 
 
 def parse_settings(text: str | bytes) -> Settings:
-    """The file's content. Raises ValueError with one line for a person."""
+    """Parse the file's content. Raises ValueError with one line for a person."""
     try:
         loaded = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -78,7 +78,7 @@ def parse_settings(text: str | bytes) -> Settings:
 
 
 def validated(settings: Settings) -> Settings:
-    """Raises ValueError with one line for a person."""
+    """Return the settings. Raises ValueError with one line for a person."""
     if settings.all_namespaces and settings.namespaces:
         raise ValueError("namespaces and allNamespaces cannot be combined")
     if not 1 <= settings.workers <= 64:
@@ -94,7 +94,7 @@ def validated(settings: Settings) -> Settings:
 
 
 def parse_rule(text: str) -> GateRuleSettings:
-    """`TYPE=LABEL` or `TYPE=LABEL:closed`, as on the command line. Raises ValueError with one line for a person."""
+    """Parse `TYPE=LABEL` or `TYPE=LABEL:closed`, as on the command line. Raises ValueError with one line for a person."""
     condition, equals, rest = text.partition("=")
     label, colon, default = rest.partition(":")
     if not equals or (colon and default not in ("open", "closed")):
@@ -106,18 +106,18 @@ def parse_rule(text: str) -> GateRuleSettings:
     return rule
 
 
-def one_each(rules: tuple[GateRule, ...]) -> tuple[GateRule, ...]:
-    """Raises ValueError where two rules are about one gate."""
+def require_one_rule_per_gate(rules: tuple[GateRule, ...]) -> tuple[GateRule, ...]:
+    """Raises ValueError if two rules are about one gate."""
     conditions = [rule.condition for rule in rules]
-    twice = next((name for name in conditions if conditions.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"two gate rules are about {twice}: a gate follows one label")
+    duplicate = next((name for name in conditions if conditions.count(name) > 1), None)
+    if duplicate is not None:
+        raise ValueError(f"two gate rules are about {duplicate}: a gate follows one label")
     return rules
 
 
 def _readable_error(message: str) -> str:
-    """msgspec's `Expected `int`, got `str` - at `$.workers`` as `workers: expected int, got str`."""
+    """Turn msgspec's `Expected `int`, got `str` - at `$.workers`` into `workers: expected int, got str`."""
     what, _, where = message.replace("`", "").partition(" - at ")
     field = where.removeprefix("$").removeprefix(".")
-    said = what[:1].lower() + what[1:] if what else "wrong"
-    return f"{field}: {said}" if field else said
+    problem = what[:1].lower() + what[1:] if what else "wrong"
+    return f"{field}: {problem}" if field else problem

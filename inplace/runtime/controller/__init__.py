@@ -1,1 +1,2 @@
-"""Reconciles InPlaceRollouts: the manager, the controller and its work queue, admission of a rollout, the reconciler of one."""
+"""Reconciles InPlaceRollouts: the process and its assembly (manager), the queue and its workers (controller, event handlers),
+what a key needs (syncer, status writer), and one rollout's run (reconciler, admission, context, states)."""

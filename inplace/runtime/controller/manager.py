@@ -1,15 +1,15 @@
-"""One controller process: stands by, leads, ends.
+"""One controller process: it stands by, leads, and ends.
 
-It watches from its start, so that it can take over at once; it works while it leads; and it ends when it leads no more, since
-whatever it held belongs to the next leader then. A clean stop waits for the writes on their way and lets go of leadership, so
-that another takes over without waiting for a Lease to grow old.
+It watches from its start, so that it can take over at once; it works while it leads; and it ends when it has lost leadership,
+since the next leader owns what it held. A clean stop waits for the writes on their way and releases leadership, so that another
+takes over without waiting for the Lease to expire.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol, get_args
+from typing import get_args
 from urllib.parse import urlsplit
 
 import structlog
@@ -44,20 +44,7 @@ from inplace.runtime.settings import Settings
 from inplace.runtime.threads import SYSTEM_THREADS, Threads
 
 GATES_QPS, GATES_BURST = 50.0, 100
-"""A pace of their own: new pods are waited for, whatever runs are doing."""
-
-
-class LeaderElection(Protocol):
-    """`start` calls `led` when this process leads, at once or on another thread, and `lost` when it must end."""
-
-    @property
-    def is_safe(self) -> bool: ...
-
-    def start(self, led: Callable[[], None], lost: Callable[[BaseException], None]) -> None: ...
-
-    def stop(self) -> None:
-        """Lets go of it, if it is ours."""
-        ...
+"""A rate limit of their own: new pods wait for their gates, whatever runs are doing."""
 
 
 class Manager:
@@ -66,14 +53,14 @@ class Manager:
     def __init__(
         self,
         controller: Controller,
-        leadership: LeaderElection,
+        leader_elector: LeaderElector,
         gates: GateReconciler,
         runnables: Sequence[Runnable] = (),
         on_leadership_change: Callable[[bool], None] = lambda _is_leading: None,
         threads: Threads = SYSTEM_THREADS,
     ) -> None:
         self.controller = controller
-        self.leadership = leadership
+        self.leader_elector = leader_elector
         self.gates = gates
         self._runnables = runnables
         self._on_leadership_change = on_leadership_change
@@ -86,12 +73,12 @@ class Manager:
         for runnable in self._runnables:
             runnable.start()
         self.controller.start_informers(self._exits.put)
-        self.leadership.start(self._start_leading, self._exits.put)
+        self.leader_elector.start(self._start_leading, self._exits.put)
         why = self._exits.get()
         self._log.info("stopping", why=str(why) if why is not None else "told to")
         self.gates.stop()
         self.controller.stop()
-        self.leadership.stop()
+        self.leader_elector.stop()
         self._on_leadership_change(False)
         for runnable in reversed(self._runnables):
             runnable.stop()
@@ -110,17 +97,17 @@ class Manager:
 
 
 def check_access(api: ApiClient, namespaces: tuple[str, ...], lease_namespace: str) -> None:
-    """Whether a controller could do its work. Only reads. Raises `Refused` or `ApiError`.
+    """Check that a controller could work. Only reads. Raises `RefusedError` or `ApiError`.
 
-    A right that is taken away later is said by what needs it, and waited for.
+    A permission that is taken away later is reported by what needs it, which then waits for it.
     """
-    old = version_problem(api)
-    if old is not None:
-        raise RefusedError(old)
+    problem = version_problem(api)
+    if problem is not None:
+        raise RefusedError(problem)
     leases = tuple(Permission(verb, LEASES.group, LEASES.plural) for verb in ("get", "create", "patch"))
-    wanted = [(namespace, controller_permissions()) for namespace in namespaces or ("",)]
-    for namespace, rights in (*wanted, (lease_namespace, leases)):
-        missing = missing_permissions(api.replace(limiter=None), namespace, rights)
+    required = [(namespace, controller_permissions()) for namespace in namespaces or ("",)]
+    for namespace, permissions in (*required, (lease_namespace, leases)):
+        missing = missing_permissions(api.replace(limiter=None), namespace, permissions)
         if missing:
             where = f"in namespace {namespace}" if namespace else "in all namespaces"
             raise RefusedError(
@@ -139,29 +126,30 @@ def build_manager(
     lease_namespace: str,
     backend: ControllerBackend | None = None,
 ) -> Manager:
-    """A whole process, of which nothing runs yet. Raises OSError where it cannot listen."""
+    """Assemble a controller process; nothing of it runs yet. Raises OSError if it cannot listen."""
     backend = backend or ThreadControllerBackend()
     metrics = Metrics()
     api = api.replace(transport=metrics.instrument_transport(api.transport, urlsplit(host).netloc or host, api.clock))
-    opens = encode_announcement(Announcement(settings.rules(), namespaces))
-    leader = LeaderElector(api, lease_namespace, settings.leader_election.name, identity, gates=opens, threads=backend.threads)
+    announcement = encode_announcement(Announcement(settings.rules(), namespaces))
+    leader = LeaderElector(
+        api, lease_namespace, settings.leader_election.name, identity, gates=announcement, threads=backend.threads
+    )
     events = EventRecorder(api, identity, lambda result: metrics.events.labels(result).inc())
-    teller = TelemetryListener(metrics, events)
+    listener = TelemetryListener(metrics, events)
     ref = LeaderRef(*leader.lease_ref, identity)
     fenced = api.replace(may_write=lambda: leader.is_safe)
-    controller = Controller(fenced, namespaces, ref, leader, teller, workers=settings.workers, backend=backend)
-    flow = fenced.replace(limiter=RateLimiter(api.clock, GATES_QPS, GATES_BURST))
+    controller = Controller(fenced, namespaces, ref, leader, listener, workers=settings.workers, backend=backend)
     gates = GateReconciler(
-        flow,
+        fenced.replace(limiter=RateLimiter(api.clock, GATES_QPS, GATES_BURST)),
         settings.rules(),
         controller.informers.pod_caches,
         fence=leader,
-        listener=teller,
+        listener=listener,
         resync_seconds=settings.resync_seconds,
         threads=backend.threads,
     )
     leader.election.on_gap = partial(relist_all, controller.informers.reflectors)
-    teller.find_target = lambda target: _find_target(controller, target)
+    listener.find_target = lambda target: _find_target(controller, target)
     metrics.instrument_queue(CONTROLLER, controller.queue, api.clock)
     metrics.instrument_queue("gates", gates.queue, api.clock)
     for phase in get_args(Phase):
@@ -179,8 +167,8 @@ def build_manager(
 
 def _health(metrics: Metrics, controller: Controller, leader: LeaderElector) -> Health:
     def election() -> str | None:
-        silent = controller.api.clock.monotonic() - leader.stepped_at
-        return f"has done nothing for {silent:.0f} s" if silent > LIVENESS_SECONDS else None
+        idle_seconds = controller.api.clock.monotonic() - leader.stepped_at
+        return f"has done nothing for {idle_seconds:.0f} s" if idle_seconds > LIVENESS_SECONDS else None
 
     def caches() -> str | None:
         if controller.informers.is_synced:

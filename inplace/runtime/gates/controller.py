@@ -86,8 +86,8 @@ class GateController:
 
     def _health(self) -> Health:
         def election() -> str | None:
-            silent = self._api.clock.monotonic() - self.leader.stepped_at if self.leader is not None else 0.0
-            return f"has done nothing for {silent:.0f} s" if silent > LIVENESS_SECONDS else None
+            idle_seconds = self._api.clock.monotonic() - self.leader.stepped_at if self.leader is not None else 0.0
+            return f"has done nothing for {idle_seconds:.0f} s" if idle_seconds > LIVENESS_SECONDS else None
 
         def cache() -> str | None:
             if all_synced((self.reflector,)):

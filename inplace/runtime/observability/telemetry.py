@@ -1,8 +1,8 @@
-"""Turns what a controller does into metrics, events and log lines: it hears of every change of a rollout's status and of
-every frame of a run, and remembers just enough to see what is new.
+"""Turns a controller's work into metrics, events and log lines.
 
-Always holds: a new leader repeats nothing that the status says already, since only changes are told; what is remembered of a
-run goes with its end. It is a `watched.Watched` and a `gates.Heard`: quick, and never raises.
+It hears of every change of a rollout's status and of every frame of a run, and remembers just enough to see what is new. Always
+holds: a new leader repeats nothing that the status says already, since only changes are reported; what is remembered of a run
+is dropped when the run ends.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ PHASE_EVENTS: dict[Phase, tuple[EventType, Reason]] = {
     "Aborted": ("Normal", "RunAborted"),
     "Refused": ("Warning", "RunRefused"),
 }
-"""What it means to come into a phase, `Progressing` apart."""
-
-
+"""The event for entering a phase, except `Progressing`."""
 LEVELS: dict[EventType, int] = {"Normal": logging.INFO, "Warning": logging.WARNING}
 
 
-class _Seen:
-    """One run, and how many of its pods are counted as out of service."""
+class _RunTelemetry:
+    """What is remembered of one run."""
 
     def __init__(self) -> None:
         self.pods = PodTransitions()
-        self.out = 0
+        self.out_of_service = 0
+        """Its share of the gauge of pods out of service."""
 
 
 class TelemetryListener:
-    """`find_target`: the object that a rollout's target is, where there is one."""
+    """A `ControllerListener` and a `GateListener`: quick, and it never raises. `find_target` returns the object that a target
+    is, if there is one."""
 
     def __init__(self, metrics: Metrics, events: EventRecorder) -> None:
         self._metrics = metrics
@@ -62,7 +62,7 @@ class TelemetryListener:
         self._log = structlog.get_logger()
         self.find_target: Callable[[TargetRef], ObjectReference | None] = lambda _target: None
         self._lock = threading.Lock()
-        self._seen: dict[str, _Seen] = {}
+        self._runs: dict[str, _RunTelemetry] = {}
 
     def changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None:
         if after.phase in TERMINAL_PHASES:
@@ -70,96 +70,102 @@ class TelemetryListener:
         if after.phase != before.phase:
             self._phase_changed(rollout, before, after)
         elif after.step_index != before.step_index and after.phase == "Progressing" and before.step:
-            self._tell(rollout, "Normal", "StepFinished", f"step {before.step} is done: {_counts(after)}")
+            self._emit(rollout, "Normal", "StepFinished", f"step {before.step} is done: {_counts(after)}")
 
     def warned(self, rollout: InPlaceRollout, message: str) -> None:
-        self._tell(rollout, "Warning", "RunWarning", message)
+        self._emit(rollout, "Warning", "RunWarning", message)
 
-    def unreadable(self, lost: Unreadable) -> None:
-        self._metrics.unreadable.labels(lost.kind).inc()
-        meta = lost.metadata
-        self._log.warning("cannot be read", kind=lost.kind, object=f"{meta.namespace}/{meta.name}", uid=meta.uid, why=lost.why)
+    def unreadable(self, unreadable: Unreadable) -> None:
+        self._metrics.unreadable.labels(unreadable.kind).inc()
+        meta = unreadable.metadata
+        self._log.warning(
+            "cannot be read", kind=unreadable.kind, object=f"{meta.namespace}/{meta.name}", uid=meta.uid, why=unreadable.why
+        )
 
     def reconciled(self, seconds: float, error: BaseException | None) -> None:
         self._metrics.reconciled(CONTROLLER, seconds, error)
 
     def on_frame(self, rollout: InPlaceRollout, frame: Frame) -> None:
-        """After each pass of a run."""
+        """Report what has changed since the run's last frame."""
         meta, run = rollout.metadata, frame.plan.run
         with self._lock:
-            seen = self._seen.setdefault(meta.uid, _Seen())
-        for news in seen.pods.add_frame(frame):
-            if news.left is not None:
-                stage, seconds = news.left
+            remembered = self._runs.setdefault(meta.uid, _RunTelemetry())
+        for transition in remembered.pods.add_frame(frame):
+            if transition.left is not None:
+                stage, seconds = transition.left
                 self._metrics.stage_seconds.labels(stage).observe(seconds)
-            if news.reason == "PodUpgraded":
+            if transition.reason == "PodUpgraded":
                 self._metrics.pods_upgraded.inc()
-            if news.failure is not None:
-                self._metrics.failures.labels(news.failure.reason).inc()
-            if news.reason is not None:
-                self._pod(meta, run, news, news.reason)
-        self._set_out(seen, seen.pods.in_flight)
+            if transition.failure is not None:
+                self._metrics.failures.labels(transition.failure.reason).inc()
+            if transition.reason is not None:
+                self._emit_for_pod(meta, run, transition, transition.reason)
+        self._set_out_of_service(remembered, remembered.pods.in_flight)
 
-    def gate_changed(self, before: Pod, wanted: GateUpdate) -> None:
-        """By a label rule. That a new pod's gate is opened is no news."""
-        result = {True: "opened", False: "closed", None: "held"}[wanted.status]
-        self._metrics.gate_writes.labels(wanted.gate, result).inc()
-        if wanted.status is None or (wanted.status and before.condition(wanted.gate) is None):
+    def gate_changed(self, before: Pod, update: GateUpdate) -> None:
+        """Report a write by a label rule; opening a new pod's gate gets no event."""
+        result = {True: "opened", False: "closed", None: "held"}[update.status]
+        self._metrics.gate_writes.labels(update.gate, result).inc()
+        if update.status is None or (update.status and before.condition(update.gate) is None):
             return
-        pod = wanted.pod
+        pod = update.pod
         about = ObjectReference(PODS.api_version, PODS.kind, pod.namespace, pod.name, pod.uid)
-        reason: Reason = "GateOpened" if wanted.status else "GateClosed"
-        self._events.emit(about, "Normal", reason, "FollowLabel", f"{wanted.gate}: {wanted.why}")
+        reason: Reason = "GateOpened" if update.status else "GateClosed"
+        self._events.emit(about, "Normal", reason, "FollowLabel", f"{update.gate}: {update.why}")
 
-    def gate_refused(self, wanted: GateUpdate, error: ApiError) -> None:  # noqa: ARG002
-        self._metrics.gate_writes.labels(wanted.gate, "refused").inc()
+    def gate_refused(self, update: GateUpdate, error: ApiError) -> None:  # noqa: ARG002
+        self._metrics.gate_writes.labels(update.gate, "refused").inc()
 
     def released(self, uid: str) -> None:
-        """A rollout that nobody drives here any more."""
+        """Forget a rollout that is not reconciled here any more."""
         self._end(uid)
 
     def _end(self, uid: str) -> None:
         with self._lock:
-            seen = self._seen.pop(uid, None)
-        if seen is not None:
-            self._set_out(seen, 0)
+            remembered = self._runs.pop(uid, None)
+        if remembered is not None:
+            self._set_out_of_service(remembered, 0)
 
-    def _set_out(self, seen: _Seen, out: int) -> None:
-        self._metrics.pods_out.inc(out - seen.out)
-        seen.out = out
+    def _set_out_of_service(self, remembered: _RunTelemetry, out: int) -> None:
+        self._metrics.pods_out.inc(out - remembered.out_of_service)
+        remembered.out_of_service = out
 
     def _phase_changed(self, rollout: InPlaceRollout, before: RolloutStatus, after: RolloutStatus) -> None:
         if after.phase is None or after.phase == "Pending":
             return
         if after.phase == "Progressing":
             reason: Reason = "RunResumed" if before.phase == "Paused" or before.phase in TERMINAL_PHASES else "RunStarted"
-            told = _started(rollout, after) if reason == "RunStarted" else after.message or _counts(after)
-            self._tell(rollout, "Normal", reason, told)
+            note = _started(rollout, after) if reason == "RunStarted" else after.message or _counts(after)
+            self._emit(rollout, "Normal", reason, note)
             return
         kind, reason = PHASE_EVENTS[after.phase]
-        self._tell(rollout, kind, reason, after.message or _counts(after))
+        self._emit(rollout, kind, reason, after.message or _counts(after))
 
-    def _tell(self, rollout: InPlaceRollout, kind: EventType, reason: Reason, note: str) -> None:
-        """To those who look at the rollout, and to those who look at its target."""
+    def _emit(self, rollout: InPlaceRollout, kind: EventType, reason: Reason, note: str) -> None:
+        """Log it, and emit an event on the rollout and one on its target."""
         meta, target = rollout.metadata, rollout.spec.target.ref(rollout.metadata.namespace)
-        facts = {"rollout": f"{meta.namespace}/{meta.name}", "target": str(target)}
-        self._log.log(LEVELS[kind], "rollout", action=reason, **facts, why=note)
+        fields = {"rollout": f"{meta.namespace}/{meta.name}", "target": str(target)}
+        self._log.log(LEVELS[kind], "rollout", action=reason, **fields, why=note)
         about = ObjectReference(INPLACE_ROLLOUTS.api_version, INPLACE_ROLLOUTS.kind, meta.namespace, meta.name, meta.uid)
         self._events.emit(about, kind, reason, "Upgrade", f"{target}: {note}")
-        found = self.find_target(target)
-        if found is not None and reason != "RunWaiting":
-            self._events.emit(found, kind, reason, "Upgrade", f"inplacerollout/{meta.name}: {note}")
+        target_reference = self.find_target(target)
+        if target_reference is not None and reason != "RunWaiting":
+            self._events.emit(target_reference, kind, reason, "Upgrade", f"inplacerollout/{meta.name}: {note}")
 
-    def _pod(self, rollout: ObjectMeta, run: Run, news: PodTransition, reason: PodReason) -> None:
-        facts = {"rollout": f"{rollout.namespace}/{rollout.name}", "run": run.id, "pod": f"{rollout.namespace}/{news.name}"}
-        self._log.log(LEVELS[news.event_type], "pod", action=reason, **facts, why=news.note)
-        note = f"{news.note} (inplacerollout/{rollout.name})"
-        self._events.emit(news.reference(rollout.namespace), news.event_type, reason, "Upgrade", note)
+    def _emit_for_pod(self, rollout: ObjectMeta, run: Run, transition: PodTransition, reason: PodReason) -> None:
+        fields = {
+            "rollout": f"{rollout.namespace}/{rollout.name}",
+            "run": run.id,
+            "pod": f"{rollout.namespace}/{transition.name}",
+        }
+        self._log.log(LEVELS[transition.event_type], "pod", action=reason, **fields, why=transition.note)
+        note = f"{transition.note} (inplacerollout/{rollout.name})"
+        self._events.emit(transition.reference(rollout.namespace), transition.event_type, reason, "Upgrade", note)
 
 
 def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:
-    before = {each.container: each.image for each in status.from_images}
-    after = {each.container: each.image for each in rollout.spec.images}
+    before = {image.container: image.image for image in status.from_images}
+    after = {image.container: image.image for image in rollout.spec.images}
     by = format_signature(
         rollout.metadata.annotation(CREATED_BY_ANNOTATION) or "", rollout.metadata.annotation(CLIENT_ANNOTATION) or ""
     )

@@ -60,8 +60,8 @@ BREAKS = (
     Break(
         "refuse what has begun",
         "inplace/runtime/controller/admission.py",
-        "case checking.Rejected(message=message) if owns_run(stored, rollout) and stored.is_active:",
-        "case checking.Rejected(message=message) if False:",
+        "case checks.Rejected(message=message) if owns_run(stored, rollout) and stored.is_active:",
+        "case checks.Rejected(message=message) if False:",
         ("tests/scenarios/recovery/test_leaders.py",),
     ),
     Break(

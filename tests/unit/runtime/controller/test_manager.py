@@ -19,7 +19,7 @@ def test_nothing_but_the_election_writes_before_it_leads() -> None:
     with pytest.raises(ConnectionFailed, match="not sent"):
         manager.controller.api.patch(PODS, "shop", "web-0", {}, MERGE)
     assert transport.requests == []
-    leader = manager.leadership
+    leader = manager.leader_elector
     assert isinstance(leader, LeaderElector)
     lease = {"metadata": {"name": "inplace-controller", "namespace": "shop", "uid": "u", "resourceVersion": "1"}, "spec": {}}
     transport.script = [ok(lease), ok({**lease, "spec": {"holderIdentity": "me"}}), ok({"metadata": {"name": "web-0"}})]
