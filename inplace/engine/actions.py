@@ -1,7 +1,7 @@
-"""What a plan wants done, as values: a closed union. Each carries the preconditions it was judged on.
+"""Defines the actions of a plan as values of a closed union, each with the preconditions it was decided on.
 
-A 409, or a 422 on the uid, means *forget the plan, look again*; `key` names the object an action works on, and while one is
-under way nothing else is planned for that object.
+A 409, or a 422 on the uid, means that the plan is discarded and made anew. `key` names the object that an action works on;
+while an action is in progress, nothing else is planned for that object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inplace.model.run import FieldOwner
 
 
 class Action(msgspec.Struct, frozen=True, tag=True):
-    """Base of the union; never made itself."""
+    """Base class of the union; never instantiated itself."""
 
     @property
     def key(self) -> str:
@@ -25,7 +25,7 @@ class Action(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def intent(self) -> str:
-        """What it is to bring about, whatever it was judged on: the same act once more says the same."""
+        """Identifies the intended effect, independent of preconditions: a repeated action has the same intent."""
         return f"{type(self).__name__}/{self.key}"
 
 
@@ -38,27 +38,28 @@ class PodAction(Action, frozen=True):
 
 
 class CloseGate(PodAction, frozen=True):
-    """Gate False and the record, in one status write. Precondition: uid (the resourceVersion too for bare pods,
-    and for those that were judged not Ready)."""
+    """Sets the gate to False and writes the record, in one status write.
+
+    Precondition: uid; the resourceVersion too for bare pods and for pods that were assessed as not Ready."""
 
     gate: str
     record: UpgradeRecord
     require_resource_version: bool = False
     budgets: tuple[str, ...] = ()
-    """Shared PodDisruptionBudgets: only sent while our claims of them hold."""
+    """Shared PodDisruptionBudgets: the action is sent only while this run's claims on them hold."""
 
 
 class PatchImages(PodAction, frozen=True):
-    """Images, revision label and the record in one write. Preconditions: uid and resourceVersion."""
+    """Writes images, revision label and record at once. Preconditions: uid and resourceVersion."""
 
     images: dict[str, str]
     record: UpgradeRecord
     init: frozenset[str] = frozenset()
-    """The init containers of the pod: sidecars are among them."""
+    """The names of the pod's init containers, sidecars included."""
     revision: str = ""
     """The new value of `controller-revision-hash`, for pods of a StatefulSet or DaemonSet."""
     budgets: tuple[str, ...] = ()
-    """As those of a close, where it takes a pod out that has no gate."""
+    """As in `CloseGate`, for a pod without a gate that this patch takes out of service."""
 
     @property
     def intent(self) -> str:
@@ -66,8 +67,9 @@ class PatchImages(PodAction, frozen=True):
 
 
 class PatchIdleImages(PodAction, frozen=True):
-    """Images of containers that do not run, so that nothing restarts: no drain and no record. Ordinary init containers, and
-    all of a pod without a node. Preconditions as for `PatchImages`: a pod that gets its node meanwhile is another version."""
+    """Writes images of containers that do not run, so that nothing restarts and neither drain nor record is needed: regular
+    init containers, and all containers of a pod without a node. Preconditions as for `PatchImages`: a pod that gets its node
+    meanwhile has another version."""
 
     images: dict[str, str]
     init: frozenset[str] = frozenset()
@@ -75,28 +77,29 @@ class PatchIdleImages(PodAction, frozen=True):
 
 
 DISRUPTIVE_ACTIONS = CloseGate | PatchImages
-"""What may take a pod out of service that is not marked so yet."""
+"""Actions that may take a pod out of service without an earlier mark on it."""
 
 
 class OpenGate(PodAction, frozen=True):
-    """Gate True and the record gone, in one status write. Preconditions: uid and resourceVersion; never retried blindly."""
+    """Sets the gate to True and removes the record, in one status write. Preconditions: uid and resourceVersion, so it is never
+    retried blindly."""
 
     gate: str
     reason: str
 
 
 class RemoveRecord(PodAction, frozen=True):
-    """The record goes, the gate stays closed: somebody else holds it. Preconditions: uid and resourceVersion."""
+    """Removes the record and leaves the gate closed, since another hold is on it. Preconditions: uid and resourceVersion."""
 
 
 class KeepSteady(PodAction, frozen=True):
-    """The record says since when the pod has been ready. Preconditions: uid and resourceVersion."""
+    """Notes in the record since when the pod has been ready. Preconditions: uid and resourceVersion."""
 
     record: UpgradeRecord
 
 
 class WorkloadAction(Action, frozen=True):
-    """Works on the workload object."""
+    """An action on the workload object. Preconditions: uid and resourceVersion."""
 
     name: str
     uid: str
@@ -108,7 +111,7 @@ class WorkloadAction(Action, frozen=True):
 
 
 class SetPaused(WorkloadAction, frozen=True):
-    """`spec.paused` of a Deployment."""
+    """Sets `spec.paused` of a Deployment."""
 
     paused: bool
 
@@ -118,7 +121,7 @@ class SetPaused(WorkloadAction, frozen=True):
 
 
 class PatchTemplate(WorkloadAction, frozen=True):
-    """Images in the template of a workload of this kind."""
+    """Writes images into the template of a workload of this kind."""
 
     kind: WorkloadKind
     images: dict[str, str]
@@ -130,7 +133,7 @@ class PatchTemplate(WorkloadAction, frozen=True):
 
 
 class SetUpdateStrategy(WorkloadAction, frozen=True):
-    """`spec.updateStrategy` of a StatefulSet or a DaemonSet, whole."""
+    """Replaces `spec.updateStrategy` of a StatefulSet or a DaemonSet."""
 
     kind: WorkloadKind
     strategy: dict[str, Any]
@@ -141,11 +144,12 @@ class SetUpdateStrategy(WorkloadAction, frozen=True):
 
 
 class DeleteDuplicateReplicaSet(WorkloadAction, frozen=True):
-    """An owned ReplicaSet without replicas that already holds the new template: it would be taken for the new one."""
+    """Deletes an owned ReplicaSet without replicas that already has the new template, since the Deployment controller would
+    scale it up as the new one."""
 
 
 class CreateHistoryReplicaSet(Action, frozen=True):
-    """A ReplicaSet with 0 replicas that keeps the old template in the history. One that exists already is fine."""
+    """Creates a ReplicaSet with 0 replicas that keeps the old template in the history. One that already exists is fine."""
 
     name: str
     manifest: dict[str, Any]
@@ -159,14 +163,15 @@ FieldsKind = Literal[WorkloadKind, "Pod"]
 
 
 class RestoreFieldOwners(WorkloadAction, frozen=True):
-    """Gives image fields back to the server-side-apply managers that owned them before us."""
+    """Returns image fields to the server-side-apply managers that owned them before the run."""
 
     kind: FieldsKind
     owners: tuple[FieldOwner, ...]
 
 
 class ListSlices(Action, frozen=True):
-    """A quorum read of the namespace's EndpointSlices; one serves every pod whose Ready False was seen before it was sent."""
+    """Lists the namespace's EndpointSlices with a quorum read, which serves every pod seen with Ready False before it was
+    sent."""
 
     @property
     def key(self) -> str:
@@ -174,7 +179,7 @@ class ListSlices(Action, frozen=True):
 
 
 class ListPods(Action, frozen=True):
-    """A quorum read of the target's pods."""
+    """Lists the target's pods with a quorum read."""
 
     @property
     def key(self) -> str:
@@ -182,12 +187,12 @@ class ListPods(Action, frozen=True):
 
 
 class ClaimBudget(Action, frozen=True):
-    """The exclusive right to close pods under a PodDisruptionBudget that other workloads share; then a quorum read of its pods
-    says how many. Refused where another run has it, or where it allows none."""
+    """Claims the exclusive right to close pods under a PodDisruptionBudget that other workloads share. A quorum read of its
+    pods then says how many. The claim is refused if another run has it, or if the budget allows none."""
 
     budget: PodDisruptionBudget
     prior_claims: tuple[str, ...] = ()
-    """Those before it in the order of names, which the same pod needs, too."""
+    """Claims that the same pod needs and that come before this one in the order of names."""
 
     @property
     def key(self) -> str:
@@ -195,7 +200,7 @@ class ClaimBudget(Action, frozen=True):
 
 
 class ReleaseBudget(Action, frozen=True):
-    """Lets the next run claim it."""
+    """Releases the claim on a budget, so that another run can take it."""
 
     name: str
 
@@ -209,7 +214,7 @@ def claim_key(budget: str) -> str:
 
 
 def required_budgets(action: Action) -> tuple[str, ...]:
-    """The claims that an action rests on."""
+    """Returns the budgets whose claims must hold when the action is sent."""
     match action:
         case CloseGate(budgets=budgets) | PatchImages(budgets=budgets):
             return budgets

@@ -1,8 +1,8 @@
-"""Who opens the gates of new pods: a pod with a gate stays out of service until somebody does.
+"""Finds out whether a living process opens the gates of new pods, since a pod with a gate stays out of service until then.
 
-Whoever keeps gates to labels, a controller or `inplace gate run`, says in the Lease that it renews which gates those are, and
-of which pods. Here it is judged whether somebody living does so for the pods of a target. Always holds: what could not be read
-is unknown, never absent; and a Lease is input like any other, by which nothing is done: it is only told.
+A process that syncs gates with labels, the controller or `inplace gate run`, announces in the Lease that it renews which gates
+those are, and of which pods. Invariants: what could not be read is unknown, never absent; and since a Lease is untrusted input,
+the result is only displayed and no action depends on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_ANNOUNCEMENT_LENGTH = 64 * 1024
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """What an opener does. `namespaces` empty: in all of them. `selector` empty: of all pods."""
+    """What a gate opener does: the rules it follows, in these namespaces (none means all), for these pods (empty means all)."""
 
     rules: tuple[GateRule, ...] = ()
     namespaces: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Announcement(msgspec.Struct, frozen=True):
     v: int = 1
 
 
-# Made here, on one thread: see `inplace.kube.codec`.
+# Created at import, on one thread: see `inplace.kube.codec`.
 _DECODER = msgspec.json.Decoder(Announcement)
 
 
@@ -37,19 +37,19 @@ def encode_announcement(announcement: Announcement) -> str:
 
 
 def decode_announcement(text: str | None) -> Announcement | None:
-    """None: nothing is announced, or nothing that can be read."""
+    """Returns the announcement; None if there is none or it cannot be read."""
     if not text or len(text) > MAX_ANNOUNCEMENT_LENGTH:
         return None
     with suppress(*CANNOT_BE_READ):
-        found = _DECODER.decode(text)
-        if found.selector:
-            check_selector(found.selector)
-        return found
+        announcement = _DECODER.decode(text)
+        if announcement.selector:
+            check_selector(announcement.selector)
+        return announcement
     return None
 
 
 class GateOpener(msgspec.Struct, frozen=True):
-    """Somebody who holds such a Lease. `says` None: which gates it opens is not known, as of an older version."""
+    """A process that holds such a Lease. Without an announcement, as of an older version, its gates are unknown."""
 
     name: str
     announcement: Announcement | None
@@ -61,27 +61,28 @@ class GateOpener(msgspec.Struct, frozen=True):
 
 
 class GateOpeners(msgspec.Struct, frozen=True):
-    """`unread`: where it could not be looked for more of them, and why; empty: they are all."""
+    """The gate openers that were found. `incomplete_reason`: where others could not be looked for, and why; empty if
+    complete."""
 
     openers: tuple[GateOpener, ...] = ()
     incomplete_reason: str = ""
 
 
 class OpenedBy(msgspec.Struct, frozen=True, tag=True):
-    """`by` does, and lives."""
+    """`by` is alive and opens the gate of new pods."""
 
     by: str
 
 
 class HeldClosedBy(msgspec.Struct, frozen=True, tag=True):
-    """`by` lives and keeps the gate of every new pod closed, as its rule says."""
+    """`by` is alive and keeps the gate of every new pod closed, by its rule."""
 
     by: str
     why: str
 
 
 class NoOpener(msgspec.Struct, frozen=True, tag=True):
-    """`dead`: who did, in words; empty: nobody is known to have."""
+    """No living process opens it. `dead`: the processes that did, as text; empty if none is known."""
 
     dead: str = ""
 
@@ -94,34 +95,36 @@ GateOpening = OpenedBy | HeldClosedBy | NoOpener | UnknownOpener
 
 
 def find_gate_opener(openers: GateOpeners, gate: str, namespace: str, labels: Mapping[str, str]) -> GateOpening:
-    """`labels`: those of new pods."""
-    covering = [(one, rule) for one in openers.openers if (rule := _rule_for(one, gate, namespace, labels)) is not None]
-    living = [(one, rule) for one, rule in covering if one.is_alive]
-    for one, rule in living:
+    """Says what becomes of this gate on new pods with these labels."""
+    candidates = [
+        (opener, rule) for opener in openers.openers if (rule := _rule_for(opener, gate, namespace, labels)) is not None
+    ]
+    living = [(opener, rule) for opener, rule in candidates if opener.is_alive]
+    for opener, rule in living:
         if not _why_closed(rule, labels):
-            return OpenedBy(one.name)
+            return OpenedBy(opener.name)
     if living:
-        one, rule = living[0]
-        return HeldClosedBy(one.name, _why_closed(rule, labels))
-    silent = [one.name for one in openers.openers if one.is_alive and one.announcement is None]
+        opener, rule = living[0]
+        return HeldClosedBy(opener.name, _why_closed(rule, labels))
+    silent = [opener.name for opener in openers.openers if opener.is_alive and opener.announcement is None]
     if silent:
         return UnknownOpener(f"{silent[0]} lives, and does not say which gates it opens")
     if openers.incomplete_reason:
         return UnknownOpener(openers.incomplete_reason)
-    return NoOpener(", ".join(_dead(one) for one, _ in covering))
+    return NoOpener(", ".join(_format_dead(opener) for opener, _ in candidates))
 
 
-def _rule_for(one: GateOpener, gate: str, namespace: str, labels: Mapping[str, str]) -> GateRule | None:
-    says = one.announcement
-    if says is None or (says.namespaces and namespace not in says.namespaces):
+def _rule_for(opener: GateOpener, gate: str, namespace: str, labels: Mapping[str, str]) -> GateRule | None:
+    announcement = opener.announcement
+    if announcement is None or (announcement.namespaces and namespace not in announcement.namespaces):
         return None
-    if says.selector and not parse_selector(says.selector).matches(labels):
+    if announcement.selector and not parse_selector(announcement.selector).matches(labels):
         return None
-    return next((rule for rule in says.rules if rule.condition == gate), None)
+    return next((rule for rule in announcement.rules if rule.condition == gate), None)
 
 
 def _why_closed(rule: GateRule, labels: Mapping[str, str]) -> str:
-    """Empty: it opens them."""
+    """Says why the rule keeps the gate of such pods closed; empty if it opens it."""
     match labels.get(rule.label):
         case "true":
             return ""
@@ -131,19 +134,19 @@ def _why_closed(rule: GateRule, labels: Mapping[str, str]) -> str:
             return "" if rule.default == "open" else f"they have no label {rule.label}=true"
 
 
-def _dead(one: GateOpener) -> str:
-    if one.renewed_seconds_ago is None:
-        return f"{one.name} has stopped"
-    return f"{one.name} seems dead: it renewed its Lease {one.renewed_seconds_ago:.0f}s ago"
+def _format_dead(opener: GateOpener) -> str:
+    if opener.renewed_seconds_ago is None:
+        return f"{opener.name} has stopped"
+    return f"{opener.name} seems dead: it renewed its Lease {opener.renewed_seconds_ago:.0f}s ago"
 
 
 def waits_for_gate(pod: Pod, gate: str) -> bool:
-    """It could serve, but nobody has ever opened its gate."""
+    """Whether the pod could serve, but its gate was never opened."""
     if pod.is_terminating or pod.is_terminal or not pod.spec.has_gate(gate):
         return False
     return pod.condition(gate) is None and pod.condition_is_true("ContainersReady")
 
 
 def pods_waiting_for_gate(pods: Iterable[Pod], gate: str) -> tuple[str, ...]:
-    """The names of those pods."""
+    """Returns the names of pods that could serve, but whose gate was never opened."""
     return tuple(sorted(pod.name for pod in pods if waits_for_gate(pod, gate)))

@@ -1,7 +1,7 @@
-"""What a plan is judged on: a snapshot of the target and its pods, and the evidence this process has gathered.
+"""Defines the input of a plan: a snapshot of the target and its pods, and the evidence that this process has gathered.
 
-Evidence dies with the process: a resume gathers it anew, so that a cluster timestamp never shortens a safety interval. All
-instants here are monotonic seconds of this process.
+Evidence dies with the process and is gathered anew after a takeover, so that a timestamp from the cluster never shortens a
+safety interval. All instants here are monotonic seconds of this process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from inplace.model.refs import PodRef, TargetKind
 
 
 class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
-    """One endpoint of one EndpointSlice that stands for a pod."""
+    """An endpoint of an EndpointSlice that represents a pod."""
 
     service: str
     ready: bool
@@ -31,7 +31,7 @@ class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
     """Matched by address, because the endpoint has no targetRef."""
     slice_name: str = ""
     manager: str = ""
-    """Who says that it manages the slice; empty: nobody."""
+    """The declared manager of the slice; empty if there is none."""
 
     @property
     def is_foreign(self) -> bool:
@@ -42,25 +42,26 @@ class EndpointEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """What this process has witnessed of one pod."""
+    """What this process has observed of one pod."""
 
     had_record: bool = False
-    """It has carried a record since we look."""
+    """Whether the pod has ever carried a record in this process's view."""
     ignored_slices: frozenset[str] = frozenset()
-    """Foreign slices that did not say ready before us, though the pod was Ready: they need not afterwards."""
+    """Foreign slices that did not list the pod as ready before the upgrade, though it was Ready: they need not afterwards."""
     consistent_since: float | None = None
-    """Since when its Ready condition and its slices say the same (the settled view)."""
+    """Since when the pod's Ready condition and its slices agree."""
     ready_false_since: float | None = None
     ready_false_version: int = 0
     """resourceVersion of the first pod version seen with Ready False."""
     quiet_since: float | None = None
-    """Since when Ready is False and no slice sends to it, in our caches."""
+    """Since when Ready is False and no slice sends to the pod, in the caches of this process."""
     saw_ready: bool = False
-    """While recorded as ours, a slice entry was seen ready."""
+    """Whether a slice entry was seen ready while the pod carried a record."""
     saw_transition: bool = False
-    """It is quiet, was seen ready, and every slice version that says so is newer than the pod's Ready False: we saw it turn."""
+    """Whether the slices were seen turning not ready: the pod is quiet, was seen ready, and every slice version that lists it
+    as not ready is newer than the pod's Ready False."""
     quiet_confirmed_at: float | None = None
-    """When a quorum read, sent after Ready False was seen, showed no slice sending to it."""
+    """When a quorum read was sent, after Ready False was seen, that showed no slice sending to the pod."""
     containers_ready_since: float | None = None
     running_since: Mapping[str, float] = {}
     """Container id to when it was first seen running."""
@@ -69,20 +70,20 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     started_at: Mapping[str, float] = {}
     """Container id to when `started: true` was seen after `started: false`."""
     admitted_images: Mapping[str, str] = {}
-    """The images that the API server answered our image patch with, as long as the spec asks for them."""
+    """The images that the API server returned for the image patch, while the spec still has them."""
     waiting_reasons: Mapping[str, str] = {}
-    """Container to why it does not start, as the kubelet told it last."""
+    """Why a container does not start, by container name, as the kubelet last reported it."""
     steady_since: float | None = None
-    """Since when its restarted containers have been ready, as the process before us wrote down; None once that has changed."""
+    """Since when the restarted containers have been ready, as the previous process recorded it; None once that changes."""
     surviving_containers: frozenset[str] = frozenset()
-    """Recorded container ids that were still shown once the kubelet had seen the image patch: whatever comes next is new."""
+    """Recorded container ids still shown after the kubelet saw the image patch: any later container is a new one."""
 
 
 NO_EVIDENCE = Evidence()
 
 
 class ObservedPod(msgspec.Struct, frozen=True, gc=False):
-    """A pod with everything that is cheap to judge once per version of the pod and of its slice entries."""
+    """A pod with what is derived once per version of the pod and of its slice entries."""
 
     pod: Pod
     record: UpgradeRecord | UnreadableRecord | None
@@ -93,7 +94,7 @@ class ObservedPod(msgspec.Struct, frozen=True, gc=False):
     """Container name to the image that the spec asks for."""
 
     def spec_has_images(self, images: Mapping[str, str]) -> bool:
-        """The spec asks for these images. Says nothing about what runs."""
+        """Whether the spec has these images. It says nothing about what runs."""
         have = self.images
         for name, image in images.items():
             if have.get(name) != image:
@@ -111,7 +112,7 @@ def observe_pod(pod: Pod, entries: tuple[EndpointEntry, ...]) -> ObservedPod:
 
 
 class DeploymentTarget(msgspec.Struct, frozen=True, tag=True):
-    """`deployment` is None once it is deleted or another object has its name. `replica_sets`: those it owns."""
+    """A Deployment with its ReplicaSets. `deployment` is None once it is deleted or another object has its name."""
 
     kind: ClassVar[TargetKind] = "Deployment"
     deployment: Deployment | None
@@ -132,7 +133,7 @@ class ReplicaSetTarget(msgspec.Struct, frozen=True, tag=True):
 
 
 class StatefulSetTarget(msgspec.Struct, frozen=True, tag=True):
-    """`revisions`: those it owns."""
+    """A StatefulSet with its ControllerRevisions."""
 
     kind: ClassVar[TargetKind] = "StatefulSet"
     stateful_set: StatefulSet | None
@@ -169,43 +170,43 @@ Target = DeploymentTarget | ReplicaSetTarget | StatefulSetTarget | DaemonSetTarg
 
 
 class Denial(msgspec.Struct, frozen=True):
-    """The API server refuses an act. `is_final`: it has judged it, again and again, so that to ask once more is no use."""
+    """A refusal of an action by the API server. `is_final`: it has refused repeatedly, so retrying is pointless."""
 
     message: str
     is_final: bool
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The snapshot. `pods` holds every live pod of the target, none that has finished."""
+    """Everything that a plan is decided on. `pods` holds every live pod of the target, none that is Succeeded or Failed."""
 
     target: Target
     pods: tuple[ObservedPod, ...]
     services: tuple[Service, ...] = ()
     slices: tuple[EndpointSlice, ...] = ()
-    """All of the namespace: who else serves what the pods serve."""
+    """All slices of the namespace, which show what other endpoints the pods' Services have."""
     budgets: tuple[PodDisruptionBudget, ...] = ()
     evidence: Mapping[str, Evidence] = {}
     """By pod uid."""
     timers: Mapping[str, float] = {}
-    """Timer name to when it began: the runtime keeps every timer that the last plan named, and forgets the others."""
+    """When each timer began, by name. The runtime keeps the timers that the last plan used, and drops the others."""
     keys_in_progress: frozenset[str] = frozenset()
-    """Keys of actions under way."""
+    """Keys of actions in progress."""
     closing: frozenset[str] = frozenset()
-    """Uids of pods whose CloseGate is under way or not yet visible here."""
+    """Uids of pods whose CloseGate is in progress or not yet visible here."""
     pods_listed_at: float | None = None
     """When the newest quorum read of the target's pods that is part of this snapshot was sent."""
     slices_listed_at: float | None = None
-    """When the newest quorum read of slices was sent, whatever it showed."""
+    """When the newest quorum read of slices was sent, whatever its result."""
     stale_reason: str = ""
-    """Why these views may be old (a watch that has failed for a while): nothing new is started on them."""
+    """Why the snapshot may be stale, such as a watch that has failed for a while: nothing new is started on it."""
     unreadable: tuple[str, ...] = ()
-    """What is there and cannot be read, in words: pods, slices or anything else that a plan is judged on."""
+    """Existing pods, slices or other inputs of a plan that cannot be decoded, as text."""
     claims: Mapping[str, int] = {}
-    """Shared PodDisruptionBudgets that are claimed by us, and how many pods may be closed under each claim. A claim serves one
-    plan: then it is 0."""
+    """How many pods may be closed under each shared PodDisruptionBudget that this run has claimed. A claim serves one plan;
+    after that the number is 0."""
     fields_returned: frozenset[str] = frozenset()
-    """Uids of objects whose image fields this process has given back."""
+    """Uids of objects whose image fields this process has returned to their owners."""
     denials: Mapping[str, Denial] = {}
-    """By the intent of the action: what the API server said last to those that it refuses."""
+    """The last answer of the API server to each action that it refuses, by the action's intent."""
     gate_openers: GateOpeners | None = None
-    """Who opens gates of new pods; None: it was not looked."""
+    """The processes that open gates of new pods; None if they were not looked up."""

@@ -15,10 +15,10 @@ BREAKS: tuple[Break, ...] = (
         ("tests/unit/engine/test_gate_openers.py", "tests/cli/test_openers.py"),
     ),
     Break(
-        "take a dead opener for a living one",
+        "take a dead opener for a living opener",
         OPENERS,
-        "for one, rule in covering if one.is_alive]",
-        "for one, rule in covering]",
+        "for opener, rule in candidates if opener.is_alive]",
+        "for opener, rule in candidates]",
         ("tests/unit/engine/test_gate_openers.py", "tests/cli/test_openers.py"),
     ),
     Break(
