@@ -1,4 +1,4 @@
-"""Writes docs/crd.md from the CRD, so that the reference says what the API server holds to: `make reference`."""
+"""Writes docs/crd.md from the CRD, so that the reference says what the API server enforces: `make reference`."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def reference(crd: Json) -> str:
     spec = crd["spec"]
     (version,) = spec["versions"]
     schema, names = version["schema"]["openAPIV3Schema"], spec["names"]
-    said = f"`kubectl get {names['plural']}` or `{names['shortNames'][0]}`"
+    commands = f"`kubectl get {names['plural']}` or `{names['shortNames'][0]}`"
     parts = [
         f"# {names['kind']}",
-        f"`{spec['group']}/{version['name']}`, {said}. {schema['description']}",
+        f"`{spec['group']}/{version['name']}`, {commands}. {schema['description']}",
         "Generated from the CRD (deploy/crds) by `make reference`, so the API server enforces what is written here.",
         EXAMPLE.strip(),
         "## spec",
@@ -71,9 +71,9 @@ def _table(schema: Json, *, has_defaults: bool = True) -> Iterator[str]:
 
 def _fields(schema: Json, path: str = "") -> Iterator[tuple[str, Json, bool]]:
     for name, field in schema.get("properties", {}).items():
-        here = f"{path}.{name}" if path else name
-        yield here, field, name in schema.get("required", ())
-        yield from _fields(field.get("items", field), f"{here}[]" if "items" in field else here)
+        field_path = f"{path}.{name}" if path else name
+        yield field_path, field, name in schema.get("required", ())
+        yield from _fields(field.get("items", field), f"{field_path}[]" if "items" in field else field_path)
 
 
 def _shown(default: Any) -> str:

@@ -1,4 +1,4 @@
-"""Writes docs/json.md and docs/schemas/ from the structs of which `-o json` is made: `make reference`."""
+"""Writes docs/json.md and docs/schemas/ from the structs behind `-o json`: `make reference`."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ Generated from the program by `make reference`; a test checks the output of ever
 
 
 def fields_of(struct: type) -> dict[str, str]:
-    """What stands below each field, by its name on the wire."""
+    """Returns the docstring below each field, by its name on the wire."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
     assert isinstance(body, ast.ClassDef)
     names = {field.name: field.encode_name for field in msgspec.structs.fields(struct)}
-    found = {}
-    for here, following in zip(body.body, body.body[1:], strict=False):
-        if isinstance(here, ast.AnnAssign) and isinstance(here.target, ast.Name) and isinstance(following, ast.Expr):
+    descriptions = {}
+    for statement, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and isinstance(following, ast.Expr):
             assert isinstance(following.value, ast.Constant)
-            found[names[here.target.id]] = " ".join(str(following.value.value).split())
-    return found
+            descriptions[names[statement.target.id]] = " ".join(str(following.value.value).split())
+    return descriptions
 
 
 def structs_in(kind: Any, found: dict[str, type]) -> dict[str, type]:
-    """All that a document is made of, by name."""
+    """Returns all structs that a document contains, by name."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__name__ not in found:
         found[kind.__name__] = kind
         for hint in get_type_hints(kind).values():
@@ -56,7 +56,7 @@ def structs_in(kind: Any, found: dict[str, type]) -> dict[str, type]:
 
 
 def described(name: str) -> Json:
-    """The schema, with what is said of each field."""
+    """Returns the schema, with a description of each field."""
     schema, structs = schema_of(name), structs_in(DOCUMENTS[name][0], {})
     for title, definition in schema["$defs"].items():
         for key, about in fields_of(structs[title]).items():
@@ -70,13 +70,14 @@ def described(name: str) -> Json:
 
 def reference() -> str:
     parts = [HEAD, "\n".join(_overview())]
-    told: set[str] = set()
+    titles: set[str] = set()
     for name, (kind, commands) in DOCUMENTS.items():
         schema = described(name)
-        parts.append(f"## {name}\n\nOf {', '.join(f'`inplace {command}`' for command in commands)}: `{kind.__name__}`.")
+        printed_by = ", ".join(f"`inplace {command}`" for command in commands)
+        parts.append(f"## {name}\n\nPrinted by {printed_by}: `{kind.__name__}`.")
         for title in schema["$defs"]:
-            if title not in told:
-                told.add(title)
+            if title not in titles:
+                titles.add(title)
                 parts.append("\n".join(_table(title, schema["$defs"][title])))
     return "\n\n".join(parts) + "\n"
 
