@@ -14,8 +14,9 @@ from inplace.cli.common.options import output_option, selector_option, words_arg
 from inplace.cli.common.sections import command, option
 from inplace.cli.output import streams
 from inplace.runtime.caller import new_identity
-from inplace.runtime.foreground.repair import Repair, RepairEvent
 from inplace.runtime.lookup import require_namespace
+from inplace.runtime.repair.context import RepairEvent
+from inplace.runtime.repair.repair import Repair
 
 
 @command()

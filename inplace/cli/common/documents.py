@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from inplace.runtime.foreground.audit import AuditRecord
-from inplace.runtime.foreground.repair import RepairEvent
 from inplace.runtime.lease.run_states import RunState
+from inplace.runtime.repair.context import RepairEvent
 
 
 class Said(msgspec.Struct, frozen=True, rename="camel"):

@@ -86,9 +86,9 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "say that a repair is done that is not",
-        "inplace/runtime/foreground/repair.py",
-        '            self._tell("left", where, f"its commit was taken back instead: {now.message}; {way}")',
-        '            self._tell("found", where, f"its commit was taken back instead: {now.message}; {way}")',
+        "inplace/runtime/repair/leases.py",
+        '        context.report("left", where, f"its commit was taken back instead: {stored.message}; {way}")',
+        '        context.report("found", where, f"its commit was taken back instead: {stored.message}; {way}")',
         ("tests/scenarios/failures/test_refused_writes.py",),
     ),
 )

@@ -8,8 +8,9 @@ from inplace.kube.clock import format_micro_time
 from inplace.model.constants import RECORD_ANNOTATION
 from inplace.model.refs import TargetRef
 from inplace.model.run import lease_name
-from inplace.runtime.foreground.repair import Repair, RepairEvent
 from inplace.runtime.observability.frames import Frame
+from inplace.runtime.repair.context import RepairEvent
+from inplace.runtime.repair.repair import Repair
 from tests.simulation.world import World
 
 WEB = TargetRef("Deployment", "shop", "web")
