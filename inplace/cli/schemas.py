@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from inplace.cli.admin.version import Version
-from inplace.cli.common.documents import Repaired, Runs, Said, Trails
+from inplace.cli.common.documents import Message, Repaired, Runs, Trails
 from inplace.cli.demo.comparison import DemoReport
 from inplace.cli.output.plan_report import PlanReport
 from inplace.runtime.foreground.target_status import History, TargetStatus
@@ -16,7 +16,7 @@ from inplace.runtime.observability.statistics import Summary
 
 DOCUMENTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "summary": (Summary, ("upgrade", "undo", "abort", "resume", "promote", "watch")),
-    "said": (Said, ("upgrade", "undo", "abort", "resume", "promote", "watch", "undo --dry-run")),
+    "said": (Message, ("upgrade", "undo", "abort", "resume", "promote", "watch", "undo --dry-run")),
     "plan": (PlanReport, ("plan", "upgrade --dry-run", "undo --dry-run")),
     "status": (TargetStatus, ("status",)),
     "list": (Runs, ("list",)),

@@ -16,7 +16,7 @@ from inplace.cli.main import cli
 from inplace.cli.schemas import DOCUMENTS, schema_of
 from tests.builders import NEW
 from tests.cli.fakes import Command, FakeServer, web
-from tests.cli.test_looking import lease, paused
+from tests.cli.leases import lease, paused
 from tests.documents import document
 
 ROOT = Path(__file__).parents[2]

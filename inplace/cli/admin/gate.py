@@ -23,6 +23,8 @@ from inplace.model.validation import condition_type, qualified_name
 from inplace.runtime.observability.health import listen_address
 
 if TYPE_CHECKING:
+    from inplace.kube.paging import ListOptions
+    from inplace.runtime.gates.controller import GateController
     from inplace.runtime.lease.leader_election import LeaderElector
 
 
@@ -119,30 +121,33 @@ def run(
     cluster = connect()
 
     from inplace.kube.paging import ListOptions
-    from inplace.runtime.caller import new_identity
-    from inplace.runtime.errors import RefusedError
-    from inplace.runtime.gates.access import check_access, leader_for
-    from inplace.runtime.gates.controller import GateController
-    from inplace.runtime.threads import SYSTEM_THREADS
+    from inplace.runtime.gates.access import check_access
 
     scope = ListOptions(namespace=None if all_namespaces else cluster.namespace, label_selector=selector)
     if not all_namespaces:
         note_namespace(cluster, "syncing the gates of", "; use -A for all namespaces")
     check_access(cluster.api, scope)
-    rule = GateRule(condition, label, default)
     log_lines(log_format or ("console" if sys.stdout.isatty() else "json"))
-    home = os.environ.get("POD_NAMESPACE") or cluster.namespace if all_namespaces else cluster.namespace
+    cluster.context.run_gate_controller(_gate_controller(cluster, GateRule(condition, label, default), scope, resync, listen))
+    return ExitCode.DONE
+
+
+def _gate_controller(cluster: ClusterContext, rule: GateRule, scope: ListOptions, resync: float, listen: str) -> GateController:
+    """Raises `RefusedError` if it cannot listen on `listen`."""
+    from inplace.runtime.caller import new_identity
+    from inplace.runtime.errors import RefusedError
+    from inplace.runtime.gates.access import leader_for
+    from inplace.runtime.gates.controller import GateController
+    from inplace.runtime.threads import SYSTEM_THREADS
+
+    home = cluster.namespace if scope.namespace else os.environ.get("POD_NAMESPACE") or cluster.namespace
     backend = cluster.context.make_controller_backend()
     threads = backend.threads if backend is not None else SYSTEM_THREADS
     leader = _with_lease(cluster, leader_for(cluster.api, rule, scope, home, new_identity(), threads))
     try:
-        controller = GateController(
-            cluster.api, rule, scope, resync_seconds=resync, leader=leader, listen=listen, threads=threads
-        )
+        return GateController(cluster.api, rule, scope, resync_seconds=resync, leader=leader, listen=listen, threads=threads)
     except OSError as error:
         raise RefusedError(f"cannot listen on {listen}: {error.strerror or error}") from None
-    cluster.context.run_gate_controller(controller)
-    return ExitCode.DONE
 
 
 def _with_lease(cluster: ClusterContext, leader: LeaderElector) -> LeaderElector | None:

@@ -16,8 +16,7 @@ from inplace.cli.common.targets import checked_image
 from inplace.cli.output import streams
 from inplace.kube.errors import ApiError
 from inplace.runtime.errors import RefusedError
-from inplace.runtime.install import apply as installing
-from inplace.runtime.install import remove as removing
+from inplace.runtime.install import apply, remove
 from inplace.runtime.lookup import crd_installed, require_namespace
 from inplace.runtime.manifests import CONTROLLER, CRDS, SYSTEM_NAMESPACE, Manifest, definitions, manifests, with_image
 
@@ -76,14 +75,12 @@ def install(
         return ExitCode.DONE
     if namespace_only:
         require_namespace(cluster.api, cluster.namespace)
-    installing.check(cluster.api, objects)
+    apply.check(cluster.api, objects)
     if namespace_only and not crd_installed(cluster.api):
         hint = cluster.context.command("install", "--crds-only")
         raise RefusedError(f"the InPlaceRollout CRD is not installed: a cluster admin must run `{hint}` once")
     is_dry = dry_run == "server"
-    for applied in _report_partial(
-        installing.apply(cluster.api, objects, dry_run=is_dry), is_dry, "the same command continues"
-    ):
+    for applied in _report_partial(apply.apply(cluster.api, objects, dry_run=is_dry), is_dry, "the same command continues"):
         streams.data(f"{_where(applied.manifest)} {CHANGES.get(applied.change, applied.change)}{_suffix(is_dry)}")
     if not crds_only and not is_dry:
         namespace = cluster.namespace if namespace_only else SYSTEM_NAMESPACE
@@ -116,20 +113,20 @@ def uninstall(connect: Callable[[], ClusterContext], dry_run: str, namespace_onl
         streams.lines(f"{_where(manifest)} would be deleted" for manifest in reversed(objects))
         return ExitCode.DONE
     home = scope or SYSTEM_NAMESPACE
-    removing.check(cluster.api, objects, scope, home)
+    remove.check(cluster.api, objects, scope, home)
     _refuse_live(cluster, scope, home)
-    if crds and (count := removing.rollouts_left(cluster.api)):
+    if crds and (count := remove.rollouts_left(cluster.api)):
         are = f"there is {count} InPlaceRollout" if count == 1 else f"there are {count} InPlaceRollouts"
         raise RefusedError(f"{are}, which would be deleted with the CRD: delete them first, or leave out --crds")
-    _warn_of_gates(removing.gated(cluster.api, scope, removing.managed_gates(cluster.api, objects)), cluster)
+    _warn_of_gates(remove.gated(cluster.api, scope, remove.managed_gates(cluster.api, objects)), cluster)
     is_dry = dry_run == "server"
-    for removed in _report_partial(removing.remove(cluster.api, objects, dry_run=is_dry), is_dry, "the same command continues"):
+    for removed in _report_partial(remove.remove(cluster.api, objects, dry_run=is_dry), is_dry, "the same command continues"):
         results = {"deleted": "deleted", "absent": "not found", "left": "left as it is: it does not have our label"}
         streams.data(f"{_where(removed.manifest)} {results[removed.removal]}{_suffix(is_dry)}")
     if is_dry:
         return ExitCode.DONE
-    removing.delete_leader_lease(cluster.api, home)
-    if count := removing.remove_finalizers(cluster.api, scope):
+    remove.delete_leader_lease(cluster.api, home)
+    if count := remove.remove_finalizers(cluster.api, scope):
         stay = "InPlaceRollouts stay" if count > 1 else "InPlaceRollout stays"
         streams.note(f"{count} {stay} as a record, and can be deleted at any time")
     return ExitCode.DONE
@@ -159,7 +156,7 @@ def _report_partial(steps: Iterator[T], is_dry: bool, hint: str) -> Iterator[T]:
 
 
 def _refuse_live(cluster: ClusterContext, scope: str | None, home: str) -> None:
-    live = removing.live_runs(cluster.api, scope, home)
+    live = remove.live_runs(cluster.api, scope, home)
     if live:
         one = live[0]
         abort = f"`{cluster.context.command('abort', *one.what.split(), '-n', one.namespace)}`"
@@ -168,7 +165,7 @@ def _refuse_live(cluster: ClusterContext, scope: str | None, home: str) -> None:
         )
 
 
-def _warn_of_gates(gated: Sequence[removing.GatedWorkload], cluster: ClusterContext) -> None:
+def _warn_of_gates(gated: Sequence[remove.GatedWorkload], cluster: ClusterContext) -> None:
     for workload in gated[:MAX_LISTED]:
         streams.note(f"warning: the template of {workload.what} in {workload.namespace} carries the gate {workload.gate}")
     if len(gated) > MAX_LISTED:

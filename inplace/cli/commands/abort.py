@@ -56,7 +56,7 @@ def abort(connect: Callable[[], ClusterContext], words: tuple[str, ...], selecto
 
 
 def _abort_after_lease_deleted(cluster: ClusterContext, target: TargetRef, last: Run, *, is_json: bool) -> ExitCode:
-    """Tells by the images that the pods run how the run ended: its holder has deleted the Lease, as it does for bare pods."""
+    """Infers from the pods' images how the run ended, since its holder has deleted the Lease, as it does for bare pods."""
     pods = read_status(cluster.api, target).pods if target.kind == "Pods" else ()
 
     def all_run(images: dict[str, str]) -> bool:

@@ -37,7 +37,7 @@ def history(
     (failed, paused or aborted). `inplace undo TARGET --to-revision N` goes back to a revision. Bare pods have no history after
     their run has ended.
 
-    --runs shows the runs that the controller carried out, for as long as their InPlaceRollouts and Events exist.
+    With --runs, shows the runs that the controller carried out, for as long as their InPlaceRollouts and Events exist.
     """
     cluster, target = connect_target(connect, words, selector)
     if wants_runs:

@@ -94,7 +94,7 @@ class ClusterContext:
     context: CliContext
 
     @cached_property
-    def who(self) -> Caller:
+    def caller(self) -> Caller:
         """The user who runs this command. Raises `ApiError`."""
         from inplace.runtime.caller import identify_caller
 

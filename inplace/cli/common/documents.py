@@ -9,9 +9,9 @@ from inplace.runtime.lease.run_states import RunState
 from inplace.runtime.repair.context import RepairEvent
 
 
-class Said(msgspec.Struct, frozen=True, rename="camel"):
-    """Where there is no summary, since nothing was driven here. `outcome`: that of a run, or `NothingToDo`, or `Resumed`: its
-    holder goes on. Schema version 1."""
+class Message(msgspec.Struct, frozen=True, rename="camel"):
+    """Printed instead of a summary if this command drove no run. `outcome`: that of a run, `NothingToDo`, or `Resumed` if the
+    run's holder goes on. Schema version 1."""
 
     target: str
     namespace: str
@@ -21,7 +21,7 @@ class Said(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Runs(msgspec.Struct, frozen=True, rename="camel"):
-    """The last run of each target, also of those that go on. Schema version 1."""
+    """The last run of each target, unfinished runs included. Schema version 1."""
 
     items: tuple[RunState, ...]
     v: int = 1
@@ -37,10 +37,10 @@ class Trails(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Repaired(msgspec.Struct, frozen=True, rename="camel"):
-    """What was found, done and left. Schema version 1."""
+    """What `repair` found, did and left as it was. Schema version 1."""
 
     items: tuple[RepairEvent, ...]
     is_clean: bool
-    """Nothing is left closed without an owner."""
+    """True if no pod is left closed without an owner."""
     is_dry_run: bool
     v: int = 1

@@ -1,6 +1,6 @@
 """Parses targets and images as kubectl users write them: `deploy/web app=repo/app:1.5`.
 
-Pure, and asks no cluster. Every error is a ValueError with one line for a person.
+Pure, and needs no cluster. Every error is a ValueError with one line for a person.
 """
 
 from __future__ import annotations

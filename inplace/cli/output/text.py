@@ -52,7 +52,7 @@ GATE_WORDS = {"Open": "open", "Closed": "closed", "Missing": "not opened yet", "
 
 
 def gate_text(state: str) -> str:
-    """How a pod's gate stands, for somebody who knows none of our words; JSON keeps `GateState`."""
+    """Describes the state of a gate to a user who may not know our terms; JSON prints `GateState` instead."""
     return GATE_WORDS.get(state, state)
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 import msgspec
 
 from inplace.cli.common.context import ClusterContext
-from inplace.cli.common.documents import Said
+from inplace.cli.common.documents import Message
 from inplace.cli.common.exit_codes import EXIT_CODES, CommandExit, ExitCode
 from inplace.cli.common.signals import InterruptHandler, TimedOut
 from inplace.cli.output import streams, tables
@@ -92,7 +92,7 @@ def run_foreground(cluster: ClusterContext, target: TargetRef, action: SessionAc
         purpose: Purpose = "look" if options.follows else "upgrade"
         try:
             backend = cluster.context.make_backend()
-            with Session(cluster.api, target, new_identity(), purpose, view.note, backend, lambda: cluster.who) as session:
+            with Session(cluster.api, target, new_identity(), purpose, view.note, backend, lambda: cluster.caller) as session:
                 interrupts.attach(session)
                 result = action(session, view.update)
         except TimedOut:
@@ -161,7 +161,7 @@ def _end(result: Result, view: _SafeView, cluster: ClusterContext, target: Targe
 def print_message(message: str, outcome: str, target: TargetRef, *, is_json: bool) -> None:
     """Prints a message where there is no summary, since this process drove no run."""
     if is_json:
-        streams.as_json(Said(str(target), target.namespace, outcome, message))
+        streams.as_json(Message(str(target), target.namespace, outcome, message))
     else:
         streams.data(message)
 

@@ -140,7 +140,7 @@ def _put_request(cluster: ClusterContext, rollout: InPlaceRollout, verb: RunComm
 
 
 def _request_annotations(cluster: ClusterContext, verb: RunCommand) -> dict[str, str]:
-    return {REQUEST_ANNOTATION: verb, REQUESTED_BY_ANNOTATION: cluster.who.text}
+    return {REQUEST_ANNOTATION: verb, REQUESTED_BY_ANNOTATION: cluster.caller.text}
 
 
 def _await_answer(cluster: ClusterContext, target: TargetRef, lease: Lease, run: Run, *, until_it_ends: bool) -> HolderResponse:

@@ -1,4 +1,4 @@
-"""Builds the run that a command requests, before anything is known of a run that the target may have already."""
+"""Builds the run that a command requests, before it is known whether the target already has a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def new_run(cluster: ClusterContext, target: TargetRef, images: dict[str, str], 
         images=images,
         adopts_template=not images,
         options=msgspec.structs.replace(RunOptions(), **overrides),
-        created_by=cluster.who.by,
-        client=cluster.who.client,
+        created_by=cluster.caller.by,
+        client=cluster.caller.client,
         started_at=format_time(cluster.api.clock.utcnow()),
     )

@@ -6,40 +6,17 @@ import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from inplace.model.constants import HISTORY_ANNOTATION, RUN_ANNOTATION
+from inplace.model.constants import HISTORY_ANNOTATION
 from inplace.model.history import PastRun, append_history
-from inplace.model.objects.coordination import Lease, LeaseSpec
+from inplace.model.objects.coordination import Lease
 from inplace.model.objects.meta import ObjectMeta
 from inplace.model.refs import TargetRef
-from inplace.model.run import Outcome, PodFailure, Run, RunOptions, encode_run, parse_steps
+from inplace.model.run import Outcome, PodFailure, Run
 from tests.builders import NEW, NS, budget, deployment, patched, pod, run
 from tests.cli.fakes import Command, FakeServer, web
+from tests.cli.leases import lease, paused
 
 PLAN = ("plan", "deploy/web", "app=repo/app:2")
-
-
-def lease(stored: Run | str, holder: str = "", renewed: str = "", name: str = "inplace-deployment-web") -> Lease:
-    text = stored if isinstance(stored, str) else encode_run(stored)
-    meta = ObjectMeta(
-        name=name,
-        namespace=NS,
-        resource_version="7",
-        annotations={RUN_ANNOTATION: text},
-        labels={"app.kubernetes.io/managed-by": "inplace"},
-    )
-    return Lease(metadata=meta, spec=LeaseSpec(holder_identity=holder or None, renew_time=renewed or None))
-
-
-def paused() -> Run:
-    options = RunOptions(steps=parse_steps("50%,pause,100%"))
-    return run(
-        options,
-        outcome="Paused",
-        message="waiting at step 2 of 3 for `inplace promote`",
-        steps_passed=1,
-        created_by="me@here",
-        started_at="2026-01-01T11:59:00Z",
-    )
 
 
 def test_plan_shows_every_pod_in_the_order_of_work(command: Command, server: FakeServer, snapshot: SnapshotAssertion) -> None:

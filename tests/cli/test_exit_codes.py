@@ -16,7 +16,7 @@ from inplace.runtime.foreground.target_view import TargetView
 from inplace.runtime.lease.lock import LockHeldError, LockLostError
 from tests.builders import NEW, run
 from tests.cli.fakes import Command, FakeServer, web
-from tests.cli.test_looking import lease, paused
+from tests.cli.leases import lease, paused
 
 UPGRADE = ("upgrade", "deploy/web", "app=repo/app:2")
 
