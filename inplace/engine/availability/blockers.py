@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from inplace.engine.availability.budget import is_available
 from inplace.engine.pods.drain import disagreeing_slices, is_in_service
-from inplace.engine.pods.stages import PodAssessment, PodPolicy, gate_state, other_gates_closed
+from inplace.engine.pods.gates import gate_state, other_gates_closed
+from inplace.engine.pods.stages import PodAssessment, PodPolicy
 from inplace.engine.snapshot import ObservedPod
 from inplace.model.objects.pods import Pod
 from inplace.model.record import UpgradeRecord, format_holds, holds_for_gate, read_holds

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.pods.drain import services_not_awaited
-from inplace.engine.pods.stages import gate_state, restarted_containers
+from inplace.engine.pods.gates import gate_state
+from inplace.engine.pods.stages import restarted_containers
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.objects.network import Endpoint, EndpointSlice, Service
 from inplace.model.record import UpgradeRecord

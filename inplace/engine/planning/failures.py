@@ -9,7 +9,8 @@ import msgspec
 from inplace.engine.actions import OpenGate, RemoveRecord
 from inplace.engine.kinds.external_changes import detect_external_change
 from inplace.engine.planning.plan import PlanContext
-from inplace.engine.pods.stages import CHANGED, PodAssessment, blind_kubelet, gate_state
+from inplace.engine.pods.gates import gate_state
+from inplace.engine.pods.stages import CHANGED, PodAssessment, blind_kubelet
 from inplace.engine.snapshot import Snapshot
 from inplace.engine.timers import Timers
 from inplace.model.durations import format_duration

@@ -17,7 +17,8 @@ from inplace.engine.availability.budget import is_available
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PodProgress, Progress, Shows
-from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment, PodPolicy, gate_state
+from inplace.engine.pods.gates import gate_state
+from inplace.engine.pods.stages import IN_FLIGHT, PodAssessment, PodPolicy
 from inplace.engine.snapshot import Snapshot
 from inplace.model.record import UpgradeRecord
 from inplace.model.run import TERMINAL_OUTCOMES, PodFailure, Run

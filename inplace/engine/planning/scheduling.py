@@ -12,13 +12,13 @@ from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PlanContext
 from inplace.engine.pods.drain import disagreeing_slices
+from inplace.engine.pods.gates import gate_state
 from inplace.engine.pods.stages import (
     IN_FLIGHT,
     SETTLED_VIEW_SECONDS,
     PodAssessment,
     PodPolicy,
     changed_images,
-    gate_state,
     patch_images,
     restarted_containers,
 )

@@ -20,8 +20,8 @@ import msgspec
 
 from inplace.engine.actions import PatchImages
 from inplace.engine.planning.plan import Plan
+from inplace.engine.pods.gates import OPENED_BY_US
 from inplace.engine.pods.proof import steady_before, stop_seconds
-from inplace.engine.pods.stages import OPENED_BY_US
 from inplace.engine.snapshot import ObservedPod
 from inplace.engine.timers import DEFAULT_WAIT_SECONDS
 from inplace.model.record import UpgradeRecord

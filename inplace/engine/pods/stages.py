@@ -1,8 +1,8 @@
-"""Where a pod stands, derived from what is observed and never stored, and what to do about it next.
+"""Derives the stage of a pod from what is observed, never from stored state, and decides its next action.
 
 Pending > Closing > Settling > Restarting > Returning > Updated      and from anywhere: Failed, Released, Gone
-Kept: not for this run, because of the user's own update strategy.
-A pod without the gate, where that was allowed, goes from Pending to Restarting: it is not drained.
+Kept: not part of this run, because of the user's own update strategy.
+A pod without the gate, if the run allows that, goes from Pending to Restarting without a drain.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 from inplace.engine.actions import Action, CloseGate, KeepSteady, OpenGate, PatchImages, RemoveRecord
 from inplace.engine.pods.container_problems import ContainerProblem, container_problem, is_backing_off
 from inplace.engine.pods.drain import disagreeing_slices, drained_at, is_in_service, services_still_sending
+from inplace.engine.pods.gates import OPENED_BY_US, gate_closed_by_us, gate_state, other_gates_closed
 from inplace.engine.pods.goals import Goal
 from inplace.engine.pods.proof import (
     MIN_READY,
@@ -35,26 +36,21 @@ from inplace.model.objects.workloads import CONTROLLER_REVISION_HASH
 from inplace.model.record import UnreadableRecord, UpgradeRecord, format_holds, holds_for_gate, read_holds
 
 Stage = Literal["Pending", "Closing", "Settling", "Restarting", "Returning", "Updated", "Failed", "Released", "Gone", "Kept"]
-GateState = Literal["Open", "Closed", "Missing", "Absent"]
 
 CHANGED = "ImageChangedByAdmission"
 IN_FLIGHT: frozenset[Stage] = frozenset({"Closing", "Settling", "Restarting", "Returning"})
 SETTLED_VIEW_SECONDS = 2.0
 LONG_READY_SECONDS = 60.0
-"""From so long a minReady on, the pod's record says since when it has been ready. A takeover takes 15 s by itself."""
-CLOSED_BY_US = "Upgrading"
-"""The reason of a gate's condition while an upgrade holds it."""
+"""From this minReadySeconds on, the pod's record notes since when it has been ready. A takeover takes 15 s by itself."""
 SETTLING = "drained; waiting for proxies and open connections"
-OPENED_BY_US = "Upgraded"
-"""And once the restart is proven."""
 WITHOUT_NODE = "waiting for a node"
-"""Why a pod counts as updated of which nothing runs yet: without a verdict, since there is nothing to judge."""
+"""Reason of a pod that counts as updated although none of its containers runs yet, so that there is nothing to prove."""
 
 
 class PodAssessment(msgspec.Struct, frozen=True, gc=False):
-    """One pod's stage, why, what to do now (nothing: wait), and until when it may take.
+    """The stage of a pod with its reason, next action (None: wait) and deadline.
 
-    `timer` names the clock of the current deadline; it goes on as long as consecutive plans name it.
+    `timer` names the timer of the current deadline, which runs as long as consecutive plans use it.
     """
 
     facts: ObservedPod
@@ -66,9 +62,9 @@ class PodAssessment(msgspec.Struct, frozen=True, gc=False):
     deadline_seconds: float = 0.0
     problem: ContainerProblem | None = None
     at_most_seconds: float = 0.0
-    """How long what `reason` says may lawfully take; 0: nothing is known of that."""
+    """How long the wait that `reason` describes may take at most; 0 if unknown."""
     needs_slice_list: bool = False
-    """Only a quorum read of the slices, sent after now, can decide."""
+    """Only a quorum read of the slices that is sent after now can decide."""
 
     @property
     def uid(self) -> str:
@@ -76,7 +72,7 @@ class PodAssessment(msgspec.Struct, frozen=True, gc=False):
 
 
 class PodPolicy(msgspec.Struct, frozen=True):
-    """What the run asks of every pod."""
+    """The run's requirements for every pod."""
 
     run_id: str
     lease_name: str
@@ -88,59 +84,38 @@ class PodPolicy(msgspec.Struct, frozen=True):
     min_ready_seconds: float
     ignored_services: frozenset[str] = frozenset()
     stopping: bool = False
-    """Pods whose image was not patched are reopened."""
+    """Reopens pods whose image was not patched."""
     is_bare_pods: bool = False
-    """Bare pods: another run's selection may hold them, too."""
+    """The target is bare pods, which another run's selection may include, too."""
     dead_leases: frozenset[str] = frozenset()
-    """Other runs that hold nothing any more."""
+    """Leases of other runs that hold nothing any more."""
     revision: str | None = None
-    """What `controller-revision-hash` of an updated pod says; empty: not known yet, so that no image may be patched. None:
-    the pods have no such label."""
+    """The `controller-revision-hash` of an updated pod. Empty: not known yet, so that no image may be patched. None: the pods
+    have no such label."""
     excluded: frozenset[str] = frozenset()
-    """Uids of pods that stay as they are."""
+    """Uids of pods that are left as they are."""
     timestamp: str = ""
-    """This instant, as text, for records; empty: nothing is written by it."""
+    """The current time as text, for records; empty if nothing will be written."""
     without_gate: bool = False
-    """Pods that have no gate are restarted without a drain."""
+    """Restarts pods that have no gate without a drain."""
     patches_images: bool = True
     """False: a pod in flight is finished on the image that it has, or reopened."""
+    unreadable_reason: str = ""
+    """What cannot be read: it may be a slice that sends to any pod."""
 
     @property
     def images(self) -> dict[str, str]:
         return self.goal.images
 
-    unreadable_reason: str = ""
-    """What cannot be read: it may be a slice that sends to any pod."""
-
     def is_current(self, facts: ObservedPod) -> bool:
-        """The spec asks for what the run wants. Says nothing about what runs."""
+        """Whether the spec is what the run wants. It says nothing about what runs."""
         if not self.goal.is_met_by(facts):
             return False
         return not self.revision or facts.pod.metadata.label(CONTROLLER_REVISION_HASH) == self.revision
 
 
-def gate_state(pod: Pod, gate: str) -> GateState:
-    if not pod.spec.has_gate(gate):
-        return "Absent"
-    condition = pod.condition(gate)
-    if condition is None:
-        return "Missing"
-    return "Open" if condition.status == "True" else "Closed"
-
-
-def gate_closed_by_us(pod: Pod, record: UpgradeRecord) -> str:
-    """The gate that an upgrade has closed on a recorded pod. The record alone is not believed: the condition's reason says so,
-    too, and all that there is where the record is of an older version. Empty: none is."""
-    gates = [gate.condition_type for gate in pod.spec.readiness_gates or ()]
-    for gate in sorted(gates, key=lambda gate: gate != record.gate):
-        condition = pod.condition(gate)
-        if condition is not None and condition.status != "True" and condition.reason == CLOSED_BY_US:
-            return gate
-    return ""
-
-
 def _for_gate_of(facts: ObservedPod, policy: PodPolicy) -> PodPolicy:
-    """A pod that was closed by another gate than the run's, because that was begun with another, is opened by its own."""
+    """Returns the policy with the gate that the pod was closed by, which differs if an earlier run used another gate."""
     record = facts.record
     if not isinstance(record, UpgradeRecord) or record.gate == policy.gate:
         return policy
@@ -148,13 +123,8 @@ def _for_gate_of(facts: ObservedPod, policy: PodPolicy) -> PodPolicy:
     return msgspec.structs.replace(policy, gate=gate) if gate not in ("", policy.gate) else policy
 
 
-def other_gates_closed(pod: Pod, gate: str) -> tuple[str, ...]:
-    """The readiness gates of others, such as of a load balancer, that keep the pod out of service."""
-    others = (g.condition_type for g in pod.spec.readiness_gates or ())
-    return tuple(other for other in others if other != gate and not pod.condition_is_true(other))
-
-
 def assess_pod(facts: ObservedPod, policy: PodPolicy, evidence: Evidence | None, now: float) -> PodAssessment:
+    """Derives the stage of a pod and its next action. `now`: monotonic seconds."""
     pod, record, policy = facts.pod, facts.record, _for_gate_of(facts, policy)
     evidence = evidence or NO_EVIDENCE
     if pod.is_terminating:
@@ -175,9 +145,9 @@ def assess_pod(facts: ObservedPod, policy: PodPolicy, evidence: Evidence | None,
         case UpgradeRecord() if not pod.is_scheduled:
             return _release(facts, policy, "has no node, so that nothing of it runs")
         case UpgradeRecord() if not current and (why := _rewritten(facts, record, policy, evidence)):
-            # What it restarts into is proven like any other, and then the pod has failed, with its gate open.
-            risen = _returning(facts, record, policy, evidence, now)
-            return msgspec.structs.replace(risen, problem=risen.problem or ContainerProblem(CHANGED, why))
+            # The restart is proven like any other; then the pod has failed, with its gate open.
+            returning = _returning(facts, record, policy, evidence, now)
+            return msgspec.structs.replace(returning, problem=returning.problem or ContainerProblem(CHANGED, why))
         case UpgradeRecord() if not current:
             return _draining(facts, record, policy, evidence, now)
         case UpgradeRecord(before=None):
@@ -187,7 +157,7 @@ def assess_pod(facts: ObservedPod, policy: PodPolicy, evidence: Evidence | None,
 
 
 def _rewritten(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence) -> str:
-    """What admission made of the images of our patch, and they are still wanted; empty: nothing else than was asked for."""
+    """Says how admission changed the images of the last patch, if the run still wants those; empty if it did not."""
     if (
         not evidence.admitted_images
         or record.before is None
@@ -200,7 +170,7 @@ def _rewritten(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evi
 
 
 def _without_record(facts: ObservedPod, policy: PodPolicy) -> PodAssessment:
-    """Runs the images and nothing of ours is on it: opened by us before, or created from the new template."""
+    """Assesses a pod on the wanted images without a record: one that was opened before, or created from the new template."""
     pod = facts.pod
     timer, patience = f"{pod.uid}/restart", policy.restart_timeout_seconds + policy.min_ready_seconds
     gate = gate_state(pod, policy.gate)
@@ -215,21 +185,21 @@ def _without_record(facts: ObservedPod, policy: PodPolicy) -> PodAssessment:
     if pod.is_ready:
         if is_in_service(facts, policy.ignored_services):
             return PodAssessment(facts, "Updated")
-        told = f"waiting for its EndpointSlices to list it as ready: {disagreeing_slices(facts, policy.ignored_services)}"
-        return PodAssessment(facts, "Returning", told, None, None, timer, patience)
+        reason = f"waiting for its EndpointSlices to list it as ready: {disagreeing_slices(facts, policy.ignored_services)}"
+        return PodAssessment(facts, "Returning", reason, None, None, timer, patience)
     if gate in ("Closed", "Missing") and pod.condition_is_true("ContainersReady"):
         return PodAssessment(facts, "Updated", _why_held(pod, policy))
     others = other_gates_closed(pod, policy.gate)
     if others and pod.condition_is_true("ContainersReady"):
-        # Its clock begins when nothing else is missing: whoever opens that gate has as long as the restart had.
-        told = f"its containers are ready, and gate {', '.join(others)} is not open"
-        return PodAssessment(facts, "Returning", told, None, None, f"{pod.uid}/gate", patience)
-    trouble = container_problem(pod, frozenset(policy.images), {})
-    return PodAssessment(facts, "Returning", "waiting to be Ready", None, None, timer, patience, trouble)
+        # The timer begins when nothing else is missing: opening that gate may take as long as the restart.
+        reason = f"its containers are ready, and gate {', '.join(others)} is not open"
+        return PodAssessment(facts, "Returning", reason, None, None, f"{pod.uid}/gate", patience)
+    problem = container_problem(pod, frozenset(policy.images), {})
+    return PodAssessment(facts, "Returning", "waiting to be Ready", None, None, timer, patience, problem)
 
 
 def _draining(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence, now: float) -> PodAssessment:
-    """Closed by us, image still to be patched."""
+    """Assesses a pod that the run has closed and whose image is not patched yet."""
     pod = facts.pod
     if record.before is None and (policy.stopping or not policy.patches_images):
         return _release(facts, policy, "stopped before its image was patched")
@@ -240,7 +210,7 @@ def _draining(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evid
     if gate == "Absent" and policy.without_gate:
         return _patching(facts, record, policy, evidence, now)
     if gate != "Closed":
-        # Somebody opened it under us: closing again is the same act, and idempotent.
+        # Somebody else opened the gate: closing it again is idempotent.
         record = msgspec.structs.replace(record, gate=policy.gate)
         again = CloseGate(facts.ref, policy.gate, record, require_resource_version=policy.is_bare_pods)
         return PodAssessment(
@@ -254,7 +224,7 @@ def _draining(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evid
         return PodAssessment(
             facts, "Closing", reason, None, None, timer, policy.drain_timeout_seconds, needs_slice_list=needs_slices
         )
-    # A pod that was not Ready before our close may still become so until the kubelet has seen the gate: give it time to show.
+    # A pod that was not Ready before the close may still become Ready until the kubelet has seen the gate: wait for that.
     until = since + (policy.settle_seconds if evidence.saw_transition else max(policy.settle_seconds, SETTLED_VIEW_SECONDS))
     if now < until:
         return PodAssessment(facts, "Settling", SETTLING, requeue_at=until)
@@ -262,8 +232,8 @@ def _draining(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evid
 
 
 def _patching(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence, now: float) -> PodAssessment:
-    """Nothing sends to it any more; or it has no gate, and nothing is known of that. It is out of service, so whatever it
-    waits for now has a deadline, also what the API server refuses."""
+    """Assesses a pod that is drained, or that has no gate to drain it with. It is out of service, so every further wait has a
+    deadline, including one for a write that the API server refuses."""
     stage: Stage = "Restarting" if gate_state(facts.pod, policy.gate) == "Absent" else "Settling"
     unclear = _restart_under_way(facts, record, evidence, now)
     if unclear is not None:
@@ -273,9 +243,9 @@ def _patching(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evid
         timer, what = f"{facts.uid}/patch", "waiting for the API server to accept the image"
         return PodAssessment(facts, stage, what, patch_images(facts, record, policy), None, timer, DEFAULT_WAIT_SECONDS)
     if policy.stopping:
-        # Its image is not changed again, and what an earlier patch of ours gave it is to be proven like any other.
+        # The image is not changed again, and that of an earlier patch is proven like any other.
         return _returning(facts, record, policy, evidence, now)
-    # The run gives up by itself where the controller does not see the strategy, or then the template.
+    # The run gives up by itself if the controller does not observe the strategy, or after that the template.
     return PodAssessment(
         facts, stage, "waiting for the template", None, None, f"{facts.uid}/template", 2 * DEFAULT_WAIT_SECONDS
     )
@@ -291,8 +261,8 @@ def _why_not_drained(facts: ObservedPod, policy: PodPolicy, evidence: Evidence) 
 
 
 def _restart_under_way(facts: ObservedPod, record: UpgradeRecord, evidence: Evidence, now: float) -> str | None:
-    """Another image is wanted while an earlier patch of ours may still be restarting the container: its new container
-    would pass for ours. Wait until it runs, or until the kubelet has given up on it for a while."""
+    """Says that an earlier patch may still be restarting the container, whose new container would be mistaken for that of the
+    next patch; None if it runs, or if the kubelet backs off from starting it."""
     if record.before is None or is_backing_off(facts.pod, frozenset(record.before)):
         return None
     under_way = isinstance(restart_proof(facts, record, evidence, now), NotYet)
@@ -300,7 +270,7 @@ def _restart_under_way(facts: ObservedPod, record: UpgradeRecord, evidence: Evid
 
 
 def blind_kubelet(pod: Pod) -> str:
-    """Why a restart could not be proven on its node."""
+    """Says why a restart could not be proven on the pod's node."""
     return (
         f"its node {pod.spec.node_name} has a kubelet that reports no status.observedGeneration (one older than 1.34), so that"
         " a restart could not be proven"
@@ -312,13 +282,14 @@ def changed_images(facts: ObservedPod, policy: PodPolicy) -> dict[str, str]:
 
 
 def restarted_containers(pod: Pod, names: Iterable[str]) -> tuple[str, ...]:
-    """Those that a new image restarts: all but ordinary init containers, whose image takes effect when the pod is next
-    recreated (measured)."""
+    """Returns the containers that a new image restarts: all but regular init containers, whose image takes effect when the pod
+    is next recreated (measured)."""
     return tuple(name for name in sorted(names) if not pod.spec.is_regular_init_container(name))
 
 
 def patch_images(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, budgets: tuple[str, ...] = ()) -> Action:
-    """All containers that differ in one patch. Those of an earlier patch stay recorded: their restart is still to be proven."""
+    """Patches all containers that differ at once. Those of an earlier patch stay recorded, since their restart is not
+    proven."""
     pod, have = facts.pod, facts.images
     changed = changed_images(facts, policy)
     before = dict(record.before or {})
@@ -339,8 +310,9 @@ def patch_images(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, b
 
 
 def _stopping(facts: ObservedPod, policy: PodPolicy, old: tuple[str, ...], proof: NotYet) -> PodAssessment:
-    """Not the restart's time yet: an old container has its preStop and its grace period, and the kubelet stops one after the
-    other (measured, 1.36.3). What never ends, as on a node that does not report, is given the restart's time besides."""
+    """Assesses a pod whose old containers still stop, which does not count as restart time: each has its preStop and grace
+    period, and the kubelet stops one after the other (measured, 1.36.3). The restart's time is added as a limit for containers
+    that never stop, as on a node that does not report."""
     grace, timer = stop_seconds(facts.pod, old), f"{facts.uid}/stop"
     limit = grace + policy.restart_timeout_seconds
     if not facts.pod.is_observed:
@@ -349,37 +321,37 @@ def _stopping(facts: ObservedPod, policy: PodPolicy, old: tuple[str, ...], proof
 
 
 def _returning(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evidence: Evidence, now: float) -> PodAssessment:
-    """Image patched by us, gate still closed by us."""
+    """Assesses a pod whose image the run has patched and whose gate it still keeps closed."""
     pod = facts.pod
     timer, patience = f"{pod.uid}/restart", policy.restart_timeout_seconds + policy.min_ready_seconds
-    trouble = container_problem(pod, frozenset(record.before or {}), record.before or {})
+    problem = container_problem(pod, frozenset(record.before or {}), record.before or {})
     proof = restart_proof(facts, record, evidence, now)
     if isinstance(proof, NotYet):
         old = stopping_containers(facts.pod, record)
         if old:
             return _stopping(facts, policy, old, proof)
-        return PodAssessment(facts, "Restarting", proof.reason, None, proof.until, timer, patience, trouble)
+        return PodAssessment(facts, "Restarting", proof.reason, None, proof.until, timer, patience, problem)
     opening = readiness_proof(facts, record, evidence, policy.min_ready_seconds, now)
     if isinstance(opening, NotYet):
         keep = _keep_steady(facts, record, policy, opening)
-        return PodAssessment(facts, "Returning", opening.reason, keep, opening.until, timer, patience, trouble)
+        return PodAssessment(facts, "Returning", opening.reason, keep, opening.until, timer, patience, problem)
     if record.gate_before == "Absent":
         return PodAssessment(
-            facts, "Returning", "its restart is proven", RemoveRecord(facts.ref), None, timer, patience, trouble
+            facts, "Returning", "its restart is proven", RemoveRecord(facts.ref), None, timer, patience, problem
         )
     if record.gate_before != "False" and not _held_by(pod, policy):
         return PodAssessment(
-            facts, "Returning", "opening the gate", _open(facts, policy, OPENED_BY_US), None, timer, patience, trouble
+            facts, "Returning", "opening the gate", _open(facts, policy, OPENED_BY_US), None, timer, patience, problem
         )
     if pod.condition_is_true("ContainersReady"):
         return PodAssessment(
-            facts, "Returning", _why_held(pod, policy), RemoveRecord(facts.ref), None, timer, patience, trouble
+            facts, "Returning", _why_held(pod, policy), RemoveRecord(facts.ref), None, timer, patience, problem
         )
-    return PodAssessment(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, trouble)
+    return PodAssessment(facts, "Returning", "waiting for the containers to be ready", None, None, timer, patience, problem)
 
 
 def _keep_steady(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, opening: NotYet) -> Action | None:
-    """A fourth write to the pod, where what would be lost with us is worth it."""
+    """Notes readiness in the record if minReadySeconds is long: the extra write keeps that time through a takeover."""
     is_long = opening.reason == MIN_READY and policy.min_ready_seconds >= LONG_READY_SECONDS and policy.timestamp
     is_new = is_long and not steady_before(facts, record)
     return KeepSteady(facts.ref, steady_now(facts, record, policy.timestamp)) if is_new else None
@@ -393,9 +365,9 @@ def _release(facts: ObservedPod, policy: PodPolicy, why: str) -> PodAssessment:
 
 
 def release_failed(assessment: PodAssessment, policy: PodPolicy) -> Action | None:
-    """What frees a failed pod: its gate is opened where the image was not patched, or where the restart is proven and probes
-    guard the new containers. Otherwise it stays closed, owned by its record, and is named: without a probe, a container that
-    crashes at once counts as ready for a moment, again and again."""
+    """Returns the action that frees a failed pod: its gate is opened if the image was not patched, or if the restart is proven
+    and probes guard the new containers. Otherwise the pod stays closed with its record, and the run reports it: without a
+    probe, a container that crashes at once counts as ready for a moment, again and again."""
     record, policy = assessment.facts.record, _for_gate_of(assessment.facts, policy)
     if not isinstance(record, UpgradeRecord) or assessment.stage == "Failed":
         return None

@@ -12,8 +12,9 @@ from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.drain import undrainable
+from inplace.engine.pods.gates import gate_state
 from inplace.engine.pods.proof import UNPROBED_SECONDS
-from inplace.engine.pods.stages import gate_state, restarted_containers
+from inplace.engine.pods.stages import restarted_containers
 from inplace.engine.preflight import new_pods
 from inplace.engine.preflight.traffic import traffic_warnings
 from inplace.engine.snapshot import ObservedPod, Snapshot

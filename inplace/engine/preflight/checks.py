@@ -16,8 +16,9 @@ from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.kinds.strategy import WorkloadStrategy
 from inplace.engine.planning.plan import Caution
 from inplace.engine.pods.drain import services_not_awaited, undrainable
+from inplace.engine.pods.gates import gate_state
 from inplace.engine.pods.goals import goal_of
-from inplace.engine.pods.stages import blind_kubelet, gate_state
+from inplace.engine.pods.stages import blind_kubelet
 from inplace.engine.preflight import new_pods
 from inplace.engine.preflight.advisories import add_gate_hint, leftover_strategy_warning, warnings
 from inplace.engine.snapshot import ObservedPod, Snapshot

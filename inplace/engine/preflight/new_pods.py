@@ -23,7 +23,7 @@ from inplace.engine.gate_openers import (
 from inplace.engine.kinds import workload
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import Caution
-from inplace.engine.pods.stages import gate_state
+from inplace.engine.pods.gates import gate_state
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.model.constants import DEFAULT_GATE, GROUP
 from inplace.model.record import holds_for_gate, read_holds

@@ -28,8 +28,9 @@ from inplace.engine.planning.plan import Caution, PlanContext
 from inplace.engine.planning.planner import pod_policy
 from inplace.engine.planning.scheduling import gate_before, patch_idle
 from inplace.engine.planning.sequences import LOST
+from inplace.engine.pods.gates import gate_state
 from inplace.engine.pods.goals import goal_of
-from inplace.engine.pods.stages import CHANGED, assess_pod, changed_images, gate_state, restarted_containers
+from inplace.engine.pods.stages import CHANGED, assess_pod, changed_images, restarted_containers
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.engine.workloads.sequence import Write
 from inplace.engine.workloads.template_last import preconditions

@@ -13,7 +13,7 @@ import msgspec
 from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PodProgress, Progress, within
 from inplace.engine.pods.drain import index_slices
-from inplace.engine.pods.stages import GateState, gate_state
+from inplace.engine.pods.gates import GateState, gate_state
 from inplace.engine.preflight.new_pods import GateOutlook, gate_stand
 from inplace.engine.runs.history import HistoryEntry, merge_history, revisions
 from inplace.engine.runs.leftovers import infer_owner_strategy, leftovers_without_run

@@ -24,7 +24,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take the opener of other pods for theirs",
         OPENERS,
-        "if says.selector and not parse_selector(says.selector).matches(labels):",
+        "if announcement.selector and not parse_selector(announcement.selector).matches(labels):",
         "if False:",
         ("tests/unit/engine/test_gate_openers.py",),
     ),

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from inplace.engine.actions import CloseGate, OpenGate, PatchImages, RemoveRecord
-from inplace.engine.pods.stages import PodAssessment, PodPolicy, assess_pod, gate_closed_by_us, gate_state, release_failed
+from inplace.engine.pods.gates import gate_closed_by_us, gate_state
+from inplace.engine.pods.stages import PodAssessment, PodPolicy, assess_pod, release_failed
 from inplace.engine.snapshot import Evidence, ObservedPod
 from inplace.model.objects.pods import Pod, PodCondition
 from inplace.model.record import PreviousContainer
