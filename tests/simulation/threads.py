@@ -151,7 +151,7 @@ class TaskWatching:
 
 
 class TaskBackend:
-    """Implements `controller.backend.ControllerBackend`."""
+    """Implements `run.backend.ControllerBackend`."""
 
     def __init__(self, host: TaskHost, threads: TaskThreads) -> None:
         self.threads = threads

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from inplace.kube.protocols import Clock
     from inplace.model.refs import TargetRef
     from inplace.runtime.caller import Caller
-    from inplace.runtime.controller.backend import ControllerBackend
     from inplace.runtime.controller.manager import Manager
     from inplace.runtime.gates.controller import GateController
-    from inplace.runtime.run.backend import RunBackend
+    from inplace.runtime.run.backend import ControllerBackend, RunBackend
 
 
 def _connect(options: ConnectOptions) -> Connection:

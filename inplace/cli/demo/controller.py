@@ -19,7 +19,6 @@ from inplace.kube.protocols import Request
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.run import Run
 from inplace.runtime.caller import new_identity
-from inplace.runtime.controller.backend import ThreadControllerBackend
 from inplace.runtime.controller.manager import build_manager
 from inplace.runtime.foreground.followed_run import FinishedUnseen, RolloutRun
 from inplace.runtime.foreground.follower import Follower
@@ -28,7 +27,7 @@ from inplace.runtime.manifests import definitions
 from inplace.runtime.observability.event_recorder import EventRecorder
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
-from inplace.runtime.run.backend import Runnable
+from inplace.runtime.run.backend import Runnable, ThreadControllerBackend
 from inplace.runtime.settings import Settings
 
 LONGEST_WAIT_SECONDS = 30.0

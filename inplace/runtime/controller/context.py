@@ -18,7 +18,6 @@ from inplace.kube.codec import Unreadable
 from inplace.kube.protocols import Clock
 from inplace.model.rollout import InPlaceRollout, RolloutStatus
 from inplace.model.run import Run, lease_name
-from inplace.runtime.controller.backend import ControllerBackend
 from inplace.runtime.informers.inbox import RunEvent
 from inplace.runtime.informers.informer_set import InformerSet
 from inplace.runtime.informers.shared_informers import RunCaches, SharedInformers
@@ -26,6 +25,7 @@ from inplace.runtime.informers.snapshot_builder import SnapshotBuilder
 from inplace.runtime.lease.lock import Fence, LeaderRef, TargetLock
 from inplace.runtime.lookup import ResolvedTarget
 from inplace.runtime.observability.frames import Frame
+from inplace.runtime.run.backend import ControllerBackend
 from inplace.runtime.run.resolver import RunResolver
 
 

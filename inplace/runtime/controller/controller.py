@@ -15,13 +15,13 @@ from inplace.kube.api import ApiClient
 from inplace.kube.errors import ApiError
 from inplace.kube.workqueue import WorkQueue
 from inplace.runtime.controller.active_rollouts import ActiveRollouts
-from inplace.runtime.controller.backend import ControllerBackend, ThreadControllerBackend
 from inplace.runtime.controller.context import ControllerListener, ReconcilerContext
 from inplace.runtime.controller.event_handlers import EventHandlers
 from inplace.runtime.controller.status_writer import RolloutWriter
 from inplace.runtime.controller.syncer import RolloutSyncer
 from inplace.runtime.informers.informer_set import InformerSet, Key
 from inplace.runtime.lease.lock import Fence, LeaderRef
+from inplace.runtime.run.backend import ControllerBackend, ThreadControllerBackend
 from inplace.runtime.threads import Joinable, Watching
 
 STOP_SECONDS = 5.0

@@ -21,7 +21,6 @@ from inplace.kube.limiter import RateLimiter
 from inplace.kube.resources import LEASES, WORKLOADS
 from inplace.model.refs import TargetRef
 from inplace.model.rollout import Phase
-from inplace.runtime.controller.backend import ControllerBackend, ThreadControllerBackend
 from inplace.runtime.controller.controller import Controller
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.gates.reconciler import GateReconciler
@@ -39,7 +38,7 @@ from inplace.runtime.permissions import (
     missing_permissions,
     version_problem,
 )
-from inplace.runtime.run.backend import Runnable
+from inplace.runtime.run.backend import ControllerBackend, Runnable, ThreadControllerBackend
 from inplace.runtime.settings import Settings
 from inplace.runtime.threads import SYSTEM_THREADS, Threads
 

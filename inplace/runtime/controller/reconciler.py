@@ -16,7 +16,6 @@ import structlog
 
 from inplace.engine.kinds import workload
 from inplace.engine.planning.plan import Plan, RunResult
-from inplace.engine.planning.steps import is_paused_by_steps
 from inplace.engine.runs import lifecycle
 from inplace.engine.runs.rollouts import (
     FinishedState,
@@ -29,10 +28,7 @@ from inplace.engine.runs.rollouts import (
 )
 from inplace.engine.runs.spec_paused import (
     PAUSED_BY_SPEC,
-    RELEASE_FIRST,
-    is_allowed_while_paused,
     is_paused_by_spec,
-    is_paused_by_user,
 )
 from inplace.engine.status.estimate import assess_idle_run
 from inplace.kube.clock import format_time
@@ -43,6 +39,7 @@ from inplace.model.run import TERMINAL_OUTCOMES, Run, RunCommand, StopRequest, l
 from inplace.runtime import lookup
 from inplace.runtime.controller.admission import HoldPaused, NoRun, RolloutAdmission, StartRun, target_busy
 from inplace.runtime.controller.context import ReconcilerContext, RolloutView
+from inplace.runtime.controller.paused import ContinueRun, StayPaused, decide_paused
 from inplace.runtime.controller.states import Finished, Paused, ReconcileResult, ReconcilerState, Running, Unstarted
 from inplace.runtime.errors import RefusedError, RunAbandoned
 from inplace.runtime.lease.lock import LockHeldError, LockLostError, TargetLock
@@ -356,29 +353,21 @@ class RolloutReconciler:
         return result
 
     def _handle_command(self, paused: Paused, rollout: InPlaceRollout, command: RunCommand | None) -> ReconcileResult:
-        view, lock, run = paused.view, paused.lock, paused.run
-        lease = view.caches.leases.get_by_name(run.target.namespace, lock.name)
+        view, lock = paused.view, paused.lock
+        lease = view.caches.leases.get_by_name(paused.run.target.namespace, lock.name)
         request, problem = read_request(lease), request_problem(lease)
-        wanted, by = request or command, requested_by(lease) if request else self._command_by
-        if rollout.metadata.generation != self._generation:
-            with suppress(ValueError):
-                run = apply_edits(run, rollout)
-            is_unpaused = self._was_paused and not rollout.spec.paused and not is_paused_by_user(run)
-            has_other_steps = run.options.steps != paused.run.options.steps and is_paused_by_steps(run.message)
-            if wanted is None and (is_unpaused or has_other_steps) and not is_paused_by_spec(rollout, run):
-                # If the edited steps still have this pause, the run pauses there again.
-                return self._continue_run(paused, lifecycle.BeginRun(lifecycle.reopen(run), resuming=True), "an edit")
-        if wanted is not None and not is_allowed_while_paused(wanted) and is_paused_by_spec(rollout, run):
-            self._context.listener.warned(rollout, f"asked to {wanted}, but {RELEASE_FIRST}")
-            wanted = None
-        elif wanted == "pause" and not is_paused_by_user(run) and is_paused_by_spec(rollout, run):
-            run = msgspec.structs.replace(run, message=f"paused {lifecycle.format_requester(by)}")
-        match wanted:
-            case "abort":
-                return self._continue_run(paused, lifecycle.abort_orphaned(run, view.snapshot(), by), wanted)
-            case "resume" | "promote":
-                return self._continue_run(paused, lifecycle.resume(run, view.snapshot()), wanted)
-            case "pause" | None:
+        is_edited = rollout.metadata.generation != self._generation
+        match decide_paused(
+            paused,
+            rollout,
+            request or command,
+            requested_by(lease) if request else self._command_by,
+            was_spec_paused=self._was_paused if is_edited else None,
+            warn=lambda why: self._context.listener.warned(rollout, why),
+        ):
+            case ContinueRun(run=run, why=why):
+                return self._continue_run(paused, run, why)
+            case StayPaused(run=run):
                 has_request = request is not None or bool(problem)
                 if run != paused.run or has_request:
                     lock.save(run, clear_request=has_request)
@@ -391,10 +380,8 @@ class RolloutReconciler:
     def _plan_while_paused(self, paused: Paused) -> Plan:
         return assess_idle_run(paused.view.snapshot(), paused.run, paused.lock.name, self._context.api.clock.monotonic())
 
-    def _continue_run(
-        self, paused: Paused, decision: lifecycle.BeginRun | lifecycle.FinishCommitFirst | lifecycle.Overtaken, why: str
-    ) -> ReconcileResult:
-        run = lifecycle.refresh_owner_settings(decision.run, paused.view.snapshot())
+    def _continue_run(self, paused: Paused, run: Run, why: str) -> ReconcileResult:
+        run = lifecycle.refresh_owner_settings(run, paused.view.snapshot())
         paused.lock.save(run, clear_request=True)
         paused.view.store_lease(paused.lock)
         self._log.info("run goes on", run=run.id, by=why)

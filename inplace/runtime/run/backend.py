@@ -1,6 +1,6 @@
-"""Where a session gets what runs beside it: its inbox, watches, workers, renewer, and the recorder of its Events.
+"""Where a session or a controller gets what runs beside it: inbox, informers, workers, renewer, recorder of Events.
 
-Real ones are threads; a simulation brings its own, all on one thread and virtual time.
+The product's own run on threads; a simulation brings others, on virtual time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from inplace.runtime.lease.lock import LeaseRenewer, TargetLock
 from inplace.runtime.observability.event_recorder import EventRecorder
 from inplace.runtime.run.driver import Workers
 from inplace.runtime.run.executor import Executor
-from inplace.runtime.run.workers import ThreadWorkers
+from inplace.runtime.run.lanes import LanePool
+from inplace.runtime.run.workers import PoolWorkers, ThreadWorkers
+from inplace.runtime.threads import SYSTEM_THREADS, Threads
+
+MAX_CONCURRENT_ACTIONS = 16
 
 
 class WorkerPool(Workers, Protocol):
@@ -59,3 +63,37 @@ class ThreadBackend:
 
     def event_recorder(self, events: EventRecorder) -> Runnable:
         return events
+
+
+class ControllerBackend(Protocol):
+    """Where a controller process gets what runs beside its decisions; its runs share the workers."""
+
+    @property
+    def threads(self) -> Threads: ...
+
+    def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
+        """One run's share of what performs actions."""
+        ...
+
+    def event_recorder(self, events: EventRecorder) -> Runnable: ...
+
+    def shutdown(self) -> None:
+        """Drop the actions that have not begun, and wait for those on their way."""
+        ...
+
+
+class ThreadControllerBackend:
+    """Real threads: at most `MAX_CONCURRENT_ACTIONS` actions at a time, over all runs."""
+
+    def __init__(self, threads: Threads = SYSTEM_THREADS) -> None:
+        self.threads = threads
+        self._pool = LanePool(MAX_CONCURRENT_ACTIONS)
+
+    def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
+        return PoolWorkers(self._pool, executor, lock, clock)
+
+    def event_recorder(self, events: EventRecorder) -> Runnable:
+        return events
+
+    def shutdown(self) -> None:
+        self._pool.shutdown(wait=True)

@@ -17,8 +17,8 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "let a request pass the brake",
-        "inplace/runtime/controller/reconciler.py",
-        "if wanted is not None and not is_allowed_while_paused(wanted) and is_paused_by_spec(rollout, run):",
+        "inplace/runtime/controller/paused.py",
+        "if command is not None and not is_allowed_while_paused(command) and is_paused_by_spec(rollout, run):",
         "if False:",
         SCENARIOS,
     ),
