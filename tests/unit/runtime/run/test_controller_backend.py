@@ -8,11 +8,11 @@ from inplace.engine.actions import CloseGate
 from inplace.model.record import UpgradeRecord
 from inplace.model.refs import PodRef, TargetRef
 from inplace.model.run import Run
-from inplace.runtime.controller.backend import ThreadControllerBackend
 from inplace.runtime.informers.inbox import ActionCompleted, RunEvent, ThreadInbox
 from inplace.runtime.informers.target_informers import TargetInformers
 from inplace.runtime.lease.lock import TargetLock
 from inplace.runtime.observability.event_recorder import EventRecorder
+from inplace.runtime.run.backend import ThreadControllerBackend
 from inplace.runtime.run.executor import Executor
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
