@@ -73,7 +73,7 @@ def run_lines(status: TargetStatus) -> Iterator[str]:
     elif state.run is None:
         yield f"{where}: {state.problem or f'Lease {state.lease} holds no run'}"
     else:
-        yield f"{where}: {state.told}"
+        yield f"{where}: {state.description}"
         yield from _progress(status)
         yield from _about(state, state.run)
         yield from (f"  now        {text}" for text in status.standing)

@@ -21,7 +21,7 @@ from inplace.model.run import Run, StopRequest, lease_name
 from inplace.runtime.foreground.followed_run import FinishedUnseen, FollowedRun
 from inplace.runtime.foreground.target_view import TargetView
 from inplace.runtime.informers.inbox import StopRequested, ThreadCrashed
-from inplace.runtime.lease.run_states import current_instant
+from inplace.runtime.lease.run_states import current_time
 from inplace.runtime.observability.frames import Frame, FrameHandler
 from inplace.runtime.observability.statistics import RunStatistics, Summary
 from inplace.runtime.run.connectivity import PATIENCE_SECONDS
@@ -143,13 +143,13 @@ class Follower:
             return FinishedUnseen(finished.outcome, finished.message)
         run = self._followed.read_run(self._lease()) or last.plan.run
         summary = self._statistics.summary(run, finished, last, self._view.snapshot_builder.facts)
-        return _with_total_time(summary, run, current_instant(self._clock))
+        return _with_total_time(summary, run, current_time(self._clock))
 
     def _plan_as_holder(self, snapshot: Snapshot, run: Run, now: float) -> tuple[Plan, Mapping[str, float]]:
         """Made of what is written down, since a follower may have started in the middle of the run."""
         lease = self._lease()
         held_since = (lease.spec.acquire_time or "") if lease is not None else ""
-        at, name = current_instant(self._clock), lease_name(self._view.target)
+        at, name = current_time(self._clock), lease_name(self._view.target)
         shown = estimate_pods(snapshot, run, name, at, held_since=held_since)
         progress = shown.progress
         if run.outcome is None:

@@ -47,7 +47,7 @@ from inplace.model.run import Run, lease_name
 from inplace.runtime.gates.openers import with_openers
 from inplace.runtime.informers.snapshot_builder import target_of
 from inplace.runtime.lease.lock import read_history, run_from_lease
-from inplace.runtime.lease.run_states import RunState, current_instant, read_run_state, with_standing
+from inplace.runtime.lease.run_states import RunState, current_time, read_run_state, with_standing
 from inplace.runtime.lookup import ResolvedTarget, resolve_target
 
 T = TypeVar("T", bound=HasMetadata)
@@ -144,7 +144,7 @@ def _of_target(
 
 
 def _of_run(api: ApiClient, target: TargetRef, observed: Snapshot, state: RunState, run: Run) -> TargetStatus:
-    workload, at = observed.target.workload, current_instant(api.clock)
+    workload, at = observed.target.workload, current_time(api.clock)
     state = with_standing(state, workload.spec.template if workload is not None else None, at)
     is_overtaken = check_overtaken(run, observed) is not None
     shown = estimate_pods(observed, run, state.lease, at, held_since=state.held_since, superseded=bool(state.superseded))

@@ -49,7 +49,7 @@ def leader_for(
         identity,
         gates=encode_announcement(announcement),
         component=GATE_RUN,
-        stands_again=True,
+        rejoins=True,
         threads=threads,
     )
 

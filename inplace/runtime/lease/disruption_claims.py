@@ -1,10 +1,10 @@
-"""Claims of PodDisruptionBudgets that several targets share: one run at a time closes pods under one.
+"""Claims of PodDisruptionBudgets that several targets share: one run at a time closes pods under a budget.
 
-Always holds: what is counted under a claim was read after the claim was made, and whoever claims next reads what was closed
-under this one. A claim is a Lease, `inplace-pdb-<name>`, owned by the budget: it is taken and given back with its
-resourceVersion, is not renewed, and counts for 10 s from before it was asked for; whoever finds it held takes it over after it
-has seen it unchanged for 15 s. Both by clocks that go on while a machine sleeps, as for a target's Lease (`lock`). So a close
-that is sent under a claim is there, or refused to be sent, before another run counts.
+Always holds: what is counted under a claim was read after the claim was made, and the next claimant reads what was closed under
+this one. A claim is a Lease, `inplace-pdb-<name>`, owned by the budget. It is taken and released with its resourceVersion, is
+not renewed, and is valid for 10 s from before it was requested; another run takes it over after it has seen it unchanged for 15
+s. Both are measured by clocks that go on while a machine sleeps, as for a target's Lease (`lock`). So a close that is sent
+under a claim is there, or has been refused, before another run counts.
 """
 
 from __future__ import annotations
@@ -30,41 +30,42 @@ LABELS = {"app.kubernetes.io/part-of": "inplace", "app.kubernetes.io/component":
 
 
 class DisruptionClaim(msgspec.Struct, frozen=True):
-    """How many pods may be closed under the claim, and until when that may be sent (monotonic)."""
+    """How many pods may be closed under the claim, and until when (monotonic) a close may be sent."""
 
     room: int
     until: float
 
     def used(self) -> DisruptionClaim:
+        """The same claim, with nothing left of it."""
         return DisruptionClaim(0, self.until)
 
 
-class _Held(msgspec.Struct, frozen=True):
+class _HeldClaim(msgspec.Struct, frozen=True):
     lease: Lease
     until: float
 
 
 class DisruptionClaims:
-    """Those of one run. Thread-safe."""
+    """The claims of one run. Thread-safe."""
 
     def __init__(self, api: ApiClient, lock: TargetLock) -> None:
         self._api = api.replace(limiter=None, policy=NO_RETRY, timeout_seconds=4.0)
         self._namespace = lock.namespace
         self._holder = f"{lock.identity}/{lock.name}"
         self._mutex = threading.Lock()
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, _HeldClaim] = {}
         self._seen: dict[str, tuple[str, float]] = {}
-        """Of a Lease that another holds: its version, and since when it has not changed."""
+        """For a Lease that another run holds: its version, and since when that has not changed."""
 
     def are_held(self, budgets: tuple[str, ...]) -> bool:
-        """Whether what rests on these claims may be sent now."""
+        """Whether a close that depends on these claims may be sent now."""
         now = self._api.clock.monotonic()
         with self._mutex:
             return all(name in self._held and now < self._held[name].until for name in budgets)
 
-    def claim(self, budget: PodDisruptionBudget, reading: ApiClient) -> DisruptionClaim:
-        """Raises `Conflict` where another run has it, or where it allows no close; `ApiError` otherwise. `reading`: for the
-        list of its pods."""
+    def claim(self, budget: PodDisruptionBudget, pods_api: ApiClient) -> DisruptionClaim:
+        """Raises `Conflict` where another run has the claim, or the budget allows no close; `ApiError` otherwise. `pods_api`:
+        lists the budget's pods."""
         name = budget.metadata.name
         lease = self._read(budget)
         self._check_free(name, lease)
@@ -74,9 +75,9 @@ class DisruptionClaims:
         except AlreadyExists as error:
             raise Conflict(str(error), status=409) from None
         with self._mutex:
-            self._held[name] = _Held(taken, sent_at + RENEW_DEADLINE_SECONDS)
+            self._held[name] = _HeldClaim(taken, sent_at + RENEW_DEADLINE_SECONDS)
         try:
-            pods = reading.list(PODS, self._namespace, label_selector=_selector(budget)).items
+            pods = pods_api.list(PODS, self._namespace, label_selector=_selector(budget)).items
             room = headroom_under_claim(budget, pods)
             if room <= 0:
                 raise Conflict(f"PodDisruptionBudget {name} allows none", status=409)
@@ -86,7 +87,7 @@ class DisruptionClaims:
         return DisruptionClaim(room, sent_at + RENEW_DEADLINE_SECONDS)
 
     def release(self, name: str) -> None:
-        """Where the API server does not hear of it, it ends by itself."""
+        """If the API server does not get this, the claim expires by itself."""
         with self._mutex:
             held = self._held.pop(name, None)
         if held is None:
@@ -103,7 +104,7 @@ class DisruptionClaims:
             return None
 
     def _check_free(self, name: str, lease: Lease | None) -> None:
-        """A holder that is this run's is one whose answer was lost."""
+        """If this run is the holder, the answer to an earlier claim was lost."""
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder or holder == self._holder:
             return

@@ -1,10 +1,10 @@
-"""The Lease of a target: who works on it, and the run.
+"""The Lease of a target: who holds it, and the run.
 
-Always holds: nothing is written while the last successful renewal is over 10 s old by our own clock, which goes on while the
-machine sleeps, so that a newcomer, who watches an unrenewed Lease for 15 s before it takes over, never overlaps with us; the
-wall clock decides nothing. After such a gap the lock is renewed before anything else, and all is looked at afresh.
-A controller holds all its Leases by one Lease of its own, which they name as their holder: that is renewed, and watched.
-Only the holder writes the run, each time with the Lease's resourceVersion; verbs put a request beside it.
+Always holds: nothing is written once the last successful renewal is more than 10 s old by our own clock, which goes on while
+the machine sleeps. A newcomer watches an unrenewed Lease for 15 s before it takes over, so the two never overlap; the wall
+clock decides nothing. After such a gap the lock is renewed before anything else, and everything is listed again. A controller
+holds all its Leases by one Lease of its own, which they name as their holder: that one is renewed, and watched. Only the holder
+writes the run, each time with the Lease's resourceVersion; commands put a request beside it.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ SAVE_TRIES = 5
 
 
 class LockHeldError(Exception):
-    """Somebody else works on the target. `str()` is one line for a person."""
+    """Another run holds the target. `str()` is one line for a person."""
 
 
 class LockLostError(Exception):
-    """The Lease is not ours any more: stop at once, write nothing."""
+    """Another holds the Lease now: stop at once, write nothing."""
 
 
 class Fence(Protocol):
-    """What a lock hangs on that is not renewed itself."""
+    """A lock that is renewed elsewhere, on which another lock depends."""
 
     @property
     def is_safe(self) -> bool: ...
@@ -54,7 +54,8 @@ class Fence(Protocol):
 class TargetLock:
     """One target's Lease, from acquiring to releasing. Thread-safe: the renewer and the driver share it.
 
-    `fence`: the leader Lease of a controller, whose `LeaderRef.holder` is then the identity here.
+    `owner`: the ownerReference of the Lease. `fence`: the leader Lease of a controller, whose `LeaderRef.holder` is then the
+    identity here.
     """
 
     def __init__(
@@ -66,56 +67,56 @@ class TargetLock:
         self._owner = owner
         self.identity = identity
         self.held_by = ""
-        """Who holds it, for people; empty: a controller."""
+        """Names the holder to people; empty: a controller."""
         self.namespace = target.namespace
         self.name = lease_name(target)
         self._mutex = threading.RLock()
-        """Whoever drives everything on one thread may renew while a save of its own waits to be tried again."""
+        """Reentrant: a simulation drives everything on one thread, and may renew while a save waits to be retried."""
         self._renewed_at = float("-inf")
         self._version = ""
         self._run_id = ""
         self.lease: Lease | None = None
-        """As our own last write left it."""
+        """The Lease as our last write left it."""
         self.error: ApiError | None = None
-        """Why the last write of the Lease failed; None: it did not."""
+        """Why the last write of the Lease failed; None: it succeeded."""
         self.on_error_changed: Callable[[], None] = lambda: None
-        """Called when that has changed."""
+        """Called when `error` has changed."""
         self.on_gap: Callable[[], None] = lambda: None
-        """Called when a renewal came too late, before it counts: others may have worked here meanwhile, as far as we know."""
+        """Called when a renewal came too late, before it counts: others may have written meanwhile."""
 
     def read(self) -> Lease | None:
-        """Raises `ApiError`."""
+        """The Lease as it is in the cluster. Raises `ApiError`."""
         try:
             return self._api.get(LEASES, self._target.namespace, self.name)
         except NotFound:
             return None
 
-    def wait_until_free(self, told: Callable[[str], None]) -> Lease | None:
-        """The Lease when nobody holds it, or when its holder has not renewed it for 15 s. Raises `Held`.
+    def wait_until_free(self, notify: Callable[[str], None]) -> Lease | None:
+        """Returns the Lease once nobody holds it, or its holder has not renewed it for 15 s. Raises `LockHeldError`.
 
-        A newcomer never compares renewTime with its own clock: it looks whether the Lease changes.
+        `notify` gets a line when there is a holder to watch. A newcomer never compares renewTime with its own clock: it checks
+        whether the Lease changes.
         """
         first = self.read()
         if first is None or not first.spec.holder_identity:
             return first
-        told(
+        notify(
             f"{self._target} is locked by {describe_holder(first)}; watching for {LEASE_DURATION_SECONDS}s whether it is alive"
         )
-        pulse = read_heartbeat(self._api, first)
+        heartbeat = read_heartbeat(self._api, first)
         ends_at = self._api.clock.monotonic() + LEASE_DURATION_SECONDS
         while self._api.clock.monotonic() < ends_at:
             self._api.clock.sleep(0.5)
             now = self.read()
             if now is None or not now.spec.holder_identity:
                 return now
-            if read_heartbeat(self._api, now) != pulse:
-                raise LockHeldError(
-                    f"{self._target} is being upgraded by {describe_holder(now)}: {_what_to_do(self._target, now)}"
-                )
+            if read_heartbeat(self._api, now) != heartbeat:
+                raise LockHeldError(f"{self._target} is being upgraded by {describe_holder(now)}: {_advice(self._target, now)}")
         return first
 
     def acquire(self, seen: Lease | None, run: Run) -> None:
-        """Takes the Lease as it was seen, and stores the run in the same write. Raises `Held` if another was faster."""
+        """Takes the Lease `seen` (None: there was none), and stores the run in the same write. Raises `LockHeldError` if
+        another was faster."""
         body = self._body(run)
         sent_at = self._api.clock.monotonic()
         try:
@@ -142,25 +143,27 @@ class TargetLock:
         return self._api.clock.monotonic() - self._renewed_at < RENEW_DEADLINE_SECONDS
 
     def renew(self) -> None:
-        """Raises `LostLock`, or `ApiError` where the API server cannot be asked: then try again."""
+        """Raises `LockLostError`, or `ApiError` where the API server gave no answer: then try again."""
         self._write(lambda: {"spec": {"renewTime": self._now()}})
 
     def save(self, run: Run, *, clear_request: bool = False) -> None:
-        """Raises `LostLock` or `ApiError`."""
+        """Stores the run. `clear_request`: removes the request in the same write. Raises `LockLostError` or `ApiError`."""
         annotations: dict[str, Any] = {RUN_ANNOTATION: encode_run(run), **(NO_REQUEST if clear_request else {})}
         self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"renewTime": self._now()}})
 
-    def release(self, run: Run, made: tuple[int, ...] = (), *, delete: bool = False) -> None:
-        """A clean end: the run as it ended, also in the history, and no holder; or no Lease at all. `made`: the
-        revisions that it has brought about. Raises `LostLock` or `ApiError`."""
+    def release(self, run: Run, revisions: tuple[int, ...] = (), *, delete: bool = False) -> None:
+        """Ends cleanly: stores the run as it ended, also in the history, and names no holder; or deletes the Lease.
+        `revisions`: those that the run created. Raises `LockLostError` or `ApiError`."""
         if delete:
             with suppress(NotFound):
-                self._sent(lambda: self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version))
+                self._with_conflict_retry(
+                    lambda: self._api.delete(LEASES, self._target.namespace, self.name, resource_version=self._version)
+                )
             return
         history = self.lease.metadata.annotation(HISTORY_ANNOTATION) if self.lease is not None else None
         annotations = {
             RUN_ANNOTATION: encode_run(run),
-            HISTORY_ANNOTATION: append_history(history, to_past_run(run, made)),
+            HISTORY_ANNOTATION: append_history(history, to_past_run(run, revisions)),
             HELD_BY_ANNOTATION: None,
         }
         self._write(lambda: {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": None}})
@@ -173,32 +176,32 @@ class TargetLock:
             self._accept(self._api.patch(LEASES, self._target.namespace, self.name, whole, MERGE), sent_at)
 
         try:
-            self._sent(patch)
+            self._with_conflict_retry(patch)
         except NotFound:
             raise LockLostError(f"the Lease {self.name} was deleted") from None
         except ApiError as error:
-            self._set_trouble(error)
+            self._set_error(error)
             raise
 
-    def _set_trouble(self, error: ApiError | None) -> None:
+    def _set_error(self, error: ApiError | None) -> None:
         is_news = str(error) != str(self.error)
         self.error = error
         if is_news:
             self.on_error_changed()
 
-    def _sent(self, send: Callable[[], object]) -> None:
-        """With the version that we know, and again where a verb's request has changed that."""
+    def _with_conflict_retry(self, send: Callable[[], object]) -> None:
+        """Sends with the version that we know, and again if a command's request has changed it."""
         with self._mutex:
             for _ in range(SAVE_TRIES):
                 try:
                     send()
                     return
                 except Conflict:
-                    self._look_again()
+                    self._refresh()
             raise ApiError(f"the Lease {self.name} keeps changing")
 
-    def _look_again(self) -> None:
-        """A verb's request changes the Lease too: that is no loss."""
+    def _refresh(self) -> None:
+        """Reads the version again: a command's request changes the Lease too, which is no loss. Raises `LockLostError`."""
         lease = self.read()
         if lease is None or not self._is_ours(lease, self._run_id):
             holder = lease.spec.holder_identity if lease is not None else None
@@ -206,16 +209,17 @@ class TargetLock:
         self._version = lease.metadata.resource_version
 
     def _is_ours(self, lease: Lease, run_id: str) -> bool:
-        """A controller holds every Lease by the same name: so the run counts, too."""
+        """The run counts, too: a controller holds all its Leases under the same name."""
         return lease.spec.holder_identity == self.identity and read_run_id(lease) == run_id
 
     def _accept(self, lease: Lease, sent_at: float) -> None:
+        """-"""
         self.lease = lease
         self._version = lease.metadata.resource_version
         if self._renewed_at > float("-inf") and sent_at - self._renewed_at >= RENEW_DEADLINE_SECONDS:
             self.on_gap()
         self._renewed_at = sent_at
-        self._set_trouble(None)
+        self._set_error(None)
 
     def _body(self, run: Run) -> dict[str, Any]:
         owners = {"ownerReferences": [self._owner]} if self._owner else {}
@@ -236,14 +240,14 @@ class TargetLock:
 
 
 def describe_holder(lease: Lease) -> str:
-    """Who holds it and since when, for people: `jane (root@laptop) since 2026-11-28T02:11:03Z, as laptop-812-ab12cd`."""
+    """Says who holds it and since when, for people: `jane (root@laptop) since 2026-11-28T02:11:03Z, as laptop-812-ab12cd`."""
     holder, by, since = lease.spec.holder_identity or "", lease.metadata.annotation(HELD_BY_ANNOTATION), lease.spec.acquire_time
     began = f" since {whole_seconds(since)}" if since else ""
     return f"{by}{began}, as {holder}" if by else f"{holder}{began}"
 
 
 class LeaderRef(msgspec.Struct, frozen=True):
-    """The Lease by which a controller leads, and who it is."""
+    """The Lease by which a controller leads, and the controller's identity."""
 
     namespace: str
     name: str
@@ -251,18 +255,18 @@ class LeaderRef(msgspec.Struct, frozen=True):
 
     @property
     def holder(self) -> str:
-        """As it stands in the Leases of its targets."""
+        """What the Leases of its targets name as their holder."""
         return f"controller/{self.namespace}/{self.name}/{self.identity}"
 
 
 def parse_leader(holder: str | None) -> LeaderRef | None:
-    """The controller that a holder names; None: it is a command's."""
+    """The controller that a holder names; None: the holder is a command."""
     word, _, rest = (holder or "").partition("/")
     parts = rest.split("/", 2)
     return LeaderRef(*parts) if word == "controller" and len(parts) == 3 else None
 
 
-def _what_to_do(target: TargetRef, lease: Lease) -> str:
+def _advice(target: TargetRef, lease: Lease) -> str:
     """About a living holder. A controller holds on to what it has paused, so that no pause lets anybody in."""
     where = shlex.join([*target.cli_args, "-n", target.namespace])
     if parse_leader(lease.spec.holder_identity) is not None:
@@ -274,15 +278,16 @@ Heartbeat = tuple[str | None, ...]
 
 
 def read_heartbeat(api: ApiClient, lease: Lease) -> Heartbeat:
-    """What changes as long as the holder of this Lease lives: looked at twice, 15 s apart, it tells a dead one from a live one.
+    """What changes as long as the holder of this Lease lives: read twice, 15 s apart, it tells a dead holder from a living one.
 
-    Raises `Held` where we may not look at a controller's own Lease: then nobody can tell, and the run is the controller's.
+    Raises `LockHeldError` where a controller's own Lease may not be read: then nobody can tell, and the run is the
+    controller's.
     """
     holder = lease.spec.holder_identity
-    return holder, lease.spec.renew_time, _pulse_of_leader(api, holder)
+    return holder, lease.spec.renew_time, _leader_heartbeat(api, holder)
 
 
-def _pulse_of_leader(api: ApiClient, holder: str | None) -> str | None:
+def _leader_heartbeat(api: ApiClient, holder: str | None) -> str | None:
     """Empty: the controller leads no more, and the same for ever. None: it is no controller."""
     ref = parse_leader(holder)
     if ref is None:
@@ -298,7 +303,8 @@ def _pulse_of_leader(api: ApiClient, holder: str | None) -> str | None:
 
 
 class LeaseRenewer:
-    """Renews a Lock every 5 s on a thread of its own, so that a slow plan or a busy pool never loses it."""
+    """Renews a lock every 5 s on a thread of its own, so that a slow plan or a busy pool never loses it. `on_lost` gets the
+    error that ended it."""
 
     def __init__(self, lock: TargetLock, on_lost: Callable[[BaseException], None]) -> None:
         self._lock = lock
@@ -327,7 +333,7 @@ class LeaseRenewer:
 
 
 def run_from_lease(lease: Lease | None) -> Run | None:
-    """The run stored in a Lease. Raises ValueError with a line for a person."""
+    """The run stored in a Lease; None: there is none. Raises ValueError with a line for a person."""
     text = lease.metadata.annotation(RUN_ANNOTATION) if lease is not None else None
     if lease is None or not text:
         return None
@@ -339,7 +345,7 @@ def run_from_lease(lease: Lease | None) -> Run | None:
 
 
 def read_run_id(lease: Lease) -> str:
-    """Empty where there is no run, or none that can be read."""
+    """The id of the stored run; empty where there is none, or none that can be read."""
     try:
         run = run_from_lease(lease)
     except ValueError:

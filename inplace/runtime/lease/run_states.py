@@ -1,7 +1,7 @@
-"""The runs as their Leases tell of them, for people who only look: whether somebody drives each, and how it stands.
+"""The runs as their Leases describe them, for people who only read: whether anyone drives a run, and what state it is in.
 
-Whether a holder lives is told by the age of its last renewal on this machine's clock, which is a hint and decides nothing
-(design, section 6).
+A holder counts as alive by the age of its last renewal on this machine's clock, which is a hint and decides nothing (design,
+section 6).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Template = Mapping[str, Any]
 
 
 class RunState(msgspec.Struct, frozen=True, rename="camel"):
-    """A Lease of ours. `problem`: its run cannot be read. `renewed_seconds_ago`: None where nobody holds it."""
+    """One Lease of a target. `problem`: why its run cannot be read. `renewed_seconds_ago`: None where nobody holds it."""
 
     namespace: str
     lease: str
@@ -44,36 +44,38 @@ class RunState(msgspec.Struct, frozen=True, rename="camel"):
     problem: str = ""
     standing: str = ""
     """How it stands, in one word: see `account.Standing`; Unreadable; Empty."""
-    told: str = ""
-    """The same in a line, with who and when."""
+    description: str = msgspec.field(name="told", default="")
+    """The same in one line, with who and when."""
     superseded: str = ""
     """What a later rollout has made of the workload; empty: nothing."""
     held_since: str = ""
     steps: tuple[StepView, ...] = ()
-    """All of them, of a run that has several."""
+    """All steps, if the run has several."""
 
     @property
     def seems_alive(self) -> bool:
         return self.renewed_seconds_ago is not None and self.renewed_seconds_ago < LEASE_DURATION_SECONDS
 
 
-def current_instant(clock: Clock) -> CurrentTime:
+def current_time(clock: Clock) -> CurrentTime:
     return CurrentTime(clock.monotonic(), partial(seconds_since, now=clock.utcnow()))
 
 
 def with_standing(state: RunState, template: Template | None, at: CurrentTime) -> RunState:
-    """With how it stands. `template`: the workload's, as it is now; None: nobody knows."""
+    """Adds how the run stands. `template`: the workload's, as it is now; None: unknown."""
     run = state.run
     if run is None:
-        return msgspec.structs.replace(state, standing="Unreadable" if state.problem else "Empty", told=state.problem)
-    over = superseded_reason(run, template)
-    stands = run_state(run, is_held=bool(state.holder), is_alive=state.seems_alive, superseded=over)
-    told = describe_run_state(run, stands, over, at)
-    return msgspec.structs.replace(state, standing=stands, told=told, superseded=over, steps=step_views(run, at))
+        return msgspec.structs.replace(state, standing="Unreadable" if state.problem else "Empty", description=state.problem)
+    superseded = superseded_reason(run, template)
+    standing = run_state(run, is_held=bool(state.holder), is_alive=state.seems_alive, superseded=superseded)
+    description = describe_run_state(run, standing, superseded, at)
+    return msgspec.structs.replace(
+        state, standing=standing, description=description, superseded=superseded, steps=step_views(run, at)
+    )
 
 
 def read_run_state(api: ApiClient, target: TargetRef) -> RunState | None:
-    """The target's Lease; None where it never had a run. Who may not read Leases is told so, and still sees the pods."""
+    """The state in the target's Lease; None where it never had a run. Where Leases may not be read the state says so."""
     name = lease_name(target)
     try:
         return _state(api, api.get(LEASES, target.namespace, name), {})
@@ -84,20 +86,21 @@ def read_run_state(api: ApiClient, target: TargetRef) -> RunState | None:
 
 
 def list_run_states(api: ApiClient, namespace: str | None) -> list[RunState]:
-    """Every Lease of ours, in one namespace or in all. Raises `ApiError`."""
+    """The state in every Lease of a target, in one namespace or in all. Raises `ApiError`."""
     leaders: dict[str, float | None] = {}
-    found = [_state(api, lease, leaders) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY_SELECTOR).items]
+    states = [_state(api, lease, leaders) for lease in api.list(LEASES, namespace, label_selector=MANAGED_BY_SELECTOR).items]
     templates, at = (
-        _templates(api, namespace, (state.run for state in found if state.run is not None)),
-        current_instant(api.clock),
+        _templates(api, namespace, (state.run for state in states if state.run is not None)),
+        current_time(api.clock),
     )
-    told = (with_standing(state, templates.get((state.namespace, state.lease)), at) for state in found)
-    return sorted(told, key=lambda state: (state.namespace, state.lease))
+    described = (with_standing(state, templates.get((state.namespace, state.lease)), at) for state in states)
+    return sorted(described, key=lambda state: (state.namespace, state.lease))
 
 
 def _templates(api: ApiClient, namespace: str | None, runs: Iterable[Run]) -> dict[tuple[str, str], Template]:
-    """Of the workloads whose run has ended, by the namespace and name of its Lease: one list for each kind, where allowed."""
-    found: dict[tuple[str, str], Template] = {}
+    """Templates of the workloads whose run has ended, by namespace and name of the Lease: one list per kind, where that is
+    allowed."""
+    templates: dict[tuple[str, str], Template] = {}
     kinds = {run.target.kind for run in runs if run.outcome in TERMINAL_OUTCOMES}
     for kind, resource in WORKLOADS.items():
         if kind not in kinds:
@@ -105,12 +108,12 @@ def _templates(api: ApiClient, namespace: str | None, runs: Iterable[Run]) -> di
         with suppress(Forbidden):
             for workload in api.list(resource, namespace).items:
                 meta = workload.metadata
-                found[(meta.namespace, lease_name(TargetRef(kind, meta.namespace, meta.name)))] = workload.spec.template
-    return found
+                templates[(meta.namespace, lease_name(TargetRef(kind, meta.namespace, meta.name)))] = workload.spec.template
+    return templates
 
 
 def _state(api: ApiClient, lease: Lease, leaders: dict[str, float | None]) -> RunState:
-    """`leaders`: controllers by their holder name, with how long ago each was renewed, as far as it was looked up."""
+    """`leaders`: controllers by their holder name, with how long ago each was renewed, as far as that was read already."""
     meta, holder = lease.metadata, lease.spec.holder_identity or ""
     run, problem = None, ""
     try:
@@ -137,7 +140,7 @@ def _state(api: ApiClient, lease: Lease, leaders: dict[str, float | None]) -> Ru
 
 
 def _leader_renewed(api: ApiClient, leader: LeaderRef, otherwise: float | None) -> float | None:
-    """A controller's runs live as long as its own Lease. Where that may not be read it is taken to live."""
+    """A controller's runs live as long as its own Lease. Where that may not be read it is assumed to live."""
     try:
         lease = api.get(LEASES, leader.namespace, leader.name)
     except NotFound:

@@ -267,7 +267,7 @@ def test_the_lease_names_the_opened_gates_once_for_each_term() -> None:
 
 def test_a_candidate_that_stands_again_never_ends_by_having_lost() -> None:
     server, clock = Server(), FakeClock()
-    one = LeaderElector(api(server, clock), "system", "inplace-controller", "one", stands_again=True)
+    one = LeaderElector(api(server, clock), "system", "inplace-controller", "one", rejoins=True)
     go(clock, one, seconds=0)
     server.objects[PATH]["spec"]["holderIdentity"] = "two"
     server.objects[PATH]["metadata"]["resourceVersion"] = "99"

@@ -63,7 +63,7 @@ def test_a_run_that_cannot_be_read_is_named(world: World) -> None:
     (state,) = list_run_states(world.api, "shop")
     assert (state.standing, state.run) == ("Unreadable", None)
     assert state.problem
-    assert state.told == state.problem
+    assert state.description == state.problem
 
 
 def test_leases_of_others_are_not_listed(world: World) -> None:
