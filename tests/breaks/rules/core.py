@@ -39,7 +39,7 @@ BREAKS = (
     Break(
         "count a leader's renewal from its answer",
         "inplace/runtime/lease/leader_election.py",
-        "self._renewed_at = self._said_at",
+        "self._renewed_at = self._sent_at",
         "self._renewed_at = self._clock.monotonic()",
         ("tests/properties/test_election.py",),
     ),

@@ -7,10 +7,11 @@ import pytest
 from inplace.kube.protocols import Request, Response
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions, StopRequest, lease_name
+from inplace.runtime.errors import ForcedExit
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
-from inplace.runtime.run.driver import PATIENCE_SECONDS, ForcedExit
+from inplace.runtime.run.connectivity import PATIENCE_SECONDS
 from tests.simulation.world import World
 from tests.unit.kube.fakes import refusal
 
@@ -25,7 +26,7 @@ def app(world: World) -> World:
 
 def requested(session: Session) -> Run:
     options = RunOptions(max_unavailable=1, settle_seconds=2.0)
-    return Run(id="run-1", target=session.target, images={"app": "reg/app:2"}, options=options, created_by="test")
+    return Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=options, created_by="test")
 
 
 def drive(world: World, *, stop_at: str = "", stops: int = 1) -> Summary:
