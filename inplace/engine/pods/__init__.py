@@ -1,1 +1,1 @@
-"""Knows one pod: its stages, when it is drained, when its restart is proven, what keeps its containers from starting."""
+"""Assesses one pod: its stage, whether it is drained, whether its restart is proven, and why its containers do not start."""

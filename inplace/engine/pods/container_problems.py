@@ -1,8 +1,8 @@
-"""What the kubelet says of a container that does not start, and whether that condemns its image.
+"""Decides from the kubelet's report whether a container that does not start condemns its image.
 
-Classes by the reason of `state.waiting`, with the kubelet's own words. While a container cannot be started, the reason changes
-every few seconds between the cause and CrashLoopBackOff, under the containerID of the one before (measured, 1.36.3): so
-CrashLoopBackOff alone counts only where a container of the new image has run.
+Problems are classified by the reason of `state.waiting` and quote the kubelet. While a container cannot be started, the reason
+alternates every few seconds between the cause and CrashLoopBackOff, under the previous containerID (measured, 1.36.3). So
+CrashLoopBackOff alone counts only if a container of the new image has run.
 """
 
 from __future__ import annotations
@@ -16,41 +16,42 @@ from inplace.model.record import PreviousContainer
 
 IMAGE_REASONS = frozenset({"InvalidImageName", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError"})
 START_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-"""The image is there, and no container can be made of it: a ConfigMap is missing, or the command."""
+"""The image is present, but no container can be created from it: a ConfigMap or the command is missing, say."""
 _BACK_OFFS = IMAGE_REASONS | START_REASONS | {"CrashLoopBackOff", "ErrImagePull"}
 _PULL_ERROR = "ErrImagePull: "
 _START_ERROR = "StartError"
-"""What the runtime says of a container that it has created and could not run; soon CrashLoopBackOff hides it."""
+"""The runtime created the container and could not run it. CrashLoopBackOff soon hides this reason."""
 
 
 class ContainerProblem(msgspec.Struct, frozen=True):
-    """The kubelet says that this will not work."""
+    """A reason for which the container will not start, as the kubelet reports it."""
 
     reason: str
     message: str
 
     @property
     def identity(self) -> str:
-        """Tells one trouble from the next: the kubelet names the image in the message, and counts crashes up in it."""
+        """Distinguishes problems: by the message where it names the image, else by the reason, as messages count crashes."""
         return self.message if self.reason in IMAGE_REASONS else self.reason
 
 
 def container_problem(pod: Pod, names: frozenset[str], before: dict[str, PreviousContainer]) -> ContainerProblem | None:
-    """A bad image as the kubelet tells it. CrashLoopBackOff counts only once a container of the new image ran: before that it
-    is the back-off that the kubelet keeps per image string, and ends by itself; and while we patched, the kubelet may just have
-    tried the image before once more."""
+    """Returns the first problem of these containers that condemns the image.
+
+    CrashLoopBackOff counts only once a container of the new image ran. Before that it may be the back-off that the kubelet
+    keeps per image string, which ends by itself, or a last try of the previous image during the patch."""
     for name in sorted(names):
         status, container = pod.container_status(name), pod.spec.container(name)
         if status is None or container is None or status.state.waiting is None:
             continue
-        found = _trouble(container, status, status.state.waiting, before.get(name))
+        found = _classify(container, status, status.state.waiting, before.get(name))
         if found is not None:
-            return msgspec.structs.replace(found, message=f"container {name}: {_told_of_end(found, pod, status)}")
+            return msgspec.structs.replace(found, message=f"container {name}: {_format_end(found, pod, status)}")
     return None
 
 
-def _told_of_end(found: ContainerProblem, pod: Pod, status: ContainerStatus) -> str:
-    """With how a container of it ended, and where its own words are; of one that has not run there are none."""
+def _format_end(found: ContainerProblem, pod: Pod, status: ContainerStatus) -> str:
+    """Adds how the container ended and where its logs are; a container that has not run has none."""
     ended, logs = status.last_state.terminated, f"kubectl logs -p {pod.name} -c {status.name} -n {pod.metadata.namespace}"
     match found.reason:
         case "CrashLoopBackOff" if ended is not None:
@@ -62,27 +63,28 @@ def _told_of_end(found: ContainerProblem, pod: Pod, status: ContainerStatus) -> 
             return found.message
 
 
-def _trouble(
+def _classify(
     container: Container, status: ContainerStatus, waiting: StateWaiting, old: PreviousContainer | None
 ) -> ContainerProblem | None:
-    told = ContainerProblem(waiting.reason, waiting.message or waiting.reason)
+    problem = ContainerProblem(waiting.reason, waiting.message or waiting.reason)
     if waiting.reason in IMAGE_REASONS | START_REASONS:
         may_pass = classify_pull_error(waiting.message) == "Transient" or _is_about_another(waiting.message, old)
-        return None if may_pass else told
-    if waiting.reason != "CrashLoopBackOff" or (old is not None and not _has_begun_anew(status, old)):
+        return None if may_pass else problem
+    if waiting.reason != "CrashLoopBackOff" or (old is not None and not _has_run_new_image(status, old)):
         return None
     last = status.last_state.terminated or StateTerminated()
     if last.reason == _START_ERROR:
-        return ContainerProblem("RunContainerError", last.message or told.message)
+        return ContainerProblem("RunContainerError", last.message or problem.message)
     if _was_killed_by_startup_probe(container, status, last):
         return ContainerProblem(
-            "StartupProbeFailed", f"its startupProbe fails, and the kubelet kills it each time: {told.message}"
+            "StartupProbeFailed", f"its startupProbe fails, and the kubelet kills it each time: {problem.message}"
         )
-    return None if _may_be_carried_over(container, status, old) else told
+    return None if _may_be_carried_over(container, status, old) else problem
 
 
 def _was_killed_by_startup_probe(container: Container, status: ContainerStatus, last: StateTerminated) -> bool:
-    """It never started, and ran for as long as its probe lets it. Only Events say it in words, which we may not read."""
+    """Whether it never started and ran as long as its probe allows. Only Events say so directly, and they may not be
+    readable."""
     probe = container.startup_probe
     if probe is None or status.started is True:
         return False
@@ -91,26 +93,28 @@ def _was_killed_by_startup_probe(container: Container, status: ContainerStatus, 
 
 
 def _may_be_carried_over(container: Container, status: ContainerStatus, old: PreviousContainer | None) -> bool:
-    """With a startupProbe and a livenessProbe the kubelet may kill the new container once while it boots, since it takes it
-    for started already (kubernetes#141155): that is no fault of the image. The second time it is."""
+    """Whether the kubelet may have killed the container by mistake: with a startupProbe and a livenessProbe it may kill the new
+    container once during start-up, as it believes it started already (kubernetes#141155). A second time is the image's
+    fault."""
     if container.startup_probe is None or container.liveness_probe is None or old is None or old.restart_count is None:
         return False
     return status.restart_count - old.restart_count < 2
 
 
-def _has_begun_anew(status: ContainerStatus, old: PreviousContainer) -> bool:
-    """Where another tag has the same digest, the runtime may show either: then the deadline decides."""
+def _has_run_new_image(status: ContainerStatus, old: PreviousContainer) -> bool:
+    """Whether a container of the new image has run. If another tag has the same digest, the runtime may show either image: then
+    this is unknown, and the deadline decides."""
     is_another = status.container_id not in ("", old.container_id)
     return is_another and not (old.image and same_image(status.image, old.image))
 
 
 def _is_about_another(message: str, old: PreviousContainer | None) -> bool:
-    """A kubelet that has just seen our image may still tell the reason of the one before; the message names it."""
+    """Whether the message names the previous image: a kubelet that has just seen the new one may still report on that."""
     return old is not None and old.image != "" and f'"{old.image}"' in message
 
 
 def is_backing_off(pod: Pod, names: frozenset[str]) -> bool:
-    """The kubelet has seen the image, and waits before it tries again: nothing runs there, for minutes perhaps."""
+    """Whether the kubelet has seen the image and waits before it tries again, so that nothing runs, perhaps for minutes."""
     if not pod.is_observed:
         return False
     shown = (pod.container_status(name) for name in names)
@@ -118,7 +122,7 @@ def is_backing_off(pod: Pod, names: frozenset[str]) -> bool:
 
 
 def waiting_reason(status: ContainerStatus | None) -> str:
-    """Why it waits, as the kubelet tells it, for the end of a line."""
+    """Formats why the container waits, as the kubelet reports it, to be appended to a line."""
     waiting = status.state.waiting if status is not None else None
     if waiting is None or not waiting.reason:
         return ""
@@ -128,6 +132,6 @@ def waiting_reason(status: ContainerStatus | None) -> str:
 
 
 def hides_cause(status: ContainerStatus, old: PreviousContainer) -> bool:
-    """Between two tries the kubelet only says that it waits, and of the container before."""
+    """Whether the status hides the cause: between two tries the kubelet shows only CrashLoopBackOff, for the old container."""
     waiting = status.state.waiting
     return waiting is not None and waiting.reason == "CrashLoopBackOff" and status.container_id == old.container_id

@@ -1,7 +1,7 @@
-"""Who still sends traffic to a pod, and which Services can never be told to stop.
+"""Finds the Services that still send traffic to a pod, and those that can never be stopped from doing so.
 
-Drained := Ready False, and no endpoint in any slice of the namespace, whoever manages it, that stands for the pod and whose
-`ready` is not false; nil means true (design, section 6). A not-ready pod stays listed: the condition counts, not absence.
+A pod is drained if it is not Ready, and every endpoint that represents it has `ready` false, in any slice of the namespace and
+whoever manages that; nil means true (design, section 6). A not-ready pod stays listed: the condition counts, not its absence.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from inplace.model.objects.pods import Pod
 
 
 class SliceIndex(msgspec.Struct, frozen=True):
-    """Entries by pod uid and, for endpoints without a targetRef, by address."""
+    """Endpoint entries by pod uid and, for endpoints without a targetRef, by address."""
 
     by_uid: Mapping[str, tuple[EndpointEntry, ...]]
     by_ip: Mapping[str, tuple[EndpointEntry, ...]]
 
     def entries_of(self, pod: Pod) -> tuple[EndpointEntry, ...]:
-        """Never by address for hostNetwork pods: a node's address stands for many."""
+        """Returns the entries of a pod; not by address for a hostNetwork pod, since many pods share a node's address."""
         found = self.by_uid.get(pod.uid, ())
         if self.by_ip and not pod.spec.host_network:
             for ip in pod.ips():
@@ -36,7 +36,7 @@ def entries_by_pod(
     by_uid: Mapping[str, Mapping[str, tuple[EndpointEntry, ...]]],
     by_ip: Mapping[str, Mapping[str, tuple[EndpointEntry, ...]]],
 ) -> tuple[EndpointEntry, ...]:
-    """The same from an index that is kept slice by slice: pod uid (or address) to slice uid to entries."""
+    """Returns the entries of a pod from an index kept slice by slice: pod uid (or address) to slice uid to entries."""
     found = tuple(e for entries in by_uid.get(pod.uid, {}).values() for e in entries)
     if by_ip and not pod.spec.host_network:
         found += tuple(e for ip in pod.ips() for entries in by_ip.get(ip, {}).values() for e in entries)
@@ -65,12 +65,12 @@ def index_slices(slices: Iterable[EndpointSlice]) -> SliceIndex:
 
 
 def services_still_sending(facts: ObservedPod, ignored: frozenset[str]) -> tuple[str, ...]:
-    """The Services whose slices still send to the pod, apart from those that are not waited for."""
+    """Returns the Services whose slices still send to the pod, apart from those that are not waited for."""
     return tuple(dict.fromkeys(e.service or "a Service" for e in facts.entries if e.ready and e.service not in ignored))
 
 
 def is_in_service(facts: ObservedPod, ignored: frozenset[str]) -> bool:
-    """Every slice that lists the pod sends to it again."""
+    """Whether every slice that lists the pod sends to it."""
     for entry in facts.entries:
         if not entry.ready and entry.service not in ignored:
             return False
@@ -78,13 +78,14 @@ def is_in_service(facts: ObservedPod, ignored: frozenset[str]) -> bool:
 
 
 def disagreeing_slices(facts: ObservedPod, ignored: frozenset[str]) -> str:
-    """The slices that say otherwise than the pod's Ready condition, in words; empty: none."""
+    """Names the slices that disagree with the pod's Ready condition; empty if none does."""
     entries = (e for e in facts.entries if e.ready != facts.is_ready and e.service not in ignored)
     return ", ".join(dict.fromkeys(map(str, entries)))
 
 
 def services_not_awaited(services: Iterable[Service], accepted: Iterable[str]) -> frozenset[str]:
-    """Services that are not waited for: headless peer discovery that publishes not-ready addresses, and accepted ones."""
+    """Returns Services that are not waited for: headless peer discovery that publishes not-ready addresses, and accepted
+    ones."""
     discovery = (s.metadata.name for s in services if s.spec.publish_not_ready_addresses and s.is_headless)
     return frozenset(discovery) | frozenset(accepted)
 
@@ -95,7 +96,7 @@ class Undrainable(msgspec.Struct, frozen=True):
 
 
 def undrainable(pods: Iterable[ObservedPod], services: Iterable[Service], ignored: frozenset[str]) -> tuple[Undrainable, ...]:
-    """Services that would go on sending to a closed pod."""
+    """Returns the Services that would go on sending to a closed pod."""
     publishing = {s.metadata.name for s in services if s.spec.publish_not_ready_addresses and not s.is_headless}
     found: dict[str, str] = {}
     for facts in pods:
@@ -115,9 +116,9 @@ def undrainable(pods: Iterable[ObservedPod], services: Iterable[Service], ignore
 
 
 def drained_at(evidence: Evidence) -> float | None:
-    """Since when it is proven that nothing new is sent to the pod; None while it is not.
+    """Returns since when it is proven that nothing new is sent to the pod; None while it is not.
 
-    Either the slices were seen turning after our close, or a quorum read sent after Ready False was seen decided.
+    The proof is that the slices were seen turning after the close, or a quorum read that was sent after Ready False was seen.
     """
     if evidence.quiet_since is None:
         return None

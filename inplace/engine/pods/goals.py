@@ -1,7 +1,7 @@
-"""Which images each pod of a run is to have: those of the run, under the names that admission gives them.
+"""Decides which images each pod of a run is to have: those of the run, under the names that admission gives them.
 
-A pod keeps what it has where that stands for what is wanted; it goes back to what its own record says it came from; and on the
-way back a pod that the run has never touched is at its goal with whatever it runs.
+A pod keeps an image that means the wanted one. A rollback returns it to the images in its own record, and leaves a pod that the
+run never touched with whatever it runs.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from inplace.model.run import Run
 
 
 class Goal(msgspec.Struct, frozen=True):
-    """`images`: what a pod is given that has to change. All others by container name, too."""
+    """The images that pods are to have; all fields are by container name."""
 
     images: dict[str, str]
+    """The images that a pod is patched to if it has to change."""
     aliases: Mapping[str, frozenset[str]] = {}
-    """Other names of those: the template's, and what a person said."""
+    """Other names of those images: the template's and the user's."""
     other_images: Mapping[str, frozenset[str]] = {}
-    """What else the run knows: what is gone from, or has been meant before."""
+    """All other images of the run: those it started from, and earlier targets."""
     rolled_back_images: Mapping[str, frozenset[str]] | None = None
-    """On the way back: what is gone back from. Who has none of it, and no record, was never touched."""
+    """During a rollback, the images to return from. A pod with none of them and without a record was never touched."""
 
     def images_for(self, facts: ObservedPod) -> dict[str, str]:
-        """What this pod is to have."""
+        """Returns the images that this pod is to have."""
         if facts.spec_has_images(self.images):
             return self.images
         record = facts.record if isinstance(facts.record, UpgradeRecord) else None
@@ -38,11 +39,11 @@ class Goal(msgspec.Struct, frozen=True):
         return {name: self._one(name, facts.images.get(name), came_from.get(name)) for name in self.images}
 
     def is_met_by(self, facts: ObservedPod) -> bool:
-        """The spec asks for it. Says nothing about what runs."""
+        """Whether the pod's spec has the images. It says nothing about what runs."""
         return facts.spec_has_images(self.images_for(facts))
 
     def accepts(self, name: str, image: str) -> bool:
-        """Whether this image of that container stands for the one that is wanted."""
+        """Whether this image of that container means the wanted one."""
         wanted, others = self.images[name], self.other_images.get(name, frozenset())
         return image in self.aliases.get(name, ()) or stands_for(image, wanted, others)
 

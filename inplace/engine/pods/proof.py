@@ -1,8 +1,8 @@
-"""When a restart is proven, and when the gate may open.
+"""Decides when a restart is proven, and when the gate may open.
 
-Proven: the kubelet has seen the pod's generation, and every changed container has another containerID than the image patch
-recorded, and runs. `observedGeneration` alone proves nothing: it moves before the old container stops; `imageID` alone
-neither: another tag of the same digest restarts without changing it (both measured: design, section 4).
+A restart is proven if the kubelet has seen the pod's generation, and every changed container runs with another containerID than
+the image patch recorded. `observedGeneration` alone proves nothing, since it moves before the old container stops. Nor does
+`imageID`, since a restart with another tag of the same digest does not change it (both measured: design, section 4).
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from inplace.model.record import PreviousContainer, Steady, UnreadableRecord, Up
 
 AMBIGUOUS_SECONDS = 5.0
 DEFAULT_GRACE_SECONDS = 30
-"""A container of unclear origin must have run, as we saw it, for its grace period and 5 s before it counts as the new one: an
-old one, told to stop, is gone by then."""
+"""A container of unclear origin must have been seen running for its grace period and 5 s before it counts as the new one: an
+old one that was told to stop is gone by then."""
 MIN_READY = "containers are ready, waiting for minReadySeconds"
 STARTUP_SLACK_SECONDS = 2.0
 UNPROBED_SECONDS = 3.0
-"""How long a container without probes must have run, as we saw it. One that exits at once is shown running for up to 1.3 s
-(measured: the kubelet's relist), and Ready, so that without this every pod would get the bad image, one after the other."""
+"""How long a container without probes must have been seen running. One that exits at once is shown as running and Ready for up
+to 1.3 s (measured: the kubelet's relist), so without this every pod would get a bad image, one after the other."""
 
 
 class NotYet(msgspec.Struct, frozen=True):
-    """Not yet, and why; `until`: the instant at which time alone changes it."""
+    """The proof is missing, and why. `until`: when it will be complete by time alone."""
 
     reason: str
     until: float | None = None
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """The restart happened."""
+    """The restart or readiness is proven."""
 
 
 def restart_proof(facts: ObservedPod, record: UpgradeRecord, evidence: Evidence, now: float) -> Proven | NotYet:
@@ -58,17 +58,18 @@ def restart_proof(facts: ObservedPod, record: UpgradeRecord, evidence: Evidence,
 
 
 def _is_unchanged(facts: ObservedPod, name: str, before: PreviousContainer) -> bool:
-    """The patch asked for what the spec had already, since admission made that of it again: nothing restarts for it."""
+    """Whether the patch did not change the spec, since admission restored the previous image: then nothing restarts."""
     return before.image != "" and facts.images.get(name) == before.image
 
 
 def _unclear_until(
     pod: Pod, status: ContainerStatus, before: PreviousContainer, image: str, evidence: Evidence, now: float
 ) -> float:
-    """A container that crashed while we patched may have been replaced by the kubelet from the old image first: its
-    containerID is new, its image is not; so may one that had none, because the image that we replaced could not be started
-    for a while. Only where neither the image name nor the digest tells, nor the old container was seen to outlive the patch,
-    time must."""
+    """Returns until when it is unclear whether a container with a new containerID runs the new image.
+
+    If the container crashed during the patch, the kubelet may first have replaced it from the old image; the same holds if it
+    had no containerID because the old image could not be started for a while. Only time decides if neither the image name nor
+    the digest tells, nor the old container was seen to survive the patch."""
     is_other = status.image_id != before.image_id and not (before.image and same_image(status.image, before.image))
     if same_image(status.image, image) or is_other or before.container_id in evidence.surviving_containers:
         return now
@@ -94,7 +95,7 @@ def readiness_proof(
         started = _started_believed_at(container, status, evidence, now)
         if isinstance(started, NotYet):
             return started
-        # Where a quick restart was never seen not ready, the old container's readiness counts for nothing.
+        # If a quick restart was never seen as not ready, the old container's readiness must not count.
         believed_at = max(believed_at, started, evidence.running_since.get(status.container_id, now))
     if min_ready_seconds <= 0:
         return Proven()
@@ -106,7 +107,7 @@ def readiness_proof(
 
 
 def steady_before(facts: ObservedPod, record: UpgradeRecord | UnreadableRecord | None) -> bool:
-    """Whether what its record says of its readiness is of these very containers, with no turn since."""
+    """Whether the readiness noted in the record is that of the present containers, and has not changed since."""
     if not isinstance(record, UpgradeRecord) or record.steady is None:
         return False
     pod, steady, ready = facts.pod, record.steady, facts.pod.condition("ContainersReady")
@@ -115,7 +116,7 @@ def steady_before(facts: ObservedPod, record: UpgradeRecord | UnreadableRecord |
 
 
 def steady_now(facts: ObservedPod, record: UpgradeRecord, since: str) -> UpgradeRecord:
-    """The record, saying that its containers are ready from now on."""
+    """Returns the record with a note that its containers are ready from now on."""
     ready = facts.pod.condition("ContainersReady")
     turned_at = (ready.last_transition_time or "") if ready is not None else ""
     ids = facts.pod.container_ids(record.before or {})
@@ -142,13 +143,13 @@ def _started_believed_at(container: Container, status: ContainerStatus, evidence
 
 
 def has_readiness_probes(pod: Pod, names: frozenset[str]) -> bool:
-    """Every one of these containers has a readinessProbe: none counts as ready before it answers."""
+    """Whether each of these containers has a readinessProbe, so that none counts as ready before it answers."""
     found = [pod.spec.container(name) for name in names]
     return all(container is not None and container.readiness_probe is not None for container in found)
 
 
 def stopping_containers(pod: Pod, record: UpgradeRecord) -> tuple[str, ...]:
-    """The changed containers of which the old one still runs."""
+    """Returns the changed containers whose old container still runs."""
     shown = ((name, old, pod.container_status(name)) for name, old in sorted((record.before or {}).items()))
     return tuple(
         n for n, old, s in shown if s is not None and s.state.running is not None and s.container_id == old.container_id
@@ -156,12 +157,13 @@ def stopping_containers(pod: Pod, record: UpgradeRecord) -> tuple[str, ...]:
 
 
 def stop_seconds(pod: Pod, names: Iterable[str]) -> float:
-    """How long these containers may take to stop, their preStop included."""
+    """Returns how long these containers may take to stop, including preStop."""
     grace = pod.spec.termination_grace_period_seconds
     return float(sum(DEFAULT_GRACE_SECONDS if grace is None else grace for _ in names))
 
 
 def previous_container(status: ContainerStatus | None, image: str) -> PreviousContainer:
+    """Returns what the record stores of a container before its image is patched."""
     if status is None:
         return PreviousContainer(image=image)
     ids = {"container_id": status.container_id, "image_id": status.image_id}

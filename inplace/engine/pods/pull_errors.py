@@ -1,7 +1,7 @@
-"""Whether a pull that failed may succeed when the kubelet tries again, by what the kubelet says of it.
+"""Decides from the kubelet's message whether a failed pull may succeed when the kubelet tries again.
 
-The words are containerd's, collected from a real kubelet 1.36.3 (tests/unit/engine/pods/test_pull_errors.py holds them).
-There is no field for the class of an error: only the message tells a missing tag from a registry that is down.
+The patterns are containerd's messages, collected from a real kubelet 1.36.3 (tests/unit/engine/pods/test_pull_errors.py holds
+them). No field has the class of an error: only the message tells a missing tag from a registry that is down.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _TRANSIENT = re.compile(
     re.IGNORECASE,
 )
 _NAMES = re.compile(r'"[^"]*"|\S*\w[./]\w\S*')
-"""Quoted, or with a dot or a slash inside: images, hosts, addresses. Whoever chose them may have called one `timeout`."""
+"""Images, hosts and addresses: quoted, or with a dot or a slash inside. Such a name may itself contain `timeout`."""
 
 
 def classify_pull_error(message: str) -> PullErrorClass:
-    """`Unknown`: words that nobody has classified yet.
+    """Classifies a pull error; `Unknown` if it matches no pattern.
 
-    What says both is transient: a registry that is down behind a proxy may answer with anything, and to wait for the deadline
-    costs time, where to go back costs restarts.
+    A message that matches both counts as transient: a registry that is down behind a proxy may answer with anything, and
+    waiting for the deadline only costs time, while a rollback costs restarts.
     """
-    said = _NAMES.sub("", message)
-    if _TRANSIENT.search(said):
+    text = _NAMES.sub("", message)
+    if _TRANSIENT.search(text):
         return "Transient"
-    return "Permanent" if _PERMANENT.search(said) else "Unknown"
+    return "Permanent" if _PERMANENT.search(text) else "Unknown"

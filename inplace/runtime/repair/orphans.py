@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from inplace.engine.planning.plan import PlanContext
-from inplace.engine.pods.stages import gate_closed_by_us
+from inplace.engine.pods.gates import gate_closed_by_us
 from inplace.engine.runs.leftovers import held_pods, infer_owner_strategy, leftovers
 from inplace.engine.workloads.managed_fields import owns_strategy
 from inplace.engine.workloads.wording import describe_strategy
