@@ -41,7 +41,7 @@ COMMANDS = {
         "inplace.cli.admin.controller:controller",
         "Run the controller: carry out InPlaceRollouts, and sync readiness gates with pod labels.",
     ),
-    "gate": ("inplace.cli.admin.gate:gate", "Work with the readiness gate by hand, or keep it open on new pods."),
+    "gate": ("inplace.cli.admin.gate:gate", "Sync readiness gates with pod labels, without the controller."),
     "install": ("inplace.cli.admin.install:install", "Install the controller on a cluster."),
     "uninstall": ("inplace.cli.admin.install:uninstall", "Remove the controller from a cluster."),
     "demo": ("inplace.cli.demo.command:demo", "Show an upgrade beside a classic rollout, on a simulated cluster."),

@@ -40,7 +40,7 @@ def resync_seconds(text: str) -> float:
 
 @click.group()
 def gate() -> None:
-    """Work with the readiness gate by hand, or keep it open on new pods."""
+    """Sync readiness gates with pod labels, without the controller."""
 
 
 @gate.command(cls=SectionedCommand)

@@ -30,9 +30,7 @@ DRY_RUN = option(
     default="none",
     help="client: only list the objects. server: send every write as a server dry run (default: none).",
 )
-NAMESPACE_ONLY = option(
-    "--namespace-only", is_flag=True, help="Limit the installation to one namespace (-n), with no cluster-wide objects."
-)
+NAMESPACE_ONLY = option("--namespace-only", is_flag=True, help="For one namespace (-n), without the cluster-wide objects.")
 
 
 @command()

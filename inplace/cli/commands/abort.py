@@ -51,7 +51,9 @@ def abort(connect: Callable[[], ClusterContext], words: tuple[str, ...], selecto
         case Released() | HolderGone() | Acknowledged():
             pass
     requested = new_run(cluster, target, {}, {})
-    options = ForegroundOptions(output == "json", quiet, None, cluster.command("abort", target), "Aborted")
+    options = ForegroundOptions(
+        is_json=output == "json", is_quiet=quiet, timeout_seconds=None, again=cluster.command("abort", target), wanted="Aborted"
+    )
     return run_foreground(cluster, target, lambda session, on_frame: session.abort(requested, on_frame), options)
 
 

@@ -34,5 +34,7 @@ def pause(connect: Callable[[], ClusterContext], words: tuple[str, ...], selecto
         case Released(run=run):
             raise CommandExit(f"{target} was not paused, its run has ended: {describe_end(run)}", ExitCode.FAILED)
         case _:
-            options = ForegroundOptions(False, quiet, None, cluster.command("pause", target), "Paused")
+            options = ForegroundOptions(
+                is_json=False, is_quiet=quiet, timeout_seconds=None, again=cluster.command("pause", target), wanted="Paused"
+            )
             return run_foreground(cluster, target, lambda session, on_frame: session.pause(on_frame), options)

@@ -71,5 +71,7 @@ def _resume(
         case Released(run=run) if run is None or run.outcome == "Succeeded":
             return print_succeeded(target, is_json=output == "json")
         case _:
-            options = ForegroundOptions(output == "json", quiet, timeout, again=cluster.command("resume", target))
+            options = ForegroundOptions(
+                is_json=output == "json", is_quiet=quiet, timeout_seconds=timeout, again=cluster.command("resume", target)
+            )
             return run_foreground(cluster, target, lambda session, on_frame: session.resume(on_frame), options)

@@ -48,7 +48,11 @@ def status(
     if watches:
         if output is not None:
             raise click.UsageError("-w shows a live view; for JSON, use `inplace watch -o json`", click.get_current_context())
-        return watch_target(cluster, target, ForegroundOptions(False, False, None, again="", follows=True, footer=FOOTER))
+        return watch_target(
+            cluster,
+            target,
+            ForegroundOptions(is_json=False, is_quiet=False, timeout_seconds=None, again="", follows=True, footer=FOOTER),
+        )
     current = read_status(cluster.api, target)
     if output in ("json", "yaml"):
         streams.structured(current, output)

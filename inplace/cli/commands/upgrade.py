@@ -74,10 +74,18 @@ def upgrade(
         from inplace.cli.running.dry_run import print_plan
         from inplace.runtime.foreground.preview import preview_upgrade
 
-        preview = lambda view: preview_upgrade(view, run, overrides)  # noqa: E731
-        on_server = dry_run == "server"
-        return print_plan(cluster, run, preview, output, is_dry=True, on_server=on_server, by_controller=with_controller)
-    options = ForegroundOptions(output == "json", quiet, timeout, context.same_command(), follows=with_controller)
+        return print_plan(
+            cluster,
+            run,
+            lambda view: preview_upgrade(view, run, overrides),
+            output,
+            is_dry=True,
+            on_server=dry_run == "server",
+            by_controller=with_controller,
+        )
+    options = ForegroundOptions(
+        is_json=output == "json", is_quiet=quiet, timeout_seconds=timeout, again=context.same_command(), follows=with_controller
+    )
     if with_controller:
         from inplace.cli.running.via_controller import run_via_controller
 

@@ -61,7 +61,9 @@ def watch(
     one of them was interrupted, 5 there is no run.
     """
     name = as_usage_error(rollout_name, words, selector)
-    options = ForegroundOptions(output == "json", quiet, timeout, again="", follows=True, footer=FOOTER)
+    options = ForegroundOptions(
+        is_json=output == "json", is_quiet=quiet, timeout_seconds=timeout, again="", follows=True, footer=FOOTER
+    )
     if name is None:
         target = as_usage_error(parse_target, words, selector)
         cluster = connect()
