@@ -31,7 +31,7 @@ class Leading:
 
 
 class VirtualBackend:
-    """Implements `controller.backend.ControllerBackend`: actions are performed on the cluster's own time."""
+    """Implements `run.backend.ControllerBackend`: actions are performed on the cluster's own time."""
 
     threads = SYSTEM_THREADS
 
