@@ -1,4 +1,4 @@
-"""Every test of the command has a server, a clock that only moves when slept on, and the command on both."""
+"""Fixtures of every test: a server, a clock that moves only when a test sleeps on it, and the command on both."""
 
 import pytest
 

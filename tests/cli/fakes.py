@@ -1,6 +1,6 @@
-"""An API server at the seam that holds objects, lists them, and refuses what it is told to refuse; nothing in it moves.
+"""Fakes the API server at its transport: holds objects, lists them, and refuses on demand. Nothing in it changes by itself.
 
-Watches show nothing until they are closed. It is no cluster: no controllers, no kubelet.
+Watches show nothing until they are closed. There are no controllers and no kubelet.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class FakeServer:
         if request.path == "/version":
             return _ok({"major": "1", "minor": self.minor, "gitVersion": f"v1.{self.minor}.0"})
         if request.path.endswith("/selfsubjectaccessreviews"):
-            return _ok({"status": {"allowed": self._asked(request) not in self.denied}})
+            return _ok({"status": {"allowed": self._requested_access(request) not in self.denied}})
         for end, message in self.refuse.items():
             if request.path.endswith(end) and request.method != "GET":
                 return _refusal(400, message, "BadRequest")
@@ -128,9 +128,10 @@ class FakeServer:
     def stream(self, request: Request, read_timeout_seconds: float) -> Iterator[SilentStream]:
         yield SilentStream()
 
-    def _asked(self, request: Request) -> str:
-        asked = json.loads(request.body or b"")["spec"]["resourceAttributes"]
-        return f"{asked['verb']} {asked['resource']}{'/' + asked['subresource'] if asked['subresource'] else ''}"
+    def _requested_access(self, request: Request) -> str:
+        attributes = json.loads(request.body or b"")["spec"]["resourceAttributes"]
+        subresource = f"/{attributes['subresource']}" if attributes["subresource"] else ""
+        return f"{attributes['verb']} {attributes['resource']}{subresource}"
 
     def _object(self, request: Request) -> Response:
         parts = request.path.split("/")
@@ -153,7 +154,7 @@ class FakeServer:
 
 
 def _denied(request: Request) -> str:
-    """In the words of RBAC."""
+    """Returns the message of RBAC."""
     parts = request.path.split("/")
     group, rest = ("", parts[3:]) if parts[1] == "api" else (parts[2], parts[4:])
     where, rest = (f'in the namespace "{rest[1]}"', rest[2:]) if rest[0] == "namespaces" else ("at the cluster scope", rest)
@@ -189,7 +190,7 @@ def _refusal(code: int, message: str, reason: str) -> Response:
 
 
 def opener(renewed: str = "2026-01-01T11:59:58.000000Z", holder: str | None = "opener-1", says: str | None = None) -> Lease:
-    """Of `inplace gate run -n default`, alive."""
+    """The Lease of a living `inplace gate run -n default`."""
     rules = '[{"condition":"inplace.dev/ready","label":"inplace.dev/serve","default":"open"}]'
     meta = ObjectMeta(
         name="inplace-gate",
@@ -201,7 +202,7 @@ def opener(renewed: str = "2026-01-01T11:59:58.000000Z", holder: str | None = "o
 
 
 def web(server: FakeServer, images: dict[str, str] = OLD, replicas: int = 3, **pod_fields: Any) -> None:
-    """Deployment `web`, healthy, behind Service `web`; somebody opens the gates of its new pods."""
+    """Puts a healthy Deployment `web` behind Service `web`; a living opener opens the gates of its new pods."""
     pods = [pod(f"web-{letter}", images=images, node=f"node-{i % 2 + 1}", **pod_fields) for i, letter in enumerate("abcdefgh")]
     pods = pods[:replicas]
     server.put("deployments", deployment(images, replicas=replicas))
@@ -225,13 +226,13 @@ class Ran:
 
     @property
     def error(self) -> str:
-        """The one error line. Nothing else may be there."""
+        """The error line. Fails if stderr has any other line."""
         assert self.stderr.count("\n") == 1
         return self.stderr.rstrip("\n").removeprefix("error: ")
 
 
 class Command:
-    """`command("plan", "deploy/web", "app=repo/app:2")`, in the clean environment of click's runner."""
+    """Runs `command("plan", "deploy/web", "app=repo/app:2")`, in the clean environment of click's runner."""
 
     def __init__(self, server: FakeServer, clock: FakeClock) -> None:
         self.server = server

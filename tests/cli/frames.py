@@ -1,4 +1,4 @@
-"""Frames as a driver would show them."""
+"""Builds frames as a driver would."""
 
 from __future__ import annotations
 

@@ -13,16 +13,16 @@ from tests.documents import document
 
 class TestAbort:
     def test_asks_the_holder_and_waits_until_it_is_back(self, command: Command, held: FakeServer, clock: FakeClock) -> None:
-        asked: list[str | None] = []
+        requests: list[str | None] = []
 
         def obey() -> None:
-            asked.append(request_of(held))
-            if len(asked) == 2:
+            requests.append(request_of(held))
+            if len(requests) == 2:
                 ends(held, "Aborted", "aborted by `inplace abort`")()
 
         clock.on_sleep = obey
         ran = command("abort", "deploy/web")
-        assert asked == ["abort"] * 2
+        assert requests == ["abort"] * 2
         assert (ran.code, ran.stdout) == (0, "deploy/web is back at its previous images: aborted by `inplace abort`\n")
 
     def test_says_it_as_json_where_a_holder_was_asked(self, command: Command, held: FakeServer, clock: FakeClock) -> None:

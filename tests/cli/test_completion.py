@@ -100,11 +100,11 @@ def test_whatever_goes_wrong_completes_to_nothing(
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
-    asked, ended = threading.Event(), threading.Event()
+    reached, ended = threading.Event(), threading.Event()
 
     class Silent(FakeServer):
         def call(self, request: Request, timeout_seconds: float) -> Response:
-            asked.set()
+            reached.set()
             ended.wait(60)
             return super().call(request, timeout_seconds)
 
@@ -113,7 +113,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Mon
     monkeypatch.setattr(completions, "BUDGET_SECONDS", 0.05)
     completing = ShellComplete(cli, {"obj": CliContext("inplace", (), lambda _: connection, lambda: clock)}, "inplace", "")
     assert completed(completing, "status", "deploy/") == []
-    assert asked.is_set()
+    assert reached.is_set()
     ended.set()
 
 

@@ -29,10 +29,10 @@ def test_side_by_side(command: Command, options: tuple[str, ...]) -> None:
     assert ours["writes"] >= 3 * 2
     assert classic["writes"] == 1
 
-    told = ran.stderr.splitlines()
-    assert told[0] == "Simulated: a cluster inside this process; its clock runs 10 times as fast."
-    assert any(line.endswith("Updated (2 of 2)") for line in told)
-    assert any("2 of 2 pods are new" in line for line in told)
+    lines = ran.stderr.splitlines()
+    assert lines[0] == "Simulated: a cluster inside this process; its clock runs 10 times as fast."
+    assert any(line.endswith("Updated (2 of 2)") for line in lines)
+    assert any("2 of 2 pods are new" in line for line in lines)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("sim-", "gate-", "demo-"))]
 
 

@@ -41,9 +41,9 @@ UPGRADE = ("upgrade", "deploy/web", "app=repo/app:2")
     ids=repr,
 )
 def test_every_expected_error_has_a_line_and_a_code(error: BaseException, code: int) -> None:
-    told = exit_for(error, "inplace")
-    assert told is not None
-    line, got = told
+    result = exit_for(error, "inplace")
+    assert result is not None
+    line, got = result
     assert got == code
     assert line
     assert "\n" not in line

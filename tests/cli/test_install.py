@@ -235,6 +235,6 @@ def test_what_is_not_ours_stays(command: Command, server: FakeServer) -> None:
 
 @pytest.mark.parametrize("words", ["install --namespace-only --dry-run client", "uninstall --namespace-only --dry-run client"])
 def test_a_namespace_that_nobody_has_named_is_told(command: Command, words: str) -> None:
-    said = "no -n given: using namespace default of the context\n"
-    assert command(*words.split()).stderr == said
+    note = "no -n given: using namespace default of the context\n"
+    assert command(*words.split()).stderr == note
     assert command(*words.split(), "-n", "shop").stderr == ""

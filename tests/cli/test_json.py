@@ -101,8 +101,8 @@ def test_of_a_rollout_that_kubectl_made_the_field_manager_is_told(command: Comma
     server.put("inplacerollouts", ROLLOUT)
     (trail,) = document(command("history", "deploy/web", "--runs", "-o", "json").stdout, "runs")["runs"]
     assert (trail["by"], trail["client"]) == ("field manager kubectl-create", "")
-    told = {"inplace.dev/by": "jane", "inplace.dev/client": "root@laptop"}
-    server.put("inplacerollouts", {**ROLLOUT, "metadata": {**ROLLOUT["metadata"], "annotations": told}})
+    annotations = {"inplace.dev/by": "jane", "inplace.dev/client": "root@laptop"}
+    server.put("inplacerollouts", {**ROLLOUT, "metadata": {**ROLLOUT["metadata"], "annotations": annotations}})
     assert "  by       jane (root@laptop)\n" in command("history", "deploy/web", "--runs").stdout
 
 

@@ -118,7 +118,7 @@ def test_when_a_table_can_be_drawn(monkeypatch: pytest.MonkeyPatch, environ: dic
 def test_the_title_says_that_nothing_is_drained() -> None:
     pods = [in_service(pod(f"web-{i}", gates=())) for i in range(2)]
     plain = msgspec.structs.replace(frame(100), snapshot=observed(*pods))
-    asked = msgspec.structs.replace(plain, plan=msgspec.structs.replace(plain.plan, run=run(RunOptions(without_gate=True))))
+    ungated = msgspec.structs.replace(plain, plan=msgspec.structs.replace(plain.plan, run=run(RunOptions(without_gate=True))))
     wanted = "deploy/web in shop to app=repo/app:2, 2 pods without a gate, not drained"
-    assert drawn([asked], 0, 120, 10).splitlines()[0] == wanted
+    assert drawn([ungated], 0, 120, 10).splitlines()[0] == wanted
     assert "drain" not in drawn([plain], 0, 120, 10)

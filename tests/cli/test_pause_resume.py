@@ -14,16 +14,16 @@ from tests.documents import document
 
 
 def test_pause_asks_the_holder_and_waits_until_it_is_so(command: Command, held: FakeServer, clock: FakeClock) -> None:
-    asked: list[str | None] = []
+    requests: list[str | None] = []
 
     def obey() -> None:
-        asked.append(request_of(held))
-        if len(asked) == 3:
+        requests.append(request_of(held))
+        if len(requests) == 3:
             ends(held, "Paused", "paused by `inplace pause`")()
 
     clock.on_sleep = obey
     ran = command("pause", "deploy/web")
-    assert asked == ["pause"] * 3
+    assert requests == ["pause"] * 3
     assert (ran.code, ran.stdout) == (0, "deploy/web is paused\n")
     assert ran.stderr == "asked host-1 to pause deploy/web\n"
     asked_for = {REQUEST_ANNOTATION: "pause", REQUESTED_BY_ANNOTATION: f"jane ({client_name()})"}
@@ -85,8 +85,8 @@ def test_a_holder_that_goes_on_is_told_as_json(command: Command, held: FakeServe
         held.objects["leases"][LEASE]["metadata"]["annotations"].pop(REQUEST_ANNOTATION, None)
 
     clock.on_sleep = obey
-    said = document(command("resume", "deploy/web", "-o", "json").stdout, "said")
-    assert (said["outcome"], said["message"]) == ("Resumed", "deploy/web resumed (run by host-1)")
+    result = document(command("resume", "deploy/web", "-o", "json").stdout, "said")
+    assert (result["outcome"], result["message"]) == ("Resumed", "deploy/web resumed (run by host-1)")
 
 
 def test_pausing_a_paused_run_is_done(command: Command, server: FakeServer) -> None:

@@ -341,17 +341,17 @@ def test_hostile_objects_are_shown_escaped(command: Command, server: FakeServer)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "message", "told"),
+    ("outcome", "message", "shown"),
     [
         ("Aborted", "aborted by admin (root@vm)", "Aborted by admin (root@vm)"),
         ("RolledBack", "rolled back, because pod/web-a failed", "RolledBack, because pod/web-a failed"),
     ],
 )
-def test_history_says_an_end_once(command: Command, server: FakeServer, outcome: Outcome, message: str, told: str) -> None:
+def test_history_says_an_end_once(command: Command, server: FakeServer, outcome: Outcome, message: str, shown: str) -> None:
     web(server)
     held = msgspec.to_builtins(lease(paused()))
     held["metadata"]["annotations"][HISTORY_ANNOTATION] = append_history(
         None, PastRun(id="run-0", outcome=outcome, message=message)
     )
     server.put("leases", held)
-    assert f"   {told}   " in command("history", "deploy/web").stdout
+    assert f"   {shown}   " in command("history", "deploy/web").stdout

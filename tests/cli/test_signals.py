@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin, on a stand-in for the session that only notes what it is asked."""
+"""Ctrl-C and other signals, on a fake session that only notes the requests to stop."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from inplace.cli.common.signals import SignalInterruptHandler, TimedOut
 from inplace.model.run import StopRequest
 
 
-class Asked:
+class FakeSession:
     def __init__(self, has_started: bool) -> None:
         self.has_started = has_started
         self.stops: list[StopRequest] = []
@@ -31,10 +31,10 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-def attached(stopper: SignalInterruptHandler, session: Any) -> Asked:
+def attached(stopper: SignalInterruptHandler, session: Any) -> FakeSession:
     stopper.attach(session)
-    asked: Asked = session
-    return asked
+    fake: FakeSession = session
+    return fake
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -42,7 +42,7 @@ def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Si
     with SignalInterruptHandler() as stopper:
         with pytest.raises(KeyboardInterrupt):
             send(number)
-        attached(stopper, Asked(has_started=False))
+        attached(stopper, FakeSession(has_started=False))
         with pytest.raises(KeyboardInterrupt):
             send(number)
 
@@ -52,7 +52,7 @@ def test_before_the_first_write_a_signal_just_ends_the_command(number: signal.Si
 )
 def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signals, name: str) -> None:
     with SignalInterruptHandler() as stopper:
-        session = attached(stopper, Asked(has_started=True))
+        session = attached(stopper, FakeSession(has_started=True))
         for _ in range(2):
             send(number)
             session.wait()
@@ -64,7 +64,7 @@ def test_once_ends_well_twice_leaves_three_times_breaks_off(number: signal.Signa
 
 def test_a_timeout_acts_as_one_signal() -> None:
     with SignalInterruptHandler(600) as stopper:
-        session = attached(stopper, Asked(has_started=True))
+        session = attached(stopper, FakeSession(has_started=True))
         send(signal.SIGALRM)
         session.wait()
         send(signal.SIGALRM)
@@ -73,7 +73,7 @@ def test_a_timeout_acts_as_one_signal() -> None:
 
 def test_a_timeout_after_a_signal_is_not_the_second() -> None:
     with SignalInterruptHandler(600) as stopper:
-        session = attached(stopper, Asked(has_started=True))
+        session = attached(stopper, FakeSession(has_started=True))
         send(signal.SIGINT)
         session.wait()
         send(signal.SIGALRM)
@@ -89,7 +89,7 @@ def test_signals_that_were_ignored_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with SignalInterruptHandler() as stopper:
-            session = attached(stopper, Asked(has_started=True))
+            session = attached(stopper, FakeSession(has_started=True))
             send(signal.SIGHUP)
             assert stopper.stop_request is None
             assert session.stops == []

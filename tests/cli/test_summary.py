@@ -53,7 +53,7 @@ FAILED = summary(
 )
 
 
-def told(shown: Summary, **of_run: Any) -> list[str]:
+def end_lines(shown: Summary, **of_run: Any) -> list[str]:
     context = CliContext(args=("upgrade", "deploy/web", "app=repo/app:2"))
     cluster = ClusterContext(None, NS, "https://fake", ("--context", "prod"), context)  # type: ignore[arg-type]
     stored = run(**of_run)
@@ -73,18 +73,18 @@ def told(shown: Summary, **of_run: Any) -> list[str]:
     ids=["succeeded", "failed", "deleted", "paused", "timed out", "interrupted"],
 )
 def test_the_end_of_a_run(snapshot: SnapshotAssertion, shown: Summary) -> None:
-    assert "\n".join(told(shown)) == snapshot
+    assert "\n".join(end_lines(shown)) == snapshot
 
 
 def test_a_run_that_went_back_does_not_offer_to_go_back() -> None:
     back = summary(outcome="RolledBack", message=f"rolled back, because {FAILED.message}", failures=(FAILURE,))
-    lines = told(back, rollback_reason="Failure")
+    lines = end_lines(back, rollback_reason="Failure")
     assert lines[0].endswith("is back at its previous images after 25s: rolled back, because " + FAILED.message)
     assert not any(line.startswith("go back") for line in lines)
 
 
 def test_what_a_run_has_done_without_is_a_warning_and_no_failure() -> None:
-    lines = told(summary(message="the images before are not in its history: the API server refuses: exceeded quota"))
+    lines = end_lines(summary(message="the images before are not in its history: the API server refuses: exceeded quota"))
     assert lines[1] == "  warning: the images before are not in its history: the API server refuses: exceeded quota"
 
 
