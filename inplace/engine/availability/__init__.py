@@ -1,1 +1,1 @@
-"""Counts what may be out of service: maxUnavailable, PodDisruptionBudgets, the last ready endpoint of a Service."""
+"""Counts how many pods may be out of service: by maxUnavailable, PodDisruptionBudgets and Services' last ready endpoints."""

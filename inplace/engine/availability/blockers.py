@@ -1,4 +1,4 @@
-"""Which pods use up what may be unavailable, why, and the way out: in words, for whoever waits."""
+"""Explains to a waiting user which pods use up what may be unavailable, why, and how to go on."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from inplace.engine.snapshot import ObservedPod
 from inplace.model.objects.pods import Pod
 from inplace.model.record import UpgradeRecord, format_holds, holds_for_gate, read_holds
 
-_MOST = 3
+_MAX_NAMES = 3
 
 
 def explain_no_headroom(assessments: Iterable[PodAssessment], policy: PodPolicy, limit: int, desired: int) -> str:
-    """With nothing of ours in flight."""
+    """Explains why no pod may be closed, for a run with no pods in flight."""
     everyone = list(assessments)
     unavailable = [j.facts for j in everyone if not is_available(j.facts, frozenset(), policy.ignored_services)]
-    named = [f"pod/{facts.pod.name} {_why(facts, policy)}" for facts in unavailable[:_MOST]]
+    named = [f"pod/{facts.pod.name} {_why(facts, policy)}" for facts in unavailable[:_MAX_NAMES]]
     more = len(unavailable) - len(named)
     missing = max(0, desired - len(everyone))
     rest = [f"{more} more are unavailable"] * bool(more) + [f"{missing} pods do not exist"] * bool(missing)
@@ -47,8 +47,8 @@ def _why(facts: ObservedPod, policy: PodPolicy) -> str:
 
 
 def is_cut_off(pod: Pod) -> bool:
-    """Not Ready, though its containers and all its gates are: no kubelet says that. The node's controller has, because the
-    node does not report (kubernetes, MarkPodsNotReady); a kubelet that does not report restarts nothing."""
+    """Whether the pod's node does not report: it is not Ready although its containers and all its gates are. No kubelet reports
+    that; the node controller does (kubernetes, MarkPodsNotReady). A kubelet that does not report restarts nothing."""
     conditions = ("ContainersReady", *(gate.condition_type for gate in pod.spec.readiness_gates or ()))
     return (
         pod.condition("Ready") is not None

@@ -1,8 +1,8 @@
-"""How many more pods may be taken out of service now: maxUnavailable, PodDisruptionBudgets and the order of work.
+"""Decides how many more pods may be taken out of service now, by maxUnavailable and PodDisruptionBudgets, and in what order.
 
-A pod that is already not Ready costs neither budget; those go first. Closes that are not yet visible count at once. What is
-visible here says nothing of closes that another run has just sent: so a PodDisruptionBudget over pods of several targets is
-claimed first, by one run at a time, and its pods are counted in a read that was sent after that.
+A pod that is already not Ready costs nothing of either, so such pods go first. Closes count before they are visible here. Those
+that another run has just sent are not visible: so a PodDisruptionBudget over pods of several targets is first claimed, by one
+run at a time, and its pods are counted in a read that was sent after the claim.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from inplace.model.record import UpgradeRecord, read_record
 
 
 class Headroom(msgspec.Struct, frozen=True):
-    """`ready`: how many Ready pods may be closed now; `unready`: how many pods that serve nobody may be worked on besides."""
+    """`ready`: how many Ready pods may be closed now; `unready`: how many pods that are out of service may also be upgraded."""
 
     ready: int
     unready: int
 
 
 def is_available(facts: ObservedPod, closing: frozenset[str], ignored: frozenset[str]) -> bool:
-    """Serves, as far as we see, slices included, and is not about to be taken out by us."""
+    """Whether the pod serves, by its condition and slices, and the run is not about to take it out of service."""
     if not facts.is_ready or facts.pod.is_terminating or facts.uid in closing:
         return False
     return not isinstance(facts.record, UpgradeRecord) and is_in_service(facts, ignored)
@@ -39,10 +39,12 @@ def is_available(facts: ObservedPod, closing: frozenset[str], ignored: frozenset
 def headroom(
     assessments: Iterable[PodAssessment], desired: int, max_unavailable: int, closing: frozenset[str], ignored: frozenset[str]
 ) -> Headroom:
-    """Unavailable := desired less the available: not Ready, terminating, missing or ours. While a scale-down is on its way more
-    pods live than are desired, and any of them may be taken: then all of them count as desired. Pods for which
-    there is no node are no doing of ours, and none that we could end: meanwhile those that serve may be upgraded. One that was
-    just created will be placed in a moment, and counts."""
+    """Returns what maxUnavailable leaves.
+
+    Unavailable pods are the desired ones less the available ones: not Ready, terminating, missing or in upgrade. During a
+    scale-down more pods live than are desired, and any of them may be removed: then all of them count as desired. Unschedulable
+    pods do not count, since no upgrade causes or ends that; the serving pods may be upgraded meanwhile. A new pod will be
+    scheduled in a moment, and counts."""
     available = in_flight = living = unschedulable = 0
     for j in assessments:
         living += not j.facts.pod.is_terminating
@@ -54,10 +56,10 @@ def headroom(
 
 
 class DisruptionBudgets:
-    """What the PodDisruptionBudgets still allow within one plan; `take` counts a pod against every budget that covers it.
+    """Tracks what the PodDisruptionBudgets still allow within one plan; `reserve` counts a pod against each that selects it.
 
-    Matched pods that are Ready in our caches, less our closes not visible there, less `desiredHealthy`; and, of a shared one,
-    no more than our claim of it says. In-place restarts bypass the Eviction API, so we hold the budget ourselves.
+    A budget allows its pods that are Ready in the caches, less closes not visible there, less `desiredHealthy`; a shared one no
+    more than this run's claim. In-place restarts bypass the Eviction API, so inplace has to keep to the budget by itself.
     """
 
     def __init__(self, snapshot: Snapshot, desired: int, ignored: frozenset[str]) -> None:
@@ -71,18 +73,18 @@ class DisruptionBudgets:
             self._room[budget.metadata.name] = min(left, self._claims.get(budget.metadata.name, left))
 
     def blocked_by(self, facts: ObservedPod) -> str | None:
-        """The budget that does not allow closing this pod now."""
+        """Returns the budget that does not allow closing this pod now."""
         for budget in self._budgets:
             if self._room[budget.metadata.name] <= 0 and budget.selects(facts.pod.metadata.labels):
                 return budget.metadata.name
         return None
 
     def shared(self, facts: ObservedPod) -> tuple[PodDisruptionBudget, ...]:
-        """Those that are to be claimed before the pod is closed, in the order in which everybody claims them."""
+        """Returns the budgets to claim before the pod is closed, in the order in which every run claims them."""
         return tuple(b for b in self._budgets if b.metadata.name in self._shared and b.selects(facts.pod.metadata.labels))
 
     def claim_for(self, facts: ObservedPod) -> ClaimBudget | None:
-        """The first claim that is missing."""
+        """Returns the first claim that is missing for this pod."""
         needed = self.shared(facts)
         for number, budget in enumerate(needed):
             if budget.metadata.name not in self._claims:
@@ -105,25 +107,26 @@ def _disruptions_left(
         return 0  # not computed yet: the Eviction API allows none then, either
     if status.expected_pods <= len(covered):
         return available - status.desired_healthy
-    # It covers pods that we do not watch: only its status knows those, and may still count ours in flight as healthy.
+    # It selects pods that are not watched here: only its status counts those, and it may still count pods in flight as healthy.
     ours = sum(facts.uid in closing or isinstance(facts.record, UpgradeRecord) for facts in covered)
     return status.current_healthy - ours - status.desired_healthy
 
 
 def is_shared(budget: PodDisruptionBudget, pods: Iterable[ObservedPod], desired: int) -> bool:
-    """Whether it also covers pods that are not the target's. The surplus of a scale-down on its way may stand for them."""
+    """Whether the budget also selects pods of other targets, which the surplus pods of a scale-down must not hide."""
     living = sum(not f.pod.is_terminating and budget.selects(f.pod.metadata.labels) for f in pods)
     return budget.status.expected_pods > min(living, desired)
 
 
 def headroom_under_claim(budget: PodDisruptionBudget, pods: Iterable[Pod]) -> int:
-    """How many Ready pods may be closed, counted in a quorum read of all that it covers. A close shows as its record."""
+    """Returns how many Ready pods may be closed, counted in a quorum read of all its pods. A close shows as the pod's
+    record."""
     available = sum(pod.is_ready and not pod.is_terminating and read_record(pod) is None for pod in pods)
     return available - budget.status.desired_healthy
 
 
 def allows_no_disruption(budget: PodDisruptionBudget) -> bool:
-    """It expects pods, and wants all of them healthy for ever."""
+    """Whether the budget expects pods and requires all of them to be healthy, so that it never allows a disruption."""
     status = budget.status
     return status.expected_pods > 0 and status.desired_healthy >= status.expected_pods
 
@@ -134,12 +137,12 @@ def upgrade_order(assessments: Iterable[PodAssessment], snapshot: Snapshot) -> l
     everyone, strategy = list(assessments), strategy_for(snapshot)
     ordinals = {j.uid: ordinal for j in everyone if (ordinal := strategy.ordinal(j.facts)) is not None}
     if ordinals:
-        return sorted(everyone, key=lambda x: (*_turn(x), -ordinals[x.uid]))
+        return sorted(everyone, key=lambda x: (*_sort_key(x), -ordinals[x.uid]))
     rank = _rank_within_node(everyone)
-    return sorted(everyone, key=lambda x: (*_turn(x), rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
+    return sorted(everyone, key=lambda x: (*_sort_key(x), rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
 
 
-def _turn(assessments: PodAssessment) -> tuple[bool, bool]:
+def _sort_key(assessments: PodAssessment) -> tuple[bool, bool]:
     return not assessments.facts.pod.is_scheduled, assessments.facts.is_ready
 
 

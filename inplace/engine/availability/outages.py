@@ -1,10 +1,10 @@
-"""Services that would be left without a ready endpoint: no drain helps their clients.
+"""Protects Services from losing their last ready endpoint, since no drain helps their clients then.
 
-The room of a Service is its ready endpoints, whosever pods they are, less one. It is held like a PodDisruptionBudget: where
-another pod will come back first, that is waited for; where the pod is the only endpoint that the Service has, waiting would be
-in vain, and the run is refused before its first write. Both unless an outage is allowed.
+The headroom of a Service is one less than its ready endpoints, of any target. It is kept like a PodDisruptionBudget: if another
+pod will come back, the run waits for that; if the pod is the only endpoint of the Service, waiting would be futile, and the run
+is refused before its first write. Both apply unless an outage is allowed.
 
-Only Services that select the pods count, and those that are waited for: one that publishes not-ready addresses never lacks an
+Only Services count that select the pods and that a drain waits for: one that publishes not-ready addresses never lacks an
 endpoint. A pod that is not an endpoint now, or is not drained, costs nothing.
 """
 
@@ -24,19 +24,19 @@ from inplace.model.run import Run
 
 
 class ServiceHeadroom:
-    """What the Services can still lose within one plan; `take` counts a pod against every Service that it serves."""
+    """Tracks the endpoints that Services can still lose within one plan; `reserve` counts a pod against its Services."""
 
     def __init__(self, snapshot: Snapshot, run: Run) -> None:
         self._run = run
         self._services = () if run.options.allow_outage else protected_services(snapshot.services, run)
         self._slices = snapshot.slices
         self._ready: dict[str, set[str]] = {}
-        # What our closes take away is not in the slices yet.
+        # The slices do not show the latest closes yet.
         leaving = (f for f in snapshot.pods if f.uid in snapshot.closing or isinstance(f.record, UpgradeRecord))
         self._leaving = {key for facts in leaving for key in _keys(facts)}
 
     def blocked_by(self, facts: ObservedPod) -> str | None:
-        """The Service whose last ready endpoint this pod is."""
+        """Returns the Service whose last ready endpoint this pod is."""
         for service in self._served(facts):
             if not self._ready_of(service) - _keys(facts):
                 return service
@@ -78,7 +78,7 @@ def protected_services(services: Iterable[Service], run: Run) -> tuple[Service, 
 
 
 def services_sending_to(facts: ObservedPod, services: Iterable[Service]) -> Iterator[str]:
-    """The Services of these that send to the pod now."""
+    """Yields those of the Services that send to the pod now."""
     sending = {entry.service for entry in facts.entries if entry.ready}
     if sending:
         labels = facts.pod.metadata.labels
@@ -86,7 +86,7 @@ def services_sending_to(facts: ObservedPod, services: Iterable[Service]) -> Iter
 
 
 def will_be_drained(facts: ObservedPod, run: Run) -> bool:
-    """Not without the gate; and a new image of an ordinary init container restarts nothing."""
+    """Whether the run drains the pod: it has the gate, and not just regular init containers change, which restarts nothing."""
     changed = [name for name, image in run.images.items() if facts.images.get(name) != image]
     return gate_state(facts.pod, run.options.gate) != "Absent" and (
         not changed or bool(restarted_containers(facts.pod, changed))
@@ -94,7 +94,7 @@ def will_be_drained(facts: ObservedPod, run: Run) -> bool:
 
 
 def endpoint_keys(service: str, slices: Iterable[EndpointSlice], *, ready: bool = False) -> set[str]:
-    """By the uid of the pod, else by address. `ready`: only those that are sent to."""
+    """Identifies a Service's endpoints by pod uid, else by address. `ready`: only those that receive traffic."""
     found: set[str] = set()
     for endpoint_slice in slices:
         if endpoint_slice.service == service:
@@ -110,6 +110,6 @@ def _names_of(endpoint: Endpoint) -> set[str]:
 
 
 def _keys(facts: ObservedPod) -> frozenset[str]:
-    """Never by address for hostNetwork pods: a node's address stands for many."""
+    """Returns the keys of a pod; not its address if it uses hostNetwork, since many pods share a node's address."""
     ips = frozenset[str]() if facts.pod.spec.host_network else facts.pod.ips()
     return ips | {facts.uid}

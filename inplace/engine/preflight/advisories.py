@@ -25,7 +25,7 @@ from inplace.model.images import is_mutable_tag
 from inplace.model.run import Run
 
 
-def warnings(snapshot: Snapshot, run: Run) -> tuple[Caution, ...]:
+def run_warnings(snapshot: Snapshot, run: Run) -> tuple[Caution, ...]:
     return (
         *_outages(snapshot, run),
         *_all_at_once(snapshot, run),

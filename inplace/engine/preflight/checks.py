@@ -20,7 +20,7 @@ from inplace.engine.pods.gates import gate_state
 from inplace.engine.pods.goals import goal_of
 from inplace.engine.pods.stages import blind_kubelet
 from inplace.engine.preflight import new_pods
-from inplace.engine.preflight.advisories import add_gate_hint, leftover_strategy_warning, warnings
+from inplace.engine.preflight.advisories import add_gate_hint, leftover_strategy_warning, run_warnings
 from inplace.engine.snapshot import ObservedPod, Snapshot
 from inplace.engine.workloads.revisions import revision_label
 from inplace.model.images import accepts, image_problem
@@ -75,7 +75,7 @@ def preflight(snapshot: Snapshot, run: Run, lease: str, resuming: bool) -> Verdi
     drained = (f for f in snapshot.pods if gate_state(f.pod, run.options.gate) != "Absent")
     services = sorted({e.service for f in drained for e in f.entries if e.service and e.service not in ignored})
     left = () if resuming else leftover_strategy_warning(snapshot, run)
-    return Accepted((*left, *warnings(snapshot, run)), tuple(services))
+    return Accepted((*left, *run_warnings(snapshot, run)), tuple(services))
 
 
 def current_images(snapshot: Snapshot, run: Run) -> dict[str, str]:

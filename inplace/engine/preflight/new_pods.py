@@ -30,8 +30,8 @@ from inplace.model.record import holds_for_gate, read_holds
 from inplace.model.refs import TargetRef
 from inplace.model.run import truncate
 
-MOST_NAMES = 5
-LONGEST_REASON = 200
+MAX_NAMES = 5
+MAX_REASON_LENGTH = 200
 """Whoever may write the annotation may write a long one."""
 
 
@@ -80,7 +80,7 @@ def cautions(snapshot: Snapshot, target: TargetRef, gate: str) -> Iterator[Cauti
     if found is None:
         return
     if wait and not isinstance(found, OpenedBy):
-        yield Caution("PodsWaitForGate", f"{_some(wait)} for somebody to open gate {gate}")
+        yield Caution("PodsWaitForGate", f"{_format_waiting(wait)} for somebody to open gate {gate}")
     if not strategy_for(snapshot).has_controller:
         return
     match found:
@@ -90,10 +90,10 @@ def cautions(snapshot: Snapshot, target: TargetRef, gate: str) -> Iterator[Cauti
             told = f"new pods of {target} stay out of service, since {why}: so the rule of {by} keeps gate {gate} closed"
             yield Caution("NewPodsHeld", told)
         case NoOpener():
-            told = f"new pods of {target} will stay out of service: {_nobody(found, gate, target.namespace)}"
+            told = f"new pods of {target} will stay out of service: {_describe_no_opener(found, gate, target.namespace)}"
             yield Caution("NobodyOpensGate", f"{told}: {how_to_start(gate, target.namespace)}")
         case UnknownOpener():
-            told = f"new pods of {target} may stay out of service: {_unknown(found, gate, target.namespace)}"
+            told = f"new pods of {target} may stay out of service: {_describe_unknown(found, gate, target.namespace)}"
             yield Caution("OpenerUnknown", told)
 
 
@@ -102,13 +102,13 @@ def hang_reason(snapshot: Snapshot, target: TargetRef, gate: str) -> str:
     found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     if not wait:
         return ""
-    told = f"{_some(wait)} for somebody to open gate {gate}"
+    told = f"{_format_waiting(wait)} for somebody to open gate {gate}"
     match found:
         case NoOpener():
             where = target.namespace
-            return f"hangs: {told}, and {_nobody(found, gate, where, is_named=False)}: {how_to_start(gate, where)}"
+            return f"hangs: {told}, and {_describe_no_opener(found, gate, where, is_named=False)}: {how_to_start(gate, where)}"
         case UnknownOpener():
-            return f"{told}; {_unknown(found, gate, target.namespace)}"
+            return f"{told}; {_describe_unknown(found, gate, target.namespace)}"
         case HeldClosedBy(by=by, why=why):
             return f"hangs: {told}, and the rule of {by} keeps it closed, since {why}"
         case OpenedBy() | None:
@@ -119,7 +119,7 @@ def gate_stand(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook 
     """For those who look. None: no pod has the gate, or it was not looked."""
     found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     where = target.namespace
-    now = f"{_some(wait)} for somebody to open it" if wait else ""
+    now = f"{_format_waiting(wait)} for somebody to open it" if wait else ""
     also = f"{now}, and " if now else ""
     so = ", so that its rollout hangs" if wait and strategy_for(snapshot).is_rolling_out() else ""
     match found:
@@ -131,10 +131,10 @@ def gate_stand(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook 
         case HeldClosedBy(by=by, why=why):
             return GateOutlook(gate, "Holds", by, f"{also}{by} keeps it closed on new pods, since {why}{so}", wait)
         case NoOpener():
-            nobody = f"{_nobody(found, gate, where, is_named=False)}{so}"
+            nobody = f"{_describe_no_opener(found, gate, where, is_named=False)}{so}"
             return GateOutlook(gate, "Nobody", "", f"{also}{nobody}: {how_to_start(gate, where)}", wait)
         case UnknownOpener():
-            return GateOutlook(gate, "Unknown", "", f"{also}{_unknown(found, gate, where)}", wait)
+            return GateOutlook(gate, "Unknown", "", f"{also}{_describe_unknown(found, gate, where)}", wait)
 
 
 def pods_kept_closed(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[str, ...]]:
@@ -144,20 +144,20 @@ def pods_kept_closed(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[
         pod = facts.pod
         if facts.record is None and not pod.is_terminating and gate_state(pod, gate) == "Closed":
             holds = holds_for_gate(read_holds(pod), gate)
-            why = "; ".join(truncate(text or name, LONGEST_REASON) for name, text in sorted(holds.items()))
+            why = "; ".join(truncate(text or name, MAX_REASON_LENGTH) for name, text in sorted(holds.items()))
             why = why or "somebody had closed it before, and left no note"
             found[why] = (*found.get(why, ()), pod.name)
     return found
 
 
-def _nobody(found: NoOpener, gate: str, namespace: str, *, is_named: bool = True) -> str:
+def _describe_no_opener(found: NoOpener, gate: str, namespace: str, *, is_named: bool = True) -> str:
     what = f"gate {gate} in namespace {namespace}" if is_named else "it"
     # A gate of somebody else's may have an opener that says nothing in a Lease.
     who = f"nobody living opens {what}" if gate.startswith(f"{GROUP}/") else f"no living opener of {what} is known"
     return f"{who} ({found.dead})" if found.dead else who
 
 
-def _unknown(found: UnknownOpener, gate: str, namespace: str) -> str:
+def _describe_unknown(found: UnknownOpener, gate: str, namespace: str) -> str:
     start = how_to_start(gate, namespace)
     return (
         f"whether somebody living opens gate {gate} in namespace {namespace} is unknown ({found.why}); if nobody does, {start}"
@@ -169,10 +169,10 @@ def how_to_start(gate: str, namespace: str) -> str:
     return f"start `inplace gate run -n {namespace}{condition}` and keep it running, or install the controller"
 
 
-def _some(names: tuple[str, ...]) -> str:
+def _format_waiting(names: tuple[str, ...]) -> str:
     """`3 pods wait (web-1, web-2, web-3)`."""
     return f"1 pod waits ({_list(names)})" if len(names) == 1 else f"{len(names)} pods wait ({_list(names)})"
 
 
 def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")

@@ -129,11 +129,11 @@ def learn(run: Run, write: Write, answer: Any) -> Run | RefusedWrite:
     """What the answer of a write teaches. Another run than the one given: its writes are to be asked afresh."""
     match write.action, write.before, answer:
         case ((PatchImages(images=images) | PatchIdleImages(images=images)), Pod() as before, Pod()):
-            return _of_pod(run, write, images, before.spec.images(), answer.spec.images())
+            return _learn_from_pod(run, write, images, before.spec.images(), answer.spec.images())
         case PatchTemplate(kind=kind), _, _ if write.before is not None:
-            return _of_template(run, write, answer.spec.template, is_target=kind == run.target.kind)
+            return _learn_from_template(run, write, answer.spec.template, is_target=kind == run.target.kind)
         case ((SetPaused() | SetUpdateStrategy()), _, _) if write.before is not None:
-            return _of_another_field(run, write, answer.spec.template)
+            return _learn_from_other_field(run, write, answer.spec.template)
         case CloseGate(gate=gate), _, Pod() if _gate(answer, gate) != "False":
             return RefusedWrite(write, f"its condition {gate} would be {_gate(answer, gate) or 'gone'}, not False")
         case OpenGate(gate=gate), _, Pod() if _gate(answer, gate) != "True":
@@ -164,7 +164,7 @@ def adopt(run: Run, made: Mapping[str, str]) -> Run | None:
     return msgspec.structs.replace(run, images={**run.images, **made}, images_before_admission=named)
 
 
-def _of_pod(
+def _learn_from_pod(
     run: Run, write: Write, asked: Mapping[str, str], before: Mapping[str, str], answered: Mapping[str, str]
 ) -> Run | RefusedWrite:
     why = unexpected_images(asked, before, answered)
@@ -175,7 +175,7 @@ def _of_pod(
     return msgspec.structs.replace(run, pod_images={**run.pod_images, **made}) if made else run
 
 
-def _of_template(run: Run, write: Write, template: Mapping[str, Any], *, is_target: bool) -> Run | RefusedWrite:
+def _learn_from_template(run: Run, write: Write, template: Mapping[str, Any], *, is_target: bool) -> Run | RefusedWrite:
     assert isinstance(write.before, Workload)
     before, answered = images_of(write.before.spec.template), images_of(template)
     why = unexpected_images(run.images, before, answered) or _more_than_images(write.before, template)
@@ -191,7 +191,7 @@ def _of_template(run: Run, write: Write, template: Mapping[str, Any], *, is_targ
     return msgspec.structs.replace(run, images={**run.images, **made}, images_before_admission=named)
 
 
-def _of_another_field(run: Run, write: Write, template: Mapping[str, Any]) -> Run | RefusedWrite:
+def _learn_from_other_field(run: Run, write: Write, template: Mapping[str, Any]) -> Run | RefusedWrite:
     assert isinstance(write.before, Workload)
     before, answered = images_of(write.before.spec.template), images_of(template)
     is_accepted = before.keys() == answered.keys() and all(accepts(image, answered[name]) for name, image in before.items())

@@ -39,8 +39,8 @@ def traffic_warnings(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     if drained:
         yield from _by_address(snapshot, services)
         for service in services:
-            yield from _of_service(service, run)
-        yield from _of_nodes(snapshot, run)
+            yield from _service_warnings(service, run)
+        yield from _node_warnings(snapshot, run)
         yield from _mute_slices(snapshot)
 
 
@@ -68,7 +68,7 @@ def _targets_addresses(service: Service) -> bool:
     return False
 
 
-def _of_service(service: Service, run: Run) -> Iterator[Caution]:
+def _service_warnings(service: Service, run: Run) -> Iterator[Caution]:
     name, spec = service.metadata.name, service.spec
     if spec.internal_traffic_policy == "Local":
         yield Caution(
@@ -92,7 +92,7 @@ def _of_service(service: Service, run: Run) -> Iterator[Caution]:
         )
 
 
-def _of_nodes(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
+def _node_warnings(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     spec = workload.template_spec(snapshot)
     if spec is None:
         return

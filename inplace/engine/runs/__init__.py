@@ -1,1 +1,1 @@
-"""Knows runs across commands: what resume, undo, abort and repair mean, and how an InPlaceRollout and its run correspond."""
+"""Handles runs across commands: what resume, undo, abort and repair mean, and how an InPlaceRollout maps to a run."""

@@ -1,4 +1,4 @@
-"""The revisions that the stock controllers keep of a workload's template, as kubectl numbers them, and who made each."""
+"""Merges the revisions that the stock controllers keep of a workload, as kubectl numbers them, with the runs that made them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def revisions(target: Target) -> tuple[Revision, ...]:
 
 
 def latest_revision(target: Target) -> int:
-    """The newest one's; 0 for none."""
+    """Returns the number of the newest revision; 0 if there is none."""
     return max((r.number for r in revisions(target)), default=0)
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, rename="camel"):
-    """A revision, or a run that made none (`revision` 0). `how` is empty where nobody remembers."""
+    """A revision, or a run that created none (`revision` 0). `how` is empty if unknown."""
 
     revision: int
     how: Literal["in place", "classic", ""]
     images: dict[str, str]
     by: str = ""
-    """Who began the run, as the API server calls the caller."""
+    """The user who began the run, as the API server calls that user."""
     at: str = ""
     outcome: str = ""
     cause: str = ""
@@ -44,33 +44,33 @@ class HistoryEntry(msgspec.Struct, frozen=True, rename="camel"):
     doing: str = ""
     message: str = ""
     client: str = ""
-    """USER@HOST of the machine that the run was begun from."""
+    """USER@HOST of the machine that began the run."""
     superseded: str = ""
-    """What a later rollout has made of what the last run has left; empty: nothing, or it is not the last."""
+    """How a later rollout changed the result of the last run; empty if none did, or if it is not the last."""
 
 
 def merge_history(known: Sequence[Revision], runs: Sequence[PastRun]) -> tuple[HistoryEntry, ...]:
-    """Revisions in their order, and among them, by time, the runs that made none. `runs`: the oldest first."""
+    """Returns the revisions in their order and, placed by time, the runs that created none. `runs`: the oldest first."""
     makers = {number: past for past in runs for number in past.revisions_created}
-    entries = [_of_revision(r, makers, is_complete=len(runs) < MAX_RUNS) for r in known]
+    entries = [_entry_from_revision(r, makers, is_complete=len(runs) < MAX_RUNS) for r in known]
     for past in runs:
         if any(r.number in past.revisions_created for r in known):
             continue
         later = (i for i, entry in enumerate(entries) if entry.run and entry.at > past.ended_at)
-        entries.insert(next(later, len(entries)), _of_run(past))
+        entries.insert(next(later, len(entries)), _entry_from_run(past))
     return tuple(entries)
 
 
-def _of_revision(revision: Revision, makers: Mapping[int, PastRun], *, is_complete: bool) -> HistoryEntry:
+def _entry_from_revision(revision: Revision, makers: Mapping[int, PastRun], *, is_complete: bool) -> HistoryEntry:
     number, maker = revision.number, makers.get(revision.number)
     if maker is not None:
-        return msgspec.structs.replace(_of_run(maker), revision=number, images=revision.images, cause=revision.cause)
-    # Where the next one was made in place, this one's ReplicaSet was made then, too: its age tells nothing.
+        return msgspec.structs.replace(_entry_from_run(maker), revision=number, images=revision.images, cause=revision.cause)
+    # If the next revision was created in place, this one's ReplicaSet was created then, too, so its age means nothing.
     at = "" if number + 1 in makers else revision.created_at
     return HistoryEntry(number, "classic" if is_complete else "", revision.images, at=at, cause=revision.cause)
 
 
-def _of_run(past: PastRun) -> HistoryEntry:
+def _entry_from_run(past: PastRun) -> HistoryEntry:
     return HistoryEntry(
         revision=0,
         how="in place",

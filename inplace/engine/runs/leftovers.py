@@ -1,6 +1,6 @@
-"""What a run that nobody drives has left behind, and what is to be done about it: in words, for `repair` and its dry run.
+"""Describes what an orphaned run has left behind and what is to be done about it, for `repair` and its dry run.
 
-What is done is decided by the planner alone, told to stop; this only foretells it.
+The planner alone decides what is done, with a request to stop; this module only predicts it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from inplace.model.run import Run, StopRequest
 
 
 class Leftovers(msgspec.Struct, frozen=True):
-    """`todo`: acts, in the imperative. `held`: what stays as it is until somebody decides. `stuck`: pods that cannot be freed
-    now."""
+    """`todo`: actions, in the imperative. `undecided`: what stays as it is until a user decides. `stuck`: pods that cannot be
+    freed now."""
 
     todo: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
@@ -31,10 +31,10 @@ class Leftovers(msgspec.Struct, frozen=True):
 
 
 def leftovers(snapshot: Snapshot, spec: PlanContext, run: Run, now: float) -> Leftovers:
-    """Of a run without a living holder."""
+    """Describes the leftovers of a run without a living holder."""
     policy = pod_policy(snapshot, spec, run, StopRequest("Interrupted", ""))
     judged = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
-    todo = [line for j in judged if (line := _of_pod(j))]
+    todo = [line for j in judged if (line := _describe_pod(j))]
     held = []
     if run.commit is not None:
         if believed_commit(snapshot, run).commit is not None and all(
@@ -60,12 +60,12 @@ _ENDS = "`inplace upgrade {}` brings them to the template and ends that"
 
 
 def leftovers_without_run(snapshot: Snapshot, strategy: dict[str, Any], target: TargetRef) -> str:
-    """The same for `status`, of a workload whose own strategy was `strategy`."""
+    """Describes for `status` how a run whose Lease is gone still holds the workload, whose own strategy was `strategy`."""
     found = strategy_for(snapshot).describe_hold(Run(id="", target=target, images={}, saved_strategy=strategy))
     return f"{found} by a run whose Lease is gone: {_ENDS.format(target)}"
 
 
-def _of_pod(j: PodAssessment) -> str:
+def _describe_pod(j: PodAssessment) -> str:
     if not isinstance(j.facts.record, UpgradeRecord):
         return ""
     name = f"pod/{j.facts.pod.name}"
@@ -95,17 +95,17 @@ def _stuck(facts: ObservedPod) -> str:
 
 
 def describe_held_pod(facts: ObservedPod) -> str:
-    """Of a pod that carries a record: closed; or, where it has no gate, out of order."""
+    """Says of a pod with a record that it is closed or, if it has no gate, that it has not come back."""
     has_gate = not isinstance(facts.record, UpgradeRecord) or facts.record.gate_before != "Absent"
     return f"pod/{facts.pod.name} is still closed" if has_gate else f"pod/{facts.pod.name} has not come back"
 
 
 def held_pods(snapshot: Snapshot) -> tuple[str, ...]:
-    """Pods that carry a record, in words."""
+    """Describes the pods that carry a record."""
     return tuple(_stuck(facts) for facts in snapshot.pods if facts.record is not None and not facts.pod.is_terminating)
 
 
 def infer_owner_strategy(strategy: Mapping[str, Any], kind: TargetKind, is_of_our_writing: bool) -> dict[str, Any] | None:
-    """For a workload of whose run nothing is known any more: what its strategy was in all likelihood, where the one it has can
-    only be that of a run. None: it may well be its owner's."""
+    """Returns the probable original strategy of a workload whose run is lost, if its present one can only be that of a run.
+    None: it may be its owner's."""
     return STRATEGIES[kind].infer_owner_strategy(strategy, is_of_our_writing)

@@ -1,7 +1,7 @@
-"""What a command means for a target that may have a run already.
+"""Decides what a command means for a target that may already have a run.
 
-The same images resume it; a pause made by hand is passed only by `resume`; other images: a half-done commit is finished
-first, and then a new run adopts the old one's pods, whose records keep the first from-images and gate-before.
+The same images resume that run, but only `resume` continues one that is paused. For other images a half-done commit is
+finished first; then a new run adopts the old one's pods, whose records keep the first from-images and gate-before.
 """
 
 from __future__ import annotations
@@ -23,25 +23,27 @@ MAX_SUPERSEDED_IMAGES = 10
 
 
 class BeginRun(msgspec.Struct, frozen=True):
-    """Drive this run. `resuming`: it was begun before."""
+    """This run is to be driven. `resuming`: it was begun before."""
 
     run: Run
     resuming: bool
 
 
 class FinishCommitFirst(msgspec.Struct, frozen=True):
-    """Finish this run's commit; then ask again."""
+    """This run's commit is to be finished; then the command is resolved again."""
 
     run: Run
 
 
 class StillPaused(msgspec.Struct, frozen=True):
+    """The run is paused, and the command does not resume it."""
+
     run: Run
 
 
 class Overtaken(msgspec.Struct, frozen=True):
-    """Somebody else has changed the workload since, or it is another one: the run goes neither on nor back. Driven, it frees
-    what it has left, and ends."""
+    """The workload was changed externally or replaced, so the run goes neither on nor back. When driven, it frees its pods and
+    ends."""
 
     run: Run
     why: str
@@ -62,15 +64,15 @@ def resolve_command(stored: Run | None, asked: Run, given: Mapping[str, Any], *,
     if asked.images and not stored.is_for(asked.images):
         if stored.commit is not None:
             return FinishCommitFirst(_reopen_with(stored, {}))
-        return BeginRun(_adopting(stored, asked), resuming=True)
+        return BeginRun(_adopt_open_run(stored, asked), resuming=True)
     if stored.outcome == "Paused":
         return StillPaused(stored)
     return BeginRun(_reopen_with(stored, given), resuming=True)
 
 
-def _adopting(stored: Run, asked: Run) -> Run:
-    """A new run that takes over what the open one has begun: its pods, and what they ran before.
-    Containers that only the old one named go on to where that was taking them."""
+def _adopt_open_run(stored: Run, asked: Run) -> Run:
+    """Returns the new run with the pods of the open one and their previous images. Containers that only the old run named keep
+    its images as their goal."""
     on_pods = {**stored.requested_images, **stored.pod_images}
     goes_back = {
         name: i for name, i in stored.pod_from_images.items() if asked.images.get(name) == stored.from_images.get(name)
@@ -94,14 +96,15 @@ def _adopting(stored: Run, asked: Run) -> Run:
 
 
 def inherit_strategy(asked: Run, stored: Run | None, target_uid: str) -> Run:
-    """A new run with the update strategy that an open one has saved: what that one left is not its owner's own."""
+    """Returns a new run with the update strategy that an open one saved, since the present one is that run's, not the
+    owner's."""
     if stored is None or not stored.is_unfinished or stored.target_uid != target_uid:
         return asked
     return msgspec.structs.replace(asked, saved_strategy=stored.saved_strategy)
 
 
 def check_overtaken(stored: Run | None, snapshot: Snapshot) -> Overtaken | None:
-    """Where somebody else has changed the workload under a run that is open."""
+    """Returns how an open run was overtaken by an external change of the workload; None if it was not."""
     if stored is None or not stored.is_unfinished:
         return None
     broken = detect_external_change(snapshot, refresh_owner_settings(stored, snapshot), Timers({}, 0.0))
@@ -111,7 +114,7 @@ def check_overtaken(stored: Run | None, snapshot: Snapshot) -> Overtaken | None:
 
 
 def has_leftovers(over: Overtaken, snapshot: Snapshot) -> bool:
-    """Whether anything of an overtaken run is still on the pods, or holds the workload back."""
+    """Whether an overtaken run still has records on the pods, or holds the workload back."""
     run = refresh_owner_settings(over.run, snapshot)
     return any(facts.record is not None for facts in snapshot.pods) or yield_to_owner(snapshot, run) is not None
 
@@ -123,12 +126,12 @@ def refresh_owner_settings(run: Run, snapshot: Snapshot) -> Run:
 
 
 def resume(stored: Run, snapshot: Snapshot) -> BeginRun | Overtaken:
-    """For `resume` without a living holder, of an open run: passes the pause that it stands at."""
+    """Resolves `resume` for an open run without a living holder: passes the pause step that it is at."""
     return check_overtaken(stored, snapshot) or BeginRun(_reopen_with(pass_pause(stored), {}), resuming=True)
 
 
 def is_at_pause_step(run: Run) -> bool:
-    """A pause of its steps, by hand or for a time."""
+    """Whether the run is at a pause step, with or without a duration."""
     here = run.steps_passed
     return here < len(run.options.steps) and isinstance(run.options.steps[here], PauseStep)
 
@@ -138,18 +141,17 @@ def pass_pause(run: Run) -> Run:
 
 
 def abort(run: Run, by: str) -> Run:
-    """The same run, going back because `by` wants it. Once the commit has begun it is finished instead: then there is
-    something to `undo`."""
+    """Returns the run reversed at the request of `by`. Once the commit has begun it is finished instead, and can be undone."""
     return run if run.commit is not None else reverse_run(run, "Abort", f"aborted {format_requester(by)}")
 
 
 def format_requester(by: str) -> str:
-    """Who wanted that, as far as it is known."""
+    """Formats who requested it, as far as that is known."""
     return f"by {by}" if by else "on request"
 
 
 def abort_orphaned(stored: Run, snapshot: Snapshot, by: str) -> BeginRun | FinishCommitFirst | Overtaken:
-    """For `abort` without a living holder, of an open run."""
+    """Resolves `abort` for an open run without a living holder."""
     over, again = check_overtaken(stored, snapshot), _reopen_with(stored, {})
     if over is not None:
         return over
@@ -157,8 +159,8 @@ def abort_orphaned(stored: Run, snapshot: Snapshot, by: str) -> BeginRun | Finis
 
 
 def for_next_start(run: Run) -> Run:
-    """A run at its next start: what has failed, or was given up, is tried once more. One whose holder died goes on with the
-    deadlines that it had."""
+    """Returns the run as it is started again: what failed or was given up is retried. A run whose holder died keeps its
+    deadlines."""
     commit = msgspec.structs.replace(run.commit, undo_reason="") if run.commit is not None else None
     waits = run.waits if run.outcome is None else given_up_again(run.waits)
     return msgspec.structs.replace(
@@ -167,7 +169,7 @@ def for_next_start(run: Run) -> Run:
 
 
 def reopen(run: Run) -> Run:
-    """An open run that was left, as it goes on with its own options."""
+    """Returns an open run to be continued with its own options."""
     return _reopen_with(run, {})
 
 

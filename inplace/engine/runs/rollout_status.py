@@ -1,7 +1,7 @@
-"""The status of an `InPlaceRollout`: the projection of its run, as the cluster keeps it.
+"""Builds the status of an `InPlaceRollout` from its run.
 
-Pure. A status says the same for the same state, whatever the time: it changes only where something has happened, so that how
-long a wait still lasts is told by the instant at which it is over.
+The status is the same for the same state at any time, so that it is written only when something has happened. So it gives the
+instant at which a wait ends, not how long it still lasts.
 """
 
 from __future__ import annotations
@@ -48,27 +48,27 @@ CONDITION_PHASES: Mapping[ConditionType, frozenset[Phase]] = {
     "Reconciling": frozenset({"Pending", "Waiting", "Progressing"}),
     "Stalled": frozenset({"Paused", "Failed", "RolledBack", "Aborted", "Refused"}),
 }
-"""kstatus: Reconciling while it goes on by itself, Stalled where it will not without a person."""
+"""As in kstatus: Reconciling while it progresses on its own, Stalled if it needs intervention."""
 
 
 def build_status(rollout: InPlaceRollout, state: RolloutState, previous: RolloutStatus, now: str) -> RolloutStatus:
-    """`previous`: the status as it was written last. `now`: the instant, as text."""
+    """Builds the status. `previous`: the status as it was last written. `now`: the current time as text."""
     match state:
         case PendingState():
-            status, reason = _told(previous, "Pending", ""), "Pending"
+            status, reason = _with_phase(previous, "Pending", ""), "Pending"
         case WaitingState(reason=why, message=message):
-            status, reason = _told(previous, "Waiting", message), why
+            status, reason = _with_phase(previous, "Waiting", message), why
         case RejectedState(reason=why, message=message):
-            status, reason = _told(previous, "Refused", message), why
+            status, reason = _with_phase(previous, "Refused", message), why
         case RunningState(run=run, plan=plan, trouble=trouble) as driving if plan.finished is None:
-            doing = trouble or _doing(run, plan)
-            status = _of_run(_told(previous, "Progressing", doing), run, now)
-            reason = "Trouble" if trouble else _reason_of(run)
+            doing = trouble or _progress_message(run, plan)
+            status = _with_run(_with_phase(previous, "Progressing", doing), run, now)
+            reason = "Trouble" if trouble else _progressing_reason(run)
             status = _with_counts(status, plan, driving.since, driving.until)
         case RunningState(plan=plan):
             return build_status(rollout, FinishedState(plan.run, plan), previous, now)
         case FinishedState(run=run, plan=plan):
-            status, reason = _ended(rollout, run, plan, previous, now)
+            status, reason = _finished_status(rollout, run, plan, previous, now)
     phase = status.phase
     assert phase is not None
     finished_at = (status.finished_at or now) if phase in TERMINAL_PHASES else ""
@@ -78,7 +78,7 @@ def build_status(rollout: InPlaceRollout, state: RolloutState, previous: Rollout
     return msgspec.structs.replace(
         status,
         observed_generation=generation,
-        target=_short(str(rollout.spec.target.ref(rollout.metadata.namespace))),
+        target=_truncate(str(rollout.spec.target.ref(rollout.metadata.namespace))),
         image=status.image or _image({image.container: image.image for image in rollout.spec.images}),
         finished_at=finished_at,
         conditions=(*conditions, *filter(None, [refused])),
@@ -86,13 +86,13 @@ def build_status(rollout: InPlaceRollout, state: RolloutState, previous: Rollout
 
 
 def with_request_answer(status: RolloutStatus, problem: str, generation: int, now: str) -> RolloutStatus:
-    """After a request. `problem`: why it was none; empty: it is taken in."""
+    """Returns the status after a request. `problem`: why it was invalid; empty if it was accepted."""
     others = tuple(condition for condition in status.conditions if condition.type != "RequestRefused")
     refused = Condition(
         type="RequestRefused",
         status="True",
         reason="UnknownRequest",
-        message=_short(problem),
+        message=_truncate(problem),
         last_transition_time=now,
         observed_generation=generation,
     )
@@ -100,17 +100,17 @@ def with_request_answer(status: RolloutStatus, problem: str, generation: int, no
 
 
 def with_observed_generation(status: RolloutStatus, generation: int) -> RolloutStatus:
-    """Of a rollout that is over: an edit changes nothing any more, so what was said holds for the spec as it is now, too."""
+    """Returns the status of a finished rollout for a new generation: edits have no effect, so only the generation changes."""
     conditions = tuple(msgspec.structs.replace(c, observed_generation=generation) for c in status.conditions)
     return msgspec.structs.replace(status, observed_generation=generation, conditions=conditions)
 
 
-def _told(previous: RolloutStatus, phase: Phase, message: str) -> RolloutStatus:
-    """Counts stay as they were seen last; nothing is in flight unless somebody says so."""
+def _with_phase(previous: RolloutStatus, phase: Phase, message: str) -> RolloutStatus:
+    """Returns the previous status with a new phase: counts stay as they were, and nothing is in flight until set again."""
     return msgspec.structs.replace(
         previous,
         phase=phase,
-        message=_short(message),
+        message=_truncate(message),
         until="",
         in_flight=(),
         draining=None if previous.draining is None else 0,
@@ -118,8 +118,8 @@ def _told(previous: RolloutStatus, phase: Phase, message: str) -> RolloutStatus:
     )
 
 
-def _of_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
-    failures = (FailedPod(pod=f.pod, reason=f.reason, message=_short(f.message)) for f in run.failures[:MAX_LIST_ITEMS])
+def _with_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
+    failures = (FailedPod(pod=f.pod, reason=f.reason, message=_truncate(f.message)) for f in run.failures[:MAX_LIST_ITEMS])
     here = min(run.steps_passed, len(run.options.steps) - 1)
     return msgspec.structs.replace(
         status,
@@ -137,7 +137,7 @@ def _of_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
 
 
 def _image(images: Mapping[str, str]) -> str:
-    return _short(", ".join(image.rsplit("/", 1)[-1] for _, image in sorted(images.items())))
+    return _truncate(", ".join(image.rsplit("/", 1)[-1] for _, image in sorted(images.items())))
 
 
 def _with_counts(
@@ -148,7 +148,7 @@ def _with_counts(
             name=pod.name,
             stage=pod.stage,
             since=since.get(pod.uid, ""),
-            reason=_short(pod.words),
+            reason=_truncate(pod.words),
             until=until.get(pod.uid, ""),
         )
         for pod in plan.pods
@@ -165,12 +165,12 @@ def _with_counts(
     )
 
 
-def _ended(
+def _finished_status(
     rollout: InPlaceRollout, run: Run, plan: Plan | None, previous: RolloutStatus, now: str
 ) -> tuple[RolloutStatus, str]:
     phase = PHASE_BY_OUTCOME[run.outcome or "Interrupted"]
     message = paused_reasons(rollout, run) if phase == "Paused" else run.message
-    status = _of_run(_told(previous, phase, message), run, now)
+    status = _with_run(_with_phase(previous, phase, message), run, now)
     if plan is not None:
         status = _with_counts(status, plan)
     elif run.outcome in TERMINAL_OUTCOMES:
@@ -185,18 +185,18 @@ def _why_paused(rollout: InPlaceRollout, run: Run) -> str:
     if is_paused_by_spec(rollout, run):
         return "PausedBySpec"
     here = run.options.steps[run.steps_passed : run.steps_passed + 1]
-    # At a pause with a time it does not stand by itself.
+    # A pause step with a duration does not pause the run by itself.
     return "PausedByStep" if here == (PauseStep(),) else "PausedByRequest"
 
 
-def _doing(run: Run, plan: Plan) -> str:
-    """How long a pause still lasts is not said: it would change with every second."""
+def _progress_message(run: Run, plan: Plan) -> str:
+    """Describes the progress, without how long a pause still lasts, which would change every second."""
     pausing = is_at_pause_step(run) and not run.rolling_back
     parts = (run.message if run.rolling_back else "", plan.progress.step, "" if pausing else plan.progress.waiting)
     return "; ".join(filter(None, parts))
 
 
-def _reason_of(run: Run) -> str:
+def _progressing_reason(run: Run) -> str:
     if run.rolling_back:
         return "RollingBack"
     if run.commit is not None:
@@ -205,7 +205,7 @@ def _reason_of(run: Run) -> str:
 
 
 def _step_times(run: Run, known: tuple[StepTiming, ...], now: str) -> tuple[StepTiming, ...]:
-    """Of the steps passed and the one it stands at."""
+    """Returns the times of the steps passed and of the current one."""
     if run.rolling_back:
         return known
     names = [step_label(step) for step in run.options.steps[: run.steps_passed + 1]]
@@ -240,5 +240,5 @@ def _condition(
     )
 
 
-def _short(text: str) -> str:
+def _truncate(text: str) -> str:
     return truncate(text, MAX_TEXT_LENGTH)

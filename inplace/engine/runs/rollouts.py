@@ -1,6 +1,6 @@
-"""Between an `InPlaceRollout` and the run that it asks for: the run, what an edit changes of it, and the states it comes to.
+"""Converts an `InPlaceRollout` into the run that it requests and back, applies edits to the run, and defines its states.
 
-Pure. A rollout's run has an id that follows from the rollout's uid, so that whoever takes over knows it again.
+The run's id is derived from the rollout's uid, so that the next leader recognizes it.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ ON_FAILURE: Mapping[FailureAction, OnFailure] = {"Pause": "pause", "Rollback": "
 
 
 class PendingState(msgspec.Struct, frozen=True):
-    """Seen, and not judged yet."""
+    """The rollout was seen, and not assessed yet."""
 
 
 class WaitingState(msgspec.Struct, frozen=True):
-    """It may not begin yet, such as while another run holds the target."""
+    """The rollout may not begin yet, for instance while another run holds the target."""
 
     reason: str
     message: str
 
 
 class RejectedState(msgspec.Struct, frozen=True):
-    """It will not begin: nothing was written."""
+    """The rollout will not begin, and nothing was written."""
 
     reason: str
     message: str
 
 
 class RunningState(msgspec.Struct, frozen=True):
-    """`since`: pod uid to the instant, as text, at which its stage began; `until`: at which what it waits for is over by
-    itself, and of the run under an empty uid. `trouble`: why nothing moves, such as that the API server refuses a write; it is
-    tried again."""
+    """The run is being driven. `since`: when each pod's stage began, as text by pod uid; `until`: when each wait ends by
+    itself, with that of the run under an empty uid. `trouble`: why it makes no progress, such as a write that the API server
+    refuses and that is retried."""
 
     run: Run
     plan: Plan
@@ -66,7 +66,7 @@ class RunningState(msgspec.Struct, frozen=True):
 
 
 class FinishedState(msgspec.Struct, frozen=True):
-    """`plan`: the last one, where it is known."""
+    """The run has ended. `plan`: the last one, if known."""
 
     run: Run
     plan: Plan | None = None
@@ -76,8 +76,8 @@ RolloutState = PendingState | WaitingState | RejectedState | RunningState | Fini
 
 
 def run_from_rollout(rollout: InPlaceRollout) -> Run:
-    """As a new one would be. It is by whom its annotation names, else by the rollout itself. One that undoes has no images
-    yet: where it goes to, only the cluster knows. Raises ValueError."""
+    """Returns the run that a new rollout requests. It is created by the user in the rollout's annotation, else by the rollout
+    itself. An undo has no images yet, since those depend on the cluster. Raises ValueError with one line for a user."""
     meta, spec = rollout.metadata, rollout.spec
     images = {image.container: image.image for image in spec.images}
     if len(images) < len(spec.images):
@@ -106,18 +106,18 @@ def run_from_rollout(rollout: InPlaceRollout) -> Run:
 
 
 def default_run_id(rollout: InPlaceRollout) -> str:
-    """What its run is called, unless it has taken up one that was there."""
+    """Returns the id of the rollout's run, unless it adopted an existing run."""
     return rollout.metadata.uid.replace("-", "")[:12]
 
 
 def owns_run(run: Run | None, rollout: InPlaceRollout) -> TypeGuard[Run]:
-    """Its own, or one that it has taken up."""
+    """Whether the run is the rollout's own or one that it adopted."""
     return run is not None and run.id in (rollout.status.run_id, default_run_id(rollout))
 
 
 def run_options_from_spec(spec: RolloutSpec) -> RunOptions:
-    """Raises ValueError with a line for a person."""
-    steps = tuple(_step_of(step) for step in spec.strategy.steps) or RunOptions().steps
+    """Converts the spec into options. Raises ValueError with one line for a user."""
+    steps = tuple(_step_from_spec(step) for step in spec.strategy.steps) or RunOptions().steps
     if steps[-1] != PodsStep(amount="100%"):
         raise ValueError("the last step must be 100%: to stop halfway use a pause")
     if not steps_grow(steps):
@@ -140,7 +140,8 @@ def run_options_from_spec(spec: RolloutSpec) -> RunOptions:
 
 
 def rollout_from_run(run: Run, name: str, undo: Undo | None = None) -> InPlaceRollout:
-    """What to create so that the controller carries out this run: the opposite of `run_of`. Seconds are rounded up."""
+    """Returns the rollout to create so that the controller carries out this run: the inverse of `run_from_rollout`. Seconds are
+    rounded up."""
     target, options = run.target, run.options
     images = tuple(ContainerImage(container, image) for container, image in sorted(run.images.items()))
     spec = RolloutSpec(
@@ -151,7 +152,7 @@ def rollout_from_run(run: Run, name: str, undo: Undo | None = None) -> InPlaceRo
         without_gate=options.without_gate,
         accept_undrainable=options.accept_undrainable,
         allow_outage=options.allow_outage,
-        strategy=Strategy(max_unavailable=options.max_unavailable, steps=tuple(_wire_step(step) for step in options.steps)),
+        strategy=Strategy(max_unavailable=options.max_unavailable, steps=tuple(_step_to_spec(step) for step in options.steps)),
         drain=Drain(settle_seconds=ceil(options.settle_seconds), timeout_seconds=ceil(options.drain_timeout_seconds)),
         restart=Restart(timeout_seconds=ceil(options.restart_timeout_seconds)),
         min_ready_seconds=None if options.min_ready_seconds is None else ceil(options.min_ready_seconds),
@@ -164,7 +165,7 @@ def rollout_from_run(run: Run, name: str, undo: Undo | None = None) -> InPlaceRo
 _ACTIONS: Mapping[OnFailure, FailureAction] = {on_failure: action for action, on_failure in ON_FAILURE.items()}
 
 
-def _wire_step(step: Step) -> RolloutStep:
+def _step_to_spec(step: Step) -> RolloutStep:
     match step:
         case PodsStep(amount=amount):
             return RolloutStep(pods=amount)
@@ -172,7 +173,7 @@ def _wire_step(step: Step) -> RolloutStep:
             return RolloutStep(pause=PauseSpec(seconds=None if seconds is None else ceil(seconds)))
 
 
-def _step_of(step: RolloutStep) -> Step:
+def _step_from_spec(step: RolloutStep) -> Step:
     match step:
         case RolloutStep(pods=None, pause=pause) if pause is not None:
             return PauseStep(seconds=None if pause.seconds is None else float(pause.seconds))
@@ -190,15 +191,15 @@ def _amount(value: int | str, what: str) -> int | str:
 
 
 def apply_edits(run: Run, rollout: InPlaceRollout) -> Run:
-    """The run as its rollout wants it now. Target, images and gate stay; steps passed stay passed as far as the steps are
-    the same as before, and from there on are found again from the pods. Raises ValueError."""
+    """Returns the run with the edited spec. Target, images and gate stay. Passed steps stay passed as far as the steps are the
+    same as before; from there on the position follows from the pods. Raises ValueError with one line for a user."""
     asked = run_options_from_spec(rollout.spec)
     options = msgspec.structs.replace(asked, gate=run.options.gate, without_gate=run.options.without_gate)
-    same = _common(run.options.steps, options.steps)
+    same = _common_length(run.options.steps, options.steps)
     return msgspec.structs.replace(run, options=options, steps_passed=min(run.steps_passed, same))
 
 
-def _common(before: tuple[Step, ...], after: tuple[Step, ...]) -> int:
-    """How many steps from the first on are the same."""
+def _common_length(before: tuple[Step, ...], after: tuple[Step, ...]) -> int:
+    """Returns how many steps, from the first on, are the same."""
     pairs = enumerate(zip(before, after, strict=False))
     return next((i for i, (old, new) in pairs if old != new), min(len(before), len(after)))

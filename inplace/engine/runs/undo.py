@@ -1,7 +1,7 @@
-"""What `undo` goes back to: what an open run began from, else a revision of the workload's history, else what the last run of
-ours began from.
+"""Resolves the images that `undo` returns to: those before an open run, else those of a revision of the workload's history,
+else those before the last run.
 
-In place only images can change, so a revision that differs in more is refused, each difference named.
+Only images can change in place, so a revision that differs in more is refused, with its differences named.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from inplace.model.run import Run, RunOptions, parse_steps
 
 
 class UndoTarget(msgspec.Struct, frozen=True):
-    """The images to go to; none: they run already. `what`: for people."""
+    """The images to return to; none if the pods run them already. `what`: a description for users."""
 
     images: dict[str, str]
     what: str
 
 
 def resolve_undo_target(snapshot: Snapshot, name: str, stored: Run | None, to_revision: int | None) -> UndoTarget | Rejected:
-    """`stored`: the last run of the target, which people call `name`, open or over. What others have rolled out since an open
-    one was begun is undone as what they have made it: a revision."""
+    """Resolves the target of an undo. `stored`: the last run, open or not; `name`: the target for messages. If others have
+    rolled out something since an open run began, their revision is what is undone."""
     is_of_this = stored is not None and stored.target_uid == workload.uid_of(snapshot)
     is_open = stored is not None and stored.is_unfinished and is_of_this and check_overtaken(stored, snapshot) is None
     if stored is not None and is_open and to_revision is None:
@@ -45,12 +45,12 @@ def resolve_undo_target(snapshot: Snapshot, name: str, stored: Run | None, to_re
         if found is None:
             have = ", ".join(str(r.number) for r in known) or "none"
             return Rejected(f"{name} has no revision {to_revision}; it has: {have}")
-        return _to(snapshot, found, stored if is_open else None, name)
-    is_last = stored is not None and _all_run(snapshot, stored)
+        return _to_revision(snapshot, found, stored if is_open else None, name)
+    is_last = stored is not None and _all_pods_match(snapshot, stored)
     if stored is not None and stored.from_images and is_last and (len(known) < 2 or "history" in stored.forgone):
         return UndoTarget(stored.from_images, f"what they ran before run {stored.id}")
     if len(known) > 1:
-        return _to(snapshot, known[-2], None, name)
+        return _to_revision(snapshot, known[-2], None, name)
     if stored is None and not strategy_for(snapshot).has_controller:
         why = "nothing is kept of a bare pod's run once it has ended"
         return Rejected(f"{name} cannot be undone: {why}: say the images, with `upgrade`")
@@ -58,13 +58,13 @@ def resolve_undo_target(snapshot: Snapshot, name: str, stored: Run | None, to_re
     return Rejected(f"{name} cannot be undone: {why}, and its pods are not as a run left them: say the images, with `upgrade`")
 
 
-def _all_run(snapshot: Snapshot, stored: Run) -> bool:
+def _all_pods_match(snapshot: Snapshot, stored: Run) -> bool:
     there = goal_of(msgspec.structs.replace(stored, images=stored.requested_images, rollback_reason=None, original_images=None))
     return all(there.is_met_by(facts) for facts in snapshot.pods)
 
 
 def undo_options(stored: Run | None, given: Mapping[str, Any]) -> RunOptions:
-    """As the run before went about it, but at one go, and stopping at a failure, unless told now."""
+    """Returns the options of the previous run, but in one step and pausing at a failure, unless overridden."""
     before = stored.options if stored is not None else RunOptions()
     usual: dict[str, Any] = {"steps": parse_steps("100%"), "on_failure": "pause", "max_failed": 0}
     return msgspec.structs.replace(before, **{**usual, **given})
@@ -79,7 +79,7 @@ def _before_run(stored: Run) -> UndoTarget | Rejected:
     return UndoTarget(images, f"what they ran before run {stored.id}")
 
 
-def _to(snapshot: Snapshot, revision: Revision, open_run: Run | None, name: str) -> UndoTarget | Rejected:
+def _to_revision(snapshot: Snapshot, revision: Revision, open_run: Run | None, name: str) -> UndoTarget | Rejected:
     found = snapshot.target.workload
     assert found is not None
     template = found.spec.template

@@ -1,1 +1,1 @@
-"""Describes a run to people who only look: its stages, its account, its workload halfway."""
+"""Describes a run to users who only look: the stages of its pods, its state, and its workload in mid-run."""

@@ -1,8 +1,8 @@
-"""What a process that has witnessed nothing makes of a run: the stages that its driver sees, told by what is written down.
+"""Estimates the stages of a run's pods in a process that has not watched them, from what is stored in the cluster.
 
-The driver's evidence dies with it, so here the instants of conditions and containers stand for it, and the instant at which
-the holder took the Lease, since whoever takes over gathers its evidence anew. Good enough to show, and to nothing else: nothing
-may be done on it.
+The driver's evidence exists only in its process. Here the timestamps of conditions and containers replace it, and the time at
+which the holder took the Lease, since a new holder gathers its evidence anew. The result is good enough to display, but no
+action may depend on it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from inplace.model.run import Run
 
 
 class CurrentTime(msgspec.Struct, frozen=True):
-    """Now, by the clock that judges. `seconds_since`: how long ago an instant of the cluster's was by the wall, 0 for one that
-    is to come; None for what is no instant."""
+    """The current time in monotonic seconds. `seconds_since`: how long ago a timestamp of the cluster was by the wall clock, 0
+    if it is in the future; None if it is no timestamp."""
 
     now: float
     seconds_since: Callable[[str], float | None]
 
     def monotonic(self, stamp: str | None) -> float | None:
-        """An instant of the cluster's by the clock that judges."""
+        """Converts a timestamp of the cluster into monotonic seconds; None if it is no timestamp."""
         passed = self.seconds_since(stamp or "")
         return None if passed is None else self.now - passed
 
@@ -39,15 +39,15 @@ class CurrentTime(msgspec.Struct, frozen=True):
 def estimate_pods(
     snapshot: Snapshot, run: Run, lease: str, at: CurrentTime, *, held_since: str = "", superseded: bool = False
 ) -> Shown:
-    """The pods of a stored run, whoever drives it. `held_since`: when its holder took it."""
+    """Estimates the pods of a stored run, whatever process drives it. `held_since`: when its holder took the Lease."""
     policy = pod_policy(snapshot, PlanContext(lease), run, None)
     held_at = at.monotonic(held_since)
     judged, since = [], {}
     for facts in snapshot.pods:
-        seen = _as_written(facts, policy, at, held_at)
+        seen = _estimated_evidence(facts, policy, at, held_at)
         found = assess_pod(facts, policy, seen, at.now)
-        judged.append(_never_over(found, at.now))
-        began_at = _since(found, seen, at)
+        judged.append(_still_settling(found, at.now))
+        began_at = _stage_began_at(found, seen, at)
         if began_at is not None:
             since[facts.uid] = began_at
     shown = show(snapshot, run, policy, judged, superseded=superseded)
@@ -55,7 +55,7 @@ def estimate_pods(
 
 
 def assess_idle_run(snapshot: Snapshot, run: Run, lease: str, now: float) -> Plan:
-    """Of a run that nobody drives, by a process that has watched its pods: how they are, and nothing that would be done."""
+    """Assesses the pods of an idle run in a process that has watched them, without planning any action."""
     policy = pod_policy(snapshot, PlanContext(lease), run, None)
     judged = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
     shown = show(snapshot, run, policy, judged)
@@ -63,24 +63,24 @@ def assess_idle_run(snapshot: Snapshot, run: Run, lease: str, now: float) -> Pla
 
 
 def estimate_wait(snapshot: Snapshot, run: Run, lease: str, at: CurrentTime, held_since: str = "") -> Progress:
-    """What the driver of a run that goes on waits for, and until when; of no use are its counts."""
+    """Estimates what the driver of a run waits for, and until when. The counts of the result are meaningless."""
     policy, held_at = pod_policy(snapshot, PlanContext(lease), run, None), at.monotonic(held_since)
-    evidence = {facts.uid: _as_written(facts, policy, at, held_at) for facts in snapshot.pods}
+    evidence = {facts.uid: _estimated_evidence(facts, policy, at, held_at) for facts in snapshot.pods}
     timers = {name: began for name, stamp in run.waits.items() if (began := at.monotonic(stamp)) is not None}
     seen = msgspec.structs.replace(snapshot, evidence=evidence, timers=timers)
     return plan(seen, PlanContext(lease), run, at.now).progress
 
 
-def _as_written(facts: ObservedPod, policy: PodPolicy, at: CurrentTime, held_at: float | None) -> Evidence:
-    """The evidence of somebody who has looked on from the beginning, or since the holder took over."""
+def _estimated_evidence(facts: ObservedPod, policy: PodPolicy, at: CurrentTime, held_at: float | None) -> Evidence:
+    """Returns the evidence of a process that had watched from the beginning, or since the holder took over."""
     pod = facts.pod
     quiet_since = None
     if not pod.is_ready and not services_still_sending(facts, policy.ignored_services):
-        quiet_since = _latest(_turned(pod, "Ready", at), held_at)
+        quiet_since = _latest(_transition_at(pod, "Ready", at), held_at)
     record = facts.record
     ours, ready_since = isinstance(record, UpgradeRecord), None
     if pod.condition_is_true("ContainersReady"):
-        ready_since = _latest(_turned(pod, "ContainersReady", at), held_at)
+        ready_since = _latest(_transition_at(pod, "ContainersReady", at), held_at)
     steady = record.steady if isinstance(record, UpgradeRecord) and steady_before(facts, record) else None
     return Evidence(
         had_record=ours,
@@ -91,20 +91,20 @@ def _as_written(facts: ObservedPod, policy: PodPolicy, at: CurrentTime, held_at:
         containers_ready_since=ready_since,
         steady_since=at.monotonic(steady.since) if steady is not None else None,
         running_since=_running_since(pod, at, held_at),
-        surviving_containers=_replaced(facts),
+        surviving_containers=_old_containers(facts),
     )
 
 
-def _never_over(judged: PodAssessment, now: float) -> PodAssessment:
-    """The driver has seen the slices a little later than the condition says, so that a settle time that is over by that is not
-    over yet: the image would have been patched."""
+def _still_settling(judged: PodAssessment, now: float) -> PodAssessment:
+    """Keeps a pod in its settle time that should be over: the driver saw the slices later than the condition changed, and would
+    have patched the image by now otherwise."""
     if judged.stage != "Settling" or judged.requeue_at is not None or not judged.timer.endswith("/patch"):
         return judged
     return msgspec.structs.replace(judged, reason=SETTLING, requeue_at=now)
 
 
-def _since(judged: PodAssessment, seen: Evidence, at: CurrentTime) -> float | None:
-    """When the stage began, where anything tells."""
+def _stage_began_at(judged: PodAssessment, seen: Evidence, at: CurrentTime) -> float | None:
+    """Returns when the stage began, if it can be derived."""
     record = judged.facts.record
     match judged.stage:
         case "Closing" if isinstance(record, UpgradeRecord):
@@ -119,7 +119,7 @@ def _since(judged: PodAssessment, seen: Evidence, at: CurrentTime) -> float | No
             return None
 
 
-def _turned(pod: Pod, condition: str, at: CurrentTime) -> float | None:
+def _transition_at(pod: Pod, condition: str, at: CurrentTime) -> float | None:
     found = pod.condition(condition)
     return at.monotonic(found.last_transition_time) if found is not None else None
 
@@ -133,8 +133,8 @@ def _running_since(pod: Pod, at: CurrentTime, held_at: float | None) -> Mapping[
     return found
 
 
-def _replaced(facts: ObservedPod) -> frozenset[str]:
-    """What the old containers were called: another one is taken for the new one."""
+def _old_containers(facts: ObservedPod) -> frozenset[str]:
+    """Returns the ids of the old containers, so that any other one counts as new."""
     record = facts.record
     return (
         frozenset(b.container_id for b in (record.before or {}).values()) if isinstance(record, UpgradeRecord) else frozenset()

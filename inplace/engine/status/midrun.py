@@ -1,5 +1,5 @@
-"""How a workload stands in the middle of a run, in words: what holds its pods back and whose that is, and what a pod that dies
-now comes back as. True also when no process of ours is alive.
+"""Describes a workload in the middle of a run: what holds its pods back and whose setting that is, and what a pod that dies now
+is recreated as. All this holds even if no inplace process is alive.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from inplace.model.run import Run
 
 
 def describe_midrun(snapshot: Snapshot, run: Run) -> tuple[str, ...]:
-    """Of an open run; nothing for one that is over."""
+    """Describes the workload of an unfinished run; empty for a finished one."""
     if not run.is_unfinished:
         return ()
     over = check_overtaken(run, snapshot)

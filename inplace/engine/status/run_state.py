@@ -1,7 +1,7 @@
-"""How a run stands, in a word and in a line: the same for `status`, `list` and whoever else tells of it. Pure.
+"""Describes the state of a run in a word and in a line, the same for every command that shows it.
 
-The word of a run that is stored without an end depends on whether its holder lives; that of one that has ended, on whether a
-later rollout has had its workload since.
+The state of an unfinished run depends on whether its holder is alive; that of a finished one, on whether a later rollout has
+changed its workload.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from inplace.model.images import accepts
 from inplace.model.run import TERMINAL_OUTCOMES, Outcome, PauseStep, Run
 
 RunState = Literal[Outcome, "Running", "BrokenOff", "Superseded"]
-"""`BrokenOff`: it has not ended, and nobody drives it. `Superseded`: it has ended, and a later rollout changed what it left."""
+"""`BrokenOff`: the run has not ended, and nothing drives it. `Superseded`: it has ended, and a later rollout changed its
+result."""
 OUTCOME_WORDS: Mapping[str, str] = {"RolledBack": "rolled back", "TimedOut": "timed out"}
-"""How a message begins that only says the outcome again."""
+"""How a message begins that only repeats the outcome, if that differs from the outcome in lower case."""
 DAY_SECONDS = 86400
 
 
 class StepView(msgspec.Struct, frozen=True, rename="camel"):
-    """`left_seconds`: of a timed pause that it stands at."""
+    """A step of a run. `left_seconds`: what is left of a timed pause that the run is at."""
 
     name: str
     state: Literal["done", "here", "ahead"]
@@ -40,7 +41,7 @@ def run_state(run: Run, *, is_held: bool, is_alive: bool, superseded: str) -> Ru
 
 
 def describe_run_state(run: Run, standing: RunState, superseded: str, at: CurrentTime) -> str:
-    """Such as `Aborted by jane at 02:11 UTC`."""
+    """Formats the state of a run, like `Aborted by jane at 02:11 UTC`."""
     match standing:
         case "Running":
             back = f"rolling back ({run.message})" if run.rolling_back and run.message else ""
@@ -56,7 +57,7 @@ def describe_run_state(run: Run, standing: RunState, superseded: str, at: Curren
 
 
 def with_message(outcome: str, message: str) -> str:
-    """Such as `Aborted by jane`, and `Failed: pod/a is lost`: a message that begins with the outcome does not say it twice."""
+    """Formats outcome and message, like `Aborted by jane` or `Failed: pod/a is lost`, without repeating the outcome."""
     return f"{outcome}{_rest(outcome, message)}"
 
 
@@ -77,7 +78,7 @@ def _ended(run: Run, outcome: Outcome, at: CurrentTime) -> str:
 
 
 def _when(ended_at: str, at: CurrentTime) -> str:
-    """With the date where that was not a moment ago. We write instants in UTC, such as `2026-02-28T02:11:05Z`."""
+    """Formats when the run ended, with the date if that is a day ago. Stored times are UTC, like `2026-02-28T02:11:05Z`."""
     passed = at.seconds_since(ended_at)
     if passed is None or not ended_at.endswith("Z"):
         return ""
@@ -86,7 +87,7 @@ def _when(ended_at: str, at: CurrentTime) -> str:
 
 
 def step_views(run: Run, at: CurrentTime) -> tuple[StepView, ...]:
-    """All of them, and where it stands; none of a run of one step."""
+    """Returns all steps and the current position; none if the run has a single step."""
     steps = run.options.steps
     if len(steps) == 1:
         return ()
@@ -103,7 +104,7 @@ def step_views(run: Run, at: CurrentTime) -> tuple[StepView, ...]:
 
 
 def superseded_reason(run: Run, template: Mapping[str, Any] | None) -> str:
-    """What a later rollout has made of the workload that a run has left; empty: nothing, or nobody knows."""
+    """Says how a later rollout changed the result of a finished run; empty if none did, or if that is unknown."""
     if run.outcome not in TERMINAL_OUTCOMES or template is None:
         return ""
     have = images_of(template)
