@@ -45,7 +45,7 @@ from inplace.model.record import UnreadableRecord, UpgradeRecord, format_holds, 
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run, lease_name
 from inplace.runtime.gates.openers import with_openers
-from inplace.runtime.informers.snapshot_builder import target_of
+from inplace.runtime.informers.snapshot_builder import make_target
 from inplace.runtime.lease.lock import read_history, run_from_lease
 from inplace.runtime.lease.run_states import RunState, current_time, read_run_state, with_standing
 from inplace.runtime.lookup import ResolvedTarget, resolve_target
@@ -286,7 +286,7 @@ def _target(api: ApiClient, target: TargetRef, found: ResolvedTarget) -> tuple[T
     has_revisions = target.kind in ("StatefulSet", "DaemonSet")
     revisions = _owned(api, CONTROLLER_REVISIONS, namespace, found) if has_revisions else ()
     owners = {rs.metadata.uid for rs in replica_sets} if target.kind == "Deployment" else {found.uid}
-    return target_of(target.kind, workload, replica_sets, revisions), _owned_pods(api, target, found, owners)
+    return make_target(target.kind, workload, replica_sets, revisions), _owned_pods(api, target, found, owners)
 
 
 def _owned(api: ApiClient, resource: Resource[T], namespace: str, found: ResolvedTarget) -> tuple[T, ...]:

@@ -1,7 +1,8 @@
-"""Where everything that happens to a run arrives: one queue, one reader, events in the order and at the instant they came.
+"""Where everything that happens to a run arrives: one queue, one reader, events in the order and with the instant of their
+arrival.
 
-Watch threads, finished writes and signals only put something in; the driver's thread takes it all out, so that nothing but this
-queue is shared between threads.
+Watch threads, finished writes and signals only put events in; the driver's thread takes them out. So nothing but this queue is
+shared between threads.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from inplace.model.run import StopRequest
 
 
 class PodChanged(msgspec.Struct, frozen=True):
-    """None for `new`: it is gone."""
+    """`new` None: the pod is gone."""
 
     old: Pod | None
     new: Pod | None
@@ -33,11 +34,11 @@ class SliceChanged(msgspec.Struct, frozen=True):
 
 
 class CacheChanged(msgspec.Struct, frozen=True):
-    """Something that a plan reads from a cache as it is."""
+    """A cache has changed from which a plan reads what it needs."""
 
 
 class ActionCompleted(msgspec.Struct, frozen=True):
-    """An action ended. `result`: what a quorum read showed."""
+    """An action ended. `result`: what the quorum read or the write was answered with."""
 
     action: Action
     error: ApiError | None
@@ -46,13 +47,13 @@ class ActionCompleted(msgspec.Struct, frozen=True):
 
 
 class StopRequested(msgspec.Struct, frozen=True):
-    """The first asks the run to end well; the second, at once."""
+    """The first asks the run to end well, the second to end at once."""
 
     stop: StopRequest
 
 
 class ThreadCrashed(msgspec.Struct, frozen=True):
-    """A thread of ours died: a bug."""
+    """One of our threads died: a bug."""
 
     error: BaseException
 
@@ -64,11 +65,11 @@ class Inbox(Protocol):
     def put(self, event: RunEvent) -> None: ...
 
     def take(self) -> list[tuple[float, RunEvent]]:
-        """Everything that has arrived, with the monotonic instant of each."""
+        """Removes and returns all events, with the monotonic instant at which each arrived."""
         ...
 
     def wait(self, seconds: float | None) -> None:
-        """Until something is there, at most so long."""
+        """Waits until there is an event, at most this long; None: without limit."""
         ...
 
 
@@ -78,18 +79,18 @@ class ThreadInbox:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._events: deque[tuple[float, RunEvent]] = deque()
-        self._there = threading.Event()
+        self._has_events = threading.Event()
 
     def put(self, event: RunEvent) -> None:
         self._events.append((self._clock.monotonic(), event))
-        self._there.set()
+        self._has_events.set()
 
     def take(self) -> list[tuple[float, RunEvent]]:
-        self._there.clear()
-        taken = []
+        self._has_events.clear()
+        events = []
         while self._events:
-            taken.append(self._events.popleft())
-        return taken
+            events.append(self._events.popleft())
+        return events
 
     def wait(self, seconds: float | None) -> None:
-        self._there.wait(seconds)
+        self._has_events.wait(seconds)

@@ -1,6 +1,6 @@
-"""The caches of a controller: one set for all its runs, in one namespace or in all, and for each run its own part of them.
+"""The caches of a controller: one set for all its runs, in one namespace or in all, and for each run its part of them.
 
-A run's part looks to it like the watches of a command in the foreground (`watches.Sight`).
+To its run such a part looks like the informers of a command in the foreground (`TargetCaches`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ T = TypeVar("T", bound=HasMetadata)
 
 
 class SharedInformers:
-    """`namespace` None: all. `on_state`: a watch has begun, or has got into trouble, or out of it."""
+    """`namespace` None: all. `on_state`: is_named when a watch has begun, fails, or has recovered."""
 
     def __init__(
         self, api: ApiClient, namespace: str | None, on_state: Callable[[], None], on_unreadable: Callable[[Unreadable], None]
@@ -77,54 +77,57 @@ class SharedInformers:
     ) -> Cache[T]:
         cache: Cache[T] = Cache(stand_in)
         scope = ListOptions(namespace=self.namespace, label_selector=label_selector)
-        clock, state, lost = self._api.clock, self._on_state, self._on_unreadable
-        self._reflectors.append(Reflector(resource, cache, clock, scope=scope, on_state=state, on_unreadable=lost))
+        clock, on_state, on_unreadable = self._api.clock, self._on_state, self._on_unreadable
+        reflector = Reflector(resource, cache, clock, scope=scope, on_state=on_state, on_unreadable=on_unreadable)
+        self._reflectors.append(reflector)
         return cache
 
 
 class RunCaches:
-    """One run's part of the shared caches: a `watches.Sight`. `tell` is called under a cache's lock: it must be short."""
+    """One run's part of the shared caches: its `TargetCaches`. `notify` is is_named under a cache's lock: it must be short."""
 
     def __init__(
-        self, shared: SharedInformers, target: TargetRef, selector: str, lease: str, tell: Callable[[RunEvent], None]
+        self, shared: SharedInformers, target: TargetRef, selector: str, lease: str, notify: Callable[[RunEvent], None]
     ) -> None:
         self._shared = shared
         self._kind = target.kind
         self._closers: list[Callable[[], None]] = []
-        self._tell = tell
-        namespace, picked = target.namespace, parse_selector(selector) if selector else None
+        self._notify = notify
+        namespace, label_selector = target.namespace, parse_selector(selector) if selector else None
         self.pod_scope = ListOptions(namespace=namespace, label_selector=selector)
 
-        def here(obj: HasMetadata) -> bool:
+        def in_namespace(obj: HasMetadata) -> bool:
             return obj.metadata.namespace == namespace
 
         names = frozenset(target.pod_names)
 
-        def labelled(obj: HasMetadata) -> bool:
-            return here(obj) and (picked is None or picked.matches(obj.metadata.labels))
+        def is_labelled(obj: HasMetadata) -> bool:
+            return in_namespace(obj) and (label_selector is None or label_selector.matches(obj.metadata.labels))
 
-        def own(obj: HasMetadata) -> bool:
-            """Facts and evidence are kept of these alone: a namespace may have many pods, and many rollouts."""
-            return labelled(obj) and (not names or obj.metadata.name in names)
+        def is_own(obj: HasMetadata) -> bool:
+            """Facts and evidence are kept of these pods alone: a namespace may have many pods, and many rollouts."""
+            return is_labelled(obj) and (not names or obj.metadata.name in names)
 
-        def called(name: str) -> Callable[[HasMetadata], bool]:
-            return lambda obj: here(obj) and obj.metadata.name == name
+        def is_named(name: str) -> Callable[[HasMetadata], bool]:
+            return lambda obj: in_namespace(obj) and obj.metadata.name == name
 
-        self.pods: CacheView[Pod] = self._select(shared.pods, own, lambda old, new: tell(PodChanged(old, new)))
-        self.slices: CacheView[EndpointSlice] = self._select(shared.slices, here, lambda old, new: tell(SliceChanged(old, new)))
-        self.services: CacheView[Service] = self._select(shared.services, here)
-        self.budgets: CacheView[PodDisruptionBudget] = self._select(shared.budgets, here)
-        self.leases: CacheView[Lease] = self._select(shared.leases, called(lease))
+        self.pods: CacheView[Pod] = self._select(shared.pods, is_own, lambda old, new: notify(PodChanged(old, new)))
+        self.slices: CacheView[EndpointSlice] = self._select(
+            shared.slices, in_namespace, lambda old, new: notify(SliceChanged(old, new))
+        )
+        self.services: CacheView[Service] = self._select(shared.services, in_namespace)
+        self.budgets: CacheView[PodDisruptionBudget] = self._select(shared.budgets, in_namespace)
+        self.leases: CacheView[Lease] = self._select(shared.leases, is_named(lease))
         self.workload: CacheView[Any] | None = None
         self.replica_sets: CacheView[ReplicaSet] | None = None
         self.revisions: CacheView[ControllerRevision] | None = None
         if target.kind != "Pods":
-            self.workload = self._select(shared.workloads[target.kind], called(target.name))
+            self.workload = self._select(shared.workloads[target.kind], is_named(target.name))
         match target.kind:
             case "Deployment":
-                self.replica_sets = self._select(shared.workloads["ReplicaSet"], labelled)
+                self.replica_sets = self._select(shared.workloads["ReplicaSet"], is_labelled)
             case "StatefulSet" | "DaemonSet":
-                self.revisions = self._select(shared.revisions, labelled)
+                self.revisions = self._select(shared.revisions, is_labelled)
             case "ReplicaSet" | "Pods":
                 pass
 
@@ -149,6 +152,6 @@ class RunCaches:
         wanted: Callable[[HasMetadata], bool],
         listener: Callable[[T | None, T | None], None] | None = None,
     ) -> FilteredCache[T]:
-        selection = FilteredCache(cache, wanted, listener or (lambda _old, _new: self._tell(CacheChanged())))
-        self._closers.append(selection.close)
-        return selection
+        filtered = FilteredCache(cache, wanted, listener or (lambda _old, _new: self._notify(CacheChanged())))
+        self._closers.append(filtered.close)
+        return filtered

@@ -1,7 +1,7 @@
-"""Turns what arrives into the snapshot that a plan is judged on: facts, evidence, timers.
+"""Builds the snapshot that a plan is judged on from the events that arrive: observed pods, evidence, timers.
 
-Works on the driver's thread alone. Facts are made once per version of a pod or of its slice entries, so that a pass over many
-pods that did not change costs nothing here; evidence is folded event by event, so that a flicker between two plans is seen.
+Used on the driver's thread alone. A pod is observed once per version of itself or of its slice entries, so that a pass over
+many unchanged pods costs nothing here; evidence is updated event by event, so that a flicker between two plans is seen.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from inplace.runtime.informers.target_informers import TargetCaches
 
 T = TypeVar("T", bound=HasMetadata)
 STAMP_SECONDS = 1.0
-"""Instants are written down in whole seconds: what may not have passed counts as not passed."""
+"""Instants are stored in whole seconds: a second that may not have passed counts as not passed."""
 
 
 class SnapshotBuilder:
-    """Call `accept` before the first snapshot where the person accepts Services as undrainable."""
+    """Call `accept_undrainable` before the first snapshot if the user accepts Services as undrainable."""
 
-    def __init__(self, watches: TargetCaches, target: TargetRef, target_uid: str) -> None:
-        self._watches = watches
+    def __init__(self, caches: TargetCaches, target: TargetRef, target_uid: str) -> None:
+        self._caches = caches
         self._target = target
         self._target_uid = target_uid
         self._accepted: tuple[str, ...] = ()
@@ -68,16 +68,16 @@ class SnapshotBuilder:
         self._accepted = tuple(services)
 
     def handle(self, event: RunEvent, at: float) -> None:
-        """Takes in what a watch brought; anything else is not ours."""
+        """Handles what a watch brought, and ignores any other event."""
         match event:
             case PodChanged(old=old, new=new):
-                self._saw_pod(old, new, at)
+                self._handle_pod(old, new, at)
             case SliceChanged(old=old_slice, new=new_slice):
-                self._saw_slice(old_slice, new_slice, at)
+                self._handle_slice(old_slice, new_slice, at)
             case _:
                 pass
 
-    def _saw_pod(self, old: Pod | None, new: Pod | None, at: float) -> None:
+    def _handle_pod(self, old: Pod | None, new: Pod | None, at: float) -> None:
         if old is not None:
             for ip in old.ips():
                 self._pods_by_ip.get(ip, set()).discard(old.uid)
@@ -88,9 +88,9 @@ class SnapshotBuilder:
             return
         for ip in new.ips():
             self._pods_by_ip.setdefault(ip, set()).add(new.uid)
-        self._judge(new, at)
+        self._observe(new, at)
 
-    def _saw_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, at: float) -> None:
+    def _handle_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, at: float) -> None:
         key = (new or old).metadata.uid  # type: ignore[union-attr]
         before, after = index_slices([old] if old else []), index_slices([new] if new else [])
         touched: set[str] = set()
@@ -103,43 +103,44 @@ class SnapshotBuilder:
         for uid in touched:
             facts = self._facts.get(uid)
             if facts is not None:
-                self._judge(facts.pod, at)
+                self._observe(facts.pod, at)
 
     def on_images_patched(self, uid: str, images: Mapping[str, str]) -> None:
-        """What the API server has made of our image patch of a pod."""
+        """Records the images that the API server stored for our image patch of a pod."""
         self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NO_EVIDENCE), admitted_images=images)
 
     def restore_timers(self, run: Run, now: float, utcnow: datetime) -> dict[str, float]:
-        """The timers that began before this process came; what was written down of pods becomes evidence."""
-        observed = self.build(now, {})
-        ready = min_ready_seconds(observed, run.options)
-        found = carried(run, observed.pods, ready, now, lambda at: max(0.0, (seconds_since(at, utcnow) or 0.0) - STAMP_SECONDS))
-        for uid, since in found.steady.items():
+        """The timers that began before this process did; what is stored about pods becomes evidence."""
+        snapshot = self.build(now, {})
+        ready = min_ready_seconds(snapshot, run.options)
+        age = lambda at: max(0.0, (seconds_since(at, utcnow) or 0.0) - STAMP_SECONDS)  # noqa: E731
+        restored = carried(run, snapshot.pods, ready, now, age)
+        for uid, since in restored.steady.items():
             self._evidence[uid] = msgspec.structs.replace(self._evidence.get(uid, NO_EVIDENCE), steady_since=since)
-        return dict(found.timers)
+        return dict(restored.timers)
 
     @property
     def facts(self) -> Mapping[str, ObservedPod]:
-        """Of every pod that is watched, by uid."""
+        """Every watched pod by uid, as it was last observed."""
         return self._facts
 
     def on_slices_listed(self, listing: ListResult[EndpointSlice], sent_at: float) -> None:
-        """What a quorum read of the slices proves about the pods that were quiet before it was sent."""
+        """Confirms by a quorum read of the slices that the pods are drained that were quiet before it was sent."""
         self._slices_listed_at = sent_at
         if listing.unreadable:
-            return  # any pod may be in there
+            return  # it may list any pod
         index, ignored = index_slices(listing.items), self._ignored
         for uid, facts in self._facts.items():
             if facts.record is not None:
                 sends = any(e.ready and e.service not in ignored for e in index.entries_of(facts.pod))
                 self._evidence[uid] = confirm_drained(self._evidence.get(uid), sent_at, sends)
         for item in listing.items:
-            self._watches.slices.upsert(item)
+            self._caches.slices.upsert(item)
 
     def on_pods_listed(self, listing: ListResult[Pod], sent_at: float) -> None:
-        """Takes a quorum read into the cache. What it lacks, and we do not know newer, is gone."""
+        """Puts a quorum read into the cache. A pod that it lacks is gone, unless a newer version is cached."""
         self._pods_listed_at = sent_at
-        cache, version = self._watches.pods, resource_version_number(listing.resource_version)
+        cache, version = self._caches.pods, resource_version_number(listing.resource_version)
         listed = {pod.uid for pod in listing.items} | {lost.metadata.uid for lost in listing.unreadable}
         for uid, pod in cache.snapshot().items():
             if uid not in listed and resource_version_number(pod.metadata.resource_version) <= version:
@@ -155,75 +156,75 @@ class SnapshotBuilder:
         busy: Iterable[str] = (),
         closing: Iterable[str] = (),
         fields_returned: frozenset[str] = frozenset(),
-        blind: str = "",
+        stale_reason: str = "",
     ) -> Snapshot:
-        self._look_at_services(at)
-        target = self._target_now()
+        self._refresh_ignored_services(at)
+        target = self._current_target()
         unreadable = self._unreadable()
         return Snapshot(
             target=target,
             pods=tuple(self._facts[uid] for uid in self._own_pods(target)),
-            services=tuple(self._watches.services.snapshot().values()),
-            slices=tuple(self._watches.slices.snapshot().values()),
-            budgets=tuple(self._watches.budgets.snapshot().values()),
+            services=tuple(self._caches.services.snapshot().values()),
+            slices=tuple(self._caches.slices.snapshot().values()),
+            budgets=tuple(self._caches.budgets.snapshot().values()),
             evidence=self._evidence,
             timers=timers,
             keys_in_progress=frozenset(busy),
             closing=frozenset(closing),
             pods_listed_at=self._pods_listed_at,
             slices_listed_at=self._slices_listed_at,
-            stale_reason=blind,
+            stale_reason=stale_reason,
             fields_returned=fields_returned,
             unreadable=unreadable,
         )
 
     def _unreadable(self) -> tuple[str, ...]:
-        watches, names = self._watches, self._target.pod_names
-        pods = (lost for lost in watches.pods.unreadable if not names or lost.metadata.name in names)
-        around = (watches.slices, watches.services, watches.budgets, watches.workload, watches.replica_sets, watches.revisions)
-        others = (lost for store in around if store is not None for lost in store.unreadable)
+        caches, names = self._caches, self._target.pod_names
+        pods = (lost for lost in caches.pods.unreadable if not names or lost.metadata.name in names)
+        around = (caches.slices, caches.services, caches.budgets, caches.workload, caches.replica_sets, caches.revisions)
+        others = (lost for cache in around if cache is not None for lost in cache.unreadable)
         return tuple(str(lost) for lost in (*pods, *others))
 
-    def _judge(self, pod: Pod, at: float) -> None:
+    def _observe(self, pod: Pod, at: float) -> None:
         entries = entries_by_pod(pod, self._by_uid, self._by_ip)
         facts = observe_pod(pod, entries)
-        seen = self._evidence[pod.uid] = update_evidence(self._evidence.get(pod.uid), facts, self._ignored, at)
-        self._facts[pod.uid] = without_ignored_slices(facts, seen.ignored_slices)
+        evidence = self._evidence[pod.uid] = update_evidence(self._evidence.get(pod.uid), facts, self._ignored, at)
+        self._facts[pod.uid] = without_ignored_slices(facts, evidence.ignored_slices)
 
-    def _look_at_services(self, at: float) -> None:
-        """A Service that is no longer waited for, or is again, changes what every pod's slices mean."""
-        ignored = services_not_awaited(self._watches.services.snapshot().values(), self._accepted)
+    def _refresh_ignored_services(self, at: float) -> None:
+        """A Service that is ignored from now on, or no longer, changes what the slices of every pod mean."""
+        ignored = services_not_awaited(self._caches.services.snapshot().values(), self._accepted)
         if ignored != self._ignored:
             self._ignored = ignored
             for facts in list(self._facts.values()):
-                self._judge(facts.pod, at)
+                self._observe(facts.pod, at)
 
-    def _target_now(self) -> Target:
+    def _current_target(self) -> Target:
         uid, kind = self._target_uid, self._target.kind
         if kind == "Pods":
-            there = {facts.pod.name for facts in self._facts.values()}
-            return PodsTarget(tuple(name for name in self._target.pod_names if name not in there))
-        assert self._watches.workload is not None
-        workload = self._watches.workload.get_by_name(self._target.namespace, self._target.name)
+            existing = {facts.pod.name for facts in self._facts.values()}
+            return PodsTarget(tuple(name for name in self._target.pod_names if name not in existing))
+        assert self._caches.workload is not None
+        workload = self._caches.workload.get_by_name(self._target.namespace, self._target.name)
         if workload is not None and workload.metadata.uid != uid:
             workload = None
-        return target_of(kind, workload, _owned(self._watches.replica_sets, uid), _owned(self._watches.revisions, uid))
+        return make_target(kind, workload, _owned(self._caches.replica_sets, uid), _owned(self._caches.revisions, uid))
 
     def _own_pods(self, target: Target) -> list[str]:
-        """Uids of the live pods that belong to the target, in the order of their names."""
+        """Uids of the live pods that belong to the target, ordered by name."""
         match target:
             case DeploymentTarget(replica_sets=replica_sets):
                 owners = {rs.metadata.uid for rs in replica_sets}
-                mine = [f for f in self._facts.values() if (o := f.pod.metadata.controller()) is not None and o.uid in owners]
+                own = [f for f in self._facts.values() if (o := f.pod.metadata.controller()) is not None and o.uid in owners]
             case ReplicaSetTarget() | StatefulSetTarget() | DaemonSetTarget():
-                mine = [f for f in self._facts.values() if f.pod.metadata.owned_by(self._target_uid)]
+                own = [f for f in self._facts.values() if f.pod.metadata.owned_by(self._target_uid)]
             case PodsTarget():
                 names = self._target.pod_names
-                mine = [f for f in self._facts.values() if not names or f.pod.name in names]
-        return [f.pod.uid for f in sorted(mine, key=lambda f: f.pod.name) if not f.pod.is_terminal]
+                own = [f for f in self._facts.values() if not names or f.pod.name in names]
+        return [f.pod.uid for f in sorted(own, key=lambda f: f.pod.name) if not f.pod.is_terminal]
 
 
-def target_of(
+def make_target(
     kind: WorkloadKind, workload: Any, replica_sets: Iterable[ReplicaSet], revisions: Iterable[ControllerRevision]
 ) -> Target:
     """`workload` is None once it is deleted or another object has its name."""

@@ -1,6 +1,6 @@
-"""The caches that one run looks at: its target, its pods, and everything in the namespace that sends to them.
+"""The caches of one run: its target, its pods, and everything in the namespace that sends traffic to them.
 
-Starting means listing; `is_synced` says when every cache is complete. Only what the target needs is watched: pods by the
+Starting them lists; `is_synced` says when every cache is complete. Only what the target needs is watched: pods by the
 workload's selector, the workload and its Lease by name.
 """
 
@@ -40,7 +40,7 @@ T = TypeVar("T", bound=HasMetadata)
 
 
 class TargetCaches(Protocol):
-    """What a run sees of its target, and of what is around it."""
+    """What a run sees of its target and of what surrounds it."""
 
     @property
     def pod_scope(self) -> ListOptions: ...
@@ -79,7 +79,7 @@ class TargetCaches(Protocol):
 
 
 class TargetInformers:
-    """`selector`: that of the workload, or of the selection of bare pods; empty for pods by name."""
+    """`selector`: that of the workload, or of bare pods by labels; empty for pods by name."""
 
     def __init__(self, api: ApiClient, inbox: Inbox, target: TargetRef, selector: str, lease: str) -> None:
         self._api = api
@@ -111,27 +111,27 @@ class TargetInformers:
                 pass
         self._kind = target.kind
         self.reflectors: tuple[Reflector[Any], ...] = tuple(self._reflectors)
-        self._pumps = [
+        self._threads = [
             ReflectorThread(r, api.transport, lambda error: inbox.put(ThreadCrashed(error))) for r in self.reflectors
         ]
 
     def of_kind(self, kind: WorkloadKind) -> Cache[Any] | None:
-        """Where an answer about a workload of this kind belongs."""
+        """The cache to which the answer to a write of such a workload belongs."""
         return self.workload if kind == self._kind else self.replica_sets if kind == "ReplicaSet" else None
 
     def start(self) -> None:
-        """On threads of their own; a simulation drives `reflectors` itself instead."""
-        for pump in self._pumps:
-            pump.start()
+        """Runs each on a thread of its own; a simulation drives `reflectors` itself instead."""
+        for thread in self._threads:
+            thread.start()
 
     def relist(self) -> None:
-        """Whatever is known may be old: it is synced again when everything has been listed anew."""
+        """Counts everything that is cached as stale: `is_synced` is true again once everything has been listed anew."""
         relist_all(self.reflectors)
 
     def stop(self) -> None:
-        """Ends the streams; the threads end by themselves, and are not waited for."""
-        for pump in self._pumps:
-            pump.stop(0.0)
+        """Closes the streams; the threads end by themselves, and are not waited for."""
+        for thread in self._threads:
+            thread.stop(0.0)
 
     @property
     def is_synced(self) -> bool:
@@ -139,7 +139,7 @@ class TargetInformers:
 
     @property
     def error(self) -> ApiError | None:
-        """The last trouble of a watch that is not over."""
+        """The last error of a watch that has not recovered."""
         return first_error(self.reflectors)
 
     def _watch(
@@ -147,6 +147,6 @@ class TargetInformers:
     ) -> Cache[T]:
         cache: Cache[T] = Cache()
         cache.subscribe(listener or (lambda _old, _new: self._inbox.put(CacheChanged())))
-        poke = lambda: self._inbox.put(CacheChanged())  # noqa: E731
-        self._reflectors.append(Reflector(resource, cache, self._api.clock, scope=scope, on_state=poke))
+        on_state = lambda: self._inbox.put(CacheChanged())  # noqa: E731
+        self._reflectors.append(Reflector(resource, cache, self._api.clock, scope=scope, on_state=on_state))
         return cache

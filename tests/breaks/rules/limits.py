@@ -57,8 +57,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "keep facts of every pod of the namespace",
         "inplace/runtime/informers/shared_informers.py",
-        "self._select(shared.pods, own, lambda",
-        "self._select(shared.pods, labelled, lambda",
+        "self._select(shared.pods, is_own, lambda",
+        "self._select(shared.pods, is_labelled, lambda",
         ("tests/unit/runtime/controller/test_tenants.py",),
     ),
     Break(

@@ -9,7 +9,7 @@ from inplace.model.objects.meta import OwnerReference
 from inplace.model.objects.pods import Pod
 from inplace.model.refs import TargetRef
 from inplace.runtime.informers.inbox import ThreadInbox
-from inplace.runtime.informers.snapshot_builder import SnapshotBuilder, target_of
+from inplace.runtime.informers.snapshot_builder import SnapshotBuilder, make_target
 from inplace.runtime.informers.target_informers import TargetInformers
 from tests.builders import DEPLOYMENT_UID, NS, deployment, endpoint, pod, record, replica_set, service, slice_of
 from tests.unit.kube.fakes import FakeClock
@@ -87,4 +87,4 @@ def test_a_quorum_read_of_slices_confirms_that_a_pod_is_drained(seen: Observed) 
 def test_a_target_recreated_under_its_name_is_gone(seen: Observed) -> None:
     other = SnapshotBuilder(seen.caches, WEB, "another-uid")
     assert other.build(0.0, {}).target.workload is None
-    assert target_of("Deployment", None, (), ()).workload is None
+    assert make_target("Deployment", None, (), ()).workload is None

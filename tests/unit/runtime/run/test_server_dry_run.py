@@ -22,8 +22,12 @@ def app(world: World) -> World:
     return world
 
 
+def requested(session: Session) -> Run:
+    return Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=RunOptions())
+
+
 def rehearsed(world: World, session: Session) -> object:
-    run = Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=RunOptions())
+    run = requested(session)
     executor = Executor(world.api, "shop", session.view.informers, dry_run=True)
     return rehearse(executor, world.clock, session.view.look, run)
 
@@ -31,9 +35,7 @@ def rehearsed(world: World, session: Session) -> object:
 def test_a_rehearsal_persists_nothing(app: World) -> None:
     before = [pod.obj for pod in app.pods()]
     with app.session("web") as session:
-        found = session.view.resolver.rehearse(
-            Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=RunOptions())
-        )
+        found = session.view.resolver.rehearse(requested(session))
     assert (found.problem, found.run.images) == ("", {"app": "reg/app:2"})
     assert [pod.obj for pod in app.pods()] == before
     assert any(key.startswith("PATCH pods") for key in app.transport.requests)
@@ -46,9 +48,7 @@ def test_a_refused_write_is_a_problem_in_the_servers_words(app: World) -> None:
 
     app.transport.interfere = refuse
     with app.session("web") as session:
-        found = session.view.resolver.rehearse(
-            Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=RunOptions())
-        )
+        found = session.view.resolver.rehearse(requested(session))
     assert "denied by policy no-2" in found.problem
 
 
@@ -58,7 +58,7 @@ def test_a_server_that_does_not_judge_is_an_error(app: World, status: int) -> No
         return refusal(status, "overloaded") if request.method == "PATCH" else None
 
     with app.session("web") as session:
-        session.view.look(Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=RunOptions()))
+        session.view.look(requested(session))
         app.transport.interfere = fail
         with pytest.raises(ApiError, match="overloaded"):
             rehearsed(app, session)
@@ -76,8 +76,6 @@ def test_an_image_that_admission_rewrites_is_learnt(app: World) -> None:
 
     app.transport.interfere = rewrite
     with app.session("web") as session:
-        found = session.view.resolver.rehearse(
-            Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=RunOptions())
-        )
+        found = session.view.resolver.rehearse(requested(session))
     assert found.run.images == {"app": mirrored}
     assert found.problem == ""
