@@ -1,1 +1,1 @@
-"""Checks a run before its first write: what refuses it, what is worth a warning, what admission makes of its writes."""
+"""Checks a run before its first write: what forbids it, what deserves a warning, and what admission makes of its writes."""

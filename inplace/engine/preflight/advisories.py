@@ -1,6 +1,6 @@
-"""What a person is told before a run that may begin: what it leaves out, what it cannot protect, who may undo it.
+"""Warns a user before a run begins: of what it leaves out, what it cannot protect, and what may undo it.
 
-Pure, and nothing here stops a run: what does is in `preflight`.
+Nothing here stops a run: `preflight.checks` does.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def run_warnings(snapshot: Snapshot, run: Run) -> tuple[Caution, ...]:
 
 
 def _outages(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
-    """Those that are allowed: preflight refuses the others."""
+    """Warns of outages that the run allows; the checks refuse the others."""
     for service, pod in outages(snapshot, run):
-        told = f"Service {service} has no other endpoint than pod/{pod}: its requests fail while that restarts"
-        yield Caution("LastEndpoint", told)
+        text = f"Service {service} has no other endpoint than pod/{pod}: its requests fail while that restarts"
+        yield Caution("LastEndpoint", text)
 
 
 def _all_at_once(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
-    """Unless that is the only way: one pod."""
+    """Warns if all pods may be out of service at once, unless there is only one."""
     desired = strategy_for(snapshot).desired_replicas()
     if desired > 1 and workload.max_unavailable(snapshot, run) >= desired:
         drained = [facts for facts in snapshot.pods if will_be_drained(facts, run)]
@@ -62,9 +62,9 @@ def _all_at_once(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
 
 
 def _accepted_in_vain(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
-    """A name that is mistaken, or a Service that could be drained: then to accept it is to give up waiting for it."""
+    """Warns of an accepted Service that does not exist or could be drained: accepting it only gives up waiting for it."""
     named = {service.metadata.name: service for service in snapshot.services}
-    needed = {each.service for each in undrainable(snapshot.pods, snapshot.services, frozenset())}
+    needed = {item.service for item in undrainable(snapshot.pods, snapshot.services, frozenset())}
     listed = {entry.service for facts in snapshot.pods for entry in facts.entries}
     for name in run.options.accept_undrainable:
         service = named.get(name)
@@ -85,23 +85,23 @@ def _images(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     for name in sorted(run.images):
         container = spec.container(name) if spec is not None else None
         if spec is not None and spec.is_regular_init_container(name):
-            told = f"{name} is an ordinary init container: its new image takes effect when the pod is next recreated"
-            yield Caution("OrdinaryInitContainer", told)
+            text = f"{name} is an ordinary init container: its new image takes effect when the pod is next recreated"
+            yield Caution("OrdinaryInitContainer", text)
         elif container is not None and container.readiness_probe is None and container.startup_probe is None:
             steady = f"{UNPROBED_SECONDS:.0f} seconds"
-            told = f"container {name} has no readiness probe: it counts as ready once it has run for {steady}"
-            yield Caution("NoReadinessProbe", told)
+            text = f"container {name} has no readiness probe: it counts as ready once it has run for {steady}"
+            yield Caution("NoReadinessProbe", text)
         if container is not None and container.may_restart_all:
-            # What an image change stops has not exited by itself: no rule is asked (measured, 1.36.3).
-            told = (
+            # A container that is stopped for an image change has not exited by itself: no rule applies (measured, 1.36.3).
+            text = (
                 f"container {name} has a rule that restarts all containers of its pod: its new image does not trigger that,"
                 " but where that then exits by itself, the others restart with it, without preStop and grace period"
             )
-            yield Caution("RestartsAllContainers", told)
+            yield Caution("RestartsAllContainers", text)
     for name, image in sorted(run.images.items()):
         if is_mutable_tag(image):
-            told = f"{image} ({name}) is a mutable tag: pods that start later may get other bytes; prefer a version or a digest"
-            yield Caution("MutableTag", told)
+            text = f"{image} ({name}) is a mutable tag: pods that start later may get other bytes; prefer a version or a digest"
+            yield Caution("MutableTag", text)
 
 
 def _discovery(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
@@ -109,18 +109,18 @@ def _discovery(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     for service in snapshot.services:
         if service.spec.publish_not_ready_addresses and any(service.selects(f.pod.metadata.labels) for f in snapshot.pods):
             how = "accepted" if service.metadata.name in accepted else "headless, for peer discovery"
-            told = f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for"
-            yield Caution("PublishNotReadyAddresses", told)
+            text = f"Service {service.metadata.name} has publishNotReadyAddresses ({how}): it is not waited for"
+            yield Caution("PublishNotReadyAddresses", text)
 
 
 def _limits(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
-    """What the run leaves out."""
+    """Warns of pods that the run leaves out or restarts without a drain."""
     behind = len(strategy_for(snapshot).pods_kept_back(run))
     if behind:
         partition = own_partition(run)
         whole = f"`inplace upgrade {run.target}` without images brings them along later"
-        told = f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
-        yield Caution("KeptByPartition", told)
+        text = f"{behind} pods stay as they are, behind the workload's own partition {partition}: {whole}"
+        yield Caution("KeptByPartition", text)
     if not run.options.without_gate:
         return
     count = count_ungated(snapshot.pods, run)
@@ -139,7 +139,7 @@ LONG_GRACE_SECONDS = 60
 
 
 def _long_stops(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
-    """The restart timeout begins when the old containers have ended, so a run may take far longer than that says."""
+    """Warns of a long grace period: the restart timeout begins only when the old containers have ended."""
     spec = workload.template_spec(snapshot)
     grace = spec.termination_grace_period_seconds if spec is not None else None
     if grace is not None and grace > LONG_GRACE_SECONDS and any(restarted_containers(f.pod, run.images) for f in snapshot.pods):
@@ -152,22 +152,22 @@ def _long_stops(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
 
 def leftover_strategy_warning(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     if strategy_for(snapshot).describe_hold(run) and run.saved_strategy is not None:
-        told = (
+        text = (
             f"the updateStrategy of {run.target} was left so by a run; at the end it is {describe_strategy(run.saved_strategy)}"
         )
-        yield Caution("StrategyLeftByRun", told)
+        yield Caution("StrategyLeftByRun", text)
 
 
 def _uncomputed(snapshot: Snapshot) -> Iterator[Caution]:
-    """Budgets that their controller cannot compute, as of a DaemonSet's pods anything but a number to keep. They allow no
-    eviction for ever, so that to obey them would be to upgrade never; maxUnavailable holds all the same."""
+    """Warns of budgets that their controller cannot compute: for a DaemonSet's pods, all but an integer minAvailable. They
+    never allow an eviction, so honouring them would block every upgrade; maxUnavailable still applies."""
     for budget in snapshot.budgets:
         if budget.sync_failure and any(budget.selects(f.pod.metadata.labels) for f in snapshot.pods):
             counted = "as it was computed last" if budget.status.desired_healthy else "as no limit besides maxUnavailable"
-            told = (
+            text = (
                 f"PodDisruptionBudget {budget.metadata.name} cannot be computed ({budget.sync_failure}): it is taken {counted}"
             )
-            yield Caution("BudgetNotComputed", told)
+            yield Caution("BudgetNotComputed", text)
 
 
 _SYNCERS = (
@@ -180,7 +180,7 @@ _SYNCERS = (
 
 
 def _synced_by(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
-    """Who would put its own images back, and how: by recreating the pods."""
+    """Warns of a tool that would restore its own images by recreating the pods."""
     found = snapshot.target.workload
     if found is None or run.adopts_template:  # then the images come from there
         return
@@ -197,7 +197,7 @@ def _synced_by(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
 
 
 def count_ungated(pods: Iterable[ObservedPod], run: Run) -> int:
-    """How many are restarted without a drain, because they have no gate and the run may do so."""
+    """Counts the pods that are restarted without a drain, since they have no gate and the run allows that."""
     return sum(gate_state(f.pod, run.options.gate) == "Absent" for f in pods) if run.options.without_gate else 0
 
 

@@ -1,7 +1,7 @@
-"""What becomes of a target's new pods, in words: whether somebody living opens their gate, who waits for that now, and whether
-a rollout hangs for want of it.
+"""Describes what becomes of a target's new pods: whether a living process opens their gate, which pods wait for that now, and
+whether a rollout hangs because of it.
 
-Pure, and told only: nothing here stops a run, nor lets one begin. Nothing is said where it was not looked.
+This only informs users: nothing here stops a run or lets it begin. If gate openers were not looked up, it says nothing.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from inplace.model.run import truncate
 
 MAX_NAMES = 5
 MAX_REASON_LENGTH = 200
-"""Whoever may write the annotation may write a long one."""
+"""Limits a hold's reason, which anyone who may write the annotation can make long."""
 
 
 class GateOutlook(msgspec.Struct, frozen=True, rename="camel"):
-    """How the gate of a target's new pods stands. `waiting`: pods that could serve, and whose gate nobody has ever opened."""
+    """What becomes of the gate of a target's new pods. `waiting`: pods that could serve, but whose gate was never opened."""
 
     type: str
     opener: Literal["Opens", "Holds", "Nobody", "Unknown"]
@@ -46,7 +46,7 @@ class GateOutlook(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def gate_opening(snapshot: Snapshot, gate: str, namespace: str) -> GateOpening | None:
-    """None: it was not looked, or no new pod has that gate."""
+    """Returns what becomes of the gate; None if openers were not looked up, or no new pod has that gate."""
     if snapshot.gate_openers is None:
         return None
     labels = _labels(snapshot, gate)
@@ -54,12 +54,12 @@ def gate_opening(snapshot: Snapshot, gate: str, namespace: str) -> GateOpening |
 
 
 def has_gate(snapshot: Snapshot, gate: str) -> bool:
-    """Whether it is worth looking who opens it."""
+    """Whether new pods have the gate, so that looking up its openers is worthwhile."""
     return _labels(snapshot, gate) is not None
 
 
 def _labels(snapshot: Snapshot, gate: str) -> Mapping[str, str] | None:
-    """Those of the pods that wait to be opened, or will: of the template, or else of bare pods. None: none has the gate."""
+    """Returns the labels of new pods: the template's, or those of a waiting bare pod; None if none of them has the gate."""
     found, spec = snapshot.target.workload, workload.template_spec(snapshot)
     if not strategy_for(snapshot).has_controller:
         first = next((f.pod for f in snapshot.pods if f.pod.name in _waiting(snapshot, gate)), None)
@@ -75,7 +75,7 @@ def _waiting(snapshot: Snapshot, gate: str) -> tuple[str, ...]:
 
 
 def cautions(snapshot: Snapshot, target: TargetRef, gate: str) -> Iterator[Caution]:
-    """Before a run, which opens the gates of the pods that there are: so all looks well until the next new pod."""
+    """Warns before a run, which opens the gates of the present pods only: all would look well until the next new pod."""
     found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     if found is None:
         return
@@ -87,36 +87,36 @@ def cautions(snapshot: Snapshot, target: TargetRef, gate: str) -> Iterator[Cauti
         case OpenedBy():
             pass
         case HeldClosedBy(by=by, why=why):
-            told = f"new pods of {target} stay out of service, since {why}: so the rule of {by} keeps gate {gate} closed"
-            yield Caution("NewPodsHeld", told)
+            text = f"new pods of {target} stay out of service, since {why}: so the rule of {by} keeps gate {gate} closed"
+            yield Caution("NewPodsHeld", text)
         case NoOpener():
-            told = f"new pods of {target} will stay out of service: {_describe_no_opener(found, gate, target.namespace)}"
-            yield Caution("NobodyOpensGate", f"{told}: {how_to_start(gate, target.namespace)}")
+            text = f"new pods of {target} will stay out of service: {_describe_no_opener(found, gate, target.namespace)}"
+            yield Caution("NobodyOpensGate", f"{text}: {how_to_start(gate, target.namespace)}")
         case UnknownOpener():
-            told = f"new pods of {target} may stay out of service: {_describe_unknown(found, gate, target.namespace)}"
-            yield Caution("OpenerUnknown", told)
+            text = f"new pods of {target} may stay out of service: {_describe_unknown(found, gate, target.namespace)}"
+            yield Caution("OpenerUnknown", text)
 
 
 def hang_reason(snapshot: Snapshot, target: TargetRef, gate: str) -> str:
-    """Why a rollout that is under way does not go on by itself, and what to do; empty: nothing is known to be in its way."""
+    """Says why a rollout in progress hangs, and what to do; empty if nothing is known to block it."""
     found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     if not wait:
         return ""
-    told = f"{_format_waiting(wait)} for somebody to open gate {gate}"
+    text = f"{_format_waiting(wait)} for somebody to open gate {gate}"
     match found:
         case NoOpener():
             where = target.namespace
-            return f"hangs: {told}, and {_describe_no_opener(found, gate, where, is_named=False)}: {how_to_start(gate, where)}"
+            return f"hangs: {text}, and {_describe_no_opener(found, gate, where, is_named=False)}: {how_to_start(gate, where)}"
         case UnknownOpener():
-            return f"{told}; {_describe_unknown(found, gate, target.namespace)}"
+            return f"{text}; {_describe_unknown(found, gate, target.namespace)}"
         case HeldClosedBy(by=by, why=why):
-            return f"hangs: {told}, and the rule of {by} keeps it closed, since {why}"
+            return f"hangs: {text}, and the rule of {by} keeps it closed, since {why}"
         case OpenedBy() | None:
             return ""
 
 
 def gate_stand(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook | None:
-    """For those who look. None: no pod has the gate, or it was not looked."""
+    """Describes the gate for `status`; None if no pod has it, or if its openers were not looked up."""
     found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     where = target.namespace
     now = f"{_format_waiting(wait)} for somebody to open it" if wait else ""
@@ -138,7 +138,8 @@ def gate_stand(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook 
 
 
 def pods_kept_closed(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[str, ...]]:
-    """Why pods that no upgrade holds are kept out of service by that gate, to their names: they are updated all the same."""
+    """Returns the names of pods that the gate keeps out of service without an upgrade, by the reason. They are upgraded,
+    too."""
     found: dict[str, tuple[str, ...]] = {}
     for facts in sorted(pods, key=lambda facts: facts.pod.name):
         pod = facts.pod
@@ -152,7 +153,7 @@ def pods_kept_closed(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[
 
 def _describe_no_opener(found: NoOpener, gate: str, namespace: str, *, is_named: bool = True) -> str:
     what = f"gate {gate} in namespace {namespace}" if is_named else "it"
-    # A gate of somebody else's may have an opener that says nothing in a Lease.
+    # A gate that is not inplace's own may have an opener that announces nothing in a Lease.
     who = f"nobody living opens {what}" if gate.startswith(f"{GROUP}/") else f"no living opener of {what} is known"
     return f"{who} ({found.dead})" if found.dead else who
 
@@ -170,7 +171,7 @@ def how_to_start(gate: str, namespace: str) -> str:
 
 
 def _format_waiting(names: tuple[str, ...]) -> str:
-    """`3 pods wait (web-1, web-2, web-3)`."""
+    """Formats like `3 pods wait (web-1, web-2, web-3)`."""
     return f"1 pod waits ({_list(names)})" if len(names) == 1 else f"{len(names)} pods wait ({_list(names)})"
 
 

@@ -1,7 +1,7 @@
-"""An `InPlaceRollout` that expired by its ttl and is there again, since a tool applies what stands in Git for ever.
+"""Recognizes an `InPlaceRollout` that expired by its ttl and exists again, since a tool keeps applying it from Git.
 
-A run is done once. Where what it brought is still there the new object finds nothing to do. Where somebody has taken it back or
-gone on to other images it would go against them after each sync. The history in the target's Lease knows the last runs.
+A run is done once. If its result is still in place, the new object has nothing to do. If a user has undone it or moved on to
+other images, it would revert that after each sync. The history in the target's Lease has the last runs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ TRACKED: Mapping[str, str] = {
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
-"""Annotations and labels by which these tools know again what they apply."""
+"""Annotations and labels by which these tools recognize what they apply."""
 
 
 def reapplied_reason(rollout: InPlaceRollout, run: Run, history: Sequence[PastRun], snapshot: Snapshot) -> str:
-    """Why the run of a new object is not to begin; empty: it may. `run`: as a new one would be; `history`: the newest last.
+    """Says why the run of a new object must not begin; empty if it may. `run`: the new run; `history`: the newest last.
 
-    One that had failed before is tried again.
+    A run that failed before is tried again.
     """
     found = snapshot.target.workload
     known = [i for i, past in enumerate(history) if past.expiring_rollout == rollout.metadata.name and _did(past, run)]
@@ -39,7 +39,7 @@ def reapplied_reason(rollout: InPlaceRollout, run: Run, history: Sequence[PastRu
 
 
 def _did(past: PastRun, run: Run) -> bool:
-    """To the end, or until a person said that it is to go back."""
+    """Whether the past run did the same, to the end or until a user aborted it."""
     if past.operation != run.operation or past.outcome not in ("Succeeded", "Aborted"):
         return False
     return run.operation == "Undo" or run.images.items() <= past.images.items()
@@ -59,7 +59,7 @@ def _how_it_went(mine: PastRun, later: Sequence[PastRun]) -> str:
 
 
 def gitops_warning(rollout: InPlaceRollout) -> str:
-    """A warning, where a tool that applies things again and again keeps an object that expires; else empty."""
+    """Returns a warning if a tool that applies objects repeatedly manages one that expires; else empty."""
     marks = {**(rollout.metadata.labels or {}), **(rollout.metadata.annotations or {})}
     tools = sorted({tool for mark, tool in TRACKED.items() if mark in marks})
     if rollout.spec.ttl_seconds_after_finished is None or not tools:

@@ -1,8 +1,8 @@
-"""What the API server would make of a run, asked before its first write: each distinct kind of write that it will need, to be
-sent once as a dry run, and what the answer teaches.
+"""Rehearses a run before its first write: lists each distinct kind of write that it will need, to be sent once as a dry run,
+and draws conclusions from the answers.
 
-Admission runs in dry runs as well, and quotas are counted: so what it makes of the images is known before a pod is touched. The
-digest added, or a mirror's name, becomes what the run brings the pods to; any other change is a reason not to begin.
+Dry runs pass through admission and quotas, so their effect on the images is known before a pod is touched. An added digest or a
+mirror's name becomes the run's own image; any other change is a reason not to begin.
 """
 
 from __future__ import annotations
@@ -43,40 +43,40 @@ from inplace.model.run import Run, lease_name
 
 
 class RefusedWrite(msgspec.Struct, frozen=True):
-    """`why`: in the API server's words, or in ours where its answer is not what was asked."""
+    """A write that failed. `why`: the API server's message, or how its answer differs from the request."""
 
     write: Write
     why: str
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
-    """`run`: with the images that admission makes of those asked for."""
+    """The result of a rehearsal. `run`: the run with the images that admission makes of the requested ones."""
 
     run: Run
     refused: tuple[RefusedWrite, ...] = ()
 
     @property
     def cautions(self) -> tuple[Caution, ...]:
-        """What admission makes of the images, and what the run does without."""
+        """Warns of images that admission renames, and of what the run goes without."""
         run = self.run
         made = {f"{run.images[name]} of {image} (container {name})" for name, image in run.images_before_admission.items()}
         on_pods = {f"{image} of {run.images[name]} on pods (container {name})" for name, image in run.pod_images.items()}
-        told = (f"admission makes {text}: that is what the run brings them to" for text in sorted(made | on_pods))
+        renamed = (f"admission makes {text}: that is what the run brings them to" for text in sorted(made | on_pods))
         lost = (
-            f"{LOST['history']}: {each.why}" for each in self.refused if isinstance(each.write.action, CreateHistoryReplicaSet)
+            f"{LOST['history']}: {item.why}" for item in self.refused if isinstance(item.write.action, CreateHistoryReplicaSet)
         )
-        return (*(Caution(CHANGED, text) for text in told), *(Caution("HistoryNotKept", text) for text in lost))
+        return (*(Caution(CHANGED, text) for text in renamed), *(Caution("HistoryNotKept", text) for text in lost))
 
     @property
     def problem(self) -> str:
-        """In one line; empty: every write would be taken that the run cannot do without."""
-        needed = (each for each in self.refused if not isinstance(each.write.action, CreateHistoryReplicaSet))
-        told = "; ".join(f"{each.write.what}: {each.why}" for each in needed)
-        return f"the API server refuses (server dry run) to {told}" if told else ""
+        """Says in one line which writes fail that the run needs; empty if none does."""
+        needed = (item for item in self.refused if not isinstance(item.write.action, CreateHistoryReplicaSet))
+        text = "; ".join(f"{item.write.what}: {item.why}" for item in needed)
+        return f"the API server refuses (server dry run) to {text}" if text else ""
 
 
 def writes(snapshot: Snapshot, run: Run) -> Iterator[Write]:
-    """The template of the target first: what becomes of it is what the others are asked with."""
+    """Yields the writes to rehearse: the target's template first, since the others use what admission makes of its images."""
     found, kind = snapshot.target.workload, run.target.kind
     if found is not None and kind != "Pods":
         init = init_names_of(found.spec.template)
@@ -87,7 +87,7 @@ def writes(snapshot: Snapshot, run: Run) -> Iterator[Write]:
 
 
 def _distinct(snapshot: Snapshot, run: Run) -> Iterator[ObservedPod]:
-    """One pod of each shape that is to be worked on: the same images, made from the same template, with the same gate."""
+    """Yields one pod to upgrade of each shape: the same images, created from the same template, with the same gate."""
     policy = pod_policy(snapshot, PlanContext(lease_name(run.target)), run, None)
     found = [assess_pod(facts, policy, None, 0.0) for facts in snapshot.pods]
     seen = set()
@@ -126,7 +126,7 @@ def _pod_writes(facts: ObservedPod, snapshot: Snapshot, run: Run) -> Iterator[Wr
 
 
 def learn(run: Run, write: Write, answer: Any) -> Run | RefusedWrite:
-    """What the answer of a write teaches. Another run than the one given: its writes are to be asked afresh."""
+    """Returns the run as changed by the answer to a write, whose writes must then be rehearsed anew, or the same run."""
     match write.action, write.before, answer:
         case ((PatchImages(images=images) | PatchIdleImages(images=images)), Pod() as before, Pod()):
             return _learn_from_pod(run, write, images, before.spec.images(), answer.spec.images())
@@ -142,21 +142,23 @@ def learn(run: Run, write: Write, answer: Any) -> Run | RefusedWrite:
             return run
 
 
-def unexpected_images(asked: Mapping[str, str], before: Mapping[str, str], answered: Mapping[str, str]) -> str:
-    """Where an answer has other images than were asked for, and none that stands for those: in words that name both."""
-    wanted = {**before, **asked}
-    for name in sorted({*wanted, *answered}):
-        image, got = wanted.get(name), answered.get(name)
-        if image is None or got is None:
-            return f"{CHANGED}: admission {'adds' if image is None else 'takes away'} container {name} ({got or image})"
-        if got != image and not (name in asked and accepts(image, got)):
-            return f"{CHANGED}: admission makes {got} of {image} (container {name})"
+def unexpected_images(requested: Mapping[str, str], before: Mapping[str, str], actual: Mapping[str, str]) -> str:
+    """Says how an answer's images differ in meaning from the requested ones, naming both; empty if they do not."""
+    wanted = {**before, **requested}
+    for name in sorted({*wanted, *actual}):
+        image, actual_image = wanted.get(name), actual.get(name)
+        if image is None or actual_image is None:
+            return (
+                f"{CHANGED}: admission {'adds' if image is None else 'takes away'} container {name} ({actual_image or image})"
+            )
+        if actual_image != image and not (name in requested and accepts(image, actual_image)):
+            return f"{CHANGED}: admission makes {actual_image} of {image} (container {name})"
     return ""
 
 
 def adopt(run: Run, made: Mapping[str, str]) -> Run | None:
-    """The run with what admission has begun to make of its images in the middle. None: those are others, or it does so for the
-    second time."""
+    """Returns the run with names that admission began to give its images in mid-run; None if those mean other images, or if it
+    does so for the second time."""
     is_new = all(name not in run.images_before_admission and accepts(run.images[name], image) for name, image in made.items())
     if not is_new:
         return None
@@ -165,21 +167,21 @@ def adopt(run: Run, made: Mapping[str, str]) -> Run | None:
 
 
 def _learn_from_pod(
-    run: Run, write: Write, asked: Mapping[str, str], before: Mapping[str, str], answered: Mapping[str, str]
+    run: Run, write: Write, requested: Mapping[str, str], before: Mapping[str, str], actual: Mapping[str, str]
 ) -> Run | RefusedWrite:
-    why = unexpected_images(asked, before, answered)
+    why = unexpected_images(requested, before, actual)
     if why:
         return RefusedWrite(write, why)
     goal = goal_of(run)
-    made = {name: answered[name] for name, image in asked.items() if answered[name] != image and name in goal.images}
+    made = {name: actual[name] for name, image in requested.items() if actual[name] != image and name in goal.images}
     return msgspec.structs.replace(run, pod_images={**run.pod_images, **made}) if made else run
 
 
 def _learn_from_template(run: Run, write: Write, template: Mapping[str, Any], *, is_target: bool) -> Run | RefusedWrite:
     assert isinstance(write.before, Workload)
-    before, answered = images_of(write.before.spec.template), images_of(template)
-    why = unexpected_images(run.images, before, answered) or _more_than_images(write.before, template)
-    made = {name: answered[name] for name, image in run.images.items() if answered.get(name, image) != image}
+    before, actual = images_of(write.before.spec.template), images_of(template)
+    why = unexpected_images(run.images, before, actual) or _more_than_images(write.before, template)
+    made = {name: actual[name] for name, image in run.images.items() if actual.get(name, image) != image}
     if not why and made and not is_target:
         name, image = next(iter(sorted(made.items())))
         why = f"{CHANGED}: admission makes {image} of {run.images[name]} there, and not in {run.target}"
@@ -193,9 +195,9 @@ def _learn_from_template(run: Run, write: Write, template: Mapping[str, Any], *,
 
 def _learn_from_other_field(run: Run, write: Write, template: Mapping[str, Any]) -> Run | RefusedWrite:
     assert isinstance(write.before, Workload)
-    before, answered = images_of(write.before.spec.template), images_of(template)
-    is_accepted = before.keys() == answered.keys() and all(accepts(image, answered[name]) for name, image in before.items())
-    why = "" if is_accepted else unexpected_images({}, before, answered)
+    before, actual = images_of(write.before.spec.template), images_of(template)
+    is_accepted = before.keys() == actual.keys() and all(accepts(image, actual[name]) for name, image in before.items())
+    why = "" if is_accepted else unexpected_images({}, before, actual)
     why = why or _more_than_images(write.before, template)
     return RefusedWrite(write, why) if why else run
 

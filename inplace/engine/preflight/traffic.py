@@ -1,6 +1,6 @@
-"""Traffic that EndpointSlices do not steer: closing a gate takes nothing of it away, so that it meets the restart.
+"""Warns of traffic that EndpointSlices do not control: closing a gate does not stop it, so it hits the restart.
 
-Nothing here stops a run; each caution names what still sends, why, and what helps.
+Nothing here stops a run; each warning names what still sends, why, and what helps.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ BALANCER_GATES = (
     "target-health.alb.ingress.k8s.aws/",
     "cloud.google.com/load-balancer-neg-ready",
 )
-"""Condition types that controllers of load balancers with IP targets put on pods."""
+"""Readiness gates that controllers of load balancers with IP targets add to pods."""
 _BALANCER_ANNOTATIONS = {
     "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type": ("ip",),
     "service.beta.kubernetes.io/aws-load-balancer-type": ("nlb-ip",),
     "cloud.google.com/neg": (),
 }
-"""With these values (or any) a Service's load balancer sends to pods by their addresses."""
+"""With one of these values, or any if none is listed, a Service's load balancer sends to pods by their addresses."""
 NAMES_CACHED_SECONDS = 30.0
-"""How long clients may believe a DNS answer: kubeadm's CoreDNS says 30 s."""
+"""How long clients may cache a DNS answer: 30 s with kubeadm's CoreDNS."""
 
 
 def traffic_warnings(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     drained = [facts for facts in snapshot.pods if outages.will_be_drained(facts, run)]
     labels = [facts.pod.metadata.labels for facts in drained]
     services = sorted(
-        (s for s in snapshot.services if any(s.selects(each) for each in labels)), key=lambda service: service.metadata.name
+        (s for s in snapshot.services if any(s.selects(pod_labels) for pod_labels in labels)),
+        key=lambda service: service.metadata.name,
     )
     if drained:
         yield from _by_address(snapshot, services)
@@ -45,8 +46,8 @@ def traffic_warnings(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
 
 
 def _by_address(snapshot: Snapshot, services: list[Service]) -> Iterator[Caution]:
-    """Such a balancer may keep a pod that is not ready while its containers are (aws-load-balancer-controller,
-    pkg/backend/endpoint_resolver.go), with or without its own gate."""
+    """Warns of load balancers with IP targets: they may keep a pod that is not ready while its containers are
+    (aws-load-balancer-controller, pkg/backend/endpoint_resolver.go), with or without a gate of their own."""
     spec = workload.template_spec(snapshot)
     gates = [g.condition_type for g in (spec.readiness_gates if spec is not None else None) or ()]
     marks = [f"gate {gate}" for gate in gates if gate.startswith(BALANCER_GATES)]

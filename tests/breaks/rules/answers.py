@@ -11,7 +11,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "believe the answer of a dry run without comparing it",
         "inplace/engine/preflight/rehearsal.py",
-        "        if got != image and not (name in asked and accepts(image, got)):",
+        "        if actual_image != image and not (name in requested and accepts(image, actual_image)):",
         "        if False:",
         ("tests/unit/engine/preflight/test_rehearsal.py", SCENARIOS),
     ),
