@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inplace.model.rollout import InPlaceRollout
+from inplace.runtime.controller.active_rollouts import ActiveRollouts
 from inplace.runtime.controller.reconciler import RolloutReconciler
 from tests.unit.runtime.controller.bench import KEY, ControllerBench
 from tests.unit.runtime.rollouts import PATH, create_rollout, set_status
@@ -46,3 +47,8 @@ def test_a_rollout_created_again_has_no_reconciler(bench: ControllerBench) -> No
     assert bench.active.at(KEY) is bench.active.get(before)
     assert bench.active.close(KEY) == before.metadata.uid
     assert bench.active.close(KEY) == ""
+
+
+def test_a_rollout_that_nobody_reconciles_has_no_reconciler(bench: ControllerBench) -> None:
+    active = ActiveRollouts(bench.informers)
+    assert (active.get(create(bench, "up")), active.at(KEY), active.close(KEY)) == (None, None, "")

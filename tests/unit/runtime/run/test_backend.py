@@ -51,7 +51,7 @@ def test_workers_perform_an_action_and_tell_its_end() -> None:
     assert (event.action, event.error) == (action, None)
 
 
-def test_a_renewer_and_informers_can_be_stopped_before_they_begin() -> None:
+def test_a_renewer_that_is_stopped_loses_nothing() -> None:
     server, backend = Server(), ThreadBackend()
     api, lost = client(server), list[BaseException]()
     lock = TargetLock(api, TARGET, None, "me")

@@ -9,9 +9,12 @@ from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions, StopRequest, lease_name
 from inplace.runtime.errors import ForcedExit
 from inplace.runtime.foreground.session import Session
+from inplace.runtime.foreground.target_view import TargetView
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
+from inplace.runtime.run.assembly import build_driver, new_lock
 from inplace.runtime.run.connectivity import PATIENCE_SECONDS
+from inplace.runtime.run.driver import TICK_SECONDS, DriverOptions, RunInputs
 from tests.simulation.world import World
 from tests.unit.kube.fakes import refusal
 
@@ -95,3 +98,21 @@ def test_writes_refused_for_long_end_the_run(app: World) -> None:
     assert ended.outcome == "Failed"
     assert app.scheduler.now - began_at < 3 * PATIENCE_SECONDS
     assert images(app) == ["reg/app:1"] * 3
+
+
+def test_nothing_is_planned_before_everything_is_listed(app: World) -> None:
+    with TargetView(app.api, TargetRef("Deployment", "shop", "web"), "upgrade", app.host) as view:
+        asked = Run(id="run-1", target=view.target, images={"app": "reg/app:2"}, options=RunOptions())
+        run = view.resolver.fill_from_cluster(asked, None)
+        view.informers.relist()
+        lock = new_lock(app.api, view.target, view.resolved.owner, "me")
+        lock.acquire(None, run)
+        inputs = RunInputs(view.snapshot_builder, view.informers, view.inbox)
+        driver, workers = build_driver(app.api, lock, inputs, app.host.workers, run, lambda _frame: None, DriverOptions())
+        assert driver.step() == (None, TICK_SECONDS)
+        frames = [driver.frame]
+        view.look(run)
+        assert driver.step()[0] is None
+        frames.append(driver.frame)
+        workers.stop()
+    assert [frame and frame.plan.progress.desired for frame in frames] == [None, 3]

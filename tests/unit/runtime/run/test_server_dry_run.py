@@ -8,12 +8,15 @@ import pytest
 
 from inplace.kube.errors import ApiError
 from inplace.kube.protocols import Request, Response
+from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.run.executor import Executor
 from inplace.runtime.run.server_dry_run import rehearse
 from tests.simulation.world import World
 from tests.unit.kube.fakes import ok, refusal
+
+RUN = Run(id="run-1", target=TargetRef("Deployment", "shop", "web"), images={"app": "reg/app:2"}, options=RunOptions())
 
 
 @pytest.fixture
@@ -22,20 +25,15 @@ def app(world: World) -> World:
     return world
 
 
-def requested(session: Session) -> Run:
-    return Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=RunOptions())
-
-
 def rehearsed(world: World, session: Session) -> object:
-    run = requested(session)
     executor = Executor(world.api, "shop", session.view.informers, dry_run=True)
-    return rehearse(executor, world.clock, session.view.look, run)
+    return rehearse(executor, world.clock, session.view.look, RUN)
 
 
 def test_a_rehearsal_persists_nothing(app: World) -> None:
     before = [pod.obj for pod in app.pods()]
     with app.session("web") as session:
-        found = session.view.resolver.rehearse(requested(session))
+        found = session.view.resolver.rehearse(RUN)
     assert (found.problem, found.run.images) == ("", {"app": "reg/app:2"})
     assert [pod.obj for pod in app.pods()] == before
     assert any(key.startswith("PATCH pods") for key in app.transport.requests)
@@ -48,7 +46,7 @@ def test_a_refused_write_is_a_problem_in_the_servers_words(app: World) -> None:
 
     app.transport.interfere = refuse
     with app.session("web") as session:
-        found = session.view.resolver.rehearse(requested(session))
+        found = session.view.resolver.rehearse(RUN)
     assert "denied by policy no-2" in found.problem
 
 
@@ -58,7 +56,7 @@ def test_a_server_that_does_not_judge_is_an_error(app: World, status: int) -> No
         return refusal(status, "overloaded") if request.method == "PATCH" else None
 
     with app.session("web") as session:
-        session.view.look(requested(session))
+        session.view.look(RUN)
         app.transport.interfere = fail
         with pytest.raises(ApiError, match="overloaded"):
             rehearsed(app, session)
@@ -76,6 +74,6 @@ def test_an_image_that_admission_rewrites_is_learnt(app: World) -> None:
 
     app.transport.interfere = rewrite
     with app.session("web") as session:
-        found = session.view.resolver.rehearse(requested(session))
+        found = session.view.resolver.rehearse(RUN)
     assert found.run.images == {"app": mirrored}
     assert found.problem == ""

@@ -1,0 +1,18 @@
+"""What the parts of a repair are given, with the report that they make."""
+
+from __future__ import annotations
+
+import pytest
+
+from inplace.runtime.repair.context import RepairContext, RepairEvent
+from tests.simulation.world import World
+
+
+@pytest.fixture
+def events() -> list[RepairEvent]:
+    return []
+
+
+@pytest.fixture
+def context(world: World, events: list[RepairEvent]) -> RepairContext:
+    return RepairContext(world.api, "medic", events.append, lambda _session: None, world.host, dry_run=False)
