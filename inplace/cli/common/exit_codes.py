@@ -60,7 +60,7 @@ def exit_for(error: BaseException, prog: str, flags: Sequence[str] = ()) -> tupl
         case click.ClickException():
             return error.format_message(), ExitCode.USAGE
         case OSError() if error.strerror:
-            return f"the output cannot be written, or a file not read: {error.strerror}", ExitCode.FAILED
+            return f"cannot write the output or read a file: {error.strerror}", ExitCode.FAILED
         case click.Abort() | KeyboardInterrupt():
             return "interrupted; nothing was changed", ExitCode.INTERRUPTED
         case _:

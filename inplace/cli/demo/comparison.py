@@ -30,17 +30,17 @@ class DemoReport(msgspec.Struct, frozen=True, rename="camel"):
     simulated: bool = True
 
 
-def as_lines(c: DemoReport) -> list[str]:
-    rows = [("SIMULATED", "IN PLACE", "CLASSIC ROLLOUT"), *_rows(c)]
-    return [*(f"{name:<30}{a:>14}{b:>18}" for name, a, b in rows), "", *_remarks(c)]
+def as_lines(report: DemoReport) -> list[str]:
+    rows = [("SIMULATED", "IN PLACE", "CLASSIC ROLLOUT"), *_rows(report)]
+    return [*(f"{name:<30}{a:>14}{b:>18}" for name, a, b in rows), "", *_remarks(report)]
 
 
-def _rows(c: DemoReport) -> list[tuple[str, str, str]]:
-    a, b = c.in_place, c.classic
+def _rows(report: DemoReport) -> list[tuple[str, str, str]]:
+    a, b = report.in_place, report.classic
     x, y = a.measured, b.measured
     return [
-        ("pods kept", _of(x.pods_kept, c.pods), _of(y.pods_kept, c.pods)),
-        ("IPs kept", _of(x.ips_kept, c.pods), _of(y.ips_kept, c.pods)),
+        ("pods kept", _of(x.pods_kept, report.pods), _of(y.pods_kept, report.pods)),
+        ("IPs kept", _of(x.ips_kept, report.pods), _of(y.ips_kept, report.pods)),
         ("pod-local volumes lost", str(x.volumes_lost), str(y.volumes_lost)),
         ("sidecars restarted", str(x.sidecars_restarted), str(y.sidecars_restarted)),
         ("app processes started cold", str(x.app_starts), str(y.app_starts)),
@@ -53,10 +53,10 @@ def _rows(c: DemoReport) -> list[tuple[str, str, str]]:
     ]
 
 
-def _remarks(c: DemoReport) -> list[str]:
-    x, y = c.in_place.measured, c.classic.measured
+def _remarks(report: DemoReport) -> list[str]:
+    x, y = report.in_place.measured, report.classic.measured
     lines = ["Either way, apps start cold and open connections end; in place, the pod stays."]
-    extra = y.pods_at_peak - c.pods
+    extra = y.pods_at_peak - report.pods
     if y.seconds < x.seconds and extra > 0:
         lines.append(f"The rollout was faster: it ran {plural(extra, 'more pod')} at its peak. In place runs none.")
     lines.append("These apps lack a preStop hook: with 5s, a rollout fails no new connections.")

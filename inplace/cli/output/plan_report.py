@@ -184,31 +184,33 @@ def _why(j: PodAssessment, room: DisruptionBudgets) -> str:
     return ""
 
 
-def headline(o: PlanReport, suffix: str = "") -> str:
+def headline(report: PlanReport, suffix: str = "") -> str:
     end = f" ({suffix})" if suffix else ""
-    if not o.changes:
-        if not o.images:
-            return f"the pods of {o.target} in {o.namespace} run what its template says: nothing to do{end}"
-        images = images_text({change.container: change.after for change in o.images})
-        return f"{o.target} in {o.namespace} already runs {images}: nothing to do{end}"
-    todo = sum(pod.action != "nothing" for pod in o.pods)
-    act = "restarted in place" if o.restarts or not todo else "changed without a restart"
-    return f"{o.target} in {o.namespace}: {todo} of {plural(len(o.pods), 'pod')} would be {act}{end}"
+    if not report.changes:
+        if not report.images:
+            return f"the pods of {report.target} in {report.namespace} run what its template says: nothing to do{end}"
+        images = images_text({change.container: change.after for change in report.images})
+        return f"{report.target} in {report.namespace} already runs {images}: nothing to do{end}"
+    todo = sum(pod.action != "nothing" for pod in report.pods)
+    act = "restarted in place" if report.restarts or not todo else "changed without a restart"
+    return f"{report.target} in {report.namespace}: {todo} of {plural(len(report.pods), 'pod')} would be {act}{end}"
 
 
-def details(o: PlanReport) -> Iterator[str]:
-    for change in o.images:
+def details(report: PlanReport) -> Iterator[str]:
+    for change in report.images:
         before = f"{change.before} -> " if change.before and change.before != change.after else ""
         yield f"  {change.container:<10} {before}{change.after}"
-    if o.first:
-        yield f"  {o.first}"
-    if len(o.steps) > 1:
-        yield f"  steps      {', '.join(o.steps)}"
-    yield f"  budget     {o.budget}"
-    if o.undrained == len(o.pods) and o.pods:
+    if report.first:
+        yield f"  {report.first}"
+    if len(report.steps) > 1:
+        yield f"  steps      {', '.join(report.steps)}"
+    yield f"  budget     {report.budget}"
+    if report.undrained == len(report.pods) and report.pods:
         yield "  waits for  nothing: the pods have no gate, so they are not drained"
         return
-    services = ", ".join(o.services) if o.services else "none: no Service to wait for lists these pods in an EndpointSlice"
-    yield f"  waits for  {'Services ' if o.services else ''}{services}"
-    without = f"; {plural(o.undrained, 'pod')} without it, not drained" if o.undrained else ""
-    yield f"  gate       {o.gate}{without}"
+    services = (
+        ", ".join(report.services) if report.services else "none: no Service to wait for lists these pods in an EndpointSlice"
+    )
+    yield f"  waits for  {'Services ' if report.services else ''}{services}"
+    without = f"; {plural(report.undrained, 'pod')} without it, not drained" if report.undrained else ""
+    yield f"  gate       {report.gate}{without}"

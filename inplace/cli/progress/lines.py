@@ -39,7 +39,7 @@ class LineProgress:
         self._reasons: dict[str, tuple[str, float, bool]] = {}
         """By pod uid: the reason, since when, and whether it was printed."""
         self._updated = 0
-        """How many pods had arrived when the last line was printed."""
+        """How many of the printed pods have arrived."""
         self._step = ""
         self._goes_back = False
         self._printed: dict[tuple[str, str], float | None] = {}

@@ -25,103 +25,113 @@ PHASES = {
 MAX_FAILURES = 10
 
 
-def summary_lines(s: Summary) -> list[str]:
-    return [_headline(s), *_warning(s), *_held(s), *_proof(s), *_timeline(s), *_failures(s), *(f"  {line}" for line in s.left)]
+def summary_lines(summary: Summary) -> list[str]:
+    return [
+        _headline(summary),
+        *_warning(summary),
+        *_held(summary),
+        *_proof(summary),
+        *_timeline(summary),
+        *_failures(summary),
+        *(f"  {line}" for line in summary.left),
+    ]
 
 
-def _headline(s: Summary) -> str:
-    where, took = f"{s.target} in {s.namespace}", format_duration(s.seconds)
-    count = f"{s.updated} of {plural(s.desired, 'pod')} updated"
-    match s.outcome:
+def _headline(summary: Summary) -> str:
+    where, took = f"{summary.target} in {summary.namespace}", format_duration(summary.seconds)
+    count = f"{summary.updated} of {plural(summary.desired, 'pod')} updated"
+    match summary.outcome:
         case "Succeeded":
-            return f"{where} runs {images_text(s.images)}: {_done(s) if s.watched_seconds is None else count} in {took}"
+            done = _done(summary) if summary.watched_seconds is None else count
+            return f"{where} runs {images_text(summary.images)}: {done} in {took}"
         case "Failed":
             # The reasons of the pods follow below; a run that an external change stopped has a reason of its own.
-            is_explained_below = s.failures and not s.is_left_paused
-            why = "" if is_explained_below else f": {s.message}"
+            is_explained_below = summary.failures and not summary.is_left_paused
+            why = "" if is_explained_below else f": {summary.message}"
             return f"{where} failed after {took}, {count}{why}"
         case "RolledBack" | "Aborted":
-            return f"{where} is back at its previous images after {took}: {s.message}"
+            return f"{where} is back at its previous images after {took}: {summary.message}"
         case "Paused":
-            return f"{where} is {s.message or 'paused'}, {count}"
+            return f"{where} is {summary.message or 'paused'}, {count}"
         case "TimedOut":
-            return f"{where} {s.message or 'timed out'}, {count}"
+            return f"{where} {summary.message or 'timed out'}, {count}"
         case "Interrupted":
-            return f"{where} was {s.message or 'interrupted'}, {count}"
+            return f"{where} was {summary.message or 'interrupted'}, {count}"
 
 
-def _done(s: Summary) -> str:
+def _done(summary: Summary) -> str:
     """Says how many pods this session upgraded, if others were already updated, as in a run that was resumed."""
-    what = "rolled back" if s.doing == "Undo" else "upgraded"
-    if s.touched < s.updated:
-        return f"{s.updated} of {plural(s.desired, 'pod')} {what}, {s.touched} of them this time,"
-    return f"{plural(s.touched, 'pod')} {what}"
+    what = "rolled back" if summary.doing == "Undo" else "upgraded"
+    if summary.touched < summary.updated:
+        return f"{summary.updated} of {plural(summary.desired, 'pod')} {what}, {summary.touched} of them this time,"
+    return f"{plural(summary.touched, 'pod')} {what}"
 
 
-def _warning(s: Summary) -> Iterator[str]:
+def _warning(summary: Summary) -> Iterator[str]:
     """Yields a warning of a run that succeeded, but for something optional, or something that could not be verified."""
-    if s.outcome == "Succeeded" and s.message:
-        yield f"  warning: {s.message}"
+    if summary.outcome == "Succeeded" and summary.message:
+        yield f"  warning: {summary.message}"
 
 
-def _held(s: Summary) -> Iterator[str]:
+def _held(summary: Summary) -> Iterator[str]:
     """Yields the pods that are updated and verified, but out of service, since something keeps their gate closed."""
-    for why, names in s.held.items():
+    for why, names in summary.held.items():
         shown = ", ".join(names[:MAX_FAILURES]) + (", ..." if len(names) > MAX_FAILURES else "")
-        yield f"  out of service: {plural(len(names), 'pod')}, whose gate {s.gate} is kept closed ({why}): {shown}"
+        yield f"  out of service: {plural(len(names), 'pod')}, whose gate {summary.gate} is kept closed ({why}): {shown}"
 
 
-def _proof(s: Summary) -> Iterator[str]:
-    if s.touched:
-        if s.watched_seconds is not None:
-            yield f"  of {plural(s.touched, 'pod')} seen while watching for {format_duration(s.watched_seconds)}:"
-        same = f"same pods {s.same_uids} of {s.touched}, same IPs {s.same_ips} of {s.touched}"
-        yield f"  {same}, {plural(s.restarts, 'container restart')}"
-    if s.undrained:
-        yield f"  {s.undrained} of {plural(s.touched, 'pod')} not drained, without gate {s.gate}; to drain in the future,"
-        yield f"  {add_gate_hint(s.gate)}"
+def _proof(summary: Summary) -> Iterator[str]:
+    if summary.touched:
+        if summary.watched_seconds is not None:
+            yield f"  of {plural(summary.touched, 'pod')} seen while watching for {format_duration(summary.watched_seconds)}:"
+        same = f"same pods {summary.same_uids} of {summary.touched}, same IPs {summary.same_ips} of {summary.touched}"
+        yield f"  {same}, {plural(summary.restarts, 'container restart')}"
+    if summary.undrained:
+        undrained = f"{summary.undrained} of {plural(summary.touched, 'pod')} not drained"
+        yield f"  {undrained}, without gate {summary.gate}; to drain in the future,"
+        yield f"  {add_gate_hint(summary.gate)}"
 
 
-def _timeline(s: Summary) -> Iterator[str]:
-    if not s.phases:
+def _timeline(summary: Summary) -> Iterator[str]:
+    if not summary.phases:
         return
     yield f"  {'':<16}{'median':>8}{'worst':>8}"
     for phase, name in PHASES.items():
-        spread = s.phases.get(phase)
+        spread = summary.phases.get(phase)
         if spread is not None:
             median, worst = format_duration(spread.median), format_duration(spread.worst)
             yield f"  {name:<16}{median:>8}{worst:>8}  {spread.worst_pod}"
 
 
-def _failures(s: Summary) -> Iterator[str]:
-    for failure in s.failures[:MAX_FAILURES]:
+def _failures(summary: Summary) -> Iterator[str]:
+    for failure in summary.failures[:MAX_FAILURES]:
         yield f"  pod/{failure.pod} {failure.reason}: {failure.message}"
-    if len(s.failures) > MAX_FAILURES:
-        yield f"  and {plural(len(s.failures) - MAX_FAILURES, 'more failed pod')}"
+    if len(summary.failures) > MAX_FAILURES:
+        yield f"  and {plural(len(summary.failures) - MAX_FAILURES, 'more failed pod')}"
 
 
 Hint = tuple[str, str]
 """What the command is for, and the command."""
 
 
-def next_steps(s: Summary, run: Run | None, cluster: ClusterContext, target: TargetRef, again: str) -> list[Hint]:
+def next_steps(summary: Summary, run: Run | None, cluster: ClusterContext, target: TargetRef, again: str) -> list[Hint]:
     """Returns the commands that the user may want next."""
-    match s.outcome:
+    match summary.outcome:
         case "Succeeded" | "RolledBack" | "Aborted":
             return []
         case "Paused":
-            verb = verb_onward(s.message)
+            verb = verb_onward(summary.message)
             return [(f"{verb} with", cluster.command(verb, target)), *_way_back(run, cluster, target)]
         case "TimedOut" | "Interrupted":
             return [("resume with", again), *_way_back(run, cluster, target)]
         case "Failed":
-            return _after_failure(s, run, cluster, target, again)
+            return _after_failure(summary, run, cluster, target, again)
 
 
-def _after_failure(s: Summary, run: Run | None, cluster: ClusterContext, target: TargetRef, again: str) -> list[Hint]:
-    if run is not None and s.by_others:
+def _after_failure(summary: Summary, run: Run | None, cluster: ClusterContext, target: TargetRef, again: str) -> list[Hint]:
+    if run is not None and summary.by_others:
         return start_over_hint(run, cluster, target)
-    if run is None or not s.failures:
+    if run is None or not summary.failures:
         return [("try again with", again)]
     return after_failed_pods(run, cluster, target)
 
