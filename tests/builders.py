@@ -94,7 +94,7 @@ from tests.workloads import (
 
 LEASE = "inplace-deployment-web"
 NEW = {"app": "repo/app:2"}
-SPEC = PlanContext(lease=LEASE, since="2026-01-01T00:00:00Z")
+SPEC = PlanContext(lease_name=LEASE, timestamp="2026-01-01T00:00:00Z")
 REPLICA_SET = OwnerReference("ReplicaSet", "web-1", LIVE_UID, controller=True)
 PROBE = Probe(period_seconds=1)
 

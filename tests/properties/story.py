@@ -211,7 +211,7 @@ class Story:
     def _saw(self, frame: Frame) -> None:
         self.last = frame
         made, observed = frame.plan, frame.snapshot
-        waits = made.requeue_after is not None or observed.keys_in_progress or observed.closing
+        waits = made.requeue_after_seconds is not None or observed.keys_in_progress or observed.closing
         assert made.finished or made.actions or waits, f"nothing to wait for: {made.progress}"
         assert not any(action.key in observed.keys_in_progress for action in made.actions), "planned for what is worked on"
         if self.rng.random() < 0.1:

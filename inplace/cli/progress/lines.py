@@ -78,7 +78,7 @@ class LineProgress:
         pass
 
     def _update_pod(self, pod: PodProgress, frame: Frame) -> None:
-        before, is_news, reason = self._stages.get(pod.uid), self._is_news(pod), pod.words
+        before, is_news, reason = self._stages.get(pod.uid), self._is_news(pod), pod.description
         self._stages[pod.uid] = pod.stage
         if pod.stage == before:
             if pod.stage not in ("Pending", *ARRIVED, ""):

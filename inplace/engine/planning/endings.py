@@ -27,7 +27,7 @@ def finish_if_quiet(builder: PlanBuilder, finished: RunResult) -> Plan | RunUpda
     rest = sum(not isinstance(action, ListSlices) for action in last.actions) + len(builder.snapshot.keys_in_progress)
     if (rest or builder.snapshot.closing) and not builder.timers.expired(f"{FINISHING}{rest}", DEFAULT_WAIT_SECONDS):
         return builder.plan(())
-    is_early = finished.outcome not in TERMINAL_OUTCOMES and not finished.by_others
+    is_early = finished.outcome not in TERMINAL_OUTCOMES and not finished.external_change
     if is_early and strategy_for(builder.snapshot).may_uncommit(builder.run):
         return give_commit_up(builder.run, finished.message)
     withdrawal = _withdraw(builder, finished)
@@ -56,13 +56,13 @@ def end(builder: PlanBuilder, finished: RunResult) -> Plan:
 
 def finish(run: Run, finished: RunResult) -> Plan:
     """The plan of a run that is over. A commit that somebody else interfered with is dropped, since it must not be finished."""
-    commit = None if finished.by_others else run.commit
+    commit = None if finished.external_change else run.commit
     ended = msgspec.structs.replace(run, commit=commit, outcome=finished.outcome, message=finished.message)
     return Plan(run=ended, finished=finished)
 
 
 def _withdraw(builder: PlanBuilder, finished: RunResult) -> Perform | None:
-    if finished.by_others:
+    if finished.external_change:
         return yield_to_owner(builder.snapshot, builder.run)
     if finished.outcome in TERMINAL_OUTCOMES or builder.snapshot.unreadable:
         return None

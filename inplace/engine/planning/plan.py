@@ -21,13 +21,13 @@ ARRIVED: frozenset[Shows] = frozenset({"Updated", "Restored"})
 class PlanContext(msgspec.Struct, frozen=True):
     """What this process asks of the run, apart from what the run itself says."""
 
-    lease: str
+    lease_name: str
     stop: StopRequest | None = None
-    since: str = ""
+    timestamp: str = ""
     """Wall time for the record, for people."""
     dead_leases: frozenset[str] = frozenset()
     """Bare pods recorded under these may be taken over: nobody holds them."""
-    only_frees: bool = False
+    frees_only: bool = False
     """A stored run is left, not driven: no image is brought to any pod, what is in flight is finished as it is or reopened, and
     a commit that has begun is finished only where every pod runs its images already."""
 
@@ -58,7 +58,7 @@ class PodProgress(msgspec.Struct, frozen=True, gc=False):
     """The instant at which what `reason` says is over by itself, by the clock that judged; None: nobody knows."""
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         return within(self.reason, self.at_most_seconds)
 
     @property
@@ -89,7 +89,7 @@ class Progress(msgspec.Struct, frozen=True):
     until: float | None = None
     """The instant at which what `waiting` says is over by itself, such as a timed pause; None: nobody knows."""
 
-    def doing(self, now: float | None = None) -> str:
+    def describe(self, now: float | None = None) -> str:
         """What the whole run is at, with how long still where it is said when it is now."""
         left = self.until - now if self.until is not None and now is not None else None
         return ": ".join(filter(None, (self.step, within(self.waiting, 0.0, None, left))))
@@ -100,7 +100,7 @@ class RunResult(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     message: str = ""
-    by_others: bool = False
+    external_change: bool = False
 
 
 class RunUpdate(msgspec.Struct, frozen=True):
@@ -135,6 +135,6 @@ class Plan(msgspec.Struct, frozen=True):
     actions: tuple[Action, ...] = ()
     pods: tuple[PodProgress, ...] = ()
     progress: Progress = Progress(0, 0, 0, 0, 0)
-    requeue_after: float | None = None
+    requeue_after_seconds: float | None = None
     timers: frozenset[str] = frozenset()
     finished: RunResult | None = None

@@ -80,7 +80,7 @@ class PlanBuilder(msgspec.Struct):
             actions=tuple(todo.values()),
             pods=shown.pods,
             progress=msgspec.structs.replace(shown.progress, waiting=waiting, step=step, until=until),
-            requeue_after=self.timers.requeue_after(),
+            requeue_after_seconds=self.timers.requeue_after(),
             timers=self.timers.used,
         )
 

@@ -36,7 +36,7 @@ def plan(snapshot: Snapshot, context: PlanContext, run: Run, now: float) -> Plan
     outcome: Plan | RunUpdate = RunUpdate(run)
     while isinstance(outcome, RunUpdate):
         outcome = _plan_pass(snapshot, context, outcome.run, now)
-    return remembered(outcome, snapshot.timers, now, context.since)
+    return remembered(outcome, snapshot.timers, now, context.timestamp)
 
 
 def _plan_pass(snapshot: Snapshot, context: PlanContext, run: Run, now: float) -> Plan | RunUpdate:
@@ -60,7 +60,7 @@ def pod_policy(snapshot: Snapshot, context: PlanContext, run: Run, stop: StopReq
     options, strategy = run.options, strategy_for(snapshot)
     return PodPolicy(
         run_id=run.id,
-        lease_name=context.lease,
+        lease_name=context.lease_name,
         gate=options.gate,
         goal=goal_of(run),
         settle_seconds=options.settle_seconds,
@@ -71,7 +71,7 @@ def pod_policy(snapshot: Snapshot, context: PlanContext, run: Run, stop: StopReq
         stopping=stop is not None,
         is_bare_pods=not strategy.has_controller,
         dead_leases=context.dead_leases,
-        timestamp=context.since,
+        timestamp=context.timestamp,
         revision=strategy.pod_revision(run),
         excluded=strategy.pods_kept_back(run),
         without_gate=options.without_gate,
@@ -84,7 +84,7 @@ def _only_frees(snapshot: Snapshot, context: PlanContext, run: Run) -> bool:
     """Whether no pod is brought to an image. One that goes back from a refused commit is, to images that the templates, for
     one, vouch for again."""
     is_way_back = run.rolling_back and run.commit is None and context.stop is None and not unvouched(run.images, snapshot)
-    return context.only_frees and not is_way_back
+    return context.frees_only and not is_way_back
 
 
 def _plan_next(builder: PlanBuilder) -> Plan | RunUpdate:
@@ -115,14 +115,14 @@ def _plan_next(builder: PlanBuilder) -> Plan | RunUpdate:
         return _wait_at_barrier(builder, step)
     if builder.all_updated:
         return sequences.commit(builder)
-    starts = _starts(builder, step.target)
+    starts = _starts(builder, step.pods)
     claiming = [starts.claim] if starts.claim is not None else []
     is_idle = snapshot.keys_in_progress <= {claim.key for claim in claiming}
     if is_idle and not builder.in_flight and not starts.actions and not snapshot.closing:
-        ending = _end_if_stuck(builder, starts.waiting)
+        ending = _end_if_stuck(builder, starts.waiting_for)
         if ending is not None:
             return ending
-    return builder.plan((*starts.actions, *claiming), starts.waiting, describe(run), starts.uids)
+    return builder.plan((*starts.actions, *claiming), starts.waiting_for, describe(run), starts.uids)
 
 
 def _wait_at_barrier(builder: PlanBuilder, barrier: Barrier) -> Plan | RunUpdate:
@@ -130,7 +130,7 @@ def _wait_at_barrier(builder: PlanBuilder, barrier: Barrier) -> Plan | RunUpdate
     run = builder.run
     if barrier.steps_passed != run.steps_passed:
         return RunUpdate(msgspec.structs.replace(run, steps_passed=barrier.steps_passed))
-    if barrier.manual and not builder.in_flight:
+    if barrier.is_manual and not builder.in_flight:
         waiting = sequences.follow(builder)
         return waiting if waiting is not None else finish_if_quiet(builder, RunResult("Paused", barrier.reason))
     gates = _starts(builder, 0)
@@ -173,7 +173,7 @@ def _starts(builder: PlanBuilder, target: int) -> StartDecision:
         builder.timers,
         builder.context,
     )
-    if starts.actions or starts.waiting:
+    if starts.actions or starts.waiting_for:
         return starts
     if builder.missing:
         leaving = [f"; pod/{a.facts.pod.name} is being deleted" for a in builder.assessments if a.stage == "Gone"]

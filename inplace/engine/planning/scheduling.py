@@ -36,7 +36,7 @@ class StartDecision(msgspec.Struct, frozen=True):
 
     actions: tuple[Action, ...]
     uids: frozenset[str]
-    waiting: str
+    waiting_for: str
     claim: ClaimBudget | None = None
 
 
@@ -97,7 +97,7 @@ def select_pods(
     picked = _pick(pending, allowed, rooms, snapshot, run, policy, timers, context)
     idle = tuple(patch_idle(a.facts, policy) for a in unscheduled[: max(0, to_do - len(pending))])
     gates = _missing_gates(pending, picked.uids, policy)
-    waiting = picked.waiting
+    waiting = picked.waiting_for
     if waiting == _NO_ROOM:
         # While pods of ours are in flight that is how it should be, and nothing to tell.
         in_flight = any(a.stage in IN_FLIGHT and a.uid not in failed for a in assessments)
@@ -170,7 +170,7 @@ def _first_action(
         gate_before=gate_before(facts, policy.gate),
         from_images={name: facts.images[name] for name in changed_images(facts, policy) if name in facts.images},
         to_images=policy.goal.images_for(facts),
-        since=context.since,
+        since=context.timestamp,
     )
     changed = changed_images(facts, policy)
     if changed and not restarted_containers(facts.pod, changed):

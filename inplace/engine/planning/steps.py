@@ -20,7 +20,7 @@ _WAITED = "paused by its steps"
 class UpTo(msgspec.Struct, frozen=True):
     """Work until so many pods are updated."""
 
-    target: int
+    pods: int
 
 
 class Barrier(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Barrier(msgspec.Struct, frozen=True):
 
     steps_passed: int
     reason: str = ""
-    manual: bool = False
+    is_manual: bool = False
     until: float | None = None
     """When it is over by itself."""
 
@@ -46,7 +46,7 @@ def current_step(
             last = here == len(run.options.steps) - 1
             return Barrier(here + 1) if updated >= target and not last else UpTo(target)
         case PauseStep(seconds=None):
-            return Barrier(here, _waiting_for_promote(run), manual=True)
+            return Barrier(here, _waiting_for_promote(run), is_manual=True)
         case PauseStep(seconds=float() as seconds):
             timer = f"pause/{here}"
             if timers.expired(timer, seconds):

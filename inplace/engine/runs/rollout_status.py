@@ -148,7 +148,7 @@ def _with_counts(
             name=pod.name,
             stage=pod.stage,
             since=since.get(pod.uid, ""),
-            reason=_truncate(pod.words),
+            reason=_truncate(pod.description),
             until=until.get(pod.uid, ""),
         )
         for pod in plan.pods

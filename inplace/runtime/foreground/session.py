@@ -212,7 +212,7 @@ class Session:
         nothing but its lock."""
         if not lifecycle.has_leftovers(overtaken, self.view.look(overtaken.run)):
             lock.acquire(lease, overtaken.run)
-            self._locked(lock).release(overtaken.run, RunResult("Failed", overtaken.why, by_others=True))
+            self._locked(lock).release(overtaken.run, RunResult("Failed", overtaken.why, external_change=True))
             again = shlex.join(("inplace", "upgrade", *self.view.target.cli_args))
             raise RefusedError(f"{overtaken.why}: `{again}` with the images that you want starts over, on what is there now")
         return self._drive(lock, lease, overtaken.run, on_frame, DriverOptions(only_frees=True))

@@ -120,7 +120,7 @@ class RunStatistics:
             undrained=count_ungated((f for uid, f in facts.items() if uid in self._touched), run),
             gate=run.options.gate,
             is_left_paused=strategy_for(last.snapshot).is_left_paused(run),
-            by_others=finished.by_others,
+            by_others=finished.external_change,
             doing=run.operation,
         )
 

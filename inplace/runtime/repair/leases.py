@@ -42,7 +42,7 @@ def repair_lease(context: RepairContext, lease: Lease) -> bool:
 def expected_leftovers(session: Session, run: Run) -> Leftovers:
     """What the run left, and what freeing it would do."""
     snapshot, now = session.view.look(run), session.view.api.clock.monotonic()
-    return leftovers(snapshot, PlanContext(lease_name(run.target), only_frees=True), run, now)
+    return leftovers(snapshot, PlanContext(lease_name(run.target), frees_only=True), run, now)
 
 
 def _is_target_gone(api: ApiClient, run: Run) -> bool:

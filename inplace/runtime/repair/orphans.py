@@ -65,7 +65,7 @@ def _free_pods(context: RepairContext, namespace: str, gate: str, pods: list[Pod
     def act(session: Session) -> None:
         expected = leftovers(
             session.view.look(run),
-            PlanContext(lease_name(target), dead_leases=leases, only_frees=True),
+            PlanContext(lease_name(target), dead_leases=leases, frees_only=True),
             run,
             context.api.clock.monotonic(),
         )

@@ -203,8 +203,8 @@ class Driver:
     def _wait_seconds(self, planned: Plan, now: float) -> float | None:
         waits = [at - now for at in self._actions.retry_times(now)]
         waits += [at - now for at in to_remember(planned, self._timers)]
-        if planned.requeue_after is not None:
-            waits.append(planned.requeue_after)
+        if planned.requeue_after_seconds is not None:
+            waits.append(planned.requeue_after_seconds)
         if self._connectivity.has_error or self._store_error:
             waits.append(TICK_SECONDS)
         self._store_error = ""

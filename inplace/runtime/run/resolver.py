@@ -179,7 +179,7 @@ class RunResolver:
 
     def with_last_writer(self, finished: RunResult) -> RunResult:
         """With who has changed the workload under us, where somebody has."""
-        if not finished.by_others:
+        if not finished.external_change:
             return finished
         with suppress(ApiError, RefusedError):
             managed = resolve_target(self._api, self._target).managed
@@ -199,7 +199,7 @@ class RunResolver:
         ended_at = format_time(self._api.clock.utcnow())
         ended = msgspec.structs.replace(run, outcome=finished.outcome, message=finished.message, ended_at=ended_at)
         newest = latest_revision(observed.target)
-        return ended, () if finished.by_others else tuple(range(run.revision_before + 1, newest + 1))
+        return ended, () if finished.external_change else tuple(range(run.revision_before + 1, newest + 1))
 
     def _owners(self, containers: tuple[str, ...]) -> tuple[FieldOwner, ...]:
         """Said once where every bare pod has the same: they may be many, and all of it is stored."""

@@ -63,7 +63,7 @@ def test_a_claim_is_released_when_the_close_is_answered() -> None:
 
 def test_a_claim_that_cannot_be_used_is_released() -> None:
     assert said(planned(claims={"pdb": 0})) == ["release pdb"]
-    stopped = planned(claims={"pdb": 3}, spec=type(SPEC)(SPEC.lease, StopRequest("Interrupted", "Ctrl-C")))
+    stopped = planned(claims={"pdb": 3}, spec=type(SPEC)(SPEC.lease_name, StopRequest("Interrupted", "Ctrl-C")))
     assert said(stopped) == ["release pdb"]
     assert stopped.finished is None
 

@@ -52,7 +52,7 @@ class TestEarlyFailures:
         timers = dict.fromkeys(first.timers, NOW)
         again = planned(observed(restarting("ImagePullBackOff"), *others(), timers=timers), now=NOW + 30)
         assert again.run.failures == ()
-        assert again.requeue_after == 270.0
+        assert again.requeue_after_seconds == 270.0
         assert len(planned(observed(restarting("ImagePullBackOff"), *others(), timers=timers), now=NOW + 300).run.failures) == 1
 
     def test_fixing_a_bad_image_is_not_failed_by_the_bad_image(self) -> None:
@@ -318,14 +318,14 @@ class TestStopping:
 
     def test_as_long_as_the_old_container_may_take(self) -> None:
         made = planned(observed(self.stopping(), *others(), timers={"uid-web-0/stop": NOW - 899}))
-        assert (made.run.failures, made.requeue_after) == ((), 1.0)
-        assert made.pods[0].words == "stopping app, at most 600 s"
+        assert (made.run.failures, made.requeue_after_seconds) == ((), 1.0)
+        assert made.pods[0].description == "stopping app, at most 600 s"
         (failure,) = planned(observed(self.stopping(), *others(), timers={"uid-web-0/stop": NOW - 900})).run.failures
         assert (failure.reason, failure.message) == ("RestartTimeout", "stopping app (for 15m)")
 
     def test_the_restart_deadline_begins_when_the_old_one_stopped(self) -> None:
         made = planned(observed(restarting(grace=600), *others(), timers={"uid-web-0/stop": NOW - 599}))
-        assert (made.run.failures, made.requeue_after) == ((), 300.0)
+        assert (made.run.failures, made.requeue_after_seconds) == ((), 300.0)
 
     def test_trouble_that_shows_as_the_old_container_ends_is_news(self) -> None:
         """An image name that is none is told in the very status in which the old container is gone."""

@@ -86,7 +86,7 @@ def test_an_act_of_a_commit_has_a_deadline_as_a_wait_has(name: str) -> None:
     view = view_of(target)
     made = planned(view, begun(name))
     assert [type(action) for action in made.actions] == [kind]
-    assert made.requeue_after == DEFAULT_WAIT_SECONDS
+    assert made.requeue_after_seconds == DEFAULT_WAIT_SECONDS
     assert why_back(planned(late(view, made), begun(name))).startswith("gave up after 5 minutes: ")
 
 

@@ -98,7 +98,7 @@ class TestActions:
         view = observed(closed(), evidence={"uid-web-9": Evidence(quiet_since=NOW - 1)}, slices_listed_at=NOW - 0.25)
         made = planned(view)
         assert made.actions == ()
-        assert made.requeue_after == 0.75
+        assert made.requeue_after_seconds == 0.75
         assert planned(view, now=NOW + 0.75).actions == (ListSlices(),)
 
     def test_the_slot_is_refilled_the_moment_it_frees(self) -> None:
@@ -113,7 +113,7 @@ class TestActions:
         p = closed()
         made = planned(observed(p, *old(), evidence=closed_evidence(p, since=NOW - 2)))
         assert made.actions == ()
-        assert made.requeue_after == 3.0
+        assert made.requeue_after_seconds == 3.0
         later = planned(observed(p, *old(), evidence=closed_evidence(p, since=NOW - 5)))
         assert [type(a) for a in later.actions] == [PatchImages]
 
@@ -158,9 +158,9 @@ class TestSteps:
         view = observed(*new(3), in_service(pod("old-0")))
         r = run(self.STEPS, steps_passed=3)
         made = planned(view, r)
-        assert (made.actions, made.requeue_after) == ((), 60.0)
+        assert (made.actions, made.requeue_after_seconds) == ((), 60.0)
         assert made.progress.waiting == "pausing for 1m"
-        assert made.progress.doing(1010.0) == "step 4 of 5: pause 1m: pausing for 1m, 50s left"
+        assert made.progress.describe(1010.0) == "step 4 of 5: pause 1m: pausing for 1m, 50s left"
         over = planned(msgspec.structs.replace(view, timers={"pause/3": NOW - 60}), r)
         assert kinds(over) == ["CloseGate"]
         assert over.run.steps_passed == 4
@@ -171,7 +171,7 @@ class TestSteps:
 
     def test_what_is_done_once_the_last_one_is_over_belongs_to_none(self) -> None:
         made = planned(observed(*new(3), target=committed()), run(self.STEPS, steps_passed=4))
-        assert (kinds(made), made.progress.doing()) == (["ListPods"], "listing the pods again")
+        assert (kinds(made), made.progress.describe()) == (["ListPods"], "listing the pods again")
 
 
 class TestStop:
@@ -215,7 +215,7 @@ class TestStop:
         assert [type(a) for a in made.actions] == ([] if paused else [SetPaused])
         made = planned(observed(*new(), target=of_deployment(deployment(foreign, paused=paused), replica_set())), r)
         assert made.finished is not None
-        assert made.finished.by_others
+        assert made.finished.external_change
         assert made.run.commit is None
         assert made.actions == ()
 
@@ -241,7 +241,7 @@ class TestBlocked:
     def test_pods_that_do_not_exist_are_waited_for_by_number(self) -> None:
         made = planned(observed(*new(2), target=of_deployment(deployment(replicas=3), replica_set())))
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do)"
-        assert made.requeue_after == DEFAULT_WAIT_SECONDS
+        assert made.requeue_after_seconds == DEFAULT_WAIT_SECONDS
 
     def test_missing_pods_are_waited_for_even_if_none_is_to_upgrade(self) -> None:
         """All are behind the owner's partition."""
@@ -249,7 +249,7 @@ class TestBlocked:
         ref = TargetRef(kind="StatefulSet", namespace=NS, name="web")
         made = planned(observed(target=target), run(target=ref, revision="web-2", saved_strategy=partition(1)))
         assert made.progress.waiting == "waiting for 1 pods to exist (0 do)"
-        assert made.requeue_after == DEFAULT_WAIT_SECONDS
+        assert made.requeue_after_seconds == DEFAULT_WAIT_SECONDS
 
     def test_a_pod_being_deleted_is_not_awaited_once_it_is_replaced(self) -> None:
         leaving = in_service(pod("web-9", images=OLD, deleting=True))
@@ -259,7 +259,7 @@ class TestBlocked:
         leaving = in_service(pod("web-9", images=OLD, deleting=True, grace=600))
         made = planned(observed(*new(2), leaving, target=committed()))
         assert made.progress.waiting == "waiting for 3 pods to exist (2 do; pod/web-9 is being deleted)"
-        assert made.requeue_after == DEFAULT_WAIT_SECONDS + 600
+        assert made.requeue_after_seconds == DEFAULT_WAIT_SECONDS + 600
         view = observed(*new(2), leaving, target=committed(), timers={"run/blocked": NOW - DEFAULT_WAIT_SECONDS - 600})
         late = planned(view)
         assert late.finished is not None
@@ -368,7 +368,7 @@ class TestCommit:
         done = planned(msgspec.structs.replace(view, timers={"commit/end": NOW - 1}, pods_listed_at=NOW), self.BEGUN)
         assert done.finished is not None
         assert done.run.outcome == "Succeeded"
-        assert (done.actions, done.requeue_after) == ((), None)
+        assert (done.actions, done.requeue_after_seconds) == ((), None)
 
     def test_no_change_writes_nothing(self) -> None:
         made = planned(observed(*new(), target=committed()))
@@ -389,4 +389,4 @@ def test_a_failure_that_is_known_is_not_told_twice() -> None:
 def test_a_close_carries_everything_a_crash_right_after_it_needs() -> None:
     (action,) = planned(observed(*old())).actions
     assert isinstance(action, CloseGate)
-    assert (action.record.run, action.record.lease, action.record.from_images) == ("run-1", SPEC.lease, OLD)
+    assert (action.record.run, action.record.lease, action.record.from_images) == ("run-1", SPEC.lease_name, OLD)

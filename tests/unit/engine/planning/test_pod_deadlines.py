@@ -41,7 +41,7 @@ class TestDeadlines:
         began = {f"uid-web-0/{timer}": NOW - seconds}
         early = planned(observed(what, *others(), timers=began), now=NOW - 1)
         assert early.run.failures == ()
-        assert early.requeue_after == 1.0
+        assert early.requeue_after_seconds == 1.0
         (failure,) = planned(observed(what, *others(), timers=began)).run.failures
         assert (failure.pod, failure.uid, failure.reason) == ("web-0", "uid-web-0", reason)
         assert failure.message
@@ -49,11 +49,11 @@ class TestDeadlines:
     def test_a_deadline_begins_when_the_plan_first_names_it(self) -> None:
         made = planned(observed(draining(), *others()))
         assert "uid-web-0/drain" in made.timers
-        assert made.requeue_after == 60.0
+        assert made.requeue_after_seconds == 60.0
 
     def test_min_ready_seconds_are_added(self) -> None:
         made = planned(observed(restarting(), *others()), run(options(min_ready_seconds=45.0)))
-        assert made.requeue_after == 345.0
+        assert made.requeue_after_seconds == 345.0
 
     def test_the_wait_for_an_earlier_restart_has_one(self) -> None:
         stuck = restarting(record=patched(to_images={"app": "x"}), images={"app": "x"})
@@ -66,7 +66,7 @@ class TestDeadlines:
         drained = closed()
         view = observed(drained, *others(), evidence=closed_evidence(drained))
         first = planned(view)
-        assert (first.run.failures, first.requeue_after) == ((), 300.0)
+        assert (first.run.failures, first.requeue_after_seconds) == ((), 300.0)
         later = msgspec.structs.replace(view, timers=dict.fromkeys(first.timers, NOW))
         trying = planned(msgspec.structs.replace(later, keys_in_progress=frozenset({"uid-web-0"})), now=NOW + 299)
         assert (trying.run.failures, trying.timers) == ((), first.timers)
@@ -105,7 +105,7 @@ class TestWaitingForTheTemplate:
     def test_the_controller_has_five_minutes_for_each_of_its_answers(self) -> None:
         view = self.view(strategy=self.OURS, observed_=0)
         first = self.planned(view)
-        assert (first.actions, first.requeue_after) == ((), 300.0)
+        assert (first.actions, first.requeue_after_seconds) == ((), 300.0)
         timers = {**dict.fromkeys(first.timers, NOW), "uid-web-0/template": NOW - 290}
         late = self.planned(msgspec.structs.replace(view, timers=timers), NOW + 299)
         assert (late.run.failures, late.actions) == ((), ())

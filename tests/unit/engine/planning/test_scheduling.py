@@ -47,7 +47,7 @@ class TestSettledView:
         view = observed(*pods(2), evidence={f"uid-web-{i}": Evidence(consistent_since=99.0) for i in range(2)})
         made = planned(view)
         assert closed(made) == []
-        assert made.requeue_after == 1.0
+        assert made.requeue_after_seconds == 1.0
         assert made.progress.waiting == "watching the pods for 2s before starting"
         assert closed(planned(view, now=101.0)) == ["web-0"]
 
@@ -59,7 +59,7 @@ class TestSettledView:
         made = planned(observed(*pods(1), evidence={}))
         assert closed(made) == []
         assert made.progress.waiting == "waiting for pod/web-0 and its EndpointSlices to agree"
-        assert made.requeue_after == 300.0
+        assert made.requeue_after_seconds == 300.0
 
     def test_blind_watches_start_nothing(self) -> None:
         made = planned(observed(*pods(1), stale_reason="no answer for 20s"))
@@ -179,7 +179,7 @@ class TestClose:
 
     def test_carries_the_whole_record(self) -> None:
         action = self.close(in_service(pod()))
-        assert action.record == record(gate=GATE, since=SPEC.since)
+        assert action.record == record(gate=GATE, since=SPEC.timestamp)
         assert (action.gate, action.require_resource_version) == (GATE, False)
 
     def test_from_images_are_only_those_that_change(self) -> None:

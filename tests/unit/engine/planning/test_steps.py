@@ -49,8 +49,8 @@ def test_the_last_step_is_never_passed() -> None:
 
 def test_a_pause_by_hand_stays() -> None:
     waiting = "waiting at step 2 of 3 for `inplace promote`"
-    assert where(stepping("20%,pause,100%", 1), 2, 10) == Barrier(1, waiting, manual=True)
-    assert where(stepping("20%,pause,100%", 1), 2, 10, now=1e9) == Barrier(1, waiting, manual=True)
+    assert where(stepping("20%,pause,100%", 1), 2, 10) == Barrier(1, waiting, is_manual=True)
+    assert where(stepping("20%,pause,100%", 1), 2, 10, now=1e9) == Barrier(1, waiting, is_manual=True)
 
 
 def test_a_timed_pause_passes_by_itself_and_says_its_length() -> None:

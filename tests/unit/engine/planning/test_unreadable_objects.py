@@ -89,4 +89,4 @@ def test_told_to_stop_it_frees_what_it_has_closed() -> None:
 
 def test_nothing_is_begun() -> None:
     view = msgspec.structs.replace(observed(in_service(pod("web-0"))), unreadable=(LOST,))
-    assert preflight(view, run(RunOptions(max_unavailable=1)), SPEC.lease, resuming=False) == Rejected(LOST)
+    assert preflight(view, run(RunOptions(max_unavailable=1)), SPEC.lease_name, resuming=False) == Rejected(LOST)
