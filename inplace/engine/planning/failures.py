@@ -1,4 +1,4 @@
-"""When a pod has failed, and when the run must therefore stop or go back."""
+"""Decides when a pod has failed, and when the run must therefore stop or go back."""
 
 from __future__ import annotations
 
@@ -18,23 +18,17 @@ from inplace.model.objects.pods import Pod
 from inplace.model.run import PodFailure, RollbackReason, Run, StopRequest, truncate
 
 OTHER_GATE_CLOSED = "OtherGateClosed"
-"""The new containers are ready, and somebody else keeps the pod out of service: no proof of a bad image."""
+"""The new containers are ready, but another gate keeps the pod out of service: no proof of a bad image."""
 
 
 def new_failures(assessments: Iterable[PodAssessment], run: Run, timers: Timers) -> tuple[PodFailure, ...]:
-    """Failures that the run does not know yet. Also starts the pods' deadlines."""
-    known = {failure.uid for failure in run.failures}
-    found = []
-    for a in assessments:
-        if a.uid in known:
-            continue
-        failure = _failure_of(a, run, timers)
-        if failure is not None:
-            found.append(failure)
-    return tuple(found)
+    """Failures that the run has not recorded yet. Also starts the pods' deadlines."""
+    recorded = {failure.uid for failure in run.failures}
+    failures = (_detect_failure(a, run, timers) for a in assessments if a.uid not in recorded)
+    return tuple(failure for failure in failures if failure is not None)
 
 
-def _failure_of(a: PodAssessment, run: Run, timers: Timers) -> PodFailure | None:
+def _detect_failure(a: PodAssessment, run: Run, timers: Timers) -> PodFailure | None:
     pod = a.facts.pod
     if a.stage == "Failed" and a.problem is not None:
         return _failure(pod, a.problem.reason, a.problem.message)
@@ -51,13 +45,13 @@ def _failure_of(a: PodAssessment, run: Run, timers: Timers) -> PodFailure | None
         return None
     if a.problem is not None and a.problem.reason == CHANGED:
         return _failure(pod, CHANGED, a.problem.message) if isinstance(a.action, (OpenGate, RemoveRecord)) else None
-    # From the patch on, whether the old container has ended or not.
-    watched_since = timers.started_at(f"{pod.uid}/patched") if a.timer.endswith(("/stop", "/restart")) else timers.now
+    # From the patch on, whether or not the old container has ended.
+    patched_at = timers.started_at(f"{pod.uid}/patched") if a.timer.endswith(("/stop", "/restart")) else timers.now
     if a.problem is not None:
-        # Trouble that was there when we came is no news: the kubelet may be about to try again, or has not yet got round to
-        # the new image. Then the deadline decides.
-        seen_since = timers.started_at(f"{pod.uid}/trouble/{a.problem.identity}")
-        if seen_since > watched_since and pod.is_observed:
+        # A problem from before the patch proves nothing: the kubelet may be about to try again, or has not reached the new image
+        # yet. Then the deadline decides.
+        problem_since = timers.started_at(f"{pod.uid}/trouble/{a.problem.identity}")
+        if problem_since > patched_at and pod.is_observed:
             return _failure(pod, a.problem.reason, a.problem.message)
     if timers.expired(a.timer, a.deadline_seconds):
         reason = _TIMEOUT_REASONS[a.timer.removeprefix(f"{a.uid}/")]
@@ -66,7 +60,7 @@ def _failure_of(a: PodAssessment, run: Run, timers: Timers) -> PodFailure | None
 
 
 def rewritten(run: Run, assessments: Iterable[PodAssessment], failures: Iterable[PodFailure]) -> dict[str, str]:
-    """With what admission made of the images of those that failed for it."""
+    """`Run.rewritten` with what admission made of the images, on the pods that failed for it."""
     uids = {failure.uid for failure in failures if failure.reason == CHANGED}
     made = (a.facts.images for a in assessments if a.uid in uids)
     return {**run.rewritten, **{name: images[name] for images in made for name in run.images if name in images}}
@@ -81,7 +75,7 @@ _TIMEOUT_REASONS = {
     "gate": OTHER_GATE_CLOSED,
     "stop": "RestartTimeout",
 }
-"""By the timer of `Judged`, without the pod's uid."""
+"""By `PodAssessment.timer`, without the pod's uid."""
 
 
 def _failure(pod: Pod, reason: str, message: str) -> PodFailure:
@@ -89,10 +83,10 @@ def _failure(pod: Pod, reason: str, message: str) -> PodFailure:
 
 
 def stop_reason(snapshot: Snapshot, context: PlanContext, run: Run, timers: Timers) -> StopRequest | None:
-    """Why no more pods are to be started; None: go on. A commit that has begun is finished before anybody's stop."""
-    broken = detect_external_change(snapshot, run, timers)
-    if broken is not None:
-        return StopRequest("Failed", broken.reason, external_change=True)
+    """Why no more pods may be started; None: go on. A commit that has begun is finished before anybody's stop."""
+    change = detect_external_change(snapshot, run, timers)
+    if change is not None:
+        return StopRequest("Failed", change.reason, external_change=True)
     if run.gave_up:
         return StopRequest("Failed", run.gave_up)
     if _too_many(run) and (run.options.on_failure != "continue" or run.rolling_back):
@@ -101,7 +95,7 @@ def stop_reason(snapshot: Snapshot, context: PlanContext, run: Run, timers: Time
 
 
 def should_roll_back(run: Run, context: PlanContext) -> bool:
-    """Once a commit has begun it is finished; before, `--on-failure rollback` goes back to the images before."""
+    """With `--on-failure rollback`, goes back to the images before; but once a commit has begun, it is finished."""
     may = not run.rolling_back and run.commit is None and context.stop is None
     blameless = sum(failure.reason == OTHER_GATE_CLOSED for failure in run.failures)
     return may and run.options.on_failure == "rollback" and run.failed_count - blameless > run.options.max_failed
@@ -116,7 +110,7 @@ def roll_back(run: Run) -> Run:
 
 
 def reverse_run(run: Run, why: RollbackReason, message: str) -> Run:
-    """The same run, going the other way; only images that the run itself recorded are ever restored."""
+    """The same run, going back. Restores only images that the run itself recorded."""
     if run.rollback_reason is not None:
         return msgspec.structs.replace(run, rollback_reason=why, message=message)
     back = {name: run.from_images[name] for name in run.images if name in run.from_images}

@@ -1,4 +1,4 @@
-"""What a plan is: actions to do now, the run as it is to be stored before them, and what to wait for."""
+"""What a plan is: actions to take now, the run to store before them, and what people are shown of it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from inplace.model.durations import format_duration
 from inplace.model.run import Outcome, Run, StopRequest
 
 Shows = Stage | Literal["Restored", ""]
-"""What a person is shown: `Restored` on the way back and after it, nothing where the run has no more to say of a pod."""
-
+"""The stage that people are shown: `Restored` for pods of a run that goes or went back; empty where the run no longer concerns
+the pod."""
 
 ARRIVED: frozenset[Shows] = frozenset({"Updated", "Restored"})
 
 
 class PlanContext(msgspec.Struct, frozen=True):
-    """What this process asks of the run, apart from what the run itself says."""
+    """What a plan depends on besides the snapshot and the run: the process that plans, and what it was told to do."""
 
     lease_name: str
     stop: StopRequest | None = None
     timestamp: str = ""
-    """Wall time for the record, for people."""
+    """Wall-clock time of this plan, as text, for records; empty: nothing that needs it is written."""
     dead_leases: frozenset[str] = frozenset()
-    """Bare pods recorded under these may be taken over: nobody holds them."""
+    """Leases that nobody holds: bare pods recorded under them may be taken over."""
     frees_only: bool = False
-    """A stored run is left, not driven: no image is brought to any pod, what is in flight is finished as it is or reopened, and
-    a commit that has begun is finished only where every pod runs its images already."""
+    """Leaves a stored run instead of driving it: patches no image, finishes pods in flight as they are or reopens them, and
+    finishes a commit only where every pod runs its images already."""
 
 
 def within(reason: str, at_most_seconds: float, seconds: float | None = None, left_seconds: float | None = None) -> str:
-    """`stopping app, 23 s of at most 60 s`; without the seconds so far where nobody counts them. Where what it waits for is
-    over by itself: `drained; waiting for proxies and open connections, 3s left`."""
+    """Formats a reason with its time: `stopping app, 23 s of at most 60 s`, or without the first number where `seconds` is None.
+    For a wait that ends by itself: `drained; waiting for proxies and open connections, 3s left`."""
     if left_seconds is not None and reason:
         return f"{reason}, {format_duration(max(0, round(left_seconds)))} left"
     if not at_most_seconds:
@@ -44,7 +44,7 @@ def within(reason: str, at_most_seconds: float, seconds: float | None = None, le
 
 
 class PodProgress(msgspec.Struct, frozen=True, gc=False):
-    """One pod for the eyes of a person."""
+    """One pod as people are shown it."""
 
     name: str
     uid: str
@@ -53,9 +53,9 @@ class PodProgress(msgspec.Struct, frozen=True, gc=False):
     reason: str
     image: str
     at_most_seconds: float = 0.0
-    """How long what `reason` says may lawfully take; 0: nothing is known of that."""
+    """How long what `reason` says may take; 0: unknown."""
     until: float | None = None
-    """The instant at which what `reason` says is over by itself, by the clock that judged; None: nobody knows."""
+    """Monotonic instant at which what `reason` says is over by itself; None: unknown."""
 
     @property
     def description(self) -> str:
@@ -68,7 +68,8 @@ class PodProgress(msgspec.Struct, frozen=True, gc=False):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """`updated`: pods in service on the images that were asked for: it falls on the way back, while `restored` rises."""
+    """Counts of a run's pods. `updated`: in service on the requested images; falls when the run goes back, while `restored`
+    rises."""
 
     desired: int
     updated: int
@@ -79,24 +80,24 @@ class Progress(msgspec.Struct, frozen=True):
     waiting: str = ""
     """What the whole run waits for, if not for its pods."""
     ready: int = 0
-    """Pods of the target that serve, updated or not."""
+    """Pods of the target in service, updated or not."""
     unscheduled: int = 0
     """Of `updated` (or `restored`): those that wait for a node, so that nothing of them runs yet."""
     restored: int = 0
-    """Pods that are back, or were never touched, of a run that goes back or has gone back."""
+    """For a run that goes or went back: pods that are back, or were never touched."""
     arrived: int = 0
-    """`restored` of such a run, `updated` of another: how far it is."""
+    """How far the run is: `restored` if it goes or went back, else `updated`."""
     until: float | None = None
-    """The instant at which what `waiting` says is over by itself, such as a timed pause; None: nobody knows."""
+    """Monotonic instant at which what `waiting` says is over by itself, such as a timed pause; None: unknown."""
 
     def describe(self, now: float | None = None) -> str:
-        """What the whole run is at, with how long still where it is said when it is now."""
+        """Step and wait in words; given `now`, with how long the wait still lasts."""
         left = self.until - now if self.until is not None and now is not None else None
         return ": ".join(filter(None, (self.step, within(self.waiting, 0.0, None, left))))
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """`by_others`: because somebody else changed the workload."""
+    """How a run ended, or stopped. `external_change`: because somebody else changed the workload."""
 
     outcome: Outcome
     message: str = ""
@@ -113,7 +114,7 @@ class RunUpdate(msgspec.Struct, frozen=True):
 
 
 class Caution(msgspec.Struct, frozen=True, rename="camel"):
-    """What a person is told before a run that may begin. `reason`: one stable word, for machines."""
+    """A warning before a run that may begin. `reason`: one stable word, for machines."""
 
     reason: str
     message: str
@@ -125,7 +126,7 @@ class Caution(msgspec.Struct, frozen=True, rename="camel"):
 class Plan(msgspec.Struct, frozen=True):
     """What is to be done now.
 
-    `requeue_after`: seconds after which time alone may change the plan; None: only an event can. `timers`: those that this plan
+    `requeue_after_seconds`: after which time alone may change the plan; None: only an event can. `timers`: those that this plan
     reads; the runtime starts new ones, keeps the others going, and forgets those not named. `finished` comes without actions,
     and then `run` carries the outcome.
     """
