@@ -46,12 +46,12 @@ def _detect_failure(a: PodAssessment, run: Run, timers: Timers) -> PodFailure | 
     if a.problem is not None and a.problem.reason == CHANGED:
         return _failure(pod, CHANGED, a.problem.message) if isinstance(a.action, (OpenGate, RemoveRecord)) else None
     # From the patch on, whether or not the old container has ended.
-    patched_at = timers.started_at(f"{pod.uid}/patched") if a.timer.endswith(("/stop", "/restart")) else timers.now
+    watched_since = timers.started_at(f"{pod.uid}/patched") if a.timer.endswith(("/stop", "/restart")) else timers.now
     if a.problem is not None:
-        # A problem from before the patch proves nothing: the kubelet may be about to try again, or has not reached the new image
-        # yet. Then the deadline decides.
+        # A problem that this process found when it began to watch proves nothing: the kubelet may be about to try again, or has
+        # not reached the new image yet. Then the deadline decides.
         problem_since = timers.started_at(f"{pod.uid}/trouble/{a.problem.identity}")
-        if problem_since > patched_at and pod.is_observed:
+        if problem_since > watched_since and pod.is_observed:
             return _failure(pod, a.problem.reason, a.problem.message)
     if timers.expired(a.timer, a.deadline_seconds):
         reason = _TIMEOUT_REASONS[a.timer.removeprefix(f"{a.uid}/")]

@@ -33,7 +33,7 @@ class PlanContext(msgspec.Struct, frozen=True):
 
 
 def within(reason: str, at_most_seconds: float, seconds: float | None = None, left_seconds: float | None = None) -> str:
-    """Formats a reason with its time: `stopping app, 23 s of at most 60 s`, or without the first number where `seconds` is None.
+    """Formats a reason with its time: `stopping app, 23 s of at most 60 s`, without the first number where `seconds` is None.
     For a wait that ends by itself: `drained; waiting for proxies and open connections, 3s left`."""
     if left_seconds is not None and reason:
         return f"{reason}, {format_duration(max(0, round(left_seconds)))} left"
