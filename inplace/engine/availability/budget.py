@@ -65,11 +65,11 @@ class DisruptionBudgets:
     def __init__(self, snapshot: Snapshot, desired: int, ignored: frozenset[str]) -> None:
         self._budgets = tuple(sorted(snapshot.budgets, key=lambda budget: budget.metadata.name))
         self._claims = snapshot.claims
-        known = snapshot.pods if self._budgets else ()
-        self._shared = frozenset(b.metadata.name for b in self._budgets if is_shared(b, known, desired))
+        pods = snapshot.pods if self._budgets else ()
+        self._shared = frozenset(b.metadata.name for b in self._budgets if is_shared(b, pods, desired))
         self._room = {}
         for budget in self._budgets:
-            left = _disruptions_left(budget, known, snapshot.closing, ignored)
+            left = _disruptions_left(budget, pods, snapshot.closing, ignored)
             self._room[budget.metadata.name] = min(left, self._claims.get(budget.metadata.name, left))
 
     def blocked_by(self, facts: ObservedPod) -> str | None:
@@ -98,9 +98,9 @@ class DisruptionBudgets:
 
 
 def _disruptions_left(
-    budget: PodDisruptionBudget, known: tuple[ObservedPod, ...], closing: frozenset[str], ignored: frozenset[str]
+    budget: PodDisruptionBudget, pods: tuple[ObservedPod, ...], closing: frozenset[str], ignored: frozenset[str]
 ) -> int:
-    covered = [facts for facts in known if budget.selects(facts.pod.metadata.labels)]
+    covered = [facts for facts in pods if budget.selects(facts.pod.metadata.labels)]
     available = sum(is_available(facts, closing, ignored) for facts in covered)
     status = budget.status
     if status.observed_generation < budget.metadata.generation and not budget.sync_failure:
@@ -108,8 +108,8 @@ def _disruptions_left(
     if status.expected_pods <= len(covered):
         return available - status.desired_healthy
     # It selects pods that are not watched here: only its status counts those, and it may still count pods in flight as healthy.
-    ours = sum(facts.uid in closing or isinstance(facts.record, UpgradeRecord) for facts in covered)
-    return status.current_healthy - ours - status.desired_healthy
+    in_upgrade = sum(facts.uid in closing or isinstance(facts.record, UpgradeRecord) for facts in covered)
+    return status.current_healthy - in_upgrade - status.desired_healthy
 
 
 def is_shared(budget: PodDisruptionBudget, pods: Iterable[ObservedPod], desired: int) -> bool:

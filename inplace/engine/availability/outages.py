@@ -95,13 +95,13 @@ def will_be_drained(facts: ObservedPod, run: Run) -> bool:
 
 def endpoint_keys(service: str, slices: Iterable[EndpointSlice], *, ready: bool = False) -> set[str]:
     """Identifies a Service's endpoints by pod uid, else by address. `ready`: only those that receive traffic."""
-    found: set[str] = set()
+    keys: set[str] = set()
     for endpoint_slice in slices:
         if endpoint_slice.service == service:
             for endpoint in endpoint_slice.endpoints or ():
                 if endpoint.is_ready or not (ready or endpoint.conditions.terminating):
-                    found |= _names_of(endpoint)
-    return found
+                    keys |= _names_of(endpoint)
+    return keys
 
 
 def _names_of(endpoint: Endpoint) -> set[str]:

@@ -44,23 +44,23 @@ def container_problem(pod: Pod, names: frozenset[str], before: dict[str, Previou
         status, container = pod.container_status(name), pod.spec.container(name)
         if status is None or container is None or status.state.waiting is None:
             continue
-        found = _classify(container, status, status.state.waiting, before.get(name))
-        if found is not None:
-            return msgspec.structs.replace(found, message=f"container {name}: {_format_end(found, pod, status)}")
+        problem = _classify(container, status, status.state.waiting, before.get(name))
+        if problem is not None:
+            return msgspec.structs.replace(problem, message=f"container {name}: {_format_end(problem, pod, status)}")
     return None
 
 
-def _format_end(found: ContainerProblem, pod: Pod, status: ContainerStatus) -> str:
+def _format_end(problem: ContainerProblem, pod: Pod, status: ContainerStatus) -> str:
     """Adds how the container ended and where its logs are; a container that has not run has none."""
     ended, logs = status.last_state.terminated, f"kubectl logs -p {pod.name} -c {status.name} -n {pod.metadata.namespace}"
-    match found.reason:
+    match problem.reason:
         case "CrashLoopBackOff" if ended is not None:
             how = f" ({ended.reason})" if ended.reason not in ("", "Error", "Completed") else ""
-            return f"exited with code {ended.exit_code}{how}: see {logs} ({found.message})"
+            return f"exited with code {ended.exit_code}{how}: see {logs} ({problem.message})"
         case "StartupProbeFailed":
-            return f"{found.message}; see {logs}"
+            return f"{problem.message}; see {logs}"
         case _:
-            return found.message
+            return problem.message
 
 
 def _classify(

@@ -24,11 +24,11 @@ class SliceIndex(msgspec.Struct, frozen=True):
 
     def entries_of(self, pod: Pod) -> tuple[EndpointEntry, ...]:
         """Returns the entries of a pod; not by address for a hostNetwork pod, since many pods share a node's address."""
-        found = self.by_uid.get(pod.uid, ())
+        entries = self.by_uid.get(pod.uid, ())
         if self.by_ip and not pod.spec.host_network:
             for ip in pod.ips():
-                found += self.by_ip.get(ip, ())
-        return found
+                entries += self.by_ip.get(ip, ())
+        return entries
 
 
 def entries_by_pod(
@@ -37,10 +37,10 @@ def entries_by_pod(
     by_ip: Mapping[str, Mapping[str, tuple[EndpointEntry, ...]]],
 ) -> tuple[EndpointEntry, ...]:
     """Returns the entries of a pod from an index kept slice by slice: pod uid (or address) to slice uid to entries."""
-    found = tuple(e for entries in by_uid.get(pod.uid, {}).values() for e in entries)
+    entries = tuple(e for slice_entries in by_uid.get(pod.uid, {}).values() for e in slice_entries)
     if by_ip and not pod.spec.host_network:
-        found += tuple(e for ip in pod.ips() for entries in by_ip.get(ip, {}).values() for e in entries)
-    return found
+        entries += tuple(e for ip in pod.ips() for slice_entries in by_ip.get(ip, {}).values() for e in slice_entries)
+    return entries
 
 
 def index_slices(slices: Iterable[EndpointSlice]) -> SliceIndex:
@@ -98,21 +98,23 @@ class Undrainable(msgspec.Struct, frozen=True):
 def undrainable(pods: Iterable[ObservedPod], services: Iterable[Service], ignored: frozenset[str]) -> tuple[Undrainable, ...]:
     """Returns the Services that would go on sending to a closed pod."""
     publishing = {s.metadata.name for s in services if s.spec.publish_not_ready_addresses and not s.is_headless}
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for facts in pods:
         for entry in facts.entries:
             if entry.service in ignored:
                 continue
             if entry.service in publishing:
-                found[entry.service] = "has publishNotReadyAddresses, so clients keep a closed pod"
+                reasons[entry.service] = "has publishNotReadyAddresses, so clients keep a closed pod"
             elif entry.by_ip and entry.ready:
-                found[entry.service] = f"lists the address of {facts.pod.name} by hand, without a targetRef, and would keep it"
+                reasons[entry.service] = (
+                    f"lists the address of {facts.pod.name} by hand, without a targetRef, and would keep it"
+                )
     labels = [facts.pod.metadata.labels or {} for facts in pods]
     for service in services:
         name, selector = service.metadata.name, service.spec.selector or {}
         if name in publishing - ignored and selector and any(selector.items() <= have.items() for have in labels):
-            found.setdefault(name, "has publishNotReadyAddresses, so clients keep a closed pod")
-    return tuple(Undrainable(name, why) for name, why in sorted(found.items()))
+            reasons.setdefault(name, "has publishNotReadyAddresses, so clients keep a closed pod")
+    return tuple(Undrainable(name, why) for name, why in sorted(reasons.items()))
 
 
 def drained_at(evidence: Evidence) -> float | None:

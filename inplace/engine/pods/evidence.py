@@ -24,8 +24,8 @@ def update_evidence(before: Evidence | None, facts: ObservedPod, ignored: frozen
     ready = facts.pod.is_ready
     sends = bool(services_still_sending(facts, ignored))
     quiet = not ready and not sends
-    ours = isinstance(facts.record, UpgradeRecord)
-    saw_ready = ours and (sends or old.saw_ready)
+    has_record = isinstance(facts.record, UpgradeRecord)
+    saw_ready = has_record and (sends or old.saw_ready)
     ready_false_version = (
         0 if ready else old.ready_false_version or resource_version_number(facts.pod.metadata.resource_version)
     )
@@ -34,7 +34,7 @@ def update_evidence(before: Evidence | None, facts: ObservedPod, ignored: frozen
     quiet_since = now if saw_transition and not old.saw_transition else _since(old.quiet_since, quiet, now)
     running, unstarted, started = _starts(old, facts, now)
     return Evidence(
-        had_record=ours or old.had_record,
+        had_record=has_record or old.had_record,
         ignored_slices=ignored_slices,
         consistent_since=_since(old.consistent_since, _is_consistent(facts, ready, ignored), now),
         ready_false_since=_since(old.ready_false_since, not ready, now),
@@ -42,7 +42,7 @@ def update_evidence(before: Evidence | None, facts: ObservedPod, ignored: frozen
         quiet_since=quiet_since,
         saw_ready=saw_ready,
         saw_transition=saw_transition,
-        quiet_confirmed_at=old.quiet_confirmed_at if quiet and ours else None,
+        quiet_confirmed_at=old.quiet_confirmed_at if quiet and has_record else None,
         containers_ready_since=_since(old.containers_ready_since, facts.pod.condition_is_true("ContainersReady"), now),
         running_since=running,
         seen_not_started=unstarted,

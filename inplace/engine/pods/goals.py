@@ -63,8 +63,8 @@ class Goal(msgspec.Struct, frozen=True):
 def goal_of(run: Run) -> Goal:
     images = run.images_on_pods
     same = _by_container(images, (run.images, run.images_before_admission if not run.rolling_back else {}))
-    known = _by_container(images, run.known_images)
-    others = {name: known[name] - same[name] - {image} for name, image in images.items()}
+    all_images = _by_container(images, run.known_images)
+    others = {name: all_images[name] - same[name] - {image} for name, image in images.items()}
     if not run.rolling_back:
         return Goal(images, same, others)
     gone_from = (run.requested_images, run.pod_images, run.images_before_admission, run.rewritten, *run.superseded_images)
@@ -72,6 +72,6 @@ def goal_of(run: Run) -> Goal:
     return Goal(images, same, others, left)
 
 
-def _by_container(names: Iterable[str], known: Iterable[Mapping[str, str]]) -> dict[str, frozenset[str]]:
-    listed = tuple(known)
-    return {name: frozenset(images[name] for images in listed if name in images) for name in names}
+def _by_container(names: Iterable[str], images: Iterable[Mapping[str, str]]) -> dict[str, frozenset[str]]:
+    maps = tuple(images)
+    return {name: frozenset(m[name] for m in maps if name in m) for name in names}

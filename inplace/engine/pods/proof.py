@@ -144,8 +144,8 @@ def _started_believed_at(container: Container, status: ContainerStatus, evidence
 
 def has_readiness_probes(pod: Pod, names: frozenset[str]) -> bool:
     """Whether each of these containers has a readinessProbe, so that none counts as ready before it answers."""
-    found = [pod.spec.container(name) for name in names]
-    return all(container is not None and container.readiness_probe is not None for container in found)
+    containers = [pod.spec.container(name) for name in names]
+    return all(container is not None and container.readiness_probe is not None for container in containers)
 
 
 def stopping_containers(pod: Pod, record: UpgradeRecord) -> tuple[str, ...]:

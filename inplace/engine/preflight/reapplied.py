@@ -28,12 +28,12 @@ def reapplied_reason(rollout: InPlaceRollout, run: Run, history: Sequence[PastRu
 
     A run that failed before is tried again.
     """
-    found = snapshot.target.workload
-    known = [i for i, past in enumerate(history) if past.expiring_rollout == rollout.metadata.name and _did(past, run)]
-    if not known or found is None or run.adopts_template:
+    target_workload = snapshot.target.workload
+    matching = [i for i, past in enumerate(history) if past.expiring_rollout == rollout.metadata.name and _did(past, run)]
+    if not matching or target_workload is None or run.adopts_template:
         return ""
-    mine, later = history[known[-1]], history[known[-1] + 1 :]
-    if run.operation == "Upgrade" and has_images(found.spec.template, run.images):
+    mine, later = history[matching[-1]], history[matching[-1] + 1 :]
+    if run.operation == "Upgrade" and has_images(target_workload.spec.template, run.images):
         return ""
     return f"{_how_it_went(mine, later)}; to do it again make another object, with another name or other images"
 

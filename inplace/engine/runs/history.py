@@ -17,10 +17,10 @@ from inplace.model.history import MAX_RUNS, PastRun
 def revisions(target: Target) -> tuple[Revision, ...]:
     """The oldest first. ReplicaSets and bare pods have none."""
     kept = strategy_for(Snapshot(target, ())).revisions()
-    found = sorted((r for r in kept if r.number > 0), key=lambda r: r.number)
-    newest = list(accumulate((r.created_at for r in found), max))
+    numbered = sorted((r for r in kept if r.number > 0), key=lambda r: r.number)
+    newest = list(accumulate((r.created_at for r in numbered), max))
     return tuple(
-        r if r.created_at == at else msgspec.structs.replace(r, created_at="") for r, at in zip(found, newest, strict=True)
+        r if r.created_at == at else msgspec.structs.replace(r, created_at="") for r, at in zip(numbered, newest, strict=True)
     )
 
 
@@ -49,12 +49,12 @@ class HistoryEntry(msgspec.Struct, frozen=True, rename="camel"):
     """How a later rollout changed the result of the last run; empty if none did, or if it is not the last."""
 
 
-def merge_history(known: Sequence[Revision], runs: Sequence[PastRun]) -> tuple[HistoryEntry, ...]:
+def merge_history(all_revisions: Sequence[Revision], runs: Sequence[PastRun]) -> tuple[HistoryEntry, ...]:
     """Returns the revisions in their order and, placed by time, the runs that created none. `runs`: the oldest first."""
     makers = {number: past for past in runs for number in past.revisions_created}
-    entries = [_entry_from_revision(r, makers, is_complete=len(runs) < MAX_RUNS) for r in known]
+    entries = [_entry_from_revision(r, makers, is_complete=len(runs) < MAX_RUNS) for r in all_revisions]
     for past in runs:
-        if any(r.number in past.revisions_created for r in known):
+        if any(r.number in past.revisions_created for r in all_revisions):
             continue
         later = (i for i, entry in enumerate(entries) if entry.run and entry.at > past.ended_at)
         entries.insert(next(later, len(entries)), _entry_from_run(past))

@@ -33,15 +33,15 @@ class Leftovers(msgspec.Struct, frozen=True):
 def leftovers(snapshot: Snapshot, spec: PlanContext, run: Run, now: float) -> Leftovers:
     """Describes the leftovers of a run without a living holder."""
     policy = pod_policy(snapshot, spec, run, StopRequest("Interrupted", ""))
-    judged = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
-    todo = [line for j in judged if (line := _describe_pod(j))]
+    assessments = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
+    todo = [line for assessment in assessments if (line := _describe_pod(assessment))]
     held = []
     if run.commit is not None:
         if believed_commit(snapshot, run).commit is not None and all(
             facts.spec_has_images(run.images) for facts in snapshot.pods
         ):
-            told = ", ".join(f"{name}={image}" for name, image in run.images.items())
-            todo.append(f"finish its commit of {told}" + ("" if run.commit.paused else ", and unpause the Deployment"))
+            images = ", ".join(f"{name}={image}" for name, image in run.images.items())
+            todo.append(f"finish its commit of {images}" + ("" if run.commit.paused else ", and unpause the Deployment"))
         else:
             held.append(unfinished(snapshot, run))
     strategy = strategy_for(snapshot).describe_hold(run)
@@ -61,29 +61,29 @@ _ENDS = "`inplace upgrade {}` brings them to the template and ends that"
 
 def leftovers_without_run(snapshot: Snapshot, strategy: dict[str, Any], target: TargetRef) -> str:
     """Describes for `status` how a run whose Lease is gone still holds the workload, whose own strategy was `strategy`."""
-    found = strategy_for(snapshot).describe_hold(Run(id="", target=target, images={}, saved_strategy=strategy))
-    return f"{found} by a run whose Lease is gone: {_ENDS.format(target)}"
+    hold = strategy_for(snapshot).describe_hold(Run(id="", target=target, images={}, saved_strategy=strategy))
+    return f"{hold} by a run whose Lease is gone: {_ENDS.format(target)}"
 
 
-def _describe_pod(j: PodAssessment) -> str:
-    if not isinstance(j.facts.record, UpgradeRecord):
+def _describe_pod(assessment: PodAssessment) -> str:
+    if not isinstance(assessment.facts.record, UpgradeRecord):
         return ""
-    name = f"pod/{j.facts.pod.name}"
-    match j.stage:
+    name = f"pod/{assessment.facts.pod.name}"
+    match assessment.stage:
         case "Released":
             return f"reopen {name}, whose image was not changed"
         case "Returning":
-            return f"open {name} on {_images(j)}, whose restart is proven"
+            return f"open {name} on {_images(assessment)}, whose restart is proven"
         case "Restarting":
-            return f"open {name} on {_images(j)} once its restart is proven ({j.reason})"
+            return f"open {name} on {_images(assessment)} once its restart is proven ({assessment.reason})"
         case _:
             return ""
 
 
-def _images(j: PodAssessment) -> str:
-    record = j.facts.record
+def _images(assessment: PodAssessment) -> str:
+    record = assessment.facts.record
     names = record.to_images if isinstance(record, UpgradeRecord) else {}
-    return ", ".join(f"{name}={j.facts.images.get(name, '')}" for name in names)
+    return ", ".join(f"{name}={assessment.facts.images.get(name, '')}" for name in names)
 
 
 def _stuck(facts: ObservedPod) -> str:

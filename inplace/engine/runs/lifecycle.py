@@ -52,55 +52,55 @@ class Overtaken(msgspec.Struct, frozen=True):
 Decision = BeginRun | FinishCommitFirst | StillPaused
 
 
-def resolve_command(stored: Run | None, asked: Run, given: Mapping[str, Any], *, overtaken: bool = False) -> Decision:
-    """For `upgrade`: `asked` is the run as a new one would be; `given` are the options that the person named now.
+def resolve_command(stored: Run | None, requested: Run, overrides: Mapping[str, Any], *, overtaken: bool = False) -> Decision:
+    """Resolves `upgrade`. `requested`: the run as a new one would be; `overrides`: the options that the user gave now.
 
-    `check_overtaken`: somebody else has changed the workload since, so that the stored run can only be begun anew.
+    `overtaken`: somebody else has changed the workload since, so that the stored run can only be begun anew.
     """
-    if stored is None or not stored.is_unfinished or stored.target_uid != asked.target_uid:
-        return BeginRun(asked, resuming=False)
+    if stored is None or not stored.is_unfinished or stored.target_uid != requested.target_uid:
+        return BeginRun(requested, resuming=False)
     if overtaken and stored.commit is None:
-        return BeginRun(asked, resuming=False)
-    if asked.images and not stored.is_for(asked.images):
+        return BeginRun(requested, resuming=False)
+    if requested.images and not stored.is_for(requested.images):
         if stored.commit is not None:
             return FinishCommitFirst(_reopen_with(stored, {}))
-        return BeginRun(_adopt_open_run(stored, asked), resuming=True)
+        return BeginRun(_adopt_open_run(stored, requested), resuming=True)
     if stored.outcome == "Paused":
         return StillPaused(stored)
-    return BeginRun(_reopen_with(stored, given), resuming=True)
+    return BeginRun(_reopen_with(stored, overrides), resuming=True)
 
 
-def _adopt_open_run(stored: Run, asked: Run) -> Run:
+def _adopt_open_run(stored: Run, requested: Run) -> Run:
     """Returns the new run with the pods of the open one and their previous images. Containers that only the old run named keep
     its images as their goal."""
     on_pods = {**stored.requested_images, **stored.pod_images}
     goes_back = {
-        name: i for name, i in stored.pod_from_images.items() if asked.images.get(name) == stored.from_images.get(name)
+        name: i for name, i in stored.pod_from_images.items() if requested.images.get(name) == stored.from_images.get(name)
     }
     return msgspec.structs.replace(
-        asked,
-        images={**stored.requested_images, **asked.images},
+        requested,
+        images={**stored.requested_images, **requested.images},
         images_before_admission={
-            name: image for name, image in stored.images_before_admission.items() if name not in asked.images
+            name: image for name, image in stored.images_before_admission.items() if name not in requested.images
         },
-        pod_images={**{n: i for n, i in stored.pod_images.items() if n not in asked.images}, **goes_back},
+        pod_images={**{n: i for n, i in stored.pod_images.items() if n not in requested.images}, **goes_back},
         pod_from_images=stored.pod_from_images,
         rewritten=stored.rewritten,
-        from_images={**asked.from_images, **stored.from_images},
-        owners=stored.owners or asked.owners,
+        from_images={**requested.from_images, **stored.from_images},
+        owners=stored.owners or requested.owners,
         superseded_images=(*stored.superseded_images, stored.requested_images, *([on_pods] if stored.pod_images else []))[
             -MAX_SUPERSEDED_IMAGES:
         ],
-        adopts_template=asked.adopts_template or stored.adopts_template,
+        adopts_template=requested.adopts_template or stored.adopts_template,
     )
 
 
-def inherit_strategy(asked: Run, stored: Run | None, target_uid: str) -> Run:
+def inherit_strategy(requested: Run, stored: Run | None, target_uid: str) -> Run:
     """Returns a new run with the update strategy that an open one saved, since the present one is that run's, not the
     owner's."""
     if stored is None or not stored.is_unfinished or stored.target_uid != target_uid:
-        return asked
-    return msgspec.structs.replace(asked, saved_strategy=stored.saved_strategy)
+        return requested
+    return msgspec.structs.replace(requested, saved_strategy=stored.saved_strategy)
 
 
 def check_overtaken(stored: Run | None, snapshot: Snapshot) -> Overtaken | None:
@@ -113,9 +113,9 @@ def check_overtaken(stored: Run | None, snapshot: Snapshot) -> Overtaken | None:
     return Overtaken(for_next_start(stored), broken.reason)
 
 
-def has_leftovers(over: Overtaken, snapshot: Snapshot) -> bool:
+def has_leftovers(overtaken_run: Overtaken, snapshot: Snapshot) -> bool:
     """Whether an overtaken run still has records on the pods, or holds the workload back."""
-    run = refresh_owner_settings(over.run, snapshot)
+    run = refresh_owner_settings(overtaken_run.run, snapshot)
     return any(facts.record is not None for facts in snapshot.pods) or yield_to_owner(snapshot, run) is not None
 
 
@@ -132,8 +132,8 @@ def resume(stored: Run, snapshot: Snapshot) -> BeginRun | Overtaken:
 
 def is_at_pause_step(run: Run) -> bool:
     """Whether the run is at a pause step, with or without a duration."""
-    here = run.steps_passed
-    return here < len(run.options.steps) and isinstance(run.options.steps[here], PauseStep)
+    step = run.steps_passed
+    return step < len(run.options.steps) and isinstance(run.options.steps[step], PauseStep)
 
 
 def pass_pause(run: Run) -> Run:
@@ -152,9 +152,9 @@ def format_requester(by: str) -> str:
 
 def abort_orphaned(stored: Run, snapshot: Snapshot, by: str) -> BeginRun | FinishCommitFirst | Overtaken:
     """Resolves `abort` for an open run without a living holder."""
-    over, again = check_overtaken(stored, snapshot), _reopen_with(stored, {})
-    if over is not None:
-        return over
+    overtaken_run, again = check_overtaken(stored, snapshot), _reopen_with(stored, {})
+    if overtaken_run is not None:
+        return overtaken_run
     return FinishCommitFirst(again) if again.commit is not None else BeginRun(abort(again, by), resuming=True)
 
 
@@ -173,8 +173,8 @@ def reopen(run: Run) -> Run:
     return _reopen_with(run, {})
 
 
-def _reopen_with(run: Run, given: Mapping[str, Any]) -> Run:
-    options: RunOptions = msgspec.structs.replace(run.options, **given)
+def _reopen_with(run: Run, overrides: Mapping[str, Any]) -> Run:
+    options: RunOptions = msgspec.structs.replace(run.options, **overrides)
     # Other steps than before: those passed are found again from the pods, pauses made by hand are met again.
     steps_passed = run.steps_passed if options.steps == run.options.steps else 0
     return msgspec.structs.replace(

@@ -120,11 +120,11 @@ def _with_phase(previous: RolloutStatus, phase: Phase, message: str) -> RolloutS
 
 def _with_run(status: RolloutStatus, run: Run, now: str) -> RolloutStatus:
     failures = (FailedPod(pod=f.pod, reason=f.reason, message=_truncate(f.message)) for f in run.failures[:MAX_LIST_ITEMS])
-    here = min(run.steps_passed, len(run.options.steps) - 1)
+    step_index = min(run.steps_passed, len(run.options.steps) - 1)
     return msgspec.structs.replace(
         status,
-        step="" if run.rolling_back else step_label(run.options.steps[here]),
-        step_index=here,
+        step="" if run.rolling_back else step_label(run.options.steps[step_index]),
+        step_index=step_index,
         failed=run.failed_count,
         failures=tuple(failures),
         image=_image(run.requested_images),
@@ -184,9 +184,9 @@ def _finished_status(
 def _why_paused(rollout: InPlaceRollout, run: Run) -> str:
     if is_paused_by_spec(rollout, run):
         return "PausedBySpec"
-    here = run.options.steps[run.steps_passed : run.steps_passed + 1]
+    current = run.options.steps[run.steps_passed : run.steps_passed + 1]
     # A pause step with a duration does not pause the run by itself.
-    return "PausedByStep" if here == (PauseStep(),) else "PausedByRequest"
+    return "PausedByStep" if current == (PauseStep(),) else "PausedByRequest"
 
 
 def _progress_message(run: Run, plan: Plan) -> str:
@@ -204,17 +204,17 @@ def _progressing_reason(run: Run) -> str:
     return "PausingForAWhile" if is_at_pause_step(run) else "Upgrading"
 
 
-def _step_times(run: Run, known: tuple[StepTiming, ...], now: str) -> tuple[StepTiming, ...]:
+def _step_times(run: Run, previous_times: tuple[StepTiming, ...], now: str) -> tuple[StepTiming, ...]:
     """Returns the times of the steps passed and of the current one."""
     if run.rolling_back:
-        return known
+        return previous_times
     names = [step_label(step) for step in run.options.steps[: run.steps_passed + 1]]
     passed = len(names) if run.outcome == "Succeeded" else run.steps_passed
-    return tuple(_times(name, known[i : i + 1], i < passed, now) for i, name in enumerate(names[:MAX_LIST_ITEMS]))
+    return tuple(_times(name, previous_times[i : i + 1], i < passed, now) for i, name in enumerate(names[:MAX_LIST_ITEMS]))
 
 
-def _times(name: str, known: Iterable[StepTiming], is_passed: bool, now: str) -> StepTiming:
-    times = next((old for old in known if old.step == name), StepTiming(step=name, started_at=now))
+def _times(name: str, previous_times: Iterable[StepTiming], is_passed: bool, now: str) -> StepTiming:
+    times = next((old for old in previous_times if old.step == name), StepTiming(step=name, started_at=now))
     return msgspec.structs.replace(times, finished_at=(times.finished_at or now) if is_passed else "")
 
 

@@ -158,8 +158,10 @@ def rollout_from_run(run: Run, name: str, undo: Undo | None = None) -> InPlaceRo
         min_ready_seconds=None if options.min_ready_seconds is None else ceil(options.min_ready_seconds),
         failure=FailurePolicy(max_failed=options.max_failed, action=_ACTIONS[options.on_failure]),
     )
-    told = {key: value for key, value in ((CREATED_BY_ANNOTATION, run.created_by), (CLIENT_ANNOTATION, run.client)) if value}
-    return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations=told), spec=spec)
+    annotations = {
+        key: value for key, value in ((CREATED_BY_ANNOTATION, run.created_by), (CLIENT_ANNOTATION, run.client)) if value
+    }
+    return InPlaceRollout(metadata=ObjectMeta(name=name, namespace=target.namespace, annotations=annotations), spec=spec)
 
 
 _ACTIONS: Mapping[OnFailure, FailureAction] = {on_failure: action for action, on_failure in ON_FAILURE.items()}
@@ -193,8 +195,8 @@ def _amount(value: int | str, what: str) -> int | str:
 def apply_edits(run: Run, rollout: InPlaceRollout) -> Run:
     """Returns the run with the edited spec. Target, images and gate stay. Passed steps stay passed as far as the steps are the
     same as before; from there on the position follows from the pods. Raises ValueError with one line for a user."""
-    asked = run_options_from_spec(rollout.spec)
-    options = msgspec.structs.replace(asked, gate=run.options.gate, without_gate=run.options.without_gate)
+    edited = run_options_from_spec(rollout.spec)
+    options = msgspec.structs.replace(edited, gate=run.options.gate, without_gate=run.options.without_gate)
     same = _common_length(run.options.steps, options.steps)
     return msgspec.structs.replace(run, options=options, steps_passed=min(run.steps_passed, same))
 

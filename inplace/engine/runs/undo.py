@@ -37,37 +37,37 @@ def resolve_undo_target(snapshot: Snapshot, name: str, stored: Run | None, to_re
     is_open = stored is not None and stored.is_unfinished and is_of_this and check_overtaken(stored, snapshot) is None
     if stored is not None and is_open and to_revision is None:
         return _before_run(stored)
-    known = revisions(snapshot.target)
+    history = revisions(snapshot.target)
     if to_revision is not None:
         if not strategy_for(snapshot).has_history:
             return Rejected(f"{name} has no revision history: say the images, with `inplace upgrade`")
-        found = next((r for r in known if r.number == to_revision), None)
-        if found is None:
-            have = ", ".join(str(r.number) for r in known) or "none"
+        revision = next((r for r in history if r.number == to_revision), None)
+        if revision is None:
+            have = ", ".join(str(r.number) for r in history) or "none"
             return Rejected(f"{name} has no revision {to_revision}; it has: {have}")
-        return _to_revision(snapshot, found, stored if is_open else None, name)
+        return _to_revision(snapshot, revision, stored if is_open else None, name)
     is_last = stored is not None and _all_pods_match(snapshot, stored)
-    if stored is not None and stored.from_images and is_last and (len(known) < 2 or "history" in stored.forgone):
+    if stored is not None and stored.from_images and is_last and (len(history) < 2 or "history" in stored.forgone):
         return UndoTarget(stored.from_images, f"what they ran before run {stored.id}")
-    if len(known) > 1:
-        return _to_revision(snapshot, known[-2], None, name)
+    if len(history) > 1:
+        return _to_revision(snapshot, history[-2], None, name)
     if stored is None and not strategy_for(snapshot).has_controller:
         why = "nothing is kept of a bare pod's run once it has ended"
         return Rejected(f"{name} cannot be undone: {why}: say the images, with `upgrade`")
-    why = "its history has one revision only" if known else "it has no revision history"
+    why = "its history has one revision only" if history else "it has no revision history"
     return Rejected(f"{name} cannot be undone: {why}, and its pods are not as a run left them: say the images, with `upgrade`")
 
 
 def _all_pods_match(snapshot: Snapshot, stored: Run) -> bool:
-    there = goal_of(msgspec.structs.replace(stored, images=stored.requested_images, rollback_reason=None, original_images=None))
-    return all(there.is_met_by(facts) for facts in snapshot.pods)
+    goal = goal_of(msgspec.structs.replace(stored, images=stored.requested_images, rollback_reason=None, original_images=None))
+    return all(goal.is_met_by(facts) for facts in snapshot.pods)
 
 
-def undo_options(stored: Run | None, given: Mapping[str, Any]) -> RunOptions:
+def undo_options(stored: Run | None, overrides: Mapping[str, Any]) -> RunOptions:
     """Returns the options of the previous run, but in one step and pausing at a failure, unless overridden."""
     before = stored.options if stored is not None else RunOptions()
     usual: dict[str, Any] = {"steps": parse_steps("100%"), "on_failure": "pause", "max_failed": 0}
-    return msgspec.structs.replace(before, **{**usual, **given})
+    return msgspec.structs.replace(before, **{**usual, **overrides})
 
 
 def _before_run(stored: Run) -> UndoTarget | Rejected:
@@ -80,9 +80,9 @@ def _before_run(stored: Run) -> UndoTarget | Rejected:
 
 
 def _to_revision(snapshot: Snapshot, revision: Revision, open_run: Run | None, name: str) -> UndoTarget | Rejected:
-    found = snapshot.target.workload
-    assert found is not None
-    template = found.spec.template
+    target_workload = snapshot.target.workload
+    assert target_workload is not None
+    template = target_workload.spec.template
     changed = differences(revision.template, template)
     if changed:
         return Rejected(

@@ -42,23 +42,23 @@ def estimate_pods(
     """Estimates the pods of a stored run, whatever process drives it. `held_since`: when its holder took the Lease."""
     policy = pod_policy(snapshot, PlanContext(lease), run, None)
     held_at = at.monotonic(held_since)
-    judged, since = [], {}
+    assessments, since = [], {}
     for facts in snapshot.pods:
-        seen = _estimated_evidence(facts, policy, at, held_at)
-        found = assess_pod(facts, policy, seen, at.now)
-        judged.append(_still_settling(found, at.now))
-        began_at = _stage_began_at(found, seen, at)
+        evidence = _estimated_evidence(facts, policy, at, held_at)
+        assessment = assess_pod(facts, policy, evidence, at.now)
+        assessments.append(_still_settling(assessment, at.now))
+        began_at = _stage_began_at(assessment, evidence, at)
         if began_at is not None:
             since[facts.uid] = began_at
-    shown = show(snapshot, run, policy, judged, superseded=superseded)
+    shown = show(snapshot, run, policy, assessments, superseded=superseded)
     return msgspec.structs.replace(shown, since=since)
 
 
 def assess_idle_run(snapshot: Snapshot, run: Run, lease: str, now: float) -> Plan:
     """Assesses the pods of an idle run in a process that has watched them, without planning any action."""
     policy = pod_policy(snapshot, PlanContext(lease), run, None)
-    judged = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
-    shown = show(snapshot, run, policy, judged)
+    assessments = [assess_pod(facts, policy, snapshot.evidence.get(facts.uid), now) for facts in snapshot.pods]
+    shown = show(snapshot, run, policy, assessments)
     return Plan(run=run, pods=shown.pods, progress=shown.progress)
 
 
@@ -67,8 +67,8 @@ def estimate_wait(snapshot: Snapshot, run: Run, lease: str, at: CurrentTime, hel
     policy, held_at = pod_policy(snapshot, PlanContext(lease), run, None), at.monotonic(held_since)
     evidence = {facts.uid: _estimated_evidence(facts, policy, at, held_at) for facts in snapshot.pods}
     timers = {name: began for name, stamp in run.waits.items() if (began := at.monotonic(stamp)) is not None}
-    seen = msgspec.structs.replace(snapshot, evidence=evidence, timers=timers)
-    return plan(seen, PlanContext(lease), run, at.now).progress
+    estimated = msgspec.structs.replace(snapshot, evidence=evidence, timers=timers)
+    return plan(estimated, PlanContext(lease), run, at.now).progress
 
 
 def _estimated_evidence(facts: ObservedPod, policy: PodPolicy, at: CurrentTime, held_at: float | None) -> Evidence:
@@ -95,26 +95,26 @@ def _estimated_evidence(facts: ObservedPod, policy: PodPolicy, at: CurrentTime, 
     )
 
 
-def _still_settling(judged: PodAssessment, now: float) -> PodAssessment:
+def _still_settling(assessment: PodAssessment, now: float) -> PodAssessment:
     """Keeps a pod in its settle time that should be over: the driver saw the slices later than the condition changed, and would
     have patched the image by now otherwise."""
-    if judged.stage != "Settling" or judged.requeue_at is not None or not judged.timer.endswith("/patch"):
-        return judged
-    return msgspec.structs.replace(judged, reason=SETTLING, requeue_at=now)
+    if assessment.stage != "Settling" or assessment.requeue_at is not None or not assessment.timer.endswith("/patch"):
+        return assessment
+    return msgspec.structs.replace(assessment, reason=SETTLING, requeue_at=now)
 
 
-def _stage_began_at(judged: PodAssessment, seen: Evidence, at: CurrentTime) -> float | None:
+def _stage_began_at(assessment: PodAssessment, evidence: Evidence, at: CurrentTime) -> float | None:
     """Returns when the stage began, if it can be derived."""
-    record = judged.facts.record
-    match judged.stage:
+    record = assessment.facts.record
+    match assessment.stage:
         case "Closing" if isinstance(record, UpgradeRecord):
             return at.monotonic(record.since)
         case "Settling":
-            return seen.quiet_since
+            return evidence.quiet_since
         case "Restarting" if isinstance(record, UpgradeRecord):
             return at.monotonic(record.patched_at)
         case "Returning":
-            return _latest(*(seen.running_since.values()))
+            return _latest(*(evidence.running_since.values()))
         case _:
             return None
 

@@ -24,7 +24,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "run a rollout again that was undone",
         "inplace/engine/preflight/reapplied.py",
-        "    if not known or found is None or run.adopts_template:",
+        "    if not matching or target_workload is None or run.adopts_template:",
         "    if True:",
         ("tests/unit/engine/preflight/test_reapplied.py",),
     ),
