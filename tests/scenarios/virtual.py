@@ -72,11 +72,11 @@ class VirtualStage:
 
     def until(self, predicate: Callable[[], T], what: str, seconds: float = 120, every: float = 0.1) -> T:
         """Asked again only when something was written, or a command has had its turn: `every` is not needed."""
-        ends_at, asked, last = self.now() + seconds, (-1, -1), None
+        ends_at, checked, last = self.now() + seconds, (-1, -1), None
         while True:
-            seen = (self.cluster.store.version, self.tasks.turns)
-            if seen != asked or self.now() >= ends_at:
-                asked = seen
+            version = (self.cluster.store.version, self.tasks.turns)
+            if version != checked or self.now() >= ends_at:
+                checked = version
                 try:
                     if value := predicate():
                         return value

@@ -14,7 +14,7 @@ class ActiveRollouts:
     def __init__(self, informers: InformerSet) -> None:
         self._informers = informers
         self._reconcilers: dict[Key, tuple[str, RolloutReconciler]] = {}
-        """With the uid of the rollout that each is for."""
+        """With the uid of its rollout."""
 
     def get(self, rollout: InPlaceRollout) -> RolloutReconciler | None:
         """Return the reconciler of this very object."""
@@ -38,7 +38,7 @@ class ActiveRollouts:
     def claimant(self, run_id: str, excluding: InPlaceRollout) -> str:
         """Return the name of another rollout that has this run and has not finished; empty if there is none.
 
-        A claim shows in a reconciler here, in a status, or in the run's own name, whichever comes first.
+        A claim shows in a reconciler of this process, in a status, or in the run's own name, whichever comes first.
         """
         uid = excluding.metadata.uid
         for (_, name), (other_uid, reconciler) in list(self._reconcilers.items()):

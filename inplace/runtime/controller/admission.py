@@ -174,8 +174,8 @@ class RolloutAdmission:
         holder = lease.spec.holder_identity if lease is not None else None
         if lease is None or not holder:
             return ""
-        leader, ours = parse_leader(holder), self._context.leader
-        if leader is not None and (leader.namespace, leader.name) == (ours.namespace, ours.name):
+        leader, own = parse_leader(holder), self._context.leader
+        if leader is not None and (leader.namespace, leader.name) == (own.namespace, own.name):
             return ""  # a leader before us, which does not lead any more
         heartbeat = read_heartbeat(self._context.api, lease)
         now = self._context.api.clock.monotonic()

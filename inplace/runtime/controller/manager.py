@@ -67,7 +67,7 @@ class Manager:
         self._log = structlog.get_logger()
 
     def run(self) -> None:
-        """Watch, work while leading, and end in order: at `stop`, or raising the bug or the `LostLeadership` that ended it."""
+        """Watch, work while leading, and end in order: at `stop`, or raising the bug or the `LeadershipLost` that ended it."""
         self._log.info("watching", namespaces=self.controller.namespaces or "all")
         for runnable in self._runnables:
             runnable.start()

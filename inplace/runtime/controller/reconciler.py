@@ -1,7 +1,7 @@
 """Reconciles one `InPlaceRollout` on whichever worker has its key: admits it, drives its run, holds it while it is paused.
 
 It is the controller's counterpart of `Session`, with the same resolver, lock, snapshot builder and driver. Nothing here waits:
-each reconcile returns what it result to, and when to come again. The target's Lease is held in the leader's name from the start
+each reconcile returns its result, and when to come again. The target's Lease is held in the leader's name from the start
 of the run to its end, through pauses too, so that every command finds a holder to obey it.
 """
 
@@ -79,7 +79,7 @@ class RolloutReconciler:
         self._command_by = ""
         clock = context.api.clock
         self._epoch = clock.utcnow() - timedelta(seconds=clock.monotonic())
-        """Turns a monotonic instant into the same text each time."""
+        """The same for every call, so that an instant always becomes the same text."""
 
     @property
     def run_id(self) -> str:

@@ -85,7 +85,7 @@ class RolloutSyncer:
     def _sync_run(self, rollout: InPlaceRollout) -> float | None:
         reconciler = self._reconciler(rollout)
         result = reconciler.reconcile(rollout, self._writer.take_request(rollout))
-        if not reconciler.has_to_free:  # before the status says that it is paused or has finished, and somebody acts on that
+        if not reconciler.has_to_free:  # before the status shows a pause or an end, and a person deletes it then
             self._writer.remove_finalizer(self._informers.latest(rollout))
         elif rollout.spec.on_delete == "Abort":
             self._writer.add_finalizer(rollout)  # an edit may have set onDelete while nothing was in flight
@@ -150,7 +150,7 @@ class RolloutSyncer:
         return None
 
     def _has_active_run(self, rollout: InPlaceRollout) -> bool:
-        """True if its target's Lease holds a run of it that has not ended, whoever drives it."""
+        """True if its target's Lease holds a run of it that has not ended, in whichever process."""
         meta = rollout.metadata
         name = lease_name(rollout.spec.target.ref(meta.namespace))
         with suppress(ValueError):

@@ -188,7 +188,7 @@ class ElectionState:
 
 
 class LeaderElector:
-    """Runs an `ElectionState` for the Lease `lease_ref` (namespace, name) on a thread. Implements `manager.LeaderElection`."""
+    """Runs an `ElectionState` for the Lease `lease_ref` (namespace, name) on a thread."""
 
     def __init__(
         self,
