@@ -12,7 +12,7 @@ from inplace.engine.planning.plan import Progress, RunResult
 from inplace.kube.resources import WORKLOADS
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run
-from inplace.runtime.observability.event_reasons import OF_OUTCOME, Reason, began, counts
+from inplace.runtime.observability.event_reasons import OF_OUTCOME, Reason, describe_begin, describe_counts
 from inplace.runtime.observability.event_recorder import EventRecorder, EventType, ObjectReference
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.pod_transitions import PodTransitions
@@ -77,7 +77,7 @@ class RunEventReporter:
         if self._is_resumed:
             self._emit(run, "Normal", "RunResumed", f"{_counts(progress)}{by}")
             return
-        note = began(progress.desired, run.from_images, run.images, is_undo=run.operation == "Undo", by=by)
+        note = describe_begin(progress.desired, run.from_images, run.images, is_undo=run.operation == "Undo", by=by)
         self._emit(run, "Normal", "RunStarted", note)
 
     def _emit(self, run: Run, event_type: EventType, reason: Reason, note: str) -> None:
@@ -98,4 +98,4 @@ def target_reference(target: TargetRef, uid: str) -> ObjectReference | None:
 
 
 def _counts(progress: Progress) -> str:
-    return counts(progress.updated, progress.desired)
+    return describe_counts(progress.updated, progress.desired)

@@ -1,4 +1,4 @@
-"""The reasons of Events, and what several of them say: the same whoever drives a run."""
+"""The reasons of Events and the notes that both a command and a controller write."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reason = Literal[
     "GateOpened",
     "GateClosed",
 ]
-"""Every reason of an event about a run, its target or its pods."""
+"""Every reason of an Event about a run, its target or its pods."""
 
 OF_OUTCOME: Mapping[Outcome, tuple[EventType, Reason]] = {
     "Succeeded": ("Normal", "RunSucceeded"),
@@ -36,15 +36,15 @@ OF_OUTCOME: Mapping[Outcome, tuple[EventType, Reason]] = {
     "TimedOut": ("Normal", "RunPaused"),
     "Interrupted": ("Normal", "RunPaused"),
 }
-"""What the end of a run that a command drives means."""
+"""How the end of a run is reported that a command drives."""
 
 
-def counts(updated: int, desired: int) -> str:
+def describe_counts(updated: int, desired: int) -> str:
     return f"{updated} of {desired} pods updated"
 
 
-def began(pods: int, before: Mapping[str, str], after: Mapping[str, str], *, is_undo: bool, by: str) -> str:
-    """`upgrading 6 pods: app=repo/app:1 -> app=repo/app:2 (by jane (root@laptop))`."""
+def describe_begin(pods: int, before: Mapping[str, str], after: Mapping[str, str], *, is_undo: bool, by: str) -> str:
+    """Returns, for example, `upgrading 6 pods: app=repo/app:1 -> app=repo/app:2 (by jane (root@laptop))`."""
     had, gets = (" ".join(f"{name}={image}" for name, image in images.items()) for images in (before, after))
     count = f"{pods} pods"
     if is_undo:

@@ -1,8 +1,9 @@
-"""Events: what happened to an object, for those who run `kubectl describe` on it.
+"""Records Events: what happened to an object, for people who run `kubectl describe` on it.
 
-Always holds: telling never waits and never raises, whatever the API server does; what happens again is counted in the event
-that is there (a series), not told anew; nothing piles up: beyond a bound events are dropped, and counted; where they may not be
-written that is asked seldom, and said once. Reasons are stable words that people may match on; all that varies is in the note.
+Always holds: `emit` never waits and never raises, whatever the API server does. What happens again is counted in the existing
+Event (a series), not recorded anew. Nothing piles up: beyond a bound Events are dropped, and counted. Where Events may not be
+written that is tried seldom, and logged once. Reasons are stable words that programs may match on; whatever varies is in the
+note.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from inplace.model.constants import GROUP
 CONTROLLER = f"{GROUP}/controller"
 CLI = f"{GROUP}/cli"
 SERIES_SECONDS = 30.0
-"""How long repetitions are gathered before they are written down."""
+"""How long repetitions are gathered before they are written."""
 MEMORY_SECONDS = 360.0
-"""After so long without a repetition the next one is a new event."""
+"""After this long without a repetition the next one is a new Event."""
 REFUSED_SECONDS = 300.0
-"""How long none are written to a namespace where we may not."""
-MOST = 2000
-"""Events remembered at once."""
-TRIES = 3
-LONGEST_NOTE = 1000
+"""How long a namespace is skipped that refused an Event."""
+MAX_EVENTS = 2000
+"""The most Events that are remembered at once."""
+MAX_TRIES = 3
+MAX_NOTE_LENGTH = 1000
 TIMEOUT_SECONDS = 5.0
 STOP_SECONDS = 2.0
 
@@ -45,7 +46,7 @@ Result = Literal["sent", "counted", "dropped", "failed"]
 
 
 class ObjectReference(msgspec.Struct, frozen=True):
-    """The object that an event is about."""
+    """The object that an Event is regarding."""
 
     api_version: str
     kind: str
@@ -55,10 +56,11 @@ class ObjectReference(msgspec.Struct, frozen=True):
 
 
 class _Key(msgspec.Struct, frozen=True):
-    """What is told again counts; the same reason with another note is something else, of another run say."""
+    """What is emitted again under one key is a repetition; the same reason with another note is another Event, of another run
+    say."""
 
-    about: ObjectReference
-    kind: EventType
+    regarding: ObjectReference
+    type: EventType
     reason: str
     note: str
 
@@ -69,28 +71,28 @@ class _Entry(msgspec.Struct):
     count: int = 1
     written: int = 0
     name: str = ""
-    """Of the event in the cluster, once there is one."""
+    """The name of the Event in the cluster, once there is one."""
     tries: int = 0
     used_at: float = 0.0
 
 
 class EventRecorder:
-    """`tell` from any thread. Threads: `start` and `stop`; a simulation calls `step` while `queue.due_in()` is 0.
+    """`emit` may be called on any thread. Threads: `start` and `stop`; a simulation calls `step` while `queue.due_in()` is 0.
 
-    `heard`: what became of each one. `by`: what part of us tells them.
+    `on_result`: called with the result of each Event. `by`: the reporting controller that the Events name.
     """
 
     def __init__(
-        self, api: ApiClient, instance: str, heard: Callable[[Result], None] = lambda _result: None, by: str = CONTROLLER
+        self, api: ApiClient, instance: str, on_result: Callable[[Result], None] = lambda _result: None, by: str = CONTROLLER
     ) -> None:
         self._api = api.replace(
             limiter=RateLimiter(api.clock, qps=10.0, burst=50), policy=NO_RETRY, timeout_seconds=TIMEOUT_SECONDS
         )
         self._instance = instance[:128]
-        self._heard = heard
+        self._on_result = on_result
         self._by = by
         self.refusal = ""
-        """Why we may not write some, if that is so."""
+        """Why some may not be written; empty: all may."""
         self._refused_until: dict[str, float] = {}
         self._is_ending = False
         self._lock = threading.Lock()
@@ -99,24 +101,24 @@ class EventRecorder:
         self.queue: WorkQueue[_Key] = WorkQueue(api.clock)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
 
-    def emit(self, about: ObjectReference, kind: EventType, reason: str, action: str, note: str) -> None:
-        """`action`: what we were doing; `reason`: why there is an event. Both in UpperCamelCase."""
-        key, at = _Key(about, kind, reason, note[:LONGEST_NOTE]), format_micro_time(self._api.clock.utcnow())
+    def emit(self, regarding: ObjectReference, event_type: EventType, reason: str, action: str, note: str) -> None:
+        """`action`: what we were doing; `reason`: why there is an Event. Both in UpperCamelCase."""
+        key, at = _Key(regarding, event_type, reason, note[:MAX_NOTE_LENGTH]), format_micro_time(self._api.clock.utcnow())
         with self._lock:
             entry = self._entries.get(key)
-            is_dropped = entry is None and len(self._entries) >= MOST
+            is_dropped = entry is None and len(self._entries) >= MAX_EVENTS
             if entry is not None:
                 entry.count += 1
                 entry.happened_at = at
             elif not is_dropped:
                 self._entries[key] = _Entry(action, at)
         if is_dropped:
-            self._heard("dropped")
+            self._on_result("dropped")
         elif entry is None:
             self.queue.add(key)
         else:
             self.queue.add_after(key, SERIES_SECONDS)
-            self._heard("counted")
+            self._on_result("counted")
 
     def start(self) -> None:
         self._thread.start()
@@ -131,7 +133,7 @@ class EventRecorder:
         self._thread.join(max(0.0, ends_at - time.monotonic()))
 
     def finish(self) -> None:
-        """What is not written yet is due now, and tried once."""
+        """Makes everything due that is not written yet; it is tried once."""
         with self._lock:
             self._is_ending = True
             keys = self._unwritten()
@@ -142,7 +144,7 @@ class EventRecorder:
         return [key for key, entry in self._entries.items() if entry.written < entry.count]
 
     def step(self) -> bool:
-        """Writes one that is due, if any is."""
+        """Writes one Event that is due. False: none was."""
         key = self.queue.try_get()
         if key is not None:
             self._handle(key)
@@ -162,12 +164,12 @@ class EventRecorder:
                 del self._entries[key]
         try:
             if not is_old and count > entry.written:
-                self._require_allowed(key.about.namespace, now)
+                self._require_allowed(key.regarding.namespace, now)
                 self._write(key, entry, count)
                 entry.written, entry.tries, entry.used_at = count, 0, now
-                self._heard("sent")
+                self._on_result("sent")
         except ApiError as error:
-            self._failed(key, entry, count, error)
+            self._on_error(key, entry, count, error)
         finally:
             self.queue.done(key)
             with self._written:
@@ -183,46 +185,46 @@ class EventRecorder:
 
     def _write(self, key: _Key, entry: _Entry, count: int) -> None:
         """Raises `ApiError`."""
-        namespace = key.about.namespace
+        namespace = key.regarding.namespace
         if not entry.name:
-            name = f"{key.about.name[:236]}.{uuid.uuid4().hex[:16]}"
+            name = f"{key.regarding.name[:236]}.{uuid.uuid4().hex[:16]}"
             self._api.create(EVENTS, namespace, self._event(key, entry, name))
             entry.name = name
         if count > 1:
             series = {"count": count, "lastObservedTime": entry.happened_at}
             self._api.patch(EVENTS, namespace, entry.name, {"series": series}, MERGE)
 
-    def _failed(self, key: _Key, entry: _Entry, count: int, error: ApiError) -> None:
-        """An event is not worth much trouble."""
+    def _on_error(self, key: _Key, entry: _Entry, count: int, error: ApiError) -> None:
+        """Retries seldom: an Event is not worth much trouble."""
         if isinstance(error, NotFound):
-            entry.name = ""  # it has expired; or the namespace has gone
+            entry.name = ""  # the Event has expired, or its namespace is gone
         entry.tries += 1
         is_passing = isinstance(error, ConnectionFailed | NotFound | ServerError | TooManyRequests)
         if isinstance(error, Forbidden):
             self.refusal = self.refusal or str(error)
-            self._refused_until.setdefault(key.about.namespace, self._api.clock.monotonic() + REFUSED_SECONDS)
-        if is_passing and entry.tries < TRIES and not self._is_ending:
+            self._refused_until.setdefault(key.regarding.namespace, self._api.clock.monotonic() + REFUSED_SECONDS)
+        if is_passing and entry.tries < MAX_TRIES and not self._is_ending:
             self.queue.add_after(key, max(2.0**entry.tries, error.retry_after_seconds or 0.0))
             return
         entry.written, entry.tries, entry.used_at = count, 0, self._api.clock.monotonic()
-        self._heard("failed")
+        self._on_result("failed")
 
     def _event(self, key: _Key, entry: _Entry, name: str) -> dict[str, Any]:
-        about = key.about
+        regarding = key.regarding
         return {
-            "metadata": {"name": name, "namespace": about.namespace},
+            "metadata": {"name": name, "namespace": regarding.namespace},
             "eventTime": entry.happened_at,
             "reportingController": self._by,
             "reportingInstance": self._instance,
-            "type": key.kind,
+            "type": key.type,
             "reason": key.reason,
             "action": entry.action,
             "note": key.note,
             "regarding": {
-                "apiVersion": about.api_version,
-                "kind": about.kind,
-                "namespace": about.namespace,
-                "name": about.name,
-                "uid": about.uid,
+                "apiVersion": regarding.api_version,
+                "kind": regarding.kind,
+                "namespace": regarding.namespace,
+                "name": regarding.name,
+                "uid": regarding.uid,
             },
         }

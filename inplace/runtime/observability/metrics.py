@@ -1,8 +1,9 @@
-"""What a controller process counts and measures, in Prometheus' words: controller-runtime's and client-go's names where there
-are such, ours with the prefix `inplace_`.
+"""Metrics of the process for Prometheus, under the names of controller-runtime and client-go where they exist, otherwise with
+the prefix `inplace_`.
 
-Always holds: a registry of its own, so that two in one process do not meet; every label has a bounded set of values, so never
-a pod, a rollout, a path or a message. Everything here is quick, never raises on a caller's thread, and is thread-safe.
+Always holds: each process part has a registry of its own, so two in one process do not clash; every label has a bounded set of
+values: never a pod, a rollout, a path or a message. Every method is quick, never raises on the caller's thread, and is
+thread-safe.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STAGE_SECONDS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0, 120.0, 30
 
 
 class Metrics:
-    """All metrics of one process. `render` is what /metrics answers."""
+    """All metrics of one process. `render` returns what /metrics answers."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -62,9 +63,9 @@ class Metrics:
             registry=registry,
         )
         self._queues = _Queues(registry)
-        self._add_ours(registry)
+        self._add_own_metrics(registry)
 
-    def _add_ours(self, registry: CollectorRegistry) -> None:
+    def _add_own_metrics(self, registry: CollectorRegistry) -> None:
         self.pods_upgraded = Counter("inplace_pods_upgraded", "Pods that were upgraded and proven.", registry=registry)
         self.pods_out = Gauge("inplace_pods_out_of_service", "Pods that runs keep out of service now.", registry=registry)
         self.stage_seconds = Histogram(
@@ -99,13 +100,13 @@ class Metrics:
             self._reconcile_errors.labels(controller).inc()
 
     def instrument_queue(self, name: str, queue: WorkQueue[K], clock: Clock) -> None:
-        """From now on that queue is measured."""
+        """Measures the queue from now on."""
         self._queues.depth.labels(name).set_function(lambda: len(queue))
         queue.metrics = _QueueMeter(self._queues, name, clock)
 
     def instrument_transport(self, transport: Transport, host: str, clock: Clock) -> Transport:
-        """The same transport, with its requests counted: watches too, when they are opened."""
-        return _Counted(self, transport, host, clock)
+        """Returns the same transport, with its requests counted; a watch counts when it is opened."""
+        return _InstrumentedTransport(self, transport, host, clock)
 
 
 class _Queues:
@@ -121,7 +122,7 @@ class _Queues:
 
 
 class _QueueMeter:
-    """A `workqueue.Watched`. Called under the queue's lock."""
+    """Implements `workqueue.QueueMetrics`. Called under the queue's lock."""
 
     def __init__(self, queues: _Queues, name: str, clock: Clock) -> None:
         self._adds, self._retries = queues.adds.labels(name), queues.retries.labels(name)
@@ -146,8 +147,8 @@ class _QueueMeter:
         self._retries.inc()
 
 
-class _Counted:
-    """Implements `seam.Transport`."""
+class _InstrumentedTransport:
+    """Implements `protocols.Transport`."""
 
     def __init__(self, metrics: Metrics, transport: Transport, host: str, clock: Clock) -> None:
         self._metrics = metrics

@@ -1,6 +1,6 @@
-"""What is new about the pods of a run, from frame to frame: the same for a command and for the controller.
+"""Finds what has changed about the pods of a run from frame to frame, for a command and for the controller alike.
 
-Remembers those in flight, and the failures that were told; whoever comes in the middle of a run repeats nothing.
+Remembers the pods in flight and the failures that were reported; started in the middle of a run it repeats nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from inplace.runtime.observability.frames import Frame
 
 
 class PodTransition(msgspec.Struct, frozen=True):
-    """Of one pod. `reason` None: for metrics alone. `left`: a stage that it has passed, and in how many seconds."""
+    """A change of one pod. `reason` None: for metrics alone. `left`: the stage that it has left, and how many seconds that
+    took."""
 
     name: str
     uid: str
@@ -35,7 +36,7 @@ class PodTransition(msgspec.Struct, frozen=True):
 
 
 class PodTransitions:
-    """Of one run."""
+    """Those of one run."""
 
     def __init__(self) -> None:
         self._stages: dict[str, tuple[Shows, float]] = {}
@@ -47,31 +48,31 @@ class PodTransitions:
         return len(self._stages)
 
     def add_frame(self, frame: Frame) -> list[PodTransition]:
-        """After each pass of the run."""
-        run, news = frame.plan.run, list[PodTransition]()
+        """Call it after each pass; returns what has changed since the last."""
+        run, transitions = frame.plan.run, list[PodTransition]()
         if self._is_first:
-            # What failed before this process came was told then.
+            # Earlier failures were reported by the process that saw them.
             self._failed = {failure.uid for failure in run.failures}
         stages: dict[str, tuple[Shows, float]] = {}
         for pod in frame.plan.pods:
             before = self._stages.get(pod.uid)
             if pod.stage in IN_FLIGHT:
                 stages[pod.uid] = before if before and before[0] == pod.stage else (pod.stage, frame.now)
-            # On a busy machine it may be drained by the time of the next frame.
+            # On a busy machine a pod may be drained already by the next frame.
             if before is None and pod.stage in ("Closing", "Settling") and not self._is_first:
-                news.append(PodTransition(pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded"))
+                transitions.append(PodTransition(pod.name, pod.uid, "PodClosed", "taken out of service to be upgraded"))
             if before is not None and before[0] != pod.stage:
                 left = (before[0], frame.now - before[1])
                 if pod.stage in ARRIVED:
                     runs = "runs" if pod.stage == "Updated" else "is rolled back: it runs"
                     note = f"{runs} {pod.image}, proven and back in service"
-                    news.append(PodTransition(pod.name, pod.uid, "PodUpgraded", note, left))
+                    transitions.append(PodTransition(pod.name, pod.uid, "PodUpgraded", note, left))
                 else:
-                    news.append(PodTransition(pod.name, pod.uid, None, left=left))
+                    transitions.append(PodTransition(pod.name, pod.uid, None, left=left))
         for failure in run.failures:
             if failure.uid not in self._failed:
                 why = f"{failure.reason}: {failure.message}"
-                news.append(PodTransition(failure.pod, failure.uid, "PodFailed", why, failure=failure))
+                transitions.append(PodTransition(failure.pod, failure.uid, "PodFailed", why, failure=failure))
         self._failed = {failure.uid for failure in run.failures}
         self._stages, self._is_first = stages, False
-        return news
+        return transitions

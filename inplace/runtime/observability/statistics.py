@@ -1,4 +1,4 @@
-"""What a run did, gathered from its frames: for the summary at the end. Timings are for people and decide nothing."""
+"""Gathers what a run did from its frames, for the summary at the end. Timings are for people and decide nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class DurationStats(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Summary(msgspec.Struct, frozen=True, rename="camel"):
-    """`phases`: drain, settle, restart, return and `out` (all of them together) to their spread. Schema version 1."""
+    """What a run did. `phases`: drain, settle, restart, return and `out` (all of them together), each with its durations.
+    Schema version 1."""
 
     v: int
     target: str
@@ -47,26 +48,26 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     phases: dict[str, DurationStats]
     failures: tuple[PodFailure, ...]
     left: tuple[str, ...]
-    """Pods that are still closed by us, or without a gate have not come back, with why."""
+    """Pods that are still closed by us, or that have no gate and are not back, with the reason."""
     held: dict[str, tuple[str, ...]] = {}
-    """Pods that something else keeps out of service by the gate, such as a label: their names by why."""
+    """Pods that something else keeps out of service by the gate, such as a label: their names by reason."""
     undrained: int = 0
-    """Of `touched`: those restarted without a drain, since they have no gate."""
+    """How many of `touched` were restarted without a drain, since they have no gate."""
     gate: str = ""
     is_left_paused: bool = False
-    """A Deployment that its owner had not paused."""
+    """A Deployment is left paused that its owner had not paused."""
     by_others: bool = False
-    """It failed because somebody else changed the workload."""
+    """The run failed because somebody else changed the workload."""
     watched_seconds: float | None = None
-    """Of a run of somebody else's that was watched from its middle on: for how long. The timings, `touched` and what follows
-    from it are then of the pods that were seen on their way."""
+    """How long somebody else's run was followed, if only from its middle on. The timings, `touched` and what follows from them
+    then cover the pods that were seen on their way."""
     doing: Operation = "Upgrade"
     cautions: tuple[Caution, ...] = ()
-    """What was told before the first write, each with its reason in one word; of a run that was begun here."""
+    """The warnings before the first write, each with its reason in one word; of a run that was begun here."""
 
 
 class RunStatistics:
-    """Fed with every frame and the facts it was planned on."""
+    """Fed with every frame and the facts that it was planned on."""
 
     def __init__(self, started_at: float) -> None:
         self._started_at = started_at
@@ -84,19 +85,19 @@ class RunStatistics:
             spent[stage] = spent.get(stage, 0.0) + frame.now - since
             self._stages[pod.uid] = (pod.stage, frame.now)
             self._names[pod.uid] = pod.name
-            seen = facts.get(pod.uid)
-            if seen is None:
+            observed = facts.get(pod.uid)
+            if observed is None:
                 continue
-            if ips := seen.pod.ips():
-                self._ips.setdefault(pod.uid, ips)  # one that is born in the middle has none at first
-            self._restarts.setdefault(pod.uid, _restarts(seen))
-            if isinstance(seen.record, UpgradeRecord):
+            if ips := observed.pod.ips():
+                self._ips.setdefault(pod.uid, ips)  # a pod that is created meanwhile has none at first
+            self._restarts.setdefault(pod.uid, _restarts(observed))
+            if isinstance(observed.record, UpgradeRecord):
                 self._touched.add(pod.uid)
 
-    def summary(self, run: Run, finished: RunResult, last: Frame, known: Mapping[str, ObservedPod]) -> Summary:
-        """`known`: of every pod that is watched; those that are not the target's count for nothing."""
+    def summary(self, run: Run, finished: RunResult, last: Frame, observed: Mapping[str, ObservedPod]) -> Summary:
+        """`observed`: every watched pod by uid; those of other targets do not count."""
         own = {pod.uid for pod in last.plan.pods}
-        facts = {uid: each for uid, each in known.items() if uid in own}
+        facts = {uid: pod for uid, pod in observed.items() if uid in own}
         still = [uid for uid in self._touched if uid in facts]
         restarts = sum(_restarts(facts[uid]) - self._restarts.get(uid, 0) for uid in still)
         return Summary(
@@ -155,5 +156,5 @@ def _left(run: Run, pods: Iterable[ObservedPod]) -> tuple[str, ...]:
 
 
 def _is_leaving(facts: ObservedPod) -> bool:
-    """As by a scale-down: it leaves nothing behind."""
+    """Whether the pod is being deleted, by a scale-down say: it leaves nothing behind."""
     return facts.pod.is_terminating or facts.pod.is_terminal

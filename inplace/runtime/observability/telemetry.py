@@ -23,7 +23,7 @@ from inplace.model.objects.pods import Pod
 from inplace.model.refs import TargetRef
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout, Phase, RolloutStatus
 from inplace.model.run import Run, format_signature
-from inplace.runtime.observability.event_reasons import PodReason, Reason, began, counts
+from inplace.runtime.observability.event_reasons import PodReason, Reason, describe_begin, describe_counts
 from inplace.runtime.observability.event_recorder import EventRecorder, EventType, ObjectReference
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.metrics import Metrics
@@ -170,8 +170,8 @@ def _started(rollout: InPlaceRollout, status: RolloutStatus) -> str:
         rollout.metadata.annotation(CREATED_BY_ANNOTATION) or "", rollout.metadata.annotation(CLIENT_ANNOTATION) or ""
     )
     is_undo = rollout.spec.undo is not None
-    return began(status.desired or 0, before, after, is_undo=is_undo, by=f" (by {by})" if by else "")
+    return describe_begin(status.desired or 0, before, after, is_undo=is_undo, by=f" (by {by})" if by else "")
 
 
 def _counts(status: RolloutStatus) -> str:
-    return counts(status.updated or 0, status.desired or 0)
+    return describe_counts(status.updated or 0, status.desired or 0)

@@ -1,6 +1,6 @@
-"""Where a session or a controller gets what runs beside it: inbox, informers, workers, renewer, recorder of Events.
+"""Where a session gets what runs beside it: its inbox, informers, workers, renewer, and event recorder.
 
-The product's own run on threads; a simulation brings others, on virtual time.
+Real ones are threads; a simulation brings its own, all on one thread and virtual time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class WorkerPool(Workers, Protocol):
 
 
 class Runnable(Protocol):
-    """Something that goes on by itself from `start` to `stop`."""
+    """Something that runs by itself from `start` to `stop`."""
 
     def start(self) -> None: ...
 
@@ -47,7 +47,7 @@ class RunBackend(Protocol):
 
 
 class ThreadBackend:
-    """The real thing."""
+    """The real thing: threads."""
 
     def inbox(self, clock: Clock) -> Inbox:
         return ThreadInbox(clock)

@@ -1,8 +1,8 @@
 """Performs actions: each is one request, with the preconditions that its plan was judged on.
 
 The gate and the record go in one status write, since a PATCH on `pods/status` also persists metadata; conditions are merged by
-type (strategic merge), so the kubelet's are left alone (both measured: design, section 4). The answer of a write goes into the
-cache before anybody hears of it, so that no plan is judged on anything older.
+type (strategic merge), so the kubelet's are left alone (both measured: design, section 4). The answer to a write goes into the
+cache before the result is reported, so that no plan is judged on anything older.
 """
 
 from __future__ import annotations
@@ -54,11 +54,13 @@ Json = dict[str, Any]
 
 
 class ImagesRewritten(Invalid):
-    """Not written: the API server would store other images than were asked for. `images`: those, by container."""
+    """Not written: the API server would store other images than requested. `images`: those, by container."""
 
-    def __init__(self, what: str, asked: Mapping[str, str], images: Mapping[str, str]) -> None:
-        told = ", ".join(f"{made or 'nothing'} of {asked[name]} (container {name})" for name, made in sorted(images.items()))
-        super().__init__(f"{CHANGED}: in {what} admission makes {told}", status=422, reason=CHANGED)
+    def __init__(self, what: str, requested: Mapping[str, str], images: Mapping[str, str]) -> None:
+        changes = ", ".join(
+            f"{made or 'nothing'} of {requested[name]} (container {name})" for name, made in sorted(images.items())
+        )
+        super().__init__(f"{CHANGED}: in {what} admission makes {changes}", status=422, reason=CHANGED)
         self.images = images
 
 
@@ -73,7 +75,7 @@ class Executor:
         self,
         api: ApiClient,
         namespace: str,
-        watches: TargetCaches,
+        caches: TargetCaches,
         claims: DisruptionClaims | None = None,
         *,
         dry_run: bool = False,
@@ -81,21 +83,21 @@ class Executor:
         self._claims = claims
         self._api = api
         self._namespace = namespace
-        self._watches = watches
+        self._caches = caches
         self._dry_run = dry_run
 
     def fenced_by(self, fence: Fence, budgets: tuple[str, ...] = ()) -> Executor:
-        """The same, but nothing is written while the fence is not safe, or a claim of these budgets does not hold: that is
-        asked right before each request goes out."""
+        """The same executor, which writes only while the fence is safe and the claims of these budgets are held; both are
+        checked right before each request goes out."""
         claims = self._claims
         api = self._api.replace(may_write=lambda: fence.is_safe and (claims is None or claims.are_held(budgets)))
-        return Executor(api, self._namespace, self._watches, claims, dry_run=self._dry_run)
+        return Executor(api, self._namespace, self._caches, claims, dry_run=self._dry_run)
 
     def perform(self, action: Action) -> Any:
         match action:
-            case CloseGate(pod=pod, gate=gate, record=record, require_resource_version=judged_version):
+            case CloseGate(pod=pod, gate=gate, record=record, require_resource_version=is_versioned):
                 body = gate_body(gate, False, "Upgrading", {RECORD_ANNOTATION: encode_record(record)}, self._utcnow())
-                return self._patch_pod(pod, body, "status", version=judged_version)
+                return self._patch_pod(pod, body, "status", version=is_versioned)
             case PatchImages(pod=pod, images=images, record=record, init=init, revision=revision):
                 meta = {"annotations": {RECORD_ANNOTATION: encode_record(record)}, **revision_label(revision)}
                 return self._patch_pod(pod, {**images_body(images, init), "metadata": meta}, "", version=True)
@@ -120,11 +122,11 @@ class Executor:
                 body = {"spec": {"updateStrategy": {"rollingUpdate": None, **strategy}}}
                 return self._patch_workload(action, kind, body, MERGE)
             case DeleteDuplicateReplicaSet(name=name, uid=uid, resource_version=version):
-                self._delete_twin(name, uid, version)
+                self._delete_duplicate_replica_set(name, uid, version)
             case CreateHistoryReplicaSet(manifest=manifest):
-                return self._create_tombstone(manifest)
+                return self._create_history_replica_set(manifest)
             case RestoreFieldOwners():
-                self._return_fields(action)
+                self._restore_field_owners(action)
             case ClaimBudget(budget=budget):
                 assert self._claims is not None, "only a run that is driven claims"
                 return self._claims.claim(budget, self._api)
@@ -134,7 +136,7 @@ class Executor:
             case ListSlices():
                 return self._api.list(ENDPOINT_SLICES, self._namespace)
             case ListPods():
-                scope = self._watches.pod_scope
+                scope = self._caches.pod_scope
                 return self._api.list(
                     PODS, self._namespace, label_selector=scope.label_selector, field_selector=scope.field_selector
                 )
@@ -146,8 +148,8 @@ class Executor:
         return self._api.clock.utcnow()
 
     def _patch_pod(self, pod: PodRef, body: Json, subresource: str, *, version: bool) -> Pod:
-        """With a version it is never tried again blindly: where the first try was done and its answer lost, the second would
-        be refused as stale, and a pod that is closed pass for one that is not."""
+        """A write with a version is never retried blindly: if the first try was done and its answer lost, the second would be
+        refused as stale, and a closed pod would pass for an open one."""
         meta = {"uid": pod.uid, **({"resourceVersion": pod.resource_version} if version else {})}
         whole = {**body, "metadata": {**body.get("metadata", {}), **meta}}
         answer = self._api.patch(
@@ -160,7 +162,7 @@ class Executor:
             dry_run=self._dry_run,
             retries=not version or self._dry_run,
         )
-        return self._stored(self._watches.pods, answer)
+        return self._put_in_cache(self._caches.pods, answer)
 
     def _patch_workload(
         self, action: WorkloadAction, kind: WorkloadKind, body: Json, content_type: str, *, dry_run: bool = False
@@ -168,21 +170,21 @@ class Executor:
         whole = {"metadata": {"uid": action.uid, "resourceVersion": action.resource_version}, **body}
         is_dry = dry_run or self._dry_run
         answer = self._api.patch(WORKLOADS[kind], self._namespace, action.name, whole, content_type, dry_run=is_dry)
-        return answer if is_dry else self._stored(self._watches.of_kind(kind), answer)
+        return answer if is_dry else self._put_in_cache(self._caches.of_kind(kind), answer)
 
     def _patch_template(self, action: WorkloadAction, kind: WorkloadKind, images: Mapping[str, str], body: Json) -> Any:
-        """Tried as a dry run first: a template that admission makes something else of is not to be there at all, since a
-        controller would bring all pods to it. Raises `ImagesRewritten`."""
+        """Sends a dry run first: a template that admission changes must not exist even for a moment, since a controller would
+        bring all pods to it. Raises `ImagesRewritten`."""
         if not self._dry_run:
-            tried = self._patch_workload(action, kind, body, STRATEGIC_MERGE, dry_run=True)
-            have = images_of(tried.spec.template)
+            rehearsed = self._patch_workload(action, kind, body, STRATEGIC_MERGE, dry_run=True)
+            have = images_of(rehearsed.spec.template)
             made = {name: have.get(name, "") for name, image in images.items() if have.get(name) != image}
             if made:
                 raise ImagesRewritten(f"{kind.lower()}/{action.name}", images, made)
         return self._patch_workload(action, kind, body, STRATEGIC_MERGE)
 
-    def _delete_twin(self, name: str, uid: str, version: str) -> None:
-        """One that is gone already is a refusal like any other: the cache is behind, and is given time."""
+    def _delete_duplicate_replica_set(self, name: str, uid: str, version: str) -> None:
+        """If it is gone already that is a refusal like any other: the cache is behind, and gets time to catch up."""
         self._api.delete(
             REPLICA_SETS,
             self._namespace,
@@ -193,13 +195,13 @@ class Executor:
             dry_run=self._dry_run,
         )
 
-    def _create_tombstone(self, manifest: Json) -> Any:
-        """So is one that exists."""
+    def _create_history_replica_set(self, manifest: Json) -> Any:
+        """If it exists already that is a conflict: the cache is behind, and gets time to catch up."""
         answer = self._api.create(REPLICA_SETS, self._namespace, manifest, dry_run=self._dry_run)
-        return self._stored(self._watches.replica_sets, answer)
+        return self._put_in_cache(self._caches.replica_sets, answer)
 
-    def _return_fields(self, action: RestoreFieldOwners) -> None:
-        """Judged on what it reads itself: managedFields are in no cache."""
+    def _restore_field_owners(self, action: RestoreFieldOwners) -> None:
+        """Judged on what this reads itself: managedFields are in no cache."""
         resource: Resource[Any] = PODS if action.kind == "Pod" else WORKLOADS[action.kind]
         path = POD_PATH if action.kind == "Pod" else TEMPLATE_PATH
         meta = self._api.get_raw(resource, self._namespace, action.name)["metadata"]
@@ -216,7 +218,7 @@ class Executor:
         ]
         self._api.patch(resource, self._namespace, action.name, body, JSON_PATCH, dry_run=self._dry_run)
 
-    def _stored(self, cache: CacheView[Any] | None, answer: T) -> T:
+    def _put_in_cache(self, cache: CacheView[Any] | None, answer: T) -> T:
         if cache is not None and not self._dry_run:
             cache.upsert(answer)
         return answer
@@ -241,7 +243,8 @@ def revision_label(revision: str) -> Json:
 
 
 def images_body(images: Mapping[str, str], init: Container[str]) -> Json:
-    """Images by container name, for a strategic merge on a pod or a template: a name in the wrong list would be a new one."""
+    """Images by container name, for a strategic merge on a pod or a template: a name in the wrong list would add a
+    container."""
     spec: Json = {}
     for name, image in sorted(images.items()):
         spec.setdefault("initContainers" if name in init else "containers", []).append({"name": name, "image": image})

@@ -1,7 +1,7 @@
-"""The order in which actions that wait for a thread go: what frees a pod first, then images of pods that are drained already,
-then the workload and reads, closes last; within a lane namespaces take turns.
+"""The order in which waiting actions get a thread: first what frees a pod, then images of pods that are drained already, then
+the workload and reads, closes last; within a lane namespaces take turns.
 
-Pods that are out of service never wait for others to be taken out, and no namespace waits for all that another has to do.
+A pod that is out of service never waits for another to be taken out, and no namespace waits until another has nothing to do.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def lane_of(action: Action) -> Lane:
 
 
 class LanePool:
-    """`size` threads, which take what is first when they are free. Thread-safe."""
+    """`size` threads; a free one takes what is first. Thread-safe."""
 
     def __init__(self, size: int) -> None:
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="action")
         self._lock = threading.Lock()
         self._waiting: dict[Lane, dict[str, deque[Work]]] = {lane: {} for lane in Lane}
-        """By namespace, the next one first."""
+        """By namespace; the next one is first."""
 
     def submit(self, lane: Lane, namespace: str, work: Work) -> None:
         with self._lock:
@@ -60,7 +60,7 @@ class LanePool:
         self._threads.submit(self._next)
 
     def shutdown(self, *, wait: bool) -> None:
-        """What has not begun is dropped."""
+        """Drops what has not begun."""
         self._threads.shutdown(wait=wait, cancel_futures=True)
 
     def _next(self) -> None:
@@ -69,7 +69,7 @@ class LanePool:
         work()
 
     def _pop(self) -> Work:
-        """Its namespace is the last now."""
+        """The namespace that is served goes to the end."""
         flows = next(flows for flows in self._waiting.values() if flows)
         namespace = next(iter(flows))
         waiting = flows.pop(namespace)

@@ -1,4 +1,4 @@
-"""Sends the writes of a rehearsal as dry runs, and takes in what is answered."""
+"""Sends the writes of a run as dry runs, and learns from the answers."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from inplace.kube.protocols import Clock
 from inplace.model.run import Run
 from inplace.runtime.run.executor import Executor
 
-ROUNDS = 6
-"""Of asking afresh, because something was learned or has changed meanwhile."""
-REST_SECONDS = 0.2
-"""Until what has changed is looked at again."""
+MAX_ROUNDS = 6
+"""How often to start over because something was learned, or has changed meanwhile."""
+RETRY_SECONDS = 0.2
+"""How long to wait before reading again what has changed."""
 
 
 def rehearse(executor: Executor, clock: Clock, look: Callable[[Run], Snapshot], run: Run) -> Rehearsal:
-    """`executor` sends dry runs: nothing is persisted. Raises `ApiError` where the API server does not judge, `Conflict` where
-    something changes all the time."""
+    """`executor` sends dry runs: nothing is persisted. Raises the `ApiError` of a server that does not judge, and `Conflict` if
+    something keeps changing."""
     last: ApiError | None = None
     refused: list[RefusedWrite] = []
-    heard: set[str] = set()
-    for _ in range(ROUNDS):
+    judged: set[str] = set()
+    for _ in range(MAX_ROUNDS):
         learned, last = run, None
         for write in writes(look(run), run):
-            if write.what in heard:
+            if write.what in judged:
                 continue
             try:
-                found = _sent(executor, run, write)
+                result = _send(executor, run, write)
             except (Conflict, NotFound) as error:
                 last = error
                 continue
-            heard.add(write.what)
-            if isinstance(found, RefusedWrite):
-                refused.append(found)
-            elif found != run:
-                learned, refused, heard = found, [], set()
+            judged.add(write.what)
+            if isinstance(result, RefusedWrite):
+                refused.append(result)
+            elif result != run:
+                learned, refused, judged = result, [], set()
                 break
         if learned == run and last is None:
             return Rehearsal(run, tuple(refused))
         run = learned
         if last is not None:
-            clock.sleep(REST_SECONDS)
+            clock.sleep(RETRY_SECONDS)
     raise last or Conflict(f"admission makes other images of those of {run.target} each time: {sorted(run.images.values())}")
 
 
-def _sent(executor: Executor, run: Run, write: Write) -> Run | RefusedWrite:
-    """Raises `Conflict` or `NotFound` where it was judged on what is no more."""
+def _send(executor: Executor, run: Run, write: Write) -> Run | RefusedWrite:
+    """Raises `Conflict` or `NotFound` where the write was judged on an object that has changed."""
     try:
         answer = executor.perform(write.action)
     except AlreadyExists:
@@ -64,11 +64,12 @@ def _sent(executor: Executor, run: Run, write: Write) -> Run | RefusedWrite:
 
 
 def _is_no_verdict(error: ApiError) -> bool:
-    """The write itself was not judged: it may well be done later."""
+    """Whether the write itself was not judged: it may well succeed later."""
     passing = error.status in (0, 401, 429) or error.status >= 500
-    return passing or isinstance(error, (Conflict, NotFound)) or _lacks_a_right(error)
+    return passing or isinstance(error, (Conflict, NotFound)) or _lacks_permission(error)
 
 
-def _lacks_a_right(error: ApiError) -> bool:
-    """RBAC's words: somebody may give us the right at any time. A quota or a webhook answers 403, too, but says otherwise."""
+def _lacks_permission(error: ApiError) -> bool:
+    """Whether RBAC refused: the permission may be granted at any time. A quota or a webhook answers 403, too, in other
+    words."""
     return isinstance(error, Forbidden) and bool(error.shown_by)

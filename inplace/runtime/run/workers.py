@@ -1,4 +1,4 @@
-"""A few threads that perform actions, so that a slow answer holds up nobody else."""
+"""A few threads that perform actions, so that a slow answer holds up no other action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inplace.runtime.run.lanes import LanePool, lane_of
 
 
 def perform(executor: Executor, lock: TargetLock, clock: Clock, action: Action) -> RunEvent:
-    """Performs one action; the lock is looked at right before each write. Never raises: a bug comes back as `Crashed`."""
+    """Performs one action; the lock is checked right before each write. Never raises: a bug comes back as `ThreadCrashed`."""
     sent_at = clock.monotonic()
     try:
         result = executor.fenced_by(lock, required_budgets(action)).perform(action)
@@ -26,7 +26,7 @@ def perform(executor: Executor, lock: TargetLock, clock: Clock, action: Action) 
 
 
 class ThreadWorkers:
-    """`size` actions at a time."""
+    """Performs `size` actions at a time."""
 
     def __init__(self, executor: Executor, lock: TargetLock, clock: Clock, size: int = 8) -> None:
         self._executor = executor
@@ -39,12 +39,12 @@ class ThreadWorkers:
         self._pool.submit(lane_of(action), self._lock.namespace, work)
 
     def stop(self) -> None:
-        """Actions not begun are dropped; those on their way are not waited for."""
+        """Drops actions that have not begun, and does not wait for those on their way."""
         self._pool.shutdown(wait=False)
 
 
 class PoolWorkers:
-    """One run's share of a pool that many use."""
+    """One run's share of a pool that many runs use."""
 
     def __init__(self, pool: LanePool, executor: Executor, lock: TargetLock, clock: Clock) -> None:
         self._pool = pool
@@ -57,7 +57,7 @@ class PoolWorkers:
         self._pool.submit(lane_of(action), self._lock.namespace, lambda: self._perform(action, done))
 
     def stop(self) -> None:
-        """Actions not begun are dropped; those on their way are not waited for."""
+        """Drops actions that have not begun, and does not wait for those on their way."""
         self._is_stopped = True
 
     def _perform(self, action: Action, done: Callable[[RunEvent], None]) -> None:

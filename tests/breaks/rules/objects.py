@@ -59,7 +59,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take up what only the Lease knows",
         "inplace/runtime/run/resolver.py",
-        "        stored = self.trusted_run(stored, asked)\n",
+        "        stored = self.trusted_run(stored, requested)\n",
         "",
         ("tests/scenarios/failures/test_forged_runs.py",),
     ),

@@ -8,8 +8,8 @@ from typing import Any
 
 from inplace.kube.clock import SystemClock
 from inplace.runtime.observability.event_recorder import (
+    MAX_EVENTS,
     MEMORY_SECONDS,
-    MOST,
     REFUSED_SECONDS,
     SERIES_SECONDS,
     EventRecorder,
@@ -99,15 +99,15 @@ def test_other_reasons_notes_and_objects_are_other_events() -> None:
 
 def test_events_beyond_a_bound_are_dropped_until_there_is_room() -> None:
     bench = Bench()
-    for number in range(MOST + 5):
+    for number in range(MAX_EVENTS + 5):
         bench.tell(about=ObjectReference("v1", "Pod", "shop", "web", str(number)))
     assert bench.results == ["dropped"] * 5
     bench.work(1)
     bench.work(MEMORY_SECONDS + 1)
-    assert len(bench.stored) == MOST
+    assert len(bench.stored) == MAX_EVENTS
     bench.tell(about=ObjectReference("v1", "Pod", "shop", "web", "late"))
     bench.work(1)
-    assert len(bench.stored) == MOST + 1
+    assert len(bench.stored) == MAX_EVENTS + 1
 
 
 def test_trouble_is_tried_three_times_and_then_left() -> None:
