@@ -132,8 +132,8 @@ def allows_no_disruption(budget: PodDisruptionBudget) -> bool:
 
 
 def upgrade_order(assessments: Iterable[PodAssessment], snapshot: Snapshot) -> list[PodAssessment]:
-    """Pods that serve nobody first, those without a node last: nothing of them runs. Then a StatefulSet's from the highest
-    ordinal; others in a stable order that takes the nodes in turn."""
+    """Sorts pods for the upgrade: those out of service first, those without a node last, since none of their containers runs.
+    Within that, a StatefulSet's pods from the highest ordinal; others in a stable order that takes the nodes in turn."""
     everyone, strategy = list(assessments), strategy_for(snapshot)
     ordinals = {j.uid: ordinal for j in everyone if (ordinal := strategy.ordinal(j.facts)) is not None}
     if ordinals:
@@ -142,8 +142,8 @@ def upgrade_order(assessments: Iterable[PodAssessment], snapshot: Snapshot) -> l
     return sorted(everyone, key=lambda x: (*_sort_key(x), rank[x.uid], x.facts.pod.spec.node_name, x.facts.pod.name))
 
 
-def _sort_key(assessments: PodAssessment) -> tuple[bool, bool]:
-    return not assessments.facts.pod.is_scheduled, assessments.facts.is_ready
+def _sort_key(assessment: PodAssessment) -> tuple[bool, bool]:
+    return not assessment.facts.pod.is_scheduled, assessment.facts.is_ready
 
 
 def _rank_within_node(assessments: list[PodAssessment]) -> dict[str, int]:

@@ -181,11 +181,11 @@ _SYNCERS = (
 
 def _synced_by(snapshot: Snapshot, run: Run) -> Iterator[Caution]:
     """Warns of a tool that would restore its own images by recreating the pods."""
-    found = snapshot.target.workload
-    if found is None or run.adopts_template:  # then the images come from there
+    target_workload = snapshot.target.workload
+    if target_workload is None or run.adopts_template:  # then the images come from there
         return
     for tool, kind, key in _SYNCERS:
-        name = found.metadata.annotation(key) if kind == "annotations" else found.metadata.label(key)
+        name = target_workload.metadata.annotation(key) if kind == "annotations" else target_workload.metadata.label(key)
         if name:
             act = "its next sync" if tool != "Helm" else "the next `helm upgrade`"
             yield Caution(

@@ -60,13 +60,13 @@ def has_gate(snapshot: Snapshot, gate: str) -> bool:
 
 def _labels(snapshot: Snapshot, gate: str) -> Mapping[str, str] | None:
     """Returns the labels of new pods: the template's, or those of a waiting bare pod; None if none of them has the gate."""
-    found, spec = snapshot.target.workload, workload.template_spec(snapshot)
+    opening, spec = snapshot.target.workload, workload.template_spec(snapshot)
     if not strategy_for(snapshot).has_controller:
         first = next((f.pod for f in snapshot.pods if f.pod.name in _waiting(snapshot, gate)), None)
         return None if first is None else first.metadata.labels or {}
-    if found is None or spec is None or not spec.has_gate(gate):
+    if opening is None or spec is None or not spec.has_gate(gate):
         return None
-    labels = (found.spec.template.get("metadata") or {}).get("labels") or {}
+    labels = (opening.spec.template.get("metadata") or {}).get("labels") or {}
     return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
 
 
@@ -76,53 +76,55 @@ def _waiting(snapshot: Snapshot, gate: str) -> tuple[str, ...]:
 
 def cautions(snapshot: Snapshot, target: TargetRef, gate: str) -> Iterator[Caution]:
     """Warns before a run, which opens the gates of the present pods only: all would look well until the next new pod."""
-    found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
-    if found is None:
+    opening, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
+    if opening is None:
         return
-    if wait and not isinstance(found, OpenedBy):
+    if wait and not isinstance(opening, OpenedBy):
         yield Caution("PodsWaitForGate", f"{_format_waiting(wait)} for somebody to open gate {gate}")
     if not strategy_for(snapshot).has_controller:
         return
-    match found:
+    match opening:
         case OpenedBy():
             pass
         case HeldClosedBy(by=by, why=why):
             text = f"new pods of {target} stay out of service, since {why}: so the rule of {by} keeps gate {gate} closed"
             yield Caution("NewPodsHeld", text)
         case NoOpener():
-            text = f"new pods of {target} will stay out of service: {_describe_no_opener(found, gate, target.namespace)}"
+            text = f"new pods of {target} will stay out of service: {_describe_no_opener(opening, gate, target.namespace)}"
             yield Caution("NobodyOpensGate", f"{text}: {how_to_start(gate, target.namespace)}")
         case UnknownOpener():
-            text = f"new pods of {target} may stay out of service: {_describe_unknown(found, gate, target.namespace)}"
+            text = f"new pods of {target} may stay out of service: {_describe_unknown(opening, gate, target.namespace)}"
             yield Caution("OpenerUnknown", text)
 
 
 def hang_reason(snapshot: Snapshot, target: TargetRef, gate: str) -> str:
     """Says why a rollout in progress hangs, and what to do; empty if nothing is known to block it."""
-    found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
+    opening, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     if not wait:
         return ""
     text = f"{_format_waiting(wait)} for somebody to open gate {gate}"
-    match found:
+    match opening:
         case NoOpener():
             where = target.namespace
-            return f"hangs: {text}, and {_describe_no_opener(found, gate, where, is_named=False)}: {how_to_start(gate, where)}"
+            return (
+                f"hangs: {text}, and {_describe_no_opener(opening, gate, where, is_named=False)}: {how_to_start(gate, where)}"
+            )
         case UnknownOpener():
-            return f"{text}; {_describe_unknown(found, gate, target.namespace)}"
+            return f"{text}; {_describe_unknown(opening, gate, target.namespace)}"
         case HeldClosedBy(by=by, why=why):
             return f"hangs: {text}, and the rule of {by} keeps it closed, since {why}"
         case OpenedBy() | None:
             return ""
 
 
-def gate_stand(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook | None:
+def gate_outlook(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook | None:
     """Describes the gate for `status`; None if no pod has it, or if its openers were not looked up."""
-    found, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
+    opening, wait = gate_opening(snapshot, gate, target.namespace), _waiting(snapshot, gate)
     where = target.namespace
     now = f"{_format_waiting(wait)} for somebody to open it" if wait else ""
     also = f"{now}, and " if now else ""
     so = ", so that its rollout hangs" if wait and strategy_for(snapshot).is_rolling_out() else ""
-    match found:
+    match opening:
         case None:
             return None
         case OpenedBy(by=by):
@@ -131,38 +133,36 @@ def gate_stand(snapshot: Snapshot, target: TargetRef, gate: str) -> GateOutlook 
         case HeldClosedBy(by=by, why=why):
             return GateOutlook(gate, "Holds", by, f"{also}{by} keeps it closed on new pods, since {why}{so}", wait)
         case NoOpener():
-            nobody = f"{_describe_no_opener(found, gate, where, is_named=False)}{so}"
+            nobody = f"{_describe_no_opener(opening, gate, where, is_named=False)}{so}"
             return GateOutlook(gate, "Nobody", "", f"{also}{nobody}: {how_to_start(gate, where)}", wait)
         case UnknownOpener():
-            return GateOutlook(gate, "Unknown", "", f"{also}{_describe_unknown(found, gate, where)}", wait)
+            return GateOutlook(gate, "Unknown", "", f"{also}{_describe_unknown(opening, gate, where)}", wait)
 
 
 def pods_kept_closed(pods: Iterable[ObservedPod], gate: str) -> dict[str, tuple[str, ...]]:
-    """Returns the names of pods that the gate keeps out of service without an upgrade, by the reason. They are upgraded,
-    too."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Returns the names of pods that the gate keeps out of service without an upgrade, by the reason. They count as updated."""
+    names_by_reason: dict[str, tuple[str, ...]] = {}
     for facts in sorted(pods, key=lambda facts: facts.pod.name):
         pod = facts.pod
         if facts.record is None and not pod.is_terminating and gate_state(pod, gate) == "Closed":
             holds = holds_for_gate(read_holds(pod), gate)
             why = "; ".join(truncate(text or name, MAX_REASON_LENGTH) for name, text in sorted(holds.items()))
             why = why or "somebody had closed it before, and left no note"
-            found[why] = (*found.get(why, ()), pod.name)
-    return found
+            names_by_reason[why] = (*names_by_reason.get(why, ()), pod.name)
+    return names_by_reason
 
 
-def _describe_no_opener(found: NoOpener, gate: str, namespace: str, *, is_named: bool = True) -> str:
+def _describe_no_opener(opening: NoOpener, gate: str, namespace: str, *, is_named: bool = True) -> str:
     what = f"gate {gate} in namespace {namespace}" if is_named else "it"
     # A gate that is not inplace's own may have an opener that announces nothing in a Lease.
     who = f"nobody living opens {what}" if gate.startswith(f"{GROUP}/") else f"no living opener of {what} is known"
-    return f"{who} ({found.dead})" if found.dead else who
+    return f"{who} ({opening.dead})" if opening.dead else who
 
 
-def _describe_unknown(found: UnknownOpener, gate: str, namespace: str) -> str:
+def _describe_unknown(opening: UnknownOpener, gate: str, namespace: str) -> str:
     start = how_to_start(gate, namespace)
-    return (
-        f"whether somebody living opens gate {gate} in namespace {namespace} is unknown ({found.why}); if nobody does, {start}"
-    )
+    what = f"whether somebody living opens gate {gate} in namespace {namespace}"
+    return f"{what} is unknown ({opening.why}); if nobody does, {start}"
 
 
 def how_to_start(gate: str, namespace: str) -> str:

@@ -77,10 +77,14 @@ class Rehearsal(msgspec.Struct, frozen=True):
 
 def writes(snapshot: Snapshot, run: Run) -> Iterator[Write]:
     """Yields the writes to rehearse: the target's template first, since the others use what admission makes of its images."""
-    found, kind = snapshot.target.workload, run.target.kind
-    if found is not None and kind != "Pods":
-        init = init_names_of(found.spec.template)
-        yield Write(f"change the template of {run.target}", PatchTemplate(*preconditions(found), kind, run.images, init), found)
+    target_workload, kind = snapshot.target.workload, run.target.kind
+    if target_workload is not None and kind != "Pods":
+        init = init_names_of(target_workload.spec.template)
+        yield Write(
+            f"change the template of {run.target}",
+            PatchTemplate(*preconditions(target_workload), kind, run.images, init),
+            target_workload,
+        )
     for facts in _distinct(snapshot, run):
         yield from _pod_writes(facts, snapshot, run)
     yield from strategy_for(snapshot).writes(run)
@@ -89,9 +93,9 @@ def writes(snapshot: Snapshot, run: Run) -> Iterator[Write]:
 def _distinct(snapshot: Snapshot, run: Run) -> Iterator[ObservedPod]:
     """Yields one pod to upgrade of each shape: the same images, created from the same template, with the same gate."""
     policy = pod_policy(snapshot, PlanContext(lease_name(run.target)), run, None)
-    found = [assess_pod(facts, policy, None, 0.0) for facts in snapshot.pods]
+    assessments = [assess_pod(facts, policy, None, 0.0) for facts in snapshot.pods]
     seen = set()
-    for facts in (j.facts for j in upgrade_order((j for j in found if j.stage == "Pending"), snapshot)):
+    for facts in (j.facts for j in upgrade_order((j for j in assessments if j.stage == "Pending"), snapshot)):
         labels = facts.pod.metadata.labels or {}
         hashes = (labels.get(POD_TEMPLATE_HASH), labels.get("controller-revision-hash"))
         shape = (tuple(facts.images.items()), hashes, gate_state(facts.pod, run.options.gate))

@@ -15,7 +15,7 @@ from inplace.model.history import MAX_RUNS, PastRun
 
 
 def revisions(target: Target) -> tuple[Revision, ...]:
-    """The oldest first. ReplicaSets and bare pods have none."""
+    """Returns the revisions of a workload, the oldest first. ReplicaSets and bare pods have none."""
     kept = strategy_for(Snapshot(target, ())).revisions()
     numbered = sorted((r for r in kept if r.number > 0), key=lambda r: r.number)
     newest = list(accumulate((r.created_at for r in numbered), max))

@@ -120,8 +120,8 @@ def has_leftovers(overtaken_run: Overtaken, snapshot: Snapshot) -> bool:
 
 
 def refresh_owner_settings(run: Run, snapshot: Snapshot) -> Run:
-    """The run with what its user has chosen for the workload, as it is now: `paused`, or the update strategy, unless it is
-    one that this run has set itself."""
+    """Returns the run with the owner's present settings of the workload: `paused`, or the update strategy unless this run has
+    set it itself."""
     return strategy_for(snapshot).owner_settings(run)
 
 
@@ -175,7 +175,7 @@ def reopen(run: Run) -> Run:
 
 def _reopen_with(run: Run, overrides: Mapping[str, Any]) -> Run:
     options: RunOptions = msgspec.structs.replace(run.options, **overrides)
-    # Other steps than before: those passed are found again from the pods, pauses made by hand are met again.
+    # With other steps than before, the position follows from the pods, and pause steps are met again.
     steps_passed = run.steps_passed if options.steps == run.options.steps else 0
     return msgspec.structs.replace(
         for_next_start(run),

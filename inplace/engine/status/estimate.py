@@ -120,17 +120,17 @@ def _stage_began_at(assessment: PodAssessment, evidence: Evidence, at: CurrentTi
 
 
 def _transition_at(pod: Pod, condition: str, at: CurrentTime) -> float | None:
-    found = pod.condition(condition)
-    return at.monotonic(found.last_transition_time) if found is not None else None
+    status_condition = pod.condition(condition)
+    return at.monotonic(status_condition.last_transition_time) if status_condition is not None else None
 
 
 def _running_since(pod: Pod, at: CurrentTime, held_at: float | None) -> Mapping[str, float]:
-    found = {}
+    since_by_id = {}
     for status in (pod.status.container_statuses or ()) + (pod.status.init_container_statuses or ()):
         if status.container_id and status.state.running is not None:
             since = _latest(at.monotonic(status.state.running.started_at), held_at)
-            found[status.container_id] = at.now if since is None else since
-    return found
+            since_by_id[status.container_id] = at.now if since is None else since
+    return since_by_id
 
 
 def _old_containers(facts: ObservedPod) -> frozenset[str]:

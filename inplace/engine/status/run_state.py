@@ -92,15 +92,15 @@ def step_views(run: Run, at: CurrentTime) -> tuple[StepView, ...]:
     if len(steps) == 1:
         return ()
     behind = steps_behind(run)
-    found = []
+    views = []
     for number, step in enumerate(steps):
         state: Literal["done", "here", "ahead"] = "done" if number < behind else "here" if number == behind else "ahead"
         left = None
         if state == "here" and isinstance(step, PauseStep) and step.seconds is not None and run.outcome is None:
             since = at.monotonic(run.waits.get(f"pause/{number}"))
             left = step.seconds if since is None else max(0.0, since + step.seconds - at.now)
-        found.append(StepView(step_label(step), "ahead" if run.rolling_back and state == "here" else state, left))
-    return tuple(found)
+        views.append(StepView(step_label(step), "ahead" if run.rolling_back and state == "here" else state, left))
+    return tuple(views)
 
 
 def superseded_reason(run: Run, template: Mapping[str, Any] | None) -> str:

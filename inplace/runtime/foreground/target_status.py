@@ -14,7 +14,7 @@ from inplace.engine.kinds.registry import strategy_for
 from inplace.engine.planning.plan import PodProgress, Progress, within
 from inplace.engine.pods.drain import index_slices
 from inplace.engine.pods.gates import GateState, gate_state
-from inplace.engine.preflight.new_pods import GateOutlook, gate_stand
+from inplace.engine.preflight.new_pods import GateOutlook, gate_outlook
 from inplace.engine.runs.history import HistoryEntry, merge_history, revisions
 from inplace.engine.runs.leftovers import infer_owner_strategy, leftovers_without_run
 from inplace.engine.runs.lifecycle import check_overtaken
@@ -121,7 +121,7 @@ def read_status(api: ApiClient, target: TargetRef) -> TargetStatus:
     state = read_run_state(api, target)
     observed = _observed(api, target, found)
     gate = state.run.options.gate if state is not None and state.run is not None else DEFAULT_GATE
-    new_pods = gate_stand(with_openers(api, observed, target, gate), target, gate)
+    new_pods = gate_outlook(with_openers(api, observed, target, gate), target, gate)
     shown = _of_target(api, target, found, observed, state)
     if new_pods is None:
         return shown

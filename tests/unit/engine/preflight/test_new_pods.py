@@ -7,7 +7,7 @@ import pytest
 from inplace.engine.gate_openers import Announcement, GateOpener, GateOpeners
 from inplace.engine.gate_rules import GateRule
 from inplace.engine.preflight.checks import Accepted, Rejected, preflight
-from inplace.engine.preflight.new_pods import GateOutlook, cautions, gate_stand, hang_reason, pods_kept_closed
+from inplace.engine.preflight.new_pods import GateOutlook, cautions, gate_outlook, hang_reason, pods_kept_closed
 from inplace.engine.snapshot import Snapshot
 from tests.builders import (
     GATE,
@@ -52,14 +52,14 @@ def told(view: Snapshot, gate: str = GATE) -> dict[str, str]:
 
 
 def stands(view: Snapshot) -> GateOutlook:
-    found = gate_stand(view, TARGET, GATE)
+    found = gate_outlook(view, TARGET, GATE)
     assert found is not None
     return found
 
 
 def test_no_warning_if_an_opener_lives_or_nobody_looked() -> None:
     assert told(healthy(None)) == {}
-    assert gate_stand(healthy(None), TARGET, GATE) is None
+    assert gate_outlook(healthy(None), TARGET, GATE) is None
     assert told(healthy(LIVING)) == {}
     assert told(healthy(NOBODY), "example.com/not-in-the-template") == {}
 
