@@ -9,6 +9,7 @@ from inplace.model.refs import TargetRef
 from inplace.model.run import RunCommand, lease_name
 from inplace.runtime.controller.reconciler import REQUEUE_SECONDS, RolloutReconciler
 from inplace.runtime.controller.states import ReconcileResult
+from inplace.runtime.lease.lock import run_from_lease
 from tests.unit.runtime.controller.bench import KEY, LEADER, ControllerBench
 from tests.unit.runtime.rollouts import create_rollout
 
@@ -62,6 +63,16 @@ def test_a_run_is_driven_to_its_end_and_the_lease_let_go(bench: ControllerBench)
     assert isinstance(ended, FinishedState)
     assert (ended.run.outcome, made.has_finished, made.run_id) == ("Succeeded", True, "")
     assert holder(bench) == ""
+
+
+def test_the_cached_lease_shows_the_end_at_once(bench: ControllerBench) -> None:
+    """So that a request that comes before the watch does finds the run ended."""
+    made = reconciler(bench)
+    run_until(bench, made, FinishedState)
+    target = TargetRef("Deployment", "shop", "web")
+    cached = run_from_lease(bench.informers.in_namespace("shop").leases.get_by_name("shop", lease_name(target)))
+    assert cached is not None
+    assert cached.outcome == "Succeeded"
 
 
 def test_a_paused_run_keeps_its_lease_and_nothing_to_free(bench: ControllerBench) -> None:
