@@ -20,8 +20,11 @@ Images = Mapping[str, str]
 
 
 def believed(stored: Run, snapshot: Snapshot, asked: Images) -> Run:
-    """The stored run without the images that nobody vouches for, not even the person who asks now; and without a commit that
-    nothing shows. Behind the pause of one that has begun, the old template may be nowhere else any more."""
+    """The stored run without the images that nothing vouches for, and without a commit that nothing shows.
+
+    `asked`: what a person requests now, which vouches for itself. While a commit has the Deployment paused, the images before
+    may be stored nowhere else any more, and are kept.
+    """
     known = {*_known(snapshot), *asked.items()}
 
     def checked(images: Images) -> dict[str, str]:
@@ -34,7 +37,7 @@ def believed(stored: Run, snapshot: Snapshot, asked: Images) -> Run:
     commit = stored.commit if is_begun else None
     if commit is not None and is_paused:
         before = stored.from_images
-    # What admission is said to make of an image is learned afresh where only the Lease says so.
+    # What admission makes of an image is learned afresh where only the Lease says it.
     named = {
         name: image
         for name, image in checked(stored.images_before_admission).items()
@@ -59,15 +62,15 @@ def believed_commit(snapshot: Snapshot, run: Run) -> Run:
 
 def unfinished(snapshot: Snapshot, run: Run) -> str:
     """Why a stored commit is left, and what to do."""
-    told = ", ".join(f"{name}={image}" for name, image in run.images.items())
+    images = ", ".join(f"{name}={image}" for name, image in run.images.items())
     others = [facts.pod.name for facts in snapshot.pods if not facts.spec_has_images(run.images)]
     why = f"pod/{others[0]} does not run that" if others else "not every pod is back in service"
     words = " ".join((*run.target.cli_args, *(f"{name}={image}" for name, image in run.images.items())))
-    return f"its commit of {told} is not finished, since {why}: `inplace upgrade {words}` brings the pods there"
+    return f"its commit of {images} is not finished, since {why}: `inplace upgrade {words}` brings the pods there"
 
 
 def unvouched(images: Images, snapshot: Snapshot) -> str:
-    """Those that nobody vouches for, in words; empty: none."""
+    """Names the images that nothing vouches for; empty: none."""
     known = set(_known(snapshot))
     return ", ".join(f"{name}={image}" for name, image in images.items() if (name, image) not in known)
 

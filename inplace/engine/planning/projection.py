@@ -1,10 +1,10 @@
 """How the pods of a run look to people: the one projection behind the live view, `status` and an InPlaceRollout's status.
 
-A process that drives shows its pods on the evidence that it has gathered; whoever looks from elsewhere judges what is written
-down (`glance`), and comes to the same stages. It shows what is, never what would be begun next, and decides nothing.
+A process that drives a run shows its pods by the evidence that it has gathered; other processes judge what is written down
+(`engine.status.estimate`) and arrive at the same stages. It shows what is, never what would start next, and decides nothing.
 
-Always holds: a pod counts as updated only while it runs the images that were asked for, in service; on the way back, and after
-it, one that is back counts as restored.
+Always holds: a pod counts as updated only while it runs the requested images in service; in a run that goes or went back, a pod
+that is back counts as restored.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def show(
     *,
     superseded: bool = False,
 ) -> Shown:
-    """`closing`: uids of pods that are being closed at this moment. `superseded`: a later rollout has the pods by now."""
+    """`closing`: uids of pods that are being closed right now. `superseded`: a later rollout has taken the pods over."""
     failures = {failure.uid: failure for failure in run.failures}
     pods = tuple(_pod(a, failures.get(a.uid), closing, run, superseded=superseded) for a in assessments)
     return Shown(pods, _progress(snapshot, run, policy, assessments, pods, closing))
 
 
 def is_ours(assessment: PodAssessment) -> bool:
-    """In flight: carries our record, or has the new image and is not back yet."""
+    """Whether this run has the pod in flight: it carries a record, or has the new image and is not back in service yet."""
     if isinstance(assessment.facts.record, UpgradeRecord):
         return assessment.stage not in ("Gone", "Failed")
     return assessment.stage == "Returning"
@@ -104,7 +104,7 @@ def _pod(
 
 
 def _settled(shown: PodProgress, assessment: PodAssessment, run: Run) -> PodProgress:
-    """One that nobody works on: where it is in a run that goes forward, that goes back, or that is over."""
+    """A pod that nobody works on, in a run that goes forward, that goes back, or that is over."""
     match assessment.stage:
         case "Updated" if run.rolling_back:
             return _replace(shown, "Restored", assessment.reason)
@@ -117,7 +117,7 @@ def _settled(shown: PodProgress, assessment: PodAssessment, run: Run) -> PodProg
 
 
 def _until(assessment: PodAssessment) -> float | None:
-    """When what it waits for is over by itself. To be looked at again is not that where an earlier restart is waited for."""
+    """When what the pod waits for is over by itself. Waiting for an earlier restart is not, though it is looked at again."""
     return None if assessment.timer.endswith("/earlier") else assessment.requeue_at
 
 

@@ -1,4 +1,4 @@
-"""Which pods to start now: within the step, maxUnavailable and the PodDisruptionBudgets, from a settled view only."""
+"""Decides which pods to start now: within the step, maxUnavailable and PodDisruptionBudgets, and only from a settled view."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StartDecision(msgspec.Struct, frozen=True):
 
 
 class _Rooms:
-    """What may still go out of service by maxUnavailable, PodDisruptionBudgets and Services: less with each pod taken."""
+    """How many pods may still go out of service by maxUnavailable, PodDisruptionBudgets and Services; less with each start."""
 
     def __init__(self, snapshot: Snapshot, run: Run, assessments: list[PodAssessment], policy: PodPolicy) -> None:
         self.limit = workload.max_unavailable(snapshot, run)
@@ -57,7 +57,7 @@ class _Rooms:
         return self._pods.unready > 0
 
     def blocker(self, facts: ObservedPod) -> str:
-        """Empty: there is room for this pod."""
+        """Why there is no room for this pod; empty: there is."""
         if self._pods.unready <= 0 or (facts.is_ready and self._pods.ready <= 0):
             return _NO_ROOM
         if facts.is_ready and (budget := self.disruptions.blocked_by(facts)) is not None:
@@ -83,8 +83,10 @@ def select_pods(
     timers: Timers,
     context: PlanContext,
 ) -> StartDecision:
-    """A pod without a node takes no slot: its image is changed at once, as far as the step leaves one over, since a step is
-    there to be looked at, and nothing of that pod runs."""
+    """Chooses the pods to start, at most up to `target` updated ones.
+
+    A pod without a node takes no slot, since nothing of it runs: its image is changed at once, if the step has one to spare.
+    """
     if snapshot.stale_reason:
         return StartDecision((), frozenset(), f"waiting for the API server: {snapshot.stale_reason}")
     not_begun = [a for a in assessments if a.stage == "Pending" and a.uid not in failed]
@@ -99,7 +101,7 @@ def select_pods(
     gates = _missing_gates(pending, picked.uids, policy)
     waiting = picked.waiting_for
     if waiting == _NO_ROOM:
-        # While pods of ours are in flight that is how it should be, and nothing to tell.
+        # While pods of this run are in flight that is normal, and there is nothing to report.
         in_flight = any(a.stage in IN_FLIGHT and a.uid not in failed for a in assessments)
         ours = bool(picked.actions) or bool(snapshot.closing) or in_flight
         desired = strategy_for(snapshot).desired_replicas()
@@ -117,7 +119,7 @@ def _pick(
     timers: Timers,
     context: PlanContext,
 ) -> StartDecision:
-    """Go through the pods in their order and begin those for which there is room, at most `allowed`."""
+    """Goes through the pods in upgrade order and starts those for which there is room, at most `allowed`."""
     if allowed <= 0 or not rooms.are_left:
         return StartDecision((), frozenset(), _NO_ROOM if pending and allowed > 0 else "")
     started: dict[str, Action] = {}
@@ -129,7 +131,7 @@ def _pick(
         if a.uid in snapshot.keys_in_progress or a.uid in snapshot.closing:
             continue
         if why_not := rooms.blocker(a.facts) or _unsettled(a, snapshot, timers, policy.ignored_services):
-            # A pod that waits for its node is named among those that take the room.
+            # A pod that waits for its node is already named among those that take the room.
             silent = silent or is_cut_off(a.facts.pod)
             waiting = _NO_ROOM if silent and why_not == _NO_ROOM else waiting or why_not
             continue
@@ -145,7 +147,7 @@ def _pick(
 
 
 def _unsettled(a: PodAssessment, snapshot: Snapshot, timers: Timers, ignored: frozenset[str]) -> str:
-    """Why the pod cannot be judged yet; empty: its state has been seen, and everybody says the same."""
+    """Why the pod cannot be judged yet; empty: its state has been seen, and pod and slices agree."""
     agrees_since = snapshot.evidence.get(a.uid, NO_EVIDENCE).consistent_since
     if agrees_since is None:
         slices = disagreeing_slices(a.facts, ignored)
@@ -161,7 +163,7 @@ def _unsettled(a: PodAssessment, snapshot: Snapshot, timers: Timers, ignored: fr
 def _first_action(
     facts: ObservedPod, run: Run, policy: PodPolicy, context: PlanContext, disruptions: DisruptionBudgets
 ) -> Action:
-    """The first act on a pod: closing its gate, where it has one and something is to restart."""
+    """The first action on a pod: closing its gate, if it has one and something restarts."""
     budgets = tuple(b.metadata.name for b in disruptions.shared(facts)) if facts.is_ready else ()
     record = UpgradeRecord(
         run=run.id,
@@ -177,7 +179,7 @@ def _first_action(
         return patch_idle(facts, policy)
     if record.gate_before == "Absent":
         return patch_images(facts, record, policy, budgets)
-    # That a pod serves nobody must still be true when it is closed: only then does it cost no budget.
+    # A pod that serves nobody must still serve nobody when it is closed: only then does it cost no budget.
     return CloseGate(facts.ref, policy.gate, record, policy.is_bare_pods or not facts.is_ready, budgets)
 
 
@@ -188,7 +190,8 @@ def patch_idle(facts: ObservedPod, policy: PodPolicy) -> Action:
 
 
 def gate_before(facts: ObservedPod, gate: str) -> PreviousGateState:
-    """A gate closed by a hold that is written down opens when the last hold goes; one closed by hand stays closed."""
+    """The state to restore after the upgrade. A gate closed by a recorded hold opens when the last hold goes; one closed by
+    hand stays closed."""
     match gate_state(facts.pod, gate):
         case "Closed":
             return "True" if holds_for_gate(read_holds(facts.pod), gate) else "False"
@@ -199,7 +202,7 @@ def gate_before(facts: ObservedPod, gate: str) -> PreviousGateState:
 
 
 def _missing_gates(pending: list[PodAssessment], started: frozenset[str], policy: PodPolicy) -> tuple[Action, ...]:
-    """A gate without a condition keeps a new pod out of service: opened while the pod waits for its turn."""
+    """Opens the gates without a condition, which keep new pods out of service, while these wait for their turn."""
     return tuple(
         OpenGate(a.facts.ref, policy.gate, "GateAdded")
         for a in pending

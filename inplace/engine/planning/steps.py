@@ -14,23 +14,23 @@ from inplace.model.run import PauseStep, PodsStep, Run, Step
 
 _WAITS = "waiting at step "
 _WAITED = "paused by its steps"
-"""What an earlier version of us has stored instead."""
+"""What an earlier version stored instead."""
 
 
 class UpTo(msgspec.Struct, frozen=True):
-    """Work until so many pods are updated."""
+    """Work until this many pods are updated."""
 
     pods: int
 
 
 class Barrier(msgspec.Struct, frozen=True):
-    """Start nothing. `steps_passed` beyond the run's: a step is over, store that and look again."""
+    """Start nothing. `steps_passed` beyond the run's: a step is over, and the run changes."""
 
     steps_passed: int
     reason: str = ""
     is_manual: bool = False
     until: float | None = None
-    """When it is over by itself."""
+    """Monotonic instant at which it is over by itself; None: not by itself."""
 
 
 def current_step(
@@ -61,7 +61,7 @@ def _waiting_for_promote(run: Run) -> str:
 
 
 def waits_at(run: Run) -> str:
-    """The pause of its steps at which it stands, in words."""
+    """Says at which pause of its steps the run stands."""
     step = run.options.steps[run.steps_passed]
     if isinstance(step, PauseStep) and step.seconds is not None:
         return f"{step_label(step)} at step {run.steps_passed + 1} of {len(run.options.steps)} goes on meanwhile"
@@ -69,7 +69,7 @@ def waits_at(run: Run) -> str:
 
 
 def is_paused_by_steps(message: str) -> bool:
-    """Tells a run that waits at a pause of its steps from one that was paused by a person."""
+    """Whether the run waits at a pause of its steps; else a person paused it."""
     return message.startswith((_WAITS, _WAITED))
 
 
@@ -78,12 +78,12 @@ def pods_for_step(amount: int | str, desired: int) -> int:
 
 
 def steps_behind(run: Run) -> int:
-    """How many steps lie behind. The last one ends with the pods: what is committed then belongs to none."""
+    """How many steps are over. The last one ends with the pods; the commit after them belongs to no step."""
     return len(run.options.steps) if run.commit is not None or run.outcome == "Succeeded" else run.steps_passed
 
 
 def describe(run: Run) -> str:
-    """`step 2 of 4: up to 50%`; empty for a run of one step, and for one that is in none."""
+    """`step 2 of 4: up to 50%`; empty for a run of one step, and for one that is between or after its steps."""
     steps, here = run.options.steps, steps_behind(run)
     if len(steps) == 1 or run.rolling_back or here >= len(steps):
         return ""

@@ -1,15 +1,15 @@
-"""Time that has passed has passed: the waits of a run and of its pods that whoever goes on with it does not begin anew.
+"""Carries the waits of a run and of its pods over to the process that continues it, so that time passed is not waited twice.
 
-Kept: a pause with a time, a long minReady, the deadline of a restart, and of what nobody can help (a budget, a commit). When
-each began is written down in the run or in the pod's record, as wall-clock UTC. Begun anew: whatever proves that a pod is safe
-to touch (the settled view, the drain and its deadline, the settle time, what was seen of containers), and short waits.
+Kept: timed pauses, a long minReady, the deadline of a restart, and deadlines of what the run cannot influence (a budget, a
+commit). When each began is stored in the run or in the pod's record, as wall-clock UTC. Started anew: everything that proves a
+pod safe to touch (the settled view, the drain and its deadline, the settle time, evidence of containers), and short waits.
 
-Wall clocks are read once, when a process takes a run over, and only for how long ago a wait began; from then on its own
-monotonic clock counts, so that a clock that is set while it works changes nothing. Of an instant that lies ahead (a clock was
-put back, or another machine's goes before ours) no time counts as passed, and the wait lasts its own time once more at the
-most; the run then remembers our instant. Of clocks that differ by some seconds a wait becomes so much shorter or longer. A
-deadline leaves `FRESH_SECONDS` to whoever comes, since our own evidence is gathered anew in that time; and the readiness of
-another container, or one that has turned since, counts for nothing, whatever the instants say.
+Wall clocks are read once, when a process takes a run over, and only for how long ago a wait began; from then on its monotonic
+clock counts, so setting a clock meanwhile changes nothing. For an instant in the future (a clock was set back, or another
+machine's is ahead) no time counts as passed: the wait lasts at most its own time once more, and the run then stores the new
+instant. Clocks that differ by some seconds make a wait that much shorter or longer. A deadline leaves the new process
+`FRESH_SECONDS`, since it gathers its own evidence in that time; and the readiness of another container, or one that has changed
+since, counts for nothing, whatever the instants say.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from inplace.model.record import UpgradeRecord
 from inplace.model.run import PauseStep, Run, RunOptions
 
 FRESH_SECONDS = 60.0
-"""What a deadline that began before leaves to whoever takes over: for the settled view, a list, a proof."""
+"""What a deadline that began before leaves to the process that takes over: for the settled view, a list, a proof."""
 REMEMBERED_AFTER_SECONDS = 30.0
-"""Waits for what nobody can help that are shorter are not written down."""
+"""Shorter waits for what the run cannot influence are not stored."""
 MOST_WAITS = 16
 
 SecondsSince = Callable[[str], float]
-"""How long ago an instant was, by the wall clock of now; 0 for one that is ahead, or cannot be read."""
+"""How many seconds ago a wall-clock instant was; 0 for one in the future, or one that cannot be read."""
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """`timers`: name to the monotonic instant at which each began. `steady`: pod uid to that since when it has been ready, as
-    the process before us has written down."""
+    """`timers`: name to the monotonic instant at which each began. `steady`: pod uid to the monotonic instant since which it
+    has been ready, as the process before stored it."""
 
     timers: Mapping[str, float] = {}
     steady: Mapping[str, float] = {}
@@ -48,7 +48,7 @@ class Carried(msgspec.Struct, frozen=True):
 def carried(
     run: Run, pods: Iterable[ObservedPod], min_ready_seconds: float, now: float, seconds_since: SecondsSince
 ) -> Carried:
-    """What a process that begins to look at `now` takes over from those before it."""
+    """What a process that begins at `now` takes over from those before it."""
     timers: dict[str, float] = {}
     steady: dict[str, float] = {}
     for timer, at in run.waits.items():
@@ -67,8 +67,8 @@ def carried(
 
 
 def still_carried(carried: Mapping[str, float], plan: Plan) -> dict[str, float]:
-    """The timers that are yet to be taken over: a plan that names one has it, and an image that is patched now begins a restart
-    of its own, with none of the time of an earlier one."""
+    """The timers yet to be taken over: a plan that names one has taken it over, and an image patched now starts a new restart,
+    which inherits no time of an earlier one."""
     patched = tuple(f"{action.pod.uid}/" for action in plan.actions if isinstance(action, PatchImages))
     return {timer: at for timer, at in carried.items() if timer not in plan.timers and not timer.startswith(patched)}
 
@@ -76,7 +76,7 @@ def still_carried(carried: Mapping[str, float], plan: Plan) -> dict[str, float]:
 def _of_restart(
     facts: ObservedPod, record: UpgradeRecord, options: RunOptions, min_ready_seconds: float, now: float, passed: float
 ) -> dict[str, float]:
-    """An old container may have taken its whole grace period to stop: the restart's own time begins after that."""
+    """An old container may have taken its whole grace period to stop; the restart's own time starts after that."""
     grace = stop_seconds(facts.pod, record.before or ())
     limit = options.restart_timeout_seconds + min_ready_seconds
     return {
@@ -88,7 +88,7 @@ def _of_restart(
 def _of_opened(
     facts: ObservedPod, options: RunOptions, min_ready_seconds: float, now: float, seconds_since: SecondsSince
 ) -> dict[str, float]:
-    """Its record is gone: what is left of its restart is that we opened its gate."""
+    """The record of such a pod is gone: all that remains of its restart is the gate that the upgrade opened."""
     gate = facts.pod.condition(options.gate)
     if facts.is_ready or gate is None or gate.status != "True" or gate.reason != OPENED_BY_US or not gate.last_transition_time:
         return {}
@@ -101,7 +101,7 @@ def _begun(now: float, passed: float, limit: float) -> float:
 
 
 def remembered(plan: Plan, timers: Mapping[str, float], now: float, since: str) -> Plan:
-    """The plan with the waits of its run written down. `timers`: those that ran before it; `since`: this instant, as text."""
+    """The plan with the waits stored in its run. `timers`: those that ran before it; `since`: this instant, as text."""
     run = plan.run
     if not since:
         return plan
@@ -110,12 +110,12 @@ def remembered(plan: Plan, timers: Mapping[str, float], now: float, since: str) 
         if timer in run.waits:
             waits[timer] = run.waits[timer]
         elif now - timers.get(timer, now) >= REMEMBERED_AFTER_SECONDS:
-            waits[timer] = since  # what has passed before is given once more
+            waits[timer] = since  # the time passed before is granted once more
     return plan if waits == run.waits else msgspec.structs.replace(plan, run=msgspec.structs.replace(run, waits=waits))
 
 
 def to_remember(plan: Plan, timers: Mapping[str, float]) -> list[float]:
-    """The instants at which waits are to be written down. `timers`: as they run after the plan."""
+    """The instants at which waits are to be stored. `timers`: as they run after the plan."""
     return [timers[t] + REMEMBERED_AFTER_SECONDS for t in _lasting(plan) if t in timers and t not in plan.run.waits]
 
 
@@ -124,7 +124,7 @@ def _lasting(plan: Plan) -> list[str]:
 
 
 def _pause(run: Run, named: frozenset[str], timers: Mapping[str, float], since: str) -> dict[str, str]:
-    """Of the pause that it stands at, also while it stands for another reason as well."""
+    """The wait of the pause that the run stands at, even while something else holds it, too."""
     here = run.steps_passed
     steps = run.options.steps
     step = steps[here] if here < len(steps) else None
@@ -134,7 +134,7 @@ def _pause(run: Run, named: frozenset[str], timers: Mapping[str, float], since: 
     known = run.waits.get(timer)
     if known is None:
         return {timer: since} if timer in named else {}
-    # Written by a clock that goes before ours: while nothing of it counts as passed, it is put right.
+    # Stored by a clock ahead of ours: corrected while nothing of it counts as passed.
     return {timer: since if timer not in timers and known > since else known}
 
 
@@ -143,5 +143,5 @@ _BLOCKED = "run/"
 
 
 def given_up_again(waits: Mapping[str, str]) -> dict[str, str]:
-    """Of a run that a person begins once more: what it was given up for has its time again, and a pause goes on."""
+    """For a run that a person starts again: deadlines start anew, and only pauses continue."""
     return {timer: at for timer, at in waits.items() if timer.startswith(_PAUSE)}

@@ -1,6 +1,7 @@
-"""What is said before the first write: refusals, each with the object, why, and what to do; or else the warnings of `cautions`.
+"""Checks a run before its first write: refuses it, naming the object, the reason and the way out, or accepts it with warnings.
 
-Pure, over the same snapshot that the planner sees: `plan` prints it, `upgrade` obeys it.
+Pure, over the same snapshot that the planner sees: `plan` prints the verdict, `upgrade` obeys it. What depends on the kind of
+workload is on its page in `engine.kinds`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
     message: str
     node: str = ""
-    """Whose kubelet is too old: its version may be worth telling."""
+    """The node whose kubelet is too old, so that its version can be shown."""
     may_pass: bool = False
     """The target's own controller has yet to act on it, after which the verdict may be another one: worth waiting for."""
 
@@ -79,13 +80,13 @@ def preflight(snapshot: Snapshot, run: Run, lease: str, resuming: bool) -> Verdi
 
 
 def current_images(snapshot: Snapshot, run: Run) -> dict[str, str]:
-    """What the pods that the run is for ran before. The workload's own template may be ahead of them already: if it was
-    paused, partitioned or OnDelete."""
+    """What the pods of the run ran before. The workload's template may be ahead of them: if it was paused, partitioned or
+    OnDelete."""
     return strategy_for(snapshot).current_images(run)
 
 
 def images_on_pods(snapshot: Snapshot, images: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
-    """What the pods that do not run `images` run, where admission has given that one other name than the template's."""
+    """What the pods that do not run `images` run, where admission has given it another name than the template's."""
     found: dict[str, str] = {}
     for name in sorted(images):
         have = {facts.images[name] for facts in snapshot.pods if name in facts.images} - {images[name]}
@@ -122,7 +123,7 @@ def _hang(snapshot: Snapshot, run: Run) -> str:
 
 
 def _image_problem(run: Run) -> str | None:
-    """Wherever the images come from: a template, say, or a revision of the history."""
+    """Checks the images wherever they come from: a template, for instance, or a revision of the history."""
     for name, image in sorted(run.images.items()):
         if problem := image_problem(image):
             return f"{run.target} would get an image that no node can pull: {name}={image} {problem}"
