@@ -27,7 +27,7 @@ TO_GO_BACK = "to be rolled back"
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """`since`: pod uid to the instant at which its stage began, as far as it is known, by the clock that assessment."""
+    """`since`: pod uid to the monotonic instant at which its stage began, where known."""
 
     pods: tuple[PodProgress, ...]
     progress: Progress
