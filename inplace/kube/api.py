@@ -1,7 +1,7 @@
-"""Typed verbs on resources: the one way in which we read from and write to the API server, watches apart.
+"""Typed verbs on resources: all that we read from and write to the API server, except watches.
 
-Every request has a timeout, keeps to the limiter's pace and is retried by the one policy; every write names its field
-manager. Refusals come as the classes of `errors`, with the server's own message in one line. Thread-safe.
+Every request has a timeout, keeps to the limiter's rate and is retried by the one policy; every write names its field manager.
+Refusals are raised as the classes of `errors`, with the server's own message in one line. Thread-safe.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DeletionPropagation = Literal["Background", "Foreground", "Orphan"]
 
 
 class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that went out, for metrics. `status` 0: no answer. `resource` is `pods`, `pods/status`, or empty."""
+    """One request that was sent, for metrics. `status` 0: no answer. `resource` is `pods`, `pods/status`, or empty."""
 
     method: str
     resource: str
@@ -41,9 +41,9 @@ class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, kw_only=True)
 class ApiClient:
     """`limiter` None: not limited. `timeout_seconds` is for each attempt. A flow of its own, for leases say:
-    `api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=4), timeout_seconds=3)`.
-    `may_write` is asked right before each attempt of a write goes out, however long that has waited for its turn; where it says
-    no, the attempt ends like a connection that failed.
+    `api.replace(limiter=None, policy=RetryPolicy(attempts=2, total_seconds=4), timeout_seconds=3)`. `write_guard` is called
+    right before each attempt of a write is sent, however long that has waited for its turn; False ends the attempt like a
+    connection that failed.
 
     All verbs raise `ApiError` and its subclasses.
     """
@@ -54,7 +54,7 @@ class ApiClient:
     policy: RetryPolicy = DEFAULT
     timeout_seconds: float = 30.0
     on_request: Callable[[RequestInfo], None] | None = None
-    may_write: Callable[[], bool] | None = None
+    write_guard: Callable[[], bool] | None = None
     field_manager: str = FIELD_MANAGER
 
     def replace(self, **changes: Any) -> ApiClient:
@@ -170,7 +170,7 @@ class ApiClient:
     def _attempt(self, request: Request, label: str) -> Response:
         if self.limiter:
             self.limiter.acquire()
-        if self.may_write and request.method != "GET" and not self.may_write():
+        if self.write_guard and request.method != "GET" and not self.write_guard():
             raise ConnectionFailed("not sent: the lock was not renewed in time")
         started_at = self.clock.monotonic()
         try:

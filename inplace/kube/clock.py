@@ -2,8 +2,8 @@
 
 `time.monotonic` stands still while the machine sleeps (Linux: CLOCK_MONOTONIC; macOS: mach_absolute_time), so that after a
 night a lock would still pass for renewed a moment ago. What decides is a clock that goes on: CLOCK_BOOTTIME on Linux; on macOS
-CLOCK_MONOTONIC, which goes on there. Elsewhere `time.monotonic` is all that there is; that of Windows counts sleep, too.
-Nothing tells a virtual machine that was stopped by its host how long that took.
+CLOCK_MONOTONIC, which goes on there. Elsewhere only `time.monotonic` exists; on Windows it counts sleep, too. No clock shows
+how long a virtual machine was stopped by its host.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def format_micro_time(at: datetime) -> str:
 
 
 def seconds_since(timestamp: str, now: datetime) -> float | None:
-    """How old a timestamp is by the clock that says `now`; None for what is no timestamp."""
+    """The age of a timestamp by the clock that says `now`; None for text that is no timestamp."""
     try:
         at = datetime.fromisoformat(timestamp)
     except ValueError:
@@ -34,25 +34,25 @@ def seconds_since(timestamp: str, now: datetime) -> float | None:
 
 
 def whole_seconds(at: str) -> str:
-    """Either of them, as people read it; what is no instant stays as it is."""
+    """Either of them without fractions, as people read it; text that is no instant stays as it is."""
     begin, dot, fraction = at.partition(".")
     return f"{begin}Z" if dot and fraction.removesuffix("Z").isdigit() else at
 
 
-def _that_never_stands() -> int | None:
+def _clock_across_sleep() -> int | None:
     name = "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME"
     clock: int | None = getattr(time, name, None)
     return clock
 
 
-_NEVER_STANDS = _that_never_stands()
+_ACROSS_SLEEP = _clock_across_sleep()
 
 
 class SystemClock:
-    """Implements `seam.Clock`."""
+    """Implements `protocols.Clock`."""
 
     def monotonic(self) -> float:
-        return time.clock_gettime(_NEVER_STANDS) if _NEVER_STANDS is not None else time.monotonic()
+        return time.clock_gettime(_ACROSS_SLEEP) if _ACROSS_SLEEP is not None else time.monotonic()
 
     def utcnow(self) -> datetime:
         return datetime.now(UTC)

@@ -29,7 +29,7 @@ class AlreadyExists(ApiError):
 
 
 class Conflict(ApiError):
-    """409: judged on an old resourceVersion. Forget the plan, look again."""
+    """409: judged on an old resourceVersion. Drop the plan and read again."""
 
 
 class Invalid(ApiError):
@@ -37,8 +37,7 @@ class Invalid(ApiError):
 
 
 class Forbidden(ApiError):
-    """403. `shown_by`: the command that shows whether one may, where it is for want of a right; empty where a policy, a
-    quota or the like has refused."""
+    """403. `shown_by`: the command that shows the missing permission; empty where a policy, a quota or the like refused."""
 
     shown_by = ""
 
@@ -67,7 +66,7 @@ _DENIED = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>[a-z]+) resource "(?P<what>[^"]+)" in API group "(?P<group>[^"]*)"'
     r'(?: in the namespace "(?P<namespace>[^"]*)"| at the cluster scope)?'
 )
-"""As every authorizer is quoted by the API server."""
+"""How the API server quotes every authorizer."""
 
 
 def lacking(who: str, what: str, namespace: str | None) -> str:
@@ -77,13 +76,13 @@ def lacking(who: str, what: str, namespace: str | None) -> str:
 
 
 def denied(message: str) -> tuple[str, str] | None:
-    """A refusal for want of a right, in words, and the kubectl command that shows it; None: it is another."""
-    found = _DENIED.search(message)
-    if found is None:
+    """A refusal for a missing permission, in words, and the kubectl command that shows it; None: it is another refusal."""
+    match = _DENIED.search(message)
+    if match is None:
         return None
-    user, verb, what, group, namespace = found.group("user", "verb", "what", "group", "namespace")
+    user, verb, what, group, namespace = match.group("user", "verb", "what", "group", "namespace")
     resource, _, subresource = what.partition("/")
-    more = message[found.end() :].strip(" :")
+    more = message[match.end() :].strip(" :")
     words = f"{lacking(user or 'you', f'{verb} {what}', namespace)}{f' ({more})' if more else ''}"
     named = f"{resource}.{group}" if group else resource
     part = [f"--subresource={subresource}"] if subresource else []

@@ -1,8 +1,8 @@
-"""How fast we may talk to the API server, so that an upgrade never starves anybody else.
+"""Limits how fast we send requests to the API server, so that an upgrade never starves other clients.
 
-A token bucket: `burst` requests at once, then `qps` per second, first come first served. When the server says 429 the pace
-halves (at most once a second: many threads hear the same overload) and comes back linearly, over a minute for the whole of it.
-Lease renewals do not go through it: a lock must not be lost to our own traffic.
+A token bucket: `burst` requests at once, then `qps` per second, first come first served. When the server answers 429 the rate
+halves (at most once a second: many threads see the same overload) and recovers linearly, within a minute from zero to full.
+Lease renewals are not limited: a lock must not be lost to our own traffic.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class RateLimiter:
 
     @property
     def qps(self) -> float:
-        """The pace now, in requests per second."""
+        """The present rate, in requests per second."""
         with self._lock:
             self._advance()
             return self._qps
 
     def acquire(self) -> None:
-        """Takes a place in the line and sleeps until it is its turn."""
+        """Queues up, and sleeps until it is the caller's turn."""
         wait_seconds = self.reserve()
         if wait_seconds > 0:
             self._clock.sleep(wait_seconds)
 
     def reserve(self) -> float:
-        """Takes a place in the line; the seconds until its turn."""
+        """Queues up; returns the seconds until it is the caller's turn."""
         with self._lock:
             self._advance()
             self._tokens -= 1
             return max(0.0, -self._tokens / self._qps)
 
     def on_throttled(self) -> None:
-        """The server said 429."""
+        """Call it when the server answered 429."""
         with self._lock:
             self._advance()
             now = self._clock.monotonic()

@@ -38,7 +38,7 @@ EVERYTHING = ListOptions()
 
 
 class ListResult(msgspec.Struct, Generic[T], frozen=True):
-    """A consistent list: all items as of `resource_version`, and those of them that cannot be read."""
+    """A consistent list: all readable items as of `resource_version`, and those that cannot be read."""
 
     items: tuple[T, ...]
     resource_version: str
@@ -46,7 +46,7 @@ class ListResult(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Pager(Generic[T]):
-    """Ask `request`, feed the answer, until `feed` gives the listing."""
+    """Send `request` and pass the answer to `on_page` until that returns the listing."""
 
     def __init__(self, resource: Resource[T], scope: ListOptions, page: int = 500) -> None:
         self._resource = resource

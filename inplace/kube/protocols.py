@@ -1,6 +1,7 @@
-"""The one seam for transport and clock: everything outside the process goes through these three protocols.
+"""The protocols of transport and clock, through which everything outside the process is reached.
 
-Real ones are in `transport.py` and `clock.py`; tests and the embedded cluster bring their own, on virtual time and one thread.
+The real ones are in `connection/transport.py` and `clock.py`; tests and the embedded cluster bring their own, on virtual time
+and one thread.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 JSON = "application/json"
 REVIEWS = ("/apis/authentication.k8s.io/", "/apis/authorization.k8s.io/")
-"""Of who the caller is, and of what it may."""
+"""Reviews of who the caller is, and of what it may do."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,19 +34,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether the API server persists nothing of it. A DELETE with a body says so there: its query counts for nothing."""
+        """Whether the API server persists nothing. A DELETE with a body says so in the body: its query does not count."""
         if self.method == "DELETE" and self.body:
             return msgspec.json.decode(self.body, type=dict[str, Any]).get("dryRun") == ["All"]
         return ("dryRun", "All") in self.query
 
     @property
     def is_review(self) -> bool:
-        """A question, though it is posted."""
+        """Whether it only asks, though it is posted."""
         return self.path.startswith(REVIEWS)
 
     @property
     def persists(self) -> bool:
-        """Whether the API server is asked to keep something."""
+        """Whether the API server is to store something."""
         return self.method != "GET" and not self.is_review and not self.is_dry_run
 
 
@@ -57,7 +58,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     """Names in lower case."""
     hint: str = ""
-    """What the transport knows of why it was refused, such as that the credentials have expired."""
+    """What the transport knows about a refusal, such as that the credentials have expired."""
 
 
 class Transport(Protocol):
@@ -69,14 +70,14 @@ class Transport(Protocol):
 
 
 class Stream(Protocol):
-    """A watch. Iterating yields one line of JSON at a time; ends when the server closes; `ConnectionFailed` on a reset or
-    after `read_timeout_seconds` of silence. `close` may come from another thread and ends the iteration."""
+    """A watch. Iterating yields one line of JSON at a time and ends when the server closes; raises `ConnectionFailed` on a
+    reset or after `read_timeout_seconds` of silence. `close` may be called on another thread and ends the iteration."""
 
     @property
     def status(self) -> int: ...
 
     def read(self) -> bytes:
-        """The whole body, of an answer that is not 200."""
+        """The whole body of an answer other than 200."""
         ...
 
     def __iter__(self) -> Iterator[bytes]: ...

@@ -26,7 +26,7 @@ T = TypeVar("T", bound=HasMetadata)
 
 
 class PartialObjectMetadata(ApiStruct, frozen=True):
-    """Any object, of which we read the metadata only."""
+    """Any object of which we read the metadata only."""
 
     metadata: ObjectMeta
 
@@ -49,10 +49,10 @@ class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
         """The percent-encoded URL path. Without a namespace: of all namespaces. Raises `Invalid` for a name that would lead
-        elsewhere: the API server decodes `%2F` before it looks where a path leads (measured)."""
-        for given in (namespace or "", name):
-            if "/" in given or given in (".", ".."):
-                raise Invalid(f"{given!r} is no name of a Kubernetes object")
+        elsewhere: the API server decodes `%2F` before it resolves the path (measured)."""
+        for part in (namespace or "", name):
+            if "/" in part or part in (".", ".."):
+                raise Invalid(f"{part!r} is no name of a Kubernetes object")
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = ["namespaces", namespace] if self.is_namespaced and namespace else []
         parts = [*scope, self.plural, *([name] if name else []), *([subresource] if subresource else [])]
@@ -74,7 +74,7 @@ class NodeStatus(ApiStruct, frozen=True):
 
 
 class Node(ApiStruct, frozen=True):
-    """Read where that is allowed, only to tell its kubelet's version."""
+    """Read where that is allowed, only to report its kubelet's version."""
 
     metadata: ObjectMeta
     status: NodeStatus = NodeStatus()

@@ -1,8 +1,8 @@
 """The one policy that decides which failed request is sent again, and when.
 
-Sent again: 429 and 5xx (after Retry-After, where the server gave it) and connections that failed. Never: any other answer,
-because the same request would get the same answer, and a certificate that does not verify. Bounded in attempts and in time.
-A repeated write is safe only because every write carries its precondition.
+Retried: 429 and 5xx (after Retry-After, if the server sent it) and connections that failed. Never retried: any other answer,
+because the same request would get the same answer, and a certificate that does not verify. Bounded in attempts and in time. A
+repeated write is safe only because every write carries its precondition.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT = RetryPolicy()
 NO_RETRY = RetryPolicy(attempts=1)
 QUICK = RetryPolicy(attempts=2, total_seconds=2.0)
-"""For whoever looks again soon anyway, or says that there is no answer."""
+"""For requests that are made again soon anyway, or whose caller reports that there is no answer."""
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -47,15 +47,15 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def with_retries(call: Callable[[], T], clock: Clock, policy: RetryPolicy) -> T:
-    """The result of `call`, or its last error."""
+    """Returns the result of `call`, or raises its last error."""
     started_at = clock.monotonic()
 
     def wait(state: RetryCallState) -> float:
         longest = min(policy.longest_wait_seconds, policy.first_wait_seconds * 2.0 ** (state.attempt_number - 1))
         backoff = longest * (0.5 + clock.jitter() / 2)
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_seconds if isinstance(error, ApiError) else None
-        return backoff if asked is None else asked + backoff
+        retry_after = error.retry_after_seconds if isinstance(error, ApiError) else None
+        return backoff if retry_after is None else retry_after + backoff
 
     def stop(state: RetryCallState) -> bool:
         ends_at = clock.monotonic() + state.upcoming_sleep

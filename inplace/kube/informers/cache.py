@@ -1,10 +1,10 @@
-"""What we know of one kind of object, by uid, with our own writes visible at once.
+"""The objects of one kind that we know, by uid, with our own writes visible at once.
 
-Always holds: an object never goes back to an older resourceVersion, whichever of the watch, a list and the answers of our
-own writes comes first; an object that was deleted stays deleted; at most one object has a name, and one recreated under the
-same name is another object (the old one is seen to go first). What changes into something that cannot be read stays as it was
-known last, and is named by `unreadable`: nobody may take it for gone. Listeners are called in that order, under the cache's
-lock: they must be short and must not wait. Thread-safe.
+Always holds: an object never goes back to an older resourceVersion, whichever of the watch, a list and the answers to our own
+writes comes first; a deleted object stays deleted; at most one object has a name, and one recreated under the same name is
+another object (the old one is deleted first). An object that changes into something unreadable stays as it was last known, and
+is listed in `unreadable`: nothing may take it for deleted. Listeners are called in that order, under the cache's lock: they
+must be short and must not wait. Thread-safe.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MAX_TOMBSTONES = 10_000
 
 
 class Cache(Generic[T]):
-    """Fed by a `Reflector` and by `upsert`. `stand_in`: makes what stands for an object that cannot be read, from its metadata,
-    from why, and from what it was like before."""
+    """Fed by a `Reflector` and by `upsert`. `stand_in`: makes what stands for an unreadable object, from its metadata, from the
+    reason, and from its last readable state."""
 
     def __init__(self, stand_in: Callable[[ObjectMeta, str, T | None], T] | None = None) -> None:
         self._stand_in = stand_in
@@ -44,7 +44,7 @@ class Cache(Generic[T]):
 
     @property
     def has_synced(self) -> bool:
-        """A complete list has been taken in, now or earlier."""
+        """Whether a complete list has been taken in, now or earlier."""
         return self._has_synced
 
     @property
@@ -54,7 +54,8 @@ class Cache(Generic[T]):
 
     @property
     def resource_version(self) -> int:
-        """How far the server has told us everything (lists, watch events and bookmarks; not our own writes)."""
+        """The resourceVersion up to which the server has reported everything (lists, watch events and bookmarks; not our own
+        writes)."""
         return self._resource_version
 
     def snapshot(self) -> Mapping[str, T]:
@@ -74,47 +75,49 @@ class Cache(Generic[T]):
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
-        """Objects that are there, and of which nothing is known, or only what they were like before."""
+        """Objects that exist, and of which nothing is known, or only an earlier state."""
         with self._lock:
             return tuple(self._unreadable.values()) if self._unreadable else ()
 
     def subscribe(self, listener: Listener[T]) -> Callable[[], None]:
-        """`listener(old, new)`: old None is an addition, new None a deletion. The result ends the subscription."""
+        """Calls `listener(old, new)` for each change: old None is an addition, new None a deletion. Returns what ends the
+        subscription."""
         with self._lock:
             self._listeners += (listener,)
 
         def unsubscribe() -> None:
             with self._lock:
-                self._listeners = tuple(known for known in self._listeners if known is not listener)
+                self._listeners = tuple(other for other in self._listeners if other is not listener)
 
         return unsubscribe
 
     def subscribe_with_replay(self, listener: Listener[T]) -> Callable[[], None]:
-        """As `subscribe`, but what is there already is told first, as additions: nothing is missed, nothing told twice."""
+        """As `subscribe`, but reports the existing objects first, as additions: nothing is missed, nothing reported twice."""
         with self._lock:
             for obj in self._objects.values():
                 listener(None, obj)
             return self.subscribe(listener)
 
     def upsert(self, obj: T) -> None:
-        """The answer of our own write. Ignored where something newer, or its deletion, is known already."""
+        """Takes in the answer to one of our own writes. Ignored if something newer, or the deletion, is known already."""
         with self._lock:
             self._put(obj)
 
     def apply(self, obj: T) -> None:
-        """The watch says it is like this."""
+        """Takes in an addition or a change from the watch."""
         with self._lock:
             self._put(obj)
             self._advance(obj.metadata.resource_version)
 
     def mark_unreadable(self, obj: Unreadable) -> bool:
-        """The watch says that it is there, and cannot be read. Whether that is news."""
+        """Takes in from the watch that an object exists and cannot be read. Returns whether that is news."""
         with self._lock:
             self._advance(obj.metadata.resource_version)
             return self._mark_unreadable(obj)
 
     def delete(self, obj: HasMetadata) -> None:
-        """The watch says it is gone, or out of the selection. `obj` is its last state, with the resourceVersion of the end."""
+        """Takes in from the watch that an object is deleted, or no longer selected. `obj` is its last state, with the
+        resourceVersion of its end."""
         with self._lock:
             version = resource_version_number(obj.metadata.resource_version)
             known = self._objects.get(obj.metadata.uid)
@@ -123,12 +126,13 @@ class Cache(Generic[T]):
             self._advance(obj.metadata.resource_version)
 
     def bookmark(self, resource_version: str) -> None:
-        """The watch says that nothing else happened up to here."""
+        """Takes in from the watch that nothing else has happened up to here."""
         with self._lock:
             self._advance(resource_version)
 
     def replace(self, listing: ListResult[T]) -> tuple[Unreadable, ...]:
-        """A complete list: what it lacks is gone, unless we know something newer. What could be read before, and cannot now."""
+        """Takes in a complete list: what it lacks is deleted, unless something newer is known. Returns what has become
+        unreadable."""
         with self._lock:
             version = resource_version_number(listing.resource_version)
             # A quorum read from the past: the server was restored from a backup, so only the list counts.
@@ -150,7 +154,7 @@ class Cache(Generic[T]):
     def _mark_unreadable(self, lost: Unreadable) -> bool:
         uid, version = lost.metadata.uid, resource_version_number(lost.metadata.resource_version)
         if not uid:
-            return True  # nothing to know it by: it is told each time
+            return True  # it cannot be recognized: it is reported each time
         known, before = self._objects.get(uid), self._unreadable.get(uid)
         is_known = known is not None and resource_version_number(known.metadata.resource_version) >= version
         if is_known or self._tombstones.get(uid, -1) >= version:

@@ -1,7 +1,8 @@
-"""A part of a shared cache: the objects of one kind that one run looks at, kept as the whole is.
+"""A view of a shared cache: the objects of one kind that one run sees, kept as the whole cache is.
 
-Always holds: what is in the selection is what the cache has and the selection wants, in the same order of changes; an object
-that is changed out of it is seen to go. Writes go to the whole cache, so that everybody sees them. Thread-safe.
+Always holds: the view has what the cache has and the filter wants, with the changes in the same order; an object that changes
+so that the filter no longer wants it is reported as deleted. Writes go to the whole cache, so that everybody sees them.
+Thread-safe.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ T = TypeVar("T", bound=HasMetadata)
 
 
 class CacheView(Protocol[T]):
-    """What a run may do with a cache, its own or its part of a shared one."""
+    """What a run may do with a cache, whether that is its own or its part of a shared one."""
 
     def snapshot(self) -> Mapping[str, T]: ...
 
@@ -34,8 +35,8 @@ class CacheView(Protocol[T]):
 
 
 class FilteredCache(Generic[T]):
-    """`wanted` must depend on the object's metadata alone. `listener` gets what is there already, then each change, under the
-    cache's lock. Call `close` when it is not needed any more."""
+    """`wanted` must depend on the object's metadata alone. `listener` gets the existing objects first, then each change, under
+    the cache's lock. Call `close` when it is not needed any more."""
 
     def __init__(self, cache: Cache[T], wanted: Callable[[HasMetadata], bool], listener: Listener[T]) -> None:
         self._cache = cache
@@ -45,8 +46,8 @@ class FilteredCache(Generic[T]):
         self._objects: dict[str, T] = {}
         self._is_shared = False
         self._names: dict[tuple[str, str], str] = {}
-        self.close = cache.subscribe_with_replay(self._changed)
-        """Ends it: nothing more is heard."""
+        self.close = cache.subscribe_with_replay(self._on_change)
+        """Ends it: the listener is not called any more."""
 
     def snapshot(self) -> Mapping[str, T]:
         """Never changes; costs a copy only at the next change."""
@@ -60,7 +61,7 @@ class FilteredCache(Generic[T]):
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
-        """Those that are in the selection by their metadata."""
+        """Those that the filter wants by their metadata."""
         return tuple(lost for lost in self._cache.unreadable if self._wanted(lost))
 
     def upsert(self, obj: T) -> None:
@@ -69,7 +70,7 @@ class FilteredCache(Generic[T]):
     def delete(self, obj: T) -> None:
         self._cache.delete(obj)
 
-    def _changed(self, old: T | None, new: T | None) -> None:
+    def _on_change(self, old: T | None, new: T | None) -> None:
         with self._lock:
             before = self._objects.get(old.metadata.uid) if old is not None else None
             after = new if new is not None and self._wanted(new) else None

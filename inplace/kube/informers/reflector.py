@@ -1,10 +1,11 @@
-"""Keeps a `Cache` true to the API server: list, watch, and again. A machine without I/O, threads or sleeping.
+"""Keeps a `Cache` true to the API server: list, watch, and again. A state machine without I/O, threads or sleeping.
 
-It says what to do next (`List`, `Watch`, `Wait`) and is fed what came of it; `pump.py` does that on a thread, a simulation on
-one thread and virtual time. Always holds: a lost connection, a stall or a line that cannot be read resumes at the last
-resourceVersion; a 410 or an ERROR in the stream lists again, and the difference is taken by uid, so nothing is deleted falsely;
-whatever goes wrong, requests come no faster than the back-off (0.8 to 30 s, doubling, with jitter); the last trouble can be
-read in `error` until it is over, so that a person can be told why nothing moves; and whoever has slept can have it look afresh.
+It returns the next command (`List`, `Watch`, `Wait`) and is fed the result; `reflector_thread` runs it on a thread, a
+simulation on one thread and virtual time. Always holds: after a lost connection, a stall or a line that cannot be read it
+resumes at the last resourceVersion; after a 410 or an ERROR in the stream it lists again and takes the difference by uid, so
+nothing is deleted falsely. Whatever goes wrong, requests come no faster than the back-off (0.8 to 30 s, doubling, with jitter).
+The last error can be read in `error` until it is over, so that a person learns why nothing moves; after a sleep of the machine
+it can be made to list again.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ T = TypeVar("T", bound=HasMetadata)
 FIRST_BACKOFF_SECONDS = 0.8
 LONGEST_BACKOFF_SECONDS = 30.0
 STALL_SECONDS = 70.0
-"""Silence on a watch after which it is taken for dead: the server sends a bookmark about every 60 s."""
+"""A watch that is silent for this long is taken for dead: the server sends a bookmark about every 60 s."""
 MIN_HEALTHY_WATCH_SECONDS = 1.0
-"""A watch that lived this long was no failure, however it ended."""
+"""A watch that lived this long did not fail, however it ended."""
 
 
 class List(msgspec.Struct, frozen=True):
-    """Send it; then `listed` or `failed`."""
+    """Send it; then call `on_listed` or `on_error`."""
 
     request: Request
 
 
 class Watch(msgspec.Struct, frozen=True):
-    """Open it; then `opened` with the answer, `line` for each line, and at the end `closed` or `failed`."""
+    """Open it; then call `on_opened` with the answer, `on_line` for each line, and at the end `on_closed` or `on_error`."""
 
     request: Request
     read_timeout_seconds: float
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Ask again after this long."""
+    """Ask for the next command after this long."""
 
     seconds: float
 
@@ -55,11 +56,11 @@ Command = List | Watch | Wait
 
 
 class Reflector(Generic[T]):
-    """One kind of object in one scope. Not thread-safe: one driver; `error` and `has_synced` may be read, and `relist`
-    called, from anywhere.
+    """One kind of object in one scope. Not thread-safe: driven by one thread; `error` and `has_synced` may be read, and
+    `relist` called, on any.
 
-    `on_state` is called when `error`, `has_synced` or `cache.unreadable` has changed; `on_unreadable` with each object
-    that cannot be read, once for each reason.
+    `on_state` is called when `error`, `has_synced` or `cache.unreadable` has changed; `on_unreadable` with each object that
+    cannot be read, once for each reason.
     """
 
     def __init__(
@@ -89,40 +90,40 @@ class Reflector(Generic[T]):
         self._opened_at: float | None = None
         self._is_silent = True
         self._stalls = 0
-        self._asked = self._listing = self._listed = 0
-        """How often it was told to look afresh; as of when the list on its way was begun, and the last complete one."""
+        self._relists = self._relists_started = self._relists_done = 0
+        """How often `relist` was called: by now, when the list on its way was started, and at the last complete list."""
         self.hang_up: Callable[[], None] = lambda: None
-        """Drops an open watch: of whoever drives it."""
+        """Closes an open watch; set by what drives this reflector."""
 
     @property
     def has_synced(self) -> bool:
-        """A complete list has been taken in since it was last told to look afresh."""
-        return self.cache.has_synced and self._listed == self._asked
+        """Whether a complete list has been taken in since `relist` was last called."""
+        return self.cache.has_synced and self._relists_done == self._relists
 
     @property
     def is_behind(self) -> bool:
-        """A watch is of no use now: it was told to look afresh, and has not begun to."""
-        return self._listing != self._asked
+        """Whether `relist` was called and the list has not begun: then a watch is of no use."""
+        return self._relists_started != self._relists
 
     def relist(self) -> None:
-        """What is known may be old, and the connection dead: the next thing is a list."""
-        self._asked += 1
+        """What is cached may be stale, and the connection dead: the next command is a list."""
+        self._relists += 1
         self.hang_up()
 
     def next_command(self) -> Command:
-        """What to do now. A `Wait` is said once."""
+        """What to do now. A `Wait` is returned once."""
         if self._wait_seconds > 0:
             seconds, self._wait_seconds = self._wait_seconds, 0.0
             return Wait(seconds)
         if self.is_behind:
-            self._listing = self._asked
+            self._relists_started = self._relists
             self._pager = Pager(self.resource, self.scope, self._page)
         if self._pager is not None:
             return List(self._pager.request())
         return Watch(self._watch_request(), STALL_SECONDS)
 
     def on_listed(self, response: Response) -> None:
-        """The answer to a `List`, of any status."""
+        """Call it with the answer to a `List`, of any status."""
         assert self._pager is not None
         try:
             listing = self._pager.on_page(response)
@@ -135,8 +136,8 @@ class Reflector(Generic[T]):
         self._resource_version = listing.resource_version
         was_synced = self.has_synced
         for lost in self.cache.replace(listing):
-            self._tell(lost)
-        self._listed = self._listing
+            self._report_unreadable(lost)
+        self._relists_done = self._relists_started
         self._set_error(None, is_news=self.has_synced != was_synced)
 
     def on_opened(self, response: Response) -> bool:
@@ -149,7 +150,7 @@ class Reflector(Generic[T]):
                 self._set_error(None)
                 return True
             case Gone():
-                self._relist(error)
+                self._list_again(error)
             case _:
                 self._end_watch()
                 self._back_off(error)
@@ -171,7 +172,7 @@ class Reflector(Generic[T]):
                 self._resource_version = obj.metadata.resource_version
             case Obscured(lost):
                 if self.cache.mark_unreadable(lost):
-                    self._tell(lost)
+                    self._report_unreadable(lost)
                 self._resource_version = lost.metadata.resource_version or self._resource_version
             case Deleted(gone):
                 self.cache.delete(gone)
@@ -180,7 +181,7 @@ class Reflector(Generic[T]):
                 self.cache.bookmark(resource_version)
                 self._resource_version = resource_version
             case WatchError(refusal):
-                self._relist(refusal)
+                self._list_again(refusal)
                 return False
         return True
 
@@ -194,7 +195,7 @@ class Reflector(Generic[T]):
         is_stalled = self._is_stalled()
         if is_stalled and self._stalls > 0:
             # Twice not even a bookmark: a server restored from a backup may have yet to reach our resourceVersion.
-            self._relist(error)
+            self._list_again(error)
             return
         self._stalls += is_stalled
         self._end_watch()
@@ -216,7 +217,7 @@ class Reflector(Generic[T]):
         return is_old and self._is_silent
 
     def _end_watch(self) -> bool:
-        """Whether it lived long enough to be no failure; that makes up for those before it."""
+        """Returns whether the watch lived long enough not to count as a failure, which also clears earlier failures."""
         opened_at, self._opened_at = self._opened_at, None
         is_sound = opened_at is not None and self._clock.monotonic() - opened_at >= MIN_HEALTHY_WATCH_SECONDS
         if is_sound:
@@ -224,8 +225,8 @@ class Reflector(Generic[T]):
             self._was_gone = False
         return is_sound
 
-    def _relist(self, error: ApiError) -> None:
-        """The first 410 is an everyday event (after an outage, say): at once. Anything else waits."""
+    def _list_again(self, error: ApiError) -> None:
+        """The first 410 is normal (after an outage, say): the list comes at once. Anything else waits."""
         self._end_watch()
         self._pager = Pager(self.resource, self.scope, self._page)
         self._stalls = 0
@@ -235,15 +236,15 @@ class Reflector(Generic[T]):
             self._back_off(error)
 
     def _back_off(self, error: ApiError | None) -> None:
-        """Doubles with each failure in a row. `error` is for people."""
+        """Doubles the wait with each failure in a row. `error` is for people."""
         doubled = FIRST_BACKOFF_SECONDS * 2.0 ** min(self._failures, 10)
         self._failures += 1
-        asked = error.retry_after_seconds if error and error.retry_after_seconds else 0.0
-        self._wait_seconds = max(asked, min(LONGEST_BACKOFF_SECONDS / 2, doubled) * (1 + self._clock.jitter()))
+        retry_after = error.retry_after_seconds if error and error.retry_after_seconds else 0.0
+        self._wait_seconds = max(retry_after, min(LONGEST_BACKOFF_SECONDS / 2, doubled) * (1 + self._clock.jitter()))
         if error is not None:
             self._set_error(error)
 
-    def _tell(self, lost: Unreadable) -> None:
+    def _report_unreadable(self, lost: Unreadable) -> None:
         if self._on_unreadable:
             self._on_unreadable(lost)
         if self.on_state:
@@ -257,16 +258,16 @@ class Reflector(Generic[T]):
 
 
 def all_synced(reflectors: Iterable[Reflector[Any]]) -> bool:
-    """Every cache is complete, now or earlier, but not only before it was told to look afresh."""
+    """Whether every cache has been listed completely since `relist` was last called on it."""
     return all(reflector.has_synced for reflector in reflectors)
 
 
 def relist_all(reflectors: Iterable[Reflector[Any]]) -> None:
-    """Whatever is known may be old: they have synced again when everything has been listed anew."""
+    """Makes every cache unsynced until it has been listed anew."""
     for reflector in reflectors:
         reflector.relist()
 
 
 def first_error(reflectors: Iterable[Reflector[Any]]) -> ApiError | None:
-    """The last trouble of a watch that is not over."""
+    """The last error of a watch that has not recovered."""
     return next((reflector.error for reflector in reflectors if reflector.error is not None), None)

@@ -1,4 +1,4 @@
-"""Runs a `Reflector` on a thread of its own, over a `Transport`. Decides nothing: what to do and when is the reflector's.
+"""Runs a `Reflector` on a thread of its own, over a `Transport`. Decides nothing: the reflector says what to do, and when.
 
 `stop` ends a wait and an open watch at once. A bug (of a listener, say) ends the thread and is handed to `on_crash`: a cache
 that silently stays behind would be worse than a process that dies.

@@ -136,7 +136,7 @@ def build_manager(
     events = EventRecorder(api, identity, lambda result: metrics.events.labels(result).inc())
     listener = TelemetryListener(metrics, events)
     ref = LeaderRef(*leader.lease_ref, identity)
-    fenced = api.replace(may_write=lambda: leader.is_safe)
+    fenced = api.replace(write_guard=lambda: leader.is_safe)
     controller = Controller(fenced, namespaces, ref, leader, listener, workers=settings.workers, backend=backend)
     gates = GateReconciler(
         fenced.replace(limiter=RateLimiter(api.clock, GATES_QPS, GATES_BURST)),

@@ -90,7 +90,7 @@ class Executor:
         """The same executor, which writes only while the fence is safe and the claims of these budgets are held; both are
         checked right before each request goes out."""
         claims = self._claims
-        api = self._api.replace(may_write=lambda: fence.is_safe and (claims is None or claims.are_held(budgets)))
+        api = self._api.replace(write_guard=lambda: fence.is_safe and (claims is None or claims.are_held(budgets)))
         return Executor(api, self._namespace, self._caches, claims, dry_run=self._dry_run)
 
     def perform(self, action: Action) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-DEEPEST = 10_000
+MAX_DEPTH = 10_000
 FOLLOWED = 200
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _MARK = re.compile(rb'"@inplace-sim-deep:([0-9a-f]{64})"')
@@ -25,7 +25,7 @@ def set_aside(body: bytes) -> bytes:
         first = body[token.start() : token.start() + 1]
         if first in b"[{":
             depth += 1
-            if depth > DEEPEST:
+            if depth > MAX_DEPTH:
                 raise ValueError("json parse error: invalid character '{' exceeded max depth")
             if depth == FOLLOWED + 1:
                 begins_at = token.start()

@@ -53,7 +53,7 @@ BREAKS = (
     Break(
         "write without asking the fence again",
         "inplace/kube/api.py",
-        'if self.may_write and request.method != "GET" and not self.may_write():',
+        'if self.write_guard and request.method != "GET" and not self.write_guard():',
         "if False:",
         ("tests/unit/kube/test_api.py", "tests/unit/runtime/controller/test_manager.py"),
     ),

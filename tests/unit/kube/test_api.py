@@ -237,7 +237,7 @@ class Turns(RateLimiter):
 def test_a_write_is_guarded_when_its_turn_has_come() -> None:
     clock, transport = FakeClock(), FakeTransport(ok(pod("web", 3)), refusal(503), ok(pod("web", 4)))
     ends_at = clock.now + 7
-    api = ApiClient(transport=transport, clock=clock, limiter=Turns(clock), may_write=lambda: clock.now < ends_at)
+    api = ApiClient(transport=transport, clock=clock, limiter=Turns(clock), write_guard=lambda: clock.now < ends_at)
     api.patch(PODS, "shop", "web", {}, STRATEGIC_MERGE)
     with pytest.raises(ConnectionFailed, match=r"^not sent: the lock was not renewed in time$"):
         api.patch(PODS, "shop", "web", {}, STRATEGIC_MERGE)

@@ -22,7 +22,7 @@ from inplace.kube.codec import (
     decode_page,
     decode_raw,
 )
-from inplace.kube.depth import DEEPEST, shallow
+from inplace.kube.depth import MAX_DEPTH, shallow
 from inplace.kube.informers.cache import Cache
 from inplace.kube.informers.reflector import Reflector
 from inplace.kube.informers.reflector_thread import execute
@@ -119,7 +119,7 @@ def test_a_service_that_nests_deep_is_read_all_the_same() -> None:
 
 
 def test_what_is_cut_is_exactly_what_is_too_deep() -> None:
-    within, beyond = nested(DEEPEST - 1), nested(DEEPEST)
+    within, beyond = nested(MAX_DEPTH - 1), nested(MAX_DEPTH)
     assert shallow(within) == within
     assert json.loads(shallow(b'{"a":%s,"b":"}]{[\\\\\\"","c":[%s]}' % (nested(5000), nested(5000))))["b"] == '}]{[\\"'
     assert shallow(beyond) == beyond.replace(b"{}", b"null")
