@@ -32,7 +32,7 @@ def update_evidence(before: Evidence | None, facts: ObservedPod, ignored: frozen
     saw_transition = quiet and saw_ready and _turned_after(ready_false_version, facts, ignored)
     # The settle time starts with the proven turn, not with an earlier one that was not proven.
     quiet_since = now if saw_transition and not old.saw_transition else _since(old.quiet_since, quiet, now)
-    running, unstarted, started = _starts(old, facts, now)
+    running, not_started, started = _starts(old, facts, now)
     return Evidence(
         had_record=has_record or old.had_record,
         ignored_slices=ignored_slices,
@@ -45,7 +45,7 @@ def update_evidence(before: Evidence | None, facts: ObservedPod, ignored: frozen
         quiet_confirmed_at=old.quiet_confirmed_at if quiet and has_record else None,
         containers_ready_since=_since(old.containers_ready_since, facts.pod.condition_is_true("ContainersReady"), now),
         running_since=running,
-        seen_not_started=unstarted,
+        seen_not_started=not_started,
         started_at=started,
         admitted_images=old.admitted_images if facts.spec_has_images(old.admitted_images) else {},
         waiting_reasons=_waiting_reasons(old, facts),
@@ -129,7 +129,7 @@ def _surviving_containers(old: Evidence, facts: ObservedPod) -> frozenset[str]:
 
 def _starts(old: Evidence, facts: ObservedPod, now: float) -> tuple[dict[str, float], frozenset[str], dict[str, float]]:
     running: dict[str, float] = {}
-    unstarted: set[str] = set()
+    not_started: set[str] = set()
     started: dict[str, float] = {}
     for status in (facts.pod.status.container_statuses or ()) + (facts.pod.status.init_container_statuses or ()):
         key = status.container_id
@@ -137,7 +137,7 @@ def _starts(old: Evidence, facts: ObservedPod, now: float) -> tuple[dict[str, fl
             continue
         running[key] = old.running_since.get(key, now)
         if status.started is not True or key in old.seen_not_started:
-            unstarted.add(key)
+            not_started.add(key)
         if status.started is True and key in old.seen_not_started:
             started[key] = old.started_at.get(key, now)
-    return running, frozenset(unstarted), started
+    return running, frozenset(not_started), started

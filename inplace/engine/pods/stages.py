@@ -220,9 +220,9 @@ def _draining(facts: ObservedPod, record: UpgradeRecord, policy: PodPolicy, evid
         return PodAssessment(facts, "Closing", policy.unreadable_reason, None, None, timer, policy.drain_timeout_seconds)
     since = drained_at(evidence)
     if since is None:
-        reason, needs_slices = _why_not_drained(facts, policy, evidence)
+        reason, needs_slice_list = _why_not_drained(facts, policy, evidence)
         return PodAssessment(
-            facts, "Closing", reason, None, None, timer, policy.drain_timeout_seconds, needs_slice_list=needs_slices
+            facts, "Closing", reason, None, None, timer, policy.drain_timeout_seconds, needs_slice_list=needs_slice_list
         )
     # A pod that was not Ready before the close may still become Ready until the kubelet has seen the gate: wait for that.
     until = since + (policy.settle_seconds if evidence.saw_transition else max(policy.settle_seconds, SETTLED_VIEW_SECONDS))

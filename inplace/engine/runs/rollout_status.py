@@ -229,13 +229,13 @@ def _condition(
 ) -> Condition:
     is_true = phase in CONDITION_PHASES[condition_type]
     before = previous.condition(condition_type)
-    turned = before is None or before.status != str(is_true)
+    has_changed = before is None or before.status != str(is_true)
     return Condition(
         type=condition_type,
         status="True" if is_true else "False",
         reason=reason,
         message=message if is_true or condition_type == "Ready" else "",
-        last_transition_time=now if before is None or turned else before.last_transition_time,
+        last_transition_time=now if before is None or has_changed else before.last_transition_time,
         observed_generation=generation,
     )
 

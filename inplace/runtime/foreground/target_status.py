@@ -1,6 +1,6 @@
 """How a target and its run stand, for people who only look: a few reads, no watch, no lock, no write.
 
-A stage here is judged on one glance, without the evidence that only a running process gathers (`engine.glance`).
+A stage here is estimated from one look, without the evidence that only a running process gathers (`engine.status.estimate`).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class RunState(msgspec.Struct, frozen=True, rename="camel"):
     step: str = ""
     problem: str = ""
     standing: str = ""
-    """How it stands, in one word: see `account.Standing`; Unreadable; Empty."""
+    """How it stands, in one word: see `run_state.RunState`; Unreadable; Empty."""
     description: str = msgspec.field(name="told", default="")
     """The same in one line, with who and when."""
     superseded: str = ""

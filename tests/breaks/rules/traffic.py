@@ -12,7 +12,7 @@ BREAKS: tuple[Break, ...] = (
         "inplace/engine/pods/evidence.py",
         "    if old.had_record or isinstance(facts.record, UpgradeRecord) or not facts.is_ready:",
         "    if not facts.is_ready:",
-        ("tests/unit/engine/pods/test_mute_slices.py",),
+        ("tests/unit/engine/pods/test_ignored_slices.py",),
     ),
     Break(
         "a closed other gate is a bad image",

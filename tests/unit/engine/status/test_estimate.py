@@ -1,4 +1,4 @@
-"""What is shown of a run's pods, and that a glance comes to the stages that their driver sees."""
+"""What is shown of a run's pods, and that an estimate comes to the stages that their driver sees."""
 
 from datetime import UTC, datetime
 from functools import partial
