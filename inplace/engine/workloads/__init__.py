@@ -1,1 +1,1 @@
-"""Knows workloads: their templates and revisions, the sequence that makes each kind consistent, and changes by others."""
+"""Holds what several kinds of workload share: templates, revisions and field owners, and both sequences around a template."""

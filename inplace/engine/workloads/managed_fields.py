@@ -1,10 +1,10 @@
-"""Ownership of the fields that we change under server-side apply (`metadata.managedFields`), as pure functions over plain JSON.
+"""Returns the ownership of changed fields under server-side apply (`metadata.managedFields`): pure functions over plain JSON.
 
-Our PATCH of a template image, or of an update strategy, makes our field manager the owner, and the user's next `kubectl apply
---server-side` (or Helm 4, Flux, Argo CD) that changes it fails with a conflict that names us. So who owned each of them is
-remembered, and given back after the commit: measured, no new generation, and the next apply conflicts with nobody with whom it
-would not have without us. That holds for owners by Update, too: after `kubectl apply` on the client's side or `kubectl create`
-the first server-side apply of the same manager is clean, or names that manager (measured, 1.36.3); with our entry there, us.
+A PATCH of a template image or of an update strategy makes our field manager the owner, and the user's next `kubectl apply
+--server-side` (or Helm 4, Flux, Argo CD) that changes the field fails with a conflict that names us. So the owners are stored,
+and get their fields back after the commit. Measured: this makes no new generation, and the next apply has no conflict that it
+would not have had anyway. That holds for owners by Update, too: after a client-side `kubectl apply` or a `kubectl create` the
+first server-side apply of the same manager is clean, or names that manager (measured, 1.36.3); with our entry there, us.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ManagedFieldsEntry = Mapping[str, Any]
 def image_owners(
     managed: Iterable[ManagedFieldsEntry], containers: Iterable[str], path: Sequence[str], ours: str
 ) -> tuple[FieldOwner, ...]:
-    """Who, other than `ours`, owns the image of any of these containers, or the update strategy."""
+    """The managers, other than `ours`, that own the image of any of these containers, or the update strategy."""
     wanted = sorted(containers)
     owners = []
     for entry in managed:
@@ -52,8 +52,8 @@ def image_owners(
 def return_ownership(
     managed: Sequence[ManagedFieldsEntry], owners: Iterable[FieldOwner], path: Sequence[str], ours: str
 ) -> list[dict[str, Any]]:
-    """managedFields in which the owners own their fields again, as far as `ours` owns them now (what somebody has written since
-    is theirs), and `ours` owns none."""
+    """The managedFields in which `ours` owns none of these fields and the owners have them back, except those that others have
+    written since."""
     result = [_copy(entry) for entry in managed]
     for owner in _still_ours(result, owners, path, ours):
         entry = next((e for e in result if _is(e, owner)), None)
@@ -80,7 +80,7 @@ def return_ownership(
 def _still_ours(
     managed: Sequence[ManagedFieldsEntry], owners: Iterable[FieldOwner], path: Sequence[str], ours: str
 ) -> list[FieldOwner]:
-    """The owners with just those fields that are in our hands."""
+    """The owners with only those fields that `ours` owns now."""
     mine, has_strategy = [entry for entry in managed if entry.get("manager") == ours], owns_strategy(managed, ours)
     found = []
     for owner in owners:
@@ -92,13 +92,13 @@ def _still_ours(
 
 
 def owns_strategy(managed: Iterable[ManagedFieldsEntry], ours: str) -> bool:
-    """Whether the update strategy, as it is, is of our writing."""
+    """Whether `ours` wrote the update strategy as it is."""
     return any(e.get("manager") == ours and _at(e.get("fieldsV1") or {}, ("f:spec", STRATEGY)) for e in managed)
 
 
 def last_writer(managed: Iterable[ManagedFieldsEntry], ours: str) -> str:
-    """Who, other than `ours`, last wrote the spec itself (scaling is another subresource): `field manager kubectl-edit,
-    20:41:07Z`. Empty: nobody known."""
+    """The manager, other than `ours`, that last wrote the spec itself (scaling is another subresource): `field manager
+    kubectl-edit, 20:41:07Z`. Empty: unknown."""
     writers = [
         (str(entry.get("time") or ""), str(entry.get("manager") or "unknown"))
         for entry in managed
@@ -143,7 +143,7 @@ def _add(entry: dict[str, Any], name: str, path: Sequence[str]) -> None:
 
 
 def _disown(entry: dict[str, Any], path: Sequence[str]) -> None:
-    """Images and the strategy, also those that nobody owned before: the API server's own defaults under an Apply."""
+    """Drops images and the strategy, also those that nobody owned before: the API server's own defaults under an Apply."""
     _prune(entry, ["f:spec", STRATEGY])
     for group in _GROUPS:
         for key in list(_at(entry.get("fieldsV1") or {}, (*path, group))):
@@ -151,7 +151,7 @@ def _disown(entry: dict[str, Any], path: Sequence[str]) -> None:
 
 
 def _prune(entry: dict[str, Any], steps: Sequence[str]) -> None:
-    """The field goes, and whatever is empty without it."""
+    """Removes the field, and every parent that is empty without it."""
     trail = [entry.get("fieldsV1") or {}]
     for step in steps[:-1]:
         trail.append(trail[-1].get(step) or {})

@@ -1,6 +1,6 @@
-"""Pod templates as plain JSON: compared, and changed in nothing but images.
+"""Compares pod templates as plain JSON, and changes nothing in them but images.
 
-Templates are judged against templates (Deployment, ReplicaSet), never a pod's spec against a template: admission injects.
+Templates are compared with templates only, never a pod's spec with a template: admission injects into pods.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def spec_of(template: Mapping[str, Any]) -> PodSpec:
-    """Of a revision whose data is anybody's: empty where it is no template."""
+    """The pod spec of a template; empty where it is no template, since anybody may write a revision's data."""
     try:
         return msgspec.convert(template.get("spec") or {}, PodSpec)
     except CANNOT_BE_READ:
@@ -63,7 +63,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def fingerprint(template: Mapping[str, Any]) -> str:
-    """Stands for all of a template but its images: two that differ in no more have the same."""
+    """A hash of the template without its images: templates that differ only in images have the same."""
     without_images = _comparable(with_images(template, dict.fromkeys(images_of(template), "")))
     return hashlib.sha256(json.dumps(without_images, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -140,6 +140,6 @@ def history_replica_set(deployment: Deployment, live: ReplicaSet, old_images: Ma
 
 
 def is_tombstone_done(live: ReplicaSet, revision_before: int) -> bool:
-    """The controller has raised the live ReplicaSet past the revision it had (a history limit of 0 removes the tombstone
-    itself at once, so that its presence proves nothing)."""
+    """Whether the controller has raised the live ReplicaSet past the revision it had. That the history ReplicaSet exists
+    proves nothing: a history limit of 0 removes it at once."""
     return live.revision > revision_before

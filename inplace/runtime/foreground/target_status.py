@@ -40,7 +40,6 @@ from inplace.model.constants import DEFAULT_GATE, FIELD_MANAGER
 from inplace.model.history import PastRun
 from inplace.model.objects.meta import HasMetadata
 from inplace.model.objects.pods import Pod
-from inplace.model.objects.workloads import DaemonSet, StatefulSet
 from inplace.model.record import UnreadableRecord, UpgradeRecord, format_holds, read_holds
 from inplace.model.refs import TargetRef
 from inplace.model.run import Run, lease_name
@@ -192,11 +191,11 @@ def _if_allowed(look: Callable[[], Iterable[T]]) -> tuple[T, ...]:
 
 def _leftovers_without_run(target: TargetRef, observed: Snapshot, found: ResolvedTarget) -> tuple[str, ...]:
     """What a run has left of which nothing is known any more."""
-    workload = observed.target.workload
-    if not isinstance(workload, (StatefulSet, DaemonSet)):
+    strategy = strategy_for(observed).owner_settings(Run(id="", target=target, images={})).saved_strategy
+    if strategy is None:
         return ()
     managed = (entry for _, entries in found.managed for entry in entries)
-    own = infer_owner_strategy(workload.spec.update_strategy, target.kind, owns_strategy(managed, FIELD_MANAGER))
+    own = infer_owner_strategy(strategy, target.kind, owns_strategy(managed, FIELD_MANAGER))
     return (leftovers_without_run(observed, own, target),) if own is not None else ()
 
 
