@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cluster import Cluster
 from tests.cluster.processes import environment
-from tests.scenarios.stage import Result
+from tests.scenarios.cluster_under_test import Result
 
 PROGRAM = Path(sys.executable).parent / "inplace"
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.command import Inplace
-from tests.scenarios.real import RealStage, real_stage
+from tests.scenarios.real_cluster import RealCluster, real_stage
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
 
@@ -23,19 +23,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def stage(cluster: Cluster, ns: str, tmp_path: Path) -> Iterator[RealStage]:
+def stage(cluster: Cluster, ns: str, tmp_path: Path) -> Iterator[RealCluster]:
     with real_stage(cluster, ns, tmp_path, quiet_seconds=3.0) as made:
         yield made
 
 
 @pytest.fixture
-def inplace(stage: RealStage) -> Inplace:
+def inplace(stage: RealCluster) -> Inplace:
     """The installed command, as admin or with another token, in the test's namespace."""
     return stage.inplace
 
 
 @pytest.fixture
-def scene(stage: RealStage) -> Scene:
+def scene(stage: RealCluster) -> Scene:
     return Scene(stage)
 
 

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 
 from tests.cluster.network import PODS, SERVICES
-from tests.scenarios.stage import Probe
+from tests.scenarios.cluster_under_test import Probe
 
 
 class Prober(threading.Thread):

@@ -13,7 +13,7 @@ from inplace.model.refs import TargetRef
 from inplace.runtime.foreground.session import Session
 from inplace.sim import Cluster
 from tests.properties.scenarios import Death, Network
-from tests.simulation.host import VirtualHost
+from tests.simulation.host import SimulatedBackend
 from tests.simulation.transport import Lost, SimTransport, VirtualClock
 
 FAULTS = 60
@@ -22,11 +22,11 @@ IN_A_ROW = 3
 """And no more for one and the same request."""
 
 
-class Killed(BaseException):
+class ProcessKilled(BaseException):
     """The process is gone, in the middle of whatever it did."""
 
 
-class Whims:
+class NetworkFaults:
     """The network, shared by all processes. `now` 0 is when the first begins."""
 
     def __init__(self, cluster: Cluster, network: Network, rng: random.Random) -> None:
@@ -78,7 +78,7 @@ def _refusal(code: int, reason: str, message: str) -> Response:
 class Process:
     """`writes` counts what reached the API server; `acts` what was tried, but for the Lease."""
 
-    def __init__(self, cluster: Cluster, name: str, whims: Whims, death: Death | None) -> None:
+    def __init__(self, cluster: Cluster, name: str, whims: NetworkFaults, death: Death | None) -> None:
         self.is_dead = False
         self.is_told_to_stop = False
         self.writes = 0
@@ -90,7 +90,7 @@ class Process:
         self._transport = SimTransport(cluster.server)
         self._transport.interfere = self._interfere
         self._clock = _MortalClock(cluster.scheduler, lambda: self.is_dead)
-        self.host = VirtualHost(cluster.scheduler, self._transport)
+        self.host = SimulatedBackend(cluster.scheduler, self._transport)
         self.host.rtt_seconds = whims.round_trip_seconds
         self.host.watch_seconds = whims.late_seconds
 
@@ -101,13 +101,13 @@ class Process:
     def die(self) -> None:
         """Call it from an event: whoever waits there is gone."""
         self.is_dead = True
-        raise Killed
+        raise ProcessKilled
 
     def _interfere(self, request: Request) -> Any:
         if self.is_dead:
             # The renewer and the driver are gone; what workers had sent is on its way.
             if "leases" in request.path or not self._whims.arrives():
-                raise Killed
+                raise ProcessKilled
             return None
         self._tried += is_write(request)
         self.acts += is_write(request) and "leases" not in request.path
@@ -117,7 +117,7 @@ class Process:
                 self._transport.interfere = lambda _request: None
                 self._transport.ask(request)
                 self._transport.interfere = self._interfere
-            raise Killed
+            raise ProcessKilled
         fault = self._whims.fault(request)
         self.writes += is_write(request) and fault is None
         return fault
@@ -132,7 +132,7 @@ class _MortalClock(VirtualClock):
 
     def sleep(self, seconds: float) -> None:
         if self._is_dead():
-            raise Killed
+            raise ProcessKilled
         super().sleep(seconds)
         if self._is_dead():
-            raise Killed
+            raise ProcessKilled

@@ -17,9 +17,9 @@ from inplace.sim.objects import kinds
 from inplace.sim.objects.store import StoreEvent
 from tests.properties.process import is_write
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.embedded_cluster import Command, EmbeddedCluster
 from tests.scenarios.manifests import GATE, deployment, statefulset
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import Command, VirtualStage
 from tests.simulation.transport import Lost
 
 LONGEST_SECONDS = 3000.0
@@ -33,7 +33,7 @@ class Story:
     def __init__(self, seed: int, late_seconds: float, trouble: float, folder: Path) -> None:
         self.random = random.Random(seed)
         self.late_seconds, self.trouble, self.faults = late_seconds, trouble, FAULTS
-        self.stage = VirtualStage("shop", folder / "recorder.jsonl", seed)
+        self.stage = EmbeddedCluster("shop", folder / "recorder.jsonl", seed)
         self.scene = Scene(self.stage)
         self.violations: list[str] = []
         self.wanted: dict[str, int] = {}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from hypothesis import example, given
 
+from tests.properties.scenario_run import ScenarioRun
 from tests.properties.scenarios import App, Asked, Container, Death, Network, Scenario, bad, calm, disturbed
-from tests.properties.story import Story
 
 
 @given(calm())
 def test_every_upgrade_ends_done_with_nothing_more_to_do(scenario: Scenario) -> None:
-    story = Story(scenario)
+    story = ScenarioRun(scenario)
     ended = story.play()
     assert ended in ("Succeeded", "NothingToDo"), (ended, story.outcomes, story.last_result)
     assert {pod.uid for pod in story.world.pods()} == story.first
@@ -22,7 +22,7 @@ def test_every_upgrade_ends_done_with_nothing_more_to_do(scenario: Scenario) -> 
 
 @given(disturbed())
 def test_what_others_do_in_the_middle_changes_nothing_of_that(scenario: Scenario) -> None:
-    story = Story(scenario)
+    story = ScenarioRun(scenario)
     ended = story.play()
     assert ended in ("Succeeded", "NothingToDo"), (ended, story.outcomes, story.last_result)
     comes_to_rest(story)
@@ -52,7 +52,7 @@ BACK_AFTER_A_DEATH = Scenario(
 @example(LATE_PROBE)
 @example(BACK_AFTER_A_DEATH)
 def test_a_bad_image_costs_the_budget_at_most_and_can_be_aborted(scenario: Scenario) -> None:
-    story = Story(scenario)
+    story = ScenarioRun(scenario)
     ended = story.play()
     back = scenario.asked.on_failure == "rollback"
     assert ended == ("RolledBack" if back else "Failed"), (ended, story.outcomes, story.last_result)
@@ -65,7 +65,7 @@ def test_a_bad_image_costs_the_budget_at_most_and_can_be_aborted(scenario: Scena
     comes_to_rest(story)
 
 
-def comes_to_rest(story: Story) -> None:
+def comes_to_rest(story: ScenarioRun) -> None:
     story.free()
     story.world.scheduler.run_for(10)
     story.workload.check_goal(story.tag)

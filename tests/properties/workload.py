@@ -10,7 +10,7 @@ from inplace.model.refs import TargetRef
 from inplace.sim.objects import kinds
 from inplace.sim.objects.store import StoredObject
 from tests.properties.scenarios import App, Container, Tag
-from tests.simulation.world import STRATEGIC, World
+from tests.simulation.simulated_cluster import STRATEGIC, SimulatedCluster
 
 Json = dict[str, Any]
 NAME = "web"
@@ -30,7 +30,7 @@ class Workload:
     """`later`: the tag of the revision that an earlier rollout left, where the app has such a twin. `closed`: the names of the
     pods that others keep closed to the end."""
 
-    def __init__(self, app: App, world: World, later: Tag) -> None:
+    def __init__(self, app: App, world: SimulatedCluster, later: Tag) -> None:
         self.app = app
         self.world = world
         self.target = TargetRef(kind=app.kind, namespace=world.namespace, name=NAME)

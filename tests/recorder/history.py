@@ -7,7 +7,7 @@ from tests.recorder.log import Event, Object, finished, images, statuses, termin
 
 
 @dataclass
-class World:
+class ClusterState:
     """All objects as of one resource version, by kind and uid."""
 
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
@@ -28,25 +28,25 @@ class Step:
 
     event: Event
     before: Object | None
-    world: World
+    world: ClusterState
 
 
 def replay(log: Iterable[Event]) -> Iterator[Step]:
     """Steps in the order of resource versions, which is the order in which things happened. The world moves on with each."""
-    world = World()
+    world = ClusterState()
     for event in sorted(log, key=lambda e: e.rv):
         yield Step(event, world.all(event.kind).get(event.uid), world)
         world.apply(event)
 
 
-def end(log: Iterable[Event]) -> World:
-    world = World()
+def end(log: Iterable[Event]) -> ClusterState:
+    world = ClusterState()
     for event in sorted(log, key=lambda e: e.rv):
         world.apply(event)
     return world
 
 
-def at(log: Iterable[Event], rv: int) -> World:
+def at(log: Iterable[Event], rv: int) -> ClusterState:
     """The world right after a resource version."""
     return end(e for e in log if e.rv <= rv)
 
@@ -101,7 +101,7 @@ def restarts(log: Iterable[Event], since: int = 0) -> dict[tuple[str, str], Rest
 def active_replicasets(log: Iterable[Event]) -> list[tuple[int, frozenset[str]]]:
     """Which ReplicaSets want or have pods, from each resource version at which that changes."""
     changes: list[tuple[int, frozenset[str]]] = []
-    world = World()
+    world = ClusterState()
     for event in sorted((e for e in log if e.kind == "ReplicaSet"), key=lambda e: e.rv):
         world.apply(event)
         active = frozenset(o["metadata"]["name"] for o in world.all("ReplicaSet").values() if has_pods(o))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tests.recorder.history import Step, World, end, has_pods, replay, restarts
+from tests.recorder.history import ClusterState, Step, end, has_pods, replay, restarts
 from tests.recorder.log import (
     HOLDS,
     RECORD,
@@ -222,7 +222,7 @@ def told(pod: Object) -> tuple[object, ...]:
     return images(pod), (pod["metadata"].get("labels") or {}).get(REVISION_HASH)
 
 
-def carried(pod: Object, world: World) -> Object | None:
+def carried(pod: Object, world: ClusterState) -> Object | None:
     """The ControllerRevision that a pod of a StatefulSet or DaemonSet is labelled with, by its name or by its hash."""
     label, parent = (pod["metadata"].get("labels") or {}).get(REVISION_HASH), owner(pod)
     for revision in world.all("ControllerRevision").values() if label else ():

@@ -16,7 +16,7 @@ from tests.recorder.history import end, replay
 from tests.recorder.log import RECORD, annotation, condition, images, terminating
 from tests.scenarios.manifests import GATE
 
-Happened = Callable[[list[Event]], object]
+LogPredicate = Callable[[list[Event]], object]
 
 
 def images_in(pod_spec: Object) -> dict[str, str]:
@@ -77,11 +77,11 @@ def any_closed(log: list[Event]) -> bool:
     return any(condition(p, GATE) == "False" for p in recorded(living(log)))
 
 
-def any_patched(image: str) -> Happened:
+def any_patched(image: str) -> LogPredicate:
     return lambda log: any(image in images(p).values() for p in living(log))
 
 
-def back(image: str, count: int) -> Happened:
+def back(image: str, count: int) -> LogPredicate:
     """At least so many pods run the image and serve."""
 
     def happened(log: list[Event]) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 from tests.recorder import Object
 from tests.recorder.log import condition, terminating
 from tests.scenarios import manifests
+from tests.scenarios.cluster_under_test import APPLY, JSON_PATCH, MERGE, STRATEGIC, ClusterUnderTest
 from tests.scenarios.facts import container_statuses, images_in
 from tests.scenarios.manifests import GATE
 from tests.scenarios.policies import Policy, Refuses, Rewrites, images_of
-from tests.scenarios.stage import APPLY, JSON_PATCH, MERGE, STRATEGIC, Stage
 
 GROUPS = {
     "Pod": ("", "pods"),
@@ -49,7 +49,7 @@ SHORT = {
 }
 
 
-class Refused(AssertionError):
+class ApiRefused(AssertionError):
     """The API server said no. `code` and `message` are its own."""
 
     def __init__(self, code: int, answer: Object) -> None:
@@ -61,7 +61,7 @@ class Refused(AssertionError):
 class Objects:
     """References are kubectl's, such as `rs/web`, and may end in a subresource: `pod/web-1/status`."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: ClusterUnderTest) -> None:
         self.stage = stage
 
     def path(self, kind: str, name: str = "", subresource: str = "") -> str:
@@ -71,10 +71,10 @@ class Objects:
         return "/".join(filter(None, (root, "namespaces", self.stage.namespace, plural, name, subresource)))
 
     def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **query: str) -> Object:
-        """Raises `Refused`."""
+        """Raises `ApiRefused`."""
         code, answer = self.stage.request(method, path, body, content_type, **query)
         if code >= 300:
-            raise Refused(code, answer)
+            raise ApiRefused(code, answer)
         return answer
 
     def get(self, reference: str) -> Object:
@@ -145,7 +145,7 @@ class Objects:
             else:
                 reference = f"{kind}/{found['metadata']['name']}/{subresource}"
                 answer = self.patch(reference, {"metadata": {"annotations": {"probe": "1"}}}, MERGE, dryRun="All")
-        except Refused as refused:
+        except ApiRefused as refused:
             if isinstance(policy, Refuses) and policy.message in refused.message:
                 return True
             raise

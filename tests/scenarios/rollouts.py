@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from tests.recorder import Object
+from tests.scenarios.cluster_under_test import OnWrite, Result, Running
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import OnWrite, Result, Running
 
 CRD = Path(__file__).parents[2] / "deploy/crds/inplace.dev_inplacerollouts.yaml"
 PODS = "/api/v1/namespaces/inplace-system/pods"

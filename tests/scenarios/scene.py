@@ -1,6 +1,6 @@
 """A workload and its upgrade, as a test tells the story: deploy, upgrade, what happens meanwhile, and the witness's verdict.
 
-Written once over `Stage`, so that a scenario means the same on both clusters. Images are named without the registry: `app:2`.
+It is written once over `ClusterUnderTest`, so that it means the same on both clusters. Images have no registry: `app:2`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tests.recorder.history import replay
 from tests.recorder.log import RECORD, annotation, condition
 from tests.recorder.witness import is_heartbeat
 from tests.recorder.writers import written_by
-from tests.scenarios.facts import Happened, differences, images_in, is_observed, turned
+from tests.scenarios.cluster_under_test import ClusterUnderTest, Moment, Result, Running
+from tests.scenarios.facts import LogPredicate, differences, images_in, is_observed, turned
 from tests.scenarios.manifests import GATE, deployment, service
 from tests.scenarios.objects import Objects
-from tests.scenarios.stage import Moment, Result, Running, Stage
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Ended:
 class Scene(Objects):
     """A namespace under the witness, mostly with `deploy/web` in it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: ClusterUnderTest) -> None:
         super().__init__(stage)
         self.ns, self.witness = stage.namespace, stage.witness
         self.before: dict[str, str] = {}  # uids by pod name, as of the last `remember`
@@ -133,7 +133,7 @@ class Scene(Objects):
     def until(self, predicate: Callable[[], T], what: str, seconds: float = 120, every: float = 0.1) -> T:
         return self.stage.until(predicate, what, seconds, every)
 
-    def until_seen(self, happened: Happened, what: str, seconds: float = 60) -> None:
+    def until_seen(self, happened: LogPredicate, what: str, seconds: float = 60) -> None:
         """Until the log shows it, looking often."""
         self.until(lambda: happened(self.witness.so_far()), what, seconds, every=0.01)
 

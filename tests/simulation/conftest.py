@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.embedded_cluster import EmbeddedCluster
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import VirtualStage
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[VirtualStage]:
-    made = VirtualStage("shop", tmp_path / "recorder.jsonl")
+def stage(tmp_path: Path) -> Iterator[EmbeddedCluster]:
+    made = EmbeddedCluster("shop", tmp_path / "recorder.jsonl")
     yield made
     made.close()
 
 
 @pytest.fixture
-def scene(stage: VirtualStage) -> Scene:
+def scene(stage: EmbeddedCluster) -> Scene:
     return Scene(stage)
 
 

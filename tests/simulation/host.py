@@ -28,7 +28,7 @@ from tests.simulation.transport import SimTransport
 WORKERS = 8
 
 
-class VirtualHost:
+class SimulatedBackend:
     """Implements `runtime.host.Host`.
 
     `rtt_seconds` is a request's round trip, `watch_seconds` gives how late the next watch line comes: both may be changed at
@@ -68,7 +68,7 @@ class VirtualHost:
 class VirtualInbox:
     """Waiting lets the cluster's time pass until something is here."""
 
-    def __init__(self, host: VirtualHost, clock: Clock) -> None:
+    def __init__(self, host: SimulatedBackend, clock: Clock) -> None:
         self._host = host
         self._clock = clock
         self._events: deque[tuple[float, RunEvent]] = deque()
@@ -96,7 +96,7 @@ class VirtualInbox:
 class VirtualWatching:
     """A pump for each reflector."""
 
-    def __init__(self, host: VirtualHost, watches: TargetInformers) -> None:
+    def __init__(self, host: SimulatedBackend, watches: TargetInformers) -> None:
         self._host = host
         self._pumps = [VirtualPump(host, reflector) for reflector in watches.reflectors]
 
@@ -114,7 +114,7 @@ class VirtualWatching:
 class VirtualPump:
     """What `kube.pump` does on a thread: carries out what a reflector asks for. Lines stay in order, however late they come."""
 
-    def __init__(self, host: VirtualHost, reflector: Reflector[Any]) -> None:
+    def __init__(self, host: SimulatedBackend, reflector: Reflector[Any]) -> None:
         self._host = host
         self._reflector = reflector
         self._watch: Watch | None = None
@@ -238,7 +238,7 @@ class VirtualPump:
 class VirtualWorkers:
     """Eight at a time; each action is one request, and takes a round trip."""
 
-    def __init__(self, host: VirtualHost, executor: Executor, lock: TargetLock, clock: Clock) -> None:
+    def __init__(self, host: SimulatedBackend, executor: Executor, lock: TargetLock, clock: Clock) -> None:
         self._host = host
         self._executor = executor
         self._lock = lock

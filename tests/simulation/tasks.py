@@ -17,12 +17,12 @@ from inplace.kube.informers.reflector import Reflector
 from inplace.kube.protocols import Clock, Request
 from inplace.runtime.informers.inbox import Inbox, RunEvent
 from inplace.sim.clock import EventLoop
-from tests.simulation.host import VirtualHost, VirtualPump
+from tests.simulation.host import SimulatedBackend, VirtualPump
 from tests.simulation.machine import Machine
 from tests.simulation.transport import VirtualClock
 
 
-class Killed(BaseException):
+class TaskKilled(BaseException):
     """The process is gone, in the middle of whatever it did."""
 
 
@@ -46,7 +46,7 @@ class Tasks:
 
     def kill_all(self) -> None:
         for task in self._all:
-            task.throw(Killed())
+            task.throw(TaskKilled())
         while any(not task.is_over for task in self._all):
             self.scheduler.run_next()
 
@@ -125,7 +125,7 @@ class Task:
         try:
             self._raise_thrown()
             self.result = self._work()
-        except Killed:
+        except TaskKilled:
             pass
         except BaseException as error:
             self._error = error
@@ -167,7 +167,7 @@ class TaskClock(VirtualClock):
             task.wait(left)
 
 
-class TaskHost(VirtualHost):
+class TaskHost(SimulatedBackend):
     """A host of one task's sessions."""
 
     tasks: Tasks
@@ -202,7 +202,7 @@ class TaskInbox:
 class SpeakingPump(VirtualPump):
     """Of a reflector that prints what it hears."""
 
-    def __init__(self, host: VirtualHost, reflector: Reflector[Any], task: Task) -> None:
+    def __init__(self, host: SimulatedBackend, reflector: Reflector[Any], task: Task) -> None:
         super().__init__(host, reflector)
         self._task = task
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.cluster_under_test import Moment, Running
+from tests.scenarios.embedded_cluster import EmbeddedCluster
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment, Running
-from tests.scenarios.story import FAST, KINDS, Kind, Story
-from tests.scenarios.virtual import VirtualStage
+from tests.scenarios.workload_scenario import FAST, KINDS, Kind, WorkloadScenario
 
 
 def killed_at(scene: Scene, words: tuple[str, ...], number: int, moment: Moment) -> bool:
@@ -32,9 +32,9 @@ def test_killed_at_any_write_and_aborted(tmp_path: Path, kind: Kind, moment: Mom
     number = 0
     while True:
         number += 1
-        stage = VirtualStage("shop", tmp_path / f"{number}.jsonl")
+        stage = EmbeddedCluster("shop", tmp_path / f"{number}.jsonl")
         scene = Scene(stage)
-        story = Story(scene, kind)
+        story = WorkloadScenario(scene, kind)
         words = ("upgrade", kind.web, f"app={scene.image('app:2')}", *FAST)
         if not killed_at(scene, words, number, moment):
             break

@@ -17,7 +17,7 @@ from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
 from inplace.runtime.run.resolver import AlreadyDone
 from inplace.sim.objects import kinds
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 LEASE = "inplace-deployment-web"
 MERGE = "application/merge-patch+json"
@@ -25,46 +25,46 @@ ONE, TWO, THREE = {"app": "reg/app:1"}, {"app": "reg/app:2"}, {"app": "reg/app:3
 
 
 @pytest.fixture
-def world() -> World:
-    made = World(seed=21)
+def world() -> SimulatedCluster:
+    made = SimulatedCluster(seed=21)
     made.app("web", ONE["app"], replicas=4, boot=1)
     return made
 
 
-def upgrade(world: World, images: dict[str, str], **options: Any) -> Result:
+def upgrade(world: SimulatedCluster, images: dict[str, str], **options: Any) -> Result:
     return world.upgrade("web", images, run_id=uuid.uuid4().hex, settle_seconds=0, max_unavailable=1, **options)
 
 
-def asked(world: World) -> Run:
+def asked(world: SimulatedCluster) -> Run:
     target = world.session("web").view.target
     return Run(id=uuid.uuid4().hex, target=target, images={}, adopts_template=True, created_by="test")
 
 
-def undo(world: World, to_revision: int | None = None, **given: Any) -> Result:
+def undo(world: SimulatedCluster, to_revision: int | None = None, **given: Any) -> Result:
     with world.session("web") as session:
         return session.undo(asked(world), to_revision, given, lambda _frame: None)
 
 
-def abort(world: World) -> Result:
+def abort(world: SimulatedCluster) -> Result:
     with world.session("web") as session:
         return session.abort(asked(world), lambda _frame: None)
 
 
-def uids(world: World) -> set[str]:
+def uids(world: SimulatedCluster) -> set[str]:
     return {pod.uid for pod in world.pods(app="web")}
 
 
-def images(world: World) -> set[str]:
+def images(world: SimulatedCluster) -> set[str]:
     return {pod.obj["spec"]["containers"][0]["image"] for pod in world.pods(app="web")}
 
 
-def revisions(world: World) -> dict[int, str]:
+def revisions(world: SimulatedCluster) -> dict[int, str]:
     sets = world.cluster.store.all(kinds.REPLICA_SETS)
     numbers = {int(rs.meta["annotations"]["deployment.kubernetes.io/revision"]): rs.obj["spec"]["template"] for rs in sets}
     return {number: template["spec"]["containers"][0]["image"] for number, template in sorted(numbers.items())}
 
 
-def check_back(world: World, before: set[str], image: str = ONE["app"]) -> None:
+def check_back(world: SimulatedCluster, before: set[str], image: str = ONE["app"]) -> None:
     """The same pods run the image in service; no record, no pause, no holder, no request."""
     assert (uids(world), images(world)) == (before, {image})
     assert not any("inplace.dev/upgrade" in (pod.meta.get("annotations") or {}) for pod in world.pods(app="web"))
@@ -81,7 +81,7 @@ def outcome(result: Result) -> str:
     return result.outcome
 
 
-def ask(world: World, verb: str) -> None:
+def ask(world: SimulatedCluster, verb: str) -> None:
     body = {"metadata": {"annotations": {REQUEST_ANNOTATION: verb}}}
     world.request("PATCH", world.path("coordination.k8s.io", "leases", LEASE), body, MERGE)
 
@@ -89,7 +89,7 @@ def ask(world: World, verb: str) -> None:
 class Once:
     """Asks the holder for something at the first frame of which it is true."""
 
-    def __init__(self, world: World, verb: str, stage: str, updated: int = 0) -> None:
+    def __init__(self, world: SimulatedCluster, verb: str, stage: str, updated: int = 0) -> None:
         self.world, self.verb, self.stage, self.updated = world, verb, stage, updated
         self.is_done = False
 
@@ -102,7 +102,7 @@ class Once:
 
 @pytest.mark.parametrize("updated", [0, 2])
 @pytest.mark.parametrize("stage", ["Closing", "Restarting", "Returning"])
-def test_a_living_holder_goes_back_when_it_is_asked_to(world: World, stage: str, updated: int) -> None:
+def test_a_living_holder_goes_back_when_it_is_asked_to(world: SimulatedCluster, stage: str, updated: int) -> None:
     before, once = uids(world), Once(world, "abort", stage, updated)
     assert outcome(upgrade(world, TWO, on_frame=once)) == "Aborted"
     assert once.is_done
@@ -110,7 +110,7 @@ def test_a_living_holder_goes_back_when_it_is_asked_to(world: World, stage: str,
     assert revisions(world) == {1: ONE["app"]}
 
 
-def test_an_abort_drops_a_pause_that_was_asked_for_before(world: World) -> None:
+def test_an_abort_drops_a_pause_that_was_asked_for_before(world: SimulatedCluster) -> None:
     before, pause, then = uids(world), Once(world, "pause", "Restarting", 1), Once(world, "abort", "Returning", 1)
 
     def both(frame: Frame) -> None:
@@ -122,7 +122,7 @@ def test_an_abort_drops_a_pause_that_was_asked_for_before(world: World) -> None:
     check_back(world, before)
 
 
-def test_an_abort_after_the_commit_has_begun_is_only_cleared(world: World) -> None:
+def test_an_abort_after_the_commit_has_begun_is_only_cleared(world: SimulatedCluster) -> None:
     before = uids(world)
 
     def watch(request: Request) -> None:
@@ -138,7 +138,7 @@ def test_an_abort_after_the_commit_has_begun_is_only_cleared(world: World) -> No
     assert revisions(world) == {1: ONE["app"], 2: TWO["app"]}
 
 
-def test_a_paused_run_is_aborted_without_a_holder(world: World) -> None:
+def test_a_paused_run_is_aborted_without_a_holder(world: SimulatedCluster) -> None:
     before = uids(world)
     steps = (PodsStep(amount=1), PauseStep(), PodsStep(amount="100%"))
     assert outcome(upgrade(world, TWO, steps=steps)) == "Paused"
@@ -148,7 +148,7 @@ def test_a_paused_run_is_aborted_without_a_holder(world: World) -> None:
     assert abort(world) == AlreadyDone("deploy/web is back at its previous images already")
 
 
-def test_a_half_done_commit_is_finished_and_then_undone_by_abort(world: World) -> None:
+def test_a_half_done_commit_is_finished_and_then_undone_by_abort(world: SimulatedCluster) -> None:
     before = uids(world)
     stop_at(world, "/deployments/web")
     with pytest.raises(Killed):
@@ -163,7 +163,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def stop_at(world: World, path_end: str) -> None:
+def stop_at(world: SimulatedCluster, path_end: str) -> None:
     """Dies after the next write to it."""
 
     def interfere(request: Request) -> None:
@@ -175,7 +175,7 @@ def stop_at(world: World, path_end: str) -> None:
     world.transport.interfere = interfere
 
 
-def test_undo_right_after_and_undo_of_that(world: World) -> None:
+def test_undo_right_after_and_undo_of_that(world: SimulatedCluster) -> None:
     before = uids(world)
     assert outcome(upgrade(world, TWO)) == "Succeeded"
     assert outcome(undo(world)) == "Succeeded"
@@ -186,7 +186,7 @@ def test_undo_right_after_and_undo_of_that(world: World) -> None:
     assert revisions(world) == {3: ONE["app"], 4: TWO["app"]}
 
 
-def test_undo_to_a_revision_and_to_one_that_is_not_there(world: World) -> None:
+def test_undo_to_a_revision_and_to_one_that_is_not_there(world: SimulatedCluster) -> None:
     before = uids(world)
     upgrade(world, TWO)
     upgrade(world, THREE)
@@ -198,7 +198,7 @@ def test_undo_to_a_revision_and_to_one_that_is_not_there(world: World) -> None:
     assert revisions(world) == {2: TWO["app"], 3: THREE["app"], 4: ONE["app"]}
 
 
-def test_undo_in_the_middle_of_a_paused_run(world: World) -> None:
+def test_undo_in_the_middle_of_a_paused_run(world: SimulatedCluster) -> None:
     before = uids(world)
     upgrade(world, TWO, steps=(PodsStep(amount="50%"), PauseStep(), PodsStep(amount="100%")))
     assert outcome(undo(world)) == "Succeeded"
@@ -206,14 +206,14 @@ def test_undo_in_the_middle_of_a_paused_run(world: World) -> None:
     assert revisions(world) == {1: ONE["app"]}
 
 
-def test_undo_after_a_failed_run(world: World) -> None:
+def test_undo_after_a_failed_run(world: SimulatedCluster) -> None:
     before = uids(world)
     assert outcome(upgrade(world, {"app": "reg/app:crash"}, restart_timeout_seconds=60)) == "Failed"
     assert outcome(undo(world)) == "Succeeded"
     check_back(world, before)
 
 
-def test_undo_after_a_classic_rollout(world: World) -> None:
+def test_undo_after_a_classic_rollout(world: SimulatedCluster) -> None:
     template = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": TWO["app"]}]}}}}
     path = world.path("apps", "deployments", "web")
     world.request("PATCH", path, template, "application/strategic-merge-patch+json")
@@ -226,7 +226,7 @@ def test_undo_after_a_classic_rollout(world: World) -> None:
 
 
 def test_undo_where_no_history_is_kept_goes_by_the_last_run() -> None:
-    world = World(seed=22)
+    world = SimulatedCluster(seed=22)
     world.app("web", ONE["app"], replicas=2, revisionHistoryLimit=0)
     before = uids(world)
     upgrade(world, TWO)
@@ -235,7 +235,7 @@ def test_undo_where_no_history_is_kept_goes_by_the_last_run() -> None:
     check_back(world, before)
 
 
-def test_an_undo_that_was_stopped_goes_on_and_is_not_undone(world: World) -> None:
+def test_an_undo_that_was_stopped_goes_on_and_is_not_undone(world: SimulatedCluster) -> None:
     before = uids(world)
     upgrade(world, TWO)
     with world.session("web") as session:
@@ -258,7 +258,7 @@ def stop_once(stop: Any) -> Any:
     return once
 
 
-def test_an_undo_goes_about_it_as_the_run_before_did(world: World) -> None:
+def test_an_undo_goes_about_it_as_the_run_before_did(world: SimulatedCluster) -> None:
     upgrade(world, TWO, steps=(PodsStep(amount=1), PauseStep(seconds=1.0), PodsStep(amount="100%")), on_failure="continue")
     assert outcome(undo(world, drain_timeout_seconds=7.0)) == "Succeeded"
     lease = world.request("GET", world.path("coordination.k8s.io", "leases", LEASE))
@@ -271,7 +271,7 @@ def test_an_undo_goes_about_it_as_the_run_before_did(world: World) -> None:
     assert len(stored["options"]["steps"]) == 1
 
 
-def test_a_revision_that_differs_in_more_than_images_is_refused(world: World) -> None:
+def test_a_revision_that_differs_in_more_than_images_is_refused(world: SimulatedCluster) -> None:
     template = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": TWO["app"], "tty": True}]}}}}
     world.request("PATCH", world.path("apps", "deployments", "web"), template, "application/strategic-merge-patch+json")
     world.scheduler.run_for(120)

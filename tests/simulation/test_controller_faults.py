@@ -8,10 +8,10 @@ import pytest
 
 from inplace.kube.errors import ConnectionFailed
 from inplace.sim.api.server import ApiRequest, ApiResponse, WatchAnswer
+from tests.scenarios.cluster_under_test import Moment, Running
+from tests.scenarios.embedded_cluster import EmbeddedCluster
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment, Running
-from tests.scenarios.virtual import VirtualStage
 
 LEASE = "lease/inplace-deployment-web"
 
@@ -112,7 +112,7 @@ def test_many_that_wait_cost_no_request(scene: Scene, rollouts: Rollouts, why: s
 def listen(scene: Scene, asked: list[str], patch: pytest.MonkeyPatch) -> None:
     """What anybody but the cluster's own controllers asks the API server from now on, watches apart."""
     stage = scene.stage
-    assert isinstance(stage, VirtualStage)
+    assert isinstance(stage, EmbeddedCluster)
     handle = stage.cluster.server.handle
 
     def heard(call: ApiRequest) -> ApiResponse | WatchAnswer:

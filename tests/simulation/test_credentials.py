@@ -9,9 +9,9 @@ import pytest
 
 from inplace.kube.protocols import Request, Response
 from inplace.runtime.run.connectivity import PATIENCE_SECONDS
+from tests.scenarios.embedded_cluster import Command
 from tests.scenarios.facts import any_closed
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import Command
 
 HINT = "the token expired at 2026-11-28T02:39:30Z"
 REFUSED = Response(status=401, body=b'{"kind":"Status","message":"Unauthorized","code":401}', hint=HINT)

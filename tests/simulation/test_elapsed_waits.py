@@ -9,17 +9,17 @@ import pytest
 
 from inplace.sim.objects.kinds import PODS
 from tests.recorder import Object
+from tests.scenarios.cluster_under_test import kill
+from tests.scenarios.embedded_cluster import EmbeddedCluster
 from tests.scenarios.facts import any_patched
 from tests.scenarios.rollouts import ONE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import kill
-from tests.scenarios.virtual import VirtualStage
 
 PAUSE = 120
 STEPS = [{"pods": 1}, {"pause": {"seconds": PAUSE}}, {"pods": "100%"}]
 
 
-def crash(stage: VirtualStage, name: str) -> None:
+def crash(stage: EmbeddedCluster, name: str) -> None:
     pod = stage.cluster.store.get(PODS, stage.namespace, name)
     assert pod is not None
     kubelet = stage.cluster.kubelet_of(pod.obj)
@@ -102,7 +102,7 @@ def test_a_long_min_ready_goes_on(scene: Scene, rollouts: Rollouts) -> None:
     assert 199 <= scene.stage.now() - began_at <= 220
 
 
-def test_min_ready_begins_anew_if_the_container_crashed(stage: VirtualStage, scene: Scene, rollouts: Rollouts) -> None:
+def test_min_ready_begins_anew_if_the_container_crashed(stage: EmbeddedCluster, scene: Scene, rollouts: Rollouts) -> None:
     scene.web(2)
     first = rollouts.control()
     rollouts.apply("up", app="app:2", strategy=ONE, minReadySeconds=200)

@@ -8,13 +8,13 @@ from inplace.model.constants import RUN_ANNOTATION
 from inplace.model.run import MAX_FAILURES
 from inplace.runtime.observability.statistics import Summary
 from inplace.sim.objects import kinds
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 PODS = 1000
 
 
 def test_nine_hundred_failures_are_counted_and_the_run_ends() -> None:
-    world = World(1, nodes=4)
+    world = SimulatedCluster(1, nodes=4)
     world.app("web", "reg/app:1", replicas=PODS)
     ended = world.upgrade("web", {"app": "reg/app:missing"}, max_unavailable="90%")
     assert isinstance(ended, Summary)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import yaml
 
+from tests.scenarios.embedded_cluster import EmbeddedCluster
 from tests.scenarios.facts import any_closed
 from tests.scenarios.rollouts import CRD, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import VirtualStage
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ROLLOUTS = "/apis/inplace.dev/v1alpha1/namespaces/{}/inplacerollouts"
 
 
-def next_version(stage: VirtualStage) -> Rollouts:
+def next_version(stage: EmbeddedCluster) -> Rollouts:
     """Its definition is installed, once per cluster; the controller is this one."""
     crd = yaml.safe_load(CRD.read_text())
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
@@ -23,7 +23,7 @@ def next_version(stage: VirtualStage) -> Rollouts:
     return Rollouts(Scene(stage))
 
 
-def apply_newer(stage: VirtualStage, name: str = "newer") -> None:
+def apply_newer(stage: EmbeddedCluster, name: str = "newer") -> None:
     target = {"kind": "Deployment", "name": "web"}
     spec = {"target": target, "images": [{"container": "app", "image": "reg/app:9"}], "onDelete": "Keep"}
     body = {"apiVersion": "inplace.dev/v1alpha1", "kind": "InPlaceRollout", "metadata": {"name": name}, "spec": spec}
@@ -31,7 +31,7 @@ def apply_newer(stage: VirtualStage, name: str = "newer") -> None:
     assert code == 201, answer
 
 
-def test_a_rollout_of_the_next_version_is_refused_others_go_on(stage: VirtualStage) -> None:
+def test_a_rollout_of_the_next_version_is_refused_others_go_on(stage: EmbeddedCluster) -> None:
     rollouts = next_version(stage)
     scene = rollouts.scene
     scene.web(3)
@@ -50,7 +50,7 @@ def test_a_rollout_of_the_next_version_is_refused_others_go_on(stage: VirtualSta
     scene.until(lambda: scene.find("ipr/newer") is None, "nothing of ours keeps it")
 
 
-def test_a_running_rollout_edited_by_the_next_version_goes_on(stage: VirtualStage) -> None:
+def test_a_running_rollout_edited_by_the_next_version_goes_on(stage: EmbeddedCluster) -> None:
     rollouts = next_version(stage)
     scene = rollouts.scene
     scene.web(3)
@@ -63,7 +63,7 @@ def test_a_running_rollout_edited_by_the_next_version_goes_on(stage: VirtualStag
     scene.check_consistent("app:2", {1: "app:1", 2: "app:2"})
 
 
-def test_a_rollout_of_the_next_version_deleted_midrun_frees_pods(stage: VirtualStage) -> None:
+def test_a_rollout_of_the_next_version_deleted_midrun_frees_pods(stage: EmbeddedCluster) -> None:
     rollouts = next_version(stage)
     scene = rollouts.scene
     scene.web(3)

@@ -10,11 +10,11 @@ import pytest
 from inplace.kube.protocols import Request, Response
 from tests.recorder import Rules
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.embedded_cluster import Command, EmbeddedCluster
 from tests.scenarios.facts import any_closed
 from tests.scenarios.manifests import GATE
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import Command, VirtualStage
 
 WHY = "admission webhook policy.example denied the request: this image is not allowed"
 DENIED = Response(
@@ -49,7 +49,7 @@ def apply(scene: Scene, rollouts: Rollouts, action: str = "Pause") -> None:
 
 
 @pytest.mark.parametrize(("action", "phase"), [("Pause", "Failed"), ("Rollback", "RolledBack"), ("Continue", "Failed")])
-def test_a_pod_whose_image_is_refused_for_good_is_reopened(stage: VirtualStage, action: str, phase: str) -> None:
+def test_a_pod_whose_image_is_refused_for_good_is_reopened(stage: EmbeddedCluster, action: str, phase: str) -> None:
     scene = Scene(stage)
     rollouts = Rollouts(scene)
     refusing(rollouts)
@@ -65,7 +65,7 @@ def test_a_pod_whose_image_is_refused_for_good_is_reopened(stage: VirtualStage, 
     scene.witness.check(Rules(1, "Deployment/web", upgraded=None, writes_per_pod=None))
 
 
-def test_a_right_that_comes_back_in_time_is_all_it_waited_for(stage: VirtualStage) -> None:
+def test_a_right_that_comes_back_in_time_is_all_it_waited_for(stage: EmbeddedCluster) -> None:
     """And since when the pod is out of service is said the same all the while."""
     scene = Scene(stage)
     rollouts = Rollouts(scene)
@@ -80,7 +80,7 @@ def test_a_right_that_comes_back_in_time_is_all_it_waited_for(stage: VirtualStag
     scene.check_same_pods()
 
 
-def test_a_command_frees_the_pods_it_closed_before_it_gives_up(stage: VirtualStage) -> None:
+def test_a_command_frees_the_pods_it_closed_before_it_gives_up(stage: EmbeddedCluster) -> None:
     scene = Scene(stage)
     scene.web(3)
     run = stage.start(*scene.command("--max-unavailable", "2", app="app:2"))
@@ -95,7 +95,7 @@ def test_a_command_frees_the_pods_it_closed_before_it_gives_up(stage: VirtualSta
     scene.witness.check(Rules(2, "Deployment/web", upgraded=None, writes_per_pod=None))
 
 
-def test_what_is_refused_for_long_is_tried_until_it_is_not(stage: VirtualStage) -> None:
+def test_what_is_refused_for_long_is_tried_until_it_is_not(stage: EmbeddedCluster) -> None:
     """The closing of a gate, which keeps no pod out of service."""
     scene = Scene(stage)
     scene.web(3)

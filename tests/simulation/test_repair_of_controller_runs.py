@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from inplace.kube.protocols import Request, Response
 from inplace.runtime.lease.lock import LeaderRef
+from tests.scenarios.embedded_cluster import Command, EmbeddedCluster
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import Command, VirtualStage
 
 LEADER = LeaderRef("inplace-system", "inplace-controller", "pod-1")
 LEADER_PATH = "/apis/coordination.k8s.io/v1/namespaces/inplace-system/leases"
@@ -14,7 +14,7 @@ FORBIDDEN = Response(
 )
 
 
-def held_by_a_controller(stage: VirtualStage) -> Scene:
+def held_by_a_controller(stage: EmbeddedCluster) -> Scene:
     """A run whose first pod is closed, and whose holder will not be heard of again, except by its leader's Lease."""
     scene = Scene(stage)
     scene.web(2)
@@ -25,7 +25,7 @@ def held_by_a_controller(stage: VirtualStage) -> Scene:
     return scene
 
 
-def test_a_controller_that_renews_is_left_alone(stage: VirtualStage) -> None:
+def test_a_controller_that_renews_is_left_alone(stage: EmbeddedCluster) -> None:
     scene = held_by_a_controller(stage)
 
     def renew() -> None:
@@ -39,7 +39,7 @@ def test_a_controller_that_renews_is_left_alone(stage: VirtualStage) -> None:
     assert scene.holder() == LEADER.holder
 
 
-def test_a_controller_that_stopped_renewing_is_dead(stage: VirtualStage) -> None:
+def test_a_controller_that_stopped_renewing_is_dead(stage: EmbeddedCluster) -> None:
     scene = held_by_a_controller(stage)
     repaired = scene.inplace("repair")
     assert repaired.code == 0, repaired
@@ -48,7 +48,7 @@ def test_a_controller_that_stopped_renewing_is_dead(stage: VirtualStage) -> None
     scene.check_no_orphans()
 
 
-def test_a_controller_with_an_unreadable_lease_counts_as_alive(stage: VirtualStage) -> None:
+def test_a_controller_with_an_unreadable_lease_counts_as_alive(stage: EmbeddedCluster) -> None:
     scene = held_by_a_controller(stage)
     command = stage.start("repair")
     assert isinstance(command, Command)

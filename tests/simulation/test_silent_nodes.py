@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.recorder import Object
 from tests.recorder.log import condition
+from tests.scenarios.embedded_cluster import EmbeddedCluster
 from tests.scenarios.facts import any_patched, back, recorded
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import VirtualStage
 
 HISTORY = {1: "app:1", 2: "app:2"}
 
@@ -15,13 +15,13 @@ def node_of(pod: Object) -> str:
     return str(pod["spec"]["nodeName"])
 
 
-def fallen_silent(scene: Scene, stage: VirtualStage, node: str) -> None:
+def fallen_silent(scene: Scene, stage: EmbeddedCluster, node: str) -> None:
     """Until its pods are called not ready."""
     stage.cluster.stop_node(node)
     scene.until(lambda: all(condition(p, "Ready") == "False" for p in scene.pods() if node_of(p) == node), "it is noticed")
 
 
-def test_its_pods_wait_and_the_others_go_on(stage: VirtualStage) -> None:
+def test_its_pods_wait_and_the_others_go_on(stage: EmbeddedCluster) -> None:
     scene = Scene(stage)
     scene.web(4)
     lost = node_of(scene.pods()[0])
@@ -42,7 +42,7 @@ def test_its_pods_wait_and_the_others_go_on(stage: VirtualStage) -> None:
     scene.check_consistent("app:2", HISTORY, replicas=4)
 
 
-def test_without_a_budget_for_it_nothing_is_touched(stage: VirtualStage) -> None:
+def test_without_a_budget_for_it_nothing_is_touched(stage: EmbeddedCluster) -> None:
     """The silent pods are all that may be unavailable."""
     scene = Scene(stage)
     scene.web(4)
@@ -56,7 +56,7 @@ def test_without_a_budget_for_it_nothing_is_touched(stage: VirtualStage) -> None
     assert scene.on_image("app:2") == set()
 
 
-def test_a_pod_that_restarts_on_a_lost_node_fails_and_ends_later(stage: VirtualStage) -> None:
+def test_a_pod_that_restarts_on_a_lost_node_fails_and_ends_later(stage: EmbeddedCluster) -> None:
     scene = Scene(stage)
     scene.web(3)
     command = scene.command("--max-unavailable", "1", "--restart-timeout", "60s", app="app:2")
@@ -78,7 +78,7 @@ def test_a_pod_that_restarts_on_a_lost_node_fails_and_ends_later(stage: VirtualS
     scene.check_consistent("app:2", HISTORY)
 
 
-def test_pods_that_are_made_elsewhere_are_caught_up(stage: VirtualStage) -> None:
+def test_pods_that_are_made_elsewhere_are_caught_up(stage: EmbeddedCluster) -> None:
     """After five minutes of silence the cluster gives them up. Their successors are upgraded, and the old ones, of which nobody
     knows whether they are gone, are none of the workload's any more."""
     scene = Scene(stage)
@@ -100,7 +100,7 @@ def test_pods_that_are_made_elsewhere_are_caught_up(stage: VirtualStage) -> None
     scene.check_consistent("app:2", HISTORY, replicas=4)
 
 
-def test_a_kubelet_without_observed_generation_is_refused(stage: VirtualStage) -> None:
+def test_a_kubelet_without_observed_generation_is_refused(stage: EmbeddedCluster) -> None:
     """Nodes may be three releases behind; before 1.34 no restart could be proven there."""
     scene = Scene(stage)
     for node in ("node1", "node2"):
@@ -119,7 +119,7 @@ def cordon(scene: Scene, node: str, *, cordoned: bool) -> None:
     scene.send("PATCH", f"/api/v1/nodes/{node}", body, "application/merge-patch+json")
 
 
-def test_a_pod_that_moves_to_an_old_node_midrun_stays_in_service(stage: VirtualStage) -> None:
+def test_a_pod_that_moves_to_an_old_node_midrun_stays_in_service(stage: EmbeddedCluster) -> None:
     scene = Scene(stage)
     stage.cluster.set_kubelet_version("node2", "v1.33.5")
     cordon(scene, "node2", cordoned=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.cluster_under_test import Moment, Running
+from tests.scenarios.embedded_cluster import Command, EmbeddedCluster
 from tests.scenarios.facts import any_closed, any_patched
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment, Running
-from tests.scenarios.virtual import Command, VirtualStage
 
 HOUR = 3600.0
 LEASE = re.compile(r"(PATCH \S*/leases/|POST \S*/events\b)")
@@ -35,7 +35,7 @@ class Written:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
-    return Scene(VirtualStage("shop", tmp_path / "recorder.jsonl"))
+    return Scene(EmbeddedCluster("shop", tmp_path / "recorder.jsonl"))
 
 
 def start(scene: Scene, written: Written, settle: str = "3s") -> Command:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from inplace.kube.protocols import Request
 from tests.recorder.log import condition
+from tests.scenarios.embedded_cluster import Command, EmbeddedCluster
 from tests.scenarios.facts import any_closed
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import Command, VirtualStage
 
 HOSTILE, NAMES = 30, 256
 EVIL = "/apis/inplace.dev/v1alpha1/namespaces/evil/inplacerollouts"
@@ -17,7 +17,7 @@ EVIL = "/apis/inplace.dev/v1alpha1/namespaces/evil/inplacerollouts"
 
 def longest_out(folder: Path, hostile: int) -> tuple[float, int]:
     """Seconds that a pod of the victim's rollout is not Ready at most, and how often the controller got a pod by name."""
-    stage = VirtualStage("shop", folder / f"{hostile}.jsonl")
+    stage = EmbeddedCluster("shop", folder / f"{hostile}.jsonl")
     scene = Scene(stage)
     scene.web(4)
     rollouts = Rollouts(scene)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from inplace.sim.objects.kinds import STATEFUL_SETS
+from tests.scenarios.embedded_cluster import EmbeddedCluster
 from tests.scenarios.manifests import service, statefulset
 from tests.scenarios.scene import Scene
-from tests.scenarios.virtual import VirtualStage
 
 
-def test_a_stateful_set_that_recreates_all_pods_is_not_touched(stage: VirtualStage) -> None:
+def test_a_stateful_set_that_recreates_all_pods_is_not_touched(stage: EmbeddedCluster) -> None:
     """`Recreate` (1.37, alpha: KEP-3541): a partition would hold nothing back."""
     scene = Scene(stage)
     scene.deploy(statefulset("db", scene.image("app:1"), replicas=3, parallel=True), service("db"), count=3)

@@ -13,15 +13,15 @@ from inplace.runtime.run.driver import MIN_INTERVAL_PER_POD_SECONDS
 from inplace.runtime.run.resolver import AlreadyDone
 from inplace.sim.objects import kinds
 from inplace.sim.traffic import Traffic
+from tests.simulation.simulated_cluster import STRATEGIC, SimulatedCluster
 from tests.simulation.transport import Lost
-from tests.simulation.world import STRATEGIC, World
 
 
-def _uids(world: World) -> set[str]:
+def _uids(world: SimulatedCluster) -> set[str]:
     return {pod.uid for pod in world.pods(app="web")}
 
 
-def _images(world: World) -> set[str]:
+def _images(world: SimulatedCluster) -> set[str]:
     return {pod.obj["spec"]["containers"][0]["image"] for pod in world.pods(app="web")}
 
 
@@ -33,7 +33,7 @@ def _succeeded(result: object) -> Summary:
 
 def test_the_same_seed_is_the_same_upgrade() -> None:
     def seconds() -> float:
-        world = World(seed=7)
+        world = SimulatedCluster(seed=7)
         world.app("web", "reg/app:1", replicas=5)
         return _succeeded(world.upgrade("web", {"app": "reg/app:2"})).seconds
 
@@ -42,7 +42,7 @@ def test_the_same_seed_is_the_same_upgrade() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_new_connection_is_refused_with_a_settle_time(seed: int) -> None:
-    world = World(seed)
+    world = SimulatedCluster(seed)
     world.app("web", "reg/app:1", replicas=10, boot=2)
     traffic = Traffic(world.cluster, world.namespace, "web", rate=100)
     _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=2.0, max_unavailable=3))
@@ -51,7 +51,7 @@ def test_no_new_connection_is_refused_with_a_settle_time(seed: int) -> None:
 
 
 def test_lost_answers_conflicts_and_cut_watches_do_not_stop_it() -> None:
-    world = World(seed=5)
+    world = SimulatedCluster(seed=5)
     world.app("web", "reg/app:1", replicas=6)
     before = _uids(world)
     conflict = b'{"kind":"Status","code":409,"reason":"Conflict","message":"the object has been modified"}'
@@ -77,7 +77,7 @@ def test_lost_answers_conflicts_and_cut_watches_do_not_stop_it() -> None:
 
 
 def test_late_watches_only_make_it_slower() -> None:
-    world = World(seed=6)
+    world = SimulatedCluster(seed=6)
     world.app("web", "reg/app:1", replicas=4)
     world.host.watch_seconds = lambda plural: 2.0 if plural == "endpointslices" else 0.5
     traffic = Traffic(world.cluster, world.namespace, "web", rate=100)
@@ -93,7 +93,7 @@ BUSY = Response(status=503, body=b'{"kind":"Status","code":503,"reason":"Service
 def test_a_close_whose_answer_was_lost_counts_against_the_budget(then: Lost | Response) -> None:
     """Until a late watch shows it, nothing but our own memory says that this pod is on its way out; whatever the second try
     is answered."""
-    world = World(seed=12)
+    world = SimulatedCluster(seed=12)
     world.app("web", "reg/app:1", replicas=4)
     world.host.watch_seconds = lambda _plural: 3.0
     lost, most = 0, 0
@@ -129,7 +129,7 @@ def test_killed_at_any_write_the_same_command_finishes_the_run(*, is_performed: 
     number = 0
     while True:
         number += 1
-        world = World(seed=11)
+        world = SimulatedCluster(seed=11)
         world.app("web", "reg/app:1", replicas=3)
         before = _uids(world)
         if not _killed_at(world, number, is_performed=is_performed):
@@ -144,7 +144,7 @@ def test_killed_at_any_write_the_same_command_finishes_the_run(*, is_performed: 
     assert number > 15
 
 
-def _is_committed(world: World) -> bool:
+def _is_committed(world: SimulatedCluster) -> bool:
     """As a classic rollout would have left it: not paused, both revisions, every pod ready and without a record."""
     deployment = world.request("GET", world.path("apps", "deployments", "web"))
     sets = [rs.meta["annotations"]["deployment.kubernetes.io/revision"] for rs in world.cluster.store.all(kinds.REPLICA_SETS)]
@@ -153,7 +153,7 @@ def _is_committed(world: World) -> bool:
     return is_quiet and sorted(sets) == ["1", "2"] and not records and world.ready("web") == 3
 
 
-def _killed_at(world: World, number: int, *, is_performed: bool) -> bool:
+def _killed_at(world: SimulatedCluster, number: int, *, is_performed: bool) -> bool:
     """False: it ended before it came to that write."""
     writes = 0
 
@@ -178,7 +178,7 @@ def _killed_at(world: World, number: int, *, is_performed: bool) -> bool:
 
 def test_a_cache_that_is_behind_is_given_time() -> None:
     """What is done already is not done again and again until a late watch shows it."""
-    world = World(seed=13)
+    world = SimulatedCluster(seed=13)
     world.app("web", "reg/app:2", replicas=2)
     template = {"spec": {"containers": [{"name": "app", "image": "reg/app:1"}]}}
     world.request("PATCH", world.path("apps", "deployments", "web"), {"spec": {"template": template}}, STRATEGIC)
@@ -191,7 +191,7 @@ def test_a_cache_that_is_behind_is_given_time() -> None:
 
 def test_passes_keep_a_distance_that_grows_with_the_fleet() -> None:
     """And what comes after quiet is acted on at once: a pod's first slot is refilled as promptly as its last."""
-    world = World(seed=12)
+    world = SimulatedCluster(seed=12)
     world.app("web", "reg/app:1", replicas=200)
     passes: list[float] = []
     _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=0, on_frame=lambda frame: passes.append(frame.now)))
@@ -205,7 +205,7 @@ def test_passes_keep_a_distance_that_grows_with_the_fleet() -> None:
 @pytest.mark.timeout(400)
 def test_a_thousand_pods_take_less_than_a_minute_of_cpu() -> None:
     begun = time.process_time()
-    world = World(seed=10)
+    world = SimulatedCluster(seed=10)
     world.app("web", "reg/app:1", replicas=1000)
     before = _uids(world)
     summary = _succeeded(world.upgrade("web", {"app": "reg/app:2"}, settle_seconds=1.0))

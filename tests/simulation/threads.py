@@ -12,7 +12,7 @@ from inplace.runtime.observability.event_recorder import EventRecorder
 from inplace.runtime.run.backend import Runnable, WorkerPool
 from inplace.runtime.run.executor import Executor
 from tests.simulation.host import VirtualRecording
-from tests.simulation.tasks import Killed, SpeakingPump, Task, TaskHost, Tasks
+from tests.simulation.tasks import SpeakingPump, Task, TaskHost, TaskKilled, Tasks
 
 
 class TaskThreads:
@@ -31,7 +31,7 @@ class TaskThreads:
             try:
                 while iterate():
                     self._clock.sleep(self._host.rtt_seconds())
-            except Killed:
+            except TaskKilled:
                 raise
             except BaseException as bug:
                 on_crash(bug)
@@ -61,7 +61,7 @@ class TaskThreads:
 
     def kill(self) -> None:
         for task in self.loops:
-            task.throw(Killed())
+            task.throw(TaskKilled())
 
 
 class TaskCondition:

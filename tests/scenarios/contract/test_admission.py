@@ -4,7 +4,7 @@ import pytest
 
 from tests.scenarios.facts import images_in
 from tests.scenarios.manifests import pod, replicaset
-from tests.scenarios.objects import Refused
+from tests.scenarios.objects import ApiRefused
 from tests.scenarios.policies import Refuses, Rewrites
 from tests.scenarios.scene import WEB, Scene
 
@@ -42,17 +42,17 @@ def test_a_policy_on_new_pods_leaves_the_template_as_it_is(scene: Scene) -> None
 
 def test_what_is_refused_is_refused_in_the_policys_words(scene: Scene) -> None:
     scene.enforce(Refuses("only-controllers", "replicasets", "ask a Deployment", operations=("CREATE",), of_people=True))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiRefused) as refused:
         scene.create(replicaset("mine", scene.image("app:1"), replicas=0))
     name = f"{scene.ns}-only-controllers"
     why = f"ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: ask a Deployment"
     assert (refused.value.code, refused.value.message) == (422, f'replicasets.apps "mine" is forbidden: {why}')
     scene.web(1, serve=False)
     scene.enforce(Refuses("frozen", "pods/status", "no status"))
-    with pytest.raises(Refused, match="no status"):
+    with pytest.raises(ApiRefused, match="no status"):
         scene.set_gate(next(iter(scene.before)), "False")
     scene.enforce(Refuses("bad", "pods", "not this image", image=scene.image("app:3")))
-    with pytest.raises(Refused, match="not this image"):
+    with pytest.raises(ApiRefused, match="not this image"):
         scene.create(pod("bare", scene.image("app:3")))
     scene.create(pod("bare", scene.image("app:2")))
 
@@ -64,7 +64,7 @@ def test_a_quota_of_objects(scene: Scene) -> None:
     scene.until(lambda: scene.get("quota/few").get("status", {}).get("used") == {counted: "1"}, "the quota is counted")
     more = replicaset("more", scene.image("app:1"), replicas=0)
     for query in ({"dryRun": "All"}, {}):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiRefused) as refused:
             scene.send("POST", scene.path("rs"), more, **query)
         text = f"exceeded quota: few, requested: {counted}=1, used: {counted}=1, limited: {counted}=1"
         assert (refused.value.code, refused.value.message) == (403, f'replicasets.apps "more" is forbidden: {text}')

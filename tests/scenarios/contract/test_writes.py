@@ -6,11 +6,11 @@ import pytest
 
 from tests.recorder import Object
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import JSON_PATCH
 from tests.scenarios.facts import images_in
 from tests.scenarios.manifests import GATE, deployment, pod
-from tests.scenarios.objects import Refused
+from tests.scenarios.objects import ApiRefused
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import JSON_PATCH
 
 FIELD = "f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"app"}'
 
@@ -59,14 +59,14 @@ def test_a_json_patch_doubles_a_condition_and_the_first_counts(scene: Scene) -> 
 def test_another_uid_is_422_and_another_version_409(scene: Scene) -> None:
     found = one_pod(scene)
     for path in ("pod/a", "pod/a/status"):
-        with pytest.raises(Refused, match="field is immutable") as uid:
+        with pytest.raises(ApiRefused, match="field is immutable") as uid:
             scene.patch(path, {"metadata": {"uid": "other", "annotations": {"a": "1"}}})
         assert uid.value.code == 422
-        with pytest.raises(Refused, match="has been modified") as version:
+        with pytest.raises(ApiRefused, match="has been modified") as version:
             scene.patch(path, {"metadata": {"resourceVersion": "1", "annotations": {"a": "1"}}})
         assert version.value.code == 409
     options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "other"}}
-    with pytest.raises(Refused) as deleted:
+    with pytest.raises(ApiRefused) as deleted:
         scene.send("DELETE", scene.path("pod", "a"), options)
     assert deleted.value.code == 409
     assert scene.get("pod/a") == found
@@ -83,7 +83,7 @@ def test_both_preconditions_that_match_are_no_change(scene: Scene) -> None:
 def test_readiness_gates_cannot_be_changed_on_a_living_pod(scene: Scene) -> None:
     one_pod(scene)
     for body in ([{"conditionType": GATE}, {"conditionType": "other"}], [{"conditionType": "other"}]):
-        with pytest.raises(Refused, match="pod updates may not change fields other than") as refused:
+        with pytest.raises(ApiRefused, match="pod updates may not change fields other than") as refused:
             scene.merge("pod/a", {"spec": {"readinessGates": body}})
         assert refused.value.code == 422
 
@@ -115,12 +115,12 @@ def test_a_patched_image_is_the_patchers_and_can_be_given_back(scene: Scene) -> 
 
     apply("app:1")
     scene.patch(WEB, template_image(scene.image("app:2")), fieldManager="upgrader")
-    with pytest.raises(Refused, match='conflict with "upgrader"') as refused:
+    with pytest.raises(ApiRefused, match='conflict with "upgrader"') as refused:
         apply("app:1")
     assert refused.value.code == 409
     apply("app:2")  # the same value is no conflict
     assert owners(scene.get(WEB)) == {"gitops", "upgrader"}
-    with pytest.raises(Refused, match='conflict with "upgrader"'):
+    with pytest.raises(ApiRefused, match='conflict with "upgrader"'):
         apply("app:3")
 
     generation = scene.get(WEB)["metadata"]["generation"]
@@ -162,7 +162,7 @@ def test_a_dry_run_changes_nothing(scene: Scene) -> None:
     would = scene.patch("pod/a", {"metadata": {"annotations": {"a": "1"}}}, dryRun="All")
     assert would["metadata"]["annotations"]["a"] == "1"
     assert scene.get("pod/a") == before
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiRefused) as refused:
         scene.patch("pod/a", {"metadata": {"uid": "other"}}, dryRun="All")
     assert refused.value.code == 422
 
@@ -184,5 +184,5 @@ def test_annotations_may_have_256_kib_in_all_counted_in_bytes(scene: Scene) -> N
     scene.create(lease)
     text = f'"full" is invalid: metadata.annotations: Too long: may not be more than {limit} bytes'
     for more in ({"k": "x" * limit}, {"k": "x" * (limit - 1), "l": ""}, {"k": "é" * (limit // 2)}):
-        with pytest.raises(Refused, match=text):
+        with pytest.raises(ApiRefused, match=text):
             scene.patch("lease/full", {"metadata": {"annotations": more}})

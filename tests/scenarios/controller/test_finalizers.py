@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import Moment, Running, kill
 from tests.scenarios.facts import any_closed
 from tests.scenarios.manifests import GATE
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment, Running, kill
 
 
 def paused(scene: Scene, rollouts: Rollouts, seconds: int | None = None, **spec: Any) -> Running:

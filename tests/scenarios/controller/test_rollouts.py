@@ -13,14 +13,14 @@ from tests.scenarios.facts import any_closed, any_patched, back
 from tests.scenarios.manifests import deployment, pod, replicaset, service
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import SETTLE, Scene
-from tests.scenarios.story import KINDS, Kind, Story
+from tests.scenarios.workload_scenario import KINDS, Kind, WorkloadScenario
 
 
 @pytest.mark.sampled
 @KINDS
 def test_each_kind_by_one_rollout(scene: Scene, rollouts: Rollouts, kind: Kind) -> None:
     """As the command would have done it, status and conditions say so, and then nobody writes any more."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     rollouts.control()
     rollouts.apply("up", kind.web, app="app:2", strategy=ONE)
     status = rollouts.until("up", "Succeeded")
@@ -57,7 +57,7 @@ def test_bare_pods_and_a_replica_set(scene: Scene, rollouts: Rollouts) -> None:
 @pytest.mark.sampled
 @KINDS
 def test_abort_in_the_middle(scene: Scene, rollouts: Rollouts, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     rollouts.control()
     rollouts.apply("up", kind.web, app="app:2", strategy=ONE)
     story.one_is_done("app:2")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.scenarios.cluster_under_test import Running, kill
 from tests.scenarios.facts import any_closed
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import LEASE, Scene
-from tests.scenarios.stage import Running, kill
 
 
 def braked(scene: Scene, rollouts: Rollouts) -> Running:

@@ -6,11 +6,11 @@ import pytest
 
 from tests.recorder import Event, Rules
 from tests.recorder.log import RECORD, annotation
+from tests.scenarios.cluster_under_test import kill
 from tests.scenarios.facts import living
 from tests.scenarios.manifests import deployment, service
 from tests.scenarios.rollouts import ONE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import kill
 
 pytestmark = pytest.mark.proof
 

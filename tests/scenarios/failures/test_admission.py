@@ -8,12 +8,12 @@ import re
 import pytest
 
 from tests.recorder.log import RECORD, annotation
+from tests.scenarios.cluster_under_test import Moment, Running
 from tests.scenarios.facts import any_closed, images_in
 from tests.scenarios.manifests import daemonset, service, statefulset
 from tests.scenarios.policies import Policy, Refuses, Rewrites
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import Moment, Running
 
 pytestmark = [pytest.mark.sampled, pytest.mark.since(36)]  # MutatingAdmissionPolicy v1
 

@@ -13,10 +13,10 @@ import pytest
 from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import back, images_in
 from tests.scenarios.manifests import GATE, deployment, partition, pod, service, statefulset
-from tests.scenarios.objects import Refused
+from tests.scenarios.objects import ApiRefused
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import LEASE, WEB, Scene
-from tests.scenarios.story import KINDS, STATEFUL_SET, Kind, Story
+from tests.scenarios.workload_scenario import KINDS, STATEFUL_SET, Kind, WorkloadScenario
 
 pytestmark = [pytest.mark.at_rest, pytest.mark.sampled]
 
@@ -128,7 +128,7 @@ def test_rolled_out_while_the_controller_was_away(scene: Scene, rollouts: Rollou
 @KINDS
 def test_edited_and_rolled_out_since(scene: Scene, kind: Kind, verb: str) -> None:
     """More than images, so that every pod carries another revision, with the run's own image."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.run_gates()
     story.upgrade("app:2", "--steps", "1,pause,100%", code=4)
     spec = {
@@ -158,7 +158,7 @@ def test_created_again_under_its_name(scene: Scene, verb: str, cascade: str) -> 
     killed(scene)
     delete(scene, WEB, cascade)
     for rs in scene.all("rs"):
-        with suppress(Refused):  # the garbage collector may be faster
+        with suppress(ApiRefused):  # the garbage collector may be faster
             scene.delete(f"rs/{rs['metadata']['name']}")
     scene.until(lambda: not scene.all("pod"), "its pods are gone")
     scene.deploy(deployment("web", scene.image("app:4"), replicas=3), count=3, gate=None)
@@ -196,7 +196,7 @@ def test_created_again_around_the_pods_that_the_run_has_closed(scene: Scene, ver
 
 @VERBS
 def test_a_stateful_set_created_again_keeps_its_partition(scene: Scene, verb: str) -> None:
-    story = Story(scene, STATEFUL_SET)
+    story = WorkloadScenario(scene, STATEFUL_SET)
     scene.run_gates()
     killed(scene, "sts/web")
     delete(scene, "sts/web", "Orphan")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import Moment, Result, Running
 from tests.scenarios.facts import any_closed, any_patched, back, images_in
 from tests.scenarios.manifests import GATE, replicaset, service
 from tests.scenarios.scene import LEASE, WEB, Scene
-from tests.scenarios.stage import Moment, Result, Running
 
 pytestmark = pytest.mark.at_rest
 

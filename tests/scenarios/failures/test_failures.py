@@ -6,10 +6,10 @@ import pytest
 
 from tests.recorder import Object
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import Result
 from tests.scenarios.facts import any_patched
 from tests.scenarios.manifests import GATE, container, deployment, service
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Result
 
 BAD = {"no such tag": "app:missing", "crash": "app:crash", "crash without a probe": "app:crash"}
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.recorder import Object
+from tests.scenarios.cluster_under_test import MERGE
 from tests.scenarios.manifests import deployment, pod, replicaset, service
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import MERGE
 
 REFUSED = 5
 HISTORY = {1: "app:1", 2: "app:2"}

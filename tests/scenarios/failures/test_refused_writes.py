@@ -11,12 +11,12 @@ import pytest
 
 from tests.recorder import Object
 from tests.recorder.log import RECORD, annotation
+from tests.scenarios.cluster_under_test import Moment, OnWrite, Result, Running
 from tests.scenarios.facts import any_patched, images_in
 from tests.scenarios.policies import Refuses
 from tests.scenarios.rollouts import Rollouts
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import Moment, OnWrite, Result, Running
-from tests.scenarios.story import DEPLOYMENT, FAST, KINDS, Kind, Story
+from tests.scenarios.workload_scenario import DEPLOYMENT, FAST, KINDS, Kind, WorkloadScenario
 
 pytestmark = pytest.mark.sampled
 
@@ -45,7 +45,7 @@ def frozen(scene: Scene, kind: Kind, ref: str) -> Callable[[], None]:
     return scene.enforce(Refuses("unsigned", PLURALS[kind.short], WHY, image=scene.image(ref)))
 
 
-def check_back(story: Story) -> None:
+def check_back(story: WorkloadScenario) -> None:
     """Before it all began: the same pods, and nothing of ours."""
     story.check("app:1")
     assert story.revisions() == {1: "app:1"}
@@ -53,7 +53,7 @@ def check_back(story: Story) -> None:
 
 @NO_HISTORY
 def test_without_history_it_ends_well_and_warns(scene: Scene, forbid: Callable[[Scene], None]) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     running = story.start("app:2")
     scene.until_seen(any_patched(scene.image("app:2")), "the first pod is worked on")
     forbid(scene)
@@ -71,7 +71,7 @@ def test_without_history_it_ends_well_and_warns(scene: Scene, forbid: Callable[[
 
 
 def test_without_history_by_a_controller(scene: Scene, rollouts: Rollouts) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     rollouts.control()
     rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
     scene.until_seen(any_patched(scene.image("app:2")), "the first pod is worked on")
@@ -106,7 +106,7 @@ def refused_at(scene: Scene, kind: Kind, pattern: str) -> Result:
 @KINDS
 def test_a_template_that_is_refused_when_its_turn_comes(scene: Scene, kind: Kind) -> None:
     """Of a StatefulSet and a DaemonSet before the first pod, of a Deployment after the last."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     ended = refused_at(scene, kind, TEMPLATE)
     assert ended.code == FAILED, ended
     assert "the API server refuses: " in ended.stdout
@@ -117,7 +117,7 @@ def test_a_template_that_is_refused_when_its_turn_comes(scene: Scene, kind: Kind
 
 @pytest.mark.parametrize("write", [r"PATCH .*/pods/", r"PATCH .*/deployments/web .*paused", r"PATCH .*/replicasets/"])
 def test_a_template_refused_at_some_moment_before_its_turn(scene: Scene, write: str) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     ended = refused_at(scene, DEPLOYMENT, write)
     assert ended.code == FAILED, ended
     assert WHY in ended.stdout
@@ -125,7 +125,7 @@ def test_a_template_refused_at_some_moment_before_its_turn(scene: Scene, write: 
 
 
 def test_a_replicasets_template_that_is_refused(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     running = story.start("app:2")
     scene.until_seen(any_patched(scene.image("app:2")), "the first pod is worked on")
     scene.enforce(Refuses("unsigned", "replicasets", WHY, image=scene.image("app:2")))
@@ -136,7 +136,7 @@ def test_a_replicasets_template_that_is_refused(scene: Scene) -> None:
 
 
 def test_a_refused_template_by_a_controller(scene: Scene, rollouts: Rollouts) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     rollouts.control()
     rollouts.apply("up", app="app:2", strategy={"maxUnavailable": 1})
     scene.until_seen(any_patched(scene.image("app:2")), "the first pod is worked on")
@@ -156,14 +156,14 @@ def stuck(scene: Scene) -> Callable[[], None]:
 
 @pytest.mark.parametrize("verb", ["abort", "undo"])
 def test_abort_and_undo_of_a_refused_commit_restore_everything(scene: Scene, verb: str) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     stuck(scene)
     story.run(verb)
     check_back(story)
 
 
 def test_another_image_goes_on_from_there(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     stuck(scene)
     story.upgrade("app:3")
     story.check("app:3")
@@ -171,7 +171,7 @@ def test_another_image_goes_on_from_there(scene: Scene) -> None:
 
 
 def test_repair_restores_paused_and_does_not_claim_to_be_done(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     lift = stuck(scene)
     repaired = scene.inplace("repair")
     assert repaired.code == FAILED, repaired
@@ -193,7 +193,7 @@ def templates(scene: Scene) -> set[str]:
 
 @pytest.mark.parametrize("on_delete", ["Release", "Abort"])
 def test_a_rollout_deleted_in_a_refused_commit_goes(scene: Scene, rollouts: Rollouts, on_delete: str) -> None:
-    Story(scene, DEPLOYMENT)
+    WorkloadScenario(scene, DEPLOYMENT)
     asked: list[bool] = []
 
     def then() -> None:
@@ -223,7 +223,7 @@ def held_twin(scene: Scene) -> str:
 
 def test_a_twin_that_is_held_for_a_while_is_waited_for(scene: Scene) -> None:
     """And deleted once."""
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     twin = held_twin(scene)
     running = story.start("app:1")
     scene.until(lambda: scene.get(f"rs/{twin}")["metadata"].get("deletionTimestamp"), "it is to go", 60)
@@ -235,7 +235,7 @@ def test_a_twin_that_is_held_for_a_while_is_waited_for(scene: Scene) -> None:
 
 @pytest.mark.proof
 def test_a_twin_that_is_held_for_good_is_a_way_back(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     twin = held_twin(scene)
     running = story.start("app:1")
     scene.until(lambda: scene.get(f"rs/{twin}")["metadata"].get("deletionTimestamp"), "it is to go", 60)

@@ -6,9 +6,9 @@ import json
 
 from tests.recorder import Object
 from tests.recorder.log import HOLDS, condition
+from tests.scenarios.cluster_under_test import Running
 from tests.scenarios.manifests import pod
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
 
 GATE, LABEL = "www.example.com/feature-1", "example"
 RESYNC_SECONDS = 1

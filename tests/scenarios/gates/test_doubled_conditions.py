@@ -5,10 +5,10 @@ The kubelet believes the first, and a strategic merge changes that alone (measur
 import pytest
 
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import JSON_PATCH
 from tests.scenarios.facts import any_closed
 from tests.scenarios.manifests import GATE, pod
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import JSON_PATCH
 
 pytestmark = pytest.mark.sampled
 

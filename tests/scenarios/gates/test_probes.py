@@ -3,10 +3,10 @@
 from contextlib import ExitStack
 
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import Client
 from tests.scenarios.facts import lists_ready, since, spans, started_at, turned
 from tests.scenarios.manifests import GATE, container, deployment, service
 from tests.scenarios.scene import Ended, Scene
-from tests.scenarios.stage import Client
 
 
 def test_a_startup_probe_alone(scene: Scene) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from tests.recorder import Object
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import Result
 from tests.scenarios.facts import any_closed, any_patched, images_in
 from tests.scenarios.manifests import container, deployment, service, statefulset
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import Result
 
 ROLLBACK = ("--on-failure", "rollback", "--max-unavailable", "1")
 

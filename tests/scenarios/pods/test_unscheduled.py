@@ -10,10 +10,10 @@ import pytest
 
 from tests.recorder import Object, Rules
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import Result
 from tests.scenarios.facts import images_in
 from tests.scenarios.manifests import GATE, daemonset, deployment, pod, service, statefulset
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Result
 
 NODES = ("node1", "node2")
 AFFINITY: Object = {

@@ -12,9 +12,9 @@ from itertools import count
 
 import pytest
 
+from tests.scenarios.cluster_under_test import Moment, Running
+from tests.scenarios.crash_cases import CASES, deploy
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment, Running
-from tests.scenarios.victims import CASES, deploy
 
 SIDE_BY_SIDE = 8
 

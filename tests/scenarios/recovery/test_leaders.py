@@ -7,11 +7,11 @@ import signal
 import pytest
 
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import Running, kill
 from tests.scenarios.facts import any_closed, any_patched
 from tests.scenarios.manifests import GATE, container, deployment, pod, service
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running, kill
 
 
 def leader_dies(scene: Scene, rollouts: Rollouts, target: str = "deploy/web") -> None:

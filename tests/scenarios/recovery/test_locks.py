@@ -6,9 +6,9 @@ import re
 import pytest
 
 from tests.recorder import Object
+from tests.scenarios.cluster_under_test import kill
 from tests.scenarios.facts import any_patched, holders, told_holder
 from tests.scenarios.scene import LEASE, Scene
-from tests.scenarios.stage import kill
 
 HISTORY = {1: "app:1", 2: "app:2"}
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 import pytest
 
 from tests.recorder.log import condition
-from tests.scenarios.facts import Happened, any_closed, any_patched, back, images_in
+from tests.scenarios.facts import LogPredicate, any_closed, any_patched, back, images_in
 from tests.scenarios.scene import Scene
-from tests.scenarios.story import DEPLOYMENT, KINDS, STATEFUL_SET, Kind, Story
+from tests.scenarios.workload_scenario import DEPLOYMENT, KINDS, STATEFUL_SET, Kind, WorkloadScenario
 
 pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 
 MOMENTS = ("closed", "restarting", "one is back")
 
 
-def asked_in(story: Story, moment: str, verb: str) -> None:
+def asked_in(story: WorkloadScenario, moment: str, verb: str) -> None:
     """Its holder obeys, and ends."""
     new = story.scene.image("app:2")
-    happened: Happened = {"closed": any_closed, "restarting": any_patched(new), "one is back": back(new, 1)}[moment]
+    happened: LogPredicate = {"closed": any_closed, "restarting": any_patched(new), "one is back": back(new, 1)}[moment]
     upgrade = story.start("app:2", *(("--settle", "5s") if moment == "closed" else ()))
     story.scene.until_seen(happened, moment)
     story.run(verb)
@@ -30,11 +30,11 @@ def asked_in(story: Story, moment: str, verb: str) -> None:
     story.scene.until(lambda: all_ready(story), "the kubelet follows the gates", 30)
 
 
-def all_ready(story: Story) -> bool:
+def all_ready(story: WorkloadScenario) -> bool:
     return all(condition(p, "Ready") == "True" for p in story.scene.pods())
 
 
-def deleted(story: Story, *names: str) -> None:
+def deleted(story: WorkloadScenario, *names: str) -> None:
     """Until others have come in their places. No gate controller runs: their gates are opened by hand."""
     scene = story.scene
     for name in names:
@@ -53,7 +53,7 @@ def deleted(story: Story, *names: str) -> None:
 @pytest.mark.parametrize("moment", MOMENTS)
 @KINDS
 def test_paused(scene: Scene, kind: Kind, moment: str) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     asked_in(story, moment, "pause")
     done, old = scene.on_image("app:2"), scene.on_image("app:1")
     assert done or moment == "closed"
@@ -71,7 +71,7 @@ def test_paused(scene: Scene, kind: Kind, moment: str) -> None:
 @pytest.mark.parametrize("moment", MOMENTS)
 @KINDS
 def test_aborted(scene: Scene, kind: Kind, moment: str) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     asked_in(story, moment, "abort")
     story.check("app:1")
     assert story.outcome == "Aborted"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import Moment, Running
 from tests.scenarios.facts import images_in, is_observed
 from tests.scenarios.manifests import GATE, pod, service
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Moment, Running
-from tests.scenarios.story import DAEMON_SET, DEPLOYMENT, FAST, KINDS, STATEFUL_SET, Kind, Story
+from tests.scenarios.workload_scenario import DAEMON_SET, DEPLOYMENT, FAST, KINDS, STATEFUL_SET, Kind, WorkloadScenario
 
 pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 
@@ -27,7 +27,7 @@ OF_DEPLOYMENT: dict[str, tuple[str, int, Moment]] = {
     "the Deployment is paused": (r"PATCH .*/deployments/web .*paused", 1, "after"),
     "both templates are new, the old one is not buried": (r"POST .*/replicasets", 1, "before"),
 }
-Then = Callable[[Story], bool]
+Then = Callable[[WorkloadScenario], bool]
 STRATEGY = r"PATCH .*(statefulsets|daemonsets)/web .*updateStrategy"
 OF_REVISIONED: dict[str, tuple[str, Moment, Then]] = {
     "the pods are held back, the template is old": (STRATEGY, "after", lambda story: is_held(story)),
@@ -36,27 +36,27 @@ OF_REVISIONED: dict[str, tuple[str, Moment, Then]] = {
 }
 
 
-def is_held(story: Story) -> bool:
+def is_held(story: WorkloadScenario) -> bool:
     return bool(story.kind.kept(story.scene.get(story.kind.web)) != story.kept)
 
 
-def is_ahead(story: Story) -> bool:
+def is_ahead(story: WorkloadScenario) -> bool:
     template = story.scene.get(story.kind.web)["spec"]["template"]["spec"]
     return images_in(template) == {"app": story.scene.image("app:2")}
 
 
-def all_done(story: Story) -> bool:
+def all_done(story: WorkloadScenario) -> bool:
     """No pod needs to be held back."""
     return story.scene.on_image("app:2") == set(story.scene.before)
 
 
-def killed(story: Story, moment: tuple[str, int, Moment]) -> tuple[str, ...]:
+def killed(story: WorkloadScenario, moment: tuple[str, int, Moment]) -> tuple[str, ...]:
     words = upgrade_of(story)
     story.scene.killed_at(*moment, *words)
     return words
 
 
-def killed_when(story: Story, moment: tuple[str, Moment, Then]) -> tuple[str, ...]:
+def killed_when(story: WorkloadScenario, moment: tuple[str, Moment, Then]) -> tuple[str, ...]:
     """Not at a write that was refused because the object had moved."""
     pattern, moment_, then = moment
 
@@ -70,11 +70,11 @@ def killed_when(story: Story, moment: tuple[str, Moment, Then]) -> tuple[str, ..
     return words
 
 
-def upgrade_of(story: Story) -> tuple[str, ...]:
+def upgrade_of(story: WorkloadScenario) -> tuple[str, ...]:
     return ("upgrade", story.kind.web, f"app={story.scene.image('app:2')}", *FAST)
 
 
-def check_repaired(story: Story, words: tuple[str, ...]) -> None:
+def check_repaired(story: WorkloadScenario, words: tuple[str, ...]) -> None:
     """First in words, then in deed; and then the upgrade goes on to its end."""
     scene, mark = story.scene, story.scene.witness.version()
     foretold = scene.inplace("repair", "--dry-run")
@@ -91,7 +91,7 @@ def check_repaired(story: Story, words: tuple[str, ...]) -> None:
     assert set(map(tuple, (r.items() for r in scene.restarts().values()))) == {(("app", 1),)}
 
 
-def at_rest(story: Story) -> None:
+def at_rest(story: WorkloadScenario) -> None:
     """Every pod serves, none carries a record, nobody holds the lock, and nobody moves."""
     scene = story.scene
     scene.until(lambda: all(condition(p, "Ready") == "True" for p in scene.pods()), "every pod serves")
@@ -108,13 +108,13 @@ def at_rest(story: Story) -> None:
 @pytest.mark.parametrize("moment", MOMENTS)
 @KINDS
 def test_killed_while_pods_were_in_flight(scene: Scene, kind: Kind, moment: str) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     check_repaired(story, killed(story, MOMENTS[moment]))
 
 
 @pytest.mark.parametrize("moment", OF_DEPLOYMENT)
 def test_a_half_done_commit_is_finished(scene: Scene, moment: str) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     killed(story, OF_DEPLOYMENT[moment])
     repaired = scene.inplace("repair")
     assert repaired.code == 0, repaired
@@ -128,7 +128,7 @@ def test_a_half_done_commit_is_finished(scene: Scene, moment: str) -> None:
 @pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
 def test_strategies_are_given_back_where_nothing_needs_them(scene: Scene, kind: Kind, moment: str) -> None:
     """Where pods of two revisions live, the controller would recreate some: it is left, and named."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     words = killed_when(story, OF_REVISIONED[moment])
     repaired = scene.inplace("repair", kind.web)
     assert repaired.code == 0, repaired
@@ -144,7 +144,7 @@ def test_strategies_are_given_back_where_nothing_needs_them(scene: Scene, kind: 
 
 @KINDS
 def test_repair_leaves_a_living_holder_alone(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     upgrade = story.start("app:2", "--min-ready", "10s")
     story.scene.until(lambda: scene.find(f"lease/{kind.lease}"), "it has begun")
     repaired = story.run("repair")
@@ -155,7 +155,7 @@ def test_repair_leaves_a_living_holder_alone(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_pods_whose_lease_is_gone_are_freed(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     killed(story, MOMENTS["the image is written, its answer lost"])
     scene.delete(f"lease/{kind.lease}")
     repaired = scene.inplace("repair")
@@ -172,7 +172,7 @@ def test_pods_whose_lease_is_gone_are_freed(scene: Scene, kind: Kind) -> None:
 @pytest.mark.parametrize("images", [(), ("app:3",)], ids=["the template's", "others"])
 def test_a_strategy_without_its_lease_is_named_then_given_back(scene: Scene, kind: Kind, images: tuple[str, ...]) -> None:
     """Nobody knows any more what it was; but what it is now can only be a run's."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     killed_when(story, OF_REVISIONED["the template is new"])
     scene.delete(f"lease/{kind.lease}")
     status = story.run("status").stdout
@@ -188,7 +188,7 @@ def test_a_strategy_without_its_lease_is_named_then_given_back(scene: Scene, kin
 
 @pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
 def test_a_strategy_without_its_lease_is_given_back_if_unneeded(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     killed_when(story, OF_REVISIONED["the pods are held back, the template is old"])
     scene.delete(f"lease/{kind.lease}")
     scene.until(lambda: is_observed(scene.get(kind.web)), "its controller has seen it")
@@ -219,7 +219,7 @@ def test_a_lock_that_outlived_its_pods_is_deleted(scene: Scene) -> None:
 
 
 def test_a_lock_of_a_run_that_is_over_is_freed(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     story.upgrade("app:2")
     scene.merge(f"lease/{DEPLOYMENT.lease}", {"spec": {"holderIdentity": "dead-1"}})
     repaired = scene.inplace("repair", "deploy/web")
@@ -229,7 +229,7 @@ def test_a_lock_of_a_run_that_is_over_is_freed(scene: Scene) -> None:
 
 
 def test_a_paused_run_is_in_order(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     story.upgrade("app:2", "--steps", "1,pause,100%", code=4)
     repaired = scene.inplace("repair")
     assert (repaired.code, repaired.stdout) == (0, "nothing to repair\n")
@@ -237,7 +237,7 @@ def test_a_paused_run_is_in_order(scene: Scene) -> None:
 
 
 def test_what_cannot_be_freed_is_named(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     first = sorted(scene.before)[0]
     scene.annotate(f"pod/{first}", {RECORD: "{"})
     repaired = story.run("repair", code=1)

@@ -5,10 +5,10 @@ import signal
 import pytest
 
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import Moment, Running
 from tests.scenarios.facts import any_closed, any_patched, back, living, recorded, told_holder
 from tests.scenarios.manifests import GATE, container, deployment, service
 from tests.scenarios.scene import LEASE, Scene
-from tests.scenarios.stage import Moment, Running
 
 pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 

@@ -7,7 +7,7 @@ import pytest
 from tests.scenarios.facts import any_patched
 from tests.scenarios.rollouts import ONE, ONE_PAUSE, Rollouts
 from tests.scenarios.scene import Scene
-from tests.scenarios.story import DEPLOYMENT, Story
+from tests.scenarios.workload_scenario import DEPLOYMENT, WorkloadScenario
 
 pytestmark = pytest.mark.sampled
 
@@ -19,7 +19,7 @@ ORDERS = pytest.mark.parametrize("verbs", [("promote", "abort"), ("abort", "prom
 
 @ORDERS
 def test_by_verb_while_the_first_pod_never_gets_ready(scene: Scene, verbs: tuple[str, str]) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     upgrade = story.start("app:mute", *STEPS)
     scene.until_seen(any_patched(scene.image("app:mute")), "the first pod is patched")
     for verb in verbs:
@@ -32,7 +32,7 @@ def test_by_verb_while_the_first_pod_never_gets_ready(scene: Scene, verbs: tuple
 
 @ORDERS
 def test_by_annotation_within_a_moment(scene: Scene, verbs: tuple[str, str]) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     upgrade = story.start("app:mute", *STEPS)
     scene.until_seen(any_patched(scene.image("app:mute")), "the first pod is patched")
     for verb in verbs:
@@ -44,7 +44,7 @@ def test_by_annotation_within_a_moment(scene: Scene, verbs: tuple[str, str]) -> 
 
 @ORDERS
 def test_by_request_to_a_rollout(scene: Scene, rollouts: Rollouts, verbs: tuple[str, str]) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     rollouts.control()
     rollouts.apply("up", app="app:mute", strategy={**ONE, "steps": ONE_PAUSE})
     scene.until_seen(any_patched(scene.image("app:mute")), "the first pod is patched")
@@ -56,7 +56,7 @@ def test_by_request_to_a_rollout(scene: Scene, rollouts: Rollouts, verbs: tuple[
 
 
 def test_a_verb_does_not_replace_an_abort_that_is_pending(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     words = ("upgrade", DEPLOYMENT.web, f"app={scene.image('app:2')}", "--settle", "0s", "--max-unavailable", "1", *STEPS)
     scene.killed_at(r"PATCH .*/pods/", 1, "after", *words)
     scene.annotate(f"lease/{DEPLOYMENT.lease}", {REQUEST: "abort"})
@@ -70,7 +70,7 @@ def test_a_verb_does_not_replace_an_abort_that_is_pending(scene: Scene) -> None:
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.proof)])
 def test_the_same_upgrade_again_and_again_after_an_abort(scene: Scene, times: int) -> None:
     """Each way back meets the kubelet's back-off for an image that it has started before, which doubles."""
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     patient = ("--restart-timeout", "15m")
     for _ in range(times):
         paused = story.start("app:2", *STEPS, *patient).wait(1200)
@@ -87,7 +87,7 @@ def test_the_same_upgrade_again_and_again_after_an_abort(scene: Scene, times: in
 
 def test_rollouts_again_and_again_after_an_abort(scene: Scene, rollouts: Rollouts) -> None:
     """Under the same name, and under another one."""
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     controller = rollouts.control()
     for ended, name in enumerate(("up", "up", "other")):
         rollouts.apply(name, app="app:2", strategy={**ONE, "steps": ONE_PAUSE})

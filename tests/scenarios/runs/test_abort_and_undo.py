@@ -7,17 +7,17 @@ import json
 import pytest
 
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import Running
 from tests.scenarios.facts import any_patched
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
-from tests.scenarios.story import DEPLOYMENT, FAST, KINDS, Kind, Story
+from tests.scenarios.workload_scenario import DEPLOYMENT, FAST, KINDS, Kind, WorkloadScenario
 
 pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 
 
 @KINDS
 def test_abort_of_a_run_that_is_under_way(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     upgrade = story.start("app:2")
     story.one_is_done("app:2")
     aborted = story.run("abort")
@@ -29,7 +29,7 @@ def test_abort_of_a_run_that_is_under_way(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_abort_while_the_first_pod_is_out(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     upgrade = story.start("app:2")
     scene.until_seen(any_patched(scene.image("app:2")), "a pod is patched")
     story.run("abort")
@@ -39,7 +39,7 @@ def test_abort_while_the_first_pod_is_out(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_paused_and_then_aborted_without_a_process_of_ours(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     story.upgrade("app:2", "--steps", "1,pause,100%", code=4)
     assert len(scene.on_image("app:2")) == 1
     story.run("abort")
@@ -51,7 +51,7 @@ def test_paused_and_then_aborted_without_a_process_of_ours(scene: Scene, kind: K
 
 @KINDS
 def test_undo_right_after_and_undo_of_that(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     story.upgrade("app:2")
     assert list(story.revisions()) == [1, 2]
     assert f"going back to app={scene.image('app:1')}\n" in story.run("undo").stderr
@@ -64,7 +64,7 @@ def test_undo_right_after_and_undo_of_that(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_undo_while_an_upgrade_is_under_way(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     upgrade = story.start("app:2")
     story.one_is_done("app:2")
     undone = story.run("undo")
@@ -76,7 +76,7 @@ def test_undo_while_an_upgrade_is_under_way(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_undo_to_a_revision(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     story.upgrade("app:2")
     story.upgrade("app:3")
     refused = story.run("undo", "--to-revision", "9", code=5)
@@ -88,7 +88,7 @@ def test_undo_to_a_revision(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_undo_after_a_failed_run(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     story.upgrade("app:crash", code=1)
     story.run("undo")
     assert story.outcome == "Succeeded"
@@ -97,7 +97,7 @@ def test_undo_after_a_failed_run(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_undo_after_a_classic_rollout(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.run_gates()
     scene.set_images(kind.web, app=scene.image("app:2"))
     scene.until(lambda: story.is_rolled_out("app:2"), "rolled out")
@@ -110,7 +110,7 @@ def test_undo_after_a_classic_rollout(scene: Scene, kind: Kind) -> None:
 
 @KINDS
 def test_a_pod_that_dies_in_a_pause_comes_back_and_all_is_undone(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.run_gates()
     story.upgrade("app:2", "--steps", "1,pause,100%", code=4)
     (done,) = scene.on_image("app:2")
@@ -131,7 +131,7 @@ def serving(scene: Scene) -> list[str]:
 
 
 def test_an_abort_request_after_the_commit_began_is_only_cleared(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     asked: list[str] = []
 
     def met(_command: Running, write: str, when: str) -> None:
@@ -146,7 +146,7 @@ def test_an_abort_request_after_the_commit_began_is_only_cleared(scene: Scene) -
 
 
 def test_abort_of_a_half_done_commit_finishes_and_undoes_it(scene: Scene) -> None:
-    story = Story(scene, DEPLOYMENT)
+    story = WorkloadScenario(scene, DEPLOYMENT)
     words = ("upgrade", "deploy/web", f"app={scene.image('app:2')}", *FAST)
     scene.killed_at(r"PATCH .*/deployments/web .*paused", 1, "after", *words)
     aborted = story.run("abort")
@@ -159,7 +159,7 @@ def test_abort_of_a_half_done_commit_finishes_and_undoes_it(scene: Scene) -> Non
 @KINDS
 def test_another_image_in_the_middle_of_a_run(scene: Scene, kind: Kind) -> None:
     """The template may have gone ahead to what the run before was taking the pods to."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     story.upgrade("app:2", "--steps", "1,pause,100%", code=4)
     story.upgrade("app:3")
     story.check("app:3")
@@ -170,7 +170,7 @@ def test_another_image_in_the_middle_of_a_run(scene: Scene, kind: Kind) -> None:
 @KINDS
 def test_history(scene: Scene, kind: Kind) -> None:
     """Also runs that made no revision; and who, when and how."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.annotate(kind.web, {"kubernetes.io/change-cause": "the first"})
     story.upgrade("app:crash", code=1)
     story.run("abort")

@@ -6,19 +6,19 @@ import pytest
 
 from tests.recorder.log import condition
 from tests.scenarios.scene import Scene
-from tests.scenarios.story import DEPLOYMENT, KINDS, Kind, Story
+from tests.scenarios.workload_scenario import DEPLOYMENT, KINDS, Kind, WorkloadScenario
 
 pytestmark = [pytest.mark.sampled, pytest.mark.at_rest]
 
 
-def now_of(story: Story) -> str:
+def now_of(story: WorkloadScenario) -> str:
     (line,) = [text for text in story.run("status").stdout.splitlines() if text.startswith("  now ")]
     return line
 
 
 @KINDS
 def test_status_tells_what_a_pod_that_dies_comes_back_as(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.run_gates()
     story.upgrade("app:2", "--steps", "1,pause,100%", code=4)
     line, new, old = now_of(story), scene.image("app:2"), scene.image("app:1")
@@ -43,7 +43,7 @@ def test_status_tells_what_a_pod_that_dies_comes_back_as(scene: Scene, kind: Kin
     story.check("app:2")
 
 
-def is_whole(story: Story, gone: set[str]) -> bool:
+def is_whole(story: WorkloadScenario, gone: set[str]) -> bool:
     found = story.scene.all("pod")
     serving = [p for p in found if condition(p, "Ready") == "True" and p["metadata"]["uid"] not in gone]
     return len(found) == len(serving) == story.kind.pods
@@ -51,7 +51,7 @@ def is_whole(story: Story, gone: set[str]) -> bool:
 
 @KINDS
 def test_status_names_changes_by_others_in_the_middle_of_a_run(scene: Scene, kind: Kind) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     if kind is DEPLOYMENT:
         scene.merge(kind.web, {"spec": {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}}})
     upgrade = story.start("app:2", "--min-ready", "3s")

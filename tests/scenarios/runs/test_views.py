@@ -14,10 +14,10 @@ from typing import Any
 
 from tests.recorder import Object
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import Running
 from tests.scenarios.facts import images_in
 from tests.scenarios.rollouts import ONE, Rollouts
 from tests.scenarios.scene import WEB, Scene
-from tests.scenarios.stage import Running
 
 SETTLE_SECONDS = 600
 """Until every view was looked at, whatever that takes; then it is edited."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.recorder.log import condition
+from tests.scenarios.cluster_under_test import STRATEGIC
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import STRATEGIC
 
 
 def set_image(scene: Scene, target: str, ref: str) -> None:

@@ -7,10 +7,10 @@ import pytest
 from tests.recorder import Object, Rules
 from tests.recorder.history import end
 from tests.recorder.log import RECORD, annotation, images
+from tests.scenarios.cluster_under_test import Running
 from tests.scenarios.facts import any_closed, any_patched, recorded
 from tests.scenarios.manifests import pod, service
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
 
 SELECTED = "pods -l app=cache"
 

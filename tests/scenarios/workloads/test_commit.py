@@ -7,10 +7,10 @@ import pytest
 from tests.recorder import Object
 from tests.recorder.history import active_replicasets, end
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import Moment, Running
 from tests.scenarios.facts import images_in, is_observed
 from tests.scenarios.manifests import container, deployment, service
 from tests.scenarios.scene import SETTLE, WEB, Ended, Scene
-from tests.scenarios.stage import Moment, Running
 
 pytestmark = pytest.mark.at_rest
 

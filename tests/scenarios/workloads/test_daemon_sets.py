@@ -8,10 +8,10 @@ import pytest
 
 from tests.recorder import Object, Rules
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import MERGE
 from tests.scenarios.facts import any_closed, images_in, is_observed
 from tests.scenarios.manifests import GATE, daemonset, service
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import MERGE
 from tests.scenarios.workloads.templates import count_ready, is_recreated, set_image
 
 pytestmark = pytest.mark.at_rest

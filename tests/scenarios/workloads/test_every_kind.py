@@ -9,7 +9,7 @@ from tests.recorder.log import images
 from tests.scenarios.facts import any_closed, any_patched, fewest_ready
 from tests.scenarios.manifests import service, statefulset
 from tests.scenarios.scene import Scene
-from tests.scenarios.story import DAEMON_SET, DEPLOYMENT, KINDS, STATEFUL_SET, Kind, Story
+from tests.scenarios.workload_scenario import DAEMON_SET, DEPLOYMENT, KINDS, STATEFUL_SET, Kind, WorkloadScenario
 
 pytestmark = pytest.mark.at_rest
 
@@ -20,7 +20,7 @@ TWO_OF_THEM = pytest.mark.parametrize("kind", [DEPLOYMENT, STATEFUL_SET], ids=la
 @KINDS
 def test_there_and_on(scene: Scene, kind: Kind) -> None:
     """Three writes per pod, one restart each, never more than one away; twice."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     for restarts, ref in enumerate(("app:2", "app:3"), 1):
         scene.witness.mark()
         story.upgrade(ref)
@@ -51,7 +51,7 @@ def test_an_ordered_stateful_set_goes_from_the_highest_ordinal(scene: Scene) -> 
 @KINDS
 def test_a_waiting_pod_is_deleted_in_the_middle(scene: Scene, kind: Kind) -> None:
     """Its replacement, however it comes up, ends on the new image and in service."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.run_gates()
     upgrade = story.start("app:2")
     scene.until_seen(any_patched(scene.image("app:2")), "the first is at work")
@@ -69,7 +69,7 @@ def test_a_waiting_pod_is_deleted_in_the_middle(scene: Scene, kind: Kind) -> Non
 @TWO_OF_THEM
 @pytest.mark.parametrize("last", [5, 2])
 def test_scaled_in_the_middle(scene: Scene, kind: Kind, last: int) -> None:
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.run_gates()
     upgrade = story.start("app:2")
     scene.until_seen(any_closed, "the first is closed")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.recorder import Object
 from tests.scenarios.manifests import daemonset, deployment, pod, service, statefulset
-from tests.scenarios.objects import Refused
+from tests.scenarios.objects import ApiRefused
 from tests.scenarios.scene import SETTLE, Scene
 
 pytestmark = [pytest.mark.at_rest, pytest.mark.sampled]
@@ -42,7 +42,7 @@ def conflicts(scene: Scene, manifest: Object, ref: str, manager: str) -> str:
     spec["containers"][0]["image"] = scene.image(ref)
     try:
         scene.apply(manifest, manager, dryRun="All")
-    except Refused as refused:
+    except ApiRefused as refused:
         return str(refused)
     return ""
 

@@ -2,10 +2,10 @@
 
 from tests.recorder.history import replay
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import Running, kill
 from tests.scenarios.facts import any_closed, any_patched, back, images_in, is_observed
 from tests.scenarios.manifests import replicaset, service
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running, kill
 
 GAME, SET = "rs/game", "ReplicaSet/game"
 

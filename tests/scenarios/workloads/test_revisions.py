@@ -13,7 +13,7 @@ from tests.recorder.log import RECORD, annotation, condition
 from tests.scenarios.facts import any_closed, any_patched, back, is_observed
 from tests.scenarios.manifests import GATE
 from tests.scenarios.scene import Scene
-from tests.scenarios.story import DAEMON_SET, STATEFUL_SET, Kind, Story
+from tests.scenarios.workload_scenario import DAEMON_SET, STATEFUL_SET, Kind, WorkloadScenario
 
 pytestmark = pytest.mark.at_rest
 
@@ -25,7 +25,7 @@ REVISIONED = pytest.mark.parametrize("kind", [STATEFUL_SET, DAEMON_SET], ids=lam
 @pytest.mark.parametrize("bad", ["app:crash", "app:missing"])
 def test_rollback_on_failure(scene: Scene, kind: Kind, bad: str) -> None:
     """The template, too: as an undo would have left it."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     story.upgrade(bad, "--on-failure", "rollback", code=1)
     assert story.outcome == "RolledBack"
     story.check("app:1")
@@ -39,7 +39,7 @@ def test_rollback_on_failure(scene: Scene, kind: Kind, bad: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_left_in_the_middle(scene: Scene, kind: Kind, number: signal.Signals) -> None:
     """The pod at work is finished, the others stay as they are, held back; the same command goes on."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     upgrade = story.start("app:2")
     scene.until_seen(any_patched(scene.image("app:2")), "a pod is restarting")
     upgrade.send(number)
@@ -55,21 +55,21 @@ def test_left_in_the_middle(scene: Scene, kind: Kind, number: signal.Signals) ->
     scene.check_restarts(*[{"app": 1}] * kind.pods)
 
 
-def edit(story: Story) -> object:
+def edit(story: WorkloadScenario) -> object:
     return story.scene.merge(story.kind.web, {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 7}}}})
 
 
-def undo(story: Story) -> object:
+def undo(story: WorkloadScenario) -> object:
     """As `kubectl rollout undo`: the newest revision but one."""
     found = sorted(story.scene.all("ControllerRevision"), key=lambda r: int(r["revision"]))
     return story.scene.patch(story.kind.web, found[-2]["data"])
 
 
-def set_image(story: Story) -> object:
+def set_image(story: WorkloadScenario) -> object:
     return story.scene.set_images(story.kind.web, app=story.scene.image("app:3"))
 
 
-ACTS: dict[str, tuple[Callable[[Story], object], str, str]] = {
+ACTS: dict[str, tuple[Callable[[WorkloadScenario], object], str, str]] = {
     "set image": (set_image, "somebody set container app of {} to {}/app:3 in the middle", "app:3"),
     "edit": (edit, "the template of {} was edited in the middle", "app:2"),
     "undo": (undo, "the template of {} was set back in the middle", "app:1"),
@@ -84,7 +84,7 @@ ACTS: dict[str, tuple[Callable[[Story], object], str, str]] = {
 def test_somebody_changes_the_template(scene: Scene, kind: Kind, act: str, moment: str) -> None:
     """The run stops and says so, no pod stays closed, and the strategy is its owner's again: what they wanted is rolled out.
     The same command is judged afresh."""
-    story, new = Story(scene, kind), scene.image("app:2")
+    story, new = WorkloadScenario(scene, kind), scene.image("app:2")
     scene.run_gates()
     upgrade = story.start("app:2")
     scene.until_seen({"closed": any_closed, "restarting": any_patched(new), "one is back": back(new, 1)}[moment], moment)
@@ -106,7 +106,7 @@ def test_somebody_changes_the_template(scene: Scene, kind: Kind, act: str, momen
 @REVISIONED
 def test_somebody_changes_the_template_when_no_process_is_left(scene: Scene, kind: Kind) -> None:
     """It is held back still: the same command goes on to its own images, in place."""
-    story = Story(scene, kind)
+    story = WorkloadScenario(scene, kind)
     scene.run_gates()
     story.upgrade("app:2", "--steps", "1,pause,100%", code=4)
     held = kind.kept(scene.get(kind.web))
@@ -121,7 +121,7 @@ def test_somebody_changes_the_template_when_no_process_is_left(scene: Scene, kin
     story.check("app:2")
 
 
-def is_rolled_out(story: Story, ref: str) -> bool:
+def is_rolled_out(story: WorkloadScenario, ref: str) -> bool:
     """And its controller has nothing more to do."""
     found = story.scene.get(story.kind.web)
     labels = {p["metadata"]["labels"]["controller-revision-hash"] for p in story.scene.pods()}
@@ -129,13 +129,13 @@ def is_rolled_out(story: Story, ref: str) -> bool:
     return all_serve(story) and is_observed(found) and len(labels) == 1 and images and is_new(story, found)
 
 
-def is_new(story: Story, workload: Object) -> bool:
+def is_new(story: WorkloadScenario, workload: Object) -> bool:
     status = workload["status"]
     updated = status.get("updatedReplicas", status.get("updatedNumberScheduled"))
     return bool(updated == story.kind.pods and status.get("currentRevision") == status.get("updateRevision"))
 
 
-def all_serve(story: Story) -> bool:
+def all_serve(story: WorkloadScenario) -> bool:
     found: list[Object] = story.scene.all("pod")
     return len(found) == story.kind.pods and all(
         condition(p, "Ready") == condition(p, GATE) == "True" and not annotation(p, RECORD) for p in found

@@ -9,10 +9,10 @@ import pytest
 
 from tests.recorder import Object, Rules
 from tests.recorder.log import condition, images
+from tests.scenarios.cluster_under_test import Running
 from tests.scenarios.facts import any_closed, back, is_observed, strategy_of
 from tests.scenarios.manifests import ON_DELETE, partition, service, statefulset
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Running
 
 pytestmark = pytest.mark.at_rest
 

@@ -10,13 +10,13 @@ from inplace.kube.protocols import STRATEGIC_MERGE
 from inplace.kube.resources import PODS
 from inplace.runtime.conditions import conditions_body
 from tests.builders import GATE
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("existing", [(), ("False",), ("False", "False")])
-def test_exactly_one_condition_of_the_gate_is_left(world: World, existing: tuple[str, ...]) -> None:
+def test_exactly_one_condition_of_the_gate_is_left(world: SimulatedCluster, existing: tuple[str, ...]) -> None:
     world.deployment("web", "reg/app:1", replicas=1, gate=GATE)
     world.scheduler.run_for(5)
     name = world.pods()[0].name

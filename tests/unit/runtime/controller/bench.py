@@ -18,7 +18,7 @@ from inplace.runtime.run.backend import Runnable, WorkerPool
 from inplace.runtime.run.executor import Executor
 from inplace.runtime.threads import SYSTEM_THREADS
 from tests.simulation.host import VirtualPump, VirtualRecording
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 KEY: Key = ("shop", "up")
 LEADER = LeaderRef("shop", "inplace-controller", "me")
@@ -35,7 +35,7 @@ class VirtualBackend:
 
     threads = SYSTEM_THREADS
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedCluster) -> None:
         self._host = world.host
 
     def workers(self, executor: Executor, lock: TargetLock, clock: Clock) -> WorkerPool:
@@ -79,7 +79,7 @@ class RecordingListener:
 class ControllerBench:
     """In namespace `shop`, with everything listed."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedCluster) -> None:
         self.world = world
         self.listener, self.fence = RecordingListener(), Leading()
         self.queue: WorkQueue[Key] = WorkQueue(world.clock)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.runtime.controller.bench import ControllerBench
 
 
 @pytest.fixture
-def bench(with_rollouts: World) -> ControllerBench:
+def bench(with_rollouts: SimulatedCluster) -> ControllerBench:
     with_rollouts.app("web", "reg/app:1", replicas=2)
     made = ControllerBench(with_rollouts)
     made.watch()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inplace.runtime.controller.event_handlers import EventHandlers
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.runtime.controller.bench import KEY, ControllerBench
 from tests.unit.runtime.rollouts import PATH, create_rollout, set_status
 
@@ -15,7 +15,7 @@ MERGE = "application/merge-patch+json"
 
 
 @pytest.fixture
-def bench(with_rollouts: World) -> ControllerBench:
+def bench(with_rollouts: SimulatedCluster) -> ControllerBench:
     made = ControllerBench(with_rollouts)
     EventHandlers(made.informers, made.queue, made.active).register()
     made.watch()

@@ -9,14 +9,14 @@ import pytest
 from inplace.model.constants import CLIENT_ANNOTATION, CREATED_BY_ANNOTATION
 from inplace.model.refs import TargetRef
 from inplace.runtime.foreground.audit import audit_records
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.runtime.rollouts import create_rollout, set_status
 
 WEB = TargetRef("Deployment", "shop", "web")
 
 
 @pytest.fixture
-def audited(with_rollouts: World) -> World:
+def audited(with_rollouts: SimulatedCluster) -> SimulatedCluster:
     """Two rollouts of `web`, the later one created first, and one of another target."""
     signed = {CREATED_BY_ANNOTATION: "jane", CLIENT_ANNOTATION: "jane@laptop"}
     create_rollout(with_rollouts, "second")
@@ -27,7 +27,7 @@ def audited(with_rollouts: World) -> World:
     return with_rollouts
 
 
-def record_event(world: World, name: str, note: str, at: str, **regarding: str) -> None:
+def record_event(world: SimulatedCluster, name: str, note: str, at: str, **regarding: str) -> None:
     body: dict[str, Any] = {
         "metadata": {"name": name, "namespace": "shop"},
         "regarding": {"kind": "Pod", "namespace": "shop", "name": "web-1", **regarding},
@@ -42,7 +42,7 @@ def record_event(world: World, name: str, note: str, at: str, **regarding: str) 
     world.request("POST", "/apis/events.k8s.io/v1/namespaces/shop/events", body)
 
 
-def test_the_oldest_rollout_of_the_target_comes_first(audited: World) -> None:
+def test_the_oldest_rollout_of_the_target_comes_first(audited: SimulatedCluster) -> None:
     found = audit_records(audited.api, WEB)
     assert [(record.name, record.phase, record.by, record.client) for record in found] == [
         ("first", "Succeeded", "jane", "jane@laptop"),
@@ -52,7 +52,7 @@ def test_the_oldest_rollout_of_the_target_comes_first(audited: World) -> None:
     assert (found[0].finished_at, found[1].message) == ("2026-01-01T00:05:00Z", "by hand")
 
 
-def test_pod_events_belong_to_the_rollout_that_they_name(audited: World) -> None:
+def test_pod_events_belong_to_the_rollout_that_they_name(audited: SimulatedCluster) -> None:
     record_event(audited, "b", "back in service (inplacerollout/first)", "2026-01-01T00:04:00.000000Z")
     record_event(audited, "a", "closed (inplacerollout/first)", "2026-01-01T00:01:00.000000Z")
     record_event(audited, "c", "closed", "2026-01-01T00:02:00.000000Z")
@@ -61,5 +61,5 @@ def test_pod_events_belong_to_the_rollout_that_they_name(audited: World) -> None
     assert second.pods == ()
 
 
-def test_a_cluster_without_rollouts_has_no_records(world: World) -> None:
+def test_a_cluster_without_rollouts_has_no_records(world: SimulatedCluster) -> None:
     assert audit_records(world.api, WEB) == ()

@@ -9,7 +9,7 @@ from inplace.runtime.foreground.followed_run import FinishedUnseen, LeaseRun
 from inplace.runtime.foreground.follower import Follower, FollowInterrupted
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.observability.frames import Frame
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 
 def follower(session: Session, frames: list[Frame]) -> Follower:
@@ -18,12 +18,12 @@ def follower(session: Session, frames: list[Frame]) -> Follower:
 
 
 @pytest.fixture
-def app(world: World) -> World:
+def app(world: SimulatedCluster) -> SimulatedCluster:
     world.app("web", "reg/app:1", replicas=2)
     return world
 
 
-def test_a_run_that_has_ended_shows_no_frame(app: World) -> None:
+def test_a_run_that_has_ended_shows_no_frame(app: SimulatedCluster) -> None:
     app.upgrade("web", {"app": "reg/app:2"})
     frames: list[Frame] = []
     with app.session("web") as session:
@@ -31,7 +31,7 @@ def test_a_run_that_has_ended_shows_no_frame(app: World) -> None:
     assert frames == []
 
 
-def test_a_paused_run_is_shown_until_a_person_leaves(app: World) -> None:
+def test_a_paused_run_is_shown_until_a_person_leaves(app: SimulatedCluster) -> None:
     app.upgrade("web", {"app": "reg/app:2"}, steps=(PodsStep(1), PauseStep(), PodsStep("100%")))
     frames: list[Frame] = []
     with app.session("web") as session:
@@ -42,7 +42,7 @@ def test_a_paused_run_is_shown_until_a_person_leaves(app: World) -> None:
     assert (progress.desired, progress.updated, frames[-1].plan.run.outcome) == (2, 1, "Paused")
 
 
-def test_a_person_who_leaves_before_a_run_leaves_it_queued(app: World) -> None:
+def test_a_person_who_leaves_before_a_run_leaves_it_queued(app: SimulatedCluster) -> None:
     with app.session("web") as session:
         session.request_stop(StopRequest("Interrupted", "interrupted"))
         with pytest.raises(FollowInterrupted, match="the run has not begun, and stays queued"):

@@ -13,14 +13,14 @@ from inplace.runtime.foreground.locked_run import LockedRun
 from inplace.runtime.foreground.target_view import TargetView
 from inplace.runtime.lease.lock import LockHeldError, run_from_lease
 from inplace.runtime.run.assembly import new_lock
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 WEB = TargetRef("Deployment", "shop", "web")
 RUN = Run(id="run-1", target=WEB, images={"app": "reg/app:2"}, options=RunOptions())
 
 
 @pytest.fixture
-def view(world: World) -> TargetView:
+def view(world: SimulatedCluster) -> TargetView:
     world.app("web", "reg/app:1", replicas=2)
     opened = TargetView(world.api, WEB, "upgrade", world.host)
     opened.look(RUN)
@@ -59,7 +59,7 @@ def test_release_stores_the_end_and_nobody_holds_it(view: TargetView) -> None:
     assert (lease.spec.holder_identity or "", run_from_lease(lease)) == ("", ended)
 
 
-def test_a_bad_request_that_waits_in_the_lease_is_reported(world: World, view: TargetView) -> None:
+def test_a_bad_request_that_waits_in_the_lease_is_reported(world: SimulatedCluster, view: TargetView) -> None:
     made = locked(view, [])
     made.acquire(None, RUN, "jane")
     made.release(RUN, RunResult("Paused", "by hand"))

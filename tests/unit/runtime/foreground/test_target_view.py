@@ -10,7 +10,7 @@ from inplace.model.refs import TargetRef
 from inplace.model.run import Run, RunOptions
 from inplace.runtime.errors import RefusedError
 from inplace.runtime.foreground.target_view import TargetView
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.kube.fakes import refusal
 
 WEB = TargetRef("Deployment", "shop", "web")
@@ -18,16 +18,16 @@ RUN = Run(id="run-1", target=WEB, images={"app": "reg/app:2"}, options=RunOption
 
 
 @pytest.fixture
-def app(world: World) -> World:
+def app(world: SimulatedCluster) -> SimulatedCluster:
     world.app("web", "reg/app:1", replicas=2)
     return world
 
 
-def view(world: World, target: TargetRef = WEB) -> TargetView:
+def view(world: SimulatedCluster, target: TargetRef = WEB) -> TargetView:
     return TargetView(world.api, target, "upgrade", world.host)
 
 
-def test_a_look_waits_until_everything_is_listed(app: World) -> None:
+def test_a_look_waits_until_everything_is_listed(app: SimulatedCluster) -> None:
     with view(app) as opened:
         synced = [opened.informers.is_synced]
         snapshot = opened.look(RUN)
@@ -37,7 +37,7 @@ def test_a_look_waits_until_everything_is_listed(app: World) -> None:
     assert [service.metadata.name for service in snapshot.services] == ["web"]
 
 
-def test_a_look_shows_what_has_happened_since(app: World) -> None:
+def test_a_look_shows_what_has_happened_since(app: SimulatedCluster) -> None:
     with view(app) as opened:
         opened.look(RUN)
         gone = app.pods()[0].name
@@ -46,7 +46,7 @@ def test_a_look_shows_what_has_happened_since(app: World) -> None:
         assert gone not in [facts.pod.name for facts in opened.look(RUN).pods]
 
 
-def test_lists_that_are_forbidden_are_not_waited_for(app: World) -> None:
+def test_lists_that_are_forbidden_are_not_waited_for(app: SimulatedCluster) -> None:
     def refuse(request: Request) -> Response | None:
         return refusal(403, "you may not", "Forbidden") if request.path.endswith("/endpointslices") else None
 
@@ -57,12 +57,12 @@ def test_lists_that_are_forbidden_are_not_waited_for(app: World) -> None:
     assert app.scheduler.now - began_at < 5
 
 
-def test_an_absent_target_is_refused(app: World) -> None:
+def test_an_absent_target_is_refused(app: SimulatedCluster) -> None:
     with pytest.raises(RefusedError, match="does not exist"):
         view(app, TargetRef("Deployment", "shop", "nothing"))
 
 
-def test_a_missing_opener_of_gates_is_warned_of(app: World) -> None:
+def test_a_missing_opener_of_gates_is_warned_of(app: SimulatedCluster) -> None:
     with view(app) as opened:
         (warning,) = opened.new_pod_warnings(RUN)
     assert "inplace gate run" in str(warning)

@@ -21,7 +21,7 @@ from inplace.runtime.install.remove import (
     rollouts_left,
 )
 from inplace.runtime.observability.frames import Frame
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.runtime.install.manifests import ACCOUNT, ALL, NAMESPACE, SETTINGS
 from tests.unit.runtime.rollouts import PATH, create_rollout, read_rollout
 
@@ -29,7 +29,7 @@ WEB = TargetRef("Deployment", "shop", "web")
 HOME = "inplace-system"
 
 
-def test_ours_goes_and_what_lacks_our_label_stays(world: World) -> None:
+def test_ours_goes_and_what_lacks_our_label_stays(world: SimulatedCluster) -> None:
     list(apply(world.api, ALL))
     path = f"/api/v1/namespaces/{HOME}/serviceaccounts/{ACCOUNT.name}"
     world.request("PATCH", path, {"metadata": {"labels": None}}, "application/merge-patch+json")
@@ -38,13 +38,13 @@ def test_ours_goes_and_what_lacks_our_label_stays(world: World) -> None:
     assert existing(world.api, ACCOUNT) is not None
 
 
-def test_a_dry_run_removes_nothing(world: World) -> None:
+def test_a_dry_run_removes_nothing(world: SimulatedCluster) -> None:
     list(apply(world.api, ALL))
     assert [removed.removal for removed in remove(world.api, ALL, dry_run=True)] == ["deleted"] * 3
     assert existing(world.api, NAMESPACE) is not None
 
 
-def test_a_run_is_live_while_its_holder_renews(world: World) -> None:
+def test_a_run_is_live_while_its_holder_renews(world: SimulatedCluster) -> None:
     world.app("web", "reg/app:1", replicas=2)
 
     class Died(Exception):
@@ -68,7 +68,7 @@ def test_a_run_is_live_while_its_holder_renews(world: World) -> None:
     assert [str(run) for run in live_runs(world.api, None, HOME)] == [f"{WEB} in shop (held by holder-1)"]
 
 
-def test_finalizers_come_off_every_rollout_that_has_one(with_rollouts: World) -> None:
+def test_finalizers_come_off_every_rollout_that_has_one(with_rollouts: SimulatedCluster) -> None:
     for name in ("a", "b", "c"):
         create_rollout(with_rollouts, name)
     for name in ("a", "b"):
@@ -79,11 +79,11 @@ def test_finalizers_come_off_every_rollout_that_has_one(with_rollouts: World) ->
     assert not read_rollout(with_rollouts, "a").metadata.finalizers
 
 
-def test_a_cluster_without_rollouts_has_none_left(world: World) -> None:
+def test_a_cluster_without_rollouts_has_none_left(world: SimulatedCluster) -> None:
     assert (rollouts_left(world.api), remove_finalizers(world.api, None)) == (0, 0)
 
 
-def test_workloads_whose_gate_nobody_will_open_are_named(world: World) -> None:
+def test_workloads_whose_gate_nobody_will_open_are_named(world: SimulatedCluster) -> None:
     world.deployment("web", "reg/app:1", replicas=1)
     world.deployment("plain", "reg/app:1", replicas=1, gate=None)
     world.scheduler.run_for(5)

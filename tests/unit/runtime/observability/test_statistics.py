@@ -8,10 +8,10 @@ from inplace.engine.planning.plan import RunResult
 from inplace.engine.snapshot import ObservedPod
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import PHASES, RunStatistics, Summary
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 
-def summarize(world: World, image: str, result: RunResult, **options: Any) -> Summary:
+def summarize(world: SimulatedCluster, image: str, result: RunResult, **options: Any) -> Summary:
     """Upgrades `web`, and sums up the frames of that run."""
     frames: list[Frame] = []
     known: dict[str, ObservedPod] = {}
@@ -27,7 +27,7 @@ def summarize(world: World, image: str, result: RunResult, **options: Any) -> Su
     return statistics.summary(last.plan.run, result, last, {each.uid: each for each in last.snapshot.pods})
 
 
-def test_a_run_that_succeeded(world: World) -> None:
+def test_a_run_that_succeeded(world: SimulatedCluster) -> None:
     world.app("web", "reg/app:1", replicas=3)
     summary = summarize(world, "reg/app:2", RunResult("Succeeded", "done"), max_unavailable=1)
     assert (summary.outcome, summary.message, summary.namespace) == ("Succeeded", "done", "shop")
@@ -40,7 +40,7 @@ def test_a_run_that_succeeded(world: World) -> None:
     assert settle.worst_pod in {pod.name for pod in world.pods()}
 
 
-def test_pods_without_a_gate_count_as_undrained(world: World) -> None:
+def test_pods_without_a_gate_count_as_undrained(world: SimulatedCluster) -> None:
     world.app("web", "reg/app:1", replicas=2, gate=None)
     summary = summarize(world, "reg/app:2", RunResult("Succeeded"), without_gate=True)
     assert (summary.touched, summary.undrained) == (2, 2)

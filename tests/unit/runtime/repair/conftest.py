@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inplace.runtime.repair.context import RepairContext, RepairEvent
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 
 @pytest.fixture
@@ -14,5 +14,5 @@ def events() -> list[RepairEvent]:
 
 
 @pytest.fixture
-def context(world: World, events: list[RepairEvent]) -> RepairContext:
+def context(world: SimulatedCluster, events: list[RepairEvent]) -> RepairContext:
     return RepairContext(world.api, "medic", events.append, lambda _session: None, world.host, dry_run=False)

@@ -11,7 +11,7 @@ from inplace.model.run import lease_name
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.repair.context import RepairContext, RepairEvent
 from inplace.runtime.repair.orphans import remove_stale_finalizers, repair_orphaned_pods, restore_lost_strategies
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.runtime.rollouts import PATH, create_rollout, read_rollout
 
 WEB = TargetRef("Deployment", "shop", "web")
@@ -24,7 +24,7 @@ class Died(Exception):
 
 
 @pytest.fixture
-def orphaned(world: World) -> World:
+def orphaned(world: SimulatedCluster) -> SimulatedCluster:
     """One pod is closed by a run whose Lease is gone."""
     world.app("web", "reg/app:1", replicas=2)
 
@@ -37,11 +37,13 @@ def orphaned(world: World) -> World:
     return world
 
 
-def recorded(world: World) -> list[str]:
+def recorded(world: SimulatedCluster) -> list[str]:
     return [pod.name for pod in world.pods() if RECORD_ANNOTATION in (pod.meta.get("annotations") or {})]
 
 
-def test_recorded_pods_without_a_lease_are_freed(orphaned: World, context: RepairContext, events: list[RepairEvent]) -> None:
+def test_recorded_pods_without_a_lease_are_freed(
+    orphaned: SimulatedCluster, context: RepairContext, events: list[RepairEvent]
+) -> None:
     orphaned.api.delete(LEASES, *LEASE)
     assert len(recorded(orphaned)) == 1
     repair_orphaned_pods(context, "shop", "", set(), set())
@@ -50,13 +52,17 @@ def test_recorded_pods_without_a_lease_are_freed(orphaned: World, context: Repai
     orphaned.wait(lambda: orphaned.ready("web") == 2)
 
 
-def test_pods_whose_lease_owns_them_are_left(orphaned: World, context: RepairContext, events: list[RepairEvent]) -> None:
+def test_pods_whose_lease_owns_them_are_left(
+    orphaned: SimulatedCluster, context: RepairContext, events: list[RepairEvent]
+) -> None:
     before = recorded(orphaned)
     repair_orphaned_pods(context, "shop", "", set(), {LEASE})
     assert (recorded(orphaned), events) == (before, [])
 
 
-def test_an_unreadable_record_is_named_and_left(world: World, context: RepairContext, events: list[RepairEvent]) -> None:
+def test_an_unreadable_record_is_named_and_left(
+    world: SimulatedCluster, context: RepairContext, events: list[RepairEvent]
+) -> None:
     world.app("web", "reg/app:1", replicas=1)
     (pod,) = world.pods()
     body = {"metadata": {"annotations": {RECORD_ANNOTATION: "{"}}}
@@ -66,7 +72,7 @@ def test_an_unreadable_record_is_named_and_left(world: World, context: RepairCon
     assert not context.is_clean
 
 
-def test_finalizers_without_a_living_holder_come_off(with_rollouts: World, context: RepairContext) -> None:
+def test_finalizers_without_a_living_holder_come_off(with_rollouts: SimulatedCluster, context: RepairContext) -> None:
     for name in ("up", "other"):
         target = {"kind": "Deployment", "name": {"up": "web"}.get(name, "api")}
         create_rollout(with_rollouts, name, target=target)
@@ -76,7 +82,7 @@ def test_finalizers_without_a_living_holder_come_off(with_rollouts: World, conte
     assert not read_rollout(with_rollouts, "other").metadata.finalizers
 
 
-def test_strategies_of_others_are_left(world: World, context: RepairContext, events: list[RepairEvent]) -> None:
+def test_strategies_of_others_are_left(world: SimulatedCluster, context: RepairContext, events: list[RepairEvent]) -> None:
     """The user's own OnDelete looks like the one of a run, but nothing says that we wrote it."""
     template = {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "app", "image": "reg/app:1"}]}}
     spec = {"selector": {"matchLabels": {"app": "db"}}, "template": template, "updateStrategy": {"type": "OnDelete"}}

@@ -11,7 +11,7 @@ from inplace.model.run import lease_name
 from inplace.runtime.observability.frames import Frame
 from inplace.runtime.repair.context import RepairEvent
 from inplace.runtime.repair.repair import Repair
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 WEB = TargetRef("Deployment", "shop", "web")
 GATE = "inplace.dev/ready"
@@ -22,7 +22,7 @@ class Died(Exception):
 
 
 @pytest.fixture
-def died(world: World) -> World:
+def died(world: SimulatedCluster) -> SimulatedCluster:
     """An upgrade that ends without a word once its first pod is closed, or restarting."""
     world.app("web", "reg/app:1", replicas=2)
 
@@ -36,23 +36,23 @@ def died(world: World) -> World:
     return world
 
 
-def closed(world: World) -> list[str]:
+def closed(world: SimulatedCluster) -> list[str]:
     is_open = {"type": GATE, "status": "True"}.items()
     return [p.name for p in world.pods() if not any(is_open <= c.items() for c in p.obj["status"]["conditions"])]
 
 
-def repair(world: World, *, dry_run: bool = False) -> tuple[bool, list[RepairEvent]]:
+def repair(world: SimulatedCluster, *, dry_run: bool = False) -> tuple[bool, list[RepairEvent]]:
     events: list[RepairEvent] = []
     job = Repair(world.api, "medic", events.append, lambda _session: None, world.host, dry_run=dry_run)
     return job.repair("shop", None), events
 
 
-def test_nothing_to_repair(world: World) -> None:
+def test_nothing_to_repair(world: SimulatedCluster) -> None:
     world.app("web", "reg/app:1", replicas=2)
     assert repair(world) == (True, [])
 
 
-def test_pods_of_a_dead_holder_are_freed(died: World) -> None:
+def test_pods_of_a_dead_holder_are_freed(died: SimulatedCluster) -> None:
     uids = {pod.uid for pod in died.pods()}
     is_clean, events = repair(died)
     died.scheduler.run_for(10)
@@ -63,7 +63,7 @@ def test_pods_of_a_dead_holder_are_freed(died: World) -> None:
     assert not [pod for pod in died.pods() if RECORD_ANNOTATION in (pod.meta.get("annotations") or {})]
 
 
-def test_a_dry_run_foretells_and_changes_nothing(died: World) -> None:
+def test_a_dry_run_foretells_and_changes_nothing(died: SimulatedCluster) -> None:
     left = closed(died)
     _, events = repair(died, dry_run=True)
     died.scheduler.run_for(10)
@@ -71,7 +71,7 @@ def test_a_dry_run_foretells_and_changes_nothing(died: World) -> None:
     assert closed(died) == left
 
 
-def test_a_holder_that_renews_is_left_alone(died: World) -> None:
+def test_a_holder_that_renews_is_left_alone(died: SimulatedCluster) -> None:
     left = closed(died)
 
     def renew() -> None:

@@ -15,14 +15,14 @@ from inplace.runtime.observability.statistics import Summary
 from inplace.runtime.run.assembly import build_driver, new_lock
 from inplace.runtime.run.connectivity import PATIENCE_SECONDS
 from inplace.runtime.run.driver import TICK_SECONDS, DriverOptions, RunInputs
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.kube.fakes import refusal
 
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/shop/leases/{lease_name(TargetRef('Deployment', 'shop', 'web'))}"
 
 
 @pytest.fixture
-def app(world: World) -> World:
+def app(world: SimulatedCluster) -> SimulatedCluster:
     world.app("web", "reg/app:1", replicas=3)
     return world
 
@@ -32,7 +32,7 @@ def requested(session: Session) -> Run:
     return Run(id="run-1", target=session.view.target, images={"app": "reg/app:2"}, options=options, created_by="test")
 
 
-def drive(world: World, *, stop_at: str = "", stops: int = 1) -> Summary:
+def drive(world: SimulatedCluster, *, stop_at: str = "", stops: int = 1) -> Summary:
     """Upgrades `web`; asks to stop, so many times, once a pod is in that stage."""
     asked: list[Frame] = []
     with world.session("web") as session:
@@ -49,11 +49,11 @@ def drive(world: World, *, stop_at: str = "", stops: int = 1) -> Summary:
     return ended
 
 
-def images(world: World) -> list[str]:
+def images(world: SimulatedCluster) -> list[str]:
     return sorted(pod.obj["spec"]["containers"][0]["image"] for pod in world.pods())
 
 
-def test_the_run_is_stored_before_a_pod_is_touched(app: World) -> None:
+def test_the_run_is_stored_before_a_pod_is_touched(app: SimulatedCluster) -> None:
     stored: list[bool] = []
 
     def look(request: Request) -> Response | None:
@@ -68,26 +68,26 @@ def test_the_run_is_stored_before_a_pod_is_touched(app: World) -> None:
     assert all(stored)
 
 
-def test_a_stop_finishes_the_pod_that_was_patched(app: World) -> None:
+def test_a_stop_finishes_the_pod_that_was_patched(app: SimulatedCluster) -> None:
     ended = drive(app, stop_at="Restarting")
     assert (ended.outcome, ended.message) == ("Interrupted", "interrupted")
     assert images(app) == ["reg/app:1", "reg/app:1", "reg/app:2"]
     app.wait(lambda: app.ready("web") == 3)
 
 
-def test_a_stop_reopens_the_pod_that_was_only_closed(app: World) -> None:
+def test_a_stop_reopens_the_pod_that_was_only_closed(app: SimulatedCluster) -> None:
     assert drive(app, stop_at="Settling").outcome == "Interrupted"
     assert images(app) == ["reg/app:1"] * 3
     app.wait(lambda: app.ready("web") == 3)
 
 
-def test_a_second_stop_leaves_at_once(app: World) -> None:
+def test_a_second_stop_leaves_at_once(app: SimulatedCluster) -> None:
     with pytest.raises(ForcedExit):
         drive(app, stop_at="Restarting", stops=2)
     assert not app.request("GET", LEASE)["spec"].get("holderIdentity")
 
 
-def test_writes_refused_for_long_end_the_run(app: World) -> None:
+def test_writes_refused_for_long_end_the_run(app: SimulatedCluster) -> None:
     def refuse(request: Request) -> Response | None:
         is_pod = request.method == "PATCH" and "/pods/" in request.path and not request.is_dry_run
         return refusal(403, "no", "Forbidden") if is_pod else None
@@ -100,7 +100,7 @@ def test_writes_refused_for_long_end_the_run(app: World) -> None:
     assert images(app) == ["reg/app:1"] * 3
 
 
-def test_nothing_is_planned_before_everything_is_listed(app: World) -> None:
+def test_nothing_is_planned_before_everything_is_listed(app: SimulatedCluster) -> None:
     with TargetView(app.api, TargetRef("Deployment", "shop", "web"), "upgrade", app.host) as view:
         asked = Run(id="run-1", target=view.target, images={"app": "reg/app:2"}, options=RunOptions())
         run = view.resolver.fill_from_cluster(asked, None)

@@ -13,24 +13,24 @@ from inplace.model.run import Run, RunOptions
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.run.executor import Executor
 from inplace.runtime.run.server_dry_run import rehearse
-from tests.simulation.world import World
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.unit.kube.fakes import ok, refusal
 
 RUN = Run(id="run-1", target=TargetRef("Deployment", "shop", "web"), images={"app": "reg/app:2"}, options=RunOptions())
 
 
 @pytest.fixture
-def app(world: World) -> World:
+def app(world: SimulatedCluster) -> SimulatedCluster:
     world.app("web", "reg/app:1", replicas=2)
     return world
 
 
-def rehearsed(world: World, session: Session) -> object:
+def rehearsed(world: SimulatedCluster, session: Session) -> object:
     executor = Executor(world.api, "shop", session.view.informers, dry_run=True)
     return rehearse(executor, world.clock, session.view.look, RUN)
 
 
-def test_a_rehearsal_persists_nothing(app: World) -> None:
+def test_a_rehearsal_persists_nothing(app: SimulatedCluster) -> None:
     before = [pod.obj for pod in app.pods()]
     with app.session("web") as session:
         found = session.view.resolver.rehearse(RUN)
@@ -39,7 +39,7 @@ def test_a_rehearsal_persists_nothing(app: World) -> None:
     assert any(key.startswith("PATCH pods") for key in app.transport.requests)
 
 
-def test_a_refused_write_is_a_problem_in_the_servers_words(app: World) -> None:
+def test_a_refused_write_is_a_problem_in_the_servers_words(app: SimulatedCluster) -> None:
     def refuse(request: Request) -> Response | None:
         is_image = request.method == "PATCH" and request.path.count("/pods/") and not request.path.endswith("/status")
         return refusal(422, "denied by policy no-2", "Invalid") if is_image else None
@@ -51,7 +51,7 @@ def test_a_refused_write_is_a_problem_in_the_servers_words(app: World) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_server_that_does_not_judge_is_an_error(app: World, status: int) -> None:
+def test_a_server_that_does_not_judge_is_an_error(app: SimulatedCluster, status: int) -> None:
     def fail(request: Request) -> Response | None:
         return refusal(status, "overloaded") if request.method == "PATCH" else None
 
@@ -62,7 +62,7 @@ def test_a_server_that_does_not_judge_is_an_error(app: World, status: int) -> No
             rehearsed(app, session)
 
 
-def test_an_image_that_admission_rewrites_is_learnt(app: World) -> None:
+def test_an_image_that_admission_rewrites_is_learnt(app: SimulatedCluster) -> None:
     mirrored = "mirror/app:2"
 
     def rewrite(request: Request) -> Response | None:

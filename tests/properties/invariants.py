@@ -29,7 +29,7 @@ KINDS = (
 )
 
 
-class Judge:
+class Invariants:
     """`limit`: what maxUnavailable allows now. `hidden_seconds`: how long nobody can know what others did to a pod."""
 
     def __init__(self, cluster: Cluster, limit: Callable[[], int], settle_seconds: float, hidden_seconds: float) -> None:

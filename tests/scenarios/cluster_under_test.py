@@ -90,7 +90,7 @@ class LateRegistry(Protocol):
     def come(self) -> None: ...
 
 
-class Stage(Protocol):
+class ClusterUnderTest(Protocol):
     @property
     def registry(self) -> str:
         """What image names begin with. It has `app:1` to `app:4`, `app:2b` (the same digest as 2), `side:1`, `side:2`,

@@ -22,13 +22,13 @@ from tests.e2e.command import Background, Inplace
 from tests.e2e.prober import Prober
 from tests.e2e.proxy import Proxy, Request
 from tests.recorder import Object, Recorder
+from tests.scenarios.cluster_under_test import JSON, Moment, OnWrite, Running
 from tests.scenarios.policies import Policy, manifests
-from tests.scenarios.stage import JSON, Moment, OnWrite, Running
 
 T = TypeVar("T")
 
 
-class RealStage:
+class RealCluster:
     """Implements `stage.Stage`. `inplace` and `cluster` are for tests that are for the real cluster alone."""
 
     def __init__(self, cluster: Cluster, namespace: str, recorder: Recorder, inplace: Inplace, quiet_seconds: float) -> None:
@@ -169,11 +169,11 @@ def _decoded(text: bytes) -> Object:
 
 
 @contextmanager
-def real_stage(cluster: Cluster, namespace: str, folder: Path, quiet_seconds: float) -> Iterator[RealStage]:
+def real_stage(cluster: Cluster, namespace: str, folder: Path, quiet_seconds: float) -> Iterator[RealCluster]:
     """Whatever is started on it ends with it."""
     inplace = Inplace(cluster, namespace, folder)
     with Recorder(cluster, namespace, folder / "recorder.jsonl") as recorder:
-        stage = RealStage(cluster, namespace, recorder, inplace, quiet_seconds)
+        stage = RealCluster(cluster, namespace, recorder, inplace, quiet_seconds)
         try:
             yield stage
         finally:

@@ -1,4 +1,4 @@
-"""The catalog of deliberate breaks fits the source as it is; that each is caught is seen by `make breaks`."""
+"""The catalog of mutants fits the source as it is; `make mutation` sees that the tests notice each."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.breaks.catalog import BREAKS, Break
+from tests.mutation.catalog import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.name)
-def test_a_break_applies_and_names_tests_that_exist(broken: Break, tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", MUTANTS, ids=lambda broken: broken.name)
+def test_a_mutant_applies_and_names_tests_that_exist(broken: Mutant, tmp_path: Path) -> None:
     copy = tmp_path / broken.file
     copy.parent.mkdir(parents=True)
     shutil.copy(ROOT / broken.file, copy)

@@ -23,12 +23,12 @@ from inplace.runtime.observability.frames import Frame
 from inplace.runtime.observability.statistics import Summary
 from inplace.runtime.run.resolver import AlreadyDone
 from inplace.sim.objects.store import StoredObject
-from tests.properties.judge import Judge
-from tests.properties.process import Killed, Process, Whims
+from tests.properties.invariants import Invariants
+from tests.properties.process import NetworkFaults, Process, ProcessKilled
 from tests.properties.scenarios import Incident, Scenario, limit_of
 from tests.properties.workload import HOLDS, NAME, RECORD, Workload, image, images_in
 from tests.recorder import Rules
-from tests.simulation.world import STRATEGIC, World
+from tests.simulation.simulated_cluster import STRATEGIC, SimulatedCluster
 
 Json = dict[str, Any]
 LONGEST_SECONDS = 6000.0
@@ -37,25 +37,25 @@ BUSY = 150
 """No process has so much to do, however late its watches are, or how often it is refused."""
 
 
-class Story:
+class ScenarioRun:
     """Play it once. `outcomes`: of every command that was not cut off."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = s = scenario
         self.rng = random.Random(s.seed)
-        self.world = World(s.seed, events=False, nodes=s.app.replicas if s.app.kind == "DaemonSet" else 2)
+        self.world = SimulatedCluster(s.seed, events=False, nodes=s.app.replicas if s.app.kind == "DaemonSet" else 2)
         self.cluster = self.world.cluster
         self.replicas = {s.app.replicas}
         net = s.network
         late = net.pods_late_seconds + net.slices_late_seconds + net.others_late_seconds + sum(d for _, d in net.stalls)
         late += net.slices_behind_seconds
-        self.judge = Judge(self.cluster, self.limit, s.asked.settle_seconds, 20.0 + 2 * late)
+        self.judge = Invariants(self.cluster, self.limit, s.asked.settle_seconds, 20.0 + 2 * late)
         self.judge.bad_image = image("app", s.asked.tag) if s.is_bad else ""
         self.judge.is_calm = not s.is_disturbed
         self.workload = Workload(s.app, self.world, s.asked.tag)
         self.first = {pod.uid for pod in self.world.pods()}
         self.cluster.endpoint_slices.lag_seconds = net.slices_behind_seconds
-        self.whims = Whims(self.cluster, net, self.rng)
+        self.whims = NetworkFaults(self.cluster, net, self.rng)
         self.process: Process | None = None
         self.session: Session | None = None
         self.processes: list[Process] = []
@@ -66,14 +66,14 @@ class Story:
         self.last_result: Result | None = None
         self.judge.begin()
         for incident in s.incidents:
-            self.world.scheduler.after(incident.at, functools.partial(self._befalls, incident))
+            self.world.scheduler.after(incident.at, functools.partial(self._apply_incident, incident))
 
     def limit(self) -> int:
         """While it is scaled, nobody can say which count a percentage was taken of."""
         return max(limit_of(self.scenario.asked.max_unavailable, replicas) for replicas in self.replicas)
 
     # What others do
-    def _befalls(self, incident: Incident) -> None:
+    def _apply_incident(self, incident: Incident) -> None:
         pods = [pod for pod in self.world.pods() if "deletionTimestamp" not in pod.meta]
         if self.process is None or not pods:
             return
@@ -153,7 +153,7 @@ class Story:
         is_faulty = self.scenario.network.fault_rate > 0
         try:
             result = self._run(process)
-        except (Killed, ForcedExit) as gone:
+        except (ProcessKilled, ForcedExit) as gone:
             ended = type(gone).__name__
         except (ApiError, RunAbandoned, LockLostError, LockHeldError) as error:
             if not is_faulty:
@@ -278,7 +278,7 @@ class Story:
             run = msgspec.structs.replace(self.last.plan.run, outcome=None, message="")
             again = plan(self.last.snapshot, PlanContext(lease_name(self.workload.target)), run, self.last.now)
             assert all(isinstance(action, ListPods | ListSlices) for action in again.actions), again.actions
-        calm = Whims(self.cluster, msgspec.structs.replace(self.scenario.network, fault_rate=0.0), self.rng)
+        calm = NetworkFaults(self.cluster, msgspec.structs.replace(self.scenario.network, fault_rate=0.0), self.rng)
         process, result = self._calmly(calm)
         while self.scenario.network.fault_rate > 0 and isinstance(result, Summary):
             # The end was not written down, because the network failed: it is now, at its pauses too, and nothing else is done.
@@ -289,7 +289,7 @@ class Story:
         assert isinstance(result, AlreadyDone), result
         assert process.writes == 0
 
-    def _calmly(self, calm: Whims) -> tuple[Process, Result]:
+    def _calmly(self, calm: NetworkFaults) -> tuple[Process, Result]:
         assert len(self.outcomes) < 2 * COMMANDS, f"it does not end: {self.outcomes}"
         process = Process(self.cluster, f"calm-{len(self.processes)}", calm, None)
         return process, self._run(process)

@@ -32,9 +32,9 @@ from tests.deep import loads
 from tests.recorder import Event, Object, Witness
 from tests.recorder.log import event
 from tests.recorder.witness import RESOURCES
+from tests.scenarios.cluster_under_test import JSON, OnWrite, Probe, Result, Running
 from tests.scenarios.policies import Policy, plugin
-from tests.scenarios.stage import JSON, OnWrite, Probe, Result, Running
-from tests.simulation.tasks import Killed, Task, TaskClock, TaskHost, Tasks
+from tests.simulation.tasks import Task, TaskClock, TaskHost, TaskKilled, Tasks
 from tests.simulation.threads import TaskBackend, TaskThreads
 from tests.simulation.transport import SimTransport
 
@@ -44,7 +44,7 @@ LAG_SECONDS = 0.02
 ANSWER_SECONDS = 0.005
 
 
-class VirtualStage:
+class EmbeddedCluster:
     """Implements `stage.Stage`."""
 
     registry = "reg"
@@ -56,7 +56,7 @@ class VirtualStage:
         self.scheduler = self.cluster.scheduler
         self.tasks = Tasks(self.scheduler)
         self.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-        self.witness = Spectator(self.cluster, namespace, dump)
+        self.witness = InMemoryRecorder(self.cluster, namespace, dump)
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = JSON, **query: str) -> tuple[int, Object]:
         sent = body if isinstance(body, bytes) else msgspec.json.encode(body) if body is not None else b""
@@ -134,7 +134,7 @@ class VirtualRegistry:
         self._catalog.define(self._image, unreachable="")
 
 
-class Spectator(Witness):
+class InMemoryRecorder(Witness):
     """Sees every version at once, by the embedded cluster's own watches."""
 
     def __init__(self, cluster: Cluster, namespace: str, dump: Path) -> None:
@@ -165,7 +165,7 @@ class Spectator(Witness):
 class Command:
     """One run of `inplace`. Implements `stage.Running`."""
 
-    def __init__(self, stage: VirtualStage, args: tuple[str, ...], on_write: OnWrite | None) -> None:
+    def __init__(self, stage: EmbeddedCluster, args: tuple[str, ...], on_write: OnWrite | None) -> None:
         self._stage = stage
         self._stopper: VirtualStopper | None = None
         self._stop: Callable[[], None] | None = None
@@ -230,7 +230,7 @@ class Command:
 
     def _kill(self, number: signal.Signals) -> None:
         self._killed_by = number
-        self.task.throw(Killed())
+        self.task.throw(TaskKilled())
         self._threads.kill()
 
     def _connect(self, options: ConnectOptions) -> Connection:
@@ -280,7 +280,7 @@ class VirtualStopper(InterruptHandler):
 class CommandTransport(SimTransport):
     """A command's own way to the API server: it ends with the command."""
 
-    def __init__(self, stage: VirtualStage, command: Command, on_write: OnWrite | None) -> None:
+    def __init__(self, stage: EmbeddedCluster, command: Command, on_write: OnWrite | None) -> None:
         super().__init__(stage.cluster.server)
         self._command = command
         self._on_write = on_write
@@ -300,7 +300,7 @@ class CommandTransport(SimTransport):
 
     def _check_alive(self, request: Request) -> None:
         if self._command.is_killed:
-            raise ConnectionFailed("the process is gone") if request.method == "GET" else Killed
+            raise ConnectionFailed("the process is gone") if request.method == "GET" else TaskKilled
 
 
 class VirtualClient:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Break:
+class Mutant:
     """`old` stands exactly once in `file`; `tests` are paths for pytest, the most telling first."""
 
     name: str

@@ -17,10 +17,10 @@ from tests.recorder import Object
 from tests.recorder.log import RECORD, Event, annotation, condition
 from tests.recorder.rules import validate
 from tests.recorder.writers import writes_by_us
+from tests.scenarios.cluster_under_test import Moment, Running
 from tests.scenarios.facts import images_in, strategy_of
 from tests.scenarios.manifests import container, daemonset, deployment, pod, replicaset, service, statefulset
 from tests.scenarios.scene import REVISION, Scene
-from tests.scenarios.stage import Moment, Running
 
 HASH = "controller-revision-hash"
 
@@ -61,7 +61,7 @@ CASES = {
 }
 
 
-class Victim:
+class CrashedTarget:
     """One target of a case, from image `app:1` to `app:2`."""
 
     def __init__(self, scene: Scene, case: Case, name: str) -> None:
@@ -172,8 +172,8 @@ def is_renewal(write: str) -> bool:
     return "/leases/" in write and not any(word in write for word in ("annotations", "holderIdentity", "DELETE"))
 
 
-def deploy(scene: Scene, case: Case, names: Iterable[str]) -> list[Victim]:
-    victims = [Victim(scene, case, name) for name in names]
+def deploy(scene: Scene, case: Case, names: Iterable[str]) -> list[CrashedTarget]:
+    victims = [CrashedTarget(scene, case, name) for name in names]
     objects = [o for v in victims for o in (*case.make(v.name, scene.image("app:1")), service(v.name))]
     scene.deploy(*objects, count=case.pods * len(victims), gate=case.gate)
     for victim in victims:

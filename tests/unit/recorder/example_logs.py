@@ -8,7 +8,7 @@ from tests.recorder.log import RECORD, Event, Object, event
 GATE = "inplace.dev/ready"
 
 
-class Story:
+class ExampleLog:
     """Each call is one more version of one object. Times stand still unless `tick` says otherwise."""
 
     def __init__(self, pods: int = 2) -> None:

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from tests.breaks.edit import Break
+from tests.mutation.edit import Mutant
 
 FINALIZERS = ("tests/scenarios/controller/test_finalizers.py",)
 SCENARIOS = ("tests/scenarios/controller/test_spec_paused.py",)
 
-BREAKS: tuple[Break, ...] = (
-    Break(
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
         "start pods while the brake is on",
         "inplace/runtime/run/driver.py",
         "PlanContext(self._lock.name, self._stop or self.spec_pause, since",
         "PlanContext(self._lock.name, self._stop, since",
         SCENARIOS,
     ),
-    Break(
+    Mutant(
         "let a request pass the brake",
         "inplace/runtime/controller/paused.py",
         "if command is not None and not is_allowed_while_paused(command) and is_paused_by_spec(rollout, run):",
         "if False:",
         SCENARIOS,
     ),
-    Break(
+    Mutant(
         "drive a braked run from a command",
         "inplace/runtime/foreground/spec_paused.py",
         "if run is not None and rollout is not None and is_paused_by_spec(rollout, run):",
         "if False:",
         SCENARIOS,
     ),
-    Break(
+    Mutant(
         "close pods of a rollout that nothing keeps",
         "inplace/runtime/run/driver.py",
         " and (not planned.actions or self._actions_allowed())",
         "",
         FINALIZERS,
     ),
-    Break(
+    Mutant(
         "keep a rollout that stands from being deleted",
         "inplace/runtime/controller/reconciler.py",
         """            case Paused():
@@ -45,7 +45,7 @@ BREAKS: tuple[Break, ...] = (
                 return True""",
         FINALIZERS,
     ),
-    Break(
+    Mutant(
         "hold the lock of a rollout that is gone",
         "inplace/runtime/controller/syncer.py",
         "result = reconciler.reconcile_delete(as_deleted(reconciler.rollout))",

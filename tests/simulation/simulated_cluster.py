@@ -1,6 +1,6 @@
 """The unmodified product in an embedded cluster: one thread, virtual time, everything from one seed.
 
-`World` makes apps, opens their gates and drives upgrades; the product runs through its own seams (`kube.seam`,
+`SimulatedCluster` makes apps, opens their gates and drives upgrades; the product runs through its own seams (`kube.seam`,
 `runtime.host`), and time jumps from event to event.
 """
 
@@ -23,14 +23,14 @@ from inplace.sim import Cluster
 from inplace.sim.api.server import ApiRequest, ApiResponse
 from inplace.sim.objects import kinds
 from inplace.sim.objects.store import StoredObject
-from tests.simulation.host import VirtualHost
+from tests.simulation.host import SimulatedBackend
 from tests.simulation.transport import SimTransport, VirtualClock
 
 Json = dict[str, Any]
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
-class World:
+class SimulatedCluster:
     """`namespace` is where everything happens. `limiter`: of the product's own requests."""
 
     def __init__(
@@ -46,7 +46,7 @@ class World:
         self.scheduler = self.cluster.scheduler
         self.clock = VirtualClock(self.scheduler)
         self.transport = SimTransport(self.cluster.server)
-        self.host = VirtualHost(self.scheduler, self.transport, limiter)
+        self.host = SimulatedBackend(self.scheduler, self.transport, limiter)
         self.api = ApiClient(transport=self.transport, clock=self.clock)
         self.namespace = namespace
         self.said: list[str] = []

@@ -10,10 +10,10 @@ import pytest
 
 from tests.recorder import Object
 from tests.recorder.log import RECORD, annotation, condition
+from tests.scenarios.cluster_under_test import Result, Running
 from tests.scenarios.facts import back, images_in, is_observed
 from tests.scenarios.manifests import daemonset, deployment, service, statefulset
 from tests.scenarios.scene import Scene
-from tests.scenarios.stage import Result, Running
 
 FAST = ("--settle", "0s", "--max-unavailable", "1")
 
@@ -47,7 +47,7 @@ DAEMON_SET = Kind(
 KINDS = pytest.mark.parametrize("kind", [DEPLOYMENT, STATEFUL_SET, DAEMON_SET], ids=lambda kind: kind.short)
 
 
-class Story:
+class WorkloadScenario:
     """One workload of a kind, upgraded and brought back."""
 
     def __init__(self, scene: Scene, kind: Kind) -> None:

@@ -10,19 +10,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.breaks.catalog import BREAKS, Break
+from tests.mutation.catalog import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    survivors = [broken.name for broken in BREAKS if not is_caught(broken)]
-    print(f"{len(BREAKS) - len(survivors)} of {len(BREAKS)} breaks are caught")
+    survivors = [broken.name for broken in MUTANTS if not is_caught(broken)]
+    print(f"{len(MUTANTS) - len(survivors)} of {len(MUTANTS)} mutants are caught")
     return 1 if survivors else 0
 
 
-def is_caught(broken: Break) -> bool:
-    with tempfile.TemporaryDirectory(prefix="inplace-break-") as folder:
+def is_caught(broken: Mutant) -> bool:
+    with tempfile.TemporaryDirectory(prefix="inplace-mutant-") as folder:
         tree = Path(folder)
         for part in ("inplace", "tests", "deploy"):
             shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))

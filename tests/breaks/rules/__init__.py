@@ -1,1 +1,0 @@
-"""The breaks, a module for each part of what is promised."""
