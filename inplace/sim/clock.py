@@ -39,7 +39,7 @@ class EventLoop:
         self.now = 0.0
         self.random = random.Random(seed)
         self.on_earlier: Callable[[], None] = lambda: None
-        """Called when a new event is the next one: whoever sleeps until the next event must wake."""
+        """Called when a new event becomes the next one: a thread that sleeps until the next event must wake."""
         self._epoch = epoch
         self._heap: list[tuple[float, int, Timer]] = []
         self._made = 0
@@ -144,7 +144,7 @@ class RealTimePacer:
             yield
 
     def _catch_up(self) -> None:
-        """A bug in one event is told and costs that event, not the cluster."""
+        """Reports a bug in an event, which costs that event, not the cluster."""
         while True:
             try:
                 self._scheduler.run_until((time.monotonic() - self._base) * self._speed)
@@ -153,7 +153,7 @@ class RealTimePacer:
                 traceback.print_exc()
 
     def _wake(self) -> None:
-        """Called under the lock, by whoever has the turn."""
+        """Called under the lock, by the thread that has the turn."""
         self._changed.notify_all()
 
     def _run(self) -> None:

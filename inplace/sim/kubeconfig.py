@@ -1,4 +1,4 @@
-"""How clients find the embedded cluster."""
+"""Writes the kubeconfig by which clients find the embedded cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = "inplace-sim"
 
 
 def kubeconfig(url: str, namespace: str = "default") -> str:
-    """The text of a kubeconfig with one context. Nobody is asked who they are."""
+    """The text of a kubeconfig with one context. The token is never checked."""
     return yaml.safe_dump(
         {
             "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""Who sends a request. Nobody proves anything here: whoever comes is the same administrator, unless he impersonates somebody.
+"""Who sends a request. Nothing is authenticated: every client is the same administrator unless it impersonates a user.
 
 What an impersonated user belongs to besides follows the real API server (its filter `impersonation`), as far as it shows in a
 SelfSubjectReview; rights are not checked by user.

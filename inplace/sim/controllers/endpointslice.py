@@ -56,7 +56,7 @@ class EndpointSlices:
         self._later(event.item.key)
 
     def _slice_changed(self, event: StoreEvent) -> None:
-        """One of ours was deleted: it is made again."""
+        """One of our slices was deleted: create it again."""
         labels = event.item.meta.get("labels") or {}
         key = (event.item.namespace, labels.get(SERVICE_NAME, ""))
         known = self._known.get(key)

@@ -26,7 +26,7 @@ def encode(obj: Any) -> bytes:
 
 
 class StoredObject:
-    """One version of one object. `facts` is for whoever derives something from this version and wants it kept."""
+    """One version of one object. `facts` keeps what is derived from this version."""
 
     __slots__ = ("_bytes", "facts", "kind", "meta", "name", "namespace", "obj", "uid", "version")
 

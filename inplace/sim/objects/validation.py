@@ -1,4 +1,4 @@
-"""What the API server refuses to store. Only rules that a client of ours may run into; texts as a real 1.36 gives them."""
+"""What the API server refuses to store. Has only the rules that our clients may run into, with the texts of a real 1.36."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class ControllerHistory:
         return str(revision.meta["labels"][self._hash_label])
 
     def truncate(self, owner: StoredObject, old: Iterable[StoredObject]) -> None:
-        """Of those that nothing uses, given from the oldest, only so many are kept."""
+        """Deletes the oldest of `old`, the unused revisions, beyond `revisionHistoryLimit`. `old` is oldest first."""
         dead, limit = list(old), int(owner.obj["spec"].get("revisionHistoryLimit", 10))
         for item in dead[: len(dead) - limit] if 0 <= limit < len(dead) else ():
             self._registry.delete(item, {})
