@@ -55,7 +55,7 @@ class Page(ApiStruct, Generic[T], frozen=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """An object that is there and cannot be read; of its metadata as much as can be. `why` is one line for a person."""
+    """An object that exists and cannot be read; its metadata as far as possible. `why` is one line for a person."""
 
     kind: str
     metadata: ObjectMeta
@@ -87,13 +87,13 @@ class Status(ApiStruct, frozen=True):
 
 
 class Modified(msgspec.Struct, Generic[T], frozen=True):
-    """The object is there, like this."""
+    """The object exists in this state."""
 
     object: T
 
 
 class Obscured(msgspec.Struct, frozen=True):
-    """The object is there, and nobody knows what it is like."""
+    """The object exists, and its state cannot be read."""
 
     object: Unreadable
 
@@ -124,7 +124,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 class _Loose(ApiStruct, frozen=True):
-    """The last resort: metadata of which any field may be anything."""
+    """The last resort: metadata of which any field may be of any type."""
 
     metadata: dict[str, msgspec.Raw]
 
@@ -162,7 +162,7 @@ def _page_decoder(wanted: type[T]) -> msgspec.json.Decoder[Page[T]]:
 
 
 def decode(body: bytes, wanted: type[T]) -> T:
-    """Raises `Malformed`."""
+    """Raises `MalformedResponse`."""
     try:
         obj: T = _read(_decoder(wanted), body)
     except CANNOT_BE_READ as error:
@@ -171,8 +171,8 @@ def decode(body: bytes, wanted: type[T]) -> T:
 
 
 def decode_page(body: bytes, wanted: type[T]) -> Listed[T]:
-    """All at once; only where that does not go, one by one. Raises `Malformed` where it is no list at all: any other JSON
-    must not pass for an empty one."""
+    """All at once; only where that does not go, one by one. Raises `MalformedResponse` where it is no list at all: any other
+    JSON must not pass for an empty one."""
     try:
         page = _read(_page_decoder(wanted), body)
         listed = Listed(page.metadata, page.items or ())
@@ -208,7 +208,7 @@ def _decode_item(raw: msgspec.Raw, wanted: type[T]) -> T | Unreadable:
 
 
 def _metadata(raw: msgspec.Raw) -> ObjectMeta:
-    """Of an object that cannot be read: all of it, or those of its names that are text."""
+    """The metadata of an unreadable object: all of it, or those of its names that are text."""
     try:
         return _read(_named_decoder, raw).metadata
     except CANNOT_BE_READ:
@@ -237,7 +237,7 @@ def _read(decoder: msgspec.json.Decoder[D], raw: bytes | msgspec.Raw) -> D:
 
 
 def decode_raw(body: bytes) -> dict[str, Any]:
-    """Raises `Malformed`."""
+    """Raises `MalformedResponse`."""
     try:
         return _read(_object_decoder, body)
     except CANNOT_BE_READ as error:
@@ -245,7 +245,7 @@ def decode_raw(body: bytes) -> dict[str, Any]:
 
 
 def decode_event(line: bytes, wanted: type[T]) -> Modified[T] | Obscured | Deleted[T] | Bookmark | WatchError:
-    """One line of a watch. Raises `Malformed` where it is none."""
+    """One line of a watch. Raises `MalformedResponse` where it is none."""
     try:
         event = _read(_event_decoder, line)
         match event.type:
@@ -279,7 +279,7 @@ def error_from_response(request: Request, response: Response) -> ApiError | None
 
 
 def _plain(body: bytes) -> str:
-    """What somebody else than an API server says, such as a proxy, where it is a word or two; no page."""
+    """What a proxy or the like answers, if it is a word or two; not a page."""
     text = body[: MESSAGE_LENGTH + 1].decode(errors="replace").strip()
     return f" ({_one_line(text)})" if 0 < len(text) <= LONGEST_PLAIN and text[0] not in "{[<" else ""
 

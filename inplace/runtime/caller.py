@@ -1,7 +1,7 @@
-"""Who gives a command: what the API server calls the caller, and beside it the user and the host of this machine.
+"""Who gives a command: the name by which the API server knows the caller, and the user and host of this machine.
 
-The first is proven, with `--as` and a ServiceAccount's token, too; the second is what this machine says of itself. It is for
-people, and decides nothing.
+The first is proven, also with `--as` and a ServiceAccount's token; the second is what this machine says of itself. Both are for
+people and decide nothing. Also names the holders of locks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """`by`: the API server's word, or, where it gives none, the same as `client`: USER@HOST."""
+    """`by`: the API server's name for the caller, or, if it gives none, the same as `client`: USER@HOST."""
 
     by: str = ""
     client: str = ""
@@ -51,17 +51,18 @@ _REVIEW = msgspec.json.Decoder(_Review)
 
 
 def identify_caller(api: ApiClient) -> Caller:
-    """Persists nothing. Raises `ApiError` only where the next request would meet the same: no connection, no credentials."""
+    """Persists nothing. Raises `ApiError` only where the next request would fail in the same way: no connection, no
+    credentials."""
     client = client_name()
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
         answer = api.raw(Request(method="POST", path=REVIEWS, body=msgspec.json.encode(body)))
-        found = _REVIEW.decode(answer.body).status.user_info.username
+        username = _REVIEW.decode(answer.body).status.user_info.username
     except (ConnectionFailed, Unauthorized, TooManyRequests):
         raise
     except (ApiError, ValueError):
-        found = ""  # refused, or not served: then nobody but this machine can say
-    return Caller(found or client, client)
+        username = ""  # refused, or not served: then only this machine's own account is known
+    return Caller(username or client, client)
 
 
 def client_name() -> str:

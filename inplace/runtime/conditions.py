@@ -1,4 +1,4 @@
-"""The write of a pod's condition: one of its type, whatever was there."""
+"""Writes a pod's condition so that exactly one of its type is there afterwards."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from inplace.kube.clock import format_time
 def conditions_body(gate: str, is_true: bool, reason: str, message: str, at: datetime) -> list[dict[str, Any]]:
     """`status.conditions` for a strategic merge on `pods/status`; the kubelet's are left alone.
 
-    Of several conditions of one type, as whoever appends them by JSON Patch leaves them, the kubelet believes the first, and a
-    merge changes that alone: a second would be believed once the first is gone. So all go, and one comes (measured, 1.36.3).
+    If there are several conditions of one type, as a JSON Patch that appends leaves them, the kubelet believes the first, and a
+    merge changes that one alone: the second would be believed once the first is gone. So all are deleted, and one is added
+    (measured, 1.36.3).
     """
     condition = {
         "type": gate,

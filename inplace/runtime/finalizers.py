@@ -1,7 +1,8 @@
-"""Our finalizer on a rollout: there while something is to be freed before the rollout may go, and only then.
+"""Our finalizer on a rollout: there while something must be freed before the rollout may go, and only then.
 
-That is while pods are in flight, and, where a deletion is to take them back first (`onDelete: Abort`), while the run is open.
-One that stands at a pause is kept by nothing: whoever deletes it, or its namespace, needs no controller.
+That is while pods are in flight, and, if a deletion is to roll them back first (`onDelete: Abort`), while the run is
+unfinished. A rollout that stands at a pause has no finalizer: it can be deleted, alone or with its namespace, without a
+controller.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ def without_finalizer(rollout: InPlaceRollout) -> list[str]:
 
 
 def as_deleted(rollout: InPlaceRollout) -> InPlaceRollout:
-    """One that is gone already: nothing of ours has kept it, and what it held is let go like that of one being deleted."""
+    """The rollout as if it were being deleted: it is gone already, and what it held must be freed all the same."""
     meta = msgspec.structs.replace(rollout.metadata, deletion_timestamp=rollout.metadata.deletion_timestamp or "gone")
     return msgspec.structs.replace(rollout, metadata=meta)
 
 
-def free(api: ApiClient, rollout: InPlaceRollout) -> bool:
-    """Takes it off, where nobody carries the rollout out. False: it is gone, or has changed since. Raises `ApiError`."""
+def remove_finalizer(api: ApiClient, rollout: InPlaceRollout) -> bool:
+    """Removes it from a rollout that nobody drives. False: the rollout is gone, or has changed. Raises `ApiError`."""
     meta = rollout.metadata
     body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": without_finalizer(rollout)}}
     with suppress(NotFound, Conflict):

@@ -1,4 +1,4 @@
-"""The target as it is found in the cluster by its name, before anything is watched."""
+"""Looks up a target in the cluster by its name, before anything is watched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inplace.runtime.errors import RefusedError
 
 
 class ResolvedTarget(msgspec.Struct, frozen=True):
-    """The target as it was found: `selector` picks its pods, `owner` is for the Lease."""
+    """The target as it was read: `selector` selects its pods, `owner` is the ownerReference for the Lease."""
 
     uid: str
     selector: str
@@ -41,7 +41,7 @@ _OWNED_PODS = Resource(group="", version="v1", plural="pods", kind="Pod", singul
 
 
 def resolve_target(api: ApiClient, target: TargetRef) -> ResolvedTarget:
-    """Reads the target by name. Raises `Refused` or `ApiError`."""
+    """Reads the target by name. Raises `RefusedError` or `ApiError`."""
     try:
         return _bare_pods(api, target) if target.kind == "Pods" else _workload(api, target, WORKLOADS[target.kind])
     except NotFound:
@@ -49,21 +49,21 @@ def resolve_target(api: ApiClient, target: TargetRef) -> ResolvedTarget:
 
 
 def _why_absent(api: ApiClient, target: TargetRef) -> str:
-    """With the namespace, where it is that which does not exist, or a name that is written alike."""
+    """Names the namespace if that does not exist, or a similar name if there is one."""
     why = f"{target} does not exist in namespace {target.namespace}"
     with suppress(ApiError):
         require_namespace(api, target.namespace)
         if target.kind != "Pods":
             from difflib import get_close_matches
 
-            names = [each.metadata.name for each in api.list(WORKLOADS[target.kind], target.namespace).items]
+            names = [workload.metadata.name for workload in api.list(WORKLOADS[target.kind], target.namespace).items]
             for name in get_close_matches(target.name, names, n=1):
                 return f"{why}; did you mean {msgspec.structs.replace(target, name=name)}?"
     return why
 
 
 def require_namespace(api: ApiClient, name: str) -> None:
-    """Raises `Refused` where there is none; whoever may not look is not told."""
+    """Raises `RefusedError` where it does not exist; passes if that may not be read."""
     try:
         api.get(NAMESPACES, None, name)
     except NotFound:
@@ -86,7 +86,7 @@ def _workload(api: ApiClient, target: TargetRef, resource: Resource[Any]) -> Res
 
 
 def _bare_pods(api: ApiClient, target: TargetRef) -> ResolvedTarget:
-    """One list, however many they are."""
+    """Reads them with one list, however many they are."""
     field = f"metadata.name={target.pod_names[0]}" if len(target.pod_names) == 1 else ""
     pods = api.list(_OWNED_PODS, target.namespace, label_selector=target.selector, field_selector=field).items
     wanted = [pod.metadata for pod in pods if not target.pod_names or pod.metadata.name in target.pod_names]
@@ -94,11 +94,11 @@ def _bare_pods(api: ApiClient, target: TargetRef) -> ResolvedTarget:
 
 
 def crd_installed(api: ApiClient) -> bool:
-    """Whether the CustomResourceDefinition is there."""
+    """Whether the CustomResourceDefinition exists."""
     try:
         api.raw(Request(method="GET", path=INPLACE_ROLLOUTS.path(), query=(("limit", "1"),)))
     except NotFound:
         return False
     except Forbidden:
-        return True  # authorization comes before the question whether there is such a thing: it is not for us to say
+        return True  # the API server authorizes before it looks whether the kind exists: assume that it does
     return True

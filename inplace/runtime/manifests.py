@@ -1,7 +1,7 @@
-"""The manifests that this program brings along: those of deploy/, as `kubectl kustomize` renders them.
+"""The manifests that this program ships: those of deploy/, as `kubectl kustomize` renders them.
 
-In the wheel they lie beside the code; in a source checkout they are read from deploy/. Nothing of them is changed but the
-controller's image and the namespace that the objects go to.
+In the wheel they lie beside the code; in a source checkout they are read from deploy/. Nothing in them is changed but the
+controller's image and the namespace of the objects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1]
 SYSTEM_NAMESPACE = "inplace-system"
 CONTROLLER = "inplace-controller"
 OURS = ("app.kubernetes.io/name", "inplace")
-"""The label that all of them carry; what lacks it is not removed."""
+"""The label that all of them carry; an object without it is not removed."""
 
 
 def _resource(group: str, plural: str, kind: str, *, is_namespaced: bool = True) -> Resource[PartialObjectMetadata]:
@@ -53,7 +53,7 @@ BY_KIND: Mapping[str, Resource[Any]] = {resource.kind: resource for resource in 
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """One object. `namespace` is empty for what has none."""
+    """One object. `namespace` is empty for an object of the cluster."""
 
     resource: Resource[Any]
     namespace: str
@@ -69,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def manifests(namespace: str | None = None) -> tuple[Manifest, ...]:
-    """In the order in which they can be applied. Without a namespace: for the whole cluster, with a namespace of its own."""
+    """In the order in which they can be applied. Without a namespace: for the whole cluster, with a namespace of their own."""
     text = _read("install.yaml" if namespace is None else "install-namespace.yaml")
     return tuple(_manifest(body, namespace or SYSTEM_NAMESPACE) for body in yaml.safe_load_all(text))
 
@@ -80,14 +80,14 @@ def definitions() -> tuple[Manifest, ...]:
 
 
 def settings_of(manifest: Manifest, body: dict[str, Any] | None) -> str:
-    """The controller's settings file, as it is in the cluster, or as we would bring it."""
+    """The controller's settings file, as it is in the cluster, or else as shipped."""
     data = (body or manifest.body).get("data") or {}
     return str(data.get("config.yaml", ""))
 
 
-def with_image(found: Iterable[Manifest], image: str) -> tuple[Manifest, ...]:
-    """The same, with the controller from another image than `inplace:VERSION`."""
-    return tuple(_with_image(manifest, image) if manifest.resource is DEPLOYMENTS else manifest for manifest in found)
+def with_image(manifests: Iterable[Manifest], image: str) -> tuple[Manifest, ...]:
+    """The same manifests, with the controller from another image than `inplace:VERSION`."""
+    return tuple(_with_image(manifest, image) if manifest.resource is DEPLOYMENTS else manifest for manifest in manifests)
 
 
 def _with_image(manifest: Manifest, image: str) -> Manifest:

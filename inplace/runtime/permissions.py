@@ -1,4 +1,5 @@
-"""May we, and is the cluster new enough? Asked before the first write, so that a run never stops halfway for a missing verb."""
+"""Whether we have the permissions, and the cluster is new enough: checked before the first write, so that no run stops halfway
+for a missing permission."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ class Permission(msgspec.Struct, frozen=True):
     resource: str
     subresource: str = ""
     name: str = ""
-    """Of the one object that it is about; empty: all."""
+    """The name of the one object that it is about; empty: all."""
 
     @property
     def what(self) -> str:
@@ -62,7 +63,8 @@ def required_permissions(kind: TargetKind, purpose: Purpose) -> tuple[Permission
 
 
 def controller_permissions() -> tuple[Permission, ...]:
-    """Everything that runs of any kind may need, and the rollouts themselves. Events are not worth a refusal."""
+    """Everything that runs of any kind may need, and the rollouts themselves. Missing permission to write Events is no reason
+    to refuse."""
     kinds: tuple[TargetKind, ...] = get_args(TargetKind)
     runs = [right for kind in kinds for purpose in get_args(Purpose) for right in required_permissions(kind, purpose)]
     rollouts = [Permission(verb, GROUP, ROLLOUT_PLURAL) for verb in ("list", "watch", "patch", "delete")]
@@ -70,7 +72,7 @@ def controller_permissions() -> tuple[Permission, ...]:
 
 
 def format_permissions(rights: Iterable[Permission]) -> str:
-    """`list pods, services; patch pods/status`: by verb, for a person."""
+    """Returns, by verb and for a person, for example `list pods, services; patch pods/status`."""
     by_verb: dict[str, list[str]] = {}
     for right in rights:
         by_verb.setdefault(right.verb, []).append(right.what)
@@ -78,7 +80,7 @@ def format_permissions(rights: Iterable[Permission]) -> str:
 
 
 def refusal(rights: Iterable[Permission], namespace: str | None) -> RefusedError:
-    """For want of these rights. `namespace` None: in all."""
+    """The error for missing permissions. `namespace` None: in all."""
     listed = ["kubectl", "auth", "can-i", "--list", *(["-n", namespace] if namespace else [])]
     return RefusedError(lacking("you", format_permissions(rights), namespace), shown_by=" ".join(listed))
 

@@ -42,7 +42,8 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 def served(host: str, port: int, server_name: str) -> Certificate | None:
-    """What a server shows to whoever comes. Nothing is sent to it, no credentials, no request; None: it could not be had."""
+    """The certificate that a server shows to any client. Nothing is sent to it: no credentials, no request. None: there was no
+    certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # it is only looked at
@@ -101,7 +102,7 @@ def _time(tag: int, value: bytes) -> datetime:
 
 
 def _name(value: bytes) -> str:
-    """Its common name, else its organization."""
+    """The common name, or else the organization."""
     found: dict[bytes, str] = {}
     for _, part in _items(value):
         for _, pair in _items(part):

@@ -30,7 +30,7 @@ OUR_CONTEXT = "inplace"
 
 
 class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """kubectl's flags of the same names; empty means: as the kubeconfig says. `qps` and `burst` are for the `Limiter`."""
+    """kubectl's flags of the same names; empty means: as the kubeconfig says. `qps` and `burst` are for the `RateLimiter`."""
 
     kubeconfig: str = ""
     context: str = ""
@@ -248,7 +248,7 @@ def _apply_flags(configuration: Configuration, options: ConnectOptions) -> None:
 
 
 def context_names(kubeconfig: str | None = None, *, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Of the kubeconfig that would be used, as far as its files can be read. Raises `ConfigError`."""
+    """The contexts of the kubeconfig that would be used, as far as its files can be read. Raises `ConfigError`."""
     names: list[str] = []
     for path in _paths(ConnectOptions(kubeconfig=kubeconfig or ""), environ):
         with _one_line(f"kubeconfig {path}"):

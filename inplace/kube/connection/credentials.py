@@ -20,7 +20,7 @@ _END = "-----END CERTIFICATE-----"
 
 
 def expiry(headers: Mapping[str, str], certificate_file: str | None, now: datetime) -> str:
-    """`the token expired at ...`; empty where nothing of them has, as far as they tell."""
+    """Returns, for example, `the token expired at ...`; empty if no credential is known to have expired."""
     ends = (("the token", token_end(headers)), ("the client certificate", certificate_end(certificate_file)))
     return next((f"{what} expired at {at:%Y-%m-%dT%H:%M:%SZ}" for what, at in ends if at is not None and at <= now), "")
 
@@ -30,7 +30,7 @@ class _Claims(msgspec.Struct):
 
 
 def token_end(headers: Mapping[str, str]) -> datetime | None:
-    """Of a bearer token that is a JWT."""
+    """When a bearer token expires that is a JWT."""
     value = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
     with suppress(ValueError, IndexError, OverflowError, OSError, msgspec.MsgspecError):
         claims = value.removeprefix("Bearer ").split(".")[1]
@@ -40,7 +40,7 @@ def token_end(headers: Mapping[str, str]) -> datetime | None:
 
 
 def certificate_end(file: str | None) -> datetime | None:
-    """Of the first certificate in the file, which is the client's own."""
+    """When the first certificate in the file expires, which is the client's own."""
     with suppress(OSError, ValueError):
         text = Path(file or "").read_text()
         first = text[text.index("-----BEGIN CERTIFICATE-----") : text.index(_END) + len(_END)]

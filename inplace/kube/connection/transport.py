@@ -37,7 +37,7 @@ RELOAD_SECONDS = 10.0
 
 
 class KubeTransport:
-    """Implements `seam.Transport`. Thread-safe. `load` gives the configuration and is called again after a 401."""
+    """Implements `protocols.Transport`. Thread-safe. `load` gives the configuration and is called again after a 401."""
 
     def __init__(
         self, load: Callable[[], Configuration], *, headers: Sequence[tuple[str, str]] = (), connection_pool_maxsize: int = 32
@@ -80,7 +80,7 @@ class KubeTransport:
             answer.close()
 
     def close(self) -> None:
-        """Drops idle connections."""
+        """Closes idle connections."""
         self._pool.clear()
 
     def _send(self, request: Request, connect_seconds: float, read_seconds: float) -> BaseHTTPResponse:
@@ -180,7 +180,7 @@ class KubeTransport:
 
 
 class KubeStream:
-    """Implements `seam.Stream`."""
+    """Implements `protocols.Stream`."""
 
     def __init__(self, answer: BaseHTTPResponse, errors: Callable[[], Any]) -> None:
         self._answer = answer
@@ -204,14 +204,14 @@ class KubeStream:
                 raise
 
     def close(self) -> None:
-        """Ends the reading thread's wait: it sees the end of the stream."""
+        """Ends the wait of the reading thread, which sees the end of the stream."""
         self._is_closed = True
         with suppress(ValueError, RuntimeError, OSError):  # over already
             self._answer.shutdown()
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Whole lines, without empty ones; what follows the last line end is a line too."""
+    """Yields whole lines, without empty ones; what follows the last line end is a line too."""
     rest = b""
     for chunk in chunks:
         lines = (rest + chunk).split(b"\n")
@@ -222,7 +222,7 @@ def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _chunks(answer: BaseHTTPResponse) -> Iterator[bytes]:
-    """Bytes as they come in: never waits for a buffer to fill."""
+    """Yields bytes as they come in: never waits for a buffer to fill."""
     while chunk := answer.read1(CHUNK_BYTES):
         yield chunk
 
@@ -270,7 +270,7 @@ def _connection_failed(error: Exception, host: str, seconds: float, server_name:
 
 
 def _causes(error: BaseException) -> Iterator[Exception]:
-    """The error, and what it came of, to the first of all."""
+    """The error and what caused it, back to the first cause."""
     following: BaseException | None = error
     while isinstance(following, Exception):
         yield following
@@ -285,7 +285,7 @@ _TLS_WORDS = {
 
 
 def _tls_problem(error: ssl.SSLError, host: str, server_name: str) -> str:
-    """In words of ours, with what the certificate says where that is what is wrong."""
+    """Describes the problem, with what the certificate says where that is what is wrong."""
     if not isinstance(error, ssl.SSLCertVerificationError):
         reason = error.reason or ""
         return f"TLS failed: {_TLS_WORDS.get(reason, reason.replace('_', ' ').lower() or 'no reason is given')}"

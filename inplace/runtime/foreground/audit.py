@@ -1,6 +1,7 @@
-"""What is kept of the runs that were asked for by InPlaceRollouts of a target: who, when, step by step, and pod by pod.
+"""The audit trail of a target: for each run that an InPlaceRollout requested, who requested it, when, step by step, and pod by
+pod.
 
-The rollouts themselves are the audit trail, as long as they are kept; what happened to each pod is told by its Events, which a
+The rollouts themselves are the audit trail, as long as they are kept; what happened to each pod is in its Events, which a
 cluster keeps for an hour, say.
 """
 
@@ -34,8 +35,8 @@ class PodEvent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class AuditRecord(msgspec.Struct, frozen=True, rename="camel"):
-    """One rollout. `images`: what it asked for; empty: an undo, or what the template said. `by`: who asked for it, as the API
-    server calls the caller; where nobody has written that down, the field manager that made the object."""
+    """One rollout. `images`: those requested; empty: an undo, or what the template said. `by`: who requested it, as the API
+    server names the caller; if that is not written down, the field manager that created the object."""
 
     name: str
     phase: str
@@ -47,7 +48,7 @@ class AuditRecord(msgspec.Struct, frozen=True, rename="camel"):
     steps: tuple[StepTiming, ...]
     pods: tuple[PodEvent, ...]
     client: str = ""
-    """USER@HOST of the machine that it was asked for from."""
+    """USER@HOST of the machine on which it was requested."""
 
 
 class _Manager(ApiStruct, frozen=True):
@@ -60,7 +61,7 @@ class _OwnedMeta(ObjectMeta, frozen=True):
 
 
 class _Made(ApiStruct, frozen=True):
-    """An InPlaceRollout, as far as it says by what it was made."""
+    """An InPlaceRollout, as far as it says what created it."""
 
     metadata: _OwnedMeta
 
@@ -76,24 +77,24 @@ _MADE = Resource(
 
 
 def audit_records(api: ApiClient, target: TargetRef) -> tuple[AuditRecord, ...]:
-    """The oldest first; none where the cluster knows no InPlaceRollouts. Raises `ApiError`."""
+    """The oldest first; none where the cluster has no InPlaceRollouts. Raises `ApiError`."""
     try:
         listed = api.list(INPLACE_ROLLOUTS, target.namespace).items
     except NotFound:
         return ()
     ours = [rollout for rollout in listed if rollout.spec.target.ref(target.namespace) == target]
-    told = _events(api, target.namespace) if ours else ()
+    events = _events(api, target.namespace) if ours else ()
     makers = (
         _makers(api, target.namespace)
         if any(not rollout.metadata.annotation(CREATED_BY_ANNOTATION) for rollout in ours)
         else {}
     )
-    found = [_trail(rollout, told, makers.get(rollout.metadata.uid, "")) for rollout in ours]
-    return tuple(sorted(found, key=lambda trail: (trail.started_at or "~", trail.name)))
+    records = [_audit_record(rollout, events, makers.get(rollout.metadata.uid, "")) for rollout in ours]
+    return tuple(sorted(records, key=lambda record: (record.started_at or "~", record.name)))
 
 
 def _events(api: ApiClient, namespace: str) -> tuple[PodEvent, ...]:
-    """Of pods. Who may not read them sees the rest."""
+    """Events of pods; none if they may not be read."""
     with suppress(Forbidden):
         events = api.list(EVENTS, namespace).items
         ours = (event for event in events if event.regarding.kind == "Pod")
@@ -102,7 +103,7 @@ def _events(api: ApiClient, namespace: str) -> tuple[PodEvent, ...]:
 
 
 def _makers(api: ApiClient, namespace: str) -> dict[str, str]:
-    """By the uid of a rollout, such as `kubectl-create`: the API server writes down by what an object was made, and by whom
+    """By the uid of a rollout, for example `kubectl-create`: the API server stores by what an object was created, and by whom
     only in its audit log."""
     found = {}
     for made in api.list(_MADE, namespace).items:
@@ -111,9 +112,9 @@ def _makers(api: ApiClient, namespace: str) -> dict[str, str]:
     return found
 
 
-def _trail(rollout: InPlaceRollout, told: tuple[PodEvent, ...], manager: str) -> AuditRecord:
+def _audit_record(rollout: InPlaceRollout, events: tuple[PodEvent, ...], manager: str) -> AuditRecord:
     status, mark = rollout.status, f" (inplacerollout/{rollout.metadata.name})"
-    pods = [msgspec.structs.replace(event, note=event.note.removesuffix(mark)) for event in told if event.note.endswith(mark)]
+    pods = [msgspec.structs.replace(event, note=event.note.removesuffix(mark)) for event in events if event.note.endswith(mark)]
     return AuditRecord(
         name=rollout.metadata.name,
         phase=status.phase or "Pending",

@@ -1,6 +1,6 @@
-"""How a target and its run stand, for people who only look: a few reads, no watch, no lock, no write.
+"""The status of a target and its run, for people who only read: a few reads, no watch, no lock, no write.
 
-A stage here is estimated from one look, without the evidence that only a running process gathers (`engine.status.estimate`).
+A stage here is estimated from one read, without the evidence that only a running process gathers (`engine.status.estimate`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ T = TypeVar("T", bound=HasMetadata)
 
 
 class PodState(msgspec.Struct, frozen=True, rename="camel"):
-    """`stage` is empty where there is no run, or it has no more to say of the pod; `closed_by` where the gate is not closed."""
+    """`stage` is empty where there is no run, or the run has nothing more to do with the pod; `closed_by` where the gate is not
+    closed."""
 
     name: str
     uid: str
@@ -65,15 +66,15 @@ class PodState(msgspec.Struct, frozen=True, rename="camel"):
     images: dict[str, str]
     closed_by: str
     seconds: float | None = None
-    """How long it has been in this stage, as far as anything tells."""
+    """How many seconds it has been in this stage, if that is known."""
     left_seconds: float | None = None
-    """How long what `reason` says still lasts, where that is over by itself."""
+    """How many seconds what `reason` says still lasts, if it ends by itself."""
     at_most_seconds: float = 0.0
-    """How long it may lawfully take; 0: nothing is known of that."""
+    """How many seconds it may take at most; 0: unknown."""
     owner: str = ""
-    """The ReplicaSet, or the ControllerRevision, that it is of; empty where there is none."""
+    """The ReplicaSet or ControllerRevision to which it belongs; empty where there is none."""
     revision: int = 0
-    """The number of that; 0 where it has none."""
+    """The number of that revision; 0 where it has none."""
 
     @property
     def words(self) -> str:
@@ -81,7 +82,7 @@ class PodState(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Counts(msgspec.Struct, frozen=True, rename="camel"):
-    """Of pods: see `plan.Progress`."""
+    """Numbers of pods: see `plan.Progress`."""
 
     desired: int
     updated: int
@@ -101,27 +102,27 @@ class TargetStatus(msgspec.Struct, frozen=True, rename="camel"):
     state: RunState | None
     pods: tuple[PodState, ...]
     standing: tuple[str, ...] = ()
-    """In the middle of a run: what holds the pods back, and what one that dies comes back as."""
+    """In the middle of a run: what holds the pods back, and as what a pod that dies comes back."""
     is_overtaken: bool = False
-    """Somebody else has changed the workload under a run that is open."""
+    """Somebody else changed the workload during an unfinished run."""
     counts: Counts | None = None
     """None: there is no run."""
     waiting: str = ""
-    """What the whole run waits for, where it is not for its pods."""
+    """What the whole run waits for, other than its pods."""
     waiting_left_seconds: float | None = None
-    """How long that still lasts, where it is over by itself."""
+    """How many seconds that still lasts, if it ends by itself."""
     new_pods: GateOutlook | None = None
     """Who opens the gate of new pods, and which pods wait for that now; None: there is no gate."""
 
 
 def read_status(api: ApiClient, target: TargetRef) -> TargetStatus:
-    """Raises `Refused` where the target does not exist, and `ApiError`."""
-    found = resolve_target(api, target)
+    """Raises `RefusedError` where the target does not exist, and `ApiError`."""
+    resolved = resolve_target(api, target)
     state = read_run_state(api, target)
-    observed = _observed(api, target, found)
+    observed = _observed(api, target, resolved)
     gate = state.run.options.gate if state is not None and state.run is not None else DEFAULT_GATE
     new_pods = gate_outlook(with_openers(api, observed, target, gate), target, gate)
-    shown = _of_target(api, target, found, observed, state)
+    shown = _of_target(api, target, resolved, observed, state)
     if new_pods is None:
         return shown
     pods = tuple(_waits(pod) if pod.name in new_pods.waiting else pod for pod in shown.pods)
@@ -133,10 +134,10 @@ def _waits(pod: PodState) -> PodState:
 
 
 def _of_target(
-    api: ApiClient, target: TargetRef, found: ResolvedTarget, observed: Snapshot, state: RunState | None
+    api: ApiClient, target: TargetRef, resolved: ResolvedTarget, observed: Snapshot, state: RunState | None
 ) -> TargetStatus:
     if state is None or state.run is None:
-        stands = _leftovers_without_run(target, observed, found) if state is None else ()
+        stands = _leftovers_without_run(target, observed, resolved) if state is None else ()
         pods = tuple(_pod(facts, observed.target, DEFAULT_GATE) for facts in observed.pods)
         return TargetStatus(1, str(target), target.namespace, state, pods, stands)
     return _of_run(api, target, observed, state, state.run)
@@ -189,18 +190,18 @@ def _if_allowed(look: Callable[[], Iterable[T]]) -> tuple[T, ...]:
         return ()
 
 
-def _leftovers_without_run(target: TargetRef, observed: Snapshot, found: ResolvedTarget) -> tuple[str, ...]:
-    """What a run has left of which nothing is known any more."""
-    strategy = strategy_for(observed).owner_settings(Run(id="", target=target, images={})).saved_strategy
-    if strategy is None:
+def _leftovers_without_run(target: TargetRef, observed: Snapshot, resolved: ResolvedTarget) -> tuple[str, ...]:
+    """What a run left of which nothing else is known."""
+    workload = observed.target.workload
+    if not isinstance(workload, (StatefulSet, DaemonSet)):
         return ()
-    managed = (entry for _, entries in found.managed for entry in entries)
-    own = infer_owner_strategy(strategy, target.kind, owns_strategy(managed, FIELD_MANAGER))
+    managed = (entry for _, entries in resolved.managed for entry in entries)
+    own = infer_owner_strategy(workload.spec.update_strategy, target.kind, owns_strategy(managed, FIELD_MANAGER))
     return (leftovers_without_run(observed, own, target),) if own is not None else ()
 
 
 class History(msgspec.Struct, frozen=True, rename="camel"):
-    """Schema version 1. `problem`: why nothing is known of our runs."""
+    """Schema version 1. `problem`: why our runs are unknown."""
 
     v: int
     target: str
@@ -210,20 +211,20 @@ class History(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def history(api: ApiClient, target: TargetRef) -> History:
-    """Raises `Refused` where the target does not exist, and `ApiError`."""
-    found = resolve_target(api, target)
-    there = _target(api, target, found)[0]
+    """Raises `RefusedError` where the target does not exist, and `ApiError`."""
+    resolved = resolve_target(api, target)
+    current = _target(api, target, resolved)[0]
     problem, last, over, runs = "", "", "", tuple[PastRun, ...]()
     try:
         lease = api.get(LEASES, target.namespace, lease_name(target))
-        runs, run, workload = read_history(lease), run_from_lease(lease), there.workload
+        runs, run, workload = read_history(lease), run_from_lease(lease), current.workload
         if run is not None and workload is not None:
             last, over = run.id, superseded_reason(run, workload.spec.template)
     except NotFound:
         pass
     except (Forbidden, ValueError) as error:
         problem = str(error)
-    entries = merge_history(revisions(there), runs)
+    entries = merge_history(revisions(current), runs)
     marked = tuple(msgspec.structs.replace(e, superseded=over) if over and e.run == last else e for e in entries)
     return History(1, str(target), target.namespace, marked, problem)
 
@@ -252,9 +253,9 @@ def _pod(
 
 
 def _closed_by(facts: ObservedPod) -> str:
-    """Who keeps the gate closed, as far as it is written down."""
-    told = format_holds(read_holds(facts.pod))
-    holds = [told] if told else []
+    """What keeps the gate closed, as far as it is written down."""
+    held = format_holds(read_holds(facts.pod))
+    holds = [held] if held else []
     match facts.record:
         case UpgradeRecord(run=run):
             holds.insert(0, f"upgrade {run}")
@@ -265,36 +266,36 @@ def _closed_by(facts: ObservedPod) -> str:
     return ", ".join(holds) or "closed by hand"
 
 
-def _observed(api: ApiClient, target: TargetRef, found: ResolvedTarget) -> Snapshot:
-    workload, pods = _target(api, target, found)
+def _observed(api: ApiClient, target: TargetRef, resolved: ResolvedTarget) -> Snapshot:
+    workload, pods = _target(api, target, resolved)
     index = index_slices(api.list(ENDPOINT_SLICES, target.namespace).items)
     services = api.list(SERVICES, target.namespace).items
     facts = [observe_pod(pod, index.entries_of(pod)) for pod in sorted(pods, key=lambda pod: pod.name) if not pod.is_terminal]
     return Snapshot(workload, tuple(facts), services=services)
 
 
-def _target(api: ApiClient, target: TargetRef, found: ResolvedTarget) -> tuple[Target, Iterable[Pod]]:
+def _target(api: ApiClient, target: TargetRef, resolved: ResolvedTarget) -> tuple[Target, Iterable[Pod]]:
     namespace = target.namespace
     if target.kind == "Pods":
         if not target.pod_names:
-            return PodsTarget(), api.list(PODS, namespace, label_selector=found.selector).items
-        there = {pod.name: pod for name in target.pod_names if (pod := _named(api, namespace, name)) is not None}
-        return PodsTarget(tuple(name for name in target.pod_names if name not in there)), there.values()
+            return PodsTarget(), api.list(PODS, namespace, label_selector=resolved.selector).items
+        existing = {pod.name: pod for name in target.pod_names if (pod := _named(api, namespace, name)) is not None}
+        return PodsTarget(tuple(name for name in target.pod_names if name not in existing)), existing.values()
     workload = api.get(WORKLOADS[target.kind], namespace, target.name)
-    replica_sets = _owned(api, REPLICA_SETS, namespace, found) if target.kind == "Deployment" else ()
+    replica_sets = _owned(api, REPLICA_SETS, namespace, resolved) if target.kind == "Deployment" else ()
     has_revisions = target.kind in ("StatefulSet", "DaemonSet")
-    revisions = _owned(api, CONTROLLER_REVISIONS, namespace, found) if has_revisions else ()
-    owners = {rs.metadata.uid for rs in replica_sets} if target.kind == "Deployment" else {found.uid}
-    return make_target(target.kind, workload, replica_sets, revisions), _owned_pods(api, target, found, owners)
+    revisions = _owned(api, CONTROLLER_REVISIONS, namespace, resolved) if has_revisions else ()
+    owners = {rs.metadata.uid for rs in replica_sets} if target.kind == "Deployment" else {resolved.uid}
+    return make_target(target.kind, workload, replica_sets, revisions), _owned_pods(api, target, resolved, owners)
 
 
-def _owned(api: ApiClient, resource: Resource[T], namespace: str, found: ResolvedTarget) -> tuple[T, ...]:
-    listed = api.list(resource, namespace, label_selector=found.selector).items
-    return tuple(item for item in listed if item.metadata.owned_by(found.uid))
+def _owned(api: ApiClient, resource: Resource[T], namespace: str, resolved: ResolvedTarget) -> tuple[T, ...]:
+    listed = api.list(resource, namespace, label_selector=resolved.selector).items
+    return tuple(item for item in listed if item.metadata.owned_by(resolved.uid))
 
 
-def _owned_pods(api: ApiClient, target: TargetRef, found: ResolvedTarget, owners: set[str]) -> list[Pod]:
-    listed = api.list(PODS, target.namespace, label_selector=found.selector).items
+def _owned_pods(api: ApiClient, target: TargetRef, resolved: ResolvedTarget, owners: set[str]) -> list[Pod]:
+    listed = api.list(PODS, target.namespace, label_selector=resolved.selector).items
     return [pod for pod in listed if (owner := pod.metadata.controller()) is not None and owner.uid in owners]
 
 

@@ -31,17 +31,19 @@ Change = Literal["created", "configured", "unchanged", "kept"]
 
 
 class ApplyResult(msgspec.Struct, frozen=True):
+    """`kept`: existing settings belong to their owner."""
+
     manifest: Manifest
     change: Change
 
 
-def check(api: ApiClient, found: Iterable[Manifest]) -> None:
-    """Raises `Refused` where the cluster is too old, or a right is missing, and `ApiError`."""
+def check(api: ApiClient, manifests: Iterable[Manifest]) -> None:
+    """Raises `RefusedError` where the cluster is too old or a permission is missing, and `ApiError`."""
     old = version_problem(api)
     if old is not None:
         raise RefusedError(old)
     by_namespace: dict[str, list[Permission]] = {}
-    for manifest in found:
+    for manifest in manifests:
         resource = manifest.resource
         rights = [Permission(verb, resource.group, resource.plural) for verb in ("get", "create", "patch")]
         by_namespace.setdefault(manifest.namespace, []).extend(rights)
@@ -60,10 +62,10 @@ def refuse_missing(api: ApiClient, by_namespace: dict[str, list[Permission]]) ->
         raise RefusedError(f"you may not {', nor '.join(lines)}: ask somebody who administers the cluster")
 
 
-def apply(api: ApiClient, found: Iterable[Manifest], *, dry_run: bool = False) -> Iterator[ApplyResult]:
-    """Each as soon as it is done. Raises `ApiError`."""
+def apply(api: ApiClient, manifests: Iterable[Manifest], *, dry_run: bool = False) -> Iterator[ApplyResult]:
+    """Yields each result as soon as it is there. Raises `ApiError`."""
     created: set[str] = set()
-    for manifest in found:
+    for manifest in manifests:
         if dry_run and manifest.namespace in created:
             yield ApplyResult(manifest, "created")  # the server cannot judge it: its namespace is not there yet
             continue

@@ -19,7 +19,7 @@ from inplace.kube.resources import INPLACE_ROLLOUTS, LEASES, WORKLOADS, Resource
 from inplace.model.constants import DEFAULT_GATE, MANAGED_BY_SELECTOR
 from inplace.model.refs import SHORT_NAMES
 from inplace.model.rollout import TERMINAL_PHASES, InPlaceRollout
-from inplace.runtime.finalizers import free, has_finalizer
+from inplace.runtime.finalizers import has_finalizer, remove_finalizer
 from inplace.runtime.install.apply import existing, refuse_missing
 from inplace.runtime.lease.lock import LEASE_DURATION_SECONDS, Heartbeat, read_heartbeat, run_from_lease
 from inplace.runtime.manifests import CONFIG_MAPS, CONTROLLER, OURS, Manifest, settings_of
@@ -34,14 +34,14 @@ Removal = Literal["deleted", "absent", "left"]
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """`left`: it is not ours."""
+    """`left`: the object is not ours."""
 
     manifest: Manifest
     removal: Removal
 
 
 class LiveRun(msgspec.Struct, frozen=True):
-    """A run that is not over, and that somebody holds, dead or alive."""
+    """A run that is not over and is held, by a living or a dead holder."""
 
     namespace: str
     what: str
@@ -63,7 +63,7 @@ class GatedWorkload(msgspec.Struct, frozen=True):
 
 
 def check(api: ApiClient, found: Iterable[Manifest], scope: str | None, home: str) -> None:
-    """Raises `Refused` where a right is missing, and `ApiError`."""
+    """Raises `RefusedError` where a permission is missing, and `ApiError`."""
     by_namespace: dict[str, list[Permission]] = {}
     for manifest in found:
         rights = [Permission(verb, manifest.resource.group, manifest.resource.plural) for verb in ("get", "delete")]
@@ -129,7 +129,7 @@ def _rollouts(api: ApiClient, scope: str | None) -> Sequence[InPlaceRollout]:
 
 
 def delete_leader_lease(api: ApiClient, home: str) -> None:
-    """The controller's own Lease, which it made itself."""
+    """The controller's own Lease is created by the controller, not by `install`."""
     with suppress(NotFound):
         api.delete(LEASES, home, CONTROLLER)
 
@@ -142,7 +142,7 @@ def remove_finalizers(api: ApiClient, scope: str | None) -> int:
         kept = [rollout for rollout in _rollouts(api, scope) if has_finalizer(rollout)]
         if not kept:
             return count
-        count += sum(free(api, rollout) for rollout in kept)
+        count += sum(remove_finalizer(api, rollout) for rollout in kept)
     raise ApiError("InPlaceRollouts keep changing, and have our finalizer still: the same command goes on")
 
 

@@ -17,7 +17,7 @@ from inplace.model.objects.pods import Pod
 from inplace.model.record import UnreadableRecord, UpgradeRecord, read_record
 from inplace.model.refs import TargetRef, WorkloadKind
 from inplace.model.run import Run, RunOptions, lease_name
-from inplace.runtime.finalizers import free, has_finalizer
+from inplace.runtime.finalizers import has_finalizer, remove_finalizer
 from inplace.runtime.foreground.session import Session
 from inplace.runtime.repair.context import Key, RepairContext
 from inplace.runtime.repair.leases import expected_leftovers
@@ -136,7 +136,7 @@ def remove_stale_finalizers(context: RepairContext, namespace: str | None, only:
             if not is_selected or not has_finalizer(rollout) or (meta.namespace, lease) in alive:
                 continue
             where = f"inplacerollout/{meta.name} in {meta.namespace}"
-            if context.dry_run or free(context.api, rollout):
+            if context.dry_run or remove_finalizer(context.api, rollout):
                 why = "so that it can be deleted: no controller is at work on it"
                 context.report("done", where, f"take our finalizer off, {why}")
             else:

@@ -9,7 +9,7 @@ import msgspec
 from inplace.kube.resources import INPLACE_ROLLOUTS
 from inplace.model.constants import FINALIZER
 from inplace.model.rollout import InPlaceRollout
-from inplace.runtime.finalizers import as_deleted, free, has_finalizer, with_finalizer, without_finalizer
+from inplace.runtime.finalizers import as_deleted, has_finalizer, remove_finalizer, with_finalizer, without_finalizer
 from tests.unit.kube.fakes import FakeClock
 from tests.unit.runtime.fakes import Server, api
 
@@ -30,7 +30,7 @@ def test_freeing_leaves_the_finalizers_of_others() -> None:
     server = Server()
     rollout = stored(server)
     assert has_finalizer(rollout)
-    assert free(api(server, FakeClock()), rollout)
+    assert remove_finalizer(api(server, FakeClock()), rollout)
     assert server.objects[PATH]["metadata"]["finalizers"] == [OTHER]
 
 
@@ -38,7 +38,7 @@ def test_a_rollout_that_changed_meanwhile_is_not_freed() -> None:
     server = Server()
     rollout = stored(server)
     server.put(PATH, server.objects[PATH])
-    assert not free(api(server, FakeClock()), rollout)
+    assert not remove_finalizer(api(server, FakeClock()), rollout)
     assert FINALIZER in server.objects[PATH]["metadata"]["finalizers"]
 
 
@@ -46,7 +46,7 @@ def test_a_rollout_that_is_gone_needs_no_freeing() -> None:
     server = Server()
     rollout = stored(server)
     del server.objects[PATH]
-    assert not free(api(server, FakeClock()), rollout)
+    assert not remove_finalizer(api(server, FakeClock()), rollout)
 
 
 def test_lists_with_and_without_it() -> None:
