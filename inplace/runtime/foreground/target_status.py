@@ -192,11 +192,11 @@ def _if_allowed(look: Callable[[], Iterable[T]]) -> tuple[T, ...]:
 
 def _leftovers_without_run(target: TargetRef, observed: Snapshot, resolved: ResolvedTarget) -> tuple[str, ...]:
     """What a run left of which nothing else is known."""
-    workload = observed.target.workload
-    if not isinstance(workload, (StatefulSet, DaemonSet)):
+    strategy = strategy_for(observed).owner_settings(Run(id="", target=target, images={})).saved_strategy
+    if strategy is None:
         return ()
     managed = (entry for _, entries in resolved.managed for entry in entries)
-    own = infer_owner_strategy(workload.spec.update_strategy, target.kind, owns_strategy(managed, FIELD_MANAGER))
+    own = infer_owner_strategy(strategy, target.kind, owns_strategy(managed, FIELD_MANAGER))
     return (leftovers_without_run(observed, own, target),) if own is not None else ()
 
 
