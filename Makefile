@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 FAST := $(wildcard tests/unit tests/properties tests/simulation tests/cli tests/scenarios)
 
-.PHONY: help install test e2e lint format bench proof matrix thorough mutation manifests reference demo clean
+.PHONY: help install test e2e lint format bench proof matrix thorough breaks manifests reference demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ matrix: install ## run the e2e tests on every supported release of Kubernetes (r
 thorough: install ## run 2,000 random scenarios for each property, on the embedded cluster
 	INPLACE_HYPOTHESIS=thorough $(PY) -m pytest -n 2 -o timeout=3300 tests/properties $(EXTRA)
 
-mutation: install ## break each safety rule in a copy; the tests must notice
+breaks: install ## break each safety rule in a copy; the tests must notice
 	$(PY) -m tests.mutation
 
 manifests: ## render deploy/install.yaml and install-namespace.yaml (kubectl)

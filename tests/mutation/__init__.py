@@ -1,1 +1,1 @@
-"""Mutants of the safety rules: the tests must notice each of them. `make mutation` runs them."""
+"""Mutants of the safety rules: the tests must notice each of them. `make breaks` runs them."""

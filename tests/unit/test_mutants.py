@@ -1,4 +1,4 @@
-"""The catalog of mutants fits the source as it is; `make mutation` sees that the tests notice each."""
+"""The catalog of mutants fits the source as it is; `make breaks` sees that the tests notice each."""
 
 from __future__ import annotations
 
