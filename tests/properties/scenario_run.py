@@ -132,12 +132,12 @@ class ScenarioRun:
 
     # Commands
     def play(self) -> str:
-        """The same command until it is over: its outcome, or `NothingToDo`. The holds of others are gone by then."""
+        """The same command until it is over: its outcome, or `AlreadyDone`. The holds of others are gone by then."""
         ends_at = self.world.scheduler.now + LONGEST_SECONDS
         for _ in range(COMMANDS):
             assert self.world.scheduler.now < ends_at, "it does not end"
             ended = self._command()
-            if ended in ("Succeeded", "NothingToDo", "Failed", "RolledBack"):
+            if ended in ("Succeeded", "AlreadyDone", "Failed", "RolledBack"):
                 return ended
             self.free()
             if self.scenario.asked.then is not None and ended not in ("Paused", "StillPaused"):

@@ -15,7 +15,7 @@ from tests.properties.scenarios import App, Asked, Container, Death, Network, Sc
 def test_every_upgrade_ends_done_with_nothing_more_to_do(scenario: Scenario) -> None:
     story = ScenarioRun(scenario)
     ended = story.play()
-    assert ended in ("Succeeded", "NothingToDo"), (ended, story.outcomes, story.last_result)
+    assert ended in ("Succeeded", "AlreadyDone"), (ended, story.outcomes, story.last_result)
     assert {pod.uid for pod in story.world.pods()} == story.first
     comes_to_rest(story)
 
@@ -24,7 +24,7 @@ def test_every_upgrade_ends_done_with_nothing_more_to_do(scenario: Scenario) -> 
 def test_what_others_do_in_the_middle_changes_nothing_of_that(scenario: Scenario) -> None:
     story = ScenarioRun(scenario)
     ended = story.play()
-    assert ended in ("Succeeded", "NothingToDo"), (ended, story.outcomes, story.last_result)
+    assert ended in ("Succeeded", "AlreadyDone"), (ended, story.outcomes, story.last_result)
     comes_to_rest(story)
 
 
@@ -60,7 +60,7 @@ def test_a_bad_image_costs_the_budget_at_most_and_can_be_aborted(scenario: Scena
     story.tag = "1"
     if not back:
         ended = story.play()
-        assert ended in ("Succeeded", "NothingToDo"), (ended, story.outcomes, story.last_result)
+        assert ended in ("Succeeded", "AlreadyDone"), (ended, story.outcomes, story.last_result)
     assert {pod.uid for pod in story.world.pods()} == story.first
     comes_to_rest(story)
 

@@ -72,7 +72,7 @@ def test_a_policy_that_pins_digests_on_deployments(scene: Scene) -> None:
     check_ends_with(scene, made)
     assert [scene.stored_run()[key] for key in ("images", "named")] == [{"app": made}, {"app": scene.image("app:2")}]
     status = scene.inplace("status", WEB)
-    assert f"asked      app={scene.image('app:2')}" in status.stdout, status
+    assert f"requested  app={scene.image('app:2')}" in status.stdout, status
     again = scene.inplace(*scene.command(*ONE, app="app:2"))
     assert (again.code, again.stdout) == (0, f"{WEB} runs app={made} already\n"), again
     undone = scene.inplace("undo", WEB, "--settle", "1s")
