@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import example, given
 
 from tests.properties.scenario_run import ScenarioRun
-from tests.properties.scenarios import App, Asked, Container, Death, Network, Scenario, bad, calm, disturbed
+from tests.properties.scenarios import App, Asked, Container, Death, Incident, Network, Scenario, bad, calm, disturbed
 
 
 @given(calm())
@@ -20,7 +20,18 @@ def test_every_upgrade_ends_done_with_nothing_more_to_do(scenario: Scenario) -> 
     comes_to_rest(story)
 
 
+LATE_CRASH = Scenario(
+    seed=62201,
+    app=App(replicas=1),
+    asked=Asked(max_unavailable=1, settle_seconds=0.0),
+    network=Network(0.5, 5.0, 0.0, 0.0),
+    incidents=(Incident(0.25, "crash", 1),),
+)
+"""The dry runs once gave up before the watch, 5 s late, showed that a container had crashed meanwhile."""
+
+
 @given(disturbed())
+@example(LATE_CRASH)
 def test_what_others_do_in_the_middle_changes_nothing_of_that(scenario: Scenario) -> None:
     story = ScenarioRun(scenario)
     ended = story.play()

@@ -20,6 +20,7 @@ from inplace.runtime.permissions import Purpose, missing_permissions, refusal, r
 from inplace.runtime.run.assembly import quick_client
 from inplace.runtime.run.backend import RunBackend, ThreadBackend
 from inplace.runtime.run.resolver import RunResolver
+from inplace.runtime.run.server_dry_run import COMMAND_PATIENCE_SECONDS
 
 SYNC_SECONDS = 60.0
 
@@ -41,7 +42,15 @@ class TargetView:
         self.resolved = resolve_target(api, target)
         self.informers = TargetInformers(api, self.inbox, target, self.resolved.selector, lease_name(target))
         self.snapshot_builder = SnapshotBuilder(self.informers, target, self.resolved.uid)
-        self.resolver = RunResolver(api, target, self.resolved, self.look, self.informers, looks_up_openers=True)
+        self.resolver = RunResolver(
+            api,
+            target,
+            self.resolved,
+            self.look,
+            self.informers,
+            looks_up_openers=True,
+            patience_seconds=COMMAND_PATIENCE_SECONDS,
+        )
         self._running_informers = self.backend.informers(self.informers)
         self._running_informers.start()
 

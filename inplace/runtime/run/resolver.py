@@ -38,7 +38,7 @@ from inplace.runtime.informers.target_informers import TargetCaches
 from inplace.runtime.lease.lock import run_from_lease
 from inplace.runtime.lookup import ResolvedTarget, resolve_target
 from inplace.runtime.run.executor import Executor
-from inplace.runtime.run.server_dry_run import rehearse
+from inplace.runtime.run.server_dry_run import PATIENCE_SECONDS, rehearse
 
 TakeSnapshot = Callable[[Run], Snapshot]
 """Returns the snapshot that the run would be judged on."""
@@ -69,8 +69,11 @@ class RunResolver:
         caches: TargetCaches,
         *,
         looks_up_openers: bool = False,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """`looks_up_openers`: a person is to know what opens the gates of new pods, which costs up to three reads, once."""
+        """`looks_up_openers`: a person is to know what opens the gates of new pods, which costs up to three reads, once.
+        `patience_seconds`: how long dry runs wait for what has changed to be seen."""
+        self._patience_seconds = patience_seconds
         self._api = api
         self._looks_up_openers = looks_up_openers
         self._openers: GateOpeners | None = None
@@ -180,7 +183,8 @@ class RunResolver:
 
     def rehearse(self, run: Run) -> Rehearsal:
         """Sends the writes of the run as dry runs. Raises `ApiError`."""
-        return rehearse(self._dry, self._api.clock, self._look, lifecycle.refresh_owner_settings(run, self._look(run)))
+        run = lifecycle.refresh_owner_settings(run, self._look(run))
+        return rehearse(self._dry, self._api.clock, self._look, run, self._patience_seconds)
 
     def with_last_writer(self, finished: RunResult) -> RunResult:
         """Adds who changed the workload, if somebody other than the run did."""

@@ -13,19 +13,27 @@ from inplace.model.run import Run
 from inplace.runtime.run.executor import Executor
 
 MAX_ROUNDS = 6
-"""How often to start over because something was learned, or has changed meanwhile."""
+"""How often to start over because something was learned."""
 RETRY_SECONDS = 0.2
-"""How long to wait before reading again what has changed."""
+"""How long to wait before reading again what has changed; twice as long each time, at most `MAX_RETRY_SECONDS`."""
+MAX_RETRY_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0
+"""How long a controller waits for what has changed: it comes again anyway."""
+COMMAND_PATIENCE_SECONDS = 15.0
+"""The same for a command. A pod's change may reach a watch this late: 5 s were too long once (a property)."""
 
 
-def rehearse(executor: Executor, clock: Clock, look: Callable[[Run], Snapshot], run: Run) -> Rehearsal:
+def rehearse(
+    executor: Executor, clock: Clock, look: Callable[[Run], Snapshot], run: Run, patience_seconds: float = PATIENCE_SECONDS
+) -> Rehearsal:
     """`executor` sends dry runs: nothing is persisted. Raises the `ApiError` of a server that does not judge, and `Conflict` if
-    something keeps changing."""
-    last: ApiError | None = None
+    something keeps changing, or is not seen to have changed within `patience_seconds`."""
+    ends_at, retry_seconds, rounds = clock.monotonic() + patience_seconds, RETRY_SECONDS, 0
     refused: list[RefusedWrite] = []
     judged: set[str] = set()
-    for _ in range(MAX_ROUNDS):
-        learned, last = run, None
+    while rounds < MAX_ROUNDS:
+        learned: Run = run
+        last: ApiError | None = None
         for write in writes(look(run), run):
             if write.what in judged:
                 continue
@@ -42,10 +50,14 @@ def rehearse(executor: Executor, clock: Clock, look: Callable[[Run], Snapshot], 
                 break
         if learned == run and last is None:
             return Rehearsal(run, tuple(refused))
+        rounds += learned != run
         run = learned
         if last is not None:
-            clock.sleep(RETRY_SECONDS)
-    raise last or Conflict(f"admission makes other images of those of {run.target} each time: {sorted(run.images.values())}")
+            if clock.monotonic() >= ends_at:
+                raise last
+            clock.sleep(retry_seconds)
+            retry_seconds = min(2 * retry_seconds, MAX_RETRY_SECONDS)
+    raise Conflict(f"admission makes other images of those of {run.target} each time: {sorted(run.images.values())}")
 
 
 def _send(executor: Executor, run: Run, write: Write) -> Run | RefusedWrite:
