@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.recorder import Object
 from tests.scenarios.facts import images_in
 from tests.scenarios.manifests import pod, replicaset
 from tests.scenarios.objects import ApiRefused
@@ -57,12 +58,22 @@ def test_what_is_refused_is_refused_in_the_policys_words(scene: Scene) -> None:
     scene.create(pod("bare", scene.image("app:2")))
 
 
+def is_refused(scene: Scene, body: Object) -> bool:
+    try:
+        scene.send("POST", scene.path("rs"), body, dryRun="All")
+    except ApiRefused:
+        return True
+    return False
+
+
 def test_a_quota_of_objects(scene: Scene) -> None:
     counted = "count/replicasets.apps"
     scene.web(1, serve=False)
     scene.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {counted: "1"}}})
     scene.until(lambda: scene.get("quota/few").get("status", {}).get("used") == {counted: "1"}, "the quota is counted")
     more = replicaset("more", scene.image("app:1"), replicas=0)
+    # Admission learns of the quota by a watch of its own, which may be later than ours.
+    scene.until(lambda: is_refused(scene, more), "the quota is in force")
     for query in ({"dryRun": "All"}, {}):
         with pytest.raises(ApiRefused) as refused:
             scene.send("POST", scene.path("rs"), more, **query)
