@@ -20,7 +20,7 @@ def test_usage_is_judged_without_a_cluster(scene: Scene, inplace: Inplace) -> No
         ("upgrade", "web", "app=repo/app:2"): "say which kind 'web' is, such as deploy/web",
         ("upgrade", "unicorn/web", "app=repo/app:2"): "unknown kind 'unicorn'",
         ("upgrade", "job/web", "app=repo/app:2"): "a Job's pods run once",
-        ("upgrade", "deploy/We_b", "app=repo/app:2"): "no name of a Kubernetes object",
+        ("upgrade", "deploy/We_b", "app=repo/app:2"): "not the name of a Kubernetes object",
         ("upgrade", "deploy/web", "app="): "the image is empty",
         ("upgrade", "deploy/web", "app=repo/APP:2"): "did you mean repo/app:2?",
         ("upgrade", "deploy/web", "app=a:1", "app=b:1"): "has two images",
