@@ -77,20 +77,21 @@ class RolloutReconciler:
         self._command: RunCommand | None = None
         """A person's command that could not be applied yet."""
         self._command_by = ""
+        self._acquiring = ""
         clock = context.api.clock
         self._epoch = clock.utcnow() - timedelta(seconds=clock.monotonic())
         """The same for every call, so that an instant always becomes the same text."""
 
     @property
     def run_id(self) -> str:
-        """The run that it holds; empty if it holds none."""
+        """The run that it holds, or is about to acquire; empty if there is none."""
         match self._state:
             case Running(driver=driver):
                 return driver.run.id
             case Paused(run=run):
                 return run.id
             case _:
-                return ""
+                return self._acquiring
 
     @property
     def has_to_free(self) -> bool:
@@ -223,6 +224,7 @@ class RolloutReconciler:
                     # A request to the leader before us is for us now: acquiring the Lease removes it.
                     if (request := read_request(lease)) is not None:
                         command, self._command_by = request, requested_by(lease)
+                    self._acquiring = run.id
                     self._state = paused = Paused(view, self._acquire_lock(view, lease, run), run)
                     if command is None:
                         return ReconcileResult(FinishedState(run), 0.0)
@@ -231,12 +233,15 @@ class RolloutReconciler:
                     request = read_request(lease) if begun.id == rollout.status.run_id else None
                     self._command_by = requested_by(lease)
                     begun = lifecycle.refresh_owner_settings(begun, view.snapshot_for(begun))
+                    # Claimed before the Lease says so: another rollout may have had this run, and is reconciled at that moment.
+                    self._acquiring = begun.id
                     lock = self._acquire_lock(view, lease, begun)
                     self._log.info("run begins", run=begun.id, target=str(begun.target), images=begun.images)
                     return self._start_driver(
                         view, lock, begun, stop, is_first=is_first, only_frees=only_frees, command=request
                     )
         finally:
+            self._acquiring = ""
             if not isinstance(self._state, (Running, Paused)):
                 view.close()
 

@@ -103,3 +103,13 @@ def test_closing_writes_nothing(bench: ControllerBench) -> None:
     made.close()
     assert (made.run_id, bench.world.transport.requests) == ("", before)
     assert holder(bench) == LEADER.holder
+
+
+def test_a_run_is_claimed_before_its_lease_shows_it(bench: ControllerBench) -> None:
+    """Another rollout may have had this run: it is enqueued by the Lease, and must find the claim."""
+    made = reconciler(bench)
+    claims: list[str] = []
+    bench.informers.in_namespace("shop").leases.subscribe(lambda _old, new: claims.append(made.run_id) if new else None)
+    made.reconcile(bench.rollout, None)
+    assert claims
+    assert all(claims), claims
