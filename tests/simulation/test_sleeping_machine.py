@@ -45,17 +45,21 @@ def start(scene: Scene, written: Written, settle: str = "3s") -> Command:
     return command
 
 
+def until_first_pod_is(scene: Scene, stage: str) -> None:
+    match stage:
+        case "Restarting":
+            scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
+        case _:
+            scene.until_seen(any_closed, "the first pod is closed")
+            scene.stage.let_pass(1.5 if stage == "Settling" else 0.0)
+
+
 @pytest.mark.parametrize("when", ["Closing", "Settling", "Restarting"])
 def test_a_driver_that_slept_an_hour_renews_first_and_goes_on(scene: Scene, when: str) -> None:
     scene.web(3)
     written = Written()
     command = start(scene, written)
-    match when:
-        case "Restarting":
-            scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
-        case _:
-            scene.until_seen(any_closed, "the first pod is closed")
-            scene.stage.let_pass(1.5 if when == "Settling" else 0.0)
+    until_first_pod_is(scene, when)
     before = len(written.all)
     command.sleep(HOUR)
     scene.stage.let_pass(HOUR - 1)
@@ -74,12 +78,7 @@ def test_a_driver_replaced_in_its_sleep_writes_nothing(scene: Scene, when: str) 
     scene.web(3)
     written = Written()
     command = start(scene, written)
-    match when:
-        case "Restarting":
-            scene.until_seen(any_patched(scene.image("app:2")), "the first pod is patched")
-        case _:
-            scene.until_seen(any_closed, "the first pod is closed")
-            scene.stage.let_pass(1.5 if when == "Settling" else 0.0)
+    until_first_pod_is(scene, when)
     before = len(written.all)
     command.sleep(HOUR)
     again = start(scene, Written()).wait(600)

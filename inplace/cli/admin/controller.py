@@ -15,7 +15,7 @@ from inplace.cli.admin.gate import log_lines, resync_seconds
 from inplace.cli.common.connection import connection_options
 from inplace.cli.common.context import ClusterContext
 from inplace.cli.common.exit_codes import ExitCode
-from inplace.cli.common.options import NAMESPACE, ParsedType, as_usage_error
+from inplace.cli.common.options import NAMESPACE, ParsedType, as_usage_error, log_format_option
 from inplace.cli.common.sections import command, option
 from inplace.cli.output.streams import note
 from inplace.runtime.settings import Settings, parse_rule, parse_settings, validated
@@ -62,12 +62,7 @@ from inplace.runtime.settings import Settings, parse_rule, parse_settings, valid
     section="Output",
     help="Log level (default: info).",
 )
-@option(
-    "--log-format",
-    type=click.Choice(("console", "json")),
-    section="Output",
-    help="Log format (default: console on a terminal, else json).",
-)
+@log_format_option
 @connection_options
 def controller(
     connect: Callable[[], ClusterContext],

@@ -12,7 +12,7 @@ import click
 from inplace.cli.common.connection import connection_options, note_namespace
 from inplace.cli.common.context import ClusterContext
 from inplace.cli.common.exit_codes import ExitCode
-from inplace.cli.common.options import ParsedType, as_usage_error
+from inplace.cli.common.options import ParsedType, as_usage_error, log_format_option
 from inplace.cli.common.sections import SectionedCommand, option
 from inplace.cli.common.targets import parse_target
 from inplace.cli.output.streams import data, note
@@ -85,12 +85,7 @@ def gate() -> None:
     default="",
     help="Address of /livez and /readyz (default: none).",
 )
-@option(
-    "--log-format",
-    type=click.Choice(("console", "json")),
-    section="Output",
-    help="Log format (default: console on a terminal, else json).",
-)
+@log_format_option
 @connection_options
 def run(
     connect: Callable[[], ClusterContext],

@@ -11,19 +11,10 @@ from inplace.cli.common import completions
 from inplace.cli.common.connection import connect_target, connection_options
 from inplace.cli.common.context import CliContext, ClusterContext
 from inplace.cli.common.exit_codes import CommandExit, ExitCode
-from inplace.cli.common.options import (
-    controller_option,
-    dry_run_option,
-    output_option,
-    quiet_option,
-    run_options,
-    selector_option,
-    timeout_option,
-    words_argument,
-)
+from inplace.cli.common.options import driving_options, selector_option, words_argument
 from inplace.cli.common.sections import command, option
 from inplace.cli.output import streams
-from inplace.cli.running.foreground import ForegroundOptions, run_foreground
+from inplace.cli.running.foreground import ForegroundOptions, SessionAction, run_foreground
 from inplace.cli.running.holder_requests import Released, describe_end, send_command, stored_run
 from inplace.cli.running.new_run import new_run
 from inplace.model.refs import TargetRef
@@ -50,12 +41,7 @@ EXAMPLES = """\
     shell_complete=completions.revisions,
     help="Revision to go back to (default: the previous one).",
 )
-@run_options
-@timeout_option
-@dry_run_option
-@controller_option
-@output_option("json")
-@quiet_option
+@driving_options
 @connection_options
 @click.pass_obj
 def undo(
@@ -105,11 +91,16 @@ def undo(
         from inplace.cli.running.via_controller import run_via_controller
 
         return run_via_controller(cluster, requested, options, Undo(to_revision=to_revision or 0))
+    return _undo_in_foreground(
+        cluster, target, lambda session, on_frame: session.undo(requested, to_revision, overrides, on_frame), options
+    )
+
+
+def _undo_in_foreground(cluster: ClusterContext, target: TargetRef, act: SessionAction, options: ForegroundOptions) -> ExitCode:
+    """Pauses a living holder first, and says how to resume its run if this undo is interrupted before it has begun."""
     has_paused = _pause_holder(cluster, target)
     try:
-        return run_foreground(
-            cluster, target, lambda session, on_frame: session.undo(requested, to_revision, overrides, on_frame), options
-        )
+        return run_foreground(cluster, target, act, options)
     except KeyboardInterrupt:
         if has_paused:
             resume = cluster.command("resume", target)

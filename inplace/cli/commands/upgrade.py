@@ -9,17 +9,7 @@ import click
 
 from inplace.cli.common.connection import connection_options
 from inplace.cli.common.context import CliContext, ClusterContext
-from inplace.cli.common.options import (
-    as_usage_error,
-    controller_option,
-    dry_run_option,
-    output_option,
-    quiet_option,
-    run_options,
-    selector_option,
-    timeout_option,
-    words_argument,
-)
+from inplace.cli.common.options import as_usage_error, driving_options, selector_option, words_argument
 from inplace.cli.common.sections import command
 from inplace.cli.common.targets import parse_upgrade
 from inplace.cli.running.foreground import ForegroundOptions, run_foreground
@@ -37,12 +27,7 @@ EXAMPLES = """\
 @command(epilog=EXAMPLES)
 @words_argument("TARGET CONTAINER=IMAGE...")
 @selector_option
-@run_options
-@timeout_option
-@dry_run_option
-@controller_option
-@output_option("json")
-@quiet_option
+@driving_options
 @connection_options
 @click.pass_obj
 def upgrade(

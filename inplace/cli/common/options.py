@@ -240,3 +240,18 @@ def as_usage_error(call: Callable[..., T], *args: Any) -> T:
         return call(*args)
     except ValueError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
+
+
+def driving_options(command: F) -> F:
+    """Adds everything that a command takes which drives a new run: the options of the run, of its execution and its output."""
+    with_output = output_option("json")(quiet_option(command))
+    return run_options(timeout_option(dry_run_option(controller_option(with_output))))
+
+
+def log_format_option(command: F) -> F:
+    return option(
+        "--log-format",
+        type=click.Choice(("console", "json")),
+        section="Output",
+        help="Log format (default: console on a terminal, else json).",
+    )(command)
