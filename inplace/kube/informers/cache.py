@@ -27,7 +27,10 @@ MAX_TOMBSTONES = 10_000
 
 class Cache(Generic[T]):
     """Fed by a `Reflector` and by `upsert`. `stand_in`: makes what stands for an unreadable object, from its metadata, from the
-    reason, and from its last readable state."""
+    reason, and from its last readable state.
+
+    It has more methods than other classes because it is client-go's Store and its event source in one, under one lock.
+    """
 
     def __init__(self, stand_in: Callable[[ObjectMeta, str, T | None], T] | None = None) -> None:
         self._stand_in = stand_in

@@ -60,7 +60,8 @@ class Reflector(Generic[T]):
     `relist` called, on any.
 
     `on_state` is called when `error`, `has_synced` or `cache.unreadable` has changed; `on_unreadable` with each object that
-    cannot be read, once for each reason.
+    cannot be read, once for each reason. The class is long because it is one state machine, with a method for each answer that
+    LIST and WATCH may get.
     """
 
     def __init__(

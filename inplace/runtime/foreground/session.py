@@ -47,7 +47,7 @@ class Session:
     """One command on one target. Use as a context manager; opening only reads and raises `RefusedError` or `ApiError`.
 
     `notify`: gets lines for a person, apart from the progress, such as that a lock is being watched. `caller`: who gives the
-    command, called when the lock is acquired.
+    command, called when the lock is acquired. It has a method per verb, and what the verbs share.
     """
 
     def __init__(

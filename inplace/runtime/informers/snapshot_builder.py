@@ -48,7 +48,10 @@ STAMP_SECONDS = 1.0
 
 
 class SnapshotBuilder:
-    """Call `accept_undrainable` before the first snapshot if the user accepts Services as undrainable."""
+    """Call `accept_undrainable` before the first snapshot if the user accepts Services as undrainable.
+
+    It has a method per kind of event and per part of the snapshot, since all fold into the same facts and evidence.
+    """
 
     def __init__(self, caches: TargetCaches, target: TargetRef, target_uid: str) -> None:
         self._caches = caches

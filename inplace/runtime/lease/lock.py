@@ -55,7 +55,8 @@ class TargetLock:
     """One target's Lease, from acquiring to releasing. Thread-safe: the renewer and the driver share it.
 
     `owner`: the ownerReference of the Lease. `fence`: the leader Lease of a controller, whose `LeaderRef.holder` is then the
-    identity here.
+    identity here. The class has many methods because they share one state, the Lease as last seen: each verb on
+    the Lease is one of them.
     """
 
     def __init__(

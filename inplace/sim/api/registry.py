@@ -63,7 +63,9 @@ BINDING = WriteOptions(subresource="binding")
 
 
 class Registry:
-    """Not thread-safe. `admission`: asked in this order about each create and update."""
+    """Carries out requests on objects. Not thread-safe. `admission`: asked in this order about each create and update.
+
+    It is long because each verb and subresource of the API is a method."""
 
     def __init__(self, store: Store, scheduler: EventLoop) -> None:
         self.admission: list[Plugin] = []

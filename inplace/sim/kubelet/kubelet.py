@@ -24,8 +24,10 @@ Recorder = Callable[..., None]
 
 
 class Kubelet:
-    """`reports_generation` is false of a kubelet older than 1.34. `record` makes Events. `on_stopping` is told of every
-    container that begins to stop (preStop and stop seconds)."""
+    """One node's kubelet: a worker for each pod.
+
+    `reports_generation` is false of a kubelet older than 1.34. `record` makes Events. `on_stopping` is called with each container
+    that begins to stop (preStop and stop seconds)."""
 
     def __init__(self, registry: Registry, name: str, number: int, catalog: Catalog, record: Recorder) -> None:
         self.registry = registry

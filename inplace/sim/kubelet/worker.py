@@ -26,7 +26,9 @@ REMOVAL_SECONDS = 0.4
 
 
 class PodWorker:
-    """`pod` is the newest object that the kubelet has seen."""
+    """Runs one pod. `pod` is the newest object that the kubelet has seen.
+
+    It is long because it is one state machine: what may happen to a container, and what the kubelet does next."""
 
     def __init__(self, kubelet: Kubelet, pod: Json) -> None:
         self.kubelet = kubelet

@@ -70,7 +70,7 @@ Listener = Callable[[StoreEvent], None]
 
 
 class Store:
-    """`window` is how many events of a kind are kept for watchers that come late."""
+    """Keeps every object and its versions, as etcd does. `window` is how many events of a kind are kept for late watchers."""
 
     def __init__(self, window: int = 20_000) -> None:
         self.version = 1

@@ -20,6 +20,8 @@ from inplace.sim.objects.store import Key, StoredObject, StoreEvent
 
 
 class Deployments:
+    """The Deployment controller. As long as the real one's sync, which it follows step by step."""
+
     def __init__(self, registry: Registry, record: Record) -> None:
         self._registry = registry
         self._queue = Queue(registry, self._sync)

@@ -8,7 +8,6 @@ import pytest
 from inplace.engine.preflight.advisories import count_ungated
 from inplace.engine.preflight.checks import Accepted, Rejected, UpToDate, preflight
 from inplace.engine.snapshot import DeploymentTarget, ObservedPod, Snapshot
-from inplace.engine.workloads.wording import owned_by
 from inplace.model.constants import RECORD_ANNOTATION
 from inplace.model.objects.meta import OwnerReference
 from inplace.model.objects.pods import Container
@@ -203,9 +202,6 @@ class TestOwners:
         said = refusal(bare(owner=OwnerReference(kind, "x", "u", "apps.kruise.io/v1beta1", controller=True)), BARE)
         assert said.endswith(f"OpenKruise upgrades it in place itself; change the image in {kind}/x")
 
-    def test_an_owned_workload_is_refused_in_the_same_words(self) -> None:
-        assert owned_by("rs/web-1", OwnerReference("Deployment", "web", "u")).endswith("upgrade deploy/web")
-
     def test_a_mirror_of_a_static_pod_is_told_from_other_owned_pods(self) -> None:
         """The kubelet makes the Node its controller."""
         node = OwnerReference("Node", "node-1", "u", controller=True)
@@ -389,25 +385,3 @@ def test_a_run_that_would_not_fit_into_its_lease_is_refused() -> None:
     assert isinstance(verdict, Rejected)
     assert "too large for a Lease" in verdict.message
     assert "name fewer pods" in verdict.message
-
-
-class TestOldKubelets:
-    """Nodes may be three releases behind their API server; a kubelet older than 1.34 tells no generation."""
-
-    def blind(self, name: str = "web-9", **fields: Any) -> ObservedPod:
-        return in_service(pod(name, **{"observed": 0, "node": "old-1", **fields}))
-
-    def test_named_before_anything_is_written(self) -> None:
-        verdict = judged(observed(*pods(2), self.blind()))
-        assert isinstance(verdict, Rejected)
-        assert verdict.message.startswith("pod/web-9: its node old-1 has a kubelet that reports no status.observedGeneration")
-        assert verdict.node == "old-1"
-
-    @pytest.mark.parametrize(
-        "fields",
-        [{"statuses": []}, {"images": NEW}, {"record": record(), "gate": "False"}, {"node": "", "statuses": []}],
-        ids=["not begun", "updated", "ours already", "without a node"],
-    )
-    def test_not_for_a_pod_that_is_not_to_be_closed(self, fields: dict[str, Any]) -> None:
-        """One that is ours is to be freed, by whatever proves its restart there."""
-        assert isinstance(judged(observed(*pods(2), self.blind(**fields))), Accepted)
