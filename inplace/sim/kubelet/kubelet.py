@@ -26,7 +26,7 @@ Recorder = Callable[..., None]
 class Kubelet:
     """One node's kubelet: a worker for each pod.
 
-    `reports_generation` is false of a kubelet older than 1.34. `record` makes Events. `on_stopping` is called with each container
+    `reports_generation` is false of a kubelet older than 1.34. `record` makes Events. `on_stopping` gets each container
     that begins to stop (preStop and stop seconds)."""
 
     def __init__(self, registry: Registry, name: str, number: int, catalog: Catalog, record: Recorder) -> None:

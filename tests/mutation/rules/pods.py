@@ -19,7 +19,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "inplace/engine/preflight/checks.py",
         "    if old is not None:",
         "    if False:",
-        ("tests/unit/engine/preflight/test_checks.py", "tests/simulation/test_silent_nodes.py"),
+        ("tests/unit/engine/preflight/test_old_kubelets.py", "tests/simulation/test_silent_nodes.py"),
     ),
     Mutant(
         "the restart clock starts at the patch",
